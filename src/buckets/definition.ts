@@ -1,0 +1,45 @@
+/**
+ * What a bucket's definition says, with every default filled in. A bucket that nobody has defined has exactly the
+ * defaults.
+ */
+
+import type { Epoch } from '#kernel/identity.ts';
+import type { QuorumWord } from '#quorum/words.ts';
+
+export interface BucketProperties {
+  /** Replicas of each key, 1-7. */
+  readonly n: number;
+  readonly r: QuorumWord;
+  readonly w: QuorumWord;
+  readonly pr: QuorumWord;
+  readonly pw: QuorumWord;
+  readonly dw: QuorumWord;
+  readonly sloppy: boolean;
+  readonly conflicts: 'siblings' | 'lww';
+  readonly consistency: 'eventual' | 'strong';
+  readonly type: 'value' | 'counter' | 'set' | 'map' | 'register' | 'flag';
+  /** Seconds that a value lives, or null for ever. */
+  readonly ttl: number | null;
+}
+
+export const DEFAULT_PROPERTIES: BucketProperties = {
+  n: 3,
+  r: 'quorum',
+  w: 'quorum',
+  pr: 0,
+  pw: 0,
+  dw: 'quorum',
+  sloppy: true,
+  conflicts: 'lww',
+  consistency: 'eventual',
+  type: 'value',
+  ttl: null,
+};
+
+export interface Bucket {
+  readonly name: string;
+  readonly incarnation: number;
+  /** The epoch that decided the definition; 0 when nobody has defined the bucket. */
+  readonly version: Epoch;
+  readonly properties: BucketProperties;
+}

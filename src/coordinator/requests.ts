@@ -1,0 +1,85 @@
+/**
+ * The coordinator's door: what api/ asks for and what it gets back. A write has three outcomes, never two: applied, not
+ * applied (no replica holds it), or unknown (some replica may hold it, so it may still win).
+ */
+
+import type { Content, Version, VersionVector } from '#causality/state.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import type { Bucket } from '#buckets/definition.ts';
+
+export interface KeyRequest {
+  /** Appears in logs and travels with every replica message. */
+  readonly requestId: string;
+  readonly bucket: Bucket;
+  readonly key: Uint8Array;
+  /** An instant of the monotonic clock by which the answer must be out. */
+  readonly deadline: number;
+}
+
+export interface ReadRequest extends KeyRequest {
+  readonly r: number;
+  readonly pr: number;
+  readonly sloppy: boolean;
+}
+
+export interface WriteRequest extends KeyRequest {
+  /** The content to store, or null to delete. */
+  readonly content: Content | null;
+  /** What the client has seen. */
+  readonly context: VersionVector;
+  /** Milliseconds since 1970, 0 for never. */
+  readonly expiresAt: number;
+  readonly w: number;
+  readonly pw: number;
+  readonly dw: number;
+  readonly sloppy: boolean;
+}
+
+export interface Agreement {
+  readonly acked: number;
+  readonly needed: number;
+  /** Owners of the key. */
+  readonly of: number;
+  readonly fallbacks: number;
+}
+
+/** Kebab-case problem codes of the contract that a coordinator can give. */
+export type Trouble =
+  | 'quorum-unavailable'
+  | 'quorum-timeout'
+  | 'not-ready'
+  | 'overloaded'
+  | 'disk-full'
+  | 'too-many-siblings'
+  | 'value-too-large';
+
+export type ReadOutcome =
+  | {
+      readonly kind: 'found';
+      readonly agreement: Agreement;
+      readonly coordinator: NodeId;
+      /** Live versions, deletion markers left out; empty when the key is absent or deleted. */
+      readonly versions: readonly Version[];
+      /** Covers exactly what is shown; empty when nothing was ever stored. */
+      readonly context: VersionVector;
+    }
+  | { readonly kind: 'failed'; readonly trouble: Trouble; readonly detail: string; readonly agreement: Agreement };
+
+export type WriteOutcome =
+  | {
+      readonly kind: 'applied';
+      readonly agreement: Agreement;
+      readonly coordinator: NodeId;
+      /** The versions that were live beside and including the written one at the coordinator, contents included. */
+      readonly versions: readonly Version[];
+      /** The vector of that state: only to be shown together with all of `versions`. */
+      readonly context: VersionVector;
+    }
+  | {
+      readonly kind: 'not-applied' | 'unknown';
+      readonly trouble: Trouble;
+      readonly detail: string;
+      readonly agreement: Agreement;
+      /** With `too-many-siblings`: the context of what the coordinator saw, so that the client can resolve it. */
+      readonly context?: VersionVector;
+    };

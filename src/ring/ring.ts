@@ -1,0 +1,53 @@
+/**
+ * The ring as a value: who the members are and which of them own each partition. It is decided by the epoch chain and
+ * immutable; every node that knows an epoch computes the same answers from it.
+ *
+ * The 64-bit hash space is cut into equal partitions whose borders never move. Each partition has an explicit ordered
+ * owner list for each replication factor n that some bucket uses, so (n, partition) is the unit of ownership; one node's
+ * seat in one such list is what Dynamo calls a virtual node.
+ */
+
+import type { ClusterId, Epoch, NodeId, NodeIndex, StorageId } from '#kernel/identity.ts';
+
+export type MemberState = 'joining' | 'refilling' | 'active' | 'leaving' | 'removed';
+
+export interface Member {
+  readonly index: NodeIndex;
+  readonly id: NodeId;
+  /** Null for a founder that has not shown itself yet. */
+  readonly storageId: StorageId | null;
+  /** `host:port` of its peer door. */
+  readonly peer: string;
+  /** Base URL for clients; empty until it is known. */
+  readonly url: string;
+  readonly zone: string;
+  readonly weight: number;
+  readonly state: MemberState;
+}
+
+export interface PartitionOwners {
+  /** In preference order, all distinct; min(n, members) of them. */
+  readonly owners: readonly NodeIndex[];
+  /** The epoch in which this list last changed: requests that rely on an older epoch are refused. */
+  readonly changedIn: Epoch;
+}
+
+/** The owner table for one replication factor: one entry for each partition. */
+export interface Placement {
+  readonly n: number;
+  readonly partitions: readonly PartitionOwners[];
+}
+
+export interface Ring {
+  readonly clusterId: ClusterId;
+  /** A power of two, fixed at founding. */
+  readonly partitionCount: number;
+  /** 32 hex digits: the SipHash key of the key hash, fixed at founding. */
+  readonly hashSeed: string;
+  /** Sorted by index. Removed members stay, so that their indexes and storage identities are never used again. */
+  readonly members: readonly Member[];
+  /** The members whose majority decides the next epoch, sorted. */
+  readonly voters: readonly NodeIndex[];
+  /** Sorted by n. */
+  readonly placements: readonly Placement[];
+}

@@ -1,0 +1,63 @@
+/**
+ * What the rooms above see of the network: calls with a deadline to a peer by its name, and handlers for the calls of
+ * others. A call never rejects; its result says what is known, in particular whether the request can have been executed.
+ */
+
+import type { NodeId } from '#kernel/identity.ts';
+import type { Channel } from '#world/world.ts';
+import type { MessageType } from './message.ts';
+
+export type CallResult<Reply> =
+  | { readonly kind: 'reply'; readonly reply: Reply }
+  /** The peer's handler said no; nothing else happened there. */
+  | { readonly kind: 'refused'; readonly code: string; readonly detail: string; readonly value: number }
+  /** The request was not sent: the peer is not connected, or its queue is full. It was certainly not executed. */
+  | { readonly kind: 'not-sent'; readonly reason: 'unreachable' | 'overloaded' }
+  /** It was sent and no answer came: it may have been executed. */
+  | { readonly kind: 'lost'; readonly reason: 'disconnected' | 'timeout' };
+
+export interface CallOptions {
+  /** An instant of the monotonic clock. The callee gets the time that remains. */
+  readonly deadline: number;
+  /** `foreground` without it. */
+  readonly channel?: Channel;
+}
+
+/** What a handler learns beside the request. */
+export interface CallerInfo {
+  readonly from: NodeId;
+  /** An instant of this node's monotonic clock. Work not begun by then is not begun at all. */
+  readonly deadline: number;
+}
+
+export type Handler<Request, Reply> = (request: Request, caller: CallerInfo) => Reply | Promise<Reply>;
+
+export interface Peer {
+  readonly id: NodeId;
+  /** `host:port` of its peer door. */
+  readonly address: string;
+}
+
+export interface Messaging {
+  /** Registers the one handler of a message type; before {@link start}. */
+  handle<Request, Reply>(type: MessageType<Request, Reply>, handler: Handler<Request, Reply>): void;
+  /** The peers to stay connected with from now on, this node itself left out. */
+  setPeers(peers: readonly Peer[]): void;
+  call<Request, Reply>(
+    to: NodeId,
+    type: MessageType<Request, Reply>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<CallResult<Reply>>;
+  /** Hands all queued messages to the operating system now: before work that will hold the thread for long. */
+  flush(): void;
+  /** True while a verified connection stands and the peer has been heard of lately. */
+  reachable(peer: NodeId): boolean;
+  /** Calls back whenever {@link reachable} of some peer has changed. */
+  onReachability(listener: (peer: NodeId, reachable: boolean) => void): void;
+  /** Calls back with the epoch that a peer states in its handshake and heartbeats. */
+  onEpoch(listener: (peer: NodeId, epoch: number) => void): void;
+  /** Opens the peer door. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}

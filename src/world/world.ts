@@ -1,0 +1,213 @@
+/**
+ * The ports: the only way out of the process for everything that is not composition. Each has two implementations with
+ * the same file names, world/real and world/simulated, and one contract suite that runs on both.
+ *
+ * Nothing below this file may learn the time, draw a random number, open a socket or touch a file in any other way, so a
+ * whole cluster runs unchanged in one process under a virtual clock.
+ */
+
+export interface World {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: Network;
+  readonly disk: Disk;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly digest: Digest;
+}
+
+// --- Clock ---------------------------------------------------------------------------------------------------------
+
+export interface Clock {
+  /** Milliseconds since 1970 by the machine's calendar clock: may be wrong and may jump either way. */
+  wall(): number;
+  /** Milliseconds since an arbitrary start, with fractions; never goes back. Deadlines are instants of this clock. */
+  monotonic(): number;
+  /** Calls back once, not earlier than `delay` milliseconds from now. A pending timer does not keep the process alive. */
+  after(delay: number, callback: () => void): Timer;
+  /** Calls back after the input that has already arrived has been handled (one turn of the event loop). */
+  defer(callback: () => void): void;
+}
+
+export interface Timer {
+  /** The callback will not be called any more; harmless when it was. */
+  cancel(): void;
+}
+
+// --- Random --------------------------------------------------------------------------------------------------------
+
+export interface Random {
+  /** A uniform integer, 0 to 2^32-1. */
+  uint32(): number;
+  /** Unpredictable bytes in the real world, seeded ones in the simulated. */
+  bytes(length: number): Uint8Array;
+}
+
+// --- Network -------------------------------------------------------------------------------------------------------
+
+/** `host:port` of another node's peer door. */
+export type PeerAddress = string;
+
+/** Small urgent messages travel on `foreground`; transfers and repair on `bulk`, so that they cannot delay the former. */
+export type Channel = 'foreground' | 'bulk';
+
+export interface Network {
+  /** Opens this node's peer door. `accept` is called for each connection that another node opened. */
+  listen(accept: (connection: Connection) => ConnectionEvents): Promise<Listener>;
+  /**
+   * Opens a connection. Rejects with a {@link NetworkError} that says why after `timeout` milliseconds at the latest.
+   * `open` is called once, before any event, when the connection stands.
+   */
+  connect(
+    address: PeerAddress,
+    channel: Channel,
+    timeout: number,
+    open: (connection: Connection) => ConnectionEvents,
+  ): Promise<void>;
+}
+
+export interface Listener {
+  /** Stops accepting and closes the connections that were accepted. */
+  close(): Promise<void>;
+}
+
+/** Carries whole messages, in order while it stands. What a message contains is the business of wire/. */
+export interface Connection {
+  readonly channel: Channel;
+  /** The other end as a person would write it, for logs. */
+  readonly remote: string;
+  /** Queues a message, which must not be changed afterwards. Messages of one turn leave together. Ignored once closed. */
+  send(message: Uint8Array): void;
+  /** Hands what is queued to the operating system now instead of at the end of the turn. */
+  flush(): void;
+  /** Bytes that were sent and that the operating system has not taken yet. */
+  readonly queuedBytes: number;
+  /** Closes this end; `closed` is called on both ends. Messages still queued may be lost. */
+  close(reason: string): void;
+}
+
+export interface ConnectionEvents {
+  /** One whole message, as a copy that the receiver owns. */
+  message(message: Uint8Array): void;
+  /** Called once, for whatever reason the connection ended. No other event follows. */
+  closed(reason: string): void;
+}
+
+export class NetworkError extends Error {
+  override readonly name = 'NetworkError';
+}
+
+// --- Disk ----------------------------------------------------------------------------------------------------------
+
+/** `narrow` rows are up to a few hundred bytes, `wide` rows may hold values; the implementation lays them out so. */
+export interface TableDefinition {
+  readonly name: string;
+  readonly rows: 'narrow' | 'wide';
+}
+
+export type Row = readonly [key: Uint8Array, value: Uint8Array];
+
+export interface RangeOptions {
+  /** First key of the range; from the start of the table without it. */
+  readonly from?: Uint8Array;
+  /** First key after the range; to the end of the table without it. */
+  readonly to?: Uint8Array;
+  readonly limit: number;
+  /** From the last key downwards. */
+  readonly reverse?: boolean;
+}
+
+export interface DiskReader {
+  /** The row's value as a copy that the caller owns, or undefined. */
+  get(table: string, key: Uint8Array): Uint8Array | undefined;
+  /** At most `limit` rows in the order of their keys' bytes, as they stand at this moment. */
+  range(table: string, options: RangeOptions): Row[];
+}
+
+/** Sees its own changes. */
+export interface DiskTransaction extends DiskReader {
+  put(table: string, key: Uint8Array, value: Uint8Array): void;
+  delete(table: string, key: Uint8Array): void;
+}
+
+export interface Disk extends DiskReader {
+  /**
+   * Runs `run` in one atomic transaction and commits it. When it returns, reads see the changes; `durable` resolves when
+   * they are on stable storage, and rejects with a {@link DiskError} when that is unknown.
+   * Throws what `run` threw, with nothing changed; throws a {@link DiskError} when the commit failed.
+   */
+  commit(run: (transaction: DiskTransaction) => void): Committed;
+  /** Undefined while the disk works; otherwise why it does not. A `full` disk heals, any other failure is final. */
+  failure(): DiskError | undefined;
+  /** Bytes that the data take on the medium. */
+  sizeBytes(): number;
+  /** Waits for what is in flight and closes. The disk is not to be used afterwards. */
+  close(): Promise<void>;
+}
+
+export interface Committed {
+  readonly durable: Promise<void>;
+}
+
+/**
+ * - `full`: no space; nothing of the transaction was applied, reads still work, and a later commit may succeed.
+ * - `failed`: an input/output error, in particular of a sync: what was committed last may or may not be there after a
+ *   restart. The node must stop serving.
+ * - `corrupt`: the database's own structure is damaged. The node must stop serving.
+ */
+export type DiskFailureKind = 'full' | 'failed' | 'corrupt';
+
+export class DiskError extends Error {
+  override readonly name = 'DiskError';
+  readonly kind: DiskFailureKind;
+  /** True when the transaction may have been applied in spite of the error. */
+  readonly uncertain: boolean;
+
+  constructor(kind: DiskFailureKind, message: string, uncertain: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+    this.uncertain = uncertain;
+  }
+}
+
+// --- Log, metrics, digests -----------------------------------------------------------------------------------------
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** `event` is a stable short name in kebab-case, such as `peer-connected`; all that varies stands in the fields. */
+export interface Log {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Metrics {
+  /** A number that only grows. Asking again for the same name and labels gives the same counter. */
+  counter(name: string, help: string, labels?: Labels): Counter;
+  /** A number read when the metrics are rendered. */
+  gauge(name: string, help: string, read: () => number, labels?: Labels): void;
+  /** A distribution, with upper bounds of its buckets in rising order. */
+  histogram(name: string, help: string, buckets: readonly number[], labels?: Labels): Histogram;
+  /** Prometheus text exposition format. */
+  render(): Promise<string>;
+}
+
+export interface Counter {
+  add(amount?: number): void;
+}
+
+export interface Histogram {
+  observe(value: number): void;
+}
+
+/** Pure functions of the host: the same in both worlds. */
+export interface Digest {
+  crc32(bytes: Uint8Array): number;
+  sha256(bytes: Uint8Array): Uint8Array;
+  hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /** Compares in time that does not depend on where the difference is. */
+  equalSecrets(a: Uint8Array, b: Uint8Array): boolean;
+}
