@@ -23,8 +23,17 @@ export function compareActors(a: Actor, b: Actor): number {
   return a.node - b.node || a.tenure - b.tenure;
 }
 
+export function sameActor(a: Actor, b: Actor): boolean {
+  return a.node === b.node && a.tenure === b.tenure;
+}
+
 export function sameDot(a: Dot, b: Dot): boolean {
   return a.counter === b.counter && a.node === b.node && a.tenure === b.tenure;
+}
+
+/** The order in which a state keeps its versions: by actor, then by counter. */
+export function compareDotsByActor(a: Dot, b: Dot): number {
+  return compareActors(a, b) || a.counter - b.counter;
 }
 
 /** A total order in which causally later comes later: by counter, ties by actor. This is what "last write" means. */

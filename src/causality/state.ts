@@ -17,7 +17,7 @@ export interface Content {
   readonly contentType: string;
   /** Empty when none was given. */
   readonly contentEncoding: string;
-  /** `Quoral-Meta-*` headers, names in lower case without the prefix, sorted by name. */
+  /** `Quoral-Meta-*` headers, names in lower case without the prefix, sorted by name, each name once. */
   readonly meta: readonly (readonly [name: string, value: string])[];
 }
 

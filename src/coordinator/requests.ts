@@ -25,14 +25,18 @@ export interface ReadRequest extends KeyRequest {
 export interface WriteRequest extends KeyRequest {
   /** The content to store, or null to delete. */
   readonly content: Content | null;
-  /** What the client has seen. */
-  readonly context: VersionVector;
+  /** What the client has seen; null when it sent no context. A delete without one reads first, at `r` and `pr`. */
+  readonly context: VersionVector | null;
+  readonly r: number;
+  readonly pr: number;
   /** Milliseconds since 1970, 0 for never. */
   readonly expiresAt: number;
   readonly w: number;
   readonly pw: number;
   readonly dw: number;
   readonly sloppy: boolean;
+  /** Whether the answer shall hold the values; without it a forwarded write does not carry them back. */
+  readonly returnBody: boolean;
 }
 
 export interface Agreement {
@@ -70,7 +74,7 @@ export type WriteOutcome =
       readonly kind: 'applied';
       readonly agreement: Agreement;
       readonly coordinator: NodeId;
-      /** The versions that were live beside and including the written one at the coordinator, contents included. */
+      /** The versions that were live at the coordinator after the write; values are empty unless `returnBody` was set. */
       readonly versions: readonly Version[];
       /** The vector of that state: only to be shown together with all of `versions`. */
       readonly context: VersionVector;

@@ -9,7 +9,15 @@
 
 import type { ClusterId, Epoch, NodeId, NodeIndex, StorageId } from '#kernel/identity.ts';
 
-export type MemberState = 'joining' | 'refilling' | 'active' | 'leaving' | 'removed';
+/** Partitions of a ring: a power of two up to this. */
+export const PARTITIONS_MAX = 16_384;
+/** Replicas of a key. */
+export const REPLICAS_MAX = 7;
+/** Members that decide epochs: enough to lose three, few enough to ask at each decision. */
+export const VOTERS_MAX = 7;
+
+export const MEMBER_STATES = ['joining', 'refilling', 'active', 'leaving', 'removed'] as const;
+export type MemberState = (typeof MEMBER_STATES)[number];
 
 export interface Member {
   readonly index: NodeIndex;

@@ -4,6 +4,8 @@
  * it reads: a body that does not fit throws {@link MalformedMessage}, which closes the connection that it came from.
  */
 
+import { assert } from '#kernel/assert.ts';
+
 export interface MessageType<Request, Reply> {
   /** Room and verb, such as `replica.store`: part of the wire format, never to be reused for something else. */
   readonly name: string;
@@ -17,7 +19,15 @@ export class MalformedMessage extends Error {
   override readonly name = 'MalformedMessage';
 }
 
-/** A handler's way to say no: the caller gets the code and the detail instead of a reply, and the connection lives on. */
+/** Whatever a decoder throws means that the body does not fit. `what` is prepended to its message. */
+export function asMalformed(what: string, error: unknown): MalformedMessage {
+  return new MalformedMessage(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}
+
+/**
+ * A handler's way to say no: the caller gets the code and the detail instead of a reply, and the connection lives on. The
+ * room itself uses `deadline`, `unknown-message` and `overloaded`, none of which has begun the work, and `internal`.
+ */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   /** Kebab-case and stable: callers decide by it. */
@@ -27,6 +37,7 @@ export class Refusal extends Error {
 
   constructor(code: string, detail: string, value = 0) {
     super(detail);
+    assert(Number.isSafeInteger(value), `the refusal ${code} has the value ${value}`);
     this.code = code;
     this.value = value;
   }

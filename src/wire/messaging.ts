@@ -11,8 +11,11 @@ export type CallResult<Reply> =
   | { readonly kind: 'reply'; readonly reply: Reply }
   /** The peer's handler said no; nothing else happened there. */
   | { readonly kind: 'refused'; readonly code: string; readonly detail: string; readonly value: number }
-  /** The request was not sent: the peer is not connected, or its queue is full. It was certainly not executed. */
-  | { readonly kind: 'not-sent'; readonly reason: 'unreachable' | 'overloaded' }
+  /**
+   * The request was not sent: the peer is not connected, its queue is full, less than a millisecond was left, or the
+   * message exceeds the bound. It was certainly not executed.
+   */
+  | { readonly kind: 'not-sent'; readonly reason: 'unreachable' | 'overloaded' | 'expired' | 'too-large' }
   /** It was sent and no answer came: it may have been executed. */
   | { readonly kind: 'lost'; readonly reason: 'disconnected' | 'timeout' };
 
@@ -53,6 +56,8 @@ export interface Messaging {
   flush(): void;
   /** True while a verified connection stands and the peer has been heard of lately. */
   reachable(peer: NodeId): boolean;
+  /** The disk identity that the node stated when it last proved who it is; undefined when it never did. */
+  storageIdOf(peer: NodeId): string | undefined;
   /** Calls back whenever {@link reachable} of some peer has changed. */
   onReachability(listener: (peer: NodeId, reachable: boolean) => void): void;
   /** Calls back with the epoch that a peer states in its handshake and heartbeats. */

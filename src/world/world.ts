@@ -67,22 +67,34 @@ export interface Network {
 }
 
 export interface Listener {
+  /** Where the door is, with the port that was allotted when port 0 was asked for. */
+  readonly address: PeerAddress;
   /** Stops accepting and closes the connections that were accepted. */
   close(): Promise<void>;
 }
 
-/** Carries whole messages, in order while it stands. What a message contains is the business of wire/. */
+/**
+ * Carries whole messages while it stands, without gaps. Messages up to `LARGE_MESSAGE_BYTES` arrive in the order in which
+ * they were sent, and so do larger ones; a small one may overtake larger ones. What a message contains is the business of
+ * wire/.
+ */
 export interface Connection {
   readonly channel: Channel;
   /** The other end as a person would write it, for logs. */
   readonly remote: string;
-  /** Queues a message, which must not be changed afterwards. Messages of one turn leave together. Ignored once closed. */
+  /**
+   * Queues a message of at most `MAX_MESSAGE_BYTES`, which must not be changed afterwards. Messages of one turn leave
+   * together. Ignored once closed. A queue that exceeds `MAX_QUEUED_BYTES` closes the connection.
+   */
   send(message: Uint8Array): void;
   /** Hands what is queued to the operating system now instead of at the end of the turn. */
   flush(): void;
   /** Bytes that were sent and that the operating system has not taken yet. */
   readonly queuedBytes: number;
-  /** Closes this end; `closed` is called on both ends. Messages still queued may be lost. */
+  /**
+   * Closes this end. `closed` is called on this end soon after this call returns, and on the other end, where the reason
+   * is told too. Small messages already queued still leave if the other end reads them; larger ones may be lost.
+   */
   close(reason: string): void;
 }
 

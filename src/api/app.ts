@@ -1,0 +1,43 @@
+/**
+ * The routes in hono, by the raw path. The same app serves sockets (server.ts) and calls within the process.
+ */
+
+import { Hono } from 'hono';
+import { utf8 } from '#kernel/bytes.ts';
+import type { Answer, Incoming } from './exchange.ts';
+import { Problem } from './problem.ts';
+import { Reception } from './reception.ts';
+import { ROUTES, type Route } from './routes.ts';
+import type { ApiServices } from './services.ts';
+
+export interface Environment {
+  readonly Bindings: { readonly incoming: Incoming };
+}
+
+export type Api = Hono<Environment>;
+
+/** What no route has: where requests go whose target is malformed. */
+const NOWHERE = '*';
+
+export function createApp(services: ApiServices): Api {
+  const reception = new Reception(services);
+  const app: Api = new Hono<Environment>({ getPath: (_request, options) => rawPath(options?.env) });
+  const answer = async (incoming: Incoming, route: Route | undefined): Promise<Response> =>
+    toResponse(await reception.respond(incoming, route), incoming.method);
+  // One handler for all methods of a path: hono then calls it directly, and the reception knows what is allowed there.
+  for (const route of ROUTES) app.all(route.path, (context) => answer(context.env.incoming, route));
+  app.notFound((context) => answer(context.env.incoming, undefined));
+  return app;
+}
+
+function rawPath(bindings: unknown): string {
+  const { target } = (bindings as Environment['Bindings']).incoming;
+  return target instanceof Problem ? NOWHERE : target.path;
+}
+
+function toResponse({ status, headers, body }: Answer, method: string): Response {
+  if (method !== 'HEAD' || body === null)
+    return new Response(body as Uint8Array<ArrayBuffer> | string | null, { status, headers });
+  headers['content-length'] = String(typeof body === 'string' ? utf8(body).length : body.length);
+  return new Response(null, { status, headers });
+}

@@ -1,0 +1,83 @@
+/**
+ * `/v1/buckets`: the definitions of buckets.
+ */
+
+import type { Bucket } from '#buckets/definition.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import { jsonAnswer, withJson } from './json.ts';
+import { decodeBucket } from './key-path.ts';
+import { parseTimeout } from './key-request.ts';
+import { invalid, Problem, problemAnswer } from './problem.ts';
+import { parseQuery } from './query.ts';
+import type { BucketTrouble } from './services.ts';
+
+export async function listBuckets({ services }: Exchange): Promise<Answer> {
+  return jsonAnswer({ buckets: services.buckets.list().map(({ name, properties }) => ({ name, properties })) });
+}
+
+/** A bucket that nobody has defined has the defaults, so there is always an answer. */
+export async function showBucket(exchange: Exchange): Promise<Answer> {
+  const request = parseBucketRequest(exchange, []);
+  if (request instanceof Problem) return problemAnswer(request);
+  return definitionAnswer(exchange.services.buckets.resolve(request.name));
+}
+
+export async function defineBucket(exchange: Exchange): Promise<Answer> {
+  const request = parseBucketRequest(exchange, ['timeout']);
+  if (request instanceof Problem) return problemAnswer(request);
+  return withJson(exchange, request.deadline, async (properties) => {
+    const outcome = await exchange.services.buckets.define(request.name, properties, request.deadline);
+    switch (outcome.kind) {
+      case 'defined':
+        return definitionAnswer(outcome.bucket);
+      case 'invalid':
+        return problemAnswer(invalid(outcome.field, outcome.detail));
+      case 'conflict':
+      case 'not-implemented':
+        return problemAnswer(new Problem(outcome.kind, outcome.detail, { field: 'body' }));
+      case 'failed':
+        return troubleAnswer(outcome);
+    }
+  });
+}
+
+export async function dropBucket(exchange: Exchange): Promise<Answer> {
+  const request = parseBucketRequest(exchange, ['timeout']);
+  if (request instanceof Problem) return problemAnswer(request);
+  const outcome = await exchange.services.buckets.drop(request.name, request.deadline);
+  switch (outcome.kind) {
+    case 'dropped':
+      return { status: 204, headers: {}, body: null };
+    case 'not-implemented':
+      return problemAnswer(new Problem('not-implemented', outcome.detail));
+    case 'failed':
+      return troubleAnswer(outcome);
+  }
+}
+
+interface BucketRequest {
+  readonly name: string;
+  /** An instant of the monotonic clock. */
+  readonly deadline: number;
+}
+
+function parseBucketRequest(
+  { services, startedAt, target }: Exchange,
+  parameters: readonly string[],
+): BucketRequest | Problem {
+  const name = decodeBucket(target.segments[2] ?? '');
+  if (name instanceof Problem) return name;
+  const query = parseQuery(target.query, parameters);
+  if (query instanceof Problem) return query;
+  const timeout = parseTimeout(query, services.settings.requestTimeoutMs);
+  return timeout instanceof Problem ? timeout : { name, deadline: startedAt + timeout };
+}
+
+/** Exactly what a client may send back. */
+function definitionAnswer({ properties }: Bucket): Answer {
+  return jsonAnswer(properties);
+}
+
+function troubleAnswer({ trouble, detail, applied }: BucketTrouble): Answer {
+  return problemAnswer(new Problem(trouble, detail, { outcome: applied }));
+}

@@ -1,0 +1,78 @@
+/**
+ * What travels beside a value: its `Content-Type`, `Content-Encoding` and `Quoral-Meta-*`, which come back as they went in.
+ */
+
+import { etagOf } from '#causality/etag.ts';
+import { timeOf } from '#causality/hybrid-clock.ts';
+import type { Content, Version } from '#causality/state.ts';
+import type { Incoming } from './exchange.ts';
+import { httpDate } from './http-date.ts';
+import { invalid, Problem } from './problem.ts';
+import { quoted } from './raw-path.ts';
+
+/** Characters of all that is kept beside a value, names included. */
+export const MAX_CONTENT_HEADERS = 8 * 1024;
+const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
+const OWN_PREFIX = 'quoral-';
+const META_PREFIX = 'quoral-meta-';
+const KNOWN_HEADERS: ReadonlySet<string> = new Set(['quoral-context', 'quoral-session']);
+
+/** A version that holds a value. */
+export type LiveVersion = Version & { readonly content: Content };
+
+export function isLive(version: Version): version is LiveVersion {
+  return version.content !== null;
+}
+
+/** Everything of a content but the value. */
+export type Description = Omit<Content, 'value'>;
+
+/** A misspelt `Quoral-*` header is refused: it may have been the context. */
+export function describeContent(incoming: Incoming): Description | Problem {
+  const contentType = incoming.header('content-type') ?? DEFAULT_CONTENT_TYPE;
+  const contentEncoding = incoming.header('content-encoding') ?? '';
+  let length = contentType.length + contentEncoding.length;
+  const meta: [string, string][] = [];
+  for (const name of incoming.headerNames()) {
+    if (!name.startsWith(OWN_PREFIX)) continue;
+    if (!name.startsWith(META_PREFIX) || name.length === META_PREFIX.length) {
+      if (KNOWN_HEADERS.has(name)) continue;
+      return invalid(
+        name,
+        `unknown header; known are Quoral-Context, Quoral-Session and Quoral-Meta-*, not ${quoted(name)}`,
+      );
+    }
+    const value = incoming.header(name) ?? '';
+    meta.push([name.slice(META_PREFIX.length), value]);
+    length += name.length - META_PREFIX.length + value.length;
+  }
+  if (length > MAX_CONTENT_HEADERS) {
+    const what = 'Content-Type, Content-Encoding and Quoral-Meta-* together';
+    return new Problem(
+      'headers-too-large',
+      `${what}: ${length} characters; at most ${MAX_CONTENT_HEADERS} are allowed`,
+      {
+        field: 'Quoral-Meta-*',
+      },
+    );
+  }
+  if (meta.length > 1) meta.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return { contentType, contentEncoding, meta };
+}
+
+export function quotedEtag(versions: readonly Version[]): string {
+  return `"${etagOf(versions)}"`;
+}
+
+/** The header fields of one version. */
+export function contentHeaders(version: LiveVersion): Record<string, string> {
+  const { contentType, contentEncoding, meta } = version.content;
+  const headers: Record<string, string> = {
+    'content-type': contentType,
+    etag: quotedEtag([version]),
+    'last-modified': httpDate(timeOf(version.dot.counter)),
+  };
+  if (contentEncoding !== '') headers['content-encoding'] = contentEncoding;
+  for (const [name, value] of meta) headers[META_PREFIX + name] = value;
+  return headers;
+}

@@ -1,0 +1,51 @@
+/**
+ * One request and its answer as the routes see them: the same for a socket and for a call within the process. Routes
+ * never see a parsed URL, because parsing one normalises it.
+ */
+
+import type { Admission } from './admission.ts';
+import type { ApiServices } from './services.ts';
+import type { Problem } from './problem.ts';
+import type { Target } from './raw-path.ts';
+
+/** What a transport knows of a request, before it is routed. */
+export interface Incoming {
+  /** In capitals, such as `HEAD`. */
+  readonly method: string;
+  readonly target: Target | Problem;
+  /** A header field's value; its name in lower case. Repeated fields are joined with commas where that is their meaning. */
+  header(name: string): string | undefined;
+  /** The names of all header fields, in lower case. */
+  headerNames(): Iterable<string>;
+  /** Reads the whole body, once. Never rejects. `deadline` is an instant of the monotonic clock. */
+  readBody(limitBytes: number, deadline: number): Promise<Body>;
+}
+
+export type Body =
+  | { readonly kind: 'body'; readonly bytes: Uint8Array }
+  | { readonly kind: 'too-large' }
+  /** Did not arrive by the deadline. */
+  | { readonly kind: 'late' }
+  /** The connection ended or broke first, or the body's framing is malformed. */
+  | { readonly kind: 'broken' };
+
+export interface Exchange {
+  readonly services: ApiServices;
+  readonly admission: Admission;
+  readonly incoming: Incoming;
+  readonly target: Target;
+  readonly requestId: string;
+  /** When the request came in, by the monotonic clock. */
+  readonly startedAt: number;
+}
+
+/** Header names in lower case. */
+export type Headers = Readonly<Record<string, string>>;
+
+export interface Answer {
+  readonly status: number;
+  /** Made for this answer: the desk that sends it adds its own. */
+  readonly headers: Record<string, string>;
+  /** Null for none. Left out by the transport when the request was a HEAD. */
+  readonly body: string | Uint8Array | null;
+}

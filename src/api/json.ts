@@ -1,0 +1,48 @@
+/**
+ * JSON in and out.
+ */
+
+import { fromUtf8 } from '#kernel/bytes.ts';
+import { withBody } from './body.ts';
+import type { Answer, Exchange, Headers } from './exchange.ts';
+import { invalid, Problem, problemAnswer } from './problem.ts';
+import { quoted } from './raw-path.ts';
+
+/** Bytes of a JSON body that describes something; values travel otherwise. */
+export const MAX_JSON_BYTES = 64 * 1024;
+const JSON_MEDIA_TYPE = /^application\/json[ \t]*(;|$)/i;
+
+export function jsonAnswer(value: unknown, status = 200, headers: Headers = {}): Answer {
+  return jsonTextAnswer(JSON.stringify(value), status, headers);
+}
+
+export function jsonTextAnswer(text: string, status = 200, headers: Headers = {}): Answer {
+  return {
+    status,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+    body: `${text}\n`,
+  };
+}
+
+/** Reads the body as JSON and hands it to `use`; whether it makes sense is the business of `use`. */
+export async function withJson(
+  exchange: Exchange,
+  deadline: number,
+  use: (value: unknown) => Promise<Answer>,
+): Promise<Answer> {
+  const contentType = exchange.incoming.header('content-type');
+  if (contentType === undefined || !JSON_MEDIA_TYPE.test(contentType)) {
+    const given = contentType === undefined ? 'not given' : quoted(contentType);
+    const detail = `Content-Type: must be application/json and is ${given}`;
+    return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
+  }
+  return withBody(exchange, MAX_JSON_BYTES, deadline, async (bytes) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(fromUtf8(bytes));
+    } catch {
+      return problemAnswer(invalid('body', 'is not JSON in UTF-8'));
+    }
+    return use(value);
+  });
+}

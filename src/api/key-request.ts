@@ -1,0 +1,98 @@
+/**
+ * What every request for a key has in common: bucket, key, parameters and headers, each checked, with the first mistake
+ * as the answer. A mode that is not built yet is refused, never replaced by a weaker one.
+ */
+
+import type { Bucket } from '#buckets/definition.ts';
+import { decodeContext } from '#causality/context-token.ts';
+import type { VersionVector } from '#causality/state.ts';
+import { ByteWriter } from '#kernel/binary.ts';
+import type { Exchange } from './exchange.ts';
+import { decodeBucket, decodeKey, decodeKey64 } from './key-path.ts';
+import { invalid, Problem } from './problem.ts';
+import { parseQuery, type Query } from './query.ts';
+import { quoted } from './raw-path.ts';
+import { parseAsked, QUORUM_PARAMETERS, type Asked } from './request-quorum.ts';
+
+export const MAX_TIMEOUT_MS = 60_000;
+
+const COMMON_PARAMETERS = [...QUORUM_PARAMETERS, 'session', 'timeout'] as const;
+export const READ_PARAMETERS: readonly string[] = [...COMMON_PARAMETERS, 'sibling'];
+export const WRITE_PARAMETERS: readonly string[] = [...COMMON_PARAMETERS, 'ttl', 'return'];
+
+export interface KeyRequest {
+  readonly bucket: Bucket;
+  readonly key: Uint8Array;
+  /** Names the key in contexts. */
+  readonly scope: Uint8Array;
+  readonly query: Query;
+  readonly asked: Asked;
+  /** An instant of the monotonic clock. */
+  readonly deadline: number;
+}
+
+/** `/v1/kv/{bucket}/{key}` and `/v1/kv64/{bucket}/{key}`. */
+export function parseKeyRequest(exchange: Exchange, parameters: readonly string[]): KeyRequest | Problem {
+  const { services, target, startedAt } = exchange;
+  const [, family, bucketSegment = '', keySegment = ''] = target.segments;
+  const name = decodeBucket(bucketSegment);
+  if (name instanceof Problem) return name;
+  const key = family === 'kv64' ? decodeKey64(keySegment) : decodeKey(keySegment);
+  if (key instanceof Problem) return key;
+  const query = parseQuery(target.query, parameters);
+  if (query instanceof Problem) return query;
+  const timeout = parseTimeout(query, services.settings.requestTimeoutMs);
+  if (timeout instanceof Problem) return timeout;
+  const asked = parseAsked(query);
+  if (asked instanceof Problem) return asked;
+  const bucket = services.buckets.resolve(name);
+  const refusal = notBuilt(exchange, bucket, query);
+  if (refusal !== undefined) return refusal;
+  return { bucket, key, scope: contextScope(bucket, key), query, asked, deadline: startedAt + timeout };
+}
+
+export function parseTimeout(query: Query, defaultMs: number): number | Problem {
+  const text = query.get('timeout');
+  if (text === undefined) return defaultMs;
+  const timeout = /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : 0;
+  if (timeout < 1 || timeout > MAX_TIMEOUT_MS) {
+    return invalid('timeout', `${quoted(text)} is not a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
+  }
+  return timeout;
+}
+
+function notBuilt({ incoming }: Exchange, { name, properties }: Bucket, query: Query): Problem | undefined {
+  const { consistency, type } = properties;
+  if (consistency === 'strong') return unbuilt('bucket', `strong buckets, such as ${quoted(name)},`);
+  if (type !== 'value') return unbuilt('bucket', `buckets of data types, such as ${quoted(name)} (${type}),`);
+  if (query.has('session')) return unbuilt('session', 'sessions');
+  if (incoming.header('quoral-session') !== undefined) return unbuilt('Quoral-Session', 'sessions');
+  return undefined;
+}
+
+/** `what` is a plural. */
+export function unbuilt(field: string, what: string): Problem {
+  return new Problem('not-implemented', `${field}: ${what} are not built yet`, { field });
+}
+
+/** The client's context; null when it sent none. */
+export function parseContext(exchange: Exchange, scope: Uint8Array): VersionVector | null | Problem {
+  const text = exchange.incoming.header('quoral-context');
+  if (text === undefined) return null;
+  const decoded = decodeContext(text, scope, exchange.services.mac);
+  switch (decoded.kind) {
+    case 'context':
+      return decoded.vector;
+    case 'invalid':
+      return invalid('Quoral-Context', decoded.reason);
+  }
+}
+
+/** The bytes that name one key of one life of a bucket in contexts. Part of the format of contexts. */
+function contextScope({ name, incarnation }: Bucket, key: Uint8Array): Uint8Array {
+  const writer = new ByteWriter(name.length + key.length + 10);
+  writer.text(name);
+  writer.varint(incarnation);
+  writer.raw(key);
+  return writer.finish();
+}

@@ -1,0 +1,149 @@
+/**
+ * What a coordinator has found out, as an HTTP answer. A context is only shown together with everything that it covers:
+ * a client that was not shown a version must not be able to replace it by mistake.
+ */
+
+import { encodeContext } from '#causality/context-token.ts';
+import { etagOf } from '#causality/etag.ts';
+import type { Version, VersionVector } from '#causality/state.ts';
+import type { Agreement, ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import type { Mac } from '#kernel/native.ts';
+import { contentHeaders, isLive, quotedEtag, type LiveVersion } from './content-headers.ts';
+import type { Answer } from './exchange.ts';
+import { Problem, problemAnswer } from './problem.ts';
+import { jsonBody, multipartBody } from './siblings.ts';
+
+/** How the client wants to see what is under the key. */
+export interface Presentation {
+  /** The node that answers. */
+  readonly self: NodeId;
+  /** Names the key in contexts. */
+  readonly scope: Uint8Array;
+  readonly mac: Mac;
+  /** Whether siblings are wanted as JSON instead of multipart. */
+  readonly json: () => boolean;
+  /** The tag of the one sibling that is wanted, without quotes. */
+  readonly sibling: string | undefined;
+  /** An unpredictable text for the borders of a multipart body. */
+  readonly boundary: () => string;
+}
+
+/** `write` is what became of the write that the read was a part of, when it was one. */
+export function readAnswer(outcome: ReadOutcome, presentation: Presentation, write?: 'not-applied'): Answer {
+  switch (outcome.kind) {
+    case 'failed': {
+      const { trouble, detail, agreement } = outcome;
+      const extras = { ...figures(agreement), ...(write === undefined ? {} : { outcome: write }) };
+      return failure(new Problem(trouble, detail, extras), agreement, presentation);
+    }
+    case 'found': {
+      const headers = whatHappened(outcome.agreement, outcome.coordinator);
+      return objectAnswer(outcome.versions, outcome.context, headers, presentation);
+    }
+  }
+}
+
+/** `body` is the wish to see the object as it is now: `?return=body`. */
+export function writeAnswer(
+  outcome: WriteOutcome,
+  wrote: 'value' | 'deletion',
+  body: boolean,
+  presentation: Presentation,
+): Answer {
+  switch (outcome.kind) {
+    case 'applied': {
+      const headers = whatHappened(outcome.agreement, outcome.coordinator);
+      const live = outcome.versions.filter(isLive);
+      if (body && live.length > 0) return objectAnswer(live, outcome.context, headers, presentation);
+      if (live.length > 0) headers['etag'] = quotedEtag(live);
+      // What was written is among the live versions, so this many mean that nothing else is.
+      const alone = live.length === (wrote === 'value' ? 1 : 0);
+      if (alone) headers['quoral-context'] = contextOf(outcome.context, presentation);
+      return { status: 204, headers, body: null };
+    }
+    case 'not-applied':
+    case 'unknown': {
+      const { kind, trouble, detail, agreement, context } = outcome;
+      const answer = failure(
+        new Problem(trouble, detail, { ...figures(agreement), outcome: kind }),
+        agreement,
+        presentation,
+      );
+      if (context === undefined) return answer;
+      return { ...answer, headers: { ...answer.headers, 'quoral-context': contextOf(context, presentation) } };
+    }
+  }
+}
+
+/** What is under the key: nothing, one value, or siblings. */
+function objectAnswer(
+  versions: readonly Version[],
+  context: VersionVector,
+  headers: Record<string, string>,
+  presentation: Presentation,
+): Answer {
+  const live = versions.filter(isLive);
+  if (presentation.sibling !== undefined)
+    return siblingAnswer(live, presentation.sibling, context, headers, presentation);
+  if (context.length > 0) headers['quoral-context'] = contextOf(context, presentation);
+  const [first] = live;
+  if (first === undefined) return problemAnswer(new Problem('not-found', 'there is no value under this key'), headers);
+  if (live.length === 1) return valueAnswer(first, headers);
+  headers['cache-control'] = 'no-store';
+  headers['etag'] = quotedEtag(live);
+  if (presentation.json()) {
+    headers['content-type'] = 'application/json';
+    return { status: 300, headers, body: jsonBody(live, headers['quoral-context'] ?? '') };
+  }
+  const boundary = presentation.boundary();
+  headers['content-type'] = `multipart/mixed; boundary="${boundary}"`;
+  return { status: 300, headers, body: multipartBody(live, boundary) };
+}
+
+/** One of several siblings comes without a context, for that would cover the others. */
+function siblingAnswer(
+  live: readonly LiveVersion[],
+  etag: string,
+  context: VersionVector,
+  headers: Record<string, string>,
+  presentation: Presentation,
+): Answer {
+  const wanted = live.find((version) => etagOf([version]) === etag);
+  if (wanted === undefined) {
+    const problem = new Problem('not-found', 'sibling: no live version of this key has that ETag', {
+      field: 'sibling',
+    });
+    return problemAnswer(problem, headers);
+  }
+  if (live.length === 1) headers['quoral-context'] = contextOf(context, presentation);
+  return valueAnswer(wanted, headers);
+}
+
+/** Without `no-store` a cache on the way might answer later reads by itself (RFC 9111 section 4.2.2). */
+function valueAnswer(version: LiveVersion, headers: Record<string, string>): Answer {
+  Object.assign(headers, contentHeaders(version));
+  headers['cache-control'] = 'no-store';
+  headers['x-content-type-options'] = 'nosniff';
+  return { status: 200, headers, body: version.content.value };
+}
+
+function failure(problem: Problem, agreement: Agreement, { self }: Presentation): Answer {
+  return problemAnswer(problem, whatHappened(agreement, self));
+}
+
+function figures({ needed, acked }: Agreement): { readonly needed: number; readonly got: number } {
+  return { needed, got: acked };
+}
+
+/** The coordinator is the owner that minted the version, or the node that merged the read. */
+function whatHappened({ acked, needed, of, fallbacks }: Agreement, coordinator: NodeId): Record<string, string> {
+  return {
+    'quoral-replicas': `acked=${acked}; needed=${needed}; of=${of}; fallbacks=${fallbacks}`,
+    'quoral-coordinator': coordinator,
+  };
+}
+
+function contextOf(vector: VersionVector, { scope, mac }: Presentation): string {
+  return encodeContext(vector, scope, mac);
+}

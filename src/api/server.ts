@@ -1,0 +1,198 @@
+/**
+ * The client door: Node's HTTP server in front of the API. Everything that Node answers by itself elsewhere (parser errors,
+ * timeouts, expectations) is answered here in the API's own shape.
+ */
+
+import { getRequestListener } from '@hono/node-server';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Api } from './app.ts';
+import { invalid, Problem, problemAnswer } from './problem.ts';
+import { Connections, endWith } from './server-connections.ts';
+import { SocketRequest } from './server-request.ts';
+import type { ApiServices } from './services.ts';
+
+/** Bytes of a request line with all header fields: room for 8 KiB beside a value, and for the contexts of many actors. */
+export const MAX_HEAD_BYTES = 32 * 1024;
+/** For the head of a request to arrive. */
+export const HEAD_TIMEOUT_MS = 10_000;
+/** For a whole request to arrive; a request's own `timeout` ends earlier. */
+export const ARRIVAL_TIMEOUT_MS = 65_000;
+/** How long a connection may lie idle between two requests: longer than the clients of common load balancers wait. */
+export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** Without a byte in either direction, whatever the connection is doing; so nobody keeps an answer waiting for ever. */
+export const SILENCE_TIMEOUT_MS = 120_000;
+export const MAX_CONNECTIONS = 16_384;
+const TIMEOUT_CHECK_MS = 1000;
+const BACKLOG = 1024;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+}
+
+export interface HttpServer {
+  /** Where the door is, with the port that was allotted when port 0 was asked for. */
+  readonly port: number;
+  /** Stops accepting, waits up to `timeoutMs` milliseconds for the requests under way, then closes all connections. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+/** The door cannot be opened; the message says which and why. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+/** Opens the door; rejects with a {@link ListenError}. */
+export async function startServer(api: Api, services: ApiServices, options: ListenOptions): Promise<HttpServer> {
+  const door = new Door(api, services);
+  await door.listen(options);
+  return door;
+}
+
+class Door implements HttpServer {
+  readonly #services: ApiServices;
+  readonly #server: Server;
+  readonly #connections = new Connections();
+  readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
+  #arriving: SocketRequest | undefined;
+  #closing = false;
+
+  constructor(api: Api, services: ApiServices) {
+    this.#services = services;
+    this.#listener = getRequestListener(
+      // Called before the listener returns, so what arrives now is what was set just before.
+      (request) => api.fetch(request, { incoming: this.#arriving! }),
+      { hostname: 'localhost', errorHandler: () => plainProblem(invalid('Host', 'is not a host name')) },
+    );
+    this.#server = createServer({
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: ARRIVAL_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      // Answered below, in the API's shape.
+      requireHostHeader: false,
+      noDelay: true,
+    });
+    this.#server.timeout = SILENCE_TIMEOUT_MS;
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
+    this.#server.maxHeadersCount = 0;
+    this.#server
+      .on('request', (message, response) => this.#take(message, response, false))
+      .on('checkContinue', (message, response) => this.#take(message, response, true))
+      .on('checkExpectation', (message, response) => this.#refuseExpectation(message, response))
+      .on('connect', (_message, socket) => this.#refuseTunnel(socket))
+      .on('clientError', (error: NodeJS.ErrnoException, socket) => this.#parserError(error, socket as Socket));
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async listen({ host, port }: ListenOptions): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(new ListenError(`--listen ${host}:${port}: ${reasonNotListening(error)}`, { cause: error }));
+      });
+      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
+    });
+    this.#server.on('error', (error) => this.#services.log.error('client-door-failed', { reason: error.message }));
+  }
+
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing = true;
+    const cut = setTimeout(() => {
+      this.#services.log.warn('requests-cut', { afterMs: timeoutMs });
+      this.#server.closeAllConnections();
+    }, timeoutMs);
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    clearTimeout(cut);
+  }
+
+  #take(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const request = new SocketRequest(message, response, this.#services.clock, expectsContinue);
+    const { socket } = message;
+    response.once('close', () => {
+      this.#connections.answered(socket);
+      if (this.#closing) this.#server.closeIdleConnections();
+    });
+    this.#connections.arrived(socket, request, () => this.#answer(message, response, request));
+  }
+
+  #answer(message: IncomingMessage, response: ServerResponse, request: SocketRequest): void {
+    if (this.#closing) response.shouldKeepAlive = false;
+    if (message.httpVersion === '1.1' && message.headers.host === undefined) {
+      writeProblem(response, invalid('Host', 'the header is missing'));
+      return;
+    }
+    // The target is taken; what would be parsed and normalised is not.
+    message.url = '/';
+    this.#arriving = request;
+    void this.#listener(message, response);
+  }
+
+  #refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
+    const detail = `Expect: ${JSON.stringify(headers.expect)} cannot be met; only 100-continue can`;
+    writeProblem(response, new Problem('expectation-failed', detail, { field: 'Expect' }));
+  }
+
+  #refuseTunnel(socket: Duplex): void {
+    endWith(socket as Socket, new Problem('method-not-allowed', 'CONNECT: this is no proxy'));
+  }
+
+  #parserError(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.broke(socket, parserProblem(error));
+  }
+}
+
+/** What Node's parser and timeouts complain of. */
+function parserProblem(error: NodeJS.ErrnoException): Problem {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new Problem(
+        'headers-too-large',
+        `request line and header fields: at most ${MAX_HEAD_BYTES} bytes are allowed`,
+      );
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Problem('request-timeout', 'the request did not arrive in time');
+    default: {
+      const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : 'malformed';
+      return invalid('request', `not HTTP/1.1: ${reason}`);
+    }
+  }
+}
+
+function plainProblem(problem: Problem): Response {
+  const { status, headers, body } = problemAnswer(problem, { connection: 'close' });
+  return new Response(body as string, { status, headers });
+}
+
+function writeProblem(response: ServerResponse, problem: Problem): void {
+  const { status, headers, body } = problemAnswer(problem, { connection: 'close' });
+  response.writeHead(status, headers).end(body);
+}
+
+function reasonNotListening(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return 'the port is in use by another process';
+    case 'EADDRNOTAVAIL':
+      return 'this machine does not have that address';
+    case 'EACCES':
+      return 'no permission to use that port';
+    case 'ENOTFOUND':
+      return 'there is no such host';
+    default:
+      return error.message;
+  }
+}

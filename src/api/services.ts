@@ -1,0 +1,190 @@
+/**
+ * Everything that the HTTP front door needs from the rest of a node. Composition supplies it; tests supply a stub. The
+ * parts of the world that are used here are named one by one: an API has no business with disks or peers.
+ */
+
+import type { Bucket } from '#buckets/definition.ts';
+import type { ReadOutcome, ReadRequest, Trouble, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import type { Mac } from '#kernel/native.ts';
+
+export interface ApiServices {
+  /** This node. */
+  readonly self: NodeId;
+  readonly settings: ApiSettings;
+
+  read(request: ReadRequest): Promise<ReadOutcome>;
+  write(request: WriteRequest): Promise<WriteOutcome>;
+  readonly buckets: BucketServices;
+
+  /** Members of the cluster, for n' = min(n, members); at least 1. */
+  members(): number;
+  cluster(): ClusterView;
+  ring(): RingView;
+  locate(bucket: Bucket, key: Uint8Array): Location;
+
+  /** Why no data can be served now, as the detail of a `not-ready` answer; undefined when it can. Asked for each request. */
+  refusal(): string | undefined;
+  /** Whether the process works at all: when not, it should be restarted. */
+  live(): Health;
+  /** Whether this node should get requests. */
+  ready(): Health;
+  /** The cluster as seen from here. */
+  healthy(): ClusterHealth;
+
+  /** Signs contexts. */
+  readonly mac: Mac;
+  readonly clock: ApiClock;
+  readonly random: ApiRandom;
+  readonly log: ApiLog;
+  readonly metrics: ApiMetrics;
+}
+
+export interface ApiSettings {
+  /** Bytes of the largest value; more get 413. */
+  readonly valueMaxBytes: number;
+  /** What `timeout` is when a request does not say, in milliseconds. */
+  readonly requestTimeoutMs: number;
+  /** Client requests under way at once; more get 429. */
+  readonly requestsMax: number;
+  /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
+  readonly bodiesMaxBytes: number;
+}
+
+export const DEFAULT_API_SETTINGS: ApiSettings = {
+  valueMaxBytes: 4 * 1024 * 1024,
+  requestTimeoutMs: 5000,
+  requestsMax: 4096,
+  bodiesMaxBytes: 256 * 1024 * 1024,
+};
+
+// --- Buckets -------------------------------------------------------------------------------------------------------
+
+export interface BucketServices {
+  /** The definition as this node knows it; the defaults when nobody has defined the bucket. */
+  resolve(name: string): Bucket;
+  /** The buckets that somebody has defined, sorted by name. */
+  list(): readonly Bucket[];
+  /**
+   * Makes `properties` the whole definition, with defaults for what it leaves out. `properties` is parsed JSON of a
+   * client; whether it is a definition is judged here. `deadline` is an instant of the monotonic clock.
+   */
+  define(name: string, properties: unknown, deadline: number): Promise<DefineOutcome>;
+  /** Drops the bucket and its data. */
+  drop(name: string, deadline: number): Promise<DropOutcome>;
+}
+
+export interface BucketTrouble {
+  readonly kind: 'failed';
+  readonly trouble: Trouble;
+  readonly detail: string;
+  /** `unknown` when it may still be decided. */
+  readonly applied: 'not-applied' | 'unknown';
+}
+
+export type DefineOutcome =
+  | { readonly kind: 'defined'; readonly bucket: Bucket }
+  /** `field` is the property that is wrong, or `body`. */
+  | { readonly kind: 'invalid'; readonly field: string; readonly detail: string }
+  /** Well formed, but at odds with the bucket as it is. */
+  | { readonly kind: 'conflict'; readonly detail: string }
+  | { readonly kind: 'not-implemented'; readonly detail: string }
+  | BucketTrouble;
+
+export type DropOutcome =
+  | { readonly kind: 'dropped' }
+  | { readonly kind: 'not-implemented'; readonly detail: string }
+  | BucketTrouble;
+
+// --- The ring and the cluster --------------------------------------------------------------------------------------
+
+export interface ClusterView {
+  readonly clusterId: string;
+  readonly epoch: number;
+  readonly self: string;
+  readonly members: readonly MemberView[];
+  readonly transfers: readonly unknown[];
+  /** Hints that wait at this node, for whomever. */
+  readonly hintsWaiting: number;
+}
+
+export interface MemberView {
+  readonly id: string;
+  /** Base URL for clients; empty until it is known. */
+  readonly url: string;
+  /** `host:port` of the door for other nodes. */
+  readonly peer: string;
+  readonly zone: string;
+  readonly weight: number;
+  readonly state: 'joining' | 'refilling' | 'active' | 'leaving' | 'removed';
+  readonly reachable: boolean;
+  /** Share of the ring that it owns, 0 to 1. */
+  readonly share: number;
+  /** Partitions that it owns. */
+  readonly partitions: number;
+  /** Hints that the answering node knows to wait for it. */
+  readonly hintsWaiting: number;
+}
+
+export interface RingView {
+  readonly epoch: number;
+  readonly partitions: number;
+  /** For each n in use the owners of every partition, in preference order. */
+  readonly placements: Readonly<Record<string, readonly (readonly string[])[]>>;
+}
+
+export interface Location {
+  /** 16 hex digits. */
+  readonly hash: string;
+  readonly partition: number;
+  readonly primaries: readonly string[];
+  readonly fallbacks: readonly string[];
+}
+
+// --- Health --------------------------------------------------------------------------------------------------------
+
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface Health {
+  readonly ok: boolean;
+  readonly checks: readonly Check[];
+}
+
+export interface ClusterHealth extends Health {
+  /** Share of the ring whose partitions have a quorum of reachable owners, 0 to 1. */
+  readonly share: number;
+}
+
+// --- What is used of the world -------------------------------------------------------------------------------------
+
+export interface ApiClock {
+  /** Milliseconds since an arbitrary start, with fractions; never goes back. */
+  monotonic(): number;
+  after(delay: number, callback: () => void): { cancel(): void };
+}
+
+export interface ApiRandom {
+  bytes(length: number): Uint8Array;
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface ApiLog {
+  info(event: string, fields?: Fields): void;
+  warn(event: string, fields?: Fields): void;
+  error(event: string, fields?: Fields): void;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+export interface ApiMetrics {
+  counter(name: string, help: string, labels?: Labels): { add(amount?: number): void };
+  gauge(name: string, help: string, read: () => number, labels?: Labels): void;
+  histogram(name: string, help: string, buckets: readonly number[], labels?: Labels): { observe(value: number): void };
+  /** Prometheus text exposition format. */
+  render(): Promise<string>;
+}

@@ -1,0 +1,178 @@
+/**
+ * The buckets as this node knows them, and the way to define and drop them for the whole cluster.
+ *
+ * Definitions are rows of the epoch chain. A change is answered only when every member that can be reached has installed
+ * it; the others learn it before they serve, because the replicas refuse requests that rely on an older definition.
+ */
+
+import { assert } from '#kernel/assert.ts';
+import type { Epoch } from '#kernel/identity.ts';
+import { epoch } from '#kernel/identity.ts';
+import type { EpochChain } from '#consensus/epoch-chain.ts';
+import type { BucketRow, Facts } from '#consensus/facts.ts';
+import { DEFAULT_PROPERTIES } from './definition.ts';
+import type { Bucket, BucketProperties } from './definition.ts';
+import { MOVED, changedFixedProperty, defineBucket, dropBucket, restoreBucket, rowNamed } from './change.ts';
+import { fillDefaults, isBucketName, propertiesFromRow } from './schema.ts';
+
+/** Undefined buckets whose default definition is remembered; above that all of them are forgotten. */
+const UNDEFINED_REMEMBERED_MAX = 1024;
+/** How often a definition starts again because another one came between. */
+const ATTEMPTS_MAX = 5;
+
+export type BucketChange =
+  /** The definition as it is now; of a dropped bucket, the defaults of its next life. */
+  | { readonly kind: 'applied'; readonly bucket: Bucket }
+  /** `conflict`: a fixed property, which `detail` names, would change. `too-many-buckets`: a bound would be exceeded. */
+  | { readonly kind: 'refused'; readonly reason: 'conflict' | 'too-many-buckets'; readonly detail: string }
+  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+
+/** What the directory uses of the chain. */
+export type Chain = Pick<EpochChain, 'facts' | 'propose' | 'awaitInstalled' | 'reaches'>;
+
+export class BucketDirectory {
+  readonly #chain: Chain;
+  #facts: Facts | undefined;
+  #rows: ReadonlyMap<string, BucketRow> = new Map();
+  /** Buckets with a row, by name, as far as somebody has asked for them. */
+  readonly #defined = new Map<string, Bucket>();
+  readonly #undefined = new Map<string, Bucket>();
+
+  constructor(chain: Chain) {
+    this.#chain = chain;
+  }
+
+  /** The definition that holds for the bucket now; the defaults when nobody has defined it. The name must be valid. */
+  resolve(name: string): Bucket {
+    this.#refresh();
+    return this.#defined.get(name) ?? this.#undefined.get(name) ?? this.#remember(name);
+  }
+
+  /** All buckets that somebody has defined and nobody dropped, by name. */
+  list(): readonly Bucket[] {
+    this.#refresh();
+    const rows = [...this.#rows.values()].filter(({ dropped }) => !dropped);
+    return rows.map(({ name }) => this.resolve(name));
+  }
+
+  /** Whether somebody has defined the bucket and nobody dropped it since. */
+  isDefined(name: string): boolean {
+    this.#refresh();
+    const row = this.#rows.get(name);
+    return row !== undefined && !row.dropped;
+  }
+
+  /**
+   * Makes this the bucket's whole definition: what is not given has its default. A change of a fixed property is refused
+   * when the bucket holds keys. `holdsKeys` is asked before, and again when every member that can be reached refuses
+   * writes by the old definition: a key that slipped in between undoes the change. It may reject when it cannot tell.
+   */
+  async define(
+    name: string,
+    properties: Partial<BucketProperties>,
+    holdsKeys: () => Promise<boolean>,
+    deadline: number,
+  ): Promise<BucketChange> {
+    assert(isBucketName(name), `bucket name ${name} is not valid`);
+    const wanted = fillDefaults(properties);
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const before = this.resolve(name);
+      const rowBefore = this.#rows.get(name);
+      const fixed = changedFixedProperty(before.properties, wanted);
+      const kept = fixed === undefined ? undefined : await whyKept(name, fixed, holdsKeys);
+      if (kept !== undefined) return kept;
+
+      let changed = false;
+      const result = await this.#chain.propose((facts) => {
+        const next = defineBucket(facts, name, wanted, before.version);
+        changed = next !== facts;
+        return next;
+      }, deadline);
+      if (result.kind === 'refused' && result.reason === MOVED) continue;
+      if (result.kind === 'refused') return tooMany(result.reason);
+      if (result.kind === 'failed') return result;
+      const answer = await this.#installed(result.facts.epoch, name, deadline);
+      if (fixed === undefined || !changed || answer.kind !== 'applied') return answer;
+      const keptNow = await whyKept(name, fixed, holdsKeys);
+      return keptNow === undefined ? answer : await this.#undo(name, rowBefore, result.facts, keptNow, deadline);
+    }
+    return failed('not-applied', `other definitions of bucket ${name} came between ${ATTEMPTS_MAX} times`);
+  }
+
+  /** Takes the definition and all data: whatever was stored is of an earlier life from now on. */
+  async drop(name: string, deadline: number): Promise<BucketChange> {
+    assert(isBucketName(name), `bucket name ${name} is not valid`);
+    const result = await this.#chain.propose((facts) => dropBucket(facts, name), deadline);
+    if (result.kind === 'refused') return tooMany(result.reason);
+    return result.kind === 'decided' ? await this.#installed(result.facts.epoch, name, deadline) : result;
+  }
+
+  /** Gives the bucket back what it was before `changed`, and says why. */
+  async #undo(
+    name: string,
+    before: BucketRow | undefined,
+    changed: Facts,
+    why: BucketChange,
+    deadline: number,
+  ): Promise<BucketChange> {
+    const undone = rowNamed(changed, name)?.version ?? changed.epoch;
+    const result = await this.#chain.propose((facts) => restoreBucket(facts, name, before, undone), deadline);
+    if (result.kind !== 'decided') return failed('unknown', 'the change could not be undone, though keys were written');
+    const installed = await this.#installed(result.facts.epoch, name, deadline);
+    return installed.kind === 'applied' ? why : installed;
+  }
+
+  async #installed(decided: Epoch, name: string, deadline: number): Promise<BucketChange> {
+    const missing = await this.#chain.awaitInstalled(decided, deadline);
+    const slow = missing.filter((member) => this.#chain.reaches(member));
+    if (slow.length === 0) return { kind: 'applied', bucket: this.resolve(name) };
+    return failed('unknown', `epoch ${decided} was decided, but ${slow.join(', ')} has not installed it yet`);
+  }
+
+  #refresh(): void {
+    const facts = this.#chain.facts();
+    if (facts === this.#facts) return;
+    this.#facts = facts;
+    this.#rows = new Map(facts?.buckets.map((row) => [row.name, row]));
+    this.#defined.clear();
+    this.#undefined.clear();
+  }
+
+  #remember(name: string): Bucket {
+    const row = this.#rows.get(name);
+    if (row !== undefined) {
+      const { incarnation, version } = row;
+      const bucket = { name, incarnation, version, properties: propertiesFromRow(row) };
+      this.#defined.set(name, bucket);
+      return bucket;
+    }
+    if (this.#undefined.size >= UNDEFINED_REMEMBERED_MAX) this.#undefined.clear();
+    const bucket = { name, incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES };
+    this.#undefined.set(name, bucket);
+    return bucket;
+  }
+}
+
+/** Why the fixed property cannot change; undefined when the bucket is empty. */
+async function whyKept(
+  name: string,
+  fixed: string,
+  holdsKeys: () => Promise<boolean>,
+): Promise<BucketChange | undefined> {
+  let holds: boolean;
+  try {
+    holds = await holdsKeys();
+  } catch (error) {
+    return failed('not-applied', `whether bucket ${name} holds keys cannot be told now: ${String(error)}`);
+  }
+  if (!holds) return undefined;
+  return { kind: 'refused', reason: 'conflict', detail: `${fixed} is fixed while bucket ${name} holds keys` };
+}
+
+function tooMany(detail: string): BucketChange {
+  return { kind: 'refused', reason: 'too-many-buckets', detail };
+}
+
+function failed(outcome: 'not-applied' | 'unknown', detail: string): BucketChange {
+  return { kind: 'failed', outcome, detail };
+}

@@ -1,0 +1,27 @@
+/**
+ * Entity tags for HTTP's conditional requests. Every node must give the same tag to the same set of versions, so a tag is
+ * a hash of the set's dots: a dot names its content for ever.
+ */
+
+import { ByteWriter } from '#kernel/binary.ts';
+import { hash64ToHex, sipHash64, sipKey } from '#kernel/siphash.ts';
+import { compareDotsByActor } from './dot.ts';
+import type { Version } from './state.ts';
+
+/** Fixed and public: tags are opaque, not secret. A change of it or of the hashed bytes changes every tag. */
+const KEY = sipKey(new Uint8Array(16));
+
+/**
+ * The tag of these versions as a set, in any order: 16 hex digits, without HTTP's quotes. Give it the versions that are
+ * live for the reader. One of several siblings has another tag than all of them together.
+ */
+export function etagOf(versions: readonly Version[]): string {
+  const dots = versions.map((version) => version.dot).toSorted(compareDotsByActor);
+  const writer = new ByteWriter(24 * dots.length);
+  for (const dot of dots) {
+    writer.varint(dot.node);
+    writer.varint(dot.tenure);
+    writer.varint(dot.counter);
+  }
+  return hash64ToHex(sipHash64(KEY, writer.finish()));
+}

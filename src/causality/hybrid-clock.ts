@@ -1,0 +1,76 @@
+/**
+ * A hybrid logical clock (Kulkarni et al. 2014): it follows the wall clock, but never repeats or goes back, and it is
+ * never behind a time it has heard of. So times order causally related events rightly whatever the wall clocks do, and
+ * unrelated ones as well as the wall clocks allow.
+ *
+ * A hybrid time is one safe integer: milliseconds since 2025 times 4096, plus a logical counter. More than 4096 ticks in
+ * a millisecond run into the next one, which the wall clock then catches up with. It lasts until the year 2094.
+ */
+
+/** 2025-01-01T00:00:00Z in milliseconds since 1970. */
+const START_OF_2025 = 1_735_689_600_000;
+const TICKS_PER_MILLISECOND = 4096;
+const DEFAULT_MAX_DRIFT = 500;
+
+/** The calendar part of a hybrid time, in milliseconds since 1970. */
+export function timeOf(hybridTime: number): number {
+  return Math.floor(hybridTime / TICKS_PER_MILLISECOND) + START_OF_2025;
+}
+
+/** The first hybrid time of a calendar time; 0 for calendar times before 2025. Multiplies: shifts have 32 bits only. */
+function firstOf(milliseconds: number): number {
+  return Math.max(0, Math.floor(milliseconds - START_OF_2025) * TICKS_PER_MILLISECOND);
+}
+
+export interface HybridClockOptions {
+  /** The machine's calendar clock, in milliseconds since 1970. */
+  readonly wall: () => number;
+  /** The last time that the node stored before it stopped; 0 for a new node. */
+  readonly start?: number;
+  /** How far ahead of the wall clock a time from another node may be to be believed; 500 without it. */
+  readonly maxDriftMilliseconds?: number;
+}
+
+export class HybridClock {
+  readonly #wall: () => number;
+  readonly #maxDrift: number;
+  #last: number;
+
+  constructor(options: HybridClockOptions) {
+    const stored = options.start ?? 0;
+    if (!isHybridTime(stored)) throw new RangeError(`hybrid time ${stored} to start from: 0 to 2^53-1`);
+    this.#wall = options.wall;
+    this.#maxDrift = options.maxDriftMilliseconds ?? DEFAULT_MAX_DRIFT;
+    this.#last = checked(Math.max(firstOf(options.wall()), stored) + 1);
+  }
+
+  /** A new time, later than all that this clock has given or believed. Throws RangeError after the last one. */
+  tick(): number {
+    this.#last = checked(Math.max(this.#last + 1, firstOf(this.#wall())));
+    return this.#last;
+  }
+
+  /**
+   * Takes note of a time from another node, so that later ticks are later than it. False, with nothing changed, when it
+   * is no hybrid time or so far ahead that one wrong clock would drag the whole cluster along.
+   */
+  receive(time: number): boolean {
+    if (!isHybridTime(time) || time > firstOf(this.#wall() + this.#maxDrift)) return false;
+    this.#last = Math.max(this.#last, time);
+    return true;
+  }
+
+  /** The latest time given or believed: what to store, so that a restarted clock goes on after it. */
+  last(): number {
+    return this.#last;
+  }
+}
+
+function isHybridTime(time: number): boolean {
+  return Number.isSafeInteger(time) && time >= 0;
+}
+
+function checked(time: number): number {
+  if (!Number.isSafeInteger(time)) throw new RangeError('the hybrid clock has no times left: is the wall clock right?');
+  return time;
+}

@@ -1,0 +1,45 @@
+/** `quoral bucket create|show|list`. */
+
+import { askJson, type ClientOptions } from './client.ts';
+import { print, table, UsageError } from './output.ts';
+
+type Definition = Readonly<Record<string, unknown>>;
+
+function parseProperty(text: string): [string, unknown] {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new UsageError(`property ${JSON.stringify(text)}: must be name=value, such as conflicts=siblings`);
+  const value = text.slice(at + 1);
+  if (/^-?\d+$/.test(value)) return [text.slice(0, at), Number(value)];
+  if (value === 'true' || value === 'false') return [text.slice(0, at), value === 'true'];
+  return [text.slice(0, at), value === 'null' ? null : value];
+}
+
+function show(name: string, definition: Definition, options: ClientOptions): void {
+  if (options.json === true) print(JSON.stringify(definition));
+  else print(`${name}: ${Object.entries(definition).map(([property, value]) => `${property}=${String(value)}`).join(' ')}`);
+}
+
+export async function createBucket(name: string, properties: readonly string[], options: ClientOptions): Promise<void> {
+  const body = JSON.stringify(Object.fromEntries(properties.map(parseProperty)));
+  const path = `/v1/buckets/${encodeURIComponent(name)}`;
+  const headers = { 'content-type': 'application/json' };
+  show(name, (await askJson(options, path, { method: 'PUT', headers, body }, [200, 201])) as Definition, options);
+}
+
+export async function showBucket(name: string, options: ClientOptions): Promise<void> {
+  show(name, (await askJson(options, `/v1/buckets/${encodeURIComponent(name)}`)) as Definition, options);
+}
+
+export async function listBuckets(options: ClientOptions): Promise<void> {
+  const { buckets } = (await askJson(options, '/v1/buckets')) as { readonly buckets: readonly Definition[] };
+  if (options.json === true) {
+    print(JSON.stringify({ buckets }));
+    return;
+  }
+  if (buckets.length === 0) {
+    print('no bucket is defined; a bucket that nobody defined has the defaults');
+    return;
+  }
+  const columns = Object.keys(buckets[0]!);
+  print(table(columns, buckets.map((bucket) => columns.map((column) => String(bucket[column])))));
+}

@@ -1,0 +1,69 @@
+/**
+ * The verbs' way to a node: one HTTP request, and what went wrong in one line.
+ */
+
+import { request as undiciRequest } from 'undici';
+import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import { UsageError } from './output.ts';
+
+export interface ClientOptions {
+  readonly url: string;
+  readonly json?: boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Uint8Array;
+}
+
+interface Asked {
+  readonly method?: 'GET' | 'PUT' | 'DELETE' | 'POST';
+  readonly headers?: Record<string, string>;
+  readonly body?: Uint8Array | string;
+}
+
+/** Any key can be written in this form; in a path some HTTP clients rewrite it. */
+export function keyPath(bucket: string, key: string): string {
+  return `/v1/kv64/${encodeURIComponent(bucket)}/${toBase64url(utf8(key))}`;
+}
+
+/** Throws {@link UsageError} when no node answers there. */
+export async function ask(options: ClientOptions, path: string, asked: Asked = {}): Promise<Answer> {
+  const url = options.url.replace(/\/+$/, '') + path;
+  try {
+    const response = await undiciRequest(url, {
+      method: asked.method ?? 'GET',
+      headers: { 'user-agent': 'quoral', ...asked.headers },
+      ...(asked.body === undefined ? {} : { body: asked.body }),
+    });
+    return { status: response.statusCode, headers: response.headers, body: new Uint8Array(await response.body.arrayBuffer()) };
+  } catch (error) {
+    throw new UsageError(`no answer from ${options.url}: ${error instanceof Error ? error.message : String(error)} (--url or QUORAL_URL names a node)`);
+  }
+}
+
+export function textOf(answer: Answer): string {
+  return Buffer.from(answer.body).toString('utf8');
+}
+
+/** The answer as JSON; throws {@link UsageError} with the problem's words unless the status is one of those expected. */
+export async function askJson(options: ClientOptions, path: string, asked: Asked = {}, expected: readonly number[] = [200]): Promise<unknown> {
+  const answer = await ask(options, path, asked);
+  expectStatus(answer, expected);
+  return JSON.parse(textOf(answer)) as unknown;
+}
+
+export function expectStatus(answer: Answer, expected: readonly number[]): void {
+  if (!expected.includes(answer.status)) throw new UsageError(problemOf(answer));
+}
+
+function problemOf(answer: Answer): string {
+  try {
+    const problem = JSON.parse(textOf(answer)) as Record<string, unknown>;
+    const outcome = problem['outcome'] === undefined ? '' : ` (outcome: ${String(problem['outcome'])})`;
+    return `${answer.status} ${String(problem['title'])}: ${String(problem['detail'])}${outcome}`;
+  } catch {
+    return `${answer.status} from the node: ${textOf(answer).slice(0, 200)}`;
+  }
+}

@@ -1,0 +1,61 @@
+/** `quoral ring status|locate`. */
+
+import { askJson, type ClientOptions } from './client.ts';
+import { print, table } from './output.ts';
+
+interface MemberView {
+  readonly id: string;
+  readonly url: string;
+  readonly zone: string;
+  readonly weight: number;
+  readonly state: string;
+  readonly reachable: boolean;
+  readonly share: number;
+  readonly partitions: number;
+}
+
+interface ClusterView {
+  readonly clusterId: string;
+  readonly epoch: number;
+  readonly self: string;
+  readonly members: readonly MemberView[];
+}
+
+interface LocateView {
+  readonly hash: string;
+  readonly partition: number;
+  readonly primaries: readonly string[];
+  readonly fallbacks: readonly string[];
+}
+
+export async function ringStatus(options: ClientOptions): Promise<void> {
+  const view = (await askJson(options, '/v1/cluster')) as ClusterView;
+  if (options.json === true) {
+    print(JSON.stringify(view));
+    return;
+  }
+  print(`cluster ${view.clusterId}, epoch ${view.epoch}, as seen from ${view.self}`);
+  const rows = view.members.map((member) => [
+    member.id,
+    member.state,
+    member.reachable ? 'yes' : 'NO',
+    member.zone,
+    String(member.weight),
+    `${(member.share * 100).toFixed(1)}%`,
+    String(member.partitions),
+    member.url,
+  ]);
+  print(table(['node', 'state', 'reachable', 'zone', 'weight', 'share', 'partitions', 'url'], rows));
+}
+
+export async function ringLocate(bucket: string, key: string, options: ClientOptions): Promise<void> {
+  const path = `/v1/ring/locate/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
+  const view = (await askJson(options, path)) as LocateView;
+  if (options.json === true) {
+    print(JSON.stringify(view));
+    return;
+  }
+  print(`hash ${view.hash}, partition ${view.partition}`);
+  print(`primaries ${view.primaries.join(', ')}`);
+  print(`fallbacks ${view.fallbacks.length === 0 ? 'none' : view.fallbacks.join(', ')}`);
+}

@@ -1,0 +1,190 @@
+/**
+ * `quoral cluster`: a local cluster, each node its own process. Node i is `n<i>`; its client port is base+i-1, its peer port
+ * 100 higher. The nodes share a generated secret, write their logs into their data directories, and stop when this process
+ * stops, however it does. When one of them dies the others go on, and so does this process.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { print, UsageError } from './output.ts';
+
+const STARTUP_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 20_000;
+const POLL_MS = 50;
+
+interface LocalNode {
+  readonly id: string;
+  readonly url: string;
+  readonly peer: string;
+  readonly directory: string;
+  readonly log: string;
+  readonly process: ChildProcess;
+  /** How it ended, once it has. */
+  ended: string | undefined;
+  complaint: string;
+}
+
+interface Layout {
+  readonly count: number;
+  readonly basePort: number;
+  readonly directory: string;
+  readonly zones: number;
+}
+
+function wholeNumber(options: Record<string, string>, name: string, flag: string, least: number, most: number): number {
+  const text = options[name] ?? '';
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least || value > most) {
+    throw new UsageError(`setting ${flag} (flag): ${JSON.stringify(text)} is not allowed; it must be a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+function readLayout(options: Record<string, string>): Layout {
+  const count = wholeNumber(options, 'nodes', '--nodes', 1, 100);
+  return {
+    count,
+    basePort: wholeNumber(options, 'basePort', '--base-port', 1, 65_535 - 200),
+    directory: resolve(options['dataDir']!),
+    zones: wholeNumber(options, 'zones', '--zones', 1, count),
+  };
+}
+
+export async function runCluster(options: Record<string, string>): Promise<void> {
+  const layout = readLayout(options);
+  const secretFile = prepareDirectory(layout.directory);
+  const nodes = Array.from({ length: layout.count }, (_, index) => startNode(layout, index, secretFile));
+  writeClusterFile(layout.directory, nodes);
+  const stopping = stopOnSignal(nodes);
+  const failed = await waitUntilReady(nodes, stopping);
+  if (failed !== undefined) {
+    await stopNodes(nodes);
+    throw new UsageError(failed);
+  }
+  if (!stopping.aborted) {
+    print('cluster ready');
+    print(`try: curl -i -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && curl -i ${nodes.at(-1)!.url}/v1/kv/demo/greeting`);
+  }
+  await Promise.all(nodes.map(async (node) => ended(node)));
+  if (!stopping.aborted) throw new UsageError('all nodes have stopped');
+}
+
+function prepareDirectory(directory: string): string {
+  const secretFile = resolve(directory, 'cluster-secret');
+  try {
+    mkdirSync(directory, { recursive: true });
+    if (!existsSync(secretFile)) writeFileSync(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+    readFileSync(secretFile);
+  } catch (error) {
+    throw new UsageError(`setting --data-dir (flag): ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return secretFile;
+}
+
+function startNode({ count, basePort, directory, zones }: Layout, index: number, secretFile: string): LocalNode {
+  const peer = (i: number): string => `127.0.0.1:${basePort + 100 + i}`;
+  const id = `n${index + 1}`;
+  const nodeDirectory = resolve(directory, id);
+  mkdirSync(nodeDirectory, { recursive: true });
+  const log = resolve(nodeDirectory, 'node.log');
+  const logFile = openSync(log, 'a');
+  const founders = Array.from({ length: count }, (_, i) => `n${i + 1}=${peer(i)}`).join(',');
+  const flags = {
+    id,
+    listen: `127.0.0.1:${basePort + index}`,
+    'peer-listen': peer(index),
+    'data-dir': nodeDirectory,
+    zone: zones === 1 ? 'default' : `z${(index % zones) + 1}`,
+    'cluster-secret-file': secretFile,
+    'initial-cluster': founders,
+  };
+  const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url));
+  const child = spawn(process.execPath, [main, 'node', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])], {
+    // The channel closes when this process ends in any way, and the node stops then. Its own group keeps Ctrl-C for us.
+    stdio: ['ignore', logFile, 'pipe', 'ipc'],
+    detached: true,
+  });
+  closeSync(logFile);
+  const node: LocalNode = { id, url: `http://127.0.0.1:${basePort + index}`, peer: peer(index), directory: nodeDirectory, log, process: child, ended: undefined, complaint: '' };
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (node.complaint = (node.complaint + text).slice(-4000)));
+  child.once('error', (error) => (node.ended ??= error.message));
+  child.once('exit', (code, signal) => (node.ended = signal === null ? `exit status ${code}` : `signal ${signal}`));
+  return node;
+}
+
+function writeClusterFile(directory: string, nodes: readonly LocalNode[]): void {
+  const path = resolve(directory, 'cluster.json');
+  const content = { nodes: nodes.map(({ id, process: { pid }, url, peer }) => ({ id, pid, url, peer })) };
+  writeFileSync(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+}
+
+function stopOnSignal(nodes: readonly LocalNode[]): AbortSignal {
+  const stopping = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) return;
+      stopping.abort();
+      print('stopping');
+      void stopNodes(nodes);
+    });
+  }
+  return stopping.signal;
+}
+
+/** Prints a line a node when it serves; undefined when all do, otherwise what to tell. */
+async function waitUntilReady(nodes: readonly LocalNode[], stopping: AbortSignal): Promise<string | undefined> {
+  const waiting = new Set(nodes);
+  const limit = Date.now() + STARTUP_LIMIT_MS;
+  while (waiting.size > 0 && !stopping.aborted) {
+    for (const node of waiting) {
+      if (node.ended !== undefined) return `${node.id} did not start (${node.ended}): ${lastComplaint(node)}`;
+      if (!(await isReady(node))) continue;
+      waiting.delete(node);
+      print(`${node.id} serves on ${node.url} (data in ${node.directory}, log in ${node.log})`);
+    }
+    if (Date.now() > limit) return `${[...waiting].map(({ id }) => id).join(', ')} did not get ready within ${STARTUP_LIMIT_MS / 1000} s; see ${[...waiting][0]!.log}`;
+    if (waiting.size > 0) await sleep(POLL_MS);
+  }
+  return undefined;
+}
+
+function lastComplaint(node: LocalNode): string {
+  const lines = node.complaint.trim().split('\n');
+  const told = lines.find((line) => line.startsWith('quoral: ')) ?? lines.find((line) => /Error\b/.test(line));
+  return told?.replace(/^quoral: /, '') ?? `see ${node.log}`;
+}
+
+async function isReady(node: LocalNode): Promise<boolean> {
+  try {
+    const answer = await fetch(`${node.url}/readyz`, { signal: AbortSignal.timeout(1000) });
+    await answer.arrayBuffer();
+    return answer.status === 200;
+  } catch {
+    return false;
+  }
+}
+
+async function ended(node: LocalNode): Promise<void> {
+  const { process: child } = node;
+  if (node.ended === undefined) await new Promise((done) => child.once('exit', done));
+  const complaint = node.complaint.trim() === '' ? '' : `: ${lastComplaint(node)}`;
+  print(`${node.id} stopped (${node.ended ?? 'unknown'})${complaint}`);
+}
+
+async function stopNodes(nodes: readonly LocalNode[]): Promise<void> {
+  await Promise.all(
+    nodes.map(async (node) => {
+      if (node.ended !== undefined) return;
+      const gone = new Promise((done) => node.process.once('exit', done));
+      node.process.kill('SIGTERM');
+      const patience = setTimeout(() => node.process.kill('SIGKILL'), STOP_LIMIT_MS);
+      await gone;
+      clearTimeout(patience);
+    }),
+  );
+}

@@ -1,0 +1,176 @@
+/**
+ * `quoral node`: one node in the real world. Opens the disk, the peer door and the client door in this order, and closes
+ * them in the opposite one.
+ */
+
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeId } from '#kernel/identity.ts';
+import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
+import { StorageMismatch } from '#replica/node-storage.ts';
+import { isPartitionCount } from '#ring/founding.ts';
+import { createApp } from '../api/app.ts';
+import { ListenError, startServer, type HttpServer } from '../api/server.ts';
+import { digest } from '#world/digest.ts';
+import { DamagedRow } from '#consensus/epoch-tables.ts';
+import { realClock } from '#world/real/clock.ts';
+import { DataDirectoryError } from '#world/real/disk-errors.ts';
+import { openDisk } from '#world/real/disk.ts';
+import { createLog } from '#world/real/log.ts';
+import { createMetrics } from '#world/real/metrics.ts';
+import { createNetwork } from '#world/real/network.ts';
+import { realRandom } from '#world/real/random.ts';
+import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
+import { DiskError, NetworkError, type World } from '#world/world.ts';
+import { ConfigError, loadConfig, type ConfigSources } from '../config.ts';
+import { NODE_TABLES, QuoralNode, type NodeOptions } from '../node.ts';
+import { nodeServices } from '../node-services.ts';
+import { formatHostPort, type HostPort, type Settings } from '../settings.ts';
+import { fail } from './output.ts';
+
+/** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
+const EXPECTED = [ConfigError, StorageMismatch, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
+
+export async function runNode(sources: ConfigSources): Promise<void> {
+  try {
+    const { settings, origins } = loadConfig(sources);
+    checkDoors(settings, origins);
+    await serve(settings, nodeOptions(settings, origins));
+  } catch (error) {
+    if (!(error instanceof Error) || !EXPECTED.some((kind) => error instanceof kind)) throw error;
+    fail(error.message);
+    process.exit(1);
+  }
+}
+
+function isLoopback({ host }: HostPort): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Doors beyond loopback need TLS, which is not built yet, and a secret, unless `insecure` says otherwise. */
+function checkDoors(settings: Settings, origins: Readonly<Record<string, string>>): void {
+  if (settings.insecure) return;
+  for (const name of ['listen', 'peer-listen'] as const) {
+    if (isLoopback(settings[name])) continue;
+    throw new ConfigError(
+      `setting ${name} (${origins[name]}): ${formatHostPort(settings[name])} is not a loopback address; without TLS that needs --insecure`,
+    );
+  }
+}
+
+function readSecret(settings: Settings, origins: Readonly<Record<string, string>>): Uint8Array {
+  const file = settings['cluster-secret-file'];
+  if (file === undefined) return Buffer.from(settings['cluster-secret'] ?? '', 'utf8');
+  try {
+    const secret = readFileSync(file, 'utf8').trim();
+    if (secret.length < 16) throw new RangeError('it must hold at least 16 characters');
+    return Buffer.from(secret, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`setting cluster-secret-file (${origins['cluster-secret-file']}): ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
+  const id = nodeId(settings.id);
+  const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
+  if (settings.seeds.length > 0) {
+    throw new ConfigError(`setting seeds (${origins['seeds']}): joining a running cluster is not built yet; use --initial-cluster`);
+  }
+  if (!isPartitionCount(settings.partitions)) {
+    throw new ConfigError(`setting partitions (${origins['partitions']}): ${settings.partitions} is not allowed; it must be a power of two`);
+  }
+  const founders = settings['initial-cluster'].map((founder) => ({ id: nodeId(founder.id), peer: founder.peer }));
+  const self = founders.find((founder) => founder.id === id);
+  if (founders.length > 0 && self?.peer !== peer) {
+    const named = self === undefined ? `does not name ${id}` : `names ${id} at ${self.peer}, but its peers reach it at ${peer}`;
+    throw new ConfigError(`setting initial-cluster (${origins['initial-cluster']}): ${named}`);
+  }
+  return {
+    id,
+    peer,
+    url: `http://${formatHostPort(settings.listen)}`,
+    zone: settings.zone,
+    weight: settings.weight,
+    secret: readSecret(settings, origins),
+    founders: founders.length > 0 ? founders : [{ id, peer }],
+    partitionCount: settings.partitions,
+    foundingPatience: settings['founding-patience'],
+    wire: {
+      ...DEFAULT_WIRE_SETTINGS,
+      connectTimeout: settings['connect-timeout'],
+      handshakeTimeout: settings['handshake-timeout'],
+      heartbeatInterval: settings['heartbeat-interval'],
+      silenceLimit: settings['silence-limit'],
+      reconnectFirst: settings['reconnect-delay-min'],
+      reconnectLongest: settings['reconnect-delay-max'],
+      maxInFlightPerPeer: settings['peer-calls-max'],
+      maxQueuedBytes: settings['peer-queue-max'],
+      maxConcurrentHandlers: settings['peer-handlers-max'],
+    },
+    replica: {
+      siblingsMax: settings['siblings-max'],
+      stateBytesMax: settings['object-max'],
+      commitGroupMax: settings['commit-group-max'],
+      commitQueueMax: settings['commit-queue-max'],
+    },
+    coordinator: {
+      ...DEFAULT_COORDINATOR_SETTINGS,
+      readHedgeDelay: settings['read-hedge-delay'],
+      staleRetries: settings['stale-retries'],
+    },
+    readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
+  };
+}
+
+async function openWorld(settings: Settings, id: string): Promise<World> {
+  const log = createLog({ level: settings['log-level'], fields: { node: id } });
+  const metrics = createMetrics();
+  const directory = settings['data-dir'];
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    throw new ConfigError(`setting data-dir: ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const disk = await openDisk({ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log, metrics });
+  const { host, port } = settings['peer-listen'];
+  const network = createNetwork({ listenHost: host, listenPort: port, log });
+  return { clock: realClock(), random: realRandom(), network, disk, log, metrics, digest };
+}
+
+async function serve(settings: Settings, options: NodeOptions): Promise<void> {
+  const world = await openWorld(settings, options.id);
+  const { log } = world;
+  let node: QuoralNode;
+  let server: HttpServer;
+  try {
+    node = await QuoralNode.start(world, options);
+  } catch (error) {
+    await world.disk.close();
+    throw error;
+  }
+  try {
+    const services = nodeServices(node, settings);
+    server = await startServer(createApp(services), services, { ...settings.listen });
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+  log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
+  await stopRequested();
+  log.info('node-stopping');
+  await server.close(settings['stop-timeout']);
+  await node.stop();
+  log.info('node-stopped');
+  process.exit(0);
+}
+
+/** Resolves at SIGTERM, SIGINT or SIGHUP, or when the process that started this one as its child is gone. */
+async function stopRequested(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+    process.on('disconnect', () => resolve());
+    // The timers of the protocol do not keep a process alive; this does, until a stop is requested.
+    const keepAlive = setInterval(() => undefined, 2 ** 30);
+    void keepAlive;
+  });
+}

@@ -1,0 +1,290 @@
+/**
+ * The epoch chain: the one authority for the ring, the members' identities and the bucket definitions. Epoch e+1 is
+ * decided once, by single-decree Paxos between the voters that epoch e names, so two nodes that know an epoch know the
+ * same facts. Messages about decided epochs only spread them.
+ *
+ * This file is the door and the driver: after a start it founds the cluster or binds this node's disk where that is due,
+ * and then has the newest epoch confirmed. It never gives up.
+ */
+
+import type { Epoch, NodeId } from '#kernel/identity.ts';
+import { clusterIdOf } from '#ring/founding.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { World } from '#world/world.ts';
+import { awaitInstalled } from './await-installed.ts';
+import { memberNamed } from './electorate.ts';
+import { EpochAcceptor } from './epoch-acceptor.ts';
+import { EpochConfirmation } from './epoch-confirmation.ts';
+import { EpochFounding } from './epoch-founding.ts';
+import { handleEpochMessages } from './epoch-handlers.ts';
+import { EpochLearner } from './epoch-learner.ts';
+import { EpochLog } from './epoch-log.ts';
+import { EpochProposer } from './epoch-proposer.ts';
+import type { Change, ProposeResult } from './epoch-proposer.ts';
+import type { Facts } from './facts.ts';
+import { introduceSelf } from './introduce-self.ts';
+import type { Self } from './introduce-self.ts';
+import { backoff, sleep } from './waiting.ts';
+
+export { CHAIN_TABLES } from './epoch-tables.ts';
+
+export interface EpochChainSettings {
+  /** Milliseconds for one call, and for one phase of a proposal. */
+  readonly callTimeout: number;
+  /** Milliseconds for the proposals that this node makes on its own behalf. */
+  readonly ownProposalTimeout: number;
+  /** Milliseconds: bounds of the random wait between attempts. */
+  readonly backoffFirst: number;
+  readonly backoffLongest: number;
+  /** Proposals of this node that may wait for each other. */
+  readonly proposalQueueMax: number;
+}
+
+export const DEFAULT_FOUNDING_PATIENCE = 3000;
+
+export const DEFAULT_CHAIN_SETTINGS: EpochChainSettings = {
+  callTimeout: 1000,
+  ownProposalTimeout: 5000,
+  backoffFirst: 20,
+  backoffLongest: 1000,
+  proposalQueueMax: 64,
+};
+
+export interface EpochChainOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly self: Self;
+  /** The boot generation: on stable storage already, and never the same twice on one disk. */
+  readonly boot: number;
+  /** Of a new cluster, this node among them; empty when it joins one. Ignored when the disk holds an epoch. */
+  readonly founders: readonly { readonly id: NodeId; readonly peer: string }[];
+  /** A power of two; of a new cluster. */
+  readonly partitionCount: number;
+  /** Milliseconds to wait for all founders before a majority of them goes on; {@link DEFAULT_FOUNDING_PATIENCE}. */
+  readonly foundingPatience?: number;
+  readonly settings?: Partial<EpochChainSettings>;
+}
+
+export class EpochChain {
+  readonly #options: EpochChainOptions;
+  readonly #settings: EpochChainSettings;
+  readonly #log: EpochLog;
+  readonly #proposer: EpochProposer;
+  readonly #learner: EpochLearner;
+  readonly #founding: EpochFounding | undefined;
+  readonly #confirmation: EpochConfirmation;
+  #confirmed = false;
+  #running = false;
+  #driving = false;
+
+  /**
+   * Reads the disk and registers the handlers, so it must be made before messaging starts.
+   *
+   * @throws DamagedRow when the disk does not hold what was written to it
+   * @throws RangeError when the list of founders is not a proper one with this node in it
+   */
+  constructor(options: EpochChainOptions) {
+    const { world, messaging, self, boot, partitionCount } = options;
+    const settings = { ...DEFAULT_CHAIN_SETTINGS, ...options.settings };
+    const log = new EpochLog({ world, self });
+    const founders = log.newest === undefined ? sortedById(options.founders) : [];
+    const founderIds = founders.map(({ id }) => id);
+    const clusterId = founders.length === 0 ? undefined : clusterIdOf(founders, (bytes) => world.digest.sha256(bytes));
+    if (clusterId !== undefined) {
+      if (!founderIds.includes(self.id)) {
+        throw new RangeError(`list of founders ${founderIds.join(', ')}: this node, ${self.id}, is not among them`);
+      }
+      log.expectCluster(clusterId);
+    }
+    const acceptor = new EpochAcceptor({ world, log, self, founders: founderIds });
+    const shared = { world, messaging, log, ...settings };
+    const learner = new EpochLearner({ ...shared, self: self.id, contacts: founderIds });
+    const proposer = new EpochProposer({
+      ...shared,
+      acceptor,
+      learner,
+      self: self.id,
+      founders: founderIds,
+      boot,
+      phaseTimeout: settings.callTimeout,
+      queueMax: settings.proposalQueueMax,
+    });
+
+    this.#options = options;
+    this.#settings = settings;
+    this.#log = log;
+    this.#proposer = proposer;
+    this.#learner = learner;
+    this.#confirmation = new EpochConfirmation({
+      ...shared,
+      acceptor,
+      proposer,
+      learner,
+      self: self.id,
+      roundTimeout: settings.callTimeout,
+    });
+    if (clusterId !== undefined) {
+      this.#founding = new EpochFounding({
+        ...shared,
+        proposer,
+        learner,
+        self,
+        founders,
+        clusterId,
+        partitionCount,
+        patience: options.foundingPatience ?? DEFAULT_FOUNDING_PATIENCE,
+        proposeTimeout: settings.ownProposalTimeout,
+        turn: 2 * settings.backoffFirst,
+      });
+    }
+    handleEpochMessages({ messaging, log, acceptor, proposer, learner, founding: this.#founding, self });
+    log.onInstalled(() => {
+      this.#reportStanding();
+      this.#drive();
+    });
+  }
+
+  /** The newest decided epoch that this node has on stable storage; undefined before the first. */
+  facts(): Facts | undefined {
+    return this.#log.newest;
+  }
+
+  /**
+   * Whether this node may serve: since its start a majority of the voters has said that they know nothing newer than what
+   * it knew then, and its name, if it is a member's, is bound to the disk that it has.
+   */
+  confirmed(): boolean {
+    const standing = this.#log.standing;
+    return this.#confirmed && standing !== 'unbound' && standing !== 'superseded';
+  }
+
+  /** Begins to found or to confirm in the background. */
+  start(): void {
+    this.#running = true;
+    this.#reportStanding();
+    this.#drive();
+  }
+
+  stop(): void {
+    this.#running = false;
+  }
+
+  /** Calls back with the newest facts each time that they have changed, when they are on stable storage. */
+  onFacts(listener: (facts: Facts) => void): void {
+    this.#log.onInstalled(listener);
+  }
+
+  /** Fetches from others; true as soon as this node knows the epoch, false when it does not by the deadline. */
+  async catchUp(atLeast: Epoch, deadline: number): Promise<boolean> {
+    return await this.#learner.catchUp(atLeast, deadline);
+  }
+
+  /** Changes the facts of the whole cluster; see {@link Change} and {@link ProposeResult}. */
+  async propose(change: Change, deadline: number): Promise<ProposeResult> {
+    if (this.#log.newest === undefined) {
+      return { kind: 'failed', outcome: 'not-applied', detail: 'this node does not know an epoch yet' };
+    }
+    return await this.#proposer.propose(
+      (facts) => (facts === undefined ? { refused: 'no epoch is known' } : change(facts)),
+      deadline,
+    );
+  }
+
+  /**
+   * Asks every member, as long as it can be reached, until it has installed the epoch. Returns those that have not:
+   * members that cannot be reached, and at the deadline those that are slow.
+   */
+  async awaitInstalled(wanted: Epoch, deadline: number): Promise<readonly NodeId[]> {
+    const { world, messaging, self } = this.#options;
+    return await awaitInstalled(
+      { world, messaging, log: this.#log, self: self.id, ...this.#settings },
+      wanted,
+      deadline,
+    );
+  }
+
+  /** Whether the member can be asked now. */
+  reaches(member: NodeId): boolean {
+    return this.#options.messaging.reachable(member);
+  }
+
+  #drive(): void {
+    if (!this.#running || this.#driving) return;
+    this.#driving = true;
+    void this.#driveUntilSettled().finally(() => {
+      this.#driving = false;
+    });
+  }
+
+  async #driveUntilSettled(): Promise<void> {
+    const { world } = this.#options;
+    const { backoffFirst, backoffLongest } = this.#settings;
+    for (let attempt = 0; this.#running; attempt++) {
+      const duty = this.#duty();
+      if (duty === undefined) return;
+      try {
+        await duty();
+      } catch (error) {
+        world.log.error('epoch-chain-failed', { error: String(error) });
+      }
+      if (this.#duty() === undefined) return;
+      await sleep(world.clock, backoff(world.random, attempt, backoffFirst, backoffLongest));
+    }
+  }
+
+  /** What has to be done next; undefined when all is settled or only others can go on. */
+  #duty(): (() => Promise<void>) | undefined {
+    const facts = this.#log.newest;
+    if (facts === undefined) {
+      const founding = this.#founding;
+      return founding && (async () => await founding.attempt());
+    }
+    switch (this.#log.standing) {
+      case 'superseded':
+        return undefined;
+      case 'unbound':
+        return async () => await this.#introduce();
+      case 'member':
+      case 'outsider':
+        break;
+    }
+    if (!this.#confirmed) return async () => await this.#confirm();
+    const { self } = this.#options;
+    const outdated = this.#log.standing === 'member' && memberNamed(facts, self.id)?.url !== self.url;
+    return outdated ? async () => await this.#introduce() : undefined;
+  }
+
+  async #introduce(): Promise<void> {
+    const { world, self } = this.#options;
+    const deadline = world.clock.monotonic() + this.#settings.ownProposalTimeout;
+    const change: Change = (facts) =>
+      this.#log.standing === 'superseded'
+        ? { refused: 'another disk has taken its place' }
+        : introduceSelf(facts, self);
+    const result = await this.propose(change, deadline);
+    if (result.kind === 'refused') world.log.error('introduction-refused', { reason: result.reason });
+    if (result.kind === 'failed') world.log.warn('introduction-delayed', { detail: result.detail });
+  }
+
+  async #confirm(): Promise<void> {
+    if (!(await this.#confirmation.confirm())) return;
+    this.#confirmed = true;
+    this.#options.world.log.info('epoch-confirmed', { epoch: this.#log.newestEpoch });
+  }
+
+  #reportStanding(): void {
+    if (this.#log.standing !== 'superseded') return;
+    const { world, self } = this.#options;
+    world.log.error('superseded', {
+      id: self.id,
+      storageId: self.storageId,
+      detail: 'the cluster has given this name to another data directory; this one must not be used any more',
+    });
+  }
+}
+
+type FounderList = EpochChainOptions['founders'];
+
+function sortedById(founders: FounderList): FounderList {
+  return founders.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+}

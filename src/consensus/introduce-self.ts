@@ -1,0 +1,33 @@
+/**
+ * How a member binds its name to the disk that it has now. A founder that was absent at the founding is bound for the
+ * first time; a member whose disk was lost is bound anew and is `refilling`, because it has forgotten what it once
+ * acknowledged.
+ */
+
+import type { NodeId, StorageId } from '#kernel/identity.ts';
+import { epoch } from '#kernel/identity.ts';
+import type { Member } from '#ring/ring.ts';
+import { memberNamed } from './electorate.ts';
+import type { Facts, Introduction } from './facts.ts';
+
+export type Self = Introduction & { readonly id: NodeId; readonly storageId: StorageId };
+
+/** The facts with this node as it is now; the same facts when they say so already. */
+export function introduceSelf(facts: Facts, self: Self): Facts | { readonly refused: string } {
+  const member = memberNamed(facts, self.id);
+  if (member === undefined || member.state === 'removed') return { refused: `${self.id} is not a member` };
+  if (member.storageId === self.storageId && member.url === self.url) return facts;
+  const sharing = facts.ring.members.find((other) => other !== member && other.storageId === self.storageId);
+  if (sharing !== undefined) {
+    return { refused: `the storage identity of ${self.id} is that of ${sharing.id}: its data directory is a copy` };
+  }
+  const members = facts.ring.members.map((other) => (other === member ? introduced(member, self) : other));
+  return { ...facts, epoch: epoch(facts.epoch + 1), ring: { ...facts.ring, members } };
+}
+
+function introduced(member: Member, self: Self): Member {
+  const { url, storageId } = self;
+  if (member.storageId === storageId) return { ...member, url };
+  if (member.storageId === null) return { ...member, url, storageId, zone: self.zone, weight: self.weight };
+  return { ...member, url, storageId, state: member.state === 'active' ? 'refilling' : member.state };
+}

@@ -1,0 +1,111 @@
+/**
+ * The coordinator's door. Any node takes a request: a read is coordinated where it came in, a write is minted at an owner,
+ * to which a node that does not own the key forwards it once.
+ */
+
+import type { Bucket } from '#buckets/definition.ts';
+import { FetchMessage, StoreMessage } from '#replica/messages.ts';
+import { mayHaveBegun } from '#replica/replica.ts';
+import { STALE } from '#replica/scope.ts';
+import type { Member } from '#ring/ring.ts';
+import { Refusal, type MessageType } from '#wire/message.ts';
+import { reachableOwners, routeOf, type Environment } from './environment.ts';
+import { readKey } from './get.ts';
+import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
+import { writeAtOwner } from './put.ts';
+import type { ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
+
+const NOT_READY = 'not-ready';
+
+export interface CoordinatorOptions extends Environment {
+  /** Every bucket's definition as this node knows it. */
+  readonly resolveBucket: (name: string) => Bucket;
+}
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
+
+  /** Registers the handlers of replica and coordinator requests with the environment's messaging. */
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#writeMessage = writeMessage(options.world.digest.crc32);
+    const { messaging, replica } = options;
+    messaging.handle(StoreMessage, (request, { deadline }) => {
+      this.#checkReady();
+      return replica.store(request, deadline);
+    });
+    messaging.handle(FetchMessage, (request, { deadline }) => {
+      this.#checkReady();
+      return replica.fetch(request, deadline);
+    });
+    messaging.handle(this.#writeMessage, (request, { deadline }) => this.#takeForwarded(request, deadline));
+  }
+
+  async read(request: ReadRequest): Promise<ReadOutcome> {
+    if (!this.#options.ready()) {
+      return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.r) };
+    }
+    return readKey(this.#options, request);
+  }
+
+  async write(request: WriteRequest): Promise<WriteOutcome> {
+    if (!this.#options.ready()) {
+      return { kind: 'not-applied', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.w) };
+    }
+    const { owners } = routeOf(this.#options, request.bucket, request.key);
+    const candidates = reachableOwners(this.#options, owners);
+    if (candidates[0]?.id === this.#options.self) return this.#shown(request, await writeAtOwner(this.#options, request));
+    return this.#forward(request, candidates, owners.length);
+  }
+
+  /** Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. */
+  async #forward(request: WriteRequest, candidates: readonly Member[], of: number): Promise<WriteOutcome> {
+    const { messaging, knowledge, world } = this.#options;
+    const agreement = { ...noAgreement(Math.max(request.w, request.pw, request.dw)), of };
+    for (const owner of candidates) {
+      const forwarded = { ...request, epoch: knowledge.epoch(), bucket: this.#options.resolveBucket(request.bucket.name) };
+      const result = await messaging.call(owner.id, this.#writeMessage, forwarded, { deadline: request.deadline });
+      if (result.kind === 'reply') return result.reply;
+      if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) {
+        const reason = result.kind === 'lost' ? result.reason : result.detail;
+        const trouble = reason === 'timeout' ? 'quorum-timeout' : 'quorum-unavailable';
+        return { kind: 'unknown', trouble, detail: `${owner.id}, which coordinated the write, gave no outcome (${reason})`, agreement };
+      }
+      if (result.kind === 'refused' && result.code === STALE) await knowledge.catchUp(result.value as typeof forwarded.epoch, request.deadline);
+      world.log.debug('forward-refused', { requestId: request.requestId, peer: owner.id, result: result.kind });
+    }
+    return { kind: 'not-applied', trouble: 'quorum-unavailable', detail: 'no owner of the key can be reached', agreement };
+  }
+
+  async #takeForwarded(request: ForwardedWrite, deadline: number): Promise<WriteOutcome> {
+    this.#checkReady();
+    const { knowledge, resolveBucket } = this.#options;
+    if (request.epoch > knowledge.epoch()) await knowledge.catchUp(request.epoch, deadline);
+    const bucket = resolveBucket(request.bucket.name);
+    if (bucket.version !== request.bucket.version || bucket.incarnation !== request.bucket.incarnation) {
+      throw new Refusal(STALE, `bucket ${bucket.name} is defined in epoch ${bucket.version} here`, knowledge.epoch());
+    }
+    const { owners } = routeOf(this.#options, bucket, request.key);
+    if (!owners.some(({ id }) => id === this.#options.self)) {
+      throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
+    }
+    const write = { ...request, bucket, deadline };
+    return this.#shown(write, await writeAtOwner(this.#options, write));
+  }
+
+  #shown(request: WriteRequest, outcome: WriteOutcome): WriteOutcome {
+    if (outcome.kind !== 'applied' || request.returnBody) return outcome;
+    return { ...outcome, versions: withoutValues(outcome.versions) };
+  }
+
+  #checkReady(): void {
+    if (!this.#options.ready()) throw new Refusal(NOT_READY, NOT_READY_DETAIL);
+  }
+}
+
+const NOT_READY_DETAIL = 'this node has not confirmed its epoch with a majority of the cluster, or its disk has failed';
+
+function noAgreement(needed: number): { acked: number; needed: number; of: number; fallbacks: number } {
+  return { acked: 0, needed, of: 0, fallbacks: 0 };
+}

@@ -1,0 +1,74 @@
+/**
+ * What every piece of a request's story needs: the world, the network, this node's own replica and what it knows.
+ */
+
+import type { NodeId } from '#kernel/identity.ts';
+import type { Bucket } from '#buckets/definition.ts';
+import type { Member } from '#ring/ring.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
+import { present } from '#kernel/assert.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { Knowledge, Scope } from '#replica/scope.ts';
+import type { World } from '#world/world.ts';
+import type { ReadRepair } from '#repair/read-repair.ts';
+
+export interface CoordinatorSettings {
+  /** Milliseconds after which a read asks the owners that it has not asked yet, because those it asked are slow. */
+  readonly readHedgeDelay: number;
+  /** How often a request starts again because the ring or the bucket has changed under it. */
+  readonly staleRetries: number;
+}
+
+export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { readHedgeDelay: 50, staleRetries: 3 };
+
+export interface Environment {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly replica: Replica;
+  readonly repair: ReadRepair;
+  readonly knowledge: Knowledge;
+  readonly self: NodeId;
+  /** False until a majority has confirmed this node's epoch, and when its disk cannot be trusted. */
+  readonly ready: () => boolean;
+  readonly settings: CoordinatorSettings;
+}
+
+/** Where a key lives, as far as this node knows now. */
+export interface Route {
+  readonly scope: Scope;
+  /** In preference order. */
+  readonly owners: readonly Member[];
+}
+
+export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Array): Route {
+  const { knowledge } = environment;
+  const ring = knowledge.ring();
+  const { n } = bucket.properties;
+  const partition = partitionOf(ring, hashKey(ring, bucket.name, key));
+  const owners = ownersOf(ring, n, partition).owners.map((index) =>
+    present(
+      ring.members.find((member) => member.index === index),
+      `owner ${index}`,
+    ),
+  );
+  return {
+    scope: {
+      epoch: knowledge.epoch(),
+      n,
+      partition,
+      bucket: bucket.name,
+      incarnation: bucket.incarnation,
+      definition: bucket.version,
+    },
+    owners,
+  };
+}
+
+/** The owners that can be asked now, this node first: what it has itself costs no message. */
+export function reachableOwners(environment: Environment, owners: readonly Member[]): readonly Member[] {
+  const { self, messaging } = environment;
+  const here = owners.filter((owner) => owner.id === self);
+  return [...here, ...owners.filter((owner) => owner.id !== self && messaging.reachable(owner.id))];
+}

@@ -1,0 +1,128 @@
+/**
+ * The command line. Each verb loads only what it needs.
+ */
+
+import { Command, Option } from 'commander';
+import { SETTINGS } from './settings.ts';
+import { environmentName } from './config.ts';
+import { fail, UsageError } from './cli/output.ts';
+
+const DEFAULT_URL = 'http://127.0.0.1:7101';
+
+function nodeCommand(): Command {
+  const command = new Command('node').description('run one node').option('--config <file>', 'YAML file with settings');
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const option = new Option(`--${name} <value>`, setting.describe);
+    if (name === 'insecure') command.addOption(new Option('--insecure', setting.describe).env(environmentName(name)));
+    else command.addOption(option);
+  }
+  return command.action(async (options: Record<string, string | true>, self: Command) => {
+    const flags: Record<string, string> = {};
+    for (const option of self.options) {
+      const value = options[option.attributeName()];
+      if (option.long === '--config' || value === undefined || self.getOptionValueSource(option.attributeName()) !== 'cli') continue;
+      flags[option.long!.slice(2)] = value === true ? 'true' : String(value);
+    }
+    const { runNode } = await import('./cli/run-node.ts');
+    const file = options['config'] ?? process.env['QUORAL_CONFIG'];
+    await runNode({ file: typeof file === 'string' ? file : undefined, environment: process.env, flags });
+  });
+}
+
+function clusterCommand(): Command {
+  return new Command('cluster')
+    .description('run a local cluster, each node its own process')
+    .option('--nodes <count>', 'how many nodes', '3')
+    .option('--base-port <port>', 'client port of the first node; its peer port is 100 higher', '7101')
+    .option('--data-dir <directory>', 'where the durable data of all nodes live', './data')
+    .option('--zones <count>', 'spread the nodes over so many zones', '1')
+    .action(async (options: Record<string, string>) => {
+      const { runCluster } = await import('./cli/run-cluster.ts');
+      await runCluster(options);
+    });
+}
+
+/** Options that every verb of a running cluster takes. */
+function asClient(command: Command): Command {
+  return command
+    .addOption(new Option('--url <url>', 'a node of the cluster').env('QUORAL_URL').default(DEFAULT_URL))
+    .option('--json', 'print JSON for machines');
+}
+
+function keyCommand(): Command {
+  const key = new Command('key').description('read and write keys');
+  asClient(key.command('get'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .description('print the value, or all siblings')
+    .option('--r <replicas>', 'replicas that must answer')
+    .action(async (bucket: string, name: string, options) => (await import('./cli/key-command.ts')).getKey(bucket, name, options));
+  asClient(key.command('put'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .argument('[value]', 'the value; from standard input when left out')
+    .description('store a value')
+    .option('--content-type <type>', 'how the value is labelled', 'text/plain; charset=utf-8')
+    .option('--context <context>', 'the Quoral-Context of the read that this write follows')
+    .option('--w <replicas>', 'replicas that must accept the write')
+    .action(async (bucket: string, name: string, value: string | undefined, options) =>
+      (await import('./cli/key-command.ts')).putKey(bucket, name, value, options),
+    );
+  asClient(key.command('delete'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .description('remove a key')
+    .option('--context <context>', 'the Quoral-Context of the read that this delete follows')
+    .option('--w <replicas>', 'replicas that must accept the delete')
+    .action(async (bucket: string, name: string, options) => (await import('./cli/key-command.ts')).deleteKey(bucket, name, options));
+  return key;
+}
+
+function ringCommand(): Command {
+  const ring = new Command('ring').description('look at the ring');
+  asClient(ring.command('status'))
+    .description('members, their share and whether they can be reached')
+    .action(async (options) => (await import('./cli/ring-command.ts')).ringStatus(options));
+  asClient(ring.command('locate'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .description('where a key lives')
+    .action(async (bucket: string, key: string, options) => (await import('./cli/ring-command.ts')).ringLocate(bucket, key, options));
+  return ring;
+}
+
+function bucketCommand(): Command {
+  const bucket = new Command('bucket').description('define and show buckets');
+  asClient(bucket.command('create'))
+    .argument('<bucket>')
+    .argument('[properties...]', 'such as n=3 conflicts=siblings')
+    .description('define a bucket')
+    .action(async (name: string, properties: string[], options) =>
+      (await import('./cli/bucket-command.ts')).createBucket(name, properties, options),
+    );
+  asClient(bucket.command('show'))
+    .argument('<bucket>')
+    .description('a bucket with every default filled in')
+    .action(async (name: string, options) => (await import('./cli/bucket-command.ts')).showBucket(name, options));
+  asClient(bucket.command('list'))
+    .description('the buckets that somebody defined')
+    .action(async (options) => (await import('./cli/bucket-command.ts')).listBuckets(options));
+  return bucket;
+}
+
+const program = new Command('quoral')
+  .description('A leaderless, replicated key/value store with tunable consistency per request.')
+  .version('0.1.0')
+  .showHelpAfterError('(see --help)')
+  .addCommand(nodeCommand())
+  .addCommand(clusterCommand())
+  .addCommand(keyCommand())
+  .addCommand(ringCommand())
+  .addCommand(bucketCommand());
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  fail(error.message);
+}

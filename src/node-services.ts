@@ -1,0 +1,133 @@
+/**
+ * What the HTTP front door gets to see of a node.
+ */
+
+import type { NodeId } from '#kernel/identity.ts';
+import { hash64ToHex } from '#kernel/siphash.ts';
+import { memberStatuses, placementsByName, quorumShare } from '#operator/status.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
+import { placeableMembers } from '#ring/placement.ts';
+import { preferenceList } from '#ring/preference-list.ts';
+import { present } from '#kernel/assert.ts';
+import type { Facts } from '#consensus/facts.ts';
+import { DEFAULT_API_SETTINGS, type ApiServices, type BucketServices, type Check, type ClusterView, type Location } from '#api/services.ts';
+import type { Bucket, BucketProperties } from '#buckets/definition.ts';
+import { parseProperties } from '#buckets/schema.ts';
+import type { QuoralNode } from './node.ts';
+import type { Settings } from './settings.ts';
+
+type RequestSettings = Pick<Settings, 'value-max' | 'request-timeout' | 'requests-max'>;
+
+export function nodeServices(node: QuoralNode, settings: RequestSettings): ApiServices {
+  const { world, chain, coordinator } = node;
+  const facts = (): Facts => present(chain.facts(), 'the facts of a founded cluster');
+  const reachable = (id: NodeId): boolean => id === node.options.id || node.messaging.reachable(id);
+  return {
+    self: node.options.id,
+    settings: {
+      ...DEFAULT_API_SETTINGS,
+      valueMaxBytes: settings['value-max'],
+      requestTimeoutMs: settings['request-timeout'],
+      requestsMax: settings['requests-max'],
+    },
+    read: (request) => coordinator.read(request),
+    write: (request) => coordinator.write(request),
+    buckets: bucketServices(node),
+    members: () => placeableMembers(facts().ring.members).length,
+    cluster: () => clusterView(node, reachable),
+    ring: () => {
+      const { epoch, ring } = facts();
+      return { epoch, partitions: ring.partitionCount, placements: placementsByName(ring) };
+    },
+    locate: (bucket, key) => locate(facts(), bucket, key),
+    refusal: () => node.notReadyReason(),
+    live: () => ({ ok: true, checks: [{ name: 'process', ok: true, detail: 'answers' }] }),
+    ready: () => {
+      const checks = readyChecks(node);
+      return { ok: checks.every(({ ok }) => ok), checks };
+    },
+    healthy: () => {
+      const known = chain.facts();
+      const share = known === undefined ? 0 : quorumShare(known.ring, reachable);
+      const detail = `${(share * 100).toFixed(1)} % of the ring has a quorum of reachable owners`;
+      return { ok: share === 1, share, checks: [{ name: 'quorum', ok: share === 1, detail }] };
+    },
+    mac: node.mac,
+    clock: world.clock,
+    random: world.random,
+    log: world.log,
+    metrics: world.metrics,
+  };
+}
+
+function bucketServices(node: QuoralNode): BucketServices {
+  const { buckets } = node;
+  return {
+    resolve: (name) => buckets.resolve(name),
+    list: () => buckets.list(),
+    define: async (name, input, deadline) => {
+      const parsed = parseProperties(input);
+      if (parsed.kind === 'invalid') return parsed;
+      const unbuilt = whatIsNotBuilt(parsed.properties);
+      if (unbuilt !== undefined) return { kind: 'not-implemented', detail: unbuilt };
+      const change = await buckets.define(name, parsed.properties, () => holdsKeys(node, name, deadline), deadline);
+      if (change.kind === 'applied') return { kind: 'defined', bucket: change.bucket };
+      if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
+      return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
+    },
+    drop: () => Promise.resolve({ kind: 'not-implemented', detail: 'dropping a bucket is not built yet' }),
+  };
+}
+
+/** Modes that a definition may name and that nothing serves yet. */
+function whatIsNotBuilt({ consistency, type, ttl }: Partial<BucketProperties>): string | undefined {
+  if (consistency === 'strong') return 'consistency "strong" is not built yet';
+  if (type !== undefined && type !== 'value') return `type ${JSON.stringify(type)} is not built yet`;
+  return ttl === undefined || ttl === null ? undefined : 'ttl is not built yet';
+}
+
+/** Rejects when a member that may hold keys does not answer: then nobody can tell. */
+async function holdsKeys(node: QuoralNode, name: string, deadline: number): Promise<boolean> {
+  const others = present(node.chain.facts(), 'the facts of a founded cluster').ring.members.filter(
+    ({ id, state }) => id !== node.options.id && state !== 'removed',
+  );
+  const { incarnation } = node.buckets.resolve(name);
+  const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others.map(({ id }) => id), deadline);
+  if (answer.kind === 'unknown') throw new Error(`${answer.silent} does not answer, and it may hold keys of the bucket`);
+  return answer.holds;
+}
+
+function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): ClusterView {
+  const facts = node.chain.facts();
+  return {
+    clusterId: node.clusterId,
+    epoch: facts?.epoch ?? 0,
+    self: node.options.id,
+    members: facts === undefined ? [] : memberStatuses(facts, reachable),
+    transfers: [],
+    hintsWaiting: 0,
+  };
+}
+
+function locate({ ring }: Facts, bucket: Bucket, key: Uint8Array): Location {
+  const hash = hashKey(ring, bucket.name, key);
+  const partition = partitionOf(ring, hash);
+  const { primaries, fallbacks } = preferenceList(ring, bucket.properties.n, partition);
+  return {
+    hash: hash64ToHex(hash),
+    partition,
+    primaries: primaries.map(({ id }) => id),
+    fallbacks: fallbacks.map(({ id }) => id),
+  };
+}
+
+function readyChecks(node: QuoralNode): readonly Check[] {
+  const failure = node.world.disk.failure();
+  const refusal = node.notReadyReason();
+  const member = node.member();
+  return [
+    { name: 'disk', ok: failure === undefined, detail: failure === undefined ? 'writable' : `${failure.kind}: ${failure.message}` },
+    { name: 'epoch', ok: refusal === undefined, detail: refusal ?? `epoch ${node.chain.facts()?.epoch ?? 0} is confirmed by a majority` },
+    { name: 'member', ok: member?.state === 'active', detail: member === undefined ? 'not a member' : member.state },
+  ];
+}

@@ -1,0 +1,192 @@
+/**
+ * One node, put together. It runs in any world: `quoral node` gives it the real one, the simulator a simulated one.
+ */
+
+import { BucketDirectory } from '#buckets/directory.ts';
+import type { Mac } from '#kernel/native.ts';
+import { clusterId, type ClusterId, type Epoch, type NodeId } from '#kernel/identity.ts';
+import { present } from '#kernel/assert.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
+import type { Facts } from '#consensus/facts.ts';
+import { Coordinator } from '#coordinator/coordinator.ts';
+import type { CoordinatorSettings } from '#coordinator/environment.ts';
+import { BucketKeys } from '#operator/bucket-keys.ts';
+import { ReadRepair } from '#repair/read-repair.ts';
+import { storeCluster, storedCluster, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
+import { Replica, type ReplicaLimits } from '#replica/replica.ts';
+import type { Knowledge } from '#replica/scope.ts';
+import { REPLICA_TABLES } from '#replica/tables.ts';
+import { clusterIdOf } from '#ring/founding.ts';
+import type { Member } from '#ring/ring.ts';
+import type { Messaging, Peer } from '#wire/messaging.ts';
+import { createMessaging } from '#wire/peers.ts';
+import type { WireSettings } from '#wire/settings.ts';
+import type { TableDefinition, World } from '#world/world.ts';
+
+/** Every table that a node's disk must have. */
+export const NODE_TABLES: readonly TableDefinition[] = [...REPLICA_TABLES, ...CHAIN_TABLES];
+
+export interface NodeOptions {
+  readonly id: NodeId;
+  /** `host:port` under which the others reach its peer door. */
+  readonly peer: string;
+  /** Base URL of its client door. */
+  readonly url: string;
+  readonly zone: string;
+  readonly weight: number;
+  /** What all nodes of the cluster share; peers prove that they know it, and it signs contexts. */
+  readonly secret: Uint8Array;
+  /** Founders of a new cluster, this node among them. A disk that has a ring ignores it. */
+  readonly founders: readonly { readonly id: NodeId; readonly peer: string }[];
+  readonly partitionCount: number;
+  readonly foundingPatience: number;
+  readonly wire: WireSettings;
+  readonly replica: ReplicaLimits;
+  readonly coordinator: CoordinatorSettings;
+  readonly readRepair: { readonly inFlightMax: number; readonly timeout: number };
+}
+
+export class QuoralNode {
+  readonly world: World;
+  readonly options: NodeOptions;
+  readonly messaging: Messaging;
+  readonly chain: EpochChain;
+  readonly buckets: BucketDirectory;
+  readonly replica: Replica;
+  readonly coordinator: Coordinator;
+  /** Signs contexts: the same on every node of the cluster. */
+  readonly mac: Mac;
+  readonly clusterId: ClusterId;
+  readonly bucketKeys: BucketKeys;
+  readonly #storage: NodeStorage;
+
+  /** Takes the disk into possession and opens the peer door. Rejects with what is wrong with disk, door or settings. */
+  static async start(world: World, options: NodeOptions): Promise<QuoralNode> {
+    const storage = await takeStorage({ disk: world.disk, random: world.random, wall: () => world.clock.wall(), id: options.id });
+    const cluster = await claimCluster(world, options);
+    const node = new QuoralNode(world, options, storage, cluster);
+    await node.messaging.start();
+    node.chain.start();
+    return node;
+  }
+
+  private constructor(world: World, options: NodeOptions, storage: NodeStorage, cluster: ClusterId) {
+    this.world = world;
+    this.options = options;
+    this.#storage = storage;
+    this.clusterId = cluster;
+    this.mac = contextMac(world, options.secret);
+    const self = { id: options.id, storageId: storage.storageId, clusterId: cluster, foundersText: foundersText(options) };
+    this.messaging = createMessaging({
+      world,
+      self,
+      secret: options.secret,
+      epoch: () => this.chain.facts()?.epoch ?? 0,
+      settings: options.wire,
+    });
+    this.chain = new EpochChain({
+      world,
+      messaging: this.messaging,
+      self: { id: options.id, storageId: storage.storageId, peer: options.peer, url: options.url, zone: options.zone, weight: options.weight },
+      boot: storage.boot,
+      founders: options.founders,
+      partitionCount: options.partitionCount,
+      foundingPatience: options.foundingPatience,
+    });
+    this.buckets = new BucketDirectory(this.chain);
+    const knowledge = this.#knowledge();
+    this.replica = new Replica({ world, storage, knowledge, flushNetwork: () => this.messaging.flush(), limits: options.replica });
+    this.bucketKeys = new BucketKeys(this.messaging, this.replica);
+    const repair = new ReadRepair({ world, messaging: this.messaging, replica: this.replica, self: options.id, ...options.readRepair });
+    this.coordinator = new Coordinator({
+      world,
+      messaging: this.messaging,
+      replica: this.replica,
+      repair,
+      knowledge,
+      self: options.id,
+      ready: () => this.ready(),
+      settings: options.coordinator,
+      resolveBucket: (name) => this.buckets.resolve(name),
+    });
+    this.#connect();
+  }
+
+  /** True when data requests may be served: see {@link notReadyReason}. */
+  ready(): boolean {
+    return this.notReadyReason() === undefined;
+  }
+
+  /** Why data requests are refused now, in words; undefined when they are served. */
+  notReadyReason(): string | undefined {
+    const failure = this.world.disk.failure();
+    if (failure !== undefined && failure.kind !== 'full') return `the disk cannot be trusted any more: ${failure.message}`;
+    const facts = this.chain.facts();
+    if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
+    if (!this.chain.confirmed()) return `a majority of the cluster has not confirmed epoch ${facts.epoch} yet`;
+    const self = this.member();
+    if (self === undefined) return `epoch ${facts.epoch} does not name ${this.options.id} as a member`;
+    if (self.storageId !== this.#storage.storageId) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
+    return undefined;
+  }
+
+  /** This node in the newest ring that it knows. */
+  member(): Member | undefined {
+    return this.chain.facts()?.ring.members.find(({ id, state }) => id === this.options.id && state !== 'removed');
+  }
+
+  /** Ends cleanly: queued writes are committed, the disk is marked so that the tenure can go on. */
+  async stop(): Promise<void> {
+    this.chain.stop();
+    await this.messaging.stop();
+    if (this.world.disk.failure() === undefined) await this.replica.stop();
+    await this.world.disk.close();
+  }
+
+  #knowledge(): Knowledge {
+    const facts = (): Facts => present(this.chain.facts(), 'the facts of a founded cluster');
+    return {
+      epoch: () => this.chain.facts()?.epoch ?? (0 as Epoch),
+      ring: () => facts().ring,
+      self: () => present(this.member(), `member ${this.options.id}`).index,
+      bucket: (name) => {
+        const { incarnation, version, properties } = this.buckets.resolve(name);
+        return { incarnation, version, conflicts: properties.conflicts };
+      },
+      catchUp: (atLeast, deadline) => this.chain.catchUp(atLeast, deadline),
+    };
+  }
+
+  /** Stays connected with the members of the newest ring, before founding with the founders. */
+  #connect(): void {
+    const peersOf = (facts: Facts | undefined): readonly Peer[] => {
+      const known = facts?.ring.members.filter(({ state }) => state !== 'removed') ?? this.options.founders;
+      return known.filter(({ id }) => id !== this.options.id).map(({ id, peer }) => ({ id, address: peer }));
+    };
+    this.messaging.setPeers(peersOf(this.chain.facts()));
+    this.chain.onFacts((facts) => this.messaging.setPeers(peersOf(facts)));
+  }
+}
+
+function foundersText(options: NodeOptions): string {
+  return options.founders
+    .map(({ id, peer }) => `${id}=${peer}`)
+    .sort()
+    .join(',');
+}
+
+/** The cluster that this disk belongs to; a new disk joins the one that its founders' list names. */
+async function claimCluster(world: World, options: NodeOptions): Promise<ClusterId> {
+  const stored = storedCluster(world.disk);
+  if (stored !== undefined) return clusterId(stored);
+  const claimed = clusterIdOf(options.founders, (bytes) => world.digest.sha256(bytes));
+  await world.disk.commit((transaction) => storeCluster(transaction, claimed)).durable;
+  return claimed;
+}
+
+/** Contexts are signed under a key of their own, so that a signature can serve for nothing else. */
+function contextMac(world: World, secret: Uint8Array): Mac {
+  const key = world.digest.hmacSha256(secret, utf8('quoral context 1'));
+  return (bytes) => world.digest.hmacSha256(key, bytes);
+}

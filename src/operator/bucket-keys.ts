@@ -1,0 +1,50 @@
+/**
+ * Whether a bucket holds keys anywhere: some properties may only change while it does not. Every member is asked, because
+ * a key that only one node still knows is a key.
+ */
+
+import type { NodeId } from '#kernel/identity.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { MessageType } from '#wire/message.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import { asArray, asBoolean, asInteger, asString } from '#wire/shape.ts';
+
+interface HoldsKeysRequest {
+  readonly bucket: string;
+  readonly incarnation: number;
+}
+
+const HoldsKeysMessage: MessageType<HoldsKeysRequest, boolean> = {
+  name: 'operator.holds-keys',
+  encodeRequest: ({ bucket, incarnation }) => [bucket, incarnation],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 2, 'operator.holds-keys');
+    return { bucket: asString(fields[0], 'bucket', 128), incarnation: asInteger(fields[1], 'incarnation', 0) };
+  },
+  encodeReply: (holds) => [holds],
+  decodeReply: (body) => asBoolean(asArray(body, 1, 'operator.holds-keys reply')[0], 'holds'),
+};
+
+export type HoldsKeys = { readonly kind: 'answer'; readonly holds: boolean } | { readonly kind: 'unknown'; readonly silent: NodeId };
+
+export class BucketKeys {
+  readonly #messaging: Messaging;
+  readonly #replica: Replica;
+
+  constructor(messaging: Messaging, replica: Replica) {
+    this.#messaging = messaging;
+    this.#replica = replica;
+    messaging.handle(HoldsKeysMessage, ({ bucket, incarnation }) => replica.holdsKeys(bucket, incarnation));
+  }
+
+  /** Asks this node and `others`; unknown when one that could hold a key does not answer and no other one holds any. */
+  async ask(request: HoldsKeysRequest, others: readonly NodeId[], deadline: number): Promise<HoldsKeys> {
+    if (this.#replica.holdsKeys(request.bucket, request.incarnation)) return { kind: 'answer', holds: true };
+    const answers = await Promise.all(
+      others.map(async (id) => ({ id, result: await this.#messaging.call(id, HoldsKeysMessage, request, { deadline }) })),
+    );
+    if (answers.some(({ result }) => result.kind === 'reply' && result.reply)) return { kind: 'answer', holds: true };
+    const silent = answers.find(({ result }) => result.kind !== 'reply');
+    return silent === undefined ? { kind: 'answer', holds: false } : { kind: 'unknown', silent: silent.id };
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The cluster as one node sees it: members and their shares, and how much of the ring has a quorum right now.
+ */
+
+import type { Facts } from '#consensus/facts.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import { shares } from '#ring/balance.ts';
+import type { Member, Ring } from '#ring/ring.ts';
+
+export interface MemberStatus {
+  readonly id: string;
+  readonly url: string;
+  readonly peer: string;
+  readonly zone: string;
+  readonly weight: number;
+  readonly state: Member['state'];
+  readonly reachable: boolean;
+  readonly share: number;
+  readonly partitions: number;
+  readonly hintsWaiting: number;
+}
+
+/** `reachable` must hold for this node itself. */
+export function memberStatuses(facts: Facts, reachable: (id: NodeId) => boolean): readonly MemberStatus[] {
+  const owned = shares(facts.ring);
+  return facts.ring.members
+    .filter(({ state }) => state !== 'removed')
+    .map((member) => ({
+      id: member.id,
+      url: member.url,
+      peer: member.peer,
+      zone: member.zone,
+      weight: member.weight,
+      state: member.state,
+      reachable: reachable(member.id),
+      share: owned.get(member.index)?.share ?? 0,
+      partitions: owned.get(member.index)?.partitions ?? 0,
+      hintsWaiting: 0,
+    }));
+}
+
+/** Owner names of every partition, for each n in use: what a client needs to go to an owner at once. */
+export function placementsByName(ring: Ring): Readonly<Record<string, readonly (readonly string[])[]>> {
+  const names = new Map(ring.members.map(({ index, id }) => [index, id as string]));
+  return Object.fromEntries(
+    ring.placements.map(({ n, partitions }) => [String(n), partitions.map(({ owners }) => owners.map((owner) => names.get(owner)!))]),
+  );
+}
+
+/** The share of all (n, partition) pairs of which a majority of the owners can be reached, 0 to 1. */
+export function quorumShare(ring: Ring, reachable: (id: NodeId) => boolean): number {
+  const up = new Set(ring.members.filter(({ id, state }) => state !== 'refilling' && reachable(id)).map(({ index }) => index));
+  let all = 0;
+  let served = 0;
+  for (const { partitions } of ring.placements) {
+    for (const { owners } of partitions) {
+      all += 1;
+      if (owners.filter((owner) => up.has(owner)).length > owners.length / 2) served += 1;
+    }
+  }
+  return all === 0 ? 0 : served / all;
+}

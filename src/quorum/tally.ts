@@ -1,0 +1,158 @@
+/**
+ * Counts replies and judges them: `reached`, `pending`, or `impossible` as soon as those who may still answer cannot
+ * make up the numbers, so that a client is never left waiting for what cannot come. Nothing here sends, waits or knows
+ * the time. (Compare the trackers of Cassandra's Accord and `riak_kv_put_core`.)
+ *
+ * A node counts once, whatever it sends and in whatever order: a success stands for good, also after a failure, since a
+ * late reply is still the truth about that replica.
+ */
+
+import { assert, present } from '#kernel/assert.ts';
+import type { NodeIndex } from '#kernel/identity.ts';
+
+export type Decision = 'pending' | 'reached' | 'impossible';
+
+/** A primary owns the key; a fallback stands in for one and never counts for `pr` and `pw`. */
+export type Role = 'primary' | 'fallback';
+
+interface Candidate {
+  readonly role: Role;
+  accepted: boolean;
+  durable: boolean;
+  /** No further reply is expected. */
+  failed: boolean;
+}
+
+export class WriteTally {
+  readonly #needs: { readonly w: number; readonly pw: number; readonly dw: number };
+  readonly #candidates = new Map<NodeIndex, Candidate>();
+
+  /** `w` replicas must accept, `pw` of them primaries, `dw` of them durably. */
+  constructor(needs: { readonly w: number; readonly pw: number; readonly dw: number }) {
+    assert(needs.pw <= needs.w && needs.dw <= needs.w, `pw=${needs.pw} and dw=${needs.dw} within w=${needs.w}`);
+    this.#needs = needs;
+  }
+
+  /**
+   * A node is being asked, or asked again after it failed. Whoever may still be asked must be announced before the
+   * decision is taken for impossible; a node keeps its role.
+   */
+  expect(node: NodeIndex, role: Role): void {
+    const known = this.#candidates.get(node);
+    if (known === undefined) {
+      this.#candidates.set(node, { role, accepted: false, durable: false, failed: false });
+      return;
+    }
+    assert(known.role === role, `node ${node} was asked as a ${known.role}, not as a ${role}`);
+    known.failed = false;
+  }
+
+  /** The node holds the write; `durable`: on stable storage. It may first accept and report durability later. */
+  accept(node: NodeIndex, durable: boolean): void {
+    const candidate = this.#candidate(node);
+    candidate.accepted = true;
+    if (durable) candidate.durable = true;
+  }
+
+  /** Nothing more is expected from the node: it refused, broke or timed out, or will not report durability. */
+  fail(node: NodeIndex): void {
+    this.#candidate(node).failed = true;
+  }
+
+  decision(): Decision {
+    const { w, pw, dw } = this.#needs;
+    if (this.acked >= w && this.primaries >= pw && this.durable >= dw) return 'reached';
+    // Each candidate that is still open may yet answer in the best way.
+    const mayAccept = (c: Candidate): boolean => c.accepted || !c.failed;
+    const possible =
+      this.#count(mayAccept) >= w &&
+      this.#count((c) => mayAccept(c) && c.role === 'primary') >= pw &&
+      this.#count((c) => c.durable || !c.failed) >= dw;
+    return possible ? 'pending' : 'impossible';
+  }
+
+  /** Nodes that hold the write. */
+  get acked(): number {
+    return this.#count((c) => c.accepted);
+  }
+
+  /** Nodes that hold it on stable storage. */
+  get durable(): number {
+    return this.#count((c) => c.durable);
+  }
+
+  /** Primaries that hold it. */
+  get primaries(): number {
+    return this.#count((c) => c.accepted && c.role === 'primary');
+  }
+
+  /** Fallbacks that hold it. */
+  get fallbacks(): number {
+    return this.#count((c) => c.accepted && c.role === 'fallback');
+  }
+
+  /** Nodes that have neither accepted nor failed. */
+  get unanswered(): number {
+    return this.#count((c) => !c.accepted && !c.failed);
+  }
+
+  #candidate(node: NodeIndex): Candidate {
+    return present(this.#candidates.get(node), `node ${node} among those that were asked`);
+  }
+
+  #count(wanted: (candidate: Candidate) => boolean): number {
+    let count = 0;
+    for (const candidate of this.#candidates.values()) if (wanted(candidate)) count++;
+    return count;
+  }
+}
+
+/** Counts the answers to a read by the same rules. */
+export class ReadTally {
+  readonly #replies: WriteTally;
+
+  /** `r` replicas must answer, `pr` of them primaries. */
+  constructor(needs: { readonly r: number; readonly pr: number }) {
+    this.#replies = new WriteTally({ w: needs.r, pw: needs.pr, dw: 0 });
+  }
+
+  /** As {@link WriteTally.expect}. */
+  expect(node: NodeIndex, role: Role): void {
+    this.#replies.expect(node, role);
+  }
+
+  /**
+   * The node gave an answer that counts. That a primary has nothing is one; a fallback's answer counts only when it
+   * holds the key for somebody, otherwise it is to be reported as failed.
+   */
+  accept(node: NodeIndex): void {
+    this.#replies.accept(node, false);
+  }
+
+  /** No answer that counts is expected from the node any more. */
+  fail(node: NodeIndex): void {
+    this.#replies.fail(node);
+  }
+
+  decision(): Decision {
+    return this.#replies.decision();
+  }
+
+  /** Nodes whose answers count. */
+  get acked(): number {
+    return this.#replies.acked;
+  }
+
+  get primaries(): number {
+    return this.#replies.primaries;
+  }
+
+  get fallbacks(): number {
+    return this.#replies.fallbacks;
+  }
+
+  /** Nodes that have neither answered nor failed. */
+  get unanswered(): number {
+    return this.#replies.unanswered;
+  }
+}

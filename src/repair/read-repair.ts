@@ -1,0 +1,80 @@
+/**
+ * Read repair: a read that found its replicas different gives the joined state to those that were behind, in the
+ * background. It is a help, never a promise: when too much of it is under way it is left out and counted, and a later read
+ * or anti-entropy finds the difference again.
+ */
+
+import { encodeState } from '#causality/state-codec.ts';
+import type { State } from '#causality/state.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { Scope } from '#replica/scope.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { Counter, World } from '#world/world.ts';
+import { staleReplicas, type ReadAnswer } from './stale-replicas.ts';
+
+export interface ReadRepairOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly replica: Replica;
+  readonly self: NodeId;
+  /** Repairs under way at once; beyond it a repair is left out. */
+  readonly inFlightMax: number;
+  /** Milliseconds that one repair may take. */
+  readonly timeout: number;
+}
+
+export interface ReadDifference {
+  readonly scope: Scope;
+  readonly requestId: string;
+  readonly key: Uint8Array;
+  readonly merged: State;
+  readonly answers: readonly ReadAnswer[];
+}
+
+export class ReadRepair {
+  readonly #options: ReadRepairOptions;
+  readonly #sent: Counter;
+  readonly #leftOut: Counter;
+  #inFlight = 0;
+
+  constructor(options: ReadRepairOptions) {
+    this.#options = options;
+    const { metrics } = options.world;
+    this.#sent = metrics.counter('quoral_read_repairs_total', 'States pushed to replicas that a read found behind');
+    this.#leftOut = metrics.counter('quoral_read_repairs_left_out_total', 'Read repairs not made because too many were under way');
+    metrics.gauge('quoral_read_repairs_in_flight', 'Read repairs under way', () => this.#inFlight);
+  }
+
+  /** Pushes the merged state to the replicas that lack some of it. Returns at once. */
+  afterRead(difference: ReadDifference): void {
+    const stale = staleReplicas(difference.merged, difference.answers);
+    if (stale.length === 0) return;
+    const state = encodeState(difference.merged, this.#options.world.digest.crc32);
+    for (const replica of stale) {
+      if (this.#inFlight >= this.#options.inFlightMax) {
+        this.#leftOut.add();
+        continue;
+      }
+      void this.#push(replica, { scope: difference.scope, requestId: difference.requestId, key: difference.key, state, durable: false });
+    }
+  }
+
+  async #push(to: NodeId, request: StoreRequest): Promise<void> {
+    const { world, messaging, replica, self, timeout } = this.#options;
+    const deadline = world.clock.monotonic() + timeout;
+    this.#inFlight += 1;
+    this.#sent.add();
+    try {
+      if (to === self) await replica.store(request, deadline);
+      else await messaging.call(to, StoreMessage, request, { deadline });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      world.log.debug('read-repair-refused', { peer: to, reason: error.code });
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+}

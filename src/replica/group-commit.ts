@@ -1,0 +1,211 @@
+/**
+ * Group commit: the writes that arrive while the disk is busy share one transaction and one sync.
+ *
+ * Each operation reads, merges and mints inside the group's transaction, so it sees the operations before it. Its own
+ * writes are collected first and handed to the transaction only when it has succeeded: a bad operation fails alone. Before
+ * the commit every operation may speak (`beforeCommit`): that is when a coordinator sends a minted state to the other
+ * owners, so their disks and this one work at the same time.
+ */
+
+import { equalBytes } from '#kernel/bytes.ts';
+import type { Clock, Disk, DiskTransaction, Histogram, Metrics } from '#world/world.ts';
+
+/** What an operation may do inside the group's transaction. */
+export interface GroupTransaction {
+  get(table: string, key: Uint8Array): Uint8Array | undefined;
+  put(table: string, key: Uint8Array, value: Uint8Array): void;
+  delete(table: string, key: Uint8Array): void;
+}
+
+export interface GroupOperation<T> {
+  /** Runs inside the transaction; what it throws fails this operation alone. */
+  readonly run: (transaction: GroupTransaction) => T;
+  /** Called between `run` and the commit, when the whole group has run. */
+  readonly beforeCommit?: (result: T) => void;
+  /** Whether the promise waits for stable storage, or only until reads see the write. */
+  readonly durable: boolean;
+}
+
+export interface GroupCommitOptions {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly metrics: Metrics;
+  /** Rows that belong to every group, such as the clock. */
+  readonly prologue: (transaction: DiskTransaction) => void;
+  /** Called once before each commit, after every operation's `beforeCommit`. */
+  readonly beforeCommit: () => void;
+  /** Called when a group that may have spoken to others was not committed, or perhaps not. */
+  readonly onFailure: (error: unknown) => void;
+  /** Operations in one transaction: bounds how long the thread is held. */
+  readonly groupSizeMax: number;
+  /** Operations that wait; beyond it {@link GroupCommit.submit} throws {@link QueueFull}. */
+  readonly queueMax: number;
+}
+
+export class QueueFull extends Error {
+  override readonly name = 'QueueFull';
+}
+
+interface Waiting {
+  readonly run: (transaction: GroupTransaction) => unknown;
+  readonly beforeCommit: ((result: never) => void) | undefined;
+  readonly durable: boolean;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: unknown) => void;
+  result: unknown;
+  succeeded: boolean;
+}
+
+type Write = readonly [table: string, key: Uint8Array, value: Uint8Array | undefined];
+
+/** One operation's own view: its writes stay here until it has succeeded. */
+class Overlay implements GroupTransaction {
+  readonly #under: DiskTransaction;
+  #writes: Write[] = [];
+
+  constructor(under: DiskTransaction) {
+    this.#under = under;
+  }
+
+  get(table: string, key: Uint8Array): Uint8Array | undefined {
+    for (let i = this.#writes.length - 1; i >= 0; i--) {
+      const [writtenTable, writtenKey, value] = this.#writes[i]!;
+      if (writtenTable === table && equalBytes(writtenKey, key)) return value;
+    }
+    return this.#under.get(table, key);
+  }
+
+  put(table: string, key: Uint8Array, value: Uint8Array): void {
+    this.#writes.push([table, key, value]);
+  }
+
+  delete(table: string, key: Uint8Array): void {
+    this.#writes.push([table, key, undefined]);
+  }
+
+  discard(): void {
+    this.#writes = [];
+  }
+
+  /** Hands the operation's writes to the transaction and their names to `written`. */
+  apply(written: Set<string>): void {
+    for (const [table, key, value] of this.#writes) {
+      written.add(rowName(table, key));
+      if (value === undefined) this.#under.delete(table, key);
+      else this.#under.put(table, key, value);
+    }
+    this.#writes = [];
+  }
+}
+
+function rowName(table: string, key: Uint8Array): string {
+  return `${table}:${String.fromCharCode(...key)}`;
+}
+
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  readonly #groupSizes: Histogram;
+  #queue: Waiting[] = [];
+  #scheduled = false;
+  /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
+  #sync: Promise<void> | undefined;
+  readonly #unsynced = new Set<string>();
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
+    this.#groupSizes = options.metrics.histogram(
+      'quoral_commit_group_size',
+      'Operations that shared one commit',
+      [1, 2, 4, 8, 16, 32, 64, 128],
+    );
+    options.metrics.gauge('quoral_commit_queue', 'Operations that wait for a commit', () => this.#queue.length);
+  }
+
+  /** Queues the operation; the promise settles when its group is committed (and synced, when `durable`). */
+  submit<T>(operation: GroupOperation<T>): Promise<T> {
+    if (this.#queue.length >= this.#options.queueMax) {
+      return Promise.reject(new QueueFull(`${this.#queue.length} operations wait for the disk already`));
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ ...operation, beforeCommit: operation.beforeCommit, resolve, reject, result: undefined, succeeded: false });
+      this.#schedule();
+    });
+  }
+
+  /**
+   * When the row was written by a group that is being synced: the end of that sync. A reader waits for it, so that what
+   * was read once cannot be forgotten in a crash.
+   */
+  synced(table: string, key: Uint8Array): Promise<void> | undefined {
+    return this.#sync !== undefined && this.#unsynced.has(rowName(table, key)) ? this.#sync : undefined;
+  }
+
+  /** Resolves when nothing waits any more. */
+  async drain(): Promise<void> {
+    while (this.#queue.length > 0 || this.#sync !== undefined) {
+      await this.submit({ run: () => undefined, durable: true });
+    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#sync !== undefined || this.#queue.length === 0) return;
+    this.#scheduled = true;
+    this.#options.clock.defer(() => {
+      this.#scheduled = false;
+      void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const group = this.#queue.splice(0, this.#options.groupSizeMax);
+    this.#groupSizes.observe(group.length);
+    try {
+      this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;
+    } catch (error) {
+      this.#unsynced.clear();
+      this.#fail(group, error);
+      return;
+    }
+    for (const waiting of group) {
+      if (waiting.succeeded && !waiting.durable) waiting.resolve(waiting.result as never);
+    }
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await this.#sync;
+    } catch (error) {
+      failure = { error };
+    }
+    this.#sync = undefined;
+    this.#unsynced.clear();
+    if (failure !== undefined) {
+      this.#fail(group, failure.error);
+      return;
+    }
+    for (const waiting of group) if (waiting.succeeded) waiting.resolve(waiting.result as never);
+    this.#schedule();
+  }
+
+  #run(group: readonly Waiting[], transaction: DiskTransaction): void {
+    this.#options.prologue(transaction);
+    const overlay = new Overlay(transaction);
+    for (const waiting of group) {
+      try {
+        waiting.result = waiting.run(overlay);
+      } catch (error) {
+        overlay.discard();
+        waiting.reject(error);
+        continue;
+      }
+      overlay.apply(this.#unsynced);
+      waiting.succeeded = true;
+    }
+    for (const waiting of group) if (waiting.succeeded) waiting.beforeCommit?.(waiting.result as never);
+    this.#options.beforeCommit();
+  }
+
+  #fail(group: readonly Waiting[], error: unknown): void {
+    this.#options.onFailure(error);
+    for (const waiting of group) waiting.reject(error);
+    this.#schedule();
+  }
+}

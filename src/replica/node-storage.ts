@@ -1,0 +1,141 @@
+/**
+ * Whose disk this is and what it can still vouch for: the storage identity, the boot generation, whether the last stop was
+ * clean, the hybrid clock and the tenure.
+ *
+ * A dot may never be issued twice, and a node that forgot a write must not go on as the actor that made it. So a new tenure
+ * begins with a new data directory, with every start that no clean stop preceded (states are sent to other owners while the
+ * local commit is in flight, so others may know dots that this disk lost), after a commit that failed, and when another
+ * replica turns out to know more of this actor than the actor does.
+ */
+
+import { HybridClock } from '#causality/hybrid-clock.ts';
+import { assert } from '#kernel/assert.ts';
+import { ByteReader, ByteWriter } from '#kernel/binary.ts';
+import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
+import { storageId, type NodeId, type StorageId } from '#kernel/identity.ts';
+import type { Disk, DiskReader, DiskTransaction, Random } from '#world/world.ts';
+import { NODE } from './tables.ts';
+
+const ID = utf8('id');
+const STORAGE = utf8('storage');
+const CLUSTER = utf8('cluster');
+const BOOT = utf8('boot');
+const CLEAN = utf8('clean');
+const CLOCK = utf8('clock');
+const TENURE = utf8('tenure');
+
+/** The directory cannot be used by this node as it is configured; the message says why and what would help. */
+export class StorageMismatch extends Error {
+  override readonly name = 'StorageMismatch';
+}
+
+export interface NodeStorage {
+  readonly storageId: StorageId;
+  /** Counts the starts of this disk, from 1. */
+  readonly boot: number;
+  /** True when the last stop synced everything and said so. */
+  readonly wasClean: boolean;
+  /** Runs on from the last time that this disk knows to have been used. */
+  readonly clock: HybridClock;
+  readonly tenure: Tenure;
+}
+
+/** Tenures that may begin during one boot: their numbers are reserved, durably, when the boot begins. */
+const TENURES_PER_BOOT = 4096;
+
+/** The tenure under which this node mints dots now. */
+export class Tenure {
+  #current: number;
+  #next: number;
+  readonly #end: number;
+
+  /** Goes on in `resumed`, or begins the first of the reserved ones. */
+  constructor(resumed: number | undefined, reserved: number) {
+    this.#current = resumed ?? reserved;
+    this.#next = resumed === undefined ? reserved + 1 : reserved;
+    this.#end = reserved + TENURES_PER_BOOT;
+  }
+
+  current(): number {
+    return this.#current;
+  }
+
+  /** From now on this node is another actor. */
+  renew(): void {
+    assert(this.#next < this.#end, `${TENURES_PER_BOOT} tenures began during one boot`);
+    this.#current = this.#next++;
+  }
+}
+
+function encodeNumber(value: number): Uint8Array {
+  const writer = new ByteWriter();
+  writer.varint(value);
+  return writer.finish();
+}
+
+function readNumber(disk: DiskReader, key: Uint8Array): number | undefined {
+  const row = disk.get(NODE, key);
+  if (row === undefined) return undefined;
+  return new ByteReader(row).varint();
+}
+
+function readText(disk: DiskReader, key: Uint8Array): string | undefined {
+  const row = disk.get(NODE, key);
+  return row === undefined ? undefined : fromUtf8(row);
+}
+
+export interface TakeStorageOptions {
+  readonly disk: Disk;
+  readonly random: Random;
+  /** The calendar clock, milliseconds since 1970. */
+  readonly wall: () => number;
+  readonly id: NodeId;
+}
+
+/**
+ * Takes possession of the disk: creates or reads its identity, begins a boot and, unless the last stop was clean, a tenure;
+ * all of it durable when the promise resolves.
+ * Rejects with {@link StorageMismatch} when the disk belongs to another node.
+ */
+export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions): Promise<NodeStorage> {
+  const owner = readText(disk, ID);
+  if (owner !== undefined && owner !== id) {
+    throw new StorageMismatch(`the data directory belongs to node ${JSON.stringify(owner)}, not to ${JSON.stringify(id)}`);
+  }
+  const storage = storageId(readText(disk, STORAGE) ?? toHex(random.bytes(16)));
+  const boot = (readNumber(disk, BOOT) ?? 0) + 1;
+  const wasClean = readNumber(disk, CLEAN) === 1;
+  const clock = new HybridClock({ wall, start: readNumber(disk, CLOCK) ?? 0 });
+  const reserved = clock.tick();
+  const lastTenure = wasClean ? readNumber(disk, TENURE) : undefined;
+  const { durable } = disk.commit((transaction) => {
+    transaction.put(NODE, ID, utf8(id));
+    transaction.put(NODE, STORAGE, utf8(storage));
+    transaction.put(NODE, BOOT, encodeNumber(boot));
+    transaction.put(NODE, CLEAN, encodeNumber(0));
+    storeClock(transaction, reserved + TENURES_PER_BOOT);
+  });
+  await durable;
+  clock.receive(reserved + TENURES_PER_BOOT);
+  return { storageId: storage, boot, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
+}
+
+/** The cluster that this disk belongs to, or undefined on a disk that has not joined one. */
+export function storedCluster(disk: DiskReader): string | undefined {
+  return readText(disk, CLUSTER);
+}
+
+export function storeCluster(transaction: DiskTransaction, cluster: string): void {
+  transaction.put(NODE, CLUSTER, utf8(cluster));
+}
+
+export function storeClock(transaction: DiskTransaction, time: number): void {
+  transaction.put(NODE, CLOCK, encodeNumber(time));
+}
+
+/** The last commit of a clean stop: the next start may go on in the same tenure. */
+export function storeCleanStop(transaction: DiskTransaction, clock: number, tenure: number): void {
+  storeClock(transaction, clock);
+  transaction.put(NODE, TENURE, encodeNumber(tenure));
+  transaction.put(NODE, CLEAN, encodeNumber(1));
+}

@@ -1,0 +1,253 @@
+/**
+ * One node's share of the data. It does three things: mint a version on top of what it has, merge a state that another
+ * owner sent, and fetch. States are only ever joined, so whatever is sent twice, late or in another order is harmless.
+ */
+
+import { counterOf, highestCounter } from '#causality/vector.ts';
+import type { HybridClock } from '#causality/hybrid-clock.ts';
+import { joinStates } from '#causality/join.ts';
+import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
+import { EMPTY_STATE, type Content, type State, type VersionVector } from '#causality/state.ts';
+import { applyWrite, counterFor } from '#causality/write.ts';
+import type { Clock, Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
+import { DiskError } from '#world/world.ts';
+import { MalformedMessage, Refusal } from '#wire/message.ts';
+import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts';
+import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
+import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
+import { fence, type Knowledge, type Scope } from './scope.ts';
+import { recordKey, recordPrefix, RECORDS } from './tables.ts';
+
+export interface ReplicaOptions {
+  readonly world: { readonly clock: Clock; readonly disk: Disk; readonly log: Log; readonly metrics: Metrics; readonly digest: Digest };
+  readonly storage: NodeStorage;
+  readonly knowledge: Knowledge;
+  /** Called before each commit, when the group's minted states have been handed to the network. */
+  readonly flushNetwork: () => void;
+  readonly limits: ReplicaLimits;
+}
+
+export interface ReplicaLimits {
+  /** Live versions of one key. */
+  readonly siblingsMax: number;
+  /** Bytes of one key's encoded state. */
+  readonly stateBytesMax: number;
+  readonly commitGroupMax: number;
+  readonly commitQueueMax: number;
+}
+
+export interface MintRequest {
+  readonly scope: Scope;
+  readonly key: Uint8Array;
+  readonly content: Content | null;
+  readonly context: VersionVector;
+  readonly expiresAt: number;
+  readonly durable: boolean;
+  /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
+  readonly stillWanted: () => boolean;
+}
+
+export interface Minted {
+  readonly state: State;
+  readonly encoded: Uint8Array;
+}
+
+/** A write that would leave more concurrent versions than the limits allow. */
+export class TooManySiblings extends Error {
+  override readonly name = 'TooManySiblings';
+  /** What is there now: enough for the client to resolve it. */
+  readonly state: State;
+
+  constructor(message: string, state: State) {
+    super(message);
+    this.state = state;
+  }
+}
+
+/** Refusal codes of a replica beside those of the fence. */
+export const DISK_FULL = 'disk-full';
+export const DISK_FAILED = 'disk-failed';
+export const CORRUPT_ROW = 'corrupt-row';
+export const OVERLOADED = 'overloaded';
+export const TOO_LATE = 'deadline';
+/** A commit failed in a way that may have left the write in place. */
+export const DISK_UNCERTAIN = 'disk-uncertain';
+
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #commits: GroupCommit;
+  readonly #corruptRows: Counter;
+  readonly #renewals: Counter;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    const { clock, disk, metrics } = options.world;
+    this.#corruptRows = metrics.counter('quoral_corrupt_rows_total', 'Record rows whose checksum did not fit');
+    this.#renewals = metrics.counter('quoral_tenures_total', 'Tenures that began because dots may have been forgotten');
+    this.#commits = new GroupCommit({
+      clock,
+      disk,
+      metrics,
+      prologue: (transaction) => storeClock(transaction, this.#clock().last()),
+      beforeCommit: options.flushNetwork,
+      onFailure: (error) => this.#onCommitFailure(error),
+      groupSizeMax: options.limits.commitGroupMax,
+      queueMax: options.limits.commitQueueMax,
+    });
+  }
+
+  /**
+   * Mints a version on top of what this replica has. `send` gets the new state before it is committed here: whatever
+   * happens then, the write may live on elsewhere.
+   * Rejects with {@link Refusal}, {@link TooManySiblings} or {@link DiskError}; nothing was sent when `send` was not called.
+   */
+  mint(request: MintRequest, send: (minted: Minted) => void): Promise<Minted> {
+    return this.#commits.submit({
+      run: (transaction) => this.#mint(request, transaction),
+      beforeCommit: send,
+      durable: request.durable,
+    });
+  }
+
+  /** Joins a state into the replica's own; answers when it is committed, or synced if asked. Rejects with {@link Refusal}. */
+  async store(request: StoreRequest, deadline: number): Promise<StoreReply> {
+    await this.#learn(request.scope, deadline);
+    let incoming: State;
+    try {
+      incoming = decodeState(request.state, this.#options.world.digest.crc32);
+    } catch (error) {
+      throw error instanceof CorruptState ? new MalformedMessage(`state in replica.store: ${error.message}`) : error;
+    }
+    try {
+      await this.#commits.submit({
+        run: (transaction) => this.#merge(request, incoming, transaction),
+        durable: request.durable,
+      });
+    } catch (error) {
+      throw asRefusal(error);
+    }
+    return { durable: request.durable };
+  }
+
+  /** The replica's state of a key. Rejects with {@link Refusal}: a row that cannot be trusted is no answer, not an absence. */
+  async fetch(request: FetchRequest, deadline: number): Promise<FetchReply> {
+    await this.#learn(request.scope, deadline);
+    const { bucket, incarnation } = request.scope;
+    try {
+      await this.#commits.synced(RECORDS, recordKey(bucket, incarnation, request.key));
+    } catch (error) {
+      throw asRefusal(error);
+    }
+    fence(request.scope, this.#options.knowledge);
+    const failure = this.#options.world.disk.failure();
+    if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
+    const row = this.#read(request.scope, request.key, this.#options.world.disk);
+    return { state: row?.encoded ?? null };
+  }
+
+  /** Whether this node has any row of the bucket, live or deleted. */
+  holdsKeys(bucket: string, incarnation: number): boolean {
+    const range = { from: recordPrefix(bucket, incarnation), to: recordPrefix(bucket, incarnation + 1), limit: 1 };
+    return this.#options.world.disk.range(RECORDS, range).length > 0;
+  }
+
+  /** Finishes what is queued and marks the stop as clean, so that the tenure can go on. */
+  async stop(): Promise<void> {
+    await this.#commits.drain();
+    const { disk } = this.#options.world;
+    await disk.commit((transaction) => storeCleanStop(transaction, this.#clock().last(), this.#options.storage.tenure.current()))
+      .durable;
+  }
+
+  #clock(): HybridClock {
+    return this.#options.storage.clock;
+  }
+
+  async #learn(scope: Scope, deadline: number): Promise<void> {
+    const { knowledge } = this.#options;
+    if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
+  }
+
+  #read(scope: Scope, key: Uint8Array, from: GroupTransaction | Disk): Minted | undefined {
+    const row = from.get(RECORDS, recordKey(scope.bucket, scope.incarnation, key));
+    if (row === undefined) return undefined;
+    try {
+      return { state: decodeState(row, this.#options.world.digest.crc32), encoded: row };
+    } catch (error) {
+      if (!(error instanceof CorruptState)) throw error;
+      this.#corruptRows.add();
+      this.#options.world.log.error('corrupt-row', { bucket: scope.bucket, partition: scope.partition, key, reason: error.message });
+      throw new Refusal(CORRUPT_ROW, `the row of this key is damaged: ${error.message}`);
+    }
+  }
+
+  #mint(request: MintRequest, transaction: GroupTransaction): Minted {
+    const { storage, knowledge, world, limits } = this.#options;
+    if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
+    const { conflicts } = fence(request.scope, knowledge);
+    const before = this.#read(request.scope, request.key, transaction)?.state ?? EMPTY_STATE;
+    const counter = counterFor(storage.clock.tick(), request.context, before);
+    const state = applyWrite(before, {
+      context: request.context,
+      dot: { node: knowledge.self(), tenure: storage.tenure.current(), counter },
+      content: request.content,
+      expiresAt: request.expiresAt,
+      conflicts,
+    });
+    const encoded = encodeState(state, world.digest.crc32);
+    const grows = state.versions.length > 1 && state.versions.length > before.versions.length;
+    if (grows && (state.versions.length > limits.siblingsMax || encoded.length > limits.stateBytesMax)) {
+      throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
+    }
+    transaction.put(RECORDS, recordKey(request.scope.bucket, request.scope.incarnation, request.key), encoded);
+    return { state, encoded };
+  }
+
+  #merge(request: StoreRequest, incoming: State, transaction: GroupTransaction): void {
+    const { knowledge, world, storage } = this.#options;
+    const { conflicts } = fence(request.scope, knowledge);
+    const local = this.#read(request.scope, request.key, transaction);
+    const before = local?.state ?? EMPTY_STATE;
+    this.#checkMemory(before, incoming);
+    storage.clock.receive(highestCounter(incoming.vector));
+    const joined = joinStates(before, incoming, conflicts);
+    if (joined === before) return;
+    const encoded = joined === incoming ? request.state : encodeState(joined, world.digest.crc32);
+    transaction.put(RECORDS, recordKey(request.scope.bucket, request.scope.incarnation, request.key), encoded);
+  }
+
+  /** Others knowing more of this actor than the actor itself means that this disk has forgotten something. */
+  #checkMemory(local: State, incoming: State): void {
+    const { knowledge, storage, world } = this.#options;
+    const actor = { node: knowledge.self(), tenure: storage.tenure.current() };
+    if (counterOf(incoming.vector, actor) <= counterOf(local.vector, actor)) return;
+    storage.tenure.renew();
+    this.#renewals.add();
+    world.log.warn('tenure-renewed', { reason: 'another replica knows later dots of this actor', tenure: storage.tenure.current() });
+  }
+
+  #onCommitFailure(error: unknown): void {
+    const { storage, world } = this.#options;
+    storage.tenure.renew();
+    this.#renewals.add();
+    world.log.error('commit-failed', {
+      reason: error instanceof Error ? error.message : String(error),
+      kind: error instanceof DiskError ? error.kind : 'unexpected',
+    });
+  }
+}
+
+/** What a peer is told of an operation that failed here. */
+export function asRefusal(error: unknown): unknown {
+  if (error instanceof DiskError) {
+    if (error.uncertain) return new Refusal(DISK_UNCERTAIN, error.message);
+    return new Refusal(error.kind === 'full' ? DISK_FULL : DISK_FAILED, error.message);
+  }
+  if (error instanceof QueueFull) return new Refusal(OVERLOADED, error.message);
+  return error;
+}
+
+/** Whether a request that was refused with this code may have left something behind all the same. */
+export function mayHaveBegun(refusalCode: string): boolean {
+  return refusalCode === DISK_UNCERTAIN || refusalCode === 'internal';
+}

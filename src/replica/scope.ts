@@ -1,0 +1,71 @@
+/**
+ * What a replica request relies on, and the fence that holds it against what this node knows.
+ *
+ * Every request names the epoch its sender knew. A replica that knows a newer owner list or bucket definition refuses, and
+ * the sender learns and tries again; a replica that knows less learns before it executes. Because the replicas do this, no
+ * sender has to be waited for when something changes.
+ */
+
+import type { Conflicts } from '#causality/state.ts';
+import type { Epoch, NodeIndex } from '#kernel/identity.ts';
+import type { Ring } from '#ring/ring.ts';
+import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
+import { Refusal } from '#wire/message.ts';
+
+export interface Scope {
+  /** The newest epoch that the sender knew. */
+  readonly epoch: Epoch;
+  /** Replication factor and partition: the unit of ownership. */
+  readonly n: number;
+  readonly partition: number;
+  readonly bucket: string;
+  readonly incarnation: number;
+  /** The epoch that decided the bucket definition that the sender used; 0 for the defaults. */
+  readonly definition: Epoch;
+}
+
+export interface KnownBucket {
+  readonly incarnation: number;
+  readonly version: Epoch;
+  readonly conflicts: Conflicts;
+}
+
+/** What this node knows of the cluster's facts. */
+export interface Knowledge {
+  epoch(): Epoch;
+  ring(): Ring;
+  self(): NodeIndex;
+  bucket(name: string): KnownBucket;
+  /** Learns at least this epoch; false when the deadline came first. */
+  catchUp(atLeast: Epoch, deadline: number): Promise<boolean>;
+}
+
+/** The refuser knows more than the sender; the refusal's value is the refuser's epoch. */
+export const STALE = 'stale-epoch';
+/** The receiver does not own this partition. */
+export const NOT_OWNER = 'not-owner';
+/** The receiver could not learn the epoch that the request relies on. */
+export const BEHIND = 'behind';
+
+/**
+ * Throws a {@link Refusal} unless this node may execute a request of this scope now. To be called in the same turn as the
+ * execution: knowledge may have grown since the request came in.
+ */
+export function fence(scope: Scope, knowledge: Knowledge): KnownBucket {
+  const known = knowledge.epoch();
+  if (scope.epoch > known) throw new Refusal(BEHIND, `this node knows epoch ${known}, the request relies on ${scope.epoch}`, known);
+  const ring = knowledge.ring();
+  if (!hasPlacement(ring, scope.n) || scope.partition >= ring.partitionCount) {
+    throw new Refusal(NOT_OWNER, `no owner list for n=${scope.n}, partition ${scope.partition}`, known);
+  }
+  const { owners, changedIn } = ownersOf(ring, scope.n, scope.partition);
+  if (changedIn > scope.epoch) {
+    throw new Refusal(STALE, `owners changed in epoch ${changedIn}, the request relies on ${scope.epoch}`, known);
+  }
+  if (!owners.includes(knowledge.self())) throw new Refusal(NOT_OWNER, `not an owner of partition ${scope.partition}`, known);
+  const bucket = knowledge.bucket(scope.bucket);
+  if (bucket.version > scope.definition || bucket.incarnation !== scope.incarnation) {
+    throw new Refusal(STALE, `bucket ${scope.bucket} was defined in epoch ${bucket.version}, the request used ${scope.definition}`, known);
+  }
+  return bucket;
+}

@@ -1,0 +1,188 @@
+/**
+ * The ring as plain arrays, strings and numbers, for the wire and the disk:
+ *
+ *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…]]
+ *     member    [index, id, storageId | null, peer, url, zone, weight, state]
+ *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn]
+ *     runs      [value, times, value, times…]
+ *
+ * Members are appended to these lists in later versions, never inserted, so a reader ignores what follows. What arrives
+ * is checked in full, because everything else relies on it.
+ */
+
+import type { NodeIndex } from '#kernel/identity.ts';
+import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
+import { isPartitionCount } from './founding.ts';
+import type { Member, PartitionOwners, Placement, Ring } from './ring.ts';
+import { MEMBER_STATES, PARTITIONS_MAX, REPLICAS_MAX, VOTERS_MAX } from './ring.ts';
+
+export function ringToWire(ring: Ring): unknown {
+  return [
+    ring.clusterId,
+    ring.partitionCount,
+    ring.hashSeed,
+    ring.members.map((m) => [m.index, m.id, m.storageId, m.peer, m.url, m.zone, m.weight, m.state]),
+    [...ring.voters],
+    ring.placements.map((placement) => [
+      placement.n,
+      toRuns(placement.partitions.map(({ owners }) => owners.length)),
+      placement.partitions.flatMap(({ owners }) => owners),
+      toRuns(placement.partitions.map(({ changedIn }) => changedIn)),
+    ]),
+  ];
+}
+
+function toRuns(values: readonly number[]): number[] {
+  const runs: number[] = [];
+  for (const value of values) {
+    if (runs.at(-2) === value) runs[runs.length - 1]! += 1;
+    else runs.push(value, 1);
+  }
+  return runs;
+}
+
+/** Reads a ring; throws RangeError that says what was wrong. */
+export function ringFromWire(body: unknown): Ring {
+  const fields = list(body, 'ring', 6);
+  const partitionCount = integer(fields[1], 'ring: partition count', 1, PARTITIONS_MAX);
+  if (!isPartitionCount(partitionCount)) refuse('ring: partition count', 'a power of two', partitionCount);
+  const hashSeed = text(fields[2], 'ring: hash seed', 32);
+  if (!/^[0-9a-f]{32}$/.test(hashSeed)) refuse('ring: hash seed', '32 hex digits', hashSeed);
+
+  const members = list(fields[3], 'ring: members', 1).map(readMember);
+  requireRising(
+    members.map((member) => member.index),
+    'ring: member indexes',
+  );
+  requireDistinct(
+    members.flatMap((member) => (member.state === 'removed' ? [] : [member.id])),
+    'ring: member ids',
+  );
+  requireDistinct(
+    members.flatMap((member) => member.storageId ?? []),
+    'ring: storage ids',
+  );
+
+  const known = new Map(members.map((member) => [member.index, member]));
+  const voters = list(fields[4], 'ring: voters', 1).map((voter, i) =>
+    readMemberIndex(voter, `ring: voter ${i}`, known),
+  );
+  if (voters.length > VOTERS_MAX) refuse('ring: voters', `at most ${VOTERS_MAX}`, voters.length);
+  requireRising(voters, 'ring: voters');
+
+  const placements = list(fields[5], 'ring: placements', 0).map((row) => readPlacement(row, partitionCount, known));
+  requireRising(
+    placements.map((placement) => placement.n),
+    'ring: replication factors',
+  );
+  return {
+    clusterId: clusterId(text(fields[0], 'ring: cluster id', 32)),
+    partitionCount,
+    hashSeed,
+    members,
+    voters,
+    placements,
+  };
+}
+
+function readMember(body: unknown, position: number): Member {
+  const fields = list(body, `ring: member ${position}`, 8);
+  const id = nodeId(text(fields[1], `ring: id of member ${position}`, 64));
+  const what = (name: string): string => `ring: ${name} of member ${id}`;
+  const weight = fields[6];
+  if (typeof weight !== 'number' || !Number.isFinite(weight) || weight <= 0) refuse(what('weight'), 'above 0', weight);
+  const state = MEMBER_STATES.find((name) => name === fields[7]);
+  if (state === undefined) refuse(what('state'), MEMBER_STATES.join(', '), fields[7]);
+  return {
+    index: nodeIndex(integer(fields[0], what('index'), 0, 65_535)),
+    id,
+    storageId: fields[2] === null ? null : storageId(text(fields[2], what('storage id'), 32)),
+    peer: text(fields[3], what('peer'), 512),
+    url: text(fields[4], what('url'), 2048),
+    zone: text(fields[5], what('zone'), 128),
+    weight,
+    state,
+  };
+}
+
+type KnownMembers = ReadonlyMap<NodeIndex, Member>;
+
+/** The index of a member that has not been removed. */
+function readMemberIndex(body: unknown, what: string, known: KnownMembers): NodeIndex {
+  const index = nodeIndex(integer(body, what, 0, 65_535));
+  const member = known.get(index);
+  if (member === undefined || member.state === 'removed') refuse(what, 'the index of a member', index);
+  return index;
+}
+
+function readPlacement(body: unknown, partitionCount: number, known: KnownMembers): Placement {
+  const fields = list(body, 'ring: placement', 4);
+  const n = integer(fields[0], 'ring: replication factor', 1, REPLICAS_MAX);
+  const what = `ring: placement for n=${n}`;
+  const lengths = readRuns(fields[1], `${what}: list lengths`, partitionCount, n, 1);
+  const changes = readRuns(fields[3], `${what}: changed in`, partitionCount, Number.MAX_SAFE_INTEGER, 0);
+  const flat = list(fields[2], `${what}: owners`, partitionCount);
+
+  let start = 0;
+  const partitions = lengths.map((length, p): PartitionOwners => {
+    const owners = flat
+      .slice(start, start + length)
+      .map((index) => readMemberIndex(index, `${what}: owner of partition ${p}`, known));
+    if (owners.length < length) refuse(`${what}: owners of partition ${p}`, `${length}`, owners.length);
+    requireDistinct(owners, `${what}: owners of partition ${p}`);
+    start += length;
+    return { owners, changedIn: epoch(changes[p]!) };
+  });
+  if (start !== flat.length) refuse(`${what}: owners`, `${start} in all`, flat.length);
+  return { n, partitions };
+}
+
+/** One number for each partition; never more than that, whatever the runs claim. */
+function readRuns(body: unknown, what: string, count: number, most: number, least: number): number[] {
+  const runs = list(body, what, 0);
+  const values: number[] = [];
+  for (let i = 0; i < runs.length; i += 2) {
+    const value = integer(runs[i], what, least, most);
+    const times = integer(runs[i + 1], `${what}: times`, 1, count - values.length);
+    for (let time = 0; time < times; time++) values.push(value);
+  }
+  if (values.length !== count) refuse(what, `one for each of ${count} partitions`, values.length);
+  return values;
+}
+
+function refuse(what: string, allowed: string, found: unknown): never {
+  throw new RangeError(`${what}: ${allowed}, found ${shown(found)}`);
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  return typeof value === 'number' || value === null ? String(value) : typeof value;
+}
+
+function list(value: unknown, what: string, least: number): readonly unknown[] {
+  if (!Array.isArray(value)) refuse(what, 'a list', value);
+  if (value.length < least) refuse(what, `a list of at least ${least}`, value.length);
+  return value;
+}
+
+function integer(value: unknown, what: string, least: number, most: number): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
+    refuse(what, `a whole number from ${least} to ${most}`, value);
+  }
+  return value;
+}
+
+function text(value: unknown, what: string, most: number): string {
+  if (typeof value !== 'string' || value.length > most) refuse(what, `text of at most ${most} characters`, value);
+  return value;
+}
+
+function requireRising(values: readonly number[], what: string): void {
+  for (let i = 1; i < values.length; i++) {
+    if (values[i]! <= values[i - 1]!) refuse(what, 'sorted, each once', values[i]);
+  }
+}
+
+function requireDistinct(values: readonly (string | number)[], what: string): void {
+  if (new Set(values).size !== values.length) refuse(what, 'each once', values.join(', '));
+}

@@ -1,0 +1,169 @@
+/**
+ * Every setting of a node, once: its name, what it may be, its default and what it does. The same name serves in all three
+ * forms: `read-hedge-delay` in the YAML file, `QUORAL_READ_HEDGE_DELAY` in the environment, `--read-hedge-delay` as a flag.
+ */
+
+/** Reads a setting's text; throws RangeError with what is allowed. */
+type Reader<T> = (text: string) => T;
+
+export interface Setting<T> {
+  readonly describe: string;
+  /** As it would be written; undefined when there is none. */
+  readonly default: string | undefined;
+  readonly read: Reader<T>;
+}
+
+function setting<T>(read: Reader<T>, defaultText: string | undefined, describe: string): Setting<T> {
+  return { read, default: defaultText, describe };
+}
+
+function text(pattern: RegExp, allowed: string): Reader<string> {
+  return (given) => {
+    if (!pattern.test(given)) throw new RangeError(allowed);
+    return given;
+  };
+}
+
+const anyText: Reader<string> = (given) => given;
+
+function integer(least: number, most: number): Reader<number> {
+  return (given) => {
+    const value = Number(given);
+    if (!/^\d+$/.test(given) || value < least || value > most) throw new RangeError(`a whole number from ${least} to ${most}`);
+    return value;
+  };
+}
+
+const UNITS_OF_TIME: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function measure(units: Readonly<Record<string, number>>, unitless: number, least: number, most: number, allowed: string): Reader<number> {
+  return (given) => {
+    const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given);
+    const unit = match === null ? undefined : match[2] === '' ? unitless : units[match[2]!];
+    const value = match === null || unit === undefined ? Number.NaN : Math.round(Number(match[1]) * unit);
+    if (!(value >= least && value <= most)) throw new RangeError(allowed);
+    return value;
+  };
+}
+
+function duration(least: number, most: number): Reader<number> {
+  return measure(UNITS_OF_TIME, 1, least, most, `a time from ${least}ms to ${most}ms, such as 500, 500ms, 2s or 1m`);
+}
+
+function bytes(least: number, most: number): Reader<number> {
+  return measure(UNITS_OF_SIZE, 1, least, most, `a size from ${least} to ${most} bytes, such as 65536, 64KiB or 4MiB`);
+}
+
+function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {
+  return (given) => {
+    const word = words.find((known) => known === given);
+    if (word === undefined) throw new RangeError(`one of ${words.join(', ')}`);
+    return word;
+  };
+}
+
+const flag: Reader<boolean> = (given) => oneOf('true', 'false')(given) === 'true';
+
+/** A door or an address: host (IPv6 in brackets) and port. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function readHostPort(given: string): HostPort {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(given);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65_535) throw new RangeError('host:port, such as 127.0.0.1:7101 or [::1]:7101');
+  return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
+}
+
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+export interface NamedPeer {
+  readonly id: string;
+  /** `host:port` */
+  readonly peer: string;
+}
+
+function readInitialCluster(given: string): readonly NamedPeer[] {
+  const allowed = 'id=host:peerport,… with each id and each address once';
+  const peers = given
+    .split(',')
+    .filter((entry) => entry !== '')
+    .map((entry) => {
+      const match = /^([A-Za-z0-9._-]{1,64})=(.+)$/.exec(entry.trim());
+      if (match === null) throw new RangeError(allowed);
+      return { id: match[1]!, peer: formatHostPort(readHostPort(match[2]!)) };
+    });
+  const distinct = new Set(peers.flatMap(({ id, peer }) => [`id ${id}`, `peer ${peer}`]));
+  if (distinct.size !== peers.length * 2) throw new RangeError(allowed);
+  return peers;
+}
+
+const readSeeds: Reader<readonly string[]> = (given) =>
+  given
+    .split(',')
+    .filter((entry) => entry !== '')
+    .map((entry) => formatHostPort(readHostPort(entry.trim())));
+
+const ID = text(/^[A-Za-z0-9._-]{1,64}$/, '1-64 characters of A-Z a-z 0-9 . _ -');
+
+export const SETTINGS = {
+  // who this node is
+  id: setting(ID, 'n1', 'name of this node, unique in the cluster and for ever'),
+  listen: setting(readHostPort, '127.0.0.1:7101', 'the door for clients'),
+  'peer-listen': setting(readHostPort, '127.0.0.1:7201', 'the door for other nodes'),
+  advertise: setting(readHostPort, undefined, 'host:port under which other nodes reach --peer-listen (default: that address)'),
+  'data-dir': setting(anyText, './data/n1', 'directory of the durable data; one node each'),
+  zone: setting(ID, 'default', 'failure domain: replicas are spread over zones'),
+  weight: setting(integer(1, 1000), '1', 'share of the data relative to the other nodes'),
+  'log-level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'least level that is logged'),
+  'cluster-secret-file': setting(anyText, undefined, 'file with the secret that all nodes share'),
+  'cluster-secret': setting(anyText, undefined, 'the secret itself; better given as a file'),
+  insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS or without a secret'),
+  'initial-cluster': setting(readInitialCluster, '', 'founders of a new cluster, id=host:peerport,…; the same list on each'),
+  seeds: setting(readSeeds, '', 'peers of a running cluster to join, host:peerport,…'),
+  // the ring
+  partitions: setting(integer(8, 4096), '256', 'equal slices of the ring, a power of two; counts at founding only'),
+  'founding-patience': setting(duration(0, 600_000), '3s', 'how long founders wait for all of them before a majority goes on'),
+  // requests
+  'request-timeout': setting(duration(1, 60_000), '5s', 'what `timeout` is when a request does not say'),
+  'read-hedge-delay': setting(duration(1, 60_000), '50ms', 'when a read asks the owners it has not asked yet'),
+  'value-max': setting(bytes(1, 64 * 1024 ** 2), '4MiB', 'largest value'),
+  'siblings-max': setting(integer(2, 1000), '100', 'concurrent versions of one key'),
+  'object-max': setting(bytes(1024, 64 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
+  'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
+  'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
+  // storage
+  'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
+  'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
+  // read repair
+  'read-repairs-max': setting(integer(0, 100_000), '256', 'read repairs under way at once; more are left out and counted'),
+  'read-repair-timeout': setting(duration(1, 600_000), '5s', 'how long one read repair may take'),
+  // peers
+  'connect-timeout': setting(duration(1, 600_000), '2s', 'how long dialling a peer may take'),
+  'handshake-timeout': setting(duration(1, 600_000), '2s', 'how long a peer may take to prove itself'),
+  'heartbeat-interval': setting(duration(10, 600_000), '1s', 'pause between pings to a peer'),
+  'silence-limit': setting(duration(10, 600_000), '3s', 'a peer not heard of for so long is disconnected'),
+  'reconnect-delay-min': setting(duration(1, 600_000), '100ms', 'first pause before a peer is dialled again'),
+  'reconnect-delay-max': setting(duration(1, 600_000), '5s', 'longest pause before a peer is dialled again'),
+  'peer-calls-max': setting(integer(1, 1_000_000), '4096', 'calls to one peer under way at once'),
+  'peer-queue-max': setting(bytes(64 * 1024, 4 * 1024 ** 3), '64MiB', 'bytes queued for one peer; more calls are not sent'),
+  'peer-handlers-max': setting(integer(1, 1_000_000), '4096', 'calls of peers that are worked on at once'),
+  // stopping
+  'stop-timeout': setting(duration(0, 600_000), '10s', 'how long a stop waits for requests under way'),
+} satisfies Record<string, Setting<unknown>>;
+
+export type SettingName = keyof typeof SETTINGS;
+
+type ValueOf<S> = S extends Setting<infer T> ? T : never;
+
+/** Settings without a default may be undefined. */
+type Optional = 'advertise' | 'cluster-secret-file' | 'cluster-secret';
+
+export type Settings = {
+  readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> | (Name extends Optional ? undefined : never);
+};

@@ -1,0 +1,127 @@
+/**
+ * Requests of other nodes on their way to the handlers of the rooms, and the answers on their way back. A request is
+ * either begun at once or refused: there is no queue in between, whose end nobody would wait for under overload.
+ */
+
+import { assert } from '#kernel/assert.ts';
+import type { RequestEnvelope } from './envelope.ts';
+import { encodeEnvelope, MAXIMUM_DETAIL_LENGTH, MAXIMUM_NAME_LENGTH } from './envelope.ts';
+import { asMalformed, MalformedMessage, Refusal } from './message.ts';
+import type { MessageType } from './message.ts';
+import type { CallerInfo, Handler } from './messaging.ts';
+import type { Session, SessionContext } from './session.ts';
+
+/** Runs the handler and settles the answer, now or later. Throws MalformedMessage when the body does not fit. */
+type Run = (body: unknown, caller: CallerInfo, answer: Answer) => void;
+
+/** Exactly one of the two is called, once. */
+interface Answer {
+  reply(body: unknown): void;
+  failed(error: unknown): void;
+}
+
+export class Dispatch {
+  readonly #context: SessionContext;
+  readonly #handlers = new Map<string, Run>();
+  #running = 0;
+
+  constructor(context: SessionContext) {
+    this.#context = context;
+  }
+
+  register<Request, Reply>(type: MessageType<Request, Reply>, handler: Handler<Request, Reply>): void {
+    assert(type.name.length <= MAXIMUM_NAME_LENGTH, `the message name ${type.name} is too long`);
+    assert(!this.#handlers.has(type.name), `${type.name} has a handler already`);
+    this.#handlers.set(type.name, (body, caller, answer) => {
+      const request = decodeRequest(type, body);
+      const result = handler(request, caller);
+      if (!(result instanceof Promise)) return answer.reply(type.encodeReply(result));
+      this.#running++;
+      result.then(
+        (reply) => {
+          this.#running--;
+          settle(answer, () => type.encodeReply(reply));
+        },
+        (error: unknown) => {
+          this.#running--;
+          answer.failed(error);
+        },
+      );
+    });
+  }
+
+  /** Begins the work or refuses it. */
+  dispatch(session: Session, request: RequestEnvelope): void {
+    const { world, settings } = this.#context;
+    const { callId, name, remaining } = request;
+    const from = session.remote?.id;
+    assert(from !== undefined, 'a request came before the end of the handshake');
+    const run = this.#handlers.get(name);
+    if (run === undefined) return this.#refuse(session, callId, 'unknown-message', `no handler for ${name}`);
+    if (remaining <= 0) return this.#refuse(session, callId, 'deadline', `${name} came too late`);
+    if (this.#running >= settings.maxConcurrentHandlers) {
+      return this.#refuse(session, callId, 'overloaded', `${this.#running} requests are being worked on`);
+    }
+    const answer: Answer = {
+      reply: (body) => this.#reply(session, request, body),
+      failed: (error) => this.#failed(session, request, error),
+    };
+    try {
+      run(request.body, { from, deadline: world.clock.monotonic() + remaining }, answer);
+    } catch (error) {
+      answer.failed(error);
+    }
+  }
+
+  #reply(session: Session, request: RequestEnvelope, body: unknown): void {
+    const { counters, settings } = this.#context;
+    const { callId, name } = request;
+    const message = encodeEnvelope({ kind: 'reply', callId, body });
+    if (message.length > settings.maxMessageBytes) {
+      throw new RangeError(`the reply to ${name} has ${message.length} bytes, more than ${settings.maxMessageBytes}`);
+    }
+    counters.handled.add();
+    this.#send(session, message);
+  }
+
+  #failed(session: Session, request: RequestEnvelope, error: unknown): void {
+    const { callId, name } = request;
+    if (error instanceof MalformedMessage) {
+      session.endMalformed(error);
+    } else if (error instanceof Refusal) {
+      this.#refuse(session, callId, error.code, error.message, error.value);
+    } else {
+      const { log } = this.#context.world;
+      log.error('handler-failed', { message: name, peer: session.remote?.id, error });
+      this.#refuse(session, callId, 'internal', `the handler of ${name} failed`);
+    }
+  }
+
+  #refuse(session: Session, callId: number, code: string, detail: string, value = 0): void {
+    this.#context.counters.refused(code).add();
+    const short = detail.slice(0, MAXIMUM_DETAIL_LENGTH);
+    this.#send(session, encodeEnvelope({ kind: 'refusal', callId, code, detail: short, value }));
+  }
+
+  #send(session: Session, message: Uint8Array): void {
+    // Answers cannot be held back one by one, and a caller that does not read them would fill the memory.
+    if (session.isCongested) session.end('the peer does not read its answers');
+    else session.sendEncoded(message);
+  }
+}
+
+function settle(answer: Answer, encodeReply: () => unknown): void {
+  try {
+    answer.reply(encodeReply());
+  } catch (error) {
+    answer.failed(error);
+  }
+}
+
+function decodeRequest<Request, Reply>(type: MessageType<Request, Reply>, body: unknown): Request {
+  try {
+    return type.decodeRequest(body);
+  } catch (error) {
+    throw asMalformed(type.name, error);
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * The connection that this node opens to one peer on one channel, for its own calls: dialed, kept, and dialed again after
+ * exponential backoff with full jitter (M. Brooker, "Exponential Backoff And Jitter", 2015), so that nodes that lost the
+ * same peer at once do not return at once.
+ *
+ * The foreground link is always wanted. The bulk link is opened by the first call that needs it, and after a loss by the
+ * next.
+ */
+
+import { assert } from '#kernel/assert.ts';
+import type { Channel, Connection, ConnectionEvents, Timer } from '#world/world.ts';
+import { PendingCalls } from './calls.ts';
+import type { Unanswered } from './calls.ts';
+import type { NotSentReason } from './counters.ts';
+import { encodeEnvelope } from './envelope.ts';
+import type { CallEnvelope } from './envelope.ts';
+import type { Handshake, Remote } from './handshake.ts';
+import { asMalformed, MalformedMessage } from './message.ts';
+import type { MessageType } from './message.ts';
+import type { CallResult, Peer } from './messaging.ts';
+import { Session } from './session.ts';
+import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
+
+export interface LinkOwner {
+  handshakeWith(peer: Peer): Handshake;
+  opened(link: Link, remote: Remote): void;
+  heartbeat(link: Link, epoch: number): void;
+  /** Called after all calls of the link have ended. */
+  lost(link: Link): void;
+}
+
+/** `idle`: not wanted yet. `waiting`: until the next attempt. `closed`: for ever. */
+type State = 'idle' | 'dialing' | 'open' | 'waiting' | 'closed';
+
+const DISCONNECTED: Unanswered = { kind: 'lost', reason: 'disconnected' };
+const IGNORE: ConnectionEvents = { message: () => undefined, closed: () => undefined };
+
+export class Link implements SessionOwner {
+  readonly peer: Peer;
+  readonly channel: Channel;
+  readonly #context: SessionContext;
+  readonly #owner: LinkOwner;
+  #state: State = 'idle';
+  #session: Session | undefined;
+  #calls: PendingCalls;
+  /** Calls that wait for the end of the present attempt to open the link. */
+  readonly #waiters = new Set<() => void>();
+  #attempt = 0;
+  #failures = 0;
+  #openedAt = 0;
+  #retry: Timer | undefined;
+  #lastTrouble = '';
+
+  constructor(context: SessionContext, peer: Peer, channel: Channel, owner: LinkOwner) {
+    this.#context = context;
+    this.peer = peer;
+    this.channel = channel;
+    this.#owner = owner;
+    this.#calls = new PendingCalls(context.world.clock);
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get callsInFlight(): number {
+    return this.#calls.size;
+  }
+
+  /** Dials at once unless the link stands, is being dialed, or waits for its next attempt. */
+  dial(): void {
+    if (this.#state === 'idle') this.#dial();
+  }
+
+  /** Ends the wait for the next attempt, because the peer has shown signs of life. */
+  peerIsUp(): void {
+    if (this.#state === 'waiting') this.#endWait();
+  }
+
+  call<Request, Reply>(
+    type: MessageType<Request, Reply>,
+    request: Request,
+    deadline: number,
+  ): Promise<CallResult<Reply>> {
+    assert(Number.isFinite(deadline), `a call of ${type.name} has no deadline`);
+    if (this.isOpen) return this.#callNow(type, request, deadline);
+    const openable = this.channel === 'bulk' && (this.#state === 'idle' || this.#state === 'dialing');
+    if (!openable) return this.#notSent('unreachable');
+    if (this.#waiters.size >= this.#context.settings.maxInFlightPerPeer) return this.#notSent('overloaded');
+    this.dial();
+    return this.#attemptEnds(deadline).then(() => this.#callNow(type, request, deadline));
+  }
+
+  flush(): void {
+    this.#session?.connection.flush();
+  }
+
+  tick(now: number, stoodStill: boolean): void {
+    this.#session?.tick(now, stoodStill);
+  }
+
+  close(reason: string): void {
+    if (this.#state === 'closed') return;
+    this.#retry?.cancel();
+    if (this.isOpen) this.#session?.send({ kind: 'goodbye', reason });
+    const session = this.#session;
+    if (session === undefined) this.#notOpen('closed');
+    else {
+      this.#state = 'closed';
+      session.end(reason);
+    }
+  }
+
+  verified(session: Session, remote: Remote): void {
+    const { clock, log } = this.#context.world;
+    this.#state = 'open';
+    this.#openedAt = clock.monotonic();
+    this.#lastTrouble = '';
+    log.info('peer-connected', { ...session.describe(), version: remote.version, epoch: remote.epoch });
+    this.#wakeWaiters();
+    this.#owner.opened(this, remote);
+  }
+
+  received(_session: Session, envelope: CallEnvelope): void {
+    assert(envelope.kind !== 'request', 'a session lets requests through on incoming connections only');
+    const call = this.#calls.get(envelope.callId);
+    if (call === undefined) {
+      if (!this.#calls.knows(envelope.callId)) throw new MalformedMessage(`no call has the id ${envelope.callId}`);
+      this.#context.counters.lateReplies.add();
+    } else if (envelope.kind === 'refusal') {
+      this.#calls.delete(envelope.callId);
+      const { code, detail, value } = envelope;
+      call.unanswered({ kind: 'refused', code, detail, value });
+    } else {
+      // A body that does not fit ends the session, and this call with it: it is still in the table then.
+      call.reply(envelope.body);
+      this.#calls.delete(envelope.callId);
+    }
+  }
+
+  heartbeat(_session: Session, epoch: number): void {
+    this.#owner.heartbeat(this, epoch);
+  }
+
+  ended(session: Session, end: SessionEnd): void {
+    const { clock, log } = this.#context.world;
+    const { steadyAfter } = this.#context.settings;
+    if (session.remote === undefined) {
+      // The session has logged a refusal already, with all that is known.
+      if (!end.refused && this.#state !== 'closed') this.#logTrouble(end.reason);
+    } else {
+      log.warn('peer-disconnected', { ...session.describe(), reason: end.reason, callsLost: this.#calls.size });
+      if (clock.monotonic() - this.#openedAt >= steadyAfter) this.#failures = 0;
+    }
+    this.#notOpen(this.#state === 'closed' ? 'closed' : 'waiting');
+  }
+
+  #callNow<Request, Reply>(
+    type: MessageType<Request, Reply>,
+    request: Request,
+    deadline: number,
+  ): Promise<CallResult<Reply>> {
+    const { world, settings } = this.#context;
+    const calls = this.#calls;
+    const session = this.#session;
+    if (session === undefined || !this.isOpen) return this.#notSent('unreachable');
+    if (calls.size >= settings.maxInFlightPerPeer || session.isCongested) return this.#notSent('overloaded');
+    const remaining = Math.floor(deadline - world.clock.monotonic());
+    if (remaining < 1) return this.#notSent('expired');
+    const body = type.encodeRequest(request);
+    const message = encodeEnvelope({ kind: 'request', callId: calls.nextId, name: type.name, remaining, body });
+    if (message.length > settings.maxMessageBytes) return this.#notSent('too-large');
+    return new Promise((resolve) => {
+      const ends = this.#context.counters.calls;
+      calls.add({
+        deadline,
+        reply(replyBody) {
+          resolve({ kind: 'reply', reply: decodeReply(type, replyBody) });
+          ends.reply.add();
+        },
+        unanswered(result) {
+          resolve(result);
+          ends[result.kind === 'refused' ? 'refused' : result.reason].add();
+        },
+      });
+      session.sendEncoded(message);
+    });
+  }
+
+  #notSent(reason: NotSentReason): Promise<CallResult<never>> {
+    this.#context.counters.calls[reason].add();
+    return Promise.resolve({ kind: 'not-sent', reason });
+  }
+
+  #attemptEnds(deadline: number): Promise<void> {
+    const { clock } = this.#context.world;
+    return new Promise((resolve) => {
+      const go = (): void => {
+        timer.cancel();
+        this.#waiters.delete(go);
+        resolve();
+      };
+      const timer = clock.after(Math.max(0, deadline - clock.monotonic()), go);
+      this.#waiters.add(go);
+    });
+  }
+
+  #wakeWaiters(): void {
+    for (const go of [...this.#waiters]) go();
+  }
+
+  #dial(): void {
+    const { world, settings } = this.#context;
+    const attempt = ++this.#attempt;
+    this.#state = 'dialing';
+    this.#session = undefined;
+    world.network
+      .connect(this.peer.address, this.channel, settings.connectTimeout, (connection) =>
+        this.#connected(attempt, connection),
+      )
+      .catch((error: unknown) => this.#dialFailed(attempt, error));
+  }
+
+  #connected(attempt: number, connection: Connection): ConnectionEvents {
+    if (this.#state !== 'dialing' || attempt !== this.#attempt) {
+      connection.close('not needed any more');
+      return IGNORE;
+    }
+    const handshake = this.#owner.handshakeWith(this.peer);
+    this.#session = new Session(this.#context, connection, 'outgoing', handshake, this);
+    return this.#session;
+  }
+
+  #dialFailed(attempt: number, error: unknown): void {
+    if (this.#state !== 'dialing' || attempt !== this.#attempt || this.#session !== undefined) return;
+    this.#logTrouble(error instanceof Error ? error.message : String(error));
+    this.#notOpen('waiting');
+  }
+
+  /** Every way out of `dialing` and `open` ends here. */
+  #notOpen(next: 'waiting' | 'closed'): void {
+    const wasOpen = this.#session?.remote !== undefined;
+    this.#session = undefined;
+    this.#state = next;
+    const calls = this.#calls;
+    this.#calls = new PendingCalls(this.#context.world.clock);
+    calls.end(DISCONNECTED);
+    this.#wakeWaiters();
+    if (next === 'waiting') this.#waitToRetry();
+    if (wasOpen) this.#owner.lost(this);
+  }
+
+  #waitToRetry(): void {
+    const { world, settings } = this.#context;
+    const ceiling = Math.min(settings.reconnectLongest, settings.reconnectFirst * 2 ** this.#failures);
+    const delay = (world.random.uint32() / 2 ** 32) * ceiling;
+    if (ceiling < settings.reconnectLongest) this.#failures++;
+    this.#retry = world.clock.after(delay, () => this.#endWait());
+  }
+
+  #endWait(): void {
+    this.#retry?.cancel();
+    this.#state = 'idle';
+    if (this.channel === 'foreground') this.#dial();
+  }
+
+  /** A peer that stays away is worth one line, not one at each attempt. */
+  #logTrouble(reason: string): void {
+    const { log } = this.#context.world;
+    const fields = { peer: this.peer.id, channel: this.channel, address: this.peer.address, reason };
+    if (reason === this.#lastTrouble) log.debug('peer-unreachable', fields);
+    else log.warn('peer-unreachable', fields);
+    this.#lastTrouble = reason;
+  }
+}
+
+function decodeReply<Request, Reply>(type: MessageType<Request, Reply>, body: unknown): Reply {
+  try {
+    return type.decodeReply(body);
+  } catch (error) {
+    throw asMalformed(`reply to ${type.name}`, error);
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * This node's view of all others: a foreground and a bulk link to each peer for its own calls, and the connections that
+ * others have opened for theirs. Answers return on the connection that the request came on.
+ */
+
+import { assert } from '#kernel/assert.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import type { Channel, Connection, ConnectionEvents, Listener, Timer, World } from '#world/world.ts';
+import { wireCounters } from './counters.ts';
+import { Dispatch } from './dispatch.ts';
+import type { CallEnvelope } from './envelope.ts';
+import { MAXIMUM_FOUNDERS_LENGTH, NONCE_BYTES } from './envelope.ts';
+import { acceptorHandshake, dialerHandshake, PROTOCOL_VERSIONS } from './handshake.ts';
+import type { Handshake, HandshakeOptions, Remote, VersionRange } from './handshake.ts';
+import { Link } from './link.ts';
+import type { LinkOwner } from './link.ts';
+import type { MessageType } from './message.ts';
+import type { CallOptions, CallResult, Handler, Messaging, Peer } from './messaging.ts';
+import { Session } from './session.ts';
+import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
+import { checkWireSettings, DEFAULT_WIRE_SETTINGS } from './settings.ts';
+import type { WireSettings } from './settings.ts';
+
+export interface WireOptions {
+  readonly world: World;
+  readonly self: {
+    readonly id: NodeId;
+    readonly storageId: string;
+    readonly clusterId: string;
+    /** The founders' list that the cluster id was made of, for the log of a node that belongs to another cluster. */
+    readonly foundersText: string;
+  };
+  /** What all nodes of the cluster share. */
+  readonly secret: Uint8Array;
+  /** The newest epoch that this node knows; stated in handshakes and heartbeats. */
+  readonly epoch: () => number;
+  /** In place of the defaults. */
+  readonly settings?: Partial<WireSettings>;
+  /** In place of {@link PROTOCOL_VERSIONS}. */
+  readonly versions?: VersionRange;
+}
+
+/** Throws RangeError for a setting out of its bounds. */
+export function createMessaging(options: WireOptions): Messaging {
+  return new Peers(options);
+}
+
+/** Heartbeats and silence are looked at this often within one heartbeat interval. */
+const TICKS_PER_HEARTBEAT = 4;
+const NOT_SENT: CallResult<never> = { kind: 'not-sent', reason: 'unreachable' };
+const REFUSED: ConnectionEvents = { message: () => undefined, closed: () => undefined };
+
+class Peers implements Messaging, LinkOwner, SessionOwner {
+  readonly #options: WireOptions;
+  readonly #settings: WireSettings;
+  readonly #context: SessionContext;
+  readonly #dispatch: Dispatch;
+  readonly #links = new Map<NodeId, Readonly<Record<Channel, Link>>>();
+  readonly #incoming = new Set<Session>();
+  readonly #storageIds = new Map<NodeId, string>();
+  readonly #reachabilityListeners: ((peer: NodeId, reachable: boolean) => void)[] = [];
+  readonly #epochListeners: ((peer: NodeId, epoch: number) => void)[] = [];
+  #unverified = 0;
+  #phase: 'new' | 'running' | 'stopped' = 'new';
+  #listener: Listener | undefined;
+  #timer: Timer | undefined;
+  #tickedAt = 0;
+
+  constructor(options: WireOptions) {
+    const { world, epoch } = options;
+    this.#options = options;
+    this.#settings = { ...DEFAULT_WIRE_SETTINGS, ...options.settings };
+    checkWireSettings(this.#settings);
+    const counters = wireCounters(world.metrics);
+    this.#context = { world, settings: this.#settings, counters, epoch };
+    this.#dispatch = new Dispatch(this.#context);
+    world.metrics.gauge('quoral_peers_reachable', 'Peers that this node can call now.', () => this.#countReachable());
+    world.metrics.gauge('quoral_peer_calls_in_flight', 'Calls to peers that wait for an answer.', () =>
+      this.#countInFlight(),
+    );
+  }
+
+  handle<Request, Reply>(type: MessageType<Request, Reply>, handler: Handler<Request, Reply>): void {
+    assert(this.#phase === 'new', `the handler of ${type.name} comes after the start`);
+    this.#dispatch.register(type, handler);
+  }
+
+  setPeers(peers: readonly Peer[]): void {
+    assert(this.#phase !== 'stopped', 'peers are set after the stop');
+    const wanted = new Map(peers.map((peer) => [peer.id, peer]));
+    assert(wanted.size === peers.length, 'a peer is named twice');
+    assert(!wanted.has(this.#options.self.id), 'a node is no peer of its own');
+    for (const [id, links] of [...this.#links]) {
+      if (wanted.get(id)?.address !== links.foreground.peer.address) this.#dropLinks(id, links);
+    }
+    for (const peer of peers) {
+      if (!this.#links.has(peer.id)) this.#addLinks(peer);
+    }
+  }
+
+  call<Request, Reply>(
+    to: NodeId,
+    type: MessageType<Request, Reply>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<CallResult<Reply>> {
+    assert(to !== this.#options.self.id, `a call of ${type.name} goes to the calling node`);
+    const links = this.#links.get(to);
+    if (links === undefined || this.#phase !== 'running') {
+      this.#context.counters.calls.unreachable.add();
+      return Promise.resolve(NOT_SENT);
+    }
+    return links[options.channel ?? 'foreground'].call(type, request, options.deadline);
+  }
+
+  flush(): void {
+    for (const { foreground, bulk } of this.#links.values()) {
+      foreground.flush();
+      bulk.flush();
+    }
+    for (const session of this.#incoming) session.connection.flush();
+  }
+
+  reachable(peer: NodeId): boolean {
+    return this.#links.get(peer)?.foreground.isOpen ?? false;
+  }
+
+  storageIdOf(peer: NodeId): string | undefined {
+    return this.#storageIds.get(peer);
+  }
+
+  onReachability(listener: (peer: NodeId, reachable: boolean) => void): void {
+    this.#reachabilityListeners.push(listener);
+  }
+
+  onEpoch(listener: (peer: NodeId, epoch: number) => void): void {
+    this.#epochListeners.push(listener);
+  }
+
+  async start(): Promise<void> {
+    assert(this.#phase === 'new', 'messaging is started twice');
+    this.#phase = 'running';
+    const { clock, network } = this.#options.world;
+    const listener = await network.listen((connection) => this.#accept(connection));
+    if (this.#isStopped()) return listener.close();
+    this.#listener = listener;
+    this.#tickedAt = clock.monotonic();
+    this.#scheduleTick();
+    for (const links of this.#links.values()) links.foreground.dial();
+  }
+
+  async stop(): Promise<void> {
+    this.#phase = 'stopped';
+    this.#timer?.cancel();
+    for (const [id, links] of [...this.#links]) this.#dropLinks(id, links);
+    for (const session of [...this.#incoming]) {
+      if (session.remote !== undefined) session.send({ kind: 'goodbye', reason: 'stopping' });
+      session.end('stopping');
+    }
+    await this.#listener?.close();
+  }
+
+  // --- Links -----------------------------------------------------------------------------------------------------
+
+  handshakeWith(peer: Peer): Handshake {
+    return dialerHandshake(this.#handshakeOptions(), peer.id);
+  }
+
+  opened(link: Link, remote: Remote): void {
+    this.#noteRemote(remote);
+    if (link.channel === 'foreground') {
+      this.#links.get(link.peer.id)?.bulk.peerIsUp();
+      this.#tellReachability(link.peer.id, true);
+    }
+    this.#tellEpoch(remote.id, remote.epoch);
+  }
+
+  lost(link: Link): void {
+    if (link.channel === 'foreground') this.#tellReachability(link.peer.id, false);
+  }
+
+  // --- Connections of others; `heartbeat` serves both directions -------------------------------------------------
+
+  verified(session: Session, remote: Remote): void {
+    this.#unverified--;
+    const { channel } = session.connection;
+    this.#options.world.log.info('peer-connected', { ...session.describe(), epoch: remote.epoch });
+    for (const other of [...this.#incoming]) {
+      const superseded = other !== session && other.remote?.id === remote.id && other.connection.channel === channel;
+      if (superseded) other.end('superseded by a newer connection');
+    }
+    this.#noteRemote(remote);
+    // It has just shown that it is up: no reason to wait any longer.
+    const links = this.#links.get(remote.id);
+    links?.foreground.peerIsUp();
+    links?.bulk.peerIsUp();
+    this.#tellEpoch(remote.id, remote.epoch);
+  }
+
+  received(session: Session, envelope: CallEnvelope): void {
+    assert(envelope.kind === 'request', 'a session lets answers through on outgoing connections only');
+    this.#dispatch.dispatch(session, envelope);
+  }
+
+  heartbeat(from: Session | Link, epoch: number): void {
+    const id = from instanceof Link ? from.peer.id : from.remote?.id;
+    if (id !== undefined) this.#tellEpoch(id, epoch);
+  }
+
+  ended(session: Session, end: SessionEnd): void {
+    const { log } = this.#options.world;
+    this.#incoming.delete(session);
+    if (session.remote === undefined) this.#unverified--;
+    if (session.remote !== undefined) log.info('peer-disconnected', { ...session.describe(), reason: end.reason });
+    else if (!end.refused) log.warn('peer-left-unverified', { ...session.describe(), reason: end.reason });
+  }
+
+  #accept(connection: Connection): ConnectionEvents {
+    const { maxIncomingConnections, maxUnverifiedConnections } = this.#settings;
+    const full = this.#incoming.size >= maxIncomingConnections || this.#unverified >= maxUnverifiedConnections;
+    if (this.#phase !== 'running' || full) {
+      const reason = full ? 'too many connections' : 'stopping';
+      this.#options.world.log.warn('peer-turned-away', { remote: connection.remote, reason });
+      connection.close(reason);
+      return REFUSED;
+    }
+    const handshake = acceptorHandshake(this.#handshakeOptions());
+    const session = new Session(this.#context, connection, 'incoming', handshake, this);
+    this.#unverified++;
+    this.#incoming.add(session);
+    return session;
+  }
+
+  #handshakeOptions(): HandshakeOptions {
+    const { world, self, secret, epoch, versions = PROTOCOL_VERSIONS } = this.#options;
+    return {
+      self,
+      founders: self.foundersText.slice(0, MAXIMUM_FOUNDERS_LENGTH),
+      epoch: epoch(),
+      secret,
+      nonce: world.random.bytes(NONCE_BYTES),
+      digest: world.digest,
+      versions,
+    };
+  }
+
+  #addLinks(peer: Peer): void {
+    const foreground = new Link(this.#context, peer, 'foreground', this);
+    const bulk = new Link(this.#context, peer, 'bulk', this);
+    this.#links.set(peer.id, { foreground, bulk });
+    if (this.#phase === 'running') foreground.dial();
+  }
+
+  #dropLinks(id: NodeId, links: Readonly<Record<Channel, Link>>): void {
+    const reason = this.#isStopped() ? 'stopping' : 'no longer a peer at this address';
+    links.foreground.close(reason);
+    links.bulk.close(reason);
+    this.#links.delete(id);
+  }
+
+  #isStopped(): boolean {
+    return this.#phase === 'stopped';
+  }
+
+  #scheduleTick(): void {
+    const interval = this.#settings.heartbeatInterval / TICKS_PER_HEARTBEAT;
+    this.#timer = this.#options.world.clock.after(interval, () => this.#tick());
+  }
+
+  /** All timers of a process that stood still fire at once when it goes on, before it reads what has come meanwhile. */
+  #tick(): void {
+    const now = this.#options.world.clock.monotonic();
+    const stoodStill = now - this.#tickedAt > this.#settings.heartbeatInterval;
+    this.#tickedAt = now;
+    for (const { foreground, bulk } of this.#links.values()) {
+      foreground.tick(now, stoodStill);
+      bulk.tick(now, stoodStill);
+    }
+    for (const session of [...this.#incoming]) session.tick(now, stoodStill);
+    this.#scheduleTick();
+  }
+
+  #noteRemote(remote: Remote): void {
+    const before = this.#storageIds.get(remote.id);
+    this.#storageIds.set(remote.id, remote.storageId);
+    if (before !== undefined && before !== remote.storageId) {
+      this.#options.world.log.warn('peer-storage-changed', { peer: remote.id, before, now: remote.storageId });
+    }
+  }
+
+  #tellReachability(peer: NodeId, reachable: boolean): void {
+    for (const listener of this.#reachabilityListeners) listener(peer, reachable);
+  }
+
+  #tellEpoch(peer: NodeId, epoch: number): void {
+    for (const listener of this.#epochListeners) listener(peer, epoch);
+  }
+
+  #countReachable(): number {
+    let count = 0;
+    for (const { foreground } of this.#links.values()) if (foreground.isOpen) count++;
+    return count;
+  }
+
+  #countInFlight(): number {
+    let count = 0;
+    for (const { foreground, bulk } of this.#links.values()) count += foreground.callsInFlight + bulk.callsInFlight;
+    return count;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * One connection, from its first byte to its end, in either direction: first the handshake, then calls and heartbeats.
+ * Whatever is wrong with it ends it, once, with a reason that is logged and told to the other end.
+ */
+
+import type { Connection, ConnectionEvents, LogFields, Timer, World } from '#world/world.ts';
+import type { WireCounters } from './counters.ts';
+import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
+import type { CallEnvelope, Envelope, Heartbeat } from './envelope.ts';
+import type { Handshake, HandshakeStep, Remote } from './handshake.ts';
+import { MalformedMessage } from './message.ts';
+import type { WireSettings } from './settings.ts';
+
+export interface SessionContext {
+  readonly world: World;
+  readonly settings: WireSettings;
+  readonly counters: WireCounters;
+  readonly epoch: () => number;
+}
+
+export type Direction = 'outgoing' | 'incoming';
+
+export interface SessionEnd {
+  readonly reason: string;
+  /** Set when the handshake was refused by either side. */
+  readonly refused: boolean;
+}
+
+export interface SessionOwner {
+  /** The other end has proved who it is; called at most once, before all but `ended`. */
+  verified(session: Session, remote: Remote): void;
+  /** May throw MalformedMessage, which ends the session. */
+  received(session: Session, envelope: CallEnvelope): void;
+  heartbeat(session: Session, epoch: number): void;
+  /** Called once, whatever the reason, and last. */
+  ended(session: Session, end: SessionEnd): void;
+}
+
+export class Session implements ConnectionEvents {
+  readonly connection: Connection;
+  readonly direction: Direction;
+  readonly #context: SessionContext;
+  readonly #handshake: Handshake;
+  readonly #owner: SessionOwner;
+  readonly #timer: Timer;
+  #remote: Remote | undefined;
+  #ended = false;
+  #heardAt: number;
+  #pingAt = 0;
+
+  constructor(
+    context: SessionContext,
+    connection: Connection,
+    direction: Direction,
+    handshake: Handshake,
+    owner: SessionOwner,
+  ) {
+    const { world, settings } = context;
+    this.#context = context;
+    this.connection = connection;
+    this.direction = direction;
+    this.#handshake = handshake;
+    this.#owner = owner;
+    this.#heardAt = world.clock.monotonic();
+    this.#timer = world.clock.after(settings.handshakeTimeout, () =>
+      this.end(`no handshake within ${settings.handshakeTimeout} ms`),
+    );
+    const first = handshake.first();
+    if (first !== undefined) this.send(first);
+  }
+
+  /** Undefined until the other end has proved who it is. */
+  get remote(): Remote | undefined {
+    return this.#remote;
+  }
+
+  get isEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether so much waits to leave that nothing should be added. */
+  get isCongested(): boolean {
+    return this.connection.queuedBytes >= this.#context.settings.maxQueuedBytes;
+  }
+
+  send(envelope: Envelope): void {
+    this.sendEncoded(encodeEnvelope(envelope));
+  }
+
+  sendEncoded(message: Uint8Array): void {
+    if (this.#ended) return;
+    const { counters } = this.#context;
+    counters.sentMessages.add();
+    counters.sentBytes.add(message.length);
+    this.connection.send(message);
+  }
+
+  end(reason: string, refused = false): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#timer.cancel();
+    this.connection.close(reason);
+    this.#owner.ended(this, { reason, refused });
+  }
+
+  closed(reason: string): void {
+    this.end(reason);
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.#ended) return;
+    const { world, counters } = this.#context;
+    this.#heardAt = world.clock.monotonic();
+    counters.receivedMessages.add();
+    counters.receivedBytes.add(bytes.length);
+    try {
+      this.#receive(decodeEnvelope(bytes));
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.endMalformed(error);
+    }
+  }
+
+  endMalformed(error: MalformedMessage): void {
+    if (this.#ended) return;
+    this.#context.counters.malformed.add();
+    this.#context.world.log.warn('peer-malformed-message', { ...this.describe(), reason: error.message });
+    this.end(`malformed message: ${error.message}`);
+  }
+
+  /**
+   * To be called a few times per heartbeat interval: pings when a ping is due, and ends a connection that has fallen
+   * silent. After a time in which this whole process stood still, silence means nothing.
+   */
+  tick(now: number, stoodStill: boolean): void {
+    if (this.#ended || this.#remote === undefined) return;
+    const { settings, epoch } = this.#context;
+    if (stoodStill) this.#heardAt = now;
+    if (now - this.#heardAt > settings.silenceLimit) {
+      this.end(`nothing heard for ${Math.round(now - this.#heardAt)} ms`);
+    } else if (this.direction === 'outgoing' && now >= this.#pingAt) {
+      this.#pingAt = now + settings.heartbeatInterval;
+      this.send({ kind: 'ping', epoch: epoch() });
+      this.connection.flush();
+    }
+  }
+
+  /** For log lines. */
+  describe(): LogFields {
+    const { channel, remote } = this.connection;
+    return { peer: this.#remote?.id, direction: this.direction, channel, remote };
+  }
+
+  #receive(envelope: Envelope): void {
+    switch (envelope.kind) {
+      case 'hello':
+      case 'welcome':
+      case 'proof':
+      case 'accepted':
+      case 'refused':
+        if (this.#remote !== undefined) throw new MalformedMessage(`${envelope.kind} after the handshake`);
+        this.#advance(this.#handshake.receive(envelope));
+        return;
+      case 'ping':
+      case 'pong':
+        this.#receiveHeartbeat(envelope);
+        return;
+      case 'request':
+        this.#assertDirection(envelope.kind, 'incoming');
+        this.#owner.received(this, envelope);
+        return;
+      case 'reply':
+      case 'refusal':
+        this.#assertDirection(envelope.kind, 'outgoing');
+        this.#owner.received(this, envelope);
+        return;
+      case 'goodbye':
+        this.end(`the peer said goodbye: ${envelope.reason}`);
+        return;
+    }
+  }
+
+  #receiveHeartbeat(heartbeat: Heartbeat): void {
+    this.#assertDirection(heartbeat.kind, heartbeat.kind === 'ping' ? 'incoming' : 'outgoing');
+    if (heartbeat.kind === 'ping') this.send({ kind: 'pong', epoch: this.#context.epoch() });
+    this.#owner.heartbeat(this, heartbeat.epoch);
+  }
+
+  #assertDirection(kind: string, direction: Direction): void {
+    if (this.#remote === undefined) throw new MalformedMessage(`${kind} before the end of the handshake`);
+    if (this.direction !== direction) throw new MalformedMessage(`${kind} from the wrong end of a connection`);
+  }
+
+  #advance(step: HandshakeStep): void {
+    if (step.send !== undefined) this.send(step.send);
+    if (step.kind === 'refused') {
+      this.#refused(step);
+    } else if (step.kind === 'verified') {
+      this.#timer.cancel();
+      this.#remote = step.remote;
+      this.#pingAt = this.#heardAt + this.#context.settings.heartbeatInterval;
+      this.#context.counters.handshakes.verified.add();
+      this.#owner.verified(this, step.remote);
+    }
+  }
+
+  #refused(step: HandshakeStep & { readonly kind: 'refused' }): void {
+    const { by, reason, detail, claimed } = step;
+    this.#context.counters.handshakes.refused.add();
+    this.#context.world.log.warn(by === 'us' ? 'peer-refused' : 'refused-by-peer', {
+      ...this.describe(),
+      claimedId: claimed?.id,
+      claimedStorageId: claimed?.storageId,
+      claimedClusterId: claimed?.clusterId,
+      reason,
+      detail,
+    });
+    this.end(by === 'us' ? `refused: ${reason}` : `refused by the peer: ${reason}`, true);
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Opens the files of a data directory, and says in one line what is wrong when that cannot be.
+ */
+
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Database } from 'better-sqlite3';
+import { assert } from '#kernel/assert.ts';
+import type { TableDefinition } from '../world.ts';
+import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
+import { checkSchema, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
+
+export interface OpenOptions {
+  readonly path: string;
+  readonly tables: readonly TableDefinition[];
+  readonly cacheBytes?: number;
+  readonly walBytes?: number;
+  readonly migrations?: readonly Migration[];
+}
+
+export interface OpenFiles {
+  readonly path: string;
+  readonly database: Database;
+  /** Pages in the log at which copying it begins. */
+  readonly walPages: number;
+  /** Copies the log into the database file, removes it, and lets other processes in. */
+  close(): void;
+}
+
+/** The native addon crashes the process on older versions. */
+const NODE_MAJOR_MIN = 22;
+/** 3.51.3 repaired a race between a checkpoint and the restart of the log that could damage the file. */
+const SQLITE_MIN = [3, 51, 3] as const;
+const SYNCHRONOUS_NORMAL = 1;
+const PAGE_BYTES = 4096;
+/** What precedes each page in the log. */
+const FRAME_HEADER_BYTES = 24;
+const WAL_BYTES = 16 * 1024 * 1024;
+const CACHE_BYTES = 64 * 1024 * 1024;
+/** Another program that reads the file may hold a lock for a moment; the event loop waits for no longer than this. */
+const BUSY_MILLISECONDS = 250;
+
+type DatabaseConstructor = typeof import('better-sqlite3');
+
+export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
+  const Sqlite = await loadSqlite();
+  const path = resolve(options.path);
+  const walBytes = options.walBytes ?? WAL_BYTES;
+  let lock: Database | undefined;
+  let database: Database | undefined;
+  try {
+    makeDirectory(dirname(path));
+    lock = takeLock(Sqlite, path);
+    const opened = new Sqlite(path, { timeout: BUSY_MILLISECONDS });
+    database = opened;
+    prepare(opened, path, { ...options, walBytes });
+    // The names of new files are durable only when their directory is.
+    syncDirectory(dirname(path));
+    const held = lock;
+    return {
+      path,
+      database: opened,
+      walPages: Math.ceil(walBytes / (Number(opened.pragma('page_size', { simple: true })) + FRAME_HEADER_BYTES)),
+      close() {
+        opened.close();
+        held.close();
+      },
+    };
+  } catch (error) {
+    database?.close();
+    lock?.close();
+    throw error instanceof DataDirectoryError ? error : toOpeningError(error, path);
+  }
+}
+
+async function loadSqlite(): Promise<DatabaseConstructor> {
+  const major = Number.parseInt(process.versions.node, 10);
+  if (major < NODE_MAJOR_MIN) {
+    throw new DataDirectoryError(
+      `Node.js ${process.versions.node} is too old for the database: ${NODE_MAJOR_MIN} or later`,
+    );
+  }
+  return (await import('better-sqlite3')).default;
+}
+
+function prepare(database: Database, path: string, options: OpenOptions & { readonly walBytes: number }): void {
+  const migrations = options.migrations ?? MIGRATIONS;
+  checkVersion(database);
+  checkSchema(database, path, migrations);
+  // Takes effect in an empty file only, and only before the log is chosen.
+  database.pragma(`page_size = ${PAGE_BYTES}`);
+  assert(database.pragma('journal_mode = WAL', { simple: true }) === 'wal', `${path}: the file system allows a WAL`);
+  // Syncs the log when it is started over and both files at a checkpoint; commits are synced by wal-sync.ts.
+  database.pragma('synchronous = NORMAL');
+  assert(database.pragma('synchronous', { simple: true }) === SYNCHRONOUS_NORMAL, `${path}: synchronous is NORMAL`);
+  database.pragma('fullfsync = ON');
+  database.pragma('checkpoint_fullfsync = ON');
+  // Checkpoints run in a thread of their own.
+  database.pragma('wal_autocheckpoint = 0');
+  // Overwriting a log that keeps its size is cheaper than growing it anew; what a burst added is given back.
+  database.pragma(`journal_size_limit = ${2 * options.walBytes}`);
+  database.pragma(`cache_size = -${Math.ceil((options.cacheBytes ?? CACHE_BYTES) / 1024)}`);
+  migrate(database, options.tables, migrations);
+}
+
+function checkVersion(database: Database): void {
+  const version = String(database.prepare('SELECT sqlite_version()').pluck().get());
+  const parts = version.split('.').map(Number);
+  const first = SQLITE_MIN.findIndex((part, index) => parts[index] !== part);
+  const isOld = first >= 0 && (parts[first] ?? 0) < SQLITE_MIN[first]!;
+  assert(!isOld, `SQLite ${version} can damage a database under load: ${SQLITE_MIN.join('.')} or later`);
+}
+
+/**
+ * One process at a time. The database's own locks let several in, and the log's checkpoint thread needs a second
+ * connection, so the lock stands on an empty file beside it; it ends with the process, however that ends.
+ */
+function takeLock(Sqlite: DatabaseConstructor, path: string): Database {
+  const lock = new Sqlite(`${path}-lock`, { timeout: 0 });
+  try {
+    lock.pragma('journal_mode = MEMORY');
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function makeDirectory(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  mkdirSync(directory, { recursive: true });
+  syncDirectory(dirname(directory));
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The format of the database file: who made it, which version it has, and how each version becomes the next. Every named
+ * table is one SQL table of two columns, key and value.
+ */
+
+import type { Database } from 'better-sqlite3';
+import { assert } from '#kernel/assert.ts';
+import type { TableDefinition } from '../world.ts';
+import { DataDirectoryError } from './disk-errors.ts';
+
+/** SQLite's mark for the file's program: `Quor`. */
+export const APPLICATION_ID = 0x51756f72;
+
+export type Migration = (database: Database) => void;
+
+/** The migration at place n turns version n into version n + 1; 0 is the empty file. Append only. */
+export const MIGRATIONS: readonly Migration[] = [
+  (database) => {
+    database.pragma(`application_id = ${APPLICATION_ID}`);
+  },
+];
+
+/** SQLite hands every number over as a double; these are small and whole. */
+function readNumber(database: Database, pragma: string): number {
+  const value = database.pragma(pragma, { simple: true });
+  assert(typeof value === 'number', `${pragma} gives a number`);
+  return value;
+}
+
+/** Throws {@link DataDirectoryError} for a file of another program or of a later version of this one. Changes nothing. */
+export function checkSchema(database: Database, path: string, migrations: readonly Migration[]): void {
+  const application = readNumber(database, 'application_id');
+  const version = readNumber(database, 'user_version');
+  const isEmpty = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
+  if (application !== APPLICATION_ID && !(isEmpty && application === 0 && version === 0)) {
+    throw new DataDirectoryError(
+      `${path} is a database of another program; move the file away or choose another data directory`,
+    );
+  }
+  if (version > migrations.length) {
+    throw new DataDirectoryError(
+      `${path} has format ${version} and this program knows formats up to ${migrations.length}; start a newer program`,
+    );
+  }
+}
+
+/** Brings the file to the newest format and creates the tables that are missing, all or nothing. */
+export function migrate(
+  database: Database,
+  tables: readonly TableDefinition[],
+  migrations: readonly Migration[],
+): void {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    for (let version = readNumber(database, 'user_version'); version < migrations.length; version++) {
+      migrations[version]!(database);
+      database.pragma(`user_version = ${version + 1}`);
+    }
+    for (const table of tables) database.exec(createTable(table));
+    database.exec('COMMIT');
+  } catch (error) {
+    if (database.inTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/**
+ * Narrow rows live in the index itself: one tree, one page to touch. A wide row would overflow there, so it lives in a
+ * table of its own and the index leads to it.
+ */
+function createTable(table: TableDefinition): string {
+  const name = quoteName(table.name);
+  return table.rows === 'narrow'
+    ? `CREATE TABLE IF NOT EXISTS ${name} (k BLOB NOT NULL PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID`
+    : `CREATE TABLE IF NOT EXISTS ${name} (k BLOB NOT NULL UNIQUE, v BLOB NOT NULL)`;
+}
+
+export function quoteName(name: string): string {
+  assert(/^[a-z][a-z0-9_]{0,62}$/.test(name) && !name.startsWith('sqlite_'), `table name ${JSON.stringify(name)}`);
+  return `"${name}"`;
+}

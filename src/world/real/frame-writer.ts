@@ -1,0 +1,137 @@
+/**
+ * The sending side of framing.ts: the queue of one connection, handed out in pieces for gathered writes.
+ */
+
+import { EMPTY_BYTES, utf8 } from '#kernel/bytes.ts';
+import { LARGE_MESSAGE_BYTES, MAX_CLOSE_REASON_BYTES } from '../limits.ts';
+import { CHUNK_BYTES, CLOSE, FIRST, FIRST_HEADER_BYTES, HEADER_BYTES, NEXT, WHOLE, writeHeader } from './framing.ts';
+
+/** Up to this size a payload is copied next to its header: cheaper than one more piece in a gathered write. */
+const COPIED_BYTES = 8 * 1024;
+const SLAB_BYTES = 64 * 1024;
+/** One batch of small messages, so that a large one in between waits no longer than for this much. */
+const BATCH_BYTES = 256 * 1024;
+
+/** Collects frames for one gathered write: what is small lies back to back in slabs, what is large stays where it is. */
+class Batch {
+  readonly pieces: Uint8Array[] = [];
+  length = 0;
+  #slab: Uint8Array;
+  #start: number;
+  #end: number;
+
+  constructor(slab: Uint8Array, used: number) {
+    this.#slab = slab;
+    this.#start = used;
+    this.#end = used;
+  }
+
+  frame(kind: number, payload: Uint8Array, total?: number): void {
+    const header = total === undefined ? HEADER_BYTES : FIRST_HEADER_BYTES;
+    const copied = payload.length <= COPIED_BYTES;
+    const at = this.#reserve(header + (copied ? payload.length : 0));
+    writeHeader(this.#slab, at, kind, payload.length, total);
+    if (copied) this.#slab.set(payload, at + header);
+    else {
+      this.cut();
+      this.pieces.push(payload);
+    }
+    this.length += header + payload.length;
+  }
+
+  /** Ends the piece being built. Returns the slab and where its unused part begins. */
+  cut(): { slab: Uint8Array; used: number } {
+    if (this.#end > this.#start) this.pieces.push(this.#slab.subarray(this.#start, this.#end));
+    this.#start = this.#end;
+    return { slab: this.#slab, used: this.#end };
+  }
+
+  #reserve(length: number): number {
+    if (this.#end + length > this.#slab.length) {
+      this.cut();
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#start = 0;
+      this.#end = 0;
+    }
+    const at = this.#end;
+    this.#end += length;
+    return at;
+  }
+}
+
+/** The messages that wait to be sent on one connection. */
+export class FrameWriter {
+  readonly #small: Uint8Array[] = [];
+  readonly #large: Uint8Array[] = [];
+  /** How much of the first large message has been handed out. */
+  #largeSent = 0;
+  #queuedBytes = 0;
+  /** Written pieces may still be in the operating system's hands, so a slab is only ever filled further. */
+  #slab: Uint8Array = EMPTY_BYTES;
+  #slabUsed = 0;
+
+  /** Bytes of messages that {@link next} has not handed out yet. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  get empty(): boolean {
+    return this.#small.length === 0 && this.#large.length === 0;
+  }
+
+  add(message: Uint8Array): void {
+    this.#queuedBytes += message.length;
+    if (message.length <= LARGE_MESSAGE_BYTES) this.#small.push(message);
+    else this.#large.push(message);
+  }
+
+  /** Forgets what is queued except small messages. */
+  dropLarge(): void {
+    this.#large.length = 0;
+    this.#largeSent = 0;
+    this.#queuedBytes = this.#small.reduce((sum, message) => sum + message.length, 0);
+  }
+
+  /** The next pieces to write, in order: small messages, then at most one chunk of a large one. */
+  next(): readonly Uint8Array[] {
+    const batch = new Batch(this.#slab, this.#slabUsed);
+    let taken = 0;
+    while (taken < this.#small.length && batch.length < BATCH_BYTES) {
+      const message = this.#small[taken++]!;
+      batch.frame(WHOLE, message);
+      this.#queuedBytes -= message.length;
+    }
+    if (taken === this.#small.length) this.#small.length = 0;
+    else this.#small.splice(0, taken);
+    this.#addChunk(batch);
+    return this.#finish(batch);
+  }
+
+  /** The frame that says why this end closes. */
+  closing(reason: string): readonly Uint8Array[] {
+    const batch = new Batch(this.#slab, this.#slabUsed);
+    batch.frame(CLOSE, utf8(reason).subarray(0, MAX_CLOSE_REASON_BYTES));
+    return this.#finish(batch);
+  }
+
+  #addChunk(batch: Batch): void {
+    const message = this.#large[0];
+    if (message === undefined) return;
+    const end = Math.min(this.#largeSent + CHUNK_BYTES, message.length);
+    const chunk = message.subarray(this.#largeSent, end);
+    if (this.#largeSent === 0) batch.frame(FIRST, chunk, message.length);
+    else batch.frame(NEXT, chunk);
+    this.#largeSent = end;
+    this.#queuedBytes -= chunk.length;
+    if (end < message.length) return;
+    this.#large.shift();
+    this.#largeSent = 0;
+  }
+
+  #finish(batch: Batch): readonly Uint8Array[] {
+    const { slab, used } = batch.cut();
+    this.#slab = slab;
+    this.#slabUsed = used;
+    return batch.pieces;
+  }
+}

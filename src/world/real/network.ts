@@ -1,0 +1,173 @@
+/**
+ * The network between nodes. A node's peer door speaks just enough HTTP to change over to the protocol `quoral/1`; from
+ * then on the socket carries frames (framing.ts). Whatever else knocks gets a short answer and is shown out.
+ */
+
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  NetworkError,
+  type Channel,
+  type Connection,
+  type ConnectionEvents,
+  type Listener,
+  type Log,
+  type Network,
+  type PeerAddress,
+} from '../world.ts';
+import { SocketConnection } from './connection.ts';
+import { dial, formatAddress } from './dial.ts';
+import { ReassemblyBudget } from './frame-reader.ts';
+import { CHANNEL_HEADER, parseChannel, PEER_PATH, PROTOCOL } from './upgrade.ts';
+
+/** Two connections a peer are usual; this leaves room for large clusters, and for reconnects that overlap. */
+const MAX_CONNECTIONS = 1024;
+/** Large messages being received over all connections. */
+const MAX_REASSEMBLY_BYTES = 512 * 1024 * 1024;
+/** A visitor has this long to send its upgrade request. */
+const UPGRADE_REQUEST_MS = 5000;
+const MAX_UPGRADE_HEADER_BYTES = 8 * 1024;
+
+export interface NetworkOptions {
+  readonly listenHost: string;
+  /** 0 for any free one. */
+  readonly listenPort: number;
+  readonly log: Log;
+  /** Connections that the peer door holds at once. */
+  readonly maxConnections?: number;
+  readonly maxReassemblyBytes?: number;
+}
+
+type Accept = (connection: Connection) => ConnectionEvents;
+
+export function createNetwork(options: NetworkOptions): Network {
+  const budget = new ReassemblyBudget(options.maxReassemblyBytes ?? MAX_REASSEMBLY_BYTES);
+  return {
+    listen: (accept) => new PeerDoor(options, budget, accept).open(),
+    connect: (address, channel, timeout, open) =>
+      dial(address, channel, timeout, (socket) => {
+        const connection = new SocketConnection(socket, channel, address, budget);
+        // What the server sent behind its answer was put back into the socket.
+        connection.start(open(connection), new Uint8Array(0));
+      }),
+  };
+}
+
+
+class PeerDoor implements Listener {
+  readonly #options: NetworkOptions;
+  readonly #budget: ReassemblyBudget;
+  readonly #accept: Accept;
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  #address: PeerAddress = '';
+
+  constructor(options: NetworkOptions, budget: ReassemblyBudget, accept: Accept) {
+    this.#options = options;
+    this.#budget = budget;
+    this.#accept = accept;
+    this.#server = createServer({
+      noDelay: true,
+      keepAlive: false,
+      maxHeaderSize: MAX_UPGRADE_HEADER_BYTES,
+      headersTimeout: UPGRADE_REQUEST_MS,
+      requestTimeout: UPGRADE_REQUEST_MS,
+      connectionsCheckingInterval: UPGRADE_REQUEST_MS / 5,
+    });
+    this.#server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    this.#server.on('request', (request, response) => {
+      response.writeHead(statusFor(request), { connection: 'close', upgrade: PROTOCOL });
+      response.end(`this is the door for peers, which speak ${PROTOCOL}\n`);
+      this.#refused(request, 'no upgrade');
+    });
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  get address(): PeerAddress {
+    return this.#address;
+  }
+
+  open(): Promise<Listener> {
+    const { listenHost, listenPort } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error) => reject(cannotListen(listenHost, listenPort, error)));
+      this.#server.listen(listenPort, listenHost, () => {
+        this.#server.removeAllListeners('error');
+        this.#server.on('error', (error) => this.#options.log.error('peer-door-failed', { error }));
+        this.#address = formatAddress(listenHost, (this.#server.address() as AddressInfo).port);
+        resolve(this);
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+      for (const connection of this.#connections) connection.close('the peer door is closing');
+    });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const channel = parseChannel(request.headers[CHANNEL_HEADER]);
+    const problem = upgradeProblem(request, channel);
+    if (problem !== undefined || channel === undefined) {
+      socket.end(`HTTP/1.1 426 Upgrade Required\r\nconnection: close\r\nupgrade: ${PROTOCOL}\r\ncontent-length: 0\r\n\r\n`);
+      // Somebody who keeps the socket open after that is not waited for.
+      socket.once('finish', () => socket.destroy());
+      this.#refused(request, problem ?? 'no channel');
+      return;
+    }
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${PROTOCOL}\r\n\r\n`);
+    this.#admit(new SocketConnection(socket, channel, visitor(request), this.#budget), head);
+  }
+
+  #admit(connection: SocketConnection, head: Buffer): void {
+    this.#connections.add(connection);
+    const events = this.#accept(connection);
+    connection.start(
+      {
+        message: (message) => events.message(message),
+        closed: (reason) => {
+          this.#connections.delete(connection);
+          events.closed(reason);
+        },
+      },
+      head,
+    );
+  }
+
+  #refused(request: IncomingMessage, reason: string): void {
+    this.#options.log.debug('peer-door-visitor-refused', { remote: visitor(request), reason });
+  }
+}
+
+function upgradeProblem(request: IncomingMessage, channel: Channel | undefined): string | undefined {
+  if (request.method !== 'GET' || request.url !== PEER_PATH) return 'wrong path';
+  if (request.headers.upgrade !== PROTOCOL) return 'wrong protocol';
+  return channel === undefined ? 'no channel' : undefined;
+}
+
+function statusFor(request: IncomingMessage): number {
+  return request.url === PEER_PATH ? 426 : 404;
+}
+
+function visitor(request: IncomingMessage): string {
+  const { remoteAddress, remotePort } = request.socket;
+  return formatAddress(remoteAddress ?? 'unknown', remotePort ?? 0);
+}
+
+function cannotListen(host: string, port: number, error: NodeJS.ErrnoException): NetworkError {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? 'the port is in use by another process'
+      : error.code === 'EACCES'
+        ? 'this user may not use the port'
+        : error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'
+          ? 'this machine has no such address'
+          : error.message;
+  const code = error.code === undefined ? '' : ` (${error.code})`;
+  return new NetworkError(`the peer door cannot listen on ${formatAddress(host, port)}: ${why}${code}`, { cause: error });
+}

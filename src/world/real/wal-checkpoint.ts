@@ -1,0 +1,183 @@
+/**
+ * Bounds the write-ahead log. SQLite starts the log over only when a write finds every frame copied into the database
+ * file, which never happens by itself under steady load: while a checkpoint copies, new frames arrive.
+ *
+ * So when the log has reached its size, a thread copies it in a few rounds while commits go on. After that the next commit
+ * is held: it becomes durable only when the thread has copied its frames too. Writers that wait for their durability write
+ * nothing meanwhile, so the log is complete and the write after that starts it over. Nobody but that one group of writers
+ * waits, and the event loop never does.
+ */
+
+import { Worker } from 'node:worker_threads';
+import type { Database, Statement } from 'better-sqlite3';
+import type { Log } from '../world.ts';
+
+export interface CheckpointWorkerData {
+  readonly path: string;
+}
+
+export type CheckpointRequest = { readonly kind: 'checkpoint'; readonly rounds: number } | { readonly kind: 'close' };
+
+export type CheckpointReply =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'error'; readonly message: string; readonly code: string };
+
+export interface CheckpointerOptions {
+  readonly path: string;
+  readonly database: Database;
+  readonly log: Log;
+  /** Pages in the log at which a checkpoint begins. */
+  readonly startPages: number;
+  readonly observe: (seconds: number) => void;
+  /** Called with an error of the disk. A full disk is tried again later; after any other error nothing is. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Rounds while commits go on. Each costs processor time and shortens what the held commit waits for. */
+const FREE_ROUNDS = 2;
+/** Commits held for one checkpoint before it is given up. */
+const HELD_COMMITS_MAX = 3;
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  /** Answers the pages in the log and those of them that are copied, and does nothing. */
+  readonly #logPages: Statement<[], [busy: number, pages: number, copied: number]>;
+  #thread: CheckpointThread | undefined;
+  #state: 'idle' | 'free-rounds' | 'hold-next' | 'holding' | 'ended' = 'idle';
+  #startPages: number;
+  #heldCommits = 0;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.#startPages = options.startPages;
+    this.#logPages = options.database
+      .prepare<[], [busy: number, pages: number, copied: number]>('PRAGMA wal_checkpoint(NOOP)')
+      .raw();
+  }
+
+  /** To be called after each commit. Returns what the commit's durability has to wait for besides its sync, if anything. */
+  afterCommit(): Promise<void> | undefined {
+    switch (this.#state) {
+      case 'idle':
+        if (this.#pages().pages >= this.#startPages) void this.#runFreeRounds();
+        return undefined;
+      case 'hold-next':
+        return this.#hold();
+      case 'free-rounds':
+      case 'holding':
+      case 'ended':
+        return undefined;
+    }
+  }
+
+  /** Ends the thread and its connection after the round that runs. */
+  async close(): Promise<void> {
+    this.#state = 'ended';
+    await this.#thread?.close();
+  }
+
+  async #runFreeRounds(): Promise<void> {
+    this.#state = 'free-rounds';
+    this.#heldCommits = 0;
+    if (await this.#run(FREE_ROUNDS)) this.#state = this.#isCopied() ? 'idle' : 'hold-next';
+  }
+
+  async #hold(): Promise<void> {
+    this.#state = 'holding';
+    this.#heldCommits += 1;
+    if (!(await this.#run(1))) return;
+    if (this.#isCopied()) this.#restart(this.#options.startPages);
+    else if (this.#heldCommits < HELD_COMMITS_MAX) this.#state = 'hold-next';
+    else this.#giveUp('another program reads the database, or commits do not wait for their durability');
+  }
+
+  /** Runs the rounds in the thread; false when the checkpointer must not go on with what it was doing. */
+  async #run(rounds: number): Promise<boolean> {
+    const start = performance.now();
+    this.#thread ??= new CheckpointThread(this.#options.path);
+    const reply = await this.#thread.run(rounds);
+    this.#options.observe((performance.now() - start) / 1000);
+    if (this.#state === 'ended') return false;
+    if (reply.kind === 'done') return true;
+    if (reply.code === 'SQLITE_FULL') {
+      this.#giveUp(reply.message);
+    } else {
+      this.#state = 'ended';
+    }
+    this.#options.onError(Object.assign(new Error(reply.message), { code: reply.code }));
+    return false;
+  }
+
+  /** Lets the log grow by as much again before the next attempt. */
+  #giveUp(reason: string): void {
+    const { pages } = this.#pages();
+    this.#options.log.warn('checkpoint-incomplete', { path: this.#options.path, pages, reason });
+    this.#restart(pages + this.#options.startPages);
+  }
+
+  #restart(startPages: number): void {
+    this.#state = 'idle';
+    this.#startPages = startPages;
+  }
+
+  #isCopied(): boolean {
+    const { pages, copied } = this.#pages();
+    return copied >= pages;
+  }
+
+  #pages(): { readonly pages: number; readonly copied: number } {
+    const [, pages = 0, copied = 0] = this.#logPages.get() ?? [];
+    return { pages, copied };
+  }
+}
+
+/** The thread, which answers one request at a time. */
+class CheckpointThread {
+  readonly #worker: Worker;
+  readonly #ended: Promise<void>;
+  #hasEnded = false;
+  #answer: (reply: CheckpointReply) => void = () => undefined;
+
+  constructor(path: string) {
+    const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+    const workerData: CheckpointWorkerData = { path };
+    this.#worker = new Worker(new URL(`./wal-checkpoint-worker${extension}`, import.meta.url), {
+      name: 'checkpoint',
+      workerData,
+      execArgv: [],
+    });
+    this.#worker.unref();
+    let reason = 'the checkpoint thread ended';
+    this.#worker.on('message', (reply: CheckpointReply) => this.#answer(reply));
+    this.#worker.on('error', (error) => {
+      reason = `the checkpoint thread ended: ${error instanceof Error ? error.message : String(error)}`;
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#hasEnded = true;
+        this.#answer({ kind: 'error', message: reason, code: 'ETHREAD' });
+        resolve();
+      });
+    });
+  }
+
+  run(rounds: number): Promise<CheckpointReply> {
+    return new Promise((resolve) => {
+      this.#answer = resolve;
+      if (this.#hasEnded) resolve({ kind: 'error', message: 'the checkpoint thread has ended', code: 'ETHREAD' });
+      else this.#send({ kind: 'checkpoint', rounds });
+    });
+  }
+
+  async close(): Promise<void> {
+    if (!this.#hasEnded) {
+      this.#worker.ref();
+      this.#send({ kind: 'close' });
+    }
+    await this.#ended;
+  }
+
+  #send(request: CheckpointRequest): void {
+    this.#worker.postMessage(request);
+  }
+}

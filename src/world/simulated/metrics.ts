@@ -1,0 +1,69 @@
+/**
+ * Metrics that tests can read.
+ */
+
+import type { Counter, Histogram, Labels, Metrics } from '../world.ts';
+
+interface Distribution extends Histogram {
+  count: number;
+  sum: number;
+}
+
+export class SimulatedMetrics implements Metrics {
+  readonly #counters = new Map<string, Counter & { value: number }>();
+  readonly #gauges = new Map<string, () => number>();
+  readonly #histograms = new Map<string, Distribution>();
+
+  counter(name: string, _help: string, labels: Labels = {}): Counter {
+    return entry(this.#counters, seriesName(name, labels), () => ({
+      value: 0,
+      add(amount = 1) {
+        this.value += amount;
+      },
+    }));
+  }
+
+  gauge(name: string, _help: string, read: () => number, labels: Labels = {}): void {
+    this.#gauges.set(seriesName(name, labels), read);
+  }
+
+  histogram(name: string, _help: string, _buckets: readonly number[], labels: Labels = {}): Histogram {
+    return entry(this.#histograms, seriesName(name, labels), () => ({
+      count: 0,
+      sum: 0,
+      observe(value) {
+        this.count++;
+        this.sum += value;
+      },
+    }));
+  }
+
+  /** A counter's or gauge's value, or how often a histogram has observed; 0 when there is none of that name. */
+  value(name: string, labels: Labels = {}): number {
+    const series = seriesName(name, labels);
+    return this.#counters.get(series)?.value ?? this.#gauges.get(series)?.() ?? this.#histograms.get(series)?.count ?? 0;
+  }
+
+  render(): Promise<string> {
+    const lines = [
+      ...[...this.#counters].map(([series, { value }]) => `${series} ${value}\n`),
+      ...[...this.#gauges].map(([series, read]) => `${series} ${read()}\n`),
+      ...[...this.#histograms].map(([series, { count }]) => `${series.replace(/^[^{]+/, '$&_count')} ${count}\n`),
+    ];
+    return Promise.resolve(lines.join(''));
+  }
+}
+
+function entry<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+function seriesName(name: string, labels: Labels): string {
+  const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return pairs.length === 0 ? name : `${name}{${pairs.map(([key, value]) => `${key}="${value}"`).join(',')}}`;
+}

@@ -1,0 +1,36 @@
+/**
+ * All ports of one simulated process.
+ */
+
+import { digest } from '../digest.ts';
+import type { Disk, PeerAddress, World } from '../world.ts';
+import { simulatedClock } from './clock.ts';
+import type { SimulatedProcess } from './host.ts';
+import type { SimulatedLog } from './log.ts';
+import { SimulatedMetrics } from './metrics.ts';
+import type { SimulatedNetwork } from './network.ts';
+
+export interface SimulatedWorldOptions {
+  readonly process: SimulatedProcess;
+  readonly network: SimulatedNetwork;
+  /** Of the node's peer door, such as `n1:7100`. */
+  readonly address: PeerAddress;
+  readonly disk: Disk;
+  readonly log: SimulatedLog;
+}
+
+export interface SimulatedWorld extends World {
+  readonly metrics: SimulatedMetrics;
+}
+
+export function simulatedWorld({ process, network, address, disk, log }: SimulatedWorldOptions): SimulatedWorld {
+  return {
+    clock: simulatedClock(process),
+    random: process.random.fork('random'),
+    network: network.port(process, address),
+    disk,
+    log: log.of(process),
+    metrics: new SimulatedMetrics(),
+    digest,
+  };
+}

@@ -1,0 +1,174 @@
+/**
+ * Real nodes as real processes, for tests that kill, stop and restart them. Only processes that were started here are ever
+ * signalled, by their process id; every folder is a fresh temporary one.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, request } from 'undici';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const READY_LIMIT_MS = 30_000;
+
+export interface RunningNode {
+  readonly id: string;
+  readonly url: string;
+  readonly directory: string;
+  readonly process: ChildProcess;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+}
+
+export interface Response {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: Buffer;
+}
+
+export const agent = new Agent({ connections: 16, keepAliveTimeout: 10_000, headersTimeout: 30_000, bodyTimeout: 30_000 });
+
+export async function http(
+  method: 'GET' | 'PUT' | 'DELETE' | 'HEAD' | 'POST',
+  url: string,
+  options: { readonly headers?: Record<string, string>; readonly body?: Uint8Array | string } = {},
+): Promise<Response> {
+  const { statusCode, headers, body } = await request(url, { method, dispatcher: agent, ...options });
+  return { status: statusCode, headers, body: Buffer.from(await body.arrayBuffer()) };
+}
+
+/** Ports that nothing listens on at this moment. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    return address.port;
+  });
+  await Promise.all(servers.map(async (server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+export function temporaryDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'quoral-test-'));
+}
+
+/** Runs the command line and waits for its end. */
+export async function runQuoral(
+  args: readonly string[],
+  options: { readonly environment?: Record<string, string>; readonly input?: string } = {},
+): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...options.environment } });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdin.end(options.input ?? '');
+  const status = await new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  return { status, stdout, stderr };
+}
+
+/** A cluster of real node processes that this test owns. */
+export class TestCluster {
+  readonly directory = temporaryDirectory();
+  readonly nodes = new Map<string, RunningNode>();
+  readonly #ports: readonly number[];
+  readonly #count: number;
+  readonly #flags: readonly string[];
+
+  private constructor(count: number, ports: readonly number[], flags: readonly string[]) {
+    this.#count = count;
+    this.#ports = ports;
+    this.#flags = flags;
+  }
+
+  static async start(count: number, flags: readonly string[] = []): Promise<TestCluster> {
+    const cluster = new TestCluster(count, await freePorts(count * 2), flags);
+    cluster.startAll();
+    await cluster.ready();
+    return cluster;
+  }
+
+  get ids(): readonly string[] {
+    return Array.from({ length: this.#count }, (_, index) => `n${index + 1}`);
+  }
+
+  url(id: string): string {
+    return `http://127.0.0.1:${this.#ports[this.ids.indexOf(id)]!}`;
+  }
+
+  peer(id: string): string {
+    return `127.0.0.1:${this.#ports[this.#count + this.ids.indexOf(id)]!}`;
+  }
+
+  startAll(): void {
+    for (const id of this.ids) this.startNode(id);
+  }
+
+  startNode(id: string, extra: readonly string[] = []): RunningNode {
+    const directory = join(this.directory, id);
+    const founders = this.ids.map((other) => `${other}=${this.peer(other)}`).join(',');
+    const args = [
+      ...['node', '--id', id, '--listen', this.url(id).slice('http://'.length), '--peer-listen', this.peer(id)],
+      ...['--data-dir', directory, '--cluster-secret', 'a secret of this test', '--initial-cluster', founders],
+      ...this.#flags,
+      ...extra,
+    ];
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout!.on('data', (chunk: Buffer) => (stdout = (stdout + chunk.toString()).slice(-200_000)));
+    child.stderr!.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-200_000)));
+    const node: RunningNode = { id, url: this.url(id), directory, process: child, stdout: () => stdout, stderr: () => stderr };
+    this.nodes.set(id, node);
+    return node;
+  }
+
+  async ready(ids: readonly string[] = this.ids): Promise<void> {
+    const limit = Date.now() + READY_LIMIT_MS;
+    for (const id of ids) {
+      while (!(await this.isReady(id))) {
+        const node = this.nodes.get(id)!;
+        if (node.process.exitCode !== null) throw new Error(`${id} ended with ${node.process.exitCode}: ${node.stderr()}`);
+        if (Date.now() > limit) throw new Error(`${id} is not ready: ${node.stdout().slice(-2000)} ${node.stderr()}`);
+        await sleep(25);
+      }
+    }
+  }
+
+  async isReady(id: string): Promise<boolean> {
+    try {
+      return (await http('GET', `${this.url(id)}/readyz`)).status === 200;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Sends a signal to a node of this cluster and, unless it only pauses or wakes it, waits for its end. */
+  async signal(id: string, signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<number | null> {
+    const { process: child } = this.nodes.get(id)!;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+    child.kill(signal);
+    return signal === 'SIGSTOP' || signal === 'SIGCONT' ? null : ended;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.ids.map(async (id) => {
+        await this.signal(id, 'SIGCONT');
+        await this.signal(id, 'SIGKILL');
+      }),
+    );
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}

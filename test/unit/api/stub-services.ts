@@ -1,0 +1,131 @@
+/**
+ * A node as the API sees it, without a node: a store in memory in which each write gets the next dot.
+ */
+
+import { createHmac } from 'node:crypto';
+import { DEFAULT_API_SETTINGS, type ApiServices, type ApiSettings } from '#api/services.ts';
+import { DEFAULT_PROPERTIES, type Bucket, type BucketProperties } from '#buckets/definition.ts';
+import { joinStates } from '#causality/join.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
+import { covers, joinVectors } from '#causality/vector.ts';
+import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
+import { toHex } from '#kernel/bytes.ts';
+import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { realClock } from '#world/real/clock.ts';
+import { createMetrics } from '#world/real/metrics.ts';
+import { realRandom } from '#world/real/random.ts';
+
+/** 2025-06-15T15:06:40Z as a hybrid time, so that dates are the same in every run. */
+const FIRST_COUNTER = (1_750_000_000_000 - 1_735_689_600_000) * 4096;
+
+export class StubNode {
+  readonly states = new Map<string, State>();
+  readonly properties = new Map<string, Partial<BucketProperties>>();
+  readonly reads: ReadRequest[] = [];
+  readonly writes: WriteRequest[] = [];
+  readonly logged: { readonly event: string; readonly fields: unknown }[] = [];
+  members = 3;
+  refusal: string | undefined;
+  healthy = true;
+  settings: ApiSettings = DEFAULT_API_SETTINGS;
+  /** Instead of the store's answer. */
+  read: ((request: ReadRequest) => Promise<ReadOutcome>) | undefined;
+  write: ((request: WriteRequest) => Promise<WriteOutcome>) | undefined;
+  #counter = FIRST_COUNTER;
+
+  services(): ApiServices {
+    const log = (event: string, fields?: unknown): void => void this.logged.push({ event, fields });
+    return {
+      self: nodeId('n1'),
+      settings: this.settings,
+      read: (request) => this.#read(request),
+      write: (request) => this.#write(request),
+      buckets: {
+        resolve: (name) => this.#bucket(name),
+        list: () => [...this.properties.keys()].toSorted().map((name) => this.#bucket(name)),
+        define: async (name, properties) => {
+          if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
+            return { kind: 'invalid', field: 'body', detail: 'must be an object' };
+          }
+          const unknown = Object.keys(properties).find((property) => !(property in DEFAULT_PROPERTIES));
+          if (unknown !== undefined) return { kind: 'invalid', field: unknown, detail: 'unknown property' };
+          if (name === 'fixed') return { kind: 'conflict', detail: 'n is fixed once the bucket holds keys' };
+          this.properties.set(name, properties);
+          return { kind: 'defined', bucket: this.#bucket(name) };
+        },
+        drop: async () => ({ kind: 'not-implemented', detail: 'dropping buckets is not built yet' }),
+      },
+      members: () => this.members,
+      cluster: () => ({ clusterId: 'c', epoch: 7, self: 'n1', members: [], transfers: [], hintsWaiting: 0 }),
+      ring: () => ({
+        epoch: 7,
+        partitions: 2,
+        placements: {
+          '3': [
+            ['n1', 'n2', 'n3'],
+            ['n2', 'n3', 'n1'],
+          ],
+        },
+      }),
+      locate: (_bucket, key) => ({ hash: toHex(key), partition: 1, primaries: ['n1'], fallbacks: [] }),
+      refusal: () => this.refusal,
+      live: () => ({ ok: true, checks: [] }),
+      ready: () => ({
+        ok: this.healthy,
+        checks: [
+          { name: 'disk', ok: true, detail: 'writable' },
+          { name: 'epoch', ok: this.healthy, detail: 'epoch 7' },
+        ],
+      }),
+      healthy: () => ({ ok: this.healthy, share: this.healthy ? 1 : 0.5, checks: [] }),
+      mac: (bytes) => new Uint8Array(createHmac('sha256', 'secret').update(bytes).digest()),
+      clock: realClock(),
+      random: realRandom(),
+      log: { info: log, warn: log, error: log },
+      metrics: createMetrics(),
+    };
+  }
+
+  #bucket(name: string): Bucket {
+    const given = this.properties.get(name);
+    const properties = { ...DEFAULT_PROPERTIES, ...given };
+    return { name, incarnation: 0, version: epoch(given === undefined ? 0 : 1), properties };
+  }
+
+  async #read(request: ReadRequest): Promise<ReadOutcome> {
+    this.reads.push(request);
+    if (this.read !== undefined) return this.read(request);
+    const { vector, versions } = this.states.get(nameOf(request)) ?? EMPTY_STATE;
+    const live = versions.filter(({ content }) => content !== null);
+    return { kind: 'found', agreement: agreed(request.r), coordinator: nodeId('n1'), versions: live, context: vector };
+  }
+
+  async #write(request: WriteRequest): Promise<WriteOutcome> {
+    this.writes.push(request);
+    if (this.write !== undefined) return this.write(request);
+    const before = this.states.get(nameOf(request)) ?? EMPTY_STATE;
+    const seen = request.context ?? (request.content === null ? before.vector : []);
+    const dot = { node: nodeIndex(0), tenure: FIRST_COUNTER, counter: (this.#counter += 4096) };
+    const written = request.content === null ? [] : [{ dot, content: request.content, expiresAt: 0 }];
+    const kept = before.versions.filter((version) => !covers(seen, version.dot));
+    const vector = joinVectors(joinVectors(before.vector, seen), [dot]);
+    const { conflicts } = request.bucket.properties;
+    const state = joinStates({ vector, versions: [...kept, ...written] }, EMPTY_STATE, conflicts);
+    this.states.set(nameOf(request), state);
+    return {
+      kind: 'applied',
+      agreement: agreed(request.w),
+      coordinator: nodeId('n2'),
+      versions: state.versions,
+      context: state.vector,
+    };
+  }
+}
+
+function nameOf({ bucket, key }: { readonly bucket: Bucket; readonly key: Uint8Array }): string {
+  return `${bucket.name}/${toHex(key)}`;
+}
+
+export function agreed(needed: number): Agreement {
+  return { acked: needed, needed, of: 3, fallbacks: 0 };
+}

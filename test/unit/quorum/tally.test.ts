@@ -1,0 +1,174 @@
+import { expect, test } from 'vitest';
+import fc from 'fast-check';
+import { nodeIndex } from '#kernel/identity.ts';
+import type { Role } from '#quorum/tally.ts';
+import { ReadTally, WriteTally } from '#quorum/tally.ts';
+
+const [A, B, C, D] = [0, 1, 2, 3].map(nodeIndex) as [ReturnType<typeof nodeIndex>, ...ReturnType<typeof nodeIndex>[]];
+
+function writeTo(needs: { w: number; pw: number; dw: number }, primaries = [A, B!, C!]): WriteTally {
+  const tally = new WriteTally(needs);
+  for (const node of primaries) tally.expect(node, 'primary');
+  return tally;
+}
+
+test('a quorum of three', () => {
+  const tally = writeTo({ w: 2, pw: 0, dw: 2 });
+  expect(tally.decision()).toBe('pending');
+  tally.accept(A, true);
+  tally.accept(A, true);
+  expect([tally.acked, tally.decision()]).toEqual([1, 'pending']);
+  tally.accept(B!, false);
+  expect([tally.acked, tally.durable, tally.decision()]).toEqual([2, 1, 'pending']);
+  tally.accept(B!, true);
+  expect([tally.acked, tally.durable, tally.decision()]).toEqual([2, 2, 'reached']);
+  tally.fail(B!);
+  expect(tally.decision()).toBe('reached');
+});
+
+test('impossible at once when too few are left, and possible again with a fallback', () => {
+  const tally = writeTo({ w: 2, pw: 1, dw: 1 });
+  tally.fail(A);
+  expect(tally.decision()).toBe('pending');
+  tally.fail(B!);
+  expect([tally.decision(), tally.unanswered]).toEqual(['impossible', 1]);
+  tally.expect(D!, 'fallback');
+  expect(tally.decision()).toBe('pending');
+  tally.accept(D!, true);
+  tally.accept(C!, false);
+  expect([tally.decision(), tally.primaries, tally.fallbacks]).toEqual(['reached', 1, 1]);
+});
+
+test('fallbacks never count for pw', () => {
+  const tally = writeTo({ w: 1, pw: 1, dw: 0 }, [A]);
+  tally.expect(D!, 'fallback');
+  tally.accept(D!, true);
+  expect([tally.acked, tally.decision()]).toEqual([1, 'pending']);
+  tally.fail(A);
+  expect(tally.decision()).toBe('impossible');
+});
+
+test('a node that accepts without durability may still report it, until it fails', () => {
+  const tally = writeTo({ w: 1, pw: 0, dw: 1 }, [A]);
+  tally.accept(A, false);
+  expect(tally.decision()).toBe('pending');
+  tally.fail(A);
+  expect([tally.decision(), tally.acked]).toEqual(['impossible', 1]);
+  tally.accept(A, true);
+  expect(tally.decision()).toBe('reached');
+});
+
+test('a reply after failure counts, and a node that is asked again may answer', () => {
+  const tally = writeTo({ w: 2, pw: 2, dw: 0 }, [A, B!]);
+  tally.fail(A);
+  tally.fail(B!);
+  expect(tally.decision()).toBe('impossible');
+  tally.accept(A, false);
+  expect(tally.decision()).toBe('impossible');
+  tally.expect(B!, 'primary');
+  expect(tally.decision()).toBe('pending');
+  tally.accept(B!, false);
+  expect(tally.decision()).toBe('reached');
+});
+
+test('programmer errors are noticed', () => {
+  expect(() => new WriteTally({ w: 1, pw: 2, dw: 0 })).toThrow('within w=1');
+  expect(() => new ReadTally({ r: 1, pr: 2 })).toThrow('within w=1');
+  const tally = writeTo({ w: 1, pw: 0, dw: 0 }, [A]);
+  expect(() => tally.accept(B!, true)).toThrow('node 1');
+  expect(() => tally.fail(B!)).toThrow('node 1');
+  expect(() => tally.expect(A, 'fallback')).toThrow('asked as a primary');
+});
+
+interface Event {
+  readonly what: 'expect' | 'accept' | 'accept-durably' | 'fail';
+  readonly node: number;
+}
+
+const anyEvents: fc.Arbitrary<Event[]> = fc.array(
+  fc.record({
+    what: fc.constantFrom('expect', 'accept', 'accept-durably', 'fail'),
+    node: fc.integer({ min: 0, max: 6 }),
+  }),
+  { maxLength: 40 },
+);
+
+/** Nodes 0-3 are owners; in these histories the others stand in. */
+function roleOf(node: number): Role {
+  return node < 4 ? 'primary' : 'fallback';
+}
+
+/** The dumb twin: goes through the whole history for every node, and tries out the best that can still happen. */
+function twin(history: readonly Event[], w: number, pw: number, dw: number) {
+  const after = (events: readonly Event[]) => {
+    const nodes = (what: readonly string[]) => new Set(events.filter((e) => what.includes(e.what)).map((e) => e.node));
+    const accepted = [...nodes(['accept', 'accept-durably'])];
+    const durable = nodes(['accept-durably']).size;
+    const primaries = accepted.filter((node) => roleOf(node) === 'primary').length;
+    const reached = accepted.length >= w && primaries >= pw && durable >= dw;
+    return { acked: accepted.length, durable, primaries, fallbacks: accepted.length - primaries, reached };
+  };
+  const open = [0, 1, 2, 3, 4, 5, 6].filter((node) => {
+    const last = history.findLast((e) => e.node === node && (e.what === 'expect' || e.what === 'fail'));
+    return last?.what === 'expect';
+  });
+  const best = after([...history, ...open.map((node): Event => ({ what: 'accept-durably', node }))]);
+  const { reached, ...counts } = after(history);
+  return { ...counts, decision: reached ? 'reached' : best.reached ? 'pending' : 'impossible' };
+}
+
+test('the write tally equals its dumb twin after every event of any history', () => {
+  fc.assert(
+    fc.property(
+      anyEvents,
+      fc.integer({ min: 1, max: 5 }),
+      fc.nat({ max: 5 }),
+      fc.nat({ max: 5 }),
+      (events, w, anyPw, anyDw) => {
+        const [pw, dw] = [Math.min(anyPw, w), Math.min(anyDw, w)];
+        const tally = new WriteTally({ w, pw, dw });
+        const history: Event[] = [];
+        let wasReached = false;
+        for (const event of events) {
+          const node = nodeIndex(event.node);
+          if (event.what !== 'expect' && !history.some((e) => e.node === event.node)) continue;
+          history.push(event);
+          if (event.what === 'expect') tally.expect(node, roleOf(node));
+          else if (event.what === 'fail') tally.fail(node);
+          else tally.accept(node, event.what === 'accept-durably');
+
+          const { acked, durable, primaries, fallbacks } = tally;
+          const decision = tally.decision();
+          expect({ acked, durable, primaries, fallbacks, decision }).toEqual(twin(history, w, pw, dw));
+          expect(wasReached && decision !== 'reached', 'a reached decision was taken back').toBe(false);
+          wasReached = decision === 'reached';
+        }
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('the read tally equals the same twin without durability', () => {
+  fc.assert(
+    fc.property(anyEvents, fc.integer({ min: 1, max: 5 }), fc.nat({ max: 5 }), (events, r, anyPr) => {
+      const pr = Math.min(anyPr, r);
+      const tally = new ReadTally({ r, pr });
+      const history: Event[] = [];
+      for (const event of events) {
+        const node = nodeIndex(event.node);
+        if (event.what !== 'expect' && !history.some((e) => e.node === event.node)) continue;
+        history.push(event);
+        if (event.what === 'expect') tally.expect(node, roleOf(node));
+        else if (event.what === 'fail') tally.fail(node);
+        else tally.accept(node);
+
+        const expected = twin(history, r, pr, 0);
+        const { acked, primaries, fallbacks } = tally;
+        const decision = tally.decision();
+        expect({ acked, durable: expected.durable, primaries, fallbacks, decision }).toEqual(expected);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

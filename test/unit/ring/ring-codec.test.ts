@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest';
+import fc from 'fast-check';
+import { pack, unpack } from 'msgpackr';
+import { epoch, nodeIndex, storageId } from '#kernel/identity.ts';
+import { fillPlacement } from '#ring/placement.ts';
+import { ringFromWire, ringToWire } from '#ring/ring-codec.ts';
+import type { Ring } from '#ring/ring.ts';
+import { MEMBER_STATES } from '#ring/ring.ts';
+import { SEED, anyMembers, member, ringOf } from './rings.ts';
+
+const SMALL: Ring = {
+  clusterId: ringOf(['a']).clusterId,
+  partitionCount: 4,
+  hashSeed: SEED,
+  members: [
+    member(0, { storageId: storageId('0'.repeat(32)), url: 'http://127.0.0.1:7101' }),
+    member(2, { zone: 'z2', weight: 1.5, state: 'leaving' }),
+    member(5, { state: 'removed' }),
+  ],
+  voters: [nodeIndex(0), nodeIndex(2)],
+  placements: [
+    {
+      n: 2,
+      partitions: [
+        { owners: [0, 2].map(nodeIndex), changedIn: epoch(1) },
+        { owners: [2, 0].map(nodeIndex), changedIn: epoch(1) },
+        { owners: [2].map(nodeIndex), changedIn: epoch(7) },
+        { owners: [0, 2].map(nodeIndex), changedIn: epoch(1) },
+      ],
+    },
+  ],
+};
+
+test('golden form', () => {
+  expect(ringToWire(SMALL)).toEqual([
+    SMALL.clusterId,
+    4,
+    '000102030405060708090a0b0c0d0e0f',
+    [
+      [0, 'n0', '00000000000000000000000000000000', '127.0.0.1:7200', 'http://127.0.0.1:7101', 'z1', 1, 'active'],
+      [2, 'n2', null, '127.0.0.1:7202', '', 'z2', 1.5, 'leaving'],
+      [5, 'n5', null, '127.0.0.1:7205', '', 'z1', 1, 'removed'],
+    ],
+    [0, 2],
+    [[2, [2, 2, 1, 1, 2, 1], [0, 2, 2, 0, 2, 0, 2], [1, 2, 7, 1, 1, 1]]],
+  ]);
+  expect(ringFromWire(ringToWire(SMALL))).toEqual(SMALL);
+});
+
+test('any ring comes back through msgpack', () => {
+  fc.assert(
+    fc.property(
+      anyMembers,
+      fc.uniqueArray(fc.integer({ min: 1, max: 7 }), { minLength: 1 }),
+      fc.constantFrom(1, 8, 64),
+      (members, ns, partitionCount) => {
+        const placements = ns
+          .toSorted((a, b) => a - b)
+          .map((n) => fillPlacement(members, n, partitionCount, epoch(2 ** 40 + n)));
+        const voters = members.slice(0, 7).map((one) => one.index);
+        const ring = { ...SMALL, members, voters, partitionCount, placements };
+        expect(ringFromWire(unpack(pack(ringToWire(ring))))).toEqual(ring);
+      },
+    ),
+  );
+});
+
+test('the ring of a usual cluster is small', () => {
+  expect(pack(ringToWire(ringOf(['a', 'b', 'c']))).length).toBeLessThan(1100);
+});
+
+/** Replaces what stands at a path in the wire form. */
+function altered(path: readonly number[], value: unknown): unknown {
+  const body = structuredClone(ringToWire(SMALL)) as unknown[];
+  let target = body;
+  for (const step of path.slice(0, -1)) target = target[step] as unknown[];
+  target[path.at(-1)!] = value;
+  return body;
+}
+
+test('additions of later versions are ignored', () => {
+  expect(ringFromWire(altered([6], ['more']))).toEqual(SMALL);
+  expect(ringFromWire(altered([3, 0, 8], 'more'))).toEqual(SMALL);
+  expect(ringFromWire(altered([5, 0, 4], ['more']))).toEqual(SMALL);
+});
+
+test.each<[string, readonly number[], unknown, string]>([
+  ['cluster id', [0], 'xyz', 'cluster id'],
+  ['partition count of zero', [1], 0, 'partition count'],
+  ['partition count not a power of two', [1], 6, 'a power of two'],
+  ['partition count too large', [1], 32_768, 'partition count'],
+  ['partition count other than the table has', [1], 8, 'list lengths'],
+  ['hash seed', [2], 'A'.repeat(32), 'hash seed'],
+  ['no members', [3], [], 'members'],
+  ['members not a list', [3], {}, 'members: a list'],
+  ['members out of order', [3, 0, 0], 3, 'member indexes'],
+  ['member index too large', [3, 2, 0], 65_536, 'index of member n5'],
+  ['node id', [3, 0, 1], 'a b', 'node id'],
+  ['node id twice', [3, 1, 1], 'n0', 'member ids'],
+  ['storage id', [3, 0, 2], 'x', 'storage id'],
+  ['storage id twice', [3, 2, 2], '0'.repeat(32), 'storage ids'],
+  ['peer too long', [3, 0, 3], 'x'.repeat(513), 'peer of member n0'],
+  ['url not text', [3, 0, 4], 5, 'url of member n0'],
+  ['zone not text', [3, 0, 5], null, 'zone of member n0'],
+  ['weight of zero', [3, 0, 6], 0, 'weight of member n0'],
+  ['weight not finite', [3, 0, 6], Number.POSITIVE_INFINITY, 'weight of member n0'],
+  ['unknown state', [3, 0, 7], 'gone', `state of member n0: ${MEMBER_STATES.join(', ')}, found "gone"`],
+  ['member too short', [3, 0], [0, 'n0'], 'member 0'],
+  ['no voters', [4], [], 'voters'],
+  ['voters out of order', [4], [2, 0], 'voters: sorted'],
+  ['a voter twice', [4], [0, 0], 'voters: sorted'],
+  ['unknown voter', [4], [0, 3], 'voter 1'],
+  ['removed voter', [4], [0, 5], 'voter 1'],
+  ['replication factor', [5, 0, 0], 8, 'replication factor'],
+  ['owners beyond n', [5, 0, 1], [3, 4], 'list lengths'],
+  ['lists for too many partitions', [5, 0, 1], [2, 1e9], 'list lengths: times'],
+  ['lists for too few partitions', [5, 0, 1], [2, 3], 'list lengths: one for each of 4'],
+  ['runs of odd length', [5, 0, 1], [2, 2, 1, 1, 2], 'list lengths: times'],
+  ['owner twice', [5, 0, 2, 1], 0, 'owners of partition 0: each once'],
+  ['unknown owner', [5, 0, 2, 6], 1, 'owner of partition 3'],
+  ['removed owner', [5, 0, 2, 6], 5, 'owner of partition 3'],
+  ['owners missing', [5, 0, 2], [0, 2, 2, 0, 2, 0], 'owners of partition 3'],
+  ['owners too many', [5, 0, 2, 7], 0, '7 in all'],
+  ['epoch below zero', [5, 0, 3, 0], -1, 'changed in'],
+  ['epoch with a fraction', [5, 0, 3, 0], 1.5, 'changed in'],
+])('refused: %s', (_, path, value, message) => {
+  const read = () => ringFromWire(altered(path, value));
+  expect(read).toThrow(RangeError);
+  expect(read).toThrow(message);
+});
+
+test('the same replication factor twice is refused', () => {
+  const placement = (ringToWire(SMALL) as unknown[][])[5]![0];
+  expect(() => ringFromWire(altered([5, 1], placement))).toThrow('replication factors');
+});
+
+test('whatever arrives is read or refused with a RangeError', () => {
+  const paths = [
+    [0],
+    [1],
+    [3],
+    [3, 0],
+    [3, 1, 0],
+    [3, 1, 7],
+    [4],
+    [4, 0],
+    [5],
+    [5, 0],
+    [5, 0, 1],
+    [5, 0, 1, 1],
+    [5, 0, 2],
+    [5, 0, 3],
+  ];
+  fc.assert(
+    fc.property(fc.constantFrom(...paths), fc.anything(), (path, value) => {
+      for (const body of [altered(path, value), value]) {
+        let error: unknown = new RangeError('none');
+        try {
+          ringFromWire(body);
+        } catch (thrown) {
+          error = thrown;
+        }
+        expect(error).toBeInstanceOf(RangeError);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});

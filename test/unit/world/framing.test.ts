@@ -1,0 +1,241 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compareBytes, concatBytes, toHex, utf8 } from '#kernel/bytes.ts';
+import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from '#world/limits.ts';
+import { FrameReader, ReassemblyBudget } from '#world/real/frame-reader.ts';
+import { FrameWriter } from '#world/real/frame-writer.ts';
+
+const BUDGET = 4 * MAX_MESSAGE_BYTES;
+
+/** Reads everything and tells what came out. */
+function reader(budget = new ReassemblyBudget(BUDGET)) {
+  const messages: Uint8Array[] = [];
+  const ends: string[] = [];
+  const frames = new FrameReader(budget, {
+    message: (message) => messages.push(message),
+    closing: (reason) => ends.push(`closing: ${reason}`),
+    violation: (reason) => ends.push(`violation: ${reason}`),
+  });
+  return { frames, messages, ends, budget };
+}
+
+function drain(writer: FrameWriter): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  while (!writer.empty) pieces.push(...writer.next());
+  return concatBytes(pieces);
+}
+
+function patterned(length: number, seed = 0): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = (i * 31 + (i >>> 8) + seed) & 0xff;
+  return bytes;
+}
+
+function sameMessages(got: readonly Uint8Array[], sent: readonly Uint8Array[]): void {
+  expect(got.map((m) => m.length)).toEqual(sent.map((m) => m.length));
+  got.forEach((message, i) => expect(compareBytes(message, sent[i]!)).toBe(0));
+}
+
+describe('format', () => {
+  test('small messages and a reason have these bytes', () => {
+    const writer = new FrameWriter();
+    writer.add(utf8('ab'));
+    writer.add(new Uint8Array(0));
+    expect(toHex(drain(writer))).toBe('01000002' + '6162' + '01000000');
+    expect(toHex(concatBytes(writer.closing('bye')))).toBe('04000003627965');
+  });
+
+  test('a large message has these headers', () => {
+    const writer = new FrameWriter();
+    writer.add(new Uint8Array(LARGE_MESSAGE_BYTES + 3));
+    const bytes = drain(writer);
+    expect(toHex(bytes.subarray(0, 8))).toBe('0201000000010003');
+    expect(toHex(bytes.subarray(8 + LARGE_MESSAGE_BYTES))).toBe('03000003000000');
+  });
+});
+
+describe('writer', () => {
+  test('small messages leave in one batch, in order, before a chunk of a large one', () => {
+    const writer = new FrameWriter();
+    const large = patterned(3 * LARGE_MESSAGE_BYTES);
+    writer.add(large);
+    writer.add(utf8('one'));
+    const { frames, messages } = reader();
+    for (const piece of writer.next()) frames.push(piece);
+    writer.add(utf8('two'));
+    for (const piece of writer.next()) frames.push(piece);
+    sameMessages(messages, [utf8('one'), utf8('two')]);
+    frames.push(drain(writer));
+    sameMessages(messages, [utf8('one'), utf8('two'), large]);
+  });
+
+  test('payloads of large messages are not copied', () => {
+    const writer = new FrameWriter();
+    const large = patterned(LARGE_MESSAGE_BYTES + 1);
+    writer.add(large);
+    const [header, chunk] = writer.next();
+    expect(header!.length).toBe(8);
+    expect(chunk!.buffer).toBe(large.buffer);
+  });
+
+  test('a piece that was handed out is never written again', () => {
+    const writer = new FrameWriter();
+    writer.add(utf8('first'));
+    const first = writer.next();
+    const before = toHex(concatBytes(first));
+    for (let i = 0; i < 20_000; i++) {
+      writer.add(utf8(`message ${i}`));
+      writer.next();
+    }
+    expect(toHex(concatBytes(first))).toBe(before);
+  });
+
+  test('counts what is queued and forgets large messages', () => {
+    const writer = new FrameWriter();
+    writer.add(new Uint8Array(100));
+    writer.add(new Uint8Array(LARGE_MESSAGE_BYTES + 1));
+    expect(writer.queuedBytes).toBe(LARGE_MESSAGE_BYTES + 101);
+    writer.dropLarge();
+    expect(writer.queuedBytes).toBe(100);
+    drain(writer);
+    expect(writer.queuedBytes).toBe(0);
+    writer.add(new Uint8Array(LARGE_MESSAGE_BYTES + 1));
+    writer.next();
+    expect(writer.queuedBytes).toBe(1);
+  });
+
+  test('a burst of small messages cannot keep a large one waiting', () => {
+    const writer = new FrameWriter();
+    writer.add(new Uint8Array(2 * LARGE_MESSAGE_BYTES));
+    for (let i = 0; i < 1000; i++) writer.add(new Uint8Array(1024));
+    const { frames, messages } = reader();
+    for (const piece of writer.next()) frames.push(piece);
+    for (const piece of writer.next()) frames.push(piece);
+    expect(messages.length).toBeLessThan(1000);
+    expect(messages.at(-1)!.length).toBe(2 * LARGE_MESSAGE_BYTES);
+  });
+});
+
+describe('reader', () => {
+  const sizes = fc.oneof(
+    { weight: 6, arbitrary: fc.nat(300) },
+    { weight: 2, arbitrary: fc.integer({ min: 8000, max: 9000 }) },
+    { weight: 1, arbitrary: fc.integer({ min: LARGE_MESSAGE_BYTES - 1, max: LARGE_MESSAGE_BYTES + 2 }) },
+    { weight: 1, arbitrary: fc.nat(4 * LARGE_MESSAGE_BYTES) },
+  );
+
+  test('whatever the pieces of the stream, the messages come out, each size class in order', () => {
+    fc.assert(
+      fc.property(
+        fc.array(sizes, { maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 20 }),
+        (lengths, cuts) => {
+          const sent = lengths.map((length, i) => patterned(length, i));
+          const writer = new FrameWriter();
+          for (const message of sent) writer.add(message);
+          const stream = drain(writer);
+          const { frames, messages, ends, budget } = reader();
+          for (let at = 0, i = 0; at < stream.length; i++) {
+            const end = at + cuts[i % cuts.length]!;
+            frames.push(stream.subarray(at, end));
+            at = end;
+          }
+          expect(ends).toEqual([]);
+          const small = (m: Uint8Array) => m.length <= LARGE_MESSAGE_BYTES;
+          sameMessages(messages, [...sent.filter(small), ...sent.filter((m) => !small(m))]);
+          expect(budget.usedBytes).toBe(0);
+        },
+      ),
+    );
+  });
+
+  test('byte by byte', () => {
+    const writer = new FrameWriter();
+    const sent = [utf8('a'), new Uint8Array(0), patterned(300)];
+    for (const message of sent) writer.add(message);
+    const { frames, messages, ends } = reader();
+    for (const byte of concatBytes([drain(writer), ...writer.closing('done')])) frames.push(Uint8Array.of(byte));
+    sameMessages(messages, sent);
+    expect(ends).toEqual(['closing: done']);
+  });
+
+  test('each message has bytes of its own', () => {
+    const { frames, messages } = reader();
+    const received = Buffer.concat([Buffer.from('01000002', 'hex'), Buffer.from('ab'), Buffer.alloc(60_000)]);
+    frames.push(received.subarray(0, 6));
+    received.fill(0);
+    expect(messages).toEqual([utf8('ab')]);
+    expect(messages[0]!.buffer.byteLength).toBeLessThanOrEqual(16 * 1024);
+    expect(Object.getPrototypeOf(messages[0])).toBe(Uint8Array.prototype);
+  });
+
+  const large = '0201000000020000' + '00'.repeat(LARGE_MESSAGE_BYTES);
+  test.each([
+    ['frame of unknown kind 0', '00000000'],
+    ['frame of unknown kind 71', '474554202f20485454502f312e31'],
+    ['whole frame of 65537 bytes, allowed are 65536', '01010001'],
+    ['message of 65536 bytes cut into chunks', '0201000000010000'],
+    ['first chunk of 1 bytes instead of 65536', '0200000100020000'],
+    ['message of 9437185 bytes, allowed are 9437184', '0201000000900001'],
+    ['message of 4294967295 bytes, allowed are 9437184', '02010000ffffffff'],
+    ['a chunk that belongs to no message', '03000001'],
+    ['chunk of 1 bytes instead of 65536', large + '03000001'],
+    ['a large message inside another', large + '0201000000020000'],
+    ['close frame of 513 bytes, allowed are 512', '04000201'],
+  ])('refuses: %s', (reason, hex) => {
+    const { frames, messages, ends, budget } = reader();
+    frames.push(Buffer.from(hex, 'hex'));
+    frames.push(Buffer.from('0100000161', 'hex'));
+    expect(ends).toEqual([`violation: ${reason}`]);
+    expect(messages).toEqual([]);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test('large messages share a budget, which an ended connection gives back', () => {
+    const budget = new ReassemblyBudget(3 * LARGE_MESSAGE_BYTES);
+    const first = reader(budget);
+    const second = reader(budget);
+    first.frames.push(Buffer.from('0201000000020000', 'hex'));
+    expect(budget.usedBytes).toBe(2 * LARGE_MESSAGE_BYTES);
+    second.frames.push(Buffer.from('0201000000020000', 'hex'));
+    expect(second.ends).toEqual(['violation: too many large messages at once']);
+    first.frames.stop();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test('a reason is made safe to print', () => {
+    const { frames, ends } = reader();
+    frames.push(Buffer.from('04000004' + '610aff1b', 'hex'));
+    expect(ends).toEqual(['closing: a???']);
+  });
+
+  test('nothing comes out after a consumer stopped the reader', () => {
+    const got: Uint8Array[] = [];
+    const frames = new FrameReader(new ReassemblyBudget(0), {
+      message: (message) => {
+        got.push(message);
+        frames.stop();
+      },
+      closing: () => expect.unreachable(),
+      violation: () => expect.unreachable(),
+    });
+    frames.push(Buffer.from('0100000161'.repeat(3), 'hex'));
+    expect(got.length).toBe(1);
+  });
+
+  test('garbage never throws and never claims more than the budget', () => {
+    const frameLike = fc.tuple(fc.integer({ min: 0, max: 5 }), fc.uint8Array({ maxLength: 40 })).map(([kind, rest]) =>
+      Uint8Array.of(kind, 0, ...rest),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.uint8Array({ maxLength: 200 }), frameLike)), (chunks) => {
+        const { frames, ends, budget } = reader();
+        for (const chunk of chunks) frames.push(chunk);
+        expect(ends.length).toBeLessThanOrEqual(1);
+        expect(budget.usedBytes).toBeLessThanOrEqual(BUDGET);
+        if (ends.length === 1) expect(budget.usedBytes).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
