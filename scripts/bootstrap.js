@@ -149,15 +149,14 @@ async function npm(args, failure) {
 /** Runs a program to its end, handing on the signals that ask to stop. Resolves to its exit code or signal. */
 function run(program, args, options, started = () => {}) {
   return new Promise((done, failed) => {
-    let child;
     const forward = (signal) => {
       interruption = signal;
-      child?.kill(signal);
+      child.kill(signal);
     };
-    // Before the child is there: a signal that came in between would end this process and leave the child behind.
+    // Before the child starts: a signal that came in between would end this process and leave the child behind.
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
     for (const signal of signals) process.on(signal, forward);
-    child = spawn(program, args, options);
+    const child = spawn(program, args, options);
     const settle = (settled, value) => {
       for (const signal of signals) process.off(signal, forward);
       settled(value);

@@ -77,7 +77,9 @@ async function measure(calls: number): Promise<void> {
     await caller.run(Math.max(inFlight, count), inFlight);
     const seconds = (performance.now() - start) / 1000;
     const cpu = (await cpuMicroseconds(child)) - before;
-    console.log(`${inFlight} in flight: ${(cpu / count).toFixed(1)} µs CPU a call, ${Math.round(count / seconds)} calls/s`);
+    console.log(
+      `${inFlight} in flight: ${(cpu / count).toFixed(1)} µs CPU a call, ${Math.round(count / seconds)} calls/s`,
+    );
   }
   child.disconnect();
 }

@@ -12,8 +12,8 @@
  * challenge-response and of ISO/IEC 9798-4). The dialer proves first: whoever merely connects learns nothing that a guess
  * of the secret could be tried on. What follows the handshake is not protected by it; that is the business of TLS.
  *
- * A stranger is told only that the secrets differ. Founders are compared after the secret, and each side tells the other
- * its list, so that both can log both.
+ * A stranger that dials is told names and ids, and that the secrets differ. Clusters are compared after the secret, and
+ * each side tells the other its founders (a dialer tells whoever it was made to dial), so that both can log both lists.
  */
 
 import type { NodeId } from '#kernel/identity.ts';

@@ -16,7 +16,8 @@ class End {
   }
 
   message(message: Uint8Array): void {
-    expect(this.closedWith, 'a message after closed').toEqual([]);
+    // Stands in the list of reasons, where no test expects it.
+    if (this.closedWith.length > 0) this.closedWith.push('a message after closed');
     this.messages.push(message);
     this.onMessage(message);
   }
@@ -176,25 +177,28 @@ describe.each(WORLDS)('the network of the %s world', (_name, make) => {
     expect(near.texts()).toEqual(Array.from({ length: 100 }, (_, i) => `${i}`));
   });
 
-  test.each(['dialer', 'acceptor'])('closed by the %s: both ends are told once, small messages before it arrive', async (who) => {
-    const ends = await pair();
-    const [closing, other] = who === 'dialer' ? ends : ends.toReversed();
-    closing!.connection.send(utf8('last words'));
-    closing!.connection.close('wrong cluster');
-    expect(closing!.closedWith, 'not from within close').toEqual([]);
-    closing!.connection.close('again');
-    closing!.connection.send(utf8('too late'));
-    closing!.connection.flush();
-    await world.until(() => ends.every((end) => end.closedWith.length > 0));
-    expect(closing!.closedWith).toEqual(['wrong cluster']);
-    expect(other!.closedWith).toEqual(['closed by the other end: wrong cluster']);
-    expect(other!.texts()).toEqual(['last words']);
-    expect(closing!.connection.queuedBytes).toBe(0);
-    other!.connection.send(utf8('nobody hears'));
-    other!.connection.close('in vain');
-    await world.settle(new Promise<void>((resolve) => void client.clock.after(20, resolve)));
-    expect(ends.map((end) => end.closedWith.length)).toEqual([1, 1]);
-  });
+  test.each(['dialer', 'acceptor'])(
+    'closed by the %s: both ends are told once, small messages before it arrive',
+    async (who) => {
+      const ends = await pair();
+      const [closing, other] = who === 'dialer' ? ends : ends.toReversed();
+      closing!.connection.send(utf8('last words'));
+      closing!.connection.close('wrong cluster');
+      expect(closing!.closedWith, 'not from within close').toEqual([]);
+      closing!.connection.close('again');
+      closing!.connection.send(utf8('too late'));
+      closing!.connection.flush();
+      await world.until(() => ends.every((end) => end.closedWith.length > 0));
+      expect(closing!.closedWith).toEqual(['wrong cluster']);
+      expect(other!.closedWith).toEqual(['closed by the other end: wrong cluster']);
+      expect(other!.texts()).toEqual(['last words']);
+      expect(closing!.connection.queuedBytes).toBe(0);
+      other!.connection.send(utf8('nobody hears'));
+      other!.connection.close('in vain');
+      await world.settle(new Promise<void>((resolve) => void client.clock.after(20, resolve)));
+      expect(ends.map((end) => end.closedWith.length)).toEqual([1, 1]);
+    },
+  );
 
   test('no message comes after a close from within message', async () => {
     const [near, far] = await pair();

@@ -5,7 +5,7 @@ describe.each(WORLDS)('randomness of the %s world', (_name, make) => {
   const { random } = make().machine();
 
   test('integers are whole, in range, and fill it evenly', () => {
-    const buckets = new Array<number>(16).fill(0);
+    const buckets = Array.from({ length: 16 }, () => 0);
     for (let i = 0; i < 16_000; i++) {
       const value = random.uint32();
       expect(Number.isInteger(value) && value >= 0 && value < 2 ** 32).toBe(true);

@@ -5,6 +5,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { vi } from 'vitest';
 import { realClock } from '#world/real/clock.ts';
 import { createNetwork } from '#world/real/network.ts';
 import { realRandom } from '#world/real/random.ts';
@@ -57,7 +58,7 @@ function realWorld(): WorldUnderTest {
     }),
     settle: (promise) => promise,
     async until(condition) {
-      while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+      await vi.waitUntil(condition, { interval: 1, timeout: 10_000 });
     },
     silentAddress: async () => (await bareServer()).address,
     async refusingAddress() {

@@ -163,8 +163,8 @@ class SqliteDisk implements Disk {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#sync.close();
     await this.#checkpointer.close();
+    await this.#sync.close();
     this.#files.close();
   }
 

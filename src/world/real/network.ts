@@ -54,7 +54,6 @@ export function createNetwork(options: NetworkOptions): Network {
   };
 }
 
-
 class PeerDoor implements Listener {
   readonly #options: NetworkOptions;
   readonly #budget: ReassemblyBudget;
@@ -114,7 +113,9 @@ class PeerDoor implements Listener {
     const channel = parseChannel(request.headers[CHANNEL_HEADER]);
     const problem = upgradeProblem(request, channel);
     if (problem !== undefined || channel === undefined) {
-      socket.end(`HTTP/1.1 426 Upgrade Required\r\nconnection: close\r\nupgrade: ${PROTOCOL}\r\ncontent-length: 0\r\n\r\n`);
+      socket.end(
+        `HTTP/1.1 426 Upgrade Required\r\nconnection: close\r\nupgrade: ${PROTOCOL}\r\ncontent-length: 0\r\n\r\n`,
+      );
       // Somebody who keeps the socket open after that is not waited for.
       socket.once('finish', () => socket.destroy());
       this.#refused(request, problem ?? 'no channel');
@@ -169,5 +170,7 @@ function cannotListen(host: string, port: number, error: NodeJS.ErrnoException):
           ? 'this machine has no such address'
           : error.message;
   const code = error.code === undefined ? '' : ` (${error.code})`;
-  return new NetworkError(`the peer door cannot listen on ${formatAddress(host, port)}: ${why}${code}`, { cause: error });
+  return new NetworkError(`the peer door cannot listen on ${formatAddress(host, port)}: ${why}${code}`, {
+    cause: error,
+  });
 }

@@ -59,7 +59,7 @@ export class Checkpointer {
   afterCommit(): Promise<void> | undefined {
     switch (this.#state) {
       case 'idle':
-        if (this.#pages().pages >= this.#startPages) void this.#runFreeRounds();
+        if (this.#pages().pages >= this.#startPages) this.#runFreeRounds().catch(this.#options.onError);
         return undefined;
       case 'hold-next':
         return this.#hold();
@@ -79,7 +79,9 @@ export class Checkpointer {
   async #runFreeRounds(): Promise<void> {
     this.#state = 'free-rounds';
     this.#heldCommits = 0;
-    if (await this.#run(FREE_ROUNDS)) this.#state = this.#isCopied() ? 'idle' : 'hold-next';
+    if (!(await this.#run(FREE_ROUNDS))) return;
+    if (this.#isCopied()) this.#restart(this.#options.startPages);
+    else this.#state = 'hold-next';
   }
 
   async #hold(): Promise<void> {

@@ -104,9 +104,10 @@ export class SimulatedConnection implements Connection {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed || !this.#process.alive) return;
     this.#network.count(this.host, this.peer.host, this.channel, message.length);
+    this.#sendThroughFaults(message.slice());
     if (this.queuedBytes > MAX_QUEUED_BYTES) {
       this.close(`the other end does not read: more than ${MAX_QUEUED_BYTES} bytes are waiting for it`);
-    } else this.#sendThroughFaults(message.slice());
+    }
   }
 
   /** Everything leaves in the turn in which it is sent. */

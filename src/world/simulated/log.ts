@@ -32,9 +32,12 @@ export class SimulatedLog {
 
   /** The log of one process; what it says after its end is not kept. */
   of(process: SimulatedProcess): Log {
-    const write = (level: keyof Log) => (event: string, fields: LogFields = {}) => {
-      if (process.alive) this.#add({ time: process.host.simulation.now, host: process.host.name, level, event, fields });
-    };
+    const write =
+      (level: keyof Log) =>
+      (event: string, fields: LogFields = {}) => {
+        if (process.alive)
+          this.#add({ time: process.host.simulation.now, host: process.host.name, level, event, fields });
+      };
     return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
   }
 

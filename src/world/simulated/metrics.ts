@@ -41,7 +41,9 @@ export class SimulatedMetrics implements Metrics {
   /** A counter's or gauge's value, or how often a histogram has observed; 0 when there is none of that name. */
   value(name: string, labels: Labels = {}): number {
     const series = seriesName(name, labels);
-    return this.#counters.get(series)?.value ?? this.#gauges.get(series)?.() ?? this.#histograms.get(series)?.count ?? 0;
+    return (
+      this.#counters.get(series)?.value ?? this.#gauges.get(series)?.() ?? this.#histograms.get(series)?.count ?? 0
+    );
   }
 
   render(): Promise<string> {

@@ -79,7 +79,9 @@ class Dialing {
 
   begin(): void {
     const { to, timeout } = this.#request;
-    const timer = this.#process.schedule(timeout, 'connect-timeout', () => this.#fail(`no answer within ${timeout} ms`));
+    const timer = this.#process.schedule(timeout, 'connect-timeout', () =>
+      this.#fail(`no answer within ${timeout} ms`),
+    );
     const target = this.#network.hostAt(to);
     if (target === undefined) {
       this.#process.schedule(this.#network.latency(this.#process.host, this.#process.host, 0), 'no-such-host', () => {

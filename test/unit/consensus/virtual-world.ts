@@ -172,11 +172,11 @@ export interface Faults {
   delay: number;
   /** Probability that a commit is followed by a crash before or right after it is durable. */
   crashAtCommit: number;
-  /** A disk that says durable before it is. */
-  lyingDisks: boolean;
+  /** Votes are called durable long before they are. */
+  forgetfulVotes: boolean;
 }
 
-export const NO_FAULTS: Faults = { loss: 0, duplication: 0, delay: 2, crashAtCommit: 0, lyingDisks: false };
+export const NO_FAULTS: Faults = { loss: 0, duplication: 0, delay: 2, crashAtCommit: 0, forgetfulVotes: false };
 
 /** One life of a node's process: when it ends, its timers, commits and messages end with it. */
 export interface Life {
@@ -255,13 +255,14 @@ export class Universe {
     const harden = medium.commit(writes);
     const fatal = this.dice.chance(this.faults.crashAtCommit);
     const hardAfter = this.dice.below(3);
-    if (this.faults.lyingDisks) this.timeline.at(30, () => life.alive && harden());
+    const forgetful = this.faults.forgetfulVotes && writes.every(([table]) => table === 'epoch_votes');
+    if (forgetful) this.timeline.at(100, () => life.alive && harden());
     return {
       durable: new Promise((resolve) => {
         this.timeline.at(hardAfter, () => {
           if (!life.alive) return;
           if (fatal && this.dice.chance(0.5)) return crash();
-          if (!this.faults.lyingDisks) harden();
+          if (!forgetful) harden();
           resolve();
           if (fatal) crash();
         });

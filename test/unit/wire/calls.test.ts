@@ -72,6 +72,7 @@ describe('pending calls', () => {
       [second, [clock.now, LOST]],
     ]);
     expect(calls.size).toBe(0);
+    expect(clock.timersWaiting).toBe(0);
     await clock.advance(200);
     expect(ends.size).toBe(2);
   });

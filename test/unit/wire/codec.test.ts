@@ -62,6 +62,7 @@ describe('codec', () => {
     const messages = Array.from({ length: 200 }, (_, index) => [index, new Uint8Array(index * 37).fill(index)]);
     const encoded = messages.map((message) => encode(message));
     expect(encoded.map((bytes) => decode(bytes))).toEqual(messages);
+    expect(encoded.every((bytes) => bytes.constructor === Uint8Array)).toBe(true);
   });
 
   test('bytes come out as plain views, also from a buffer of a subclass', () => {

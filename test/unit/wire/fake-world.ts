@@ -38,6 +38,10 @@ export class ManualClock implements Clock {
     return this.now;
   }
 
+  get timersWaiting(): number {
+    return this.#scheduled.length;
+  }
+
   after(delay: number, callback: () => void): { cancel(): void } {
     const timer = { at: this.now + delay, order: this.timersSet++, callback };
     this.#scheduled.push(timer);

@@ -26,6 +26,10 @@ describe('reconnecting', () => {
     const lines = n1.world.lines.filter(({ event }) => event === 'peer-unreachable');
     expect(lines.map(({ level }) => level).slice(0, 3)).toEqual(['warn', 'debug', 'debug']);
     expect(lines[0]!.fields).toMatchObject({ peer: 'n2', address: 'n2', reason: 'n2 refuses connections' });
+    expect(n1.reachability).toEqual([]);
+    n1.messaging.setPeers([]);
+    await hub.clock.advance(10_000);
+    expect(attemptsOf(hub, 'n1>n2')).toHaveLength(attempts.length);
   });
 
   test('the wait is random, so that nodes do not return all at once', async () => {
@@ -79,6 +83,24 @@ describe('reconnecting', () => {
     const bulk = startCall(n1, again, note(''), 100, 'bulk');
     await hub.clock.advance(10 * LATENCY_MS);
     expect(bulk.result?.kind).toBe('reply');
+  });
+
+  test('the bulk link does not wait any longer once the foreground stands again', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub);
+    // So that n2 does not show its life by dialing.
+    n2.messaging.setPeers([]);
+    startCall(n1, n2, note(''), 100, 'bulk');
+    await hub.clock.advance(10);
+    let waits = 0;
+    // The foreground returns at once, the bulk link has drawn a long wait.
+    Object.assign(n1.world.random, { uint32: () => (waits++ === 0 ? 0 : 2 ** 32 - 1) });
+    hub.cut('n1', 'n2');
+    await hub.clock.advance(20);
+    expect(waits).toBe(2);
+    const call = startCall(n1, n2, note(''), 50, 'bulk');
+    await hub.clock.advance(20);
+    expect(call.result?.kind).toBe('reply');
   });
 
   test('nothing is dialed and nothing fires after the stop', async () => {

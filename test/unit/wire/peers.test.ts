@@ -339,6 +339,13 @@ describe('overload', () => {
     expect(closed).toEqual(['too many connections', 'too many connections']);
     await hub.clock.advance(2_100);
     expect(closed.slice(2)).toEqual(Array(3).fill('no handshake within 2000 ms'));
+    const late: string[] = [];
+    void hub.network('stranger').connect('n2', 'foreground', 1_000, () => ({
+      message: () => undefined,
+      closed: (reason) => void late.push(reason),
+    }));
+    await hub.clock.advance(10);
+    expect(late).toEqual([]);
     expect(n2.logged('peer-turned-away')).toHaveLength(2);
     expect(n2.logged('peer-left-unverified')).toHaveLength(3);
   });

@@ -224,9 +224,9 @@ describe('reader', () => {
   });
 
   test('garbage never throws and never claims more than the budget', () => {
-    const frameLike = fc.tuple(fc.integer({ min: 0, max: 5 }), fc.uint8Array({ maxLength: 40 })).map(([kind, rest]) =>
-      Uint8Array.of(kind, 0, ...rest),
-    );
+    const frameLike = fc
+      .tuple(fc.integer({ min: 0, max: 5 }), fc.uint8Array({ maxLength: 40 }))
+      .map(([kind, rest]) => Uint8Array.of(kind, 0, ...rest));
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.uint8Array({ maxLength: 200 }), frameLike)), (chunks) => {
         const { frames, ends, budget } = reader();

@@ -134,7 +134,9 @@ describe('faults', () => {
   test('a peer that does not read fills the queue until the connection is given up', async () => {
     b.pause();
     const message = new Uint8Array(8 * 1024 * 1024);
-    while (near.events.length === 0 && near.connection!.queuedBytes <= MAX_QUEUED_BYTES) {
+    near.connection!.send(message);
+    expect(near.connection!.queuedBytes).toBeGreaterThan(7 * 1024 * 1024);
+    for (let sent = 0; sent <= MAX_QUEUED_BYTES + 2 * message.length; sent += message.length) {
       near.connection!.send(message);
       await later(1);
     }
@@ -165,9 +167,9 @@ describe('faults', () => {
     expect(new Set(repeated).size).toBe(2000);
     network.setFault(a, b, { delay: 1000 });
     const start = simulation.now;
-    near.connection!.send(utf8('late'));
-    await simulation.run(() => far.events.at(-1) === 'late');
-    expect(simulation.now - start).toBeGreaterThan(10);
+    for (let i = 0; i < 20; i++) near.connection!.send(utf8(`late ${i}`));
+    await simulation.run(() => far.events.at(-1) === 'late 19');
+    expect(simulation.now - start).toBeGreaterThan(500);
     network.setFault(a, b, { reset: 0.05 });
     expect(await send(1000)).toContain('closed: connection lost: reset');
     expect(near.events).toEqual(['closed: connection lost: reset']);

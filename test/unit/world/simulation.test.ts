@@ -74,7 +74,7 @@ describe('simulation', () => {
     const seen: string[] = [];
     simulation.schedule(1, 'test', () => {
       void (async () => {
-        for (let i = 0; i < 50; i++) await null;
+        for (let i = 0; i < 50; i++) await Promise.resolve();
         seen.push('reaction');
       })();
     });
@@ -116,11 +116,26 @@ describe('simulation', () => {
 
   test('the hash depends on order, time, label and detail', () => {
     const hashes = [
-      [[1, 'a', 0], [2, 'b', 0]],
-      [[2, 'b', 0], [1, 'a', 0]],
-      [[1, 'a', 0], [2.0000001, 'b', 0]],
-      [[1, 'a', 0], [2, 'c', 0]],
-      [[1, 'a', 0], [2, 'b', 1]],
+      [
+        [1, 'a', 0],
+        [2, 'b', 0],
+      ],
+      [
+        [2, 'b', 0],
+        [1, 'a', 0],
+      ],
+      [
+        [1, 'a', 0],
+        [2.0000001, 'b', 0],
+      ],
+      [
+        [1, 'a', 0],
+        [2, 'c', 0],
+      ],
+      [
+        [1, 'a', 0],
+        [2, 'b', 1],
+      ],
       [[1, 'a', 0]],
     ].map((events) => {
       const hash = new EventHash();
@@ -135,7 +150,7 @@ describe('simulation', () => {
 describe('seeded randomness', () => {
   test('a seed means the same numbers for good', () => {
     const random = new SeededRandom('quoral');
-    expect([random.uint32(), random.uint32(), random.uint32()]).toEqual([0, 0, 0]);
+    expect([random.uint32(), random.uint32(), random.uint32()]).toEqual([2343366318, 3986527833, 2107936832]);
   });
 
   test('a fork does not depend on what was drawn', () => {

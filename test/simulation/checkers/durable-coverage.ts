@@ -1,0 +1,99 @@
+/**
+ * No acknowledged write is ever lost: when all is healed, every owner knows it, and has it live, unless it was replaced by
+ * a write or delete whose client had seen it (siblings) or beaten by a later one (last write wins).
+ *
+ * Owners that hold nothing at all of a key are in order only if its values were deleted: then the tombstone was reclaimed.
+ */
+
+import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
+import { compareRank, covers, earliest, latest } from './dots.ts';
+import { keyName } from './key-history.ts';
+import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
+import { knownWrites, mayBeSuperseded } from './replica-knowledge.ts';
+import type { Violation } from './violation.ts';
+
+/** Judges the final snapshot; without one there is nothing to say. */
+export function checkDurableCoverage(histories: KeyHistories, whiteBox: WhiteBox): readonly Violation[] {
+  if (whiteBox.final === null) return [];
+  const replicas = new Map<string, ReplicaSnapshot[]>();
+  for (const replica of whiteBox.final.replicas) {
+    const name = keyName(replica.bucket, replica.key);
+    replicas.set(name, [...(replicas.get(name) ?? []), replica]);
+  }
+  const violations: Violation[] = [];
+  for (const history of histories.values()) {
+    if (history.mode === 'strong') continue;
+    const acknowledged = [...history.writes.values()].filter(({ outcome }) => outcome === 'applied');
+    if (acknowledged.length === 0) continue;
+    const owners = replicas.get(history.name) ?? [];
+    if (owners.length === 0) {
+      violations.push(violation(history, 'no owner holds anything, and none was looked at', acknowledged.map(({ id }) => id)));
+    }
+    for (const owner of owners) violations.push(...atOwner(history, owner, acknowledged));
+  }
+  return violations;
+}
+
+function atOwner(history: KeyHistory, owner: ReplicaSnapshot, acknowledged: readonly Write[]): readonly Violation[] {
+  const known = knownWrites(history, owner);
+  const isReclaimed = owner.vector.length === 0 && owner.versions.length === 0;
+  const live = new Set(owner.versions.map(({ write }) => write));
+  const violations: Violation[] = [];
+  for (const write of acknowledged) {
+    const problem = isReclaimed ? whyNotReclaimable(write) : (whyNotCovered(write) ?? whyNotLive(write));
+    if (problem !== undefined) violations.push(violation(history, `at ${owner.node}: ${write.id} ${problem}`, [write.id]));
+  }
+  return violations;
+
+  function whyNotCovered(write: Write): string | undefined {
+    if (write.dots.length === 0 || write.dots.some((dot) => covers(owner.vector, dot))) return undefined;
+    return 'was acknowledged and its dot is not covered';
+  }
+
+  function whyNotLive(write: Write): string | undefined {
+    if (live.has(write.id)) return undefined;
+    if (history.mode === 'lww') return isBeaten(history, owner, write) ? undefined : 'was acknowledged, and what is there is not later';
+    if (write.kind === 'delete' || mayBeSuperseded(history, owner, known, write)) return undefined;
+    return 'was acknowledged, is not live, and nothing replaced it';
+  }
+
+  function whyNotReclaimable(write: Write): string | undefined {
+    return write.kind === 'delete' || mayBeDeleted(history, write) ? undefined : 'was acknowledged, and nothing is there, though it was not deleted';
+  }
+}
+
+function isBeaten(history: KeyHistory, owner: ReplicaSnapshot, write: Write): boolean {
+  const rank = earliest(write.dots);
+  return owner.versions.some((version) => {
+    if (rank !== undefined) return compareRank(version.dot, rank) >= 0;
+    return version.write === null || !write.replaces.includes(version.write);
+  });
+}
+
+/** Whether a delete may have removed it, or what replaced it. */
+function mayBeDeleted(history: KeyHistory, write: Write): boolean {
+  const rank = earliest(write.dots);
+  if (history.mode === 'lww') {
+    return history.deletes.some(({ outcome, dots }) => {
+      const deletion = latest(dots);
+      return outcome !== 'not-applied' && (rank === undefined || deletion === undefined || compareRank(deletion, rank) > 0);
+    });
+  }
+  const visited = new Set([write]);
+  const open = [write];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const found = next;
+    if (history.deletes.some((finder) => finder.outcome !== 'not-applied' && finder.finds && found.start < finder.acknowledged)) return true;
+    for (const successor of history.successors.get(next.id) ?? []) {
+      if (successor.outcome === 'not-applied' || visited.has(successor)) continue;
+      if (successor.kind === 'delete') return true;
+      visited.add(successor);
+      open.push(successor);
+    }
+  }
+  return false;
+}
+
+function violation(history: KeyHistory, detail: string, writes: readonly string[]): Violation {
+  return { check: 'durable-coverage', key: history.name, detail, writes };
+}

@@ -1,0 +1,51 @@
+/** What a snapshot of one replica says about the writes of its key. */
+
+import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
+import { covers } from './dots.ts';
+import { keyName, mayExist, mayHaveFound, pastOf } from './key-history.ts';
+import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
+
+/** The snapshots of keys of that mode, the ones taken during the run and those at its end. */
+export function* snapshotsOf(
+  histories: KeyHistories,
+  whiteBox: WhiteBox,
+  mode: KeyHistory['mode'],
+): Iterable<{ readonly history: KeyHistory; readonly snapshot: ReplicaSnapshot }> {
+  for (const snapshots of [whiteBox.samples, whiteBox.final?.replicas ?? []]) {
+    for (const snapshot of snapshots) {
+      const history = histories.get(keyName(snapshot.bucket, snapshot.key));
+      if (history?.mode === mode) yield { history, snapshot };
+    }
+  }
+}
+
+/** The writes of the history that are live there, with repetitions. */
+export function liveWrites(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Write[] {
+  return snapshot.versions.flatMap(({ write }) => (write === null ? [] : (history.writes.get(write) ?? [])));
+}
+
+/** The writes that are certainly known there: one of their dots is, or they are live, or in the past of such a write. */
+export function knownWrites(history: KeyHistory, snapshot: ReplicaSnapshot): ReadonlySet<Write> {
+  const known = new Set(liveWrites(history, snapshot));
+  for (const write of history.writes.values()) {
+    if (write.dots.some((dot) => covers(snapshot.vector, dot))) known.add(write);
+  }
+  for (const id of pastOf(history, known)) {
+    const write = history.writes.get(id);
+    if (write !== undefined) known.add(write);
+  }
+  return known;
+}
+
+/** Whether something that may be known there may have superseded the write (not looking at last-write-wins). */
+export function mayBeSuperseded(
+  history: KeyHistory,
+  snapshot: ReplicaSnapshot,
+  known: ReadonlySet<Write>,
+  write: Write,
+): boolean {
+  const mayBeKnown = (other: Write): boolean =>
+    known.has(other) || (other.dots.length === 0 && mayExist(other, snapshot.moment.order));
+  if (history.successors.get(write.id)?.some(mayBeKnown) === true) return true;
+  return history.deletes.some((finder) => mayHaveFound(finder, write) && mayBeKnown(finder));
+}

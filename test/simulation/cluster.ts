@@ -1,0 +1,154 @@
+/**
+ * A whole cluster in one process: the real node, coordinator, wire encoding and HTTP layer over simulated clocks, disks and
+ * a simulated network. Equal seeds give equal runs.
+ */
+
+import { createApp } from '#api/app.ts';
+import { inProcess, type InProcess, type InProcessAnswer } from '#api/in-process.ts';
+import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
+import { present } from '#kernel/assert.ts';
+import { nodeId, type NodeId } from '#kernel/identity.ts';
+import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
+import { SimulatedMedium } from '#world/simulated/disk-medium.ts';
+import { openSimulatedDisk, type SimulatedDisk } from '#world/simulated/disk.ts';
+import { SimulatedHost } from '#world/simulated/host.ts';
+import { SimulatedLog } from '#world/simulated/log.ts';
+import { SimulatedNetwork } from '#world/simulated/network.ts';
+import { Simulation } from '#world/simulated/scheduler.ts';
+import { simulatedClock } from '#world/simulated/clock.ts';
+import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
+import { nodeServices } from '../../src/node-services.ts';
+import { NODE_TABLES, QuoralNode, type NodeOptions } from '../../src/node.ts';
+
+const SECRET = new TextEncoder().encode('the secret of a simulated cluster');
+const REQUEST_SETTINGS = { 'value-max': 4 * 1024 * 1024, 'request-timeout': 5000, 'requests-max': 4096 };
+/** Few enough that a simulated ring is founded fast, many enough that every node owns and lacks some. */
+const PARTITIONS = 16;
+
+export interface ClusterOptions {
+  readonly seed: string | number;
+  readonly nodes: number;
+  readonly trace?: (line: string) => void;
+  /** In place of what every node is started with. */
+  readonly node?: Partial<NodeOptions>;
+}
+
+/** A machine with its disk, on which one process after the other may run. */
+export interface Machine {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly host: SimulatedHost;
+  readonly medium: SimulatedMedium;
+  /** What runs on it now; undefined when nothing does, or not yet. */
+  running: RunningProcess | undefined;
+}
+
+export interface RunningProcess {
+  readonly node: QuoralNode;
+  readonly world: SimulatedWorld;
+  readonly disk: SimulatedDisk;
+  readonly api: InProcess;
+}
+
+export class SimulatedCluster {
+  readonly simulation: Simulation;
+  readonly network: SimulatedNetwork;
+  readonly log: SimulatedLog;
+  readonly machines: readonly Machine[];
+  readonly #options: ClusterOptions;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.simulation = new Simulation({ seed: options.seed, ...(options.trace === undefined ? {} : { trace: options.trace }) });
+    this.network = new SimulatedNetwork(this.simulation);
+    this.log = new SimulatedLog(options.trace);
+    this.machines = Array.from({ length: options.nodes }, (_, index) => {
+      const id = nodeId(`n${index + 1}`);
+      const host = new SimulatedHost(this.simulation, id);
+      return { id, address: `${id}:7201`, host, medium: new SimulatedMedium(), running: undefined };
+    });
+  }
+
+  /** Starts all nodes and waits until each of them serves. */
+  static async founded(options: ClusterOptions): Promise<SimulatedCluster> {
+    const cluster = new SimulatedCluster(options);
+    await cluster.simulation.settle(Promise.all(cluster.machines.map(async (machine) => cluster.start(machine))));
+    await cluster.simulation.run(() => cluster.machines.every((machine) => machine.running?.node.ready() === true));
+    return cluster;
+  }
+
+  machine(id: string): Machine {
+    return present(
+      this.machines.find((machine) => machine.id === id),
+      `machine ${id}`,
+    );
+  }
+
+  running(id: string): RunningProcess {
+    return present(this.machine(id).running, `a process on ${id}`);
+  }
+
+  /** Starts a process on the machine. Its promise needs the simulation to run. */
+  async start(machine: Machine): Promise<void> {
+    const process = machine.host.start();
+    const disk = openSimulatedDisk({
+      medium: machine.medium,
+      tables: NODE_TABLES,
+      clock: simulatedClock(process),
+      random: process.random.fork('disk'),
+    });
+    process.onEnd(() => disk.crash());
+    const world = simulatedWorld({ process, network: this.network, address: machine.address, disk, log: this.log });
+    const node = await QuoralNode.start(world, this.#nodeOptions(machine));
+    machine.running = { node, world, disk, api: inProcess(createApp(nodeServices(node, REQUEST_SETTINGS))) };
+  }
+
+  /** Ends the process at once; what its disk had not synced may be lost. */
+  crash(machine: Machine): void {
+    machine.running = undefined;
+    machine.host.kill();
+  }
+
+  /** Ends the process cleanly. Its promise needs the simulation to run. */
+  async stop(machine: Machine): Promise<void> {
+    await machine.running?.node.stop();
+    this.crash(machine);
+  }
+
+  /** Restarts a machine that has no process, and waits until it serves. */
+  async restart(id: string): Promise<void> {
+    const machine = this.machine(id);
+    await this.simulation.settle(this.start(machine));
+    await this.simulation.run(() => machine.running?.node.ready() === true);
+  }
+
+  /** One request to one node's HTTP layer, and the time that it takes. */
+  async request(
+    id: string,
+    method: string,
+    target: string,
+    options: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string } = {},
+  ): Promise<InProcessAnswer> {
+    const body = options.body === undefined ? undefined : new TextEncoder().encode(options.body);
+    return this.simulation.settle(this.running(id).api(method, target, options.headers, body));
+  }
+
+  #nodeOptions(machine: Machine): NodeOptions {
+    return {
+      id: machine.id,
+      peer: machine.address,
+      url: `http://${machine.id}`,
+      zone: 'default',
+      weight: 1,
+      secret: SECRET,
+      founders: this.machines.map(({ id, address }) => ({ id, peer: address })),
+      partitionCount: PARTITIONS,
+      foundingPatience: 3000,
+      wire: DEFAULT_WIRE_SETTINGS,
+      replica: { siblingsMax: 100, stateBytesMax: 8 * 1024 * 1024, commitGroupMax: 128, commitQueueMax: 8192 },
+      coordinator: DEFAULT_COORDINATOR_SETTINGS,
+      readRepair: { inFlightMax: 256, timeout: 5000 },
+      ...this.#options.node,
+    };
+  }
+}
