@@ -21,7 +21,7 @@ function nodeCommand(): Command {
     for (const option of self.options) {
       const value = options[option.attributeName()];
       if (option.long === '--config' || value === undefined || self.getOptionValueSource(option.attributeName()) !== 'cli') continue;
-      flags[option.long!.slice(2)] = value === true ? 'true' : String(value);
+      flags[option.long!.slice(2)] = value === true ? 'true' : value;
     }
     const { runNode } = await import('./cli/run-node.ts');
     const file = options['config'] ?? process.env['QUORAL_CONFIG'];

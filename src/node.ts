@@ -61,14 +61,18 @@ export class QuoralNode {
   readonly bucketKeys: BucketKeys;
   readonly #storage: NodeStorage;
 
-  /** Takes the disk into possession and opens the peer door. Rejects with what is wrong with disk, door or settings. */
-  static async start(world: World, options: NodeOptions): Promise<QuoralNode> {
-    const storage = await takeStorage({ disk: world.disk, random: world.random, wall: () => world.clock.wall(), id: options.id });
+  /** Takes the disk into possession. Rejects with what is wrong with it. */
+  static async create(world: World, options: NodeOptions): Promise<QuoralNode> {
+    const { disk, random, clock } = world;
+    const storage = await takeStorage({ disk, random, wall: () => clock.wall(), id: options.id });
     const cluster = await claimCluster(world, options);
-    const node = new QuoralNode(world, options, storage, cluster);
-    await node.messaging.start();
-    node.chain.start();
-    return node;
+    return new QuoralNode(world, options, storage, cluster);
+  }
+
+  /** Opens the peer door, then founds the cluster or confirms its epoch in the background. Rejects with what is wrong with the door. */
+  async start(): Promise<void> {
+    await this.messaging.start();
+    this.chain.start();
   }
 
   private constructor(world: World, options: NodeOptions, storage: NodeStorage, cluster: ClusterId) {

@@ -20,6 +20,12 @@ const reception = new Reception(services);
 variants.direct = async (q: any, s: any) => { const r = new SocketRequest(q, s, services.clock, false); const a = await reception.respond(r, ROUTES[0]); if (a.body !== null) (a.headers as any)['content-length'] = a.body.length; s.writeHead(a.status, a.headers); s.end(a.body ?? undefined); };
 const app = createApp(services);
 { let cur: any; const l = getRequestListener((r) => app.fetch(r, { incoming: cur })); variants.app = (q: any, s: any) => { cur = new SocketRequest(q, s, services.clock, false); q.url='/'; return l(q, s); }; }
+
+import { Hono } from 'hono';
+{ const h = new Hono<any>({ getPath: (_r: any, o: any) => o.env.incoming.target.path }); const D = new Response(null); const req = new Request('http://x/');
+for (const route of ROUTES) h.all(route.path, async (c: any) => { c.env.answer = await reception.respond(c.env.incoming, route); return D; });
+variants.slim = async (q: any, s: any) => { const env: any = { incoming: new SocketRequest(q, s, services.clock, false), answer: undefined }; await h.fetch(req, env); const a = env.answer; if (a.body !== null) a.headers['content-length'] = a.body.length; s.writeHead(a.status, a.headers); s.end(a.body ?? undefined); };
+}
 const only = process.argv[2]?.split(',');
 const names = [...Object.keys(variants), 'door'].filter(n => !only || only.includes(n));
 const ports: any = {};

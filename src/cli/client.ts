@@ -60,9 +60,8 @@ export function expectStatus(answer: Answer, expected: readonly number[]): void 
 
 function problemOf(answer: Answer): string {
   try {
-    const problem = JSON.parse(textOf(answer)) as Record<string, unknown>;
-    const outcome = problem['outcome'] === undefined ? '' : ` (outcome: ${String(problem['outcome'])})`;
-    return `${answer.status} ${String(problem['title'])}: ${String(problem['detail'])}${outcome}`;
+    const { title, detail, outcome } = JSON.parse(textOf(answer)) as { title: string; detail: string; outcome?: string };
+    return `${answer.status} ${title}: ${detail}${outcome === undefined ? '' : ` (outcome: ${outcome})`}`;
   } catch {
     return `${answer.status} from the node: ${textOf(answer).slice(0, 200)}`;
   }

@@ -102,7 +102,7 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
     'cluster-secret-file': secretFile,
     'initial-cluster': founders,
   };
-  const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url));
+  const main = fileURLToPath(import.meta.resolve('#main.ts'));
   const child = spawn(process.execPath, [main, 'node', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])], {
     // The channel closes when this process ends in any way, and the node stops then. Its own group keeps Ctrl-C for us.
     stdio: ['ignore', logFile, 'pipe', 'ipc'],

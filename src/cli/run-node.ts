@@ -9,8 +9,8 @@ import { nodeId } from '#kernel/identity.ts';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { StorageMismatch } from '#replica/node-storage.ts';
 import { isPartitionCount } from '#ring/founding.ts';
-import { createApp } from '../api/app.ts';
-import { ListenError, startServer, type HttpServer } from '../api/server.ts';
+import { createApp } from '#api/app.ts';
+import { ListenError, startServer, type HttpServer } from '#api/server.ts';
 import { digest } from '#world/digest.ts';
 import { DamagedRow } from '#consensus/epoch-tables.ts';
 import { realClock } from '#world/real/clock.ts';
@@ -22,10 +22,10 @@ import { createNetwork } from '#world/real/network.ts';
 import { realRandom } from '#world/real/random.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { DiskError, NetworkError, type World } from '#world/world.ts';
-import { ConfigError, loadConfig, type ConfigSources } from '../config.ts';
-import { NODE_TABLES, QuoralNode, type NodeOptions } from '../node.ts';
-import { nodeServices } from '../node-services.ts';
-import { formatHostPort, type HostPort, type Settings } from '../settings.ts';
+import { ConfigError, loadConfig, type ConfigSources } from '#config.ts';
+import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
+import { nodeServices } from '#node-services.ts';
+import { formatHostPort, type HostPort, type Settings } from '#settings.ts';
 import { fail } from './output.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
@@ -139,28 +139,24 @@ async function openWorld(settings: Settings, id: string): Promise<World> {
 
 async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   const world = await openWorld(settings, options.id);
-  const { log } = world;
-  let node: QuoralNode;
-  let server: HttpServer;
+  let node: QuoralNode | undefined;
+  let server: HttpServer | undefined;
   try {
-    node = await QuoralNode.start(world, options);
+    node = await QuoralNode.create(world, options);
+    const services = nodeServices(node, settings);
+    server = await startServer(createApp(services), services, settings.listen);
+    await node.start();
   } catch (error) {
+    await server?.close(0);
     await world.disk.close();
     throw error;
   }
-  try {
-    const services = nodeServices(node, settings);
-    server = await startServer(createApp(services), services, { ...settings.listen });
-  } catch (error) {
-    await node.stop();
-    throw error;
-  }
-  log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
+  world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
   await stopRequested();
-  log.info('node-stopping');
+  world.log.info('node-stopping');
   await server.close(settings['stop-timeout']);
   await node.stop();
-  log.info('node-stopped');
+  world.log.info('node-stopped');
   process.exit(0);
 }
 

@@ -137,7 +137,7 @@ export class EpochChain {
         turn: 2 * settings.backoffFirst,
       });
     }
-    handleEpochMessages({ messaging, log, acceptor, proposer, learner, founding: this.#founding, self });
+    handleEpochMessages({ ...shared, acceptor, proposer, learner, founding: this.#founding, self });
     log.onInstalled(() => {
       this.#reportStanding();
       this.#drive();

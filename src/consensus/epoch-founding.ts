@@ -90,7 +90,7 @@ export class EpochFounding {
   async #introduceTo(founder: NodeId): Promise<void> {
     const { world, messaging, self, learner, callTimeout } = this.#options;
     const deadline = world.clock.monotonic() + callTimeout;
-    const message = { introduction: self, epoch: epoch(0) };
+    const message = { introduction: self, epoch: epoch(0), origin: '' };
     const result = await messaging.call(founder, introduce, message, { deadline });
     if (result.kind !== 'reply') return;
     if (result.reply.introduction.id === founder) this.meet(result.reply.introduction);

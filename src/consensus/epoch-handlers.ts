@@ -7,6 +7,7 @@ import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { epoch } from '#kernel/identity.ts';
 import { Refusal } from '#wire/message.ts';
 import type { CallerInfo, Messaging } from '#wire/messaging.ts';
+import type { World } from '#world/world.ts';
 import type { EpochAcceptor } from './epoch-acceptor.ts';
 import type { EpochFounding } from './epoch-founding.ts';
 import type { EpochLearner } from './epoch-learner.ts';
@@ -24,6 +25,7 @@ import {
 } from './messages.ts';
 
 export interface HandlerOptions {
+  readonly world: World;
   readonly messaging: Messaging;
   readonly log: EpochLog;
   readonly acceptor: EpochAcceptor;
@@ -31,6 +33,8 @@ export interface HandlerOptions {
   readonly learner: EpochLearner;
   readonly founding: EpochFounding | undefined;
   readonly self: Introduction;
+  /** Milliseconds for one call. */
+  readonly callTimeout: number;
 }
 
 export function handleEpochMessages(options: HandlerOptions): void {
@@ -49,8 +53,13 @@ export function handleEpochMessages(options: HandlerOptions): void {
     if (message.introduction.id !== caller.from) {
       throw new Refusal('wrong-name', `${caller.from} introduced itself as ${message.introduction.id}`);
     }
+    // Answered even to a foreign one, so that both sides log that the cluster was founded twice.
+    log.isForeign(message.origin, caller.from);
     founding?.meet(message.introduction);
-    return { introduction: self, epoch: log.newestEpoch };
+    return { introduction: self, epoch: log.newestEpoch, origin: log.origin };
+  });
+  messaging.onReachability((peer, reachable) => {
+    if (reachable && log.newest !== undefined) void greet(options, peer);
   });
   messaging.handle(prepareEpoch, async (request, caller) => {
     proposer.observe(request.ballot);
@@ -76,6 +85,17 @@ export function handleEpochMessages(options: HandlerOptions): void {
     await follow('', wanted, caller);
     return log.newestEpoch;
   });
+}
+
+/** Meeting a peer (again): both learn whether they belong to the same founding, and who is behind. */
+async function greet(
+  { messaging, world, log, learner, self, callTimeout }: HandlerOptions,
+  peer: NodeId,
+): Promise<void> {
+  const message = { introduction: self, epoch: log.newestEpoch, origin: log.origin };
+  const result = await messaging.call(peer, introduce, message, { deadline: world.clock.monotonic() + callTimeout });
+  if (result.kind !== 'reply' || log.isForeign(result.reply.origin, peer)) return;
+  learner.hear(peer, result.reply.epoch);
 }
 
 function refuseForeign(log: EpochLog, origin: string, from: NodeId): void {

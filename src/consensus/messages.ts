@@ -43,7 +43,10 @@ export type AcceptReply = { readonly kind: 'accepted' } | NoVote;
 
 export interface IntroduceMessage {
   readonly introduction: Introduction;
+  /** The newest epoch that the sender knows; 0 when none. */
   readonly epoch: Epoch;
+  /** Empty when the sender knows no epoch. */
+  readonly origin: string;
 }
 
 export interface ConfirmRequest {
@@ -144,12 +147,12 @@ export const installedEpoch: MessageType<Epoch, Epoch> = {
   decodeReply: (body) => epochFromWire(body),
 };
 
-function introduceToWire({ introduction: who, epoch: known }: IntroduceMessage): unknown {
-  return [who.id, who.storageId, who.peer, who.url, who.zone, who.weight, known];
+function introduceToWire({ introduction: who, epoch: known, origin }: IntroduceMessage): unknown {
+  return [who.id, who.storageId, who.peer, who.url, who.zone, who.weight, known, origin];
 }
 
 function introduceFromWire(body: unknown): IntroduceMessage {
-  const fields = asArray(body, 7, 'introduction');
+  const fields = asArray(body, 8, 'introduction');
   const weight = asNumber(fields[5], 'introduction weight');
   if (weight <= 0) throw new MalformedMessage(`introduction weight: expected more than 0, got ${weight}`);
   return {
@@ -162,6 +165,7 @@ function introduceFromWire(body: unknown): IntroduceMessage {
       weight,
     },
     epoch: epochFromWire(fields[6]),
+    origin: originFromWire(fields[7]),
   };
 }
 

@@ -217,9 +217,9 @@ export interface Histogram {
 
 /** Pure functions of the host: the same in both worlds. */
 export interface Digest {
-  crc32(bytes: Uint8Array): number;
-  sha256(bytes: Uint8Array): Uint8Array;
-  hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  readonly crc32: (bytes: Uint8Array) => number;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  readonly hmacSha256: (key: Uint8Array, bytes: Uint8Array) => Uint8Array;
   /** Compares in time that does not depend on where the difference is. */
-  equalSecrets(a: Uint8Array, b: Uint8Array): boolean;
+  readonly equalSecrets: (a: Uint8Array, b: Uint8Array) => boolean;
 }

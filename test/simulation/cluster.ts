@@ -17,8 +17,8 @@ import { SimulatedNetwork } from '#world/simulated/network.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import { simulatedClock } from '#world/simulated/clock.ts';
 import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
-import { nodeServices } from '../../src/node-services.ts';
-import { NODE_TABLES, QuoralNode, type NodeOptions } from '../../src/node.ts';
+import { nodeServices } from '#node-services.ts';
+import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 
 const SECRET = new TextEncoder().encode('the secret of a simulated cluster');
 const REQUEST_SETTINGS = { 'value-max': 4 * 1024 * 1024, 'request-timeout': 5000, 'requests-max': 4096 };
@@ -59,7 +59,10 @@ export class SimulatedCluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.simulation = new Simulation({ seed: options.seed, ...(options.trace === undefined ? {} : { trace: options.trace }) });
+    this.simulation = new Simulation({
+      seed: options.seed,
+      ...(options.trace === undefined ? {} : { trace: options.trace }),
+    });
     this.network = new SimulatedNetwork(this.simulation);
     this.log = new SimulatedLog(options.trace);
     this.machines = Array.from({ length: options.nodes }, (_, index) => {
@@ -99,7 +102,8 @@ export class SimulatedCluster {
     });
     process.onEnd(() => disk.crash());
     const world = simulatedWorld({ process, network: this.network, address: machine.address, disk, log: this.log });
-    const node = await QuoralNode.start(world, this.#nodeOptions(machine));
+    const node = await QuoralNode.create(world, this.#nodeOptions(machine));
+    await node.start();
     machine.running = { node, world, disk, api: inProcess(createApp(nodeServices(node, REQUEST_SETTINGS))) };
   }
 

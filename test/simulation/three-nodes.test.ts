@@ -38,7 +38,10 @@ async function reconnected(cluster: SimulatedCluster): Promise<void> {
 }
 
 async function defined(cluster: SimulatedCluster, bucket: string, properties: object): Promise<void> {
-  const answer = await cluster.request('n1', 'PUT', `/v1/buckets/${bucket}`, { headers: JSON_HEADERS, body: JSON.stringify(properties) });
+  const answer = await cluster.request('n1', 'PUT', `/v1/buckets/${bucket}`, {
+    headers: JSON_HEADERS,
+    body: JSON.stringify(properties),
+  });
   expect(answer.status, text(answer)).toBeLessThan(300);
 }
 
@@ -97,10 +100,14 @@ test('siblings: writes that cannot see each other both live, a write with their 
   const both = await read(cluster, 'n3', '/v1/kv/carts/ann?r=all');
   expect(values(both)).toEqual(['bread', 'milk']);
   const context = (JSON.parse(text(both)) as { context: string }).context;
-  const resolved = await cluster.request('n3', 'PUT', '/v1/kv/carts/ann', { headers: { 'quoral-context': context }, body: 'milk and bread' });
+  const resolved = await cluster.request('n3', 'PUT', '/v1/kv/carts/ann', {
+    headers: { 'quoral-context': context },
+    body: 'milk and bread',
+  });
   expect(resolved.status).toBe(204);
   expect(resolved.headers.get('quoral-context')).toBeDefined();
-  for (const id of ['n1', 'n2', 'n3']) expect(values(await read(cluster, id, '/v1/kv/carts/ann?r=all'))).toEqual(['milk and bread']);
+  for (const id of ['n1', 'n2', 'n3'])
+    expect(values(await read(cluster, id, '/v1/kv/carts/ann?r=all'))).toEqual(['milk and bread']);
 });
 
 test('lww: of two such writes the later one stays, on every replica', async () => {
@@ -161,7 +168,9 @@ test('a node that lost its disk comes back as another actor and never answers fo
   await cluster.simulation.settle(cluster.start(lost));
   await cluster.simulation.run(cluster.simulation.now + 30_000);
   expect(values(await read(cluster, 'n2', '/v1/kv/b/k?r=quorum'))).toEqual(['kept']);
-  const view = JSON.parse(text(await cluster.request('n2', 'GET', '/v1/cluster'))) as { members: { id: string; state: string }[] };
+  const view = JSON.parse(text(await cluster.request('n2', 'GET', '/v1/cluster'))) as {
+    members: { id: string; state: string }[];
+  };
   expect(view.members.find(({ id }) => id === 'n1')?.state).toBe('refilling');
   for (const id of ['n1', 'n2', 'n3']) {
     const answer = await read(cluster, id, '/v1/kv/b/k?r=1');

@@ -2,7 +2,7 @@
  * The machine's clocks and the event loop's timers.
  */
 
-import type { Clock, Timer } from '../world.ts';
+import type { Clock, Timer } from '#world/world.ts';
 
 /** The host fires longer timers at once instead of late, so a longer delay is waited for in pieces. */
 const LONGEST_HOST_TIMER_MS = 2 ** 31 - 1;

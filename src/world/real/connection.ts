@@ -5,8 +5,8 @@
 
 import type { Duplex } from 'node:stream';
 import { assert } from '#kernel/assert.ts';
-import { MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '../limits.ts';
-import type { Channel, Connection, ConnectionEvents } from '../world.ts';
+import { MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
+import type { Channel, Connection, ConnectionEvents } from '#world/world.ts';
 import { FrameReader, type ReassemblyBudget } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 

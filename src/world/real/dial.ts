@@ -4,7 +4,7 @@
 
 import type { Duplex } from 'node:stream';
 import { Client, type Dispatcher } from 'undici';
-import { NetworkError, type Channel, type PeerAddress } from '../world.ts';
+import { NetworkError, type Channel, type PeerAddress } from '#world/world.ts';
 import { CHANNEL_HEADER, PEER_PATH, PROTOCOL } from './upgrade.ts';
 
 export function formatAddress(host: string, port: number): PeerAddress {

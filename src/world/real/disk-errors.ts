@@ -3,7 +3,7 @@
  * what the operator can do.
  */
 
-import { DiskError } from '../world.ts';
+import { DiskError } from '#world/world.ts';
 
 /** The data directory cannot be used. The message is one line: which file, what is wrong with it, what would help. */
 export class DataDirectoryError extends Error {

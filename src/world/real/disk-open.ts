@@ -6,7 +6,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
-import type { TableDefinition } from '../world.ts';
+import type { TableDefinition } from '#world/world.ts';
 import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
 import { checkSchema, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
 

@@ -5,7 +5,7 @@
 
 import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
-import type { TableDefinition } from '../world.ts';
+import type { TableDefinition } from '#world/world.ts';
 import { DataDirectoryError } from './disk-errors.ts';
 
 /** SQLite's mark for the file's program: `Quor`. */

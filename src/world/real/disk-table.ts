@@ -5,7 +5,7 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
-import type { RangeOptions, Row } from '../world.ts';
+import type { RangeOptions, Row } from '#world/world.ts';
 import { quoteName } from './disk-schema.ts';
 
 type Bytes = Uint8Array;

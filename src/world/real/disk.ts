@@ -24,7 +24,7 @@ import {
   type RangeOptions,
   type Row,
   type TableDefinition,
-} from '../world.ts';
+} from '#world/world.ts';
 import { toDiskError, type DiskStep } from './disk-errors.ts';
 import { openFiles, type OpenFiles } from './disk-open.ts';
 import type { Migration } from './disk-schema.ts';

@@ -4,7 +4,7 @@
  * memory is claimed only for lengths that have been checked.
  */
 
-import { MAX_CLOSE_REASON_BYTES, MAX_MESSAGE_BYTES } from '../limits.ts';
+import { MAX_CLOSE_REASON_BYTES, MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { CHUNK_BYTES, CLOSE, FIRST, FIRST_HEADER_BYTES, HEADER_BYTES, NEXT, WHOLE } from './framing.ts';
 
 /** Large messages being put together, over all connections of a node: one a connection, and so many bytes in all. */

@@ -3,7 +3,7 @@
  */
 
 import { EMPTY_BYTES, utf8 } from '#kernel/bytes.ts';
-import { LARGE_MESSAGE_BYTES, MAX_CLOSE_REASON_BYTES } from '../limits.ts';
+import { LARGE_MESSAGE_BYTES, MAX_CLOSE_REASON_BYTES } from '#world/limits.ts';
 import { CHUNK_BYTES, CLOSE, FIRST, FIRST_HEADER_BYTES, HEADER_BYTES, NEXT, WHOLE, writeHeader } from './framing.ts';
 
 /** Up to this size a payload is copied next to its header: cheaper than one more piece in a gathered write. */

@@ -12,7 +12,7 @@
  * Pure: bytes in, bytes out.
  */
 
-import { LARGE_MESSAGE_BYTES } from '../limits.ts';
+import { LARGE_MESSAGE_BYTES } from '#world/limits.ts';
 
 export const WHOLE = 1;
 export const FIRST = 2;

@@ -4,7 +4,7 @@
  */
 
 import { destination, pino, stdSerializers, stdTimeFunctions, type DestinationStream } from 'pino';
-import type { Log, LogFields } from '../world.ts';
+import type { Log, LogFields } from '#world/world.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -11,7 +11,7 @@ import {
   Registry,
 } from 'prom-client';
 import { assert } from '#kernel/assert.ts';
-import type { Counter, Histogram, Labels, Metrics } from '../world.ts';
+import type { Counter, Histogram, Labels, Metrics } from '#world/world.ts';
 
 export interface MetricsOptions {
   /** Adds the process's own: CPU, memory, garbage collection, delay of the event loop. */

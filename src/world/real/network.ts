@@ -15,7 +15,7 @@ import {
   type Log,
   type Network,
   type PeerAddress,
-} from '../world.ts';
+} from '#world/world.ts';
 import { SocketConnection } from './connection.ts';
 import { dial, formatAddress } from './dial.ts';
 import { ReassemblyBudget } from './frame-reader.ts';

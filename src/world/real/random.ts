@@ -3,7 +3,7 @@
  */
 
 import { randomFillSync } from 'node:crypto';
-import type { Random } from '../world.ts';
+import type { Random } from '#world/world.ts';
 
 const POOL_NUMBERS = 256;
 

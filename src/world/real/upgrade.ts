@@ -2,7 +2,7 @@
  * What both sides of the upgrade request must agree on.
  */
 
-import type { Channel } from '../world.ts';
+import type { Channel } from '#world/world.ts';
 
 /** The version counts incompatible changes of the framing; what the messages mean has its own version in wire/. */
 export const PROTOCOL = 'quoral/1';

@@ -2,15 +2,15 @@
  * Bounds the write-ahead log. SQLite starts the log over only when a write finds every frame copied into the database
  * file, which never happens by itself under steady load: while a checkpoint copies, new frames arrive.
  *
- * So when the log has reached its size, a thread copies it in a few rounds while commits go on. After that the next commit
- * is held: it becomes durable only when the thread has copied its frames too. Writers that wait for their durability write
- * nothing meanwhile, so the log is complete and the write after that starts it over. Nobody but that one group of writers
- * waits, and the event loop never does.
+ * So when the log has reached its size, a thread copies it in a few rounds while commits go on. After that commits are held:
+ * they become durable only when the thread has copied their frames too. Writers that wait for their durability write
+ * nothing meanwhile, so the log is complete and the write after that starts it over; the event loop does not wait. Only
+ * when somebody goes on writing all the same, the loop copies the few frames that are left itself.
  */
 
 import { Worker } from 'node:worker_threads';
 import type { Database, Statement } from 'better-sqlite3';
-import type { Log } from '../world.ts';
+import type { Log } from '#world/world.ts';
 
 export interface CheckpointWorkerData {
   readonly path: string;
@@ -35,8 +35,6 @@ export interface CheckpointerOptions {
 
 /** Rounds while commits go on. Each costs processor time and shortens what the held commit waits for. */
 const FREE_ROUNDS = 2;
-/** Commits held for one checkpoint before it is given up. */
-const HELD_COMMITS_MAX = 3;
 
 export class Checkpointer {
   readonly #options: CheckpointerOptions;
@@ -45,7 +43,8 @@ export class Checkpointer {
   #thread: CheckpointThread | undefined;
   #state: 'idle' | 'free-rounds' | 'hold-next' | 'holding' | 'ended' = 'idle';
   #startPages: number;
-  #heldCommits = 0;
+  readonly #copyOnLoop: Statement<[]>;
+  #held: Promise<void> | undefined;
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
@@ -53,6 +52,7 @@ export class Checkpointer {
     this.#logPages = options.database
       .prepare<[], [busy: number, pages: number, copied: number]>('PRAGMA wal_checkpoint(NOOP)')
       .raw();
+    this.#copyOnLoop = options.database.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   }
 
   /** To be called after each commit. Returns what the commit's durability has to wait for besides its sync, if anything. */
@@ -62,9 +62,10 @@ export class Checkpointer {
         if (this.#pages().pages >= this.#startPages) this.#runFreeRounds().catch(this.#options.onError);
         return undefined;
       case 'hold-next':
-        return this.#hold();
-      case 'free-rounds':
+        return (this.#held = this.#hold());
       case 'holding':
+        return this.#held;
+      case 'free-rounds':
       case 'ended':
         return undefined;
     }
@@ -78,7 +79,6 @@ export class Checkpointer {
 
   async #runFreeRounds(): Promise<void> {
     this.#state = 'free-rounds';
-    this.#heldCommits = 0;
     if (!(await this.#run(FREE_ROUNDS))) return;
     if (this.#isCopied()) this.#restart(this.#options.startPages);
     else this.#state = 'hold-next';
@@ -86,11 +86,10 @@ export class Checkpointer {
 
   async #hold(): Promise<void> {
     this.#state = 'holding';
-    this.#heldCommits += 1;
     if (!(await this.#run(1))) return;
+    if (!this.#isCopied()) this.#copyOnLoop.get();
     if (this.#isCopied()) this.#restart(this.#options.startPages);
-    else if (this.#heldCommits < HELD_COMMITS_MAX) this.#state = 'hold-next';
-    else this.#giveUp('another program reads the database, or commits do not wait for their durability');
+    else this.#giveUp('another program reads the database');
   }
 
   /** Runs the rounds in the thread; false when the checkpointer must not go on with what it was doing. */

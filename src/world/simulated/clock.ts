@@ -2,7 +2,7 @@
  * The clocks and timers of a simulated process.
  */
 
-import type { Clock } from '../world.ts';
+import type { Clock } from '#world/world.ts';
 import type { SimulatedProcess } from './host.ts';
 
 /** Rounding of virtual times must not make a timer early. */

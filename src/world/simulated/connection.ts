@@ -5,9 +5,9 @@
  */
 
 import { assert, present } from '#kernel/assert.ts';
-import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '../limits.ts';
-import { digest } from '../digest.ts';
-import type { Channel, Connection, ConnectionEvents } from '../world.ts';
+import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
+import { digest } from '#world/digest.ts';
+import type { Channel, Connection, ConnectionEvents } from '#world/world.ts';
 import type { SimulatedHost, SimulatedProcess } from './host.ts';
 import { linkName } from './links.ts';
 import type { SimulatedNetwork } from './network.ts';

@@ -7,7 +7,7 @@
  */
 
 import { assert, present } from '#kernel/assert.ts';
-import type { Random, TableDefinition } from '../world.ts';
+import type { Random, TableDefinition } from '#world/world.ts';
 import { SortedTable } from './disk-table.ts';
 
 /** A row as it was before a change; undefined when there was none. */

@@ -3,7 +3,7 @@
  */
 
 import { compareBytes } from '#kernel/bytes.ts';
-import type { RangeOptions, Row } from '../world.ts';
+import type { RangeOptions, Row } from '#world/world.ts';
 
 const RUN_ROWS_MAX = 256;
 

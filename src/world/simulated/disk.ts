@@ -15,7 +15,7 @@ import {
   type Random,
   type Row,
   type TableDefinition,
-} from '../world.ts';
+} from '#world/world.ts';
 import type { Change, SimulatedMedium } from './disk-medium.ts';
 
 export interface SimulatedDiskOptions {

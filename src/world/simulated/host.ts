@@ -5,7 +5,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { Timer } from '../world.ts';
+import type { Timer } from '#world/world.ts';
 import type { Simulation } from './scheduler.ts';
 import type { SeededRandom } from './random.ts';
 

@@ -2,7 +2,7 @@
  * Keeps what the nodes of a simulation logged, in one list with virtual times.
  */
 
-import type { Log, LogFields } from '../world.ts';
+import type { Log, LogFields } from '#world/world.ts';
 import type { SimulatedProcess } from './host.ts';
 
 export interface LogEntry {

@@ -2,7 +2,7 @@
  * Metrics that tests can read.
  */
 
-import type { Counter, Histogram, Labels, Metrics } from '../world.ts';
+import type { Counter, Histogram, Labels, Metrics } from '#world/world.ts';
 
 interface Distribution extends Histogram {
   count: number;

@@ -10,7 +10,7 @@ import {
   type ConnectionEvents,
   type Listener,
   type PeerAddress,
-} from '../world.ts';
+} from '#world/world.ts';
 import { SimulatedConnection } from './connection.ts';
 import type { SimulatedHost, SimulatedProcess } from './host.ts';
 import { linkName } from './links.ts';

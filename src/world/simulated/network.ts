@@ -4,7 +4,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { Channel, Connection, ConnectionEvents, Network, PeerAddress } from '../world.ts';
+import type { Channel, Connection, ConnectionEvents, Network, PeerAddress } from '#world/world.ts';
 import type { SimulatedHost, SimulatedProcess } from './host.ts';
 import { linkName, type Latency, type LinkCount, type LinkFault } from './links.ts';
 import { connect, listen } from './network-port.ts';

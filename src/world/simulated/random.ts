@@ -4,7 +4,7 @@
  * reshuffle the others.
  */
 
-import type { Random } from '../world.ts';
+import type { Random } from '#world/world.ts';
 
 export class SeededRandom implements Random {
   readonly seed: string;

@@ -5,7 +5,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { Timer } from '../world.ts';
+import type { Timer } from '#world/world.ts';
 import { EventHash } from './event-hash.ts';
 import { EventQueue, type QueuedEvent } from './event-queue.ts';
 import { SeededRandom } from './random.ts';

@@ -2,8 +2,8 @@
  * All ports of one simulated process.
  */
 
-import { digest } from '../digest.ts';
-import type { Disk, PeerAddress, World } from '../world.ts';
+import { digest } from '#world/digest.ts';
+import type { Disk, PeerAddress, World } from '#world/world.ts';
 import { simulatedClock } from './clock.ts';
 import type { SimulatedProcess } from './host.ts';
 import type { SimulatedLog } from './log.ts';

@@ -29,7 +29,9 @@ function inReads(history: KeyHistory): readonly Violation[] {
     const past = pastOf(history, writes, Math.min(...writes.map(({ start }) => start)));
     return shown
       .filter((id) => past.has(id))
-      .map((id) => violation(history, `a read by ${request.client} shows ${id} beside a write that superseded it`, [id, ...shown]));
+      .map((id) =>
+        violation(history, `a read by ${request.client} shows ${id} beside a write that superseded it`, [id, ...shown]),
+      );
   });
 }
 
@@ -41,11 +43,20 @@ function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Vio
   for (const write of live) {
     if (!superseded.has(write.id)) continue;
     const by = [...known].filter((other) => pastOf(history, [other]).has(write.id)).map(({ id }) => id);
-    violations.push(violation(history, `${at(snapshot)} ${write.id} is live, but ${by.join()}, known there, superseded it`, [write.id, ...by]));
+    violations.push(
+      violation(history, `${at(snapshot)} ${write.id} is live, but ${by.join()}, known there, superseded it`, [
+        write.id,
+        ...by,
+      ]),
+    );
   }
   for (const write of known) {
     if (!isMissing(write)) continue;
-    violations.push(violation(history, `${at(snapshot)} ${write.id} is known and not live, and nothing known there superseded it`, [write.id]));
+    violations.push(
+      violation(history, `${at(snapshot)} ${write.id} is known and not live, and nothing known there superseded it`, [
+        write.id,
+      ]),
+    );
   }
   return violations;
 

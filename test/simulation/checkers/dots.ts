@@ -4,9 +4,7 @@ import type { Dot } from '../history.ts';
 
 /** Whether the vector's entry for the dot's actor reaches the dot. */
 export function covers(vector: readonly Dot[], dot: Dot): boolean {
-  return vector.some(
-    (entry) => entry.node === dot.node && entry.tenure === dot.tenure && entry.counter >= dot.counter,
-  );
+  return vector.some((entry) => entry.node === dot.node && entry.tenure === dot.tenure && entry.counter >= dot.counter);
 }
 
 /** The order of last-write-wins: by counter, then node, then tenure. Negative when `a` is earlier. */
@@ -20,9 +18,15 @@ export function showDot(dot: Dot): string {
 }
 
 export function earliest(dots: readonly Dot[]): Dot | undefined {
-  return dots.reduce<Dot | undefined>((best, dot) => (best === undefined || compareRank(dot, best) < 0 ? dot : best), undefined);
+  return dots.reduce<Dot | undefined>(
+    (best, dot) => (best === undefined || compareRank(dot, best) < 0 ? dot : best),
+    undefined,
+  );
 }
 
 export function latest(dots: readonly Dot[]): Dot | undefined {
-  return dots.reduce<Dot | undefined>((best, dot) => (best === undefined || compareRank(dot, best) > 0 ? dot : best), undefined);
+  return dots.reduce<Dot | undefined>(
+    (best, dot) => (best === undefined || compareRank(dot, best) > 0 ? dot : best),
+    undefined,
+  );
 }

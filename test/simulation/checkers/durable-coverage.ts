@@ -6,9 +6,10 @@
  */
 
 import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
-import { compareRank, covers, earliest, latest } from './dots.ts';
+import { compareRank, covers, earliest } from './dots.ts';
 import { keyName } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
+import { MustKnow } from './must-know.ts';
 import { knownWrites, mayBeSuperseded } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
@@ -27,7 +28,13 @@ export function checkDurableCoverage(histories: KeyHistories, whiteBox: WhiteBox
     if (acknowledged.length === 0) continue;
     const owners = replicas.get(history.name) ?? [];
     if (owners.length === 0) {
-      violations.push(violation(history, 'no owner holds anything, and none was looked at', acknowledged.map(({ id }) => id)));
+      violations.push(
+        violation(
+          history,
+          'no owner holds anything, and none was looked at',
+          acknowledged.map(({ id }) => id),
+        ),
+      );
     }
     for (const owner of owners) violations.push(...atOwner(history, owner, acknowledged));
   }
@@ -41,7 +48,8 @@ function atOwner(history: KeyHistory, owner: ReplicaSnapshot, acknowledged: read
   const violations: Violation[] = [];
   for (const write of acknowledged) {
     const problem = isReclaimed ? whyNotReclaimable(write) : (whyNotCovered(write) ?? whyNotLive(write));
-    if (problem !== undefined) violations.push(violation(history, `at ${owner.node}: ${write.id} ${problem}`, [write.id]));
+    if (problem !== undefined)
+      violations.push(violation(history, `at ${owner.node}: ${write.id} ${problem}`, [write.id]));
   }
   return violations;
 
@@ -52,17 +60,20 @@ function atOwner(history: KeyHistory, owner: ReplicaSnapshot, acknowledged: read
 
   function whyNotLive(write: Write): string | undefined {
     if (live.has(write.id)) return undefined;
-    if (history.mode === 'lww') return isBeaten(history, owner, write) ? undefined : 'was acknowledged, and what is there is not later';
+    if (history.mode === 'lww')
+      return isBeaten(owner, write) ? undefined : 'was acknowledged, and what is there is not later';
     if (write.kind === 'delete' || mayBeSuperseded(history, owner, known, write)) return undefined;
     return 'was acknowledged, is not live, and nothing replaced it';
   }
 
   function whyNotReclaimable(write: Write): string | undefined {
-    return write.kind === 'delete' || mayBeDeleted(history, write) ? undefined : 'was acknowledged, and nothing is there, though it was not deleted';
+    return mayBeDeleted(history, write)
+      ? undefined
+      : 'was acknowledged, and nothing is there, though it was not deleted';
   }
 }
 
-function isBeaten(history: KeyHistory, owner: ReplicaSnapshot, write: Write): boolean {
+function isBeaten(owner: ReplicaSnapshot, write: Write): boolean {
   const rank = earliest(write.dots);
   return owner.versions.some((version) => {
     if (rank !== undefined) return compareRank(version.dot, rank) >= 0;
@@ -70,28 +81,11 @@ function isBeaten(history: KeyHistory, owner: ReplicaSnapshot, write: Write): bo
   });
 }
 
-/** Whether a delete may have removed it, or what replaced it. */
+/** Whether a delete may have removed it, or what replaced it: whether a reader that knows it may be shown nothing. */
 function mayBeDeleted(history: KeyHistory, write: Write): boolean {
-  const rank = earliest(write.dots);
-  if (history.mode === 'lww') {
-    return history.deletes.some(({ outcome, dots }) => {
-      const deletion = latest(dots);
-      return outcome !== 'not-applied' && (rank === undefined || deletion === undefined || compareRank(deletion, rank) > 0);
-    });
-  }
-  const visited = new Set([write]);
-  const open = [write];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const found = next;
-    if (history.deletes.some((finder) => finder.outcome !== 'not-applied' && finder.finds && found.start < finder.acknowledged)) return true;
-    for (const successor of history.successors.get(next.id) ?? []) {
-      if (successor.outcome === 'not-applied' || visited.has(successor)) continue;
-      if (successor.kind === 'delete') return true;
-      visited.add(successor);
-      open.push(successor);
-    }
-  }
-  return false;
+  const reader = new MustKnow(history);
+  reader.add(write);
+  return reader.faultsOf([], Infinity).length === 0;
 }
 
 function violation(history: KeyHistory, detail: string, writes: readonly string[]): Violation {

@@ -1,7 +1,16 @@
 /** Turns the requests of a run into one history for each key. */
 
 import { assert, present } from '#kernel/assert.ts';
-import type { Dot, History, ReadQuorum, ReadRequest, WhiteBox, WriteId, WriteQuorum, WriteRequest } from '../history.ts';
+import type {
+  Dot,
+  History,
+  ReadQuorum,
+  ReadRequest,
+  WhiteBox,
+  WriteId,
+  WriteQuorum,
+  WriteRequest,
+} from '../history.ts';
 import { showDot } from './dots.ts';
 import { keyName } from './key-history.ts';
 import type { AnsweredRead, KeyHistories, KeyHistory, Write } from './key-history.ts';

@@ -41,7 +41,9 @@ function causality(history: KeyHistory): readonly Violation[] {
 function inReads(history: KeyHistory): readonly Violation[] {
   return history.reads
     .filter(({ shown }) => shown.length > 1)
-    .map(({ shown, request }) => violation(history, `a read by ${request.client} shows ${shown.length} versions`, shown));
+    .map(({ shown, request }) =>
+      violation(history, `a read by ${request.client} shows ${shown.length} versions`, shown),
+    );
 }
 
 function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Violation[] {
@@ -57,7 +59,9 @@ function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Vio
     const rank = earliest(write.dots);
     if (rank === undefined || !write.dots.some((dot) => covers(vector, dot))) continue;
     if (winner === undefined) {
-      violations.push(violation(history, `${at} ${write.id} is known, yet nothing is there, not even a deletion`, [write.id]));
+      violations.push(
+        violation(history, `${at} ${write.id} is known, yet nothing is there, not even a deletion`, [write.id]),
+      );
     } else if (compareRank(rank, winner.dot) > 0) {
       const detail = `${at} ${winner.write ?? 'a deletion'} (${showDot(winner.dot)}) is live, though ${write.id} (${showDot(rank)}) is known and later`;
       violations.push(violation(history, detail, [write.id, ...(winner.write === null ? [] : [winner.write])]));

@@ -45,14 +45,15 @@ export class MustKnow {
   }
 
   /** What is wrong with an answer that shows these values, given to a reader before that moment. */
-  faultsOf(shown: readonly WriteId[], before: number): readonly Fault[] {
+  faultsOf(shown: readonly WriteId[], before: number): Fault[] {
     const faults: Fault[] = [];
     for (const id of new Set(shown)) {
       const by = this.#superseded.get(id);
       if (by !== undefined) faults.push({ kind: 'superseded', write: id, by });
     }
     for (const write of this.#frontier.values()) {
-      const excused = this.#history.mode === 'lww' ? this.#isBeaten(write, shown, before) : this.#isReplaced(write, shown, before);
+      const excused =
+        this.#history.mode === 'lww' ? this.#isBeaten(write, shown, before) : this.#isReplaced(write, shown, before);
       if (!excused) faults.push({ kind: 'missing', write: write.id, by: write });
     }
     return faults;

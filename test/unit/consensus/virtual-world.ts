@@ -299,6 +299,7 @@ interface Endpoint {
     { readonly type: AnyType; readonly handler: (request: never, caller: CallerInfo) => unknown }
   >;
   readonly epochListeners: ((peer: NodeId, epoch: number) => void)[];
+  readonly reachabilityListeners: ((peer: NodeId, reachable: boolean) => void)[];
 }
 
 /** The network of the universe, with the wire's encoding in between. */
@@ -326,8 +327,19 @@ export class Hub {
     }
   }
 
+  /** Mends all links and tells everybody. */
+  heal(): void {
+    this.cut.clear();
+    for (const { id, reachabilityListeners } of this.#endpoints.values()) {
+      for (const peer of this.#endpoints.keys()) {
+        if (peer !== id && this.#connected(id, peer))
+          for (const listener of reachabilityListeners) listener(peer, true);
+      }
+    }
+  }
+
   messaging(id: NodeId, life: Life): Messaging {
-    const endpoint: Endpoint = { id, life, handlers: new Map(), epochListeners: [] };
+    const endpoint: Endpoint = { id, life, handlers: new Map(), epochListeners: [], reachabilityListeners: [] };
     this.#endpoints.set(id, endpoint);
     return {
       handle: (type, handler) =>
@@ -337,7 +349,7 @@ export class Hub {
       flush: () => undefined,
       reachable: (peer) => this.#connected(id, peer),
       storageIdOf: () => undefined,
-      onReachability: () => undefined,
+      onReachability: (listener) => void endpoint.reachabilityListeners.push(listener),
       onEpoch: (listener) => void endpoint.epochListeners.push(listener),
       start: async () => undefined,
       stop: async () => undefined,

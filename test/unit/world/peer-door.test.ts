@@ -272,7 +272,7 @@ describe('dialing', () => {
   });
 
   test('a peer that stops reading is given up when too much waits for it', async () => {
-    const { address } = await slowReader();
+    const { address, peer } = await slowReader();
     let connection!: Connection;
     const reasons: string[] = [];
     await network().connect(address, 'bulk', 500, (opened) => {
@@ -284,6 +284,9 @@ describe('dialing', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(reasons).toEqual([`the other end does not read: more than ${MAX_QUEUED_BYTES} bytes are waiting for it`]);
     expect(connection.queuedBytes).toBe(0);
+    peer().resume();
+    await once(peer(), 'end');
+    expect(peer().bytesRead, 'what was queued is forgotten').toBeLessThan(MAX_QUEUED_BYTES / 2);
   });
 
   test('messages of one turn leave in one write', async () => {

@@ -175,6 +175,34 @@ describe('faults', () => {
     expect(near.events).toEqual(['closed: connection lost: reset']);
   });
 
+  test('a message that is late holds up those behind it', async () => {
+    const start = simulation.now;
+    network.setFault(a, b, { delay: 100_000 });
+    near.connection!.send(utf8('late'));
+    network.clearFaults();
+    near.connection!.send(utf8('behind it'));
+    await simulation.run(() => far.events.length > 0);
+    expect(simulation.now - start).toBeGreaterThan(100);
+    await later(10);
+    expect(far.events).toEqual(['late', 'behind it']);
+  });
+
+  test('what the door sends first never arrives before the connection is open', async () => {
+    network.setFault(b, a, { delay: 50 });
+    for (let i = 0; i < 30; i++) {
+      const address = `b:${100 + i}`;
+      await network.port(b.process!, address).listen((connection) => {
+        connection.send(new Uint8Array(70_000));
+        return { message() {}, closed() {} };
+      });
+      let received = 0;
+      const port = network.port(a.process!, 'a:1');
+      const message = (bytes: Uint8Array) => void (received = bytes.length);
+      await simulation.settle(port.connect(address, 'bulk', 10_000, () => ({ message, closed() {} })));
+      await simulation.run(() => received === 70_000);
+    }
+  });
+
   test('counts messages and bytes of each direction and channel', async () => {
     near.connection!.send(utf8('12345'));
     near.connection!.send(utf8('1'));

@@ -1,0 +1,69 @@
+/**
+ * Runs the writing process and looks at what it leaves on its disk.
+ */
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { createInterface } from 'node:readline';
+import Database from 'better-sqlite3';
+import { equalBytes } from '#kernel/bytes.ts';
+import { groupRows, type WriterOptions } from './disk-writer-rows.ts';
+
+export const WRITER = fileURLToPath(new URL('./disk-writer.ts', import.meta.url));
+
+export function hasProgram(name: string, ...args: readonly string[]): boolean {
+  return spawnSync(name, args, { stdio: 'ignore' }).status === 0;
+}
+
+export function startWriter(options: WriterOptions): ChildProcess {
+  return spawn(process.execPath, [WRITER, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+/** The lines that a process writes until it ends. `each` sees them as they come. */
+export async function linesOf(child: ChildProcess, each?: (line: string) => void): Promise<string[]> {
+  const lines: string[] = [];
+  const reader = createInterface({ input: child.stdout! });
+  reader.on('line', (line) => {
+    lines.push(line);
+    each?.(line);
+  });
+  await Promise.all([once(reader, 'close'), once(child, 'exit')]);
+  return lines;
+}
+
+/** What a restart finds: the groups that are there whole, the groups of which only a part is there, and damage. */
+export interface Findings {
+  readonly whole: ReadonlySet<number>;
+  readonly torn: readonly number[];
+  readonly damage: string | undefined;
+}
+
+/** Opens a copy of the files as a restart does. The copy must not be in use. */
+export function inspectFiles(path: string, options: WriterOptions): Findings {
+  const whole = new Set<number>();
+  const torn: number[] = [];
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path);
+    // The copy is thrown away afterwards.
+    database.pragma('synchronous = OFF');
+    const check = database.pragma('integrity_check', { simple: true });
+    if (check !== 'ok') return { whole, torn, damage: String(check) };
+    const get = database.prepare<[Uint8Array], Uint8Array>('SELECT v FROM rows WHERE k = ?').pluck();
+    for (let group = 0; group < options.groups; group++) {
+      const rows = groupRows(group, options);
+      const there = rows.filter(([key, value]) => {
+        const found = get.get(key);
+        return found !== undefined && equalBytes(found, value);
+      });
+      if (there.length === rows.length) whole.add(group);
+      else if (there.length > 0) torn.push(group);
+    }
+    return { whole, torn, damage: undefined };
+  } catch (error) {
+    return { whole, torn, damage: String(error) };
+  } finally {
+    database?.close();
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Durability as the operating system sees it. A process that commits groups of rows runs under strace; then the power is
+ * lost at hundreds of moments of what was traced, and each time a restart must find every group that had been called
+ * durable. `kill -9` could not show this: the operating system keeps what a killed process has written.
+ */
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SeededRandom } from '#world/simulated/random.ts';
+import { hasProgram, inspectFiles, linesOf, WRITER } from './disk-files.ts';
+import {
+  crashImage,
+  durableGroups,
+  readTrace,
+  STRACE_ARGUMENTS,
+  type TracedFile,
+  type TraceEvent,
+} from './disk-trace.ts';
+import type { WriterOptions } from './disk-writer-rows.ts';
+
+const canTrace = hasProgram('strace', '--seccomp-bpf', '-f', '-o', '/dev/null', 'true');
+const LOSSES = 120;
+
+const SYNCS = [
+  { place: 'on the thread pool', syncOnLoopSeconds: 0 },
+  { place: 'on the event loop', syncOnLoopSeconds: 10 },
+];
+
+describe.skipIf(!canTrace).each(SYNCS)('a disk that syncs $place (needs strace)', ({ syncOnLoopSeconds }) => {
+  let directory: string;
+  let options: WriterOptions;
+  let events: TraceEvent[];
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
+    const path = join(directory, 'data.db');
+    // A log of a few pages, so that it is copied and started over many times.
+    options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes: 65_536, syncOnLoopSeconds };
+    const output = join(directory, 'trace');
+    const command = [...STRACE_ARGUMENTS, '-o', output, process.execPath, WRITER, JSON.stringify(options)];
+    const lines = await linesOf(spawn('strace', command, { stdio: ['ignore', 'pipe', 'inherit'] }));
+    expect(lines.at(-1)).toBe('done');
+    events = readTrace(readFileSync(output, 'latin1'), path);
+  });
+
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  const indexOf = (...words: string[]): number =>
+    events.findIndex((event) => event.kind === 'line' && words.every((word, i) => event.words[i] === word));
+
+  /** Loses the power at many moments; returns where a durable group was gone, a group torn, or the file damaged. */
+  function losses(ignoredSyncs?: TracedFile): string[] {
+    const random = new SeededRandom('power');
+    const found: string[] = [];
+    const [first, last] = [indexOf('opened'), indexOf('done')];
+    for (let i = 0; i < LOSSES; i++) {
+      const at = first + 1 + random.below(last - first);
+      // From "nothing that was not synced" to "everything".
+      const share = [0, 0.5, 0.9, 1][i % 4]!;
+      const crash = { at, wasWritten: () => random.chance(share), ...(ignoredSyncs && { ignoredSyncs }) };
+      const copy = join(directory, `loss-${i}`);
+      mkdirSync(copy);
+      const path = join(copy, 'data.db');
+      writeFileSync(path, crashImage(events, 'database', crash));
+      writeFileSync(`${path}-wal`, crashImage(events, 'log', crash));
+      const { whole, torn, damage } = inspectFiles(path, options);
+      const missing = durableGroups(events, at).filter((group) => !whole.has(group));
+      if (damage !== undefined) found.push(`event ${at}: ${damage}`);
+      else if (missing.length > 0) found.push(`event ${at}: groups ${missing.join(' ')} are lost`);
+      if (torn.length > 0) found.push(`event ${at}: groups ${torn.join(' ')} are torn`);
+      rmSync(copy, { recursive: true });
+    }
+    return found;
+  }
+
+  test('syncs the log between the commit and the promise', () => {
+    for (let group = 0; group < options.groups; group++) {
+      const committed = indexOf('committed', String(group));
+      const durable = indexOf('durable', String(group));
+      const frames = events.slice(indexOf('commit', String(group)), committed);
+      expect(frames.some((event) => event.kind === 'write' && event.file === 'log')).toBe(true);
+      const synced = events.some(
+        (event, at) =>
+          event.kind === 'sync' && event.file === 'log' && at < durable && event.started >= lastFrame(committed),
+      );
+      expect(synced, `group ${group}`).toBe(true);
+    }
+  });
+
+  /** The last write to the log before the event. */
+  function lastFrame(before: number): number {
+    return events.slice(0, before).findLastIndex((event) => event.kind === 'write' && event.file === 'log');
+  }
+
+  test('starts the log over, and keeps it small', () => {
+    const writes = events.filter((event) => event.kind === 'write' && event.file === 'log');
+    expect(writes.filter((event) => event.kind === 'write' && event.offset === 0).length).toBeGreaterThan(3);
+  });
+
+  test('keeps what it called durable through every loss of power', () => {
+    expect(losses()).toEqual([]);
+  });
+
+  test('the alarm rings: a disk that calls commits durable without a sync loses some', () => {
+    expect(losses('log').join('\n')).toContain('are lost');
+  });
+
+  test('the alarm rings: a disk that starts the log over before the database is synced loses some', () => {
+    expect(losses('database')).not.toEqual([]);
+  });
+});

@@ -1,0 +1,151 @@
+/**
+ * Reads what strace saw of a writing process, and builds from it what a power loss at any moment may leave on a disk: every
+ * write that a finished sync of the same file covers, and of the later ones whichever the operating system happened to
+ * have written.
+ */
+
+import { assert, present } from '#kernel/assert.ts';
+
+export type TracedFile = 'database' | 'log';
+
+export type TraceEvent =
+  | { readonly kind: 'write'; readonly file: TracedFile; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'truncate'; readonly file: TracedFile; readonly length: number }
+  | { readonly kind: 'sync'; readonly file: TracedFile; readonly started: number }
+  | { readonly kind: 'line'; readonly words: readonly string[] };
+
+/** What strace has to be told; the output file and the command follow. */
+export const STRACE_ARGUMENTS: readonly string[] = [
+  '-f',
+  '--seccomp-bpf',
+  '-y',
+  '-xx',
+  '-s',
+  '1000000',
+  '-e',
+  'trace=pwrite64,write,fsync,fdatasync,ftruncate',
+];
+
+interface Unfinished {
+  readonly text: string;
+  readonly at: number;
+}
+
+/** Events in the order in which the calls returned; `started` of a sync counts the events that were over when it began. */
+export function readTrace(text: string, databasePath: string): TraceEvent[] {
+  const events: TraceEvent[] = [];
+  const unfinished = new Map<string, Unfinished>();
+  for (const line of text.split('\n')) {
+    const [, thread, rest] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    if (thread === undefined || rest === undefined) continue;
+    if (rest.endsWith('<unfinished ...>')) {
+      unfinished.set(thread, { text: rest.slice(0, -'<unfinished ...>'.length), at: events.length });
+      continue;
+    }
+    const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
+    const start = resumed === null ? undefined : unfinished.get(thread);
+    const call = start === undefined ? rest : start.text + resumed![1]!;
+    const event = readCall(call, start?.at ?? events.length, databasePath);
+    if (event !== undefined) events.push(event);
+  }
+  return events;
+}
+
+function readCall(call: string, started: number, databasePath: string): TraceEvent | undefined {
+  const [, name, descriptor, path, rest, result] = /^(\w+)\((\d+)<([^>]*)>(.*)\) += (-?\d+)/.exec(call) ?? [];
+  if (name === undefined || path === undefined || rest === undefined) return undefined;
+  if (name === 'write') {
+    if (descriptor !== '1') return undefined;
+    return { kind: 'line', words: new TextDecoder().decode(unescape(rest)).trim().split(' ') };
+  }
+  const named = new TextDecoder().decode(unescape(path));
+  const file = named === databasePath ? 'database' : named === `${databasePath}-wal` ? 'log' : undefined;
+  if (file === undefined) return undefined;
+  switch (name) {
+    case 'pwrite64': {
+      const bytes = unescape(rest);
+      assert(bytes.length === Number(result), 'a write that was traced whole and done whole');
+      return { kind: 'write', file, offset: lastNumber(rest), bytes };
+    }
+    case 'ftruncate':
+      return { kind: 'truncate', file, length: lastNumber(rest) };
+    case 'fsync':
+    case 'fdatasync':
+      return result === '0' ? { kind: 'sync', file, started } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function lastNumber(text: string): number {
+  return Number(/(\d+) *$/.exec(text)![1]);
+}
+
+/** The bytes of the `\x41` escapes in a text. */
+function unescape(text: string): Uint8Array {
+  const hex = text.match(/\\x[0-9a-f]{2}/g) ?? [];
+  return Uint8Array.from(hex, (escape) => Number.parseInt(escape.slice(2), 16));
+}
+
+export interface CrashOptions {
+  /** How many events happened before the power was lost. */
+  readonly at: number;
+  /** Whether the operating system had written a change that no sync covers. */
+  readonly wasWritten: () => boolean;
+  /** For wrong variants: syncs of this file do not count. */
+  readonly ignoredSyncs?: TracedFile;
+}
+
+/** A file's bytes after the power loss. */
+export function crashImage(events: readonly TraceEvent[], file: TracedFile, options: CrashOptions): Uint8Array {
+  let covered = 0;
+  for (let i = 0; i < options.at; i++) {
+    const event = events[i]!;
+    if (event.kind === 'sync' && event.file === file && options.ignoredSyncs !== file) {
+      covered = Math.max(covered, event.started);
+    }
+  }
+  const image = new GrowingFile();
+  for (let i = 0; i < options.at; i++) {
+    const event = events[i]!;
+    if (event.kind === 'line' || event.kind === 'sync' || event.file !== file) continue;
+    if (i >= covered && !options.wasWritten()) continue;
+    if (event.kind === 'write') image.write(event.offset, event.bytes);
+    else image.truncate(event.length);
+  }
+  return image.contents();
+}
+
+class GrowingFile {
+  #bytes = new Uint8Array(1 << 16);
+  #length = 0;
+
+  write(offset: number, bytes: Uint8Array): void {
+    const end = offset + bytes.length;
+    if (end > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(end, this.#bytes.length * 2));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, offset);
+    this.#length = Math.max(this.#length, end);
+  }
+
+  truncate(length: number): void {
+    this.#bytes.fill(0, length);
+    this.#length = length;
+  }
+
+  contents(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+}
+
+/** The groups that the writer had called durable before the event. */
+export function durableGroups(events: readonly TraceEvent[], before: number): number[] {
+  const groups: number[] = [];
+  for (const event of events.slice(0, before)) {
+    if (event.kind === 'line' && event.words[0] === 'durable') groups.push(Number(present(event.words[1], 'a group')));
+  }
+  return groups;
+}

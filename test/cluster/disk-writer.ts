@@ -1,0 +1,68 @@
+/**
+ * A process that commits numbered groups of rows and says so, line by line: `opened`, `commit 7` before the commit,
+ * `committed 7` after it, `durable 7 12345` when its promise has resolved, with the length that the write-ahead log had
+ * when the last finished sync began. The tests kill it, trace it, and look at what it leaves.
+ */
+
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { openDisk } from '#world/real/disk.ts';
+import type { Log } from '#world/world.ts';
+import { groupRows, WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
+
+const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const options = JSON.parse(process.argv[2]!) as WriterOptions;
+const wal = `${options.path}-wal`;
+const say = (line: string): void => void fs.writeSync(1, `${line}\n`);
+
+/** Length of the log when the last finished sync began. */
+let syncedLength = 0;
+recordSyncs();
+
+const disk = await openDisk({
+  path: options.path,
+  tables: WRITER_TABLES,
+  log: silentLog,
+  walBytes: options.walBytes,
+  syncOnLoopSeconds: options.syncOnLoopSeconds,
+});
+say('opened');
+let inFlight: Promise<void>[] = [];
+for (let group = 0; group < options.groups; group++) {
+  inFlight.push(write(group));
+  if (inFlight.length < options.inFlight) continue;
+  await Promise.all(inFlight);
+  inFlight = [];
+}
+await Promise.all(inFlight);
+say('done');
+await disk.close();
+
+async function write(group: number): Promise<void> {
+  say(`commit ${group}`);
+  const { durable } = disk.commit((transaction) => {
+    for (const [key, value] of groupRows(group, options)) transaction.put('rows', key, value);
+  });
+  say(`committed ${group}`);
+  await durable;
+  say(`durable ${group} ${syncedLength}`);
+}
+
+function recordSyncs(): void {
+  const { fdatasync, fdatasyncSync } = fs;
+  Object.assign(fs, {
+    fdatasync(descriptor: number, callback: fs.NoParamCallback) {
+      const { size } = fs.statSync(wal);
+      fdatasync(descriptor, (error) => {
+        if (error === null) syncedLength = size;
+        callback(error);
+      });
+    },
+    fdatasyncSync(descriptor: number) {
+      const { size } = fs.statSync(wal);
+      fdatasyncSync(descriptor);
+      syncedLength = size;
+    },
+  });
+  syncBuiltinESMExports();
+}

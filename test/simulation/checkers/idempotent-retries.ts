@@ -1,0 +1,103 @@
+/**
+ * A request sent again with its idempotency key makes no second version: all requests with one idempotency key for one key
+ * have at most one version live at any time, in any place, and only ever one value.
+ */
+
+import type { ReplicaSnapshot, WhiteBox, WriteId } from '../history.ts';
+import { showDot } from './dots.ts';
+import { keyName } from './key-history.ts';
+import type { KeyHistories, KeyHistory } from './key-history.ts';
+import type { Violation } from './violation.ts';
+
+export function checkIdempotentRetries(histories: KeyHistories, whiteBox: WhiteBox): readonly Violation[] {
+  const retried = new Map<string, RetriedRequests>();
+  for (const key of histories.values()) {
+    const requests = new RetriedRequests(key);
+    if (!requests.isEmpty()) retried.set(key.name, requests);
+    for (const { shown, request } of key.reads) {
+      requests.look(
+        `a read by ${request.client}`,
+        shown.map((write) => ({ write, version: write })),
+      );
+    }
+  }
+  const requestsOf = ({ bucket, key }: ReplicaSnapshot) => retried.get(keyName(bucket, key));
+  const final = whiteBox.final?.replicas ?? [];
+  for (const snapshot of [...whiteBox.samples, ...final]) {
+    requestsOf(snapshot)?.look(`${snapshot.node} at time ${snapshot.moment.time}`, viewOf([snapshot]));
+  }
+  for (const [name, snapshots] of Map.groupBy(final, ({ bucket, key }) => keyName(bucket, key))) {
+    retried.get(name)?.look('the owners at the end', viewOf(snapshots));
+  }
+  return [...retried.values()].flatMap(({ violations }) => violations);
+}
+
+interface Seen {
+  readonly write: WriteId;
+  /** Names the version within one view. */
+  readonly version: string;
+}
+
+/** The live versions of one or several replicas, each once. */
+function viewOf(snapshots: readonly ReplicaSnapshot[]): readonly Seen[] {
+  const versions = new Map<string, Seen>();
+  for (const { node, versions: live } of snapshots) {
+    for (const [at, { dot, write }] of live.entries()) {
+      const version = showDot(dot);
+      // One replica that lists a dot twice is wrong; two that both have it are not.
+      const isTwice = live.findIndex((other) => showDot(other.dot) === version) < at;
+      if (write !== null) versions.set(isTwice ? `${version} at ${node} again` : version, { write, version });
+    }
+  }
+  return [...versions.values()];
+}
+
+/** The requests to one key that carry an idempotency key. */
+class RetriedRequests {
+  readonly violations: Violation[] = [];
+  readonly #name: string;
+  readonly #idempotencyKeyOf: ReadonlyMap<WriteId, string>;
+  /** By idempotency key, the value that was seen first. */
+  readonly #valueOf = new Map<string, WriteId>();
+  readonly #told = new Set<string>();
+
+  constructor({ name, writes }: KeyHistory) {
+    this.#name = name;
+    this.#idempotencyKeyOf = new Map(
+      [...writes.values()].flatMap(({ id, requests }) => {
+        const { idempotencyKey } = requests[0]!;
+        return idempotencyKey === null ? [] : [[id, idempotencyKey] as const];
+      }),
+    );
+  }
+
+  isEmpty(): boolean {
+    return this.#idempotencyKeyOf.size === 0;
+  }
+
+  /** Looks at what is live at once in some place. Each idempotency key is told once. */
+  look(where: string, live: readonly Seen[]): void {
+    const seen = new Map<string, string>();
+    for (const { write, version } of live) {
+      const idempotencyKey = this.#idempotencyKeyOf.get(write);
+      if (idempotencyKey === undefined || this.#told.has(idempotencyKey)) continue;
+      const value = this.#valueOf.get(idempotencyKey) ?? write;
+      this.#valueOf.set(idempotencyKey, value);
+      const other = seen.get(idempotencyKey);
+      seen.set(idempotencyKey, version);
+      if (other !== undefined) {
+        this.#tell(idempotencyKey, `${where}: two versions are live, ${other} and ${version}`, [
+          ...new Set([value, write]),
+        ]);
+      } else if (value !== write) {
+        this.#tell(idempotencyKey, `${where}: the value is ${write}, and elsewhere it was ${value}`, [value, write]);
+      }
+    }
+  }
+
+  #tell(idempotencyKey: string, what: string, writes: readonly WriteId[]): void {
+    this.#told.add(idempotencyKey);
+    const detail = `of one request with Idempotency-Key ${idempotencyKey}, ${what}`;
+    this.violations.push({ check: 'idempotent-retries', key: this.#name, detail, writes });
+  }
+}

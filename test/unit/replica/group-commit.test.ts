@@ -1,0 +1,149 @@
+import { beforeEach, expect, test } from 'vitest';
+import { utf8 } from '#kernel/bytes.ts';
+import { GroupCommit, QueueFull, type GroupCommitOptions } from '#replica/group-commit.ts';
+import { RECORDS } from '#replica/tables.ts';
+import { DiskError } from '#world/world.ts';
+import { OneMachine, type OneProcess } from './worlds.ts';
+
+const KEY = utf8('key');
+
+let machine: OneMachine;
+let process: OneProcess;
+let events: string[];
+
+beforeEach(() => {
+  machine = new OneMachine();
+  process = machine.boot();
+  events = [];
+});
+
+function groupCommit(options: Partial<GroupCommitOptions> = {}): GroupCommit {
+  return new GroupCommit({
+    ...process,
+    prologue: () => events.push('prologue'),
+    beforeCommit: () => events.push('before commit'),
+    onFailure: (error) => events.push(`failure ${(error as Error).name}`),
+    groupSizeMax: 8,
+    queueMax: 16,
+    ...options,
+  });
+}
+
+function put(commits: GroupCommit, value: string, durable = true): Promise<string> {
+  return commits.submit({
+    run: (transaction) => {
+      events.push(`run ${value}`);
+      transaction.put(RECORDS, KEY, utf8(value));
+      return value;
+    },
+    beforeCommit: (result) => events.push(`send ${result}`),
+    durable,
+  });
+}
+
+test('operations of one turn share a commit: all run, then all send, then the network is flushed', async () => {
+  const commits = groupCommit();
+  const both = Promise.all([put(commits, 'a'), put(commits, 'b')]);
+  expect(await machine.simulation.settle(both)).toEqual(['a', 'b']);
+  expect(events).toEqual(['prologue', 'run a', 'run b', 'send a', 'send b', 'before commit']);
+});
+
+test('an operation sees those before it in its group', async () => {
+  const commits = groupCommit();
+  void put(commits, 'first');
+  const seen = commits.submit({ run: (transaction) => transaction.get(RECORDS, KEY), durable: true });
+  expect(await machine.simulation.settle(seen)).toEqual(utf8('first'));
+});
+
+test('a bad operation fails alone, sends nothing and leaves nothing', async () => {
+  const commits = groupCommit();
+  const good = put(commits, 'good');
+  const bad = commits.submit({
+    run: (transaction) => {
+      transaction.put(RECORDS, KEY, utf8('bad'));
+      throw new Error('no');
+    },
+    beforeCommit: () => events.push('send bad'),
+    durable: true,
+  });
+  await expect(machine.simulation.settle(bad)).rejects.toThrow('no');
+  expect(await machine.simulation.settle(good)).toBe('good');
+  expect(process.disk.get(RECORDS, KEY)).toEqual(utf8('good'));
+  expect(events).not.toContain('send bad');
+});
+
+test('a durable operation is answered after the sync, another one before it; both are read at once', async () => {
+  const commits = groupCommit();
+  machine.medium.extraSyncMilliseconds = 50;
+  const answered: string[] = [];
+  void put(commits, 'synced').then(() => answered.push('synced'));
+  void put(commits, 'written', false).then(() => answered.push('written'));
+  await machine.simulation.run(20);
+  expect(answered).toEqual(['written']);
+  expect(process.disk.get(RECORDS, KEY)).toEqual(utf8('written'));
+  await machine.simulation.run(100);
+  expect(answered).toEqual(['written', 'synced']);
+});
+
+test('what was answered as durable survives a crash at any moment; what was not may not', async () => {
+  for (let until = 0; until < 30; until++) {
+    machine = new OneMachine();
+    process = machine.boot();
+    const commits = groupCommit();
+    let acknowledged = 0;
+    const writer = async (): Promise<void> => {
+      for (let i = 1; ; i++) {
+        await put(commits, String(i));
+        acknowledged = i;
+      }
+    };
+    void writer();
+    await machine.simulation.run(until / 3);
+    machine.host.kill();
+    const after = machine.boot().disk.get(RECORDS, KEY);
+    expect(Number(after === undefined ? 0 : new TextDecoder().decode(after))).toBeGreaterThanOrEqual(acknowledged);
+  }
+});
+
+test('a reader of a row that is being synced waits for the end of the sync, of another row it does not', async () => {
+  const commits = groupCommit();
+  machine.medium.extraSyncMilliseconds = 50;
+  void put(commits, 'value', false);
+  await machine.simulation.run(10);
+  expect(commits.synced(RECORDS, utf8('other'))).toBeUndefined();
+  const synced = commits.synced(RECORDS, KEY);
+  expect(synced).toBeDefined();
+  await machine.simulation.settle(synced!);
+  expect(machine.simulation.now).toBeGreaterThanOrEqual(50);
+  await machine.simulation.run(machine.simulation.now + 1);
+  expect(commits.synced(RECORDS, KEY)).toBeUndefined();
+});
+
+test('groups are bounded, and so is the queue: what does not fit is refused at once', async () => {
+  const commits = groupCommit({ groupSizeMax: 3, queueMax: 7 });
+  const all = Array.from({ length: 9 }, async (_, index) => put(commits, String(index)));
+  await expect(all[7]).rejects.toThrow(QueueFull);
+  await expect(all[8]).rejects.toThrow(QueueFull);
+  await machine.simulation.settle(Promise.all(all.slice(0, 7)));
+  expect(events.filter((event) => event === 'prologue')).toHaveLength(3);
+});
+
+test('a full disk fails the group and heals; a failed sync is final', async () => {
+  const commits = groupCommit();
+  machine.medium.capacityBytes = 8;
+  await expect(machine.simulation.settle(put(commits, 'far too long for this disk'))).rejects.toMatchObject({ kind: 'full', uncertain: false });
+  expect(events).toContain('failure DiskError');
+  machine.medium.capacityBytes = 1000;
+  expect(await machine.simulation.settle(put(commits, 'fits'))).toBe('fits');
+  machine.medium.failNextSync();
+  await expect(machine.simulation.settle(put(commits, 'lost?'))).rejects.toMatchObject({ kind: 'failed', uncertain: true });
+  await expect(machine.simulation.settle(put(commits, 'never'))).rejects.toThrow(DiskError);
+});
+
+test('drain waits for everything that was submitted', async () => {
+  const commits = groupCommit({ groupSizeMax: 2 });
+  const done: string[] = [];
+  for (const value of ['a', 'b', 'c', 'd', 'e']) void put(commits, value).then((result) => done.push(result));
+  await machine.simulation.settle(commits.drain());
+  expect(done).toEqual(['a', 'b', 'c', 'd', 'e']);
+});

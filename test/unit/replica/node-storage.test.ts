@@ -1,0 +1,83 @@
+import { beforeEach, expect, test } from 'vitest';
+import { nodeId } from '#kernel/identity.ts';
+import { storeCleanStop, takeStorage, Tenure, StorageMismatch, type NodeStorage } from '#replica/node-storage.ts';
+import { OneMachine } from './worlds.ts';
+
+const ID = nodeId('n1');
+let machine: OneMachine;
+
+beforeEach(() => {
+  machine = new OneMachine();
+});
+
+/** Boots, and ends the process cleanly or not. */
+async function boot(end: 'clean' | 'crash', id = ID): Promise<NodeStorage> {
+  const { disk, random, clock } = machine.boot();
+  try {
+    const storage = await machine.simulation.settle(takeStorage({ disk, random, wall: () => clock.wall(), id }));
+    if (end === 'clean') {
+      const { durable } = disk.commit((transaction) => storeCleanStop(transaction, storage.clock.last(), storage.tenure.current()));
+      await machine.simulation.settle(durable);
+    }
+    return storage;
+  } finally {
+    machine.host.kill();
+  }
+}
+
+test('a disk keeps its identity and counts its boots', async () => {
+  const first = await boot('crash');
+  const second = await boot('clean');
+  expect([first.boot, second.boot]).toEqual([1, 2]);
+  expect(second.storageId).toBe(first.storageId);
+  machine.medium.wipe();
+  const wiped = await boot('clean');
+  expect(wiped.storageId).not.toBe(first.storageId);
+  expect(wiped.boot).toBe(1);
+});
+
+test('a tenure goes on after a clean stop only', async () => {
+  const first = (await boot('crash')).tenure.current();
+  const second = (await boot('clean')).tenure.current();
+  const third = (await boot('clean')).tenure.current();
+  const fourth = (await boot('crash')).tenure.current();
+  const fifth = (await boot('crash')).tenure.current();
+  expect(second).not.toBe(first);
+  expect(third).toBe(second);
+  expect(fourth).toBe(second);
+  expect([first, second]).not.toContain(fifth);
+});
+
+test('no tenure comes back, whatever the calendar does', async () => {
+  const seen = new Set<number>();
+  for (const jump of [0, -3_600_000, 0, 7_200_000, -86_400_000, 0]) {
+    machine.host.clock.jump(jump);
+    const { tenure } = await boot('crash');
+    for (let i = 0; i < 4000; i++) {
+      expect(seen.has(tenure.current())).toBe(false);
+      seen.add(tenure.current());
+      tenure.renew();
+    }
+  }
+});
+
+test('a renewed tenure of a resumed boot is a reserved one', () => {
+  const tenure = new Tenure(17, 1000);
+  expect(tenure.current()).toBe(17);
+  tenure.renew();
+  expect(tenure.current()).toBe(1000);
+  tenure.renew();
+  expect(tenure.current()).toBe(1001);
+});
+
+test('the clock never runs behind what was stored', async () => {
+  const before = (await boot('clean')).clock.last();
+  machine.host.clock.jump(-86_400_000);
+  expect((await boot('crash')).clock.tick()).toBeGreaterThan(before);
+});
+
+test('the disk of another node is refused', async () => {
+  await boot('clean');
+  await expect(boot('clean', nodeId('n2'))).rejects.toThrow(StorageMismatch);
+  expect((await boot('clean')).boot).toBe(2);
+});
