@@ -2,7 +2,7 @@
  * Bucket names and keys as they stand in a path.
  */
 
-import { fromBase64url, fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { fromBase64url, fromUtf8 } from '#kernel/bytes.ts';
 import { invalid, type Problem } from './problem.ts';
 import { escapedByte, quoted } from './raw-path.ts';
 
@@ -22,26 +22,24 @@ export function decodeBucket(segment: string): string | Problem {
 
 /** The key's bytes from its raw segment in `/v1/kv`. */
 export function decodeKey(segment: string): Uint8Array | Problem {
-  if (segment.includes('%')) return checkedKey(percentDecode(segment));
-  const bytes = utf8(segment);
-  return bytes.length > MAX_KEY_BYTES ? tooLong(bytes) : bytes;
+  const bytes = percentDecode(segment);
+  // Without escapes all is ASCII: what needs no escape was checked with the target.
+  return checkedKey(bytes, bytes.length < segment.length);
 }
 
 /** The key's bytes from their base64url in `/v1/kv64`: control bytes and dot segments are welcome here. */
 export function decodeKey64(segment: string): Uint8Array | Problem {
   const bytes = fromBase64url(segment);
   if (bytes === undefined) return invalid('key', `${quoted(segment)} is not canonical base64url without padding`);
-  return checkedKey(bytes);
+  return checkedKey(bytes, true);
 }
 
-function checkedKey(bytes: Uint8Array): Uint8Array | Problem {
+function checkedKey(bytes: Uint8Array, mayBeMalformed: boolean): Uint8Array | Problem {
   if (bytes.length === 0) return invalid('key', 'must not be empty');
-  if (bytes.length > MAX_KEY_BYTES) return tooLong(bytes);
-  return isUtf8(bytes) ? bytes : invalid('key', 'is not UTF-8');
-}
-
-function tooLong(bytes: Uint8Array): Problem {
-  return invalid('key', `has ${bytes.length} bytes; at most ${MAX_KEY_BYTES} are allowed`);
+  if (bytes.length > MAX_KEY_BYTES) {
+    return invalid('key', `has ${bytes.length} bytes; at most ${MAX_KEY_BYTES} are allowed`);
+  }
+  return mayBeMalformed && !isUtf8(bytes) ? invalid('key', 'is not UTF-8') : bytes;
 }
 
 /** Escapes become their bytes; the target's parser has made sure that all are well formed and the rest is ASCII. */
@@ -53,7 +51,7 @@ function percentDecode(segment: string): Uint8Array {
     bytes[length++] = code === PERCENT ? escapedByte(segment, i) : code;
     if (code === PERCENT) i += 2;
   }
-  return bytes.subarray(0, length);
+  return length === bytes.length ? bytes : bytes.slice(0, length);
 }
 
 function isUtf8(bytes: Uint8Array): boolean {

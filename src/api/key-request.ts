@@ -6,7 +6,7 @@
 import type { Bucket } from '#buckets/definition.ts';
 import { decodeContext } from '#causality/context-token.ts';
 import type { VersionVector } from '#causality/state.ts';
-import { ByteWriter } from '#kernel/binary.ts';
+import { ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Exchange } from './exchange.ts';
 import { decodeBucket, decodeKey, decodeKey64 } from './key-path.ts';
 import { invalid, Problem } from './problem.ts';
@@ -90,7 +90,7 @@ export function parseContext(exchange: Exchange, scope: Uint8Array): VersionVect
 
 /** The bytes that name one key of one life of a bucket in contexts. Part of the format of contexts. */
 function contextScope({ name, incarnation }: Bucket, key: Uint8Array): Uint8Array {
-  const writer = new ByteWriter(name.length + key.length + 10);
+  const writer = new ByteWriter(varintBytes(name.length) + name.length + varintBytes(incarnation) + key.length);
   writer.text(name);
   writer.varint(incarnation);
   writer.raw(key);

@@ -12,6 +12,7 @@ import type { Handler, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
 const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
 
 export class Reception {
@@ -34,11 +35,14 @@ export class Reception {
     const { clock } = this.#services;
     const startedAt = clock.monotonic();
     const given = incoming.header('x-request-id');
-    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : this.#newRequestId();
-    const answer =
-      given === undefined || given === requestId
-        ? await this.#answer(incoming, route, requestId, startedAt)
-        : problemAnswer(invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces'));
+    const valid = given === undefined || REQUEST_ID.test(given);
+    const requestId = given !== undefined && valid ? given : this.#newRequestId();
+    let answer: Answer;
+    try {
+      answer = valid ? await this.#answer(incoming, route, requestId, startedAt) : problemAnswer(BAD_REQUEST_ID);
+    } catch (error) {
+      answer = this.#crashed(error, incoming, requestId);
+    }
     const elapsed = clock.monotonic() - startedAt;
     answer.headers['x-request-id'] = requestId;
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
@@ -46,41 +50,43 @@ export class Reception {
     return answer;
   }
 
-  async #answer(incoming: Incoming, route: Route | undefined, requestId: string, startedAt: number): Promise<Answer> {
+  #answer(
+    incoming: Incoming,
+    route: Route | undefined,
+    requestId: string,
+    startedAt: number,
+  ): Answer | Promise<Answer> {
     const { target, method } = incoming;
     if (target instanceof Problem) return problemAnswer(target);
     if (route === undefined) return problemAnswer(noSuchPath(target.segments));
     const handler = handlerOf(route, method);
     if (handler === undefined) return methodNotAllowed(method, route);
-    if (route.kind === 'watch') return this.#run(handler, { incoming, target, requestId, startedAt });
-    const refusal = route.kind === 'data' ? this.#services.refusal() : undefined;
+    const services = this.#services;
+    const exchange: Exchange = { services, admission: this.#admission, incoming, target, requestId, startedAt };
+    if (route.kind === 'watch') return handler(exchange);
+    const refusal = route.kind === 'data' ? services.refusal() : undefined;
     if (refusal !== undefined) return problemAnswer(new Problem('not-ready', refusal, notApplied(method)));
     if (!this.#admission.enter()) {
       return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method)));
     }
+    return this.#counted(handler, exchange);
+  }
+
+  async #counted(handler: Handler, exchange: Exchange): Promise<Answer> {
     try {
-      return await this.#run(handler, { incoming, target, requestId, startedAt });
+      return await handler(exchange);
     } finally {
       this.#admission.leave();
     }
   }
 
-  /** A handler that throws has a bug; the client learns no more of it than the id under which the log has it. */
-  async #run(handler: Handler, parts: Omit<Exchange, 'services' | 'admission'>): Promise<Answer> {
-    try {
-      return await handler({ ...parts, services: this.#services, admission: this.#admission });
-    } catch (error) {
-      const { requestId, incoming } = parts;
-      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#services.log.error('request-crashed', {
-        requestId,
-        method: incoming.method,
-        path: parts.target.path,
-        reason,
-      });
-      const extras: ProblemExtras = WRITES.has(incoming.method) ? { outcome: 'unknown' } : {};
-      return problemAnswer(new Problem('internal-error', `see the log of this node for request ${requestId}`, extras));
-    }
+  /** Whatever is thrown here is a bug; the client learns no more of it than the id under which the log has it. */
+  #crashed(error: unknown, { method, target }: Incoming, requestId: string): Answer {
+    const path = target instanceof Problem ? '' : target.path;
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#services.log.error('request-crashed', { requestId, method, path, reason });
+    const extras: ProblemExtras = WRITES.has(method) ? { outcome: 'unknown' } : {};
+    return problemAnswer(new Problem('internal-error', `see the log of this node for request ${requestId}`, extras));
   }
 
   #newRequestId(): string {

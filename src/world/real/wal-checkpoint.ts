@@ -33,8 +33,10 @@ export interface CheckpointerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Rounds while commits go on. Each costs processor time and shortens what the held commit waits for. */
+/** Rounds while commits go on. Each costs processor time and shortens what the held commits wait for. */
 const FREE_ROUNDS = 2;
+/** Commits are held during these rounds too when the log has grown to this many times the size at which they began. */
+const GROWTH_MAX = 4;
 
 export class Checkpointer {
   readonly #options: CheckpointerOptions;
@@ -44,6 +46,7 @@ export class Checkpointer {
   #state: 'idle' | 'free-rounds' | 'hold-next' | 'holding' | 'ended' = 'idle';
   #startPages: number;
   readonly #copyOnLoop: Statement<[]>;
+  #freeRounds: Promise<void> | undefined;
   #held: Promise<void> | undefined;
 
   constructor(options: CheckpointerOptions) {
@@ -59,13 +62,14 @@ export class Checkpointer {
   afterCommit(): Promise<void> | undefined {
     switch (this.#state) {
       case 'idle':
-        if (this.#pages().pages >= this.#startPages) this.#runFreeRounds().catch(this.#options.onError);
+        if (this.#pages().pages >= this.#startPages) this.#freeRounds = this.#runFreeRounds();
         return undefined;
+      case 'free-rounds':
+        return this.#pages().pages >= this.#startPages * GROWTH_MAX ? this.#freeRounds : undefined;
       case 'hold-next':
         return (this.#held = this.#hold());
       case 'holding':
         return this.#held;
-      case 'free-rounds':
       case 'ended':
         return undefined;
     }
@@ -79,9 +83,13 @@ export class Checkpointer {
 
   async #runFreeRounds(): Promise<void> {
     this.#state = 'free-rounds';
-    if (!(await this.#run(FREE_ROUNDS))) return;
-    if (this.#isCopied()) this.#restart(this.#options.startPages);
-    else this.#state = 'hold-next';
+    try {
+      if (!(await this.#run(FREE_ROUNDS))) return;
+      if (this.#isCopied()) this.#restart(this.#options.startPages);
+      else this.#state = 'hold-next';
+    } catch (error) {
+      this.#options.onError(error);
+    }
   }
 
   async #hold(): Promise<void> {

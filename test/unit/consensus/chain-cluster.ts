@@ -33,6 +33,8 @@ export interface Scenario {
   readonly wipes: boolean;
   /** Members join and leave the voters. */
   readonly voterChanges: boolean;
+  /** Milliseconds between disturbances of whole nodes and links, on average. */
+  readonly unrest?: number;
   /** Milliseconds of virtual time under faults. */
   readonly duration: number;
 }
@@ -86,7 +88,7 @@ export class ChainCluster {
     const { timeline } = this.universe;
     this.#schedule(() => this.#heartbeats(), 25);
     this.#schedule(() => this.#change(), 30);
-    this.#schedule(() => this.#disturb(), 60);
+    this.#schedule(() => this.#disturb(), this.#scenario.unrest ?? 60);
     await timeline.runUntil(this.#scenario.duration, () => this.violations.length > 0);
     if (this.violations.length > 0) return;
 
@@ -231,7 +233,7 @@ export class ChainCluster {
   /** Only while all others know of the founding and have their disks bound: beyond that no protocol can help. */
   #mayWipe(node: TestNode): boolean {
     const newest = this.#newest();
-    if (newest === undefined) return false;
+    if (newest === undefined || JOINERS.some(({ id }) => id === node.id)) return false;
     return this.nodes.every(
       ({ id, storage, shown }) =>
         shown > 0 &&
@@ -293,7 +295,7 @@ function withBucket(facts: Facts, name: string): Facts {
   return { ...facts, epoch: next, buckets: [...facts.buckets, row].sort((a, b) => (a.name < b.name ? -1 : 1)) };
 }
 
-/** Takes the node in as a member and voter, or changes whether it votes; at least two voters stay. */
+/** Takes the node in as a member and voter, or changes whether it votes. At least three voters stay, so that one may lose its disk. */
 function withVoter(facts: Facts, node: TestNode): Facts {
   const { ring } = facts;
   const known = ring.members.find(({ id }) => id === node.id);
@@ -308,7 +310,7 @@ function withVoter(facts: Facts, node: TestNode): Facts {
     state: 'joining',
   };
   const votes = ring.voters.includes(member.index);
-  if (votes && ring.voters.length <= 2) return facts;
+  if (votes && ring.voters.length <= 3) return facts;
   const voters = votes ? ring.voters.filter((index) => index !== member.index) : [...ring.voters, member.index];
   const members = known === undefined ? [...ring.members, member] : ring.members;
   return { ...facts, ring: { ...ring, members, voters: voters.sort((a, b) => a - b) } };

@@ -342,8 +342,7 @@ export class Hub {
     const endpoint: Endpoint = { id, life, handlers: new Map(), epochListeners: [], reachabilityListeners: [] };
     this.#endpoints.set(id, endpoint);
     return {
-      handle: (type, handler) =>
-        void endpoint.handlers.set(type.name, { type: type as never, handler: handler as never }),
+      handle: (type, handler) => void endpoint.handlers.set(type.name, { type: type as never, handler }),
       setPeers: () => undefined,
       call: (to, type, request, { deadline }) => this.#call(endpoint, to, type, request, deadline),
       flush: () => undefined,
