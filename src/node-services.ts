@@ -86,14 +86,14 @@ function whatIsNotBuilt({ consistency, type, ttl }: Partial<BucketProperties>): 
   return ttl === undefined || ttl === null ? undefined : 'ttl is not built yet';
 }
 
-/** Rejects when a member that may hold keys does not answer: then nobody can tell. */
+/** Rejects when too few members answer to tell. */
 async function holdsKeys(node: QuoralNode, name: string, deadline: number): Promise<boolean> {
   const others = present(node.chain.facts(), 'the facts of a founded cluster').ring.members.filter(
     ({ id, state }) => id !== node.options.id && state !== 'removed',
   );
   const { incarnation } = node.buckets.resolve(name);
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others.map(({ id }) => id), deadline);
-  if (answer.kind === 'unknown') throw new Error(`${answer.silent} does not answer, and it may hold keys of the bucket`);
+  if (answer.kind === 'unknown') throw new Error(`${answer.silent.join(', ')} do not answer, and may hold keys of the bucket`);
   return answer.holds;
 }
 

@@ -132,9 +132,9 @@ export const SETTINGS = {
   // requests
   'request-timeout': setting(duration(1, 60_000), '5s', 'what `timeout` is when a request does not say'),
   'read-hedge-delay': setting(duration(1, 60_000), '50ms', 'when a read asks the owners it has not asked yet'),
-  'value-max': setting(bytes(1, 64 * 1024 ** 2), '4MiB', 'largest value'),
+  'value-max': setting(bytes(1, 8 * 1024 ** 2), '4MiB', 'largest value'),
   'siblings-max': setting(integer(2, 1000), '100', 'concurrent versions of one key'),
-  'object-max': setting(bytes(1024, 64 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
+  'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
   'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
   'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
   // storage

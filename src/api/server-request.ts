@@ -6,23 +6,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Body, Incoming } from './exchange.ts';
 import { parseTarget } from './raw-path.ts';
-import type { ApiClock } from './services.ts';
+import type { Arrival, Arrivals } from './server-arrivals.ts';
 
 export class SocketRequest implements Incoming {
   readonly target: Incoming['target'];
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #clock: ApiClock;
+  readonly #arrivals: Arrivals;
   /** The client waits for a word before it sends the body. */
   readonly #expectsContinue: boolean;
   #broken = false;
   #fail: (() => void) | undefined;
 
-  constructor(message: IncomingMessage, response: ServerResponse, clock: ApiClock, expectsContinue: boolean) {
+  constructor(message: IncomingMessage, response: ServerResponse, arrivals: Arrivals, expectsContinue: boolean) {
     this.target = parseTarget(message.url ?? '');
     this.#message = message;
     this.#response = response;
-    this.#clock = clock;
+    this.#arrivals = arrivals;
     this.#expectsContinue = expectsContinue;
   }
 
@@ -58,7 +58,7 @@ export class SocketRequest implements Incoming {
       const chunks: Uint8Array[] = [];
       let length = 0;
       const settle = (body: Body): void => {
-        timer.cancel();
+        this.#arrivals.end(arrival);
         message.off('data', onData).off('end', onEnd).off('close', onBroken);
         // What still comes of an unwanted body must go by, or the connection stalls.
         if (body.kind !== 'body') message.resume();
@@ -71,7 +71,8 @@ export class SocketRequest implements Incoming {
       };
       const onEnd = (): void => settle({ kind: 'body', bytes: joined(chunks, length) });
       const onBroken = (): void => settle({ kind: 'broken' });
-      const timer = this.#clock.after(deadline - this.#clock.monotonic(), () => settle({ kind: 'late' }));
+      const arrival: Arrival = { deadline, late: () => settle({ kind: 'late' }) };
+      this.#arrivals.begin(arrival);
       this.#fail = onBroken;
       message.on('data', onData).on('end', onEnd).on('close', onBroken);
     });

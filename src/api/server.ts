@@ -9,6 +9,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Api } from './app.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
+import { Arrivals } from './server-arrivals.ts';
 import { Connections, endWith } from './server-connections.ts';
 import { SocketRequest } from './server-request.ts';
 import type { ApiServices } from './services.ts';
@@ -56,12 +57,14 @@ class Door implements HttpServer {
   readonly #services: ApiServices;
   readonly #server: Server;
   readonly #connections = new Connections();
+  readonly #arrivals: Arrivals;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #closing = false;
 
   constructor(api: Api, services: ApiServices) {
     this.#services = services;
+    this.#arrivals = new Arrivals(services.clock);
     this.#listener = getRequestListener(
       // Called before the listener returns, so what arrives now is what was set just before.
       (request) => api.fetch(request, { incoming: this.#arriving! }),
@@ -116,7 +119,7 @@ class Door implements HttpServer {
   }
 
   #take(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    const request = new SocketRequest(message, response, this.#services.clock, expectsContinue);
+    const request = new SocketRequest(message, response, this.#arrivals, expectsContinue);
     const { socket } = message;
     response.once('close', () => {
       this.#connections.answered(socket);

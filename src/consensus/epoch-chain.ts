@@ -10,7 +10,7 @@
 import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { clusterIdOf } from '#ring/founding.ts';
 import type { Messaging } from '#wire/messaging.ts';
-import type { World } from '#world/world.ts';
+import type { TableDefinition, World } from '#world/world.ts';
 import { awaitInstalled } from './await-installed.ts';
 import { memberNamed } from './electorate.ts';
 import { EpochAcceptor } from './epoch-acceptor.ts';
@@ -22,11 +22,13 @@ import { EpochLog } from './epoch-log.ts';
 import { EpochProposer } from './epoch-proposer.ts';
 import type { Change, ProposeResult } from './epoch-proposer.ts';
 import type { Facts } from './facts.ts';
+import { EPOCH_TABLES } from './epoch-tables.ts';
 import { introduceSelf } from './introduce-self.ts';
 import type { Self } from './introduce-self.ts';
 import { backoff, sleep } from './waiting.ts';
 
-export { CHAIN_TABLES } from './epoch-tables.ts';
+/** What a node's disk must have for the chain. */
+export const CHAIN_TABLES: readonly TableDefinition[] = EPOCH_TABLES;
 
 export interface EpochChainSettings {
   /** Milliseconds for one call, and for one phase of a proposal. */

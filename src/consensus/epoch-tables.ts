@@ -20,7 +20,7 @@ const VOTES = 'epoch_votes';
 const EPOCHS = 'epochs';
 const ORIGIN = 'epoch_origin';
 
-export const CHAIN_TABLES: readonly TableDefinition[] = [
+export const EPOCH_TABLES: readonly TableDefinition[] = [
   { name: VOTES, rows: 'wide' },
   { name: EPOCHS, rows: 'wide' },
   { name: ORIGIN, rows: 'narrow' },

@@ -1,6 +1,7 @@
 /**
- * Whether a bucket holds keys anywhere: some properties may only change while it does not. Every member is asked, because
- * a key that only one node still knows is a key.
+ * Whether a bucket holds keys: some properties may only change while it does not. All members are asked and a majority must
+ * answer: a key that was written at quorum is known to one of them. A key that only silent members know is joined later
+ * under the new definition, which loses no more than concurrent versions.
  */
 
 import type { NodeId } from '#kernel/identity.ts';
@@ -25,7 +26,7 @@ const HoldsKeysMessage: MessageType<HoldsKeysRequest, boolean> = {
   decodeReply: (body) => asBoolean(asArray(body, 1, 'operator.holds-keys reply')[0], 'holds'),
 };
 
-export type HoldsKeys = { readonly kind: 'answer'; readonly holds: boolean } | { readonly kind: 'unknown'; readonly silent: NodeId };
+export type HoldsKeys = { readonly kind: 'answer'; readonly holds: boolean } | { readonly kind: 'unknown'; readonly silent: readonly NodeId[] };
 
 export class BucketKeys {
   readonly #messaging: Messaging;
@@ -37,14 +38,14 @@ export class BucketKeys {
     messaging.handle(HoldsKeysMessage, ({ bucket, incarnation }) => replica.holdsKeys(bucket, incarnation));
   }
 
-  /** Asks this node and `others`; unknown when one that could hold a key does not answer and no other one holds any. */
+  /** Asks this node and `others`; unknown when no majority of them answers and none that answers holds any. */
   async ask(request: HoldsKeysRequest, others: readonly NodeId[], deadline: number): Promise<HoldsKeys> {
     if (this.#replica.holdsKeys(request.bucket, request.incarnation)) return { kind: 'answer', holds: true };
     const answers = await Promise.all(
       others.map(async (id) => ({ id, result: await this.#messaging.call(id, HoldsKeysMessage, request, { deadline }) })),
     );
     if (answers.some(({ result }) => result.kind === 'reply' && result.reply)) return { kind: 'answer', holds: true };
-    const silent = answers.find(({ result }) => result.kind !== 'reply');
-    return silent === undefined ? { kind: 'answer', holds: false } : { kind: 'unknown', silent: silent.id };
+    const silent = answers.filter(({ result }) => result.kind !== 'reply').map(({ id }) => id);
+    return silent.length * 2 <= others.length ? { kind: 'answer', holds: false } : { kind: 'unknown', silent };
   }
 }

@@ -16,6 +16,7 @@ import { SimulatedLog } from '#world/simulated/log.ts';
 import { SimulatedNetwork } from '#world/simulated/network.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import { simulatedClock } from '#world/simulated/clock.ts';
+import type { Disk } from '#world/world.ts';
 import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
 import { nodeServices } from '#node-services.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
@@ -31,6 +32,14 @@ export interface ClusterOptions {
   readonly trace?: (line: string) => void;
   /** In place of what every node is started with. */
   readonly node?: Partial<NodeOptions>;
+  /** In place of one that keeps everything. */
+  readonly log?: SimulatedLog;
+  /** Stands between a node and its disk. */
+  readonly disk?: (disk: SimulatedDisk, machine: Machine) => Disk;
+  /** Called before a process takes the disk into possession. */
+  readonly starting?: (machine: Machine) => void;
+  /** Called when a process has taken the disk into possession and opened its door. */
+  readonly started?: (machine: Machine, running: RunningProcess) => void;
 }
 
 /** A machine with its disk, on which one process after the other may run. */
@@ -64,7 +73,7 @@ export class SimulatedCluster {
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     });
     this.network = new SimulatedNetwork(this.simulation);
-    this.log = new SimulatedLog(options.trace);
+    this.log = options.log ?? new SimulatedLog(options.trace);
     this.machines = Array.from({ length: options.nodes }, (_, index) => {
       const id = nodeId(`n${index + 1}`);
       const host = new SimulatedHost(this.simulation, id);
@@ -93,6 +102,7 @@ export class SimulatedCluster {
 
   /** Starts a process on the machine. Its promise needs the simulation to run. */
   async start(machine: Machine): Promise<void> {
+    this.#options.starting?.(machine);
     const process = machine.host.start();
     const disk = openSimulatedDisk({
       medium: machine.medium,
@@ -101,10 +111,12 @@ export class SimulatedCluster {
       random: process.random.fork('disk'),
     });
     process.onEnd(() => disk.crash());
-    const world = simulatedWorld({ process, network: this.network, address: machine.address, disk, log: this.log });
+    const seen = this.#options.disk?.(disk, machine) ?? disk;
+    const world = simulatedWorld({ process, network: this.network, address: machine.address, disk: seen, log: this.log });
     const node = await QuoralNode.create(world, this.#nodeOptions(machine));
     await node.start();
     machine.running = { node, world, disk, api: inProcess(createApp(nodeServices(node, REQUEST_SETTINGS))) };
+    this.#options.started?.(machine, machine.running);
   }
 
   /** Ends the process at once; what its disk had not synced may be lost. */

@@ -74,13 +74,14 @@ export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
 }
 
 async function loadSqlite(): Promise<DatabaseConstructor> {
-  const major = Number.parseInt(process.versions.node, 10);
-  if (major < NODE_MAJOR_MIN) {
-    throw new DataDirectoryError(
-      `Node.js ${process.versions.node} is too old for the database: ${NODE_MAJOR_MIN} or later`,
-    );
-  }
+  checkNodeVersion(process.versions.node);
   return (await import('better-sqlite3')).default;
+}
+
+/** To be called before the addon is loaded. */
+export function checkNodeVersion(version: string): void {
+  if (Number.parseInt(version, 10) >= NODE_MAJOR_MIN) return;
+  throw new DataDirectoryError(`Node.js ${version} is too old for the database: ${NODE_MAJOR_MIN} or later`);
 }
 
 function prepare(database: Database, path: string, options: OpenOptions & { readonly walBytes: number }): void {

@@ -127,17 +127,22 @@ export class SimulatedConnection implements Connection {
   #sendThroughFaults(message: Uint8Array): void {
     const network = this.#network;
     const fault = network.fault(this.host, this.peer.host);
-    if (network.random.chance(fault.drop ?? 0)) return;
+    if (network.random.chance(fault.drop ?? 0) || fault.loses?.(message) === true) return;
     if (network.random.chance(fault.reset ?? 0)) {
       const delay = network.latency(this.host, this.peer.host, 0);
       network.simulation.schedule(delay, `reset ${this.#link}`, () => this.reset());
       this.#lossy = true;
       return;
     }
+    if (network.random.chance(fault.reorder ?? 0)) {
+      this.#deliverLater(message, network.duplicateLatency(), 'overtaken');
+      return;
+    }
     this.#unconfirmedBytes += message.length;
     const lane = message.length > LARGE_MESSAGE_BYTES ? this.#large : this.#small;
     this.#carry(lane, { kind: 'message', message }, digest.crc32(message));
-    if (network.random.chance(fault.duplicate ?? 0)) this.#repeat(message);
+    if (network.random.chance(fault.duplicate ?? 0)) this.#deliverLater(message, network.duplicateLatency(), 'repeated');
+    if (network.random.chance(fault.replay ?? 0)) this.#deliverLater(message, network.replayLatency(), 'replayed');
   }
 
   #carry(lane: Lane, parcel: Parcel, detail: number): void {
@@ -154,14 +159,14 @@ export class SimulatedConnection implements Connection {
     network.simulation.schedule(lane.lastArrival - now, this.#labels[parcel.kind], arrive, detail);
   }
 
-  /** Once more, behind whatever was sent meanwhile. */
-  #repeat(message: Uint8Array): void {
+  /** Out of order, behind whatever was sent meanwhile. */
+  #deliverLater(message: Uint8Array, later: number, what: string): void {
     const network = this.#network;
-    const delay = network.latency(this.host, this.peer.host, message.length) + network.duplicateLatency();
+    const delay = network.latency(this.host, this.peer.host, message.length) + later;
     const arrive = () => {
       if (!this.#lossy && !this.peer.#closed) this.peer.host.deliver(() => this.peer.#events?.message(message.slice()));
     };
-    network.simulation.schedule(delay, `repeated ${this.#link}`, arrive, digest.crc32(message));
+    network.simulation.schedule(delay, `${what} ${this.#link}`, arrive, digest.crc32(message));
   }
 
   #arrive(parcel: Parcel): void {

@@ -27,6 +27,8 @@ export class SimulatedMedium {
   capacityBytes = Number.POSITIVE_INFINITY;
   /** Added to the time that each sync takes, in milliseconds. */
   extraSyncMilliseconds = 0;
+  /** Called when a commit has reached the log, and when a sync has ended that its waiters do not know of yet. */
+  onStep: ((step: 'append' | 'sync') => void) | undefined;
 
   #tables = new Map<string, SortedTable>();
   /** The commits that no sync has covered, oldest first. */
@@ -112,6 +114,7 @@ export class SimulatedMedium {
   /** The changes of a commit have reached the log. */
   append(changes: readonly Change[]): void {
     this.#unsynced.push(changes);
+    this.onStep?.('append');
   }
 
   /** How many commits a sync that starts now covers. */
@@ -126,6 +129,7 @@ export class SimulatedMedium {
       return false;
     }
     this.#unsynced.splice(0, commits);
+    this.onStep?.('sync');
     return true;
   }
 

@@ -131,7 +131,9 @@ export class SimulatedDisk implements Disk {
     this.#options.clock.after(this.#syncDuration(), () => {
       if (this.#state === 'ended') return;
       this.#syncing = false;
-      if (this.#medium.endSync(commits)) {
+      const succeeded = this.#medium.endSync(commits);
+      if (this.#hasEnded()) return;
+      if (succeeded) {
         for (const waiter of waiters) waiter.resolve();
       } else {
         this.#fail(waiters);
@@ -159,6 +161,11 @@ export class SimulatedDisk implements Disk {
   #syncDuration(): number {
     const { min, max } = this.#options.syncMilliseconds ?? SYNC_MILLISECONDS;
     return min + ((max - min) * this.#options.random.uint32()) / 0xffff_ffff + this.#medium.extraSyncMilliseconds;
+  }
+
+  /** A test may end the process at any step. */
+  #hasEnded(): boolean {
+    return this.#state === 'ended';
   }
 
   #assertReadable(): void {

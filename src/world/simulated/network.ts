@@ -17,6 +17,8 @@ const DEFAULT_LATENCY: Latency = { minimum: 0.1, mean: 0.2 };
 const BYTES_PER_MILLISECOND = 125_000;
 /** A repeated message comes this much later on average. */
 const DUPLICATE_DELAY_MS = 100;
+/** A replayed message comes this much later. */
+const REPLAY_DELAY_MS = { min: 10_000, max: 150_000 };
 /** After a way was freed, a connection that has lost something finds out within about this time. */
 const RESET_DELAY_MS = 200;
 const NO_FAULT: LinkFault = {};
@@ -135,6 +137,11 @@ export class SimulatedNetwork {
 
   duplicateLatency(): number {
     return this.random.exponential(DUPLICATE_DELAY_MS);
+  }
+
+  replayLatency(): number {
+    const { min, max } = REPLAY_DELAY_MS;
+    return min + (max - min) * this.random.fraction();
   }
 
   blocked(from: SimulatedHost, to: SimulatedHost): boolean {

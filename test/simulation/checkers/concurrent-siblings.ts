@@ -42,7 +42,8 @@ function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Vio
   const live = new Set(liveWrites(history, snapshot));
   for (const write of live) {
     if (!superseded.has(write.id)) continue;
-    const by = [...known].filter((other) => pastOf(history, [other]).has(write.id)).map(({ id }) => id);
+    const isBy = (other: Write): boolean => known.has(other) && pastOf(history, [other]).has(write.id);
+    const by = [...history.writes.values()].filter(isBy).map(({ id }) => id);
     violations.push(
       violation(history, `${at(snapshot)} ${write.id} is live, but ${by.join()}, known there, superseded it`, [
         write.id,

@@ -36,14 +36,19 @@ export function checkDurableCoverage(histories: KeyHistories, whiteBox: WhiteBox
         ),
       );
     }
-    for (const owner of owners) violations.push(...atOwner(history, owner, acknowledged));
+    const isReclaimed = owners.every(({ vector, versions }) => vector.length === 0 && versions.length === 0);
+    for (const owner of owners) violations.push(...atOwner(history, owner, acknowledged, isReclaimed));
   }
   return violations;
 }
 
-function atOwner(history: KeyHistory, owner: ReplicaSnapshot, acknowledged: readonly Write[]): readonly Violation[] {
+function atOwner(
+  history: KeyHistory,
+  owner: ReplicaSnapshot,
+  acknowledged: readonly Write[],
+  isReclaimed: boolean,
+): readonly Violation[] {
   const known = knownWrites(history, owner);
-  const isReclaimed = owner.vector.length === 0 && owner.versions.length === 0;
   const live = new Set(owner.versions.map(({ write }) => write));
   const violations: Violation[] = [];
   for (const write of acknowledged) {

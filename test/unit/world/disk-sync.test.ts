@@ -1,0 +1,124 @@
+/**
+ * When a commit counts as durable, with the operating system's sync in the test's hands.
+ */
+
+import { mkdtempSync, renameSync, rmSync, statSync, type NoParamCallback } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { openDisk } from '#world/real/disk.ts';
+import { DiskError, type Disk, type TableDefinition } from '#world/world.ts';
+
+/** Syncs that have begun and that the test has not let go on. */
+const held: { readonly descriptor: number; readonly end: (error: NodeJS.ErrnoException | null) => void }[] = [];
+let holding = false;
+
+vi.mock('node:fs', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:fs')>();
+  return {
+    ...original,
+    fdatasync(descriptor: number, callback: NoParamCallback) {
+      if (holding) held.push({ descriptor, end: callback });
+      else original.fdatasync(descriptor, callback);
+    },
+  };
+});
+
+const TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide' }];
+
+let directory: string;
+let path: string;
+let disk: Disk;
+let events: string[];
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'quoral-sync-'));
+  path = join(directory, 'data.db');
+  events = [];
+  const note = (event: string): void => void events.push(event);
+  const log = { debug: note, info: note, warn: note, error: note };
+  disk = await openDisk({ path, tables: TABLES, log, syncOnLoopSeconds: 0 });
+  holding = true;
+});
+
+afterEach(async () => {
+  holding = false;
+  for (const { end } of held.splice(0)) end(null);
+  await disk.close();
+  rmSync(directory, { recursive: true });
+});
+
+interface Watched {
+  state: 'pending' | 'durable' | 'failed';
+  error: unknown;
+}
+
+function put(...values: number[]): Watched {
+  const watched: Watched = { state: 'pending', error: undefined };
+  const bytes = new Uint8Array(values);
+  disk
+    .commit((transaction) => transaction.put('rows', bytes, bytes))
+    .durable.then(
+      () => (watched.state = 'durable'),
+      (error: unknown) => Object.assign(watched, { state: 'failed', error }),
+    );
+  return watched;
+}
+
+/** Lets every promise reaction run that can. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('a commit is durable when a sync that began after it has ended', async () => {
+  const log = statSync(`${path}-wal`).size;
+  const first = put(1);
+  await settle();
+  expect(statSync(`${path}-wal`).size).toBeGreaterThan(log);
+  expect(held).toHaveLength(1);
+  expect(disk.get('rows', new Uint8Array([1]))).toEqual(new Uint8Array([1]));
+  const second = put(2);
+  const third = put(3);
+  await settle();
+  expect([first.state, second.state, held.length]).toEqual(['pending', 'pending', 1]);
+  held.shift()!.end(null);
+  await settle();
+  // The sync that has ended began before the other two were written; they share the next.
+  expect([first.state, second.state, third.state, held.length]).toEqual(['durable', 'pending', 'pending', 1]);
+  held.shift()!.end(null);
+  await settle();
+  expect([second.state, third.state, held.length]).toEqual(['durable', 'durable', 0]);
+});
+
+test('after a failed sync nothing is durable any more, and nothing is synced again', async () => {
+  const first = put(1);
+  const second = put(2);
+  held.shift()!.end(Object.assign(new Error('i/o error'), { code: 'EIO' }));
+  await settle();
+  expect([first.state, second.state]).toEqual(['failed', 'failed']);
+  expect(first.error).toBeInstanceOf(DiskError);
+  expect(first.error).toMatchObject({ kind: 'failed', uncertain: true });
+  expect((first.error as DiskError).message).toContain('EIO');
+  expect(disk.failure()).toBe(first.error);
+  expect(() => put(3)).toThrow(first.error as DiskError);
+  expect(held).toHaveLength(0);
+  expect(disk.get('rows', new Uint8Array([3]))).toBeUndefined();
+  expect(events).toEqual(['disk-opened', 'disk-failed']);
+});
+
+test('a log that was taken away is noticed at the next checkpoint at the latest', async () => {
+  holding = false;
+  await disk.close();
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  disk = await openDisk({ path, tables: TABLES, log, syncOnLoopSeconds: 0, walBytes: 16_384 });
+  renameSync(`${path}-wal`, `${path}-gone`);
+  let failure: unknown;
+  for (let i = 0; i < 1000 && failure === undefined; i++) {
+    const bytes = new Uint8Array(2000).fill(i);
+    try {
+      await disk.commit((transaction) => transaction.put('rows', bytes, bytes)).durable;
+    } catch (error) {
+      failure = error;
+    }
+    await settle();
+  }
+  expect(failure).toMatchObject({ kind: 'failed', uncertain: true });
+});
