@@ -151,8 +151,8 @@ export const SETTINGS = {
   'reconnect-delay-min': setting(duration(1, 600_000), '100ms', 'first pause before a peer is dialled again'),
   'reconnect-delay-max': setting(duration(1, 600_000), '5s', 'longest pause before a peer is dialled again'),
   'peer-calls-max': setting(integer(1, 1_000_000), '4096', 'calls to one peer under way at once'),
-  'peer-queue-max': setting(bytes(64 * 1024, 4 * 1024 ** 3), '64MiB', 'bytes queued for one peer; more calls are not sent'),
-  'peer-handlers-max': setting(integer(1, 1_000_000), '4096', 'calls of peers that are worked on at once'),
+  'peer-queue-max': setting(bytes(64 * 1024, 128 * 1024 ** 2), '64MiB', 'bytes queued for one peer; more calls are not sent'),
+  'peer-handlers-max': setting(integer(1, 1_000_000), '8192', 'calls of peers that are worked on at once'),
   // stopping
   'stop-timeout': setting(duration(0, 600_000), '10s', 'how long a stop waits for requests under way'),
 } satisfies Record<string, Setting<unknown>>;

@@ -11,7 +11,7 @@ import { prefersJson } from './accept.ts';
 import { withBody } from './body.ts';
 import { judge, parseConditions, type Conditions } from './conditions.ts';
 import { describeContent, type Description } from './content-headers.ts';
-import type { Answer, Exchange } from './exchange.ts';
+import type { Answer, Exchange, Headers } from './exchange.ts';
 import {
   parseContext,
   parseKeyRequest,
@@ -41,17 +41,22 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
 
 /** The tag is that of what would be shown: of the set, or of the one sibling that was asked for. */
 function conditional(answer: Answer, conditions: Conditions): Answer {
-  const { etag, ...others } = answer.headers;
-  switch (judge(conditions, etag?.slice(1, -1))) {
+  switch (judge(conditions, answer.headers['etag']?.slice(1, -1))) {
     case 'proceed':
       return answer;
-    case 'not-modified': {
-      const { 'content-type': _, ...headers } = answer.headers;
-      return { status: 304, headers, body: null };
-    }
+    case 'not-modified':
+      return { status: 304, headers: picked(answer.headers, KEPT_WHEN_NOT_MODIFIED), body: null };
     case 'failed':
-      return problemAnswer(preconditionFailed(), { ...others, ...(etag === undefined ? {} : { etag }) });
+      return problemAnswer(preconditionFailed(), picked(answer.headers, KEPT_WHEN_FAILED));
   }
+}
+
+/** A client whose condition has failed has not seen what is there, so it gets no context. */
+const KEPT_WHEN_FAILED = ['etag', 'quoral-replicas', 'quoral-coordinator'];
+const KEPT_WHEN_NOT_MODIFIED = [...KEPT_WHEN_FAILED, 'cache-control', 'last-modified', 'quoral-context'];
+
+function picked(headers: Headers, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => names.includes(name)));
 }
 
 export async function putValue(exchange: Exchange): Promise<Answer> {
@@ -140,7 +145,7 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
       return problemAnswer(preconditionFailed(), etag === undefined ? {} : { etag: `"${etag}"` });
     }
     // The client that names a state has seen it.
-    if (conditions.ifMatch !== undefined) context = joinVectors(context ?? EMPTY_VECTOR, before.context);
+    if (conditions.ifMatch === undefined) context = joinVectors(context ?? EMPTY_VECTOR, before.context);
   }
   const outcome = await exchange.services.write({
     ...common(exchange, request),

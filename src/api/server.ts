@@ -61,6 +61,7 @@ class Door implements HttpServer {
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #closing = false;
+  #port = 0;
 
   constructor(api: Api, services: ApiServices) {
     this.#services = services;
@@ -93,7 +94,7 @@ class Door implements HttpServer {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   async listen({ host, port }: ListenOptions): Promise<void> {
@@ -103,6 +104,7 @@ class Door implements HttpServer {
       });
       this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
     });
+    this.#port = (this.#server.address() as AddressInfo).port;
     this.#server.on('error', (error) => this.#services.log.error('client-door-failed', { reason: error.message }));
   }
 
@@ -182,6 +184,7 @@ function plainProblem(problem: Problem): Response {
 
 function writeProblem(response: ServerResponse, problem: Problem): void {
   const { status, headers, body } = problemAnswer(problem, { connection: 'close' });
+  headers['content-length'] = String(Buffer.byteLength(body as string));
   response.writeHead(status, headers).end(body);
 }
 

@@ -9,10 +9,10 @@ import type { Checksum } from '#kernel/native.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import { epoch, nodeId, nodeIndex, type Epoch } from '#kernel/identity.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
+import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { asArray, asBoolean, asBytes, asInteger, asString } from '#wire/shape.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 
-const STATE_BYTES_MAX = 12 * 1024 * 1024;
 const VECTOR_MAX = 4096;
 
 /** A {@link WriteRequest} without what each node knows for itself: the deadline and the bucket's properties. */
@@ -33,7 +33,7 @@ function contentFromWire(body: unknown): Content | null {
   const meta: [string, string][] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) meta.push([flat[i]!, flat[i + 1]!]);
   return {
-    value: asBytes(fields[0], 'value', STATE_BYTES_MAX),
+    value: asBytes(fields[0], 'value', MAX_MESSAGE_BYTES),
     contentType: asString(fields[1], 'contentType', 16_384),
     contentEncoding: asString(fields[2], 'contentEncoding', 16_384),
     meta,
@@ -87,7 +87,7 @@ function outcomeFromWire(body: unknown, checksum: Checksum): WriteOutcome {
   const kind = asString(fields[0], 'outcome', 32);
   const agreement = agreementFromWire(fields[1]);
   if (kind === 'applied') {
-    const state = decodeState(asBytes(fields[3], 'state', STATE_BYTES_MAX), checksum);
+    const state = decodeState(asBytes(fields[3], 'state', MAX_MESSAGE_BYTES), checksum);
     const coordinator = nodeId(asString(fields[2], 'coordinator', 64));
     return { kind, agreement, coordinator, versions: state.versions, context: state.vector };
   }

@@ -5,11 +5,10 @@
 
 import { epoch } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
+import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { asArray, asBoolean, asBytes, asInteger, asString } from '#wire/shape.ts';
 import type { Scope } from './scope.ts';
 
-/** An encoded state may be as large as the sibling limit allows, and some more for its frame. */
-const STATE_BYTES_MAX = 12 * 1024 * 1024;
 const KEY_BYTES_MAX = 1024;
 
 export interface StoreRequest {
@@ -62,7 +61,7 @@ export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
       scope: scopeFromWire(fields[0]),
       requestId: asString(fields[1], 'requestId', 128),
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
-      state: asBytes(fields[3], 'state', STATE_BYTES_MAX),
+      state: asBytes(fields[3], 'state', MAX_MESSAGE_BYTES),
       durable: asBoolean(fields[4], 'durable'),
     };
   },
@@ -84,6 +83,6 @@ export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   encodeReply: ({ state }) => [state],
   decodeReply: (body) => {
     const state = asArray(body, 1, 'replica.fetch reply')[0];
-    return { state: state === null ? null : asBytes(state, 'state', STATE_BYTES_MAX) };
+    return { state: state === null ? null : asBytes(state, 'state', MAX_MESSAGE_BYTES) };
   },
 };

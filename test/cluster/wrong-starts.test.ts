@@ -44,7 +44,7 @@ test('a bad value names the setting, where it came from and what is allowed', as
 test('an unknown setting is refused in all three forms, with what it may have meant', async () => {
   expect(await refusal(doors(), { QUORAL_WEIGTH: '2' })).toMatch(/unknown setting QUORAL_WEIGTH \(environment\) \(did you mean QUORAL_WEIGHT\?\)/);
   const file = join(directory, 'unknown.yaml');
-  writeFileSync(file, 'data-dri: /tmp\n');
+  writeFileSync(file, 'data-dri: elsewhere\n');
   expect(await refusal(['--config', file])).toContain('did you mean data-dir?');
   const { status, stderr } = await runQuoral(['node', '--wieght', '2']);
   expect(status).toBe(1);

@@ -128,10 +128,13 @@ function takeLock(Sqlite: DatabaseConstructor, path: string): Database {
   }
 }
 
+/** Not with mkdir's own `recursive`, which never returns where nothing can be created, as in /proc. */
 function makeDirectory(directory: string): void {
   if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  mkdirSync(directory, { recursive: true });
-  syncDirectory(dirname(directory));
+  const above = dirname(directory);
+  if (above !== directory) makeDirectory(above);
+  mkdirSync(directory);
+  syncDirectory(above);
 }
 
 function syncDirectory(directory: string): void {

@@ -49,6 +49,11 @@ export class SimulatedMedium {
     this.#failingSyncs += 1;
   }
 
+  /** No sync fails any more. */
+  forgetFailingSyncs(): void {
+    this.#failingSyncs = 0;
+  }
+
   /** Empties a medium that no process has open: a disk was replaced. */
   wipe(): void {
     this.restore({ tables: new Map() });

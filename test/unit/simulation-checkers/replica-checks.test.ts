@@ -219,6 +219,33 @@ describe('last-write-wins', () => {
   });
 });
 
+describe('unique-dots', () => {
+  const check = 'unique-dots';
+
+  it('accepts several dots of one write, and one dot in two keys', () => {
+    const planted = new Planted()
+      .put('a', { dots: ['1.10', '2.10'], retryOf: 'i' })
+      .put('b', { key: 'other', dots: ['1.10'] })
+      .sample('n1', { vector: ['1.10'], live: { '1.10': 'a' } });
+    expect(planted.found(check)).toEqual([]);
+  });
+
+  it('sees a dot that names two writes, minted or held', () => {
+    expect(
+      new Planted()
+        .put('a', { dots: ['1.10'] })
+        .delete('x', { dots: ['1.10'] })
+        .found(check),
+    ).toEqual(['a x']);
+    const held = new Planted()
+      .put('a')
+      .put('b')
+      .sample('n1', { vector: [], live: { '1.10': 'a' } })
+      .sample('n2', { vector: [], live: { '1.10': 'b' } });
+    expect(held.found(check)).toEqual(['a b']);
+  });
+});
+
 describe('durable-coverage', () => {
   const check = 'durable-coverage';
 

@@ -45,8 +45,8 @@ function groups(disk: SimulatedDisk): number[] {
 }
 
 describe('a crash', () => {
-  test('keeps what was durable and, whole and in order, some of what was not', () => {
-    fc.assert(
+  test('keeps what was durable and, whole and in order, some of what was not', async () => {
+    await fc.assert(
       fc.asyncProperty(fc.nat(), fc.nat({ max: 40 }), fc.nat({ max: 8 }), async (seed, commits, milliseconds) => {
         const { simulation, disk, open } = setUp(seed);
         const durable: number[] = [];
@@ -202,8 +202,8 @@ test('a table of many rows stays in order through inserts and deletes', () => {
   const random = new SeededRandom('rows');
   const table = new SortedTable();
   const keys = new Map<number, Uint8Array>();
-  for (let i = 0; i < 20_000; i++) {
-    const number = random.below(1 << 16);
+  for (let i = 0; i < 8000; i++) {
+    const number = random.below(1 << 13);
     const key = bytes(number >> 8, number);
     const isThere = keys.has(number);
     expect(table.set(key, isThere ? undefined : key) !== undefined).toBe(isThere);

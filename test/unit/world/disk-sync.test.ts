@@ -98,7 +98,7 @@ test('after a failed sync nothing is durable any more, and nothing is synced aga
   expect(first.error).toMatchObject({ kind: 'failed', uncertain: true });
   expect((first.error as DiskError).message).toContain('EIO');
   expect(disk.failure()).toBe(first.error);
-  expect(() => put(3)).toThrow(first.error as DiskError);
+  expect(() => put(3)).toThrow(first.error);
   expect(held).toHaveLength(0);
   expect(disk.get('rows', new Uint8Array([3]))).toBeUndefined();
   expect(events).toEqual(['disk-opened', 'disk-failed']);

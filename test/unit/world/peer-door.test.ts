@@ -115,9 +115,9 @@ describe('the door', () => {
   test('the visitor is told which rule it broke', async () => {
     const socket = await visitUpgraded();
     const told = answer(socket);
-    socket.write(Buffer.from('0200ffff00ffffff', 'hex'));
-    expect(await told).toBe(`\x04\0\0\x42protocol violation: message of 16777215 bytes, allowed are 9437184`);
-    expect(events).toEqual(['protocol violation: message of 16777215 bytes, allowed are 9437184']);
+    socket.write(Buffer.from('0200ffff0fffffff', 'hex'));
+    expect(await told).toBe(`\x04\0\0\x44protocol violation: message of 268435455 bytes, allowed are 67108864`);
+    expect(events).toEqual(['protocol violation: message of 268435455 bytes, allowed are 67108864']);
   });
 
   test('frames that come together with the upgrade request are read', async () => {

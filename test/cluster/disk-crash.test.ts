@@ -1,0 +1,136 @@
+/**
+ * Processes that end without a word, and what the next one finds.
+ */
+
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDisk } from '#world/real/disk.ts';
+import type { Log } from '#world/world.ts';
+import { inspectFiles, linesOf, startWriter } from './disk-files.ts';
+import { WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
+
+const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const LOG_BYTES = 16 * 1024 * 1024;
+
+let directory: string;
+let options: WriterOptions;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'quoral-crash-'));
+  options = {
+    path: join(directory, 'data.db'),
+    groups: 100_000,
+    rowsPerGroup: 3,
+    valueBytes: 400,
+    inFlight: 3,
+    walBytes: LOG_BYTES,
+    syncOnLoopSeconds: 0,
+  };
+});
+
+afterEach(() => rmSync(directory, { recursive: true }));
+
+interface Durable {
+  readonly group: number;
+  /** Length of the log when the last sync that had ended began. */
+  readonly logBytes: number;
+}
+
+/** Lets the writer work until it has called so many groups durable, and kills it. Returns all that it said of them. */
+async function killAfter(groups: number): Promise<Durable[]> {
+  const child = startWriter(options);
+  const durable: Durable[] = [];
+  await linesOf(child, (line) => {
+    const [word, group, logBytes] = line.split(' ');
+    if (word === 'durable') durable.push({ group: Number(group), logBytes: Number(logBytes) });
+    if (durable.length === groups) child.kill('SIGKILL');
+  });
+  expect(durable.length).toBeGreaterThanOrEqual(groups);
+  return durable;
+}
+
+/** Copies what the killed process left, with the log cut to a length. */
+function copyCut(name: string, logBytes: number): string {
+  const copy = join(directory, name);
+  mkdirSync(copy);
+  const path = join(copy, 'data.db');
+  copyFileSync(options.path, path);
+  copyFileSync(`${options.path}-wal`, `${path}-wal`);
+  truncateSync(`${path}-wal`, logBytes);
+  return path;
+}
+
+describe.each([0, 10])('after kill -9, with syncs on the loop up to %d s,', (syncOnLoopSeconds) => {
+  beforeEach(() => {
+    options = { ...options, syncOnLoopSeconds };
+  });
+
+  test('the log cut to what had been synced holds every durable group', async () => {
+    const durable = await killAfter(150);
+    let losses = 0;
+    for (let i = 0; i < durable.length; i += 10) {
+      const { logBytes } = durable[i]!;
+      const promised = durable.slice(0, i + 1).map(({ group }) => group);
+      const { whole, torn, damage } = inspectFiles(copyCut(`cut-${i}`, logBytes), options);
+      expect([damage, torn]).toEqual([undefined, []]);
+      expect(promised.filter((group) => !whole.has(group))).toEqual([]);
+      // The alarm rings: with one byte less, the last group of the sync is lost.
+      const shorter = inspectFiles(copyCut(`short-${i}`, logBytes - 1), options);
+      losses += promised.filter((group) => !shorter.whole.has(group)).length;
+    }
+    expect(losses).toBeGreaterThan(0);
+  });
+
+  test('the next process finds every durable group, also when the log is started over all the time', async () => {
+    options = { ...options, walBytes: 64 * 1024 };
+    const durable = new Set<number>();
+    for (let life = 0; life < 3; life++) for (const { group } of await killAfter(200)) durable.add(group);
+    const disk = await openDisk({ path: options.path, tables: WRITER_TABLES, log: silentLog });
+    await disk.close();
+    const { whole, torn, damage } = inspectFiles(options.path, { ...options, groups: Math.max(...durable) + 10 });
+    expect([damage, torn]).toEqual([undefined, []]);
+    expect([...durable].filter((group) => !whole.has(group))).toEqual([]);
+  });
+});
+
+test('the log stays within a few times its size', async () => {
+  options = { ...options, walBytes: 128 * 1024, groups: 1500 };
+  let largest = 0;
+  const lines = await linesOf(startWriter(options), (line) => {
+    if (!line.startsWith('durable')) return;
+    largest = Math.max(largest, statSync(`${options.path}-wal`, { throwIfNoEntry: false })?.size ?? 0);
+  });
+  expect(lines.at(-1)).toBe('done');
+  expect(largest).toBeGreaterThan(options.walBytes);
+  // Four times, and the groups that were in flight.
+  expect(largest).toBeLessThan(options.walBytes * 6);
+});
+
+test('a process that closes leaves one file, complete in itself', async () => {
+  options = { ...options, groups: 50 };
+  const lines = await linesOf(startWriter(options));
+  expect(lines.at(-1)).toBe('done');
+  const copy = join(directory, 'copy.db');
+  copyFileSync(options.path, copy);
+  expect(statSync(`${options.path}-wal`, { throwIfNoEntry: false })).toBeUndefined();
+  expect(readFileSync(`${options.path}-lock`)).toHaveLength(0);
+  expect(inspectFiles(copy, options).whole.size).toBe(50);
+});
+
+test('a second process is refused while the first lives, and let in when it was killed', async () => {
+  const open = () => openDisk({ path: options.path, tables: WRITER_TABLES, log: silentLog });
+  const child = startWriter(options);
+  let refusal: Promise<unknown> | undefined;
+  await linesOf(child, (line) => {
+    if (line !== 'durable 5' && !line.startsWith('durable 5 ')) return;
+    refusal = open()
+      .catch((error: unknown) => error)
+      .finally(() => child.kill('SIGKILL'));
+  });
+  expect(String(await refusal)).toContain(`${options.path} is in use by another process`);
+  const disk = await open();
+  expect(disk.range('rows', { limit: 10 })).toHaveLength(10);
+  await disk.close();
+});

@@ -1,0 +1,213 @@
+import { describe, expect, test } from 'vitest';
+import { createApp } from '#api/app.ts';
+import { inProcess, type InProcessAnswer } from '#api/in-process.ts';
+import { DEFAULT_PROPERTIES } from '#buckets/definition.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { agreed, StubNode } from './stub-services.ts';
+import { harness, jsonOf, textOf } from './client.ts';
+
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+
+function codeOf(answer: InProcessAnswer): unknown {
+  return String(jsonOf(answer)['type']).replace('urn:quoral:problem:', '');
+}
+
+describe('buckets', () => {
+  test('one that nobody has defined has the defaults', async () => {
+    const answer = await harness().send('GET', '/v1/buckets/any');
+    expect([answer.status, jsonOf(answer)]).toEqual([200, DEFAULT_PROPERTIES]);
+  });
+
+  test('what is shown can be sent back', async () => {
+    const { send } = harness();
+    const defined = await send('PUT', '/v1/buckets/b', JSON_TYPE, utf8('{"n":5,"conflicts":"siblings"}'));
+    expect([defined.status, jsonOf(defined)]).toEqual([200, { ...DEFAULT_PROPERTIES, n: 5, conflicts: 'siblings' }]);
+    const again = await send('PUT', '/v1/buckets/b', JSON_TYPE, defined.body);
+    expect(jsonOf(again)).toEqual(jsonOf(defined));
+    expect(jsonOf(await send('GET', '/v1/buckets'))).toEqual({ buckets: [{ name: 'b', properties: jsonOf(defined) }] });
+  });
+
+  test.each([
+    ['{"m":5}', 400, 'invalid-request', 'm'],
+    ['[]', 400, 'invalid-request', 'body'],
+    ['{', 400, 'invalid-request', 'body'],
+    ['', 400, 'invalid-request', 'body'],
+    ['\u00ff', 400, 'invalid-request', 'body'],
+    [`{"n":5}${' '.repeat(65_536)}`, 413, 'value-too-large', 'body'],
+  ])('a definition %#', async (text, status, code, field) => {
+    const answer = await harness().send(
+      'PUT',
+      '/v1/buckets/b',
+      JSON_TYPE,
+      Uint8Array.from(Buffer.from(text, 'latin1')),
+    );
+    expect([answer.status, codeOf(answer), jsonOf(answer)['field']]).toEqual([status, code, field]);
+  });
+
+  test.each([undefined, 'text/plain', 'application/jsonx', 'application/x-www-form-urlencoded'])(
+    'a definition of type %s is 415',
+    async (type) => {
+      const headers: Record<string, string> = type === undefined ? {} : { 'Content-Type': type };
+      const answer = await harness().send('PUT', '/v1/buckets/b', headers, utf8('{}'));
+      expect([answer.status, codeOf(answer)]).toEqual([415, 'unsupported-media-type']);
+    },
+  );
+
+  test('conflicts, bad names and unknown parameters', async () => {
+    const { send } = harness();
+    expect((await send('PUT', '/v1/buckets/fixed', JSON_TYPE, utf8('{}'))).status).toBe(409);
+    expect((await send('PUT', '/v1/buckets/a%20b', JSON_TYPE, utf8('{}'))).status).toBe(400);
+    expect((await send('GET', '/v1/buckets/b?x=1')).status).toBe(400);
+    expect((await send('GET', '/v1/buckets?x=1')).status).toBe(400);
+    expect((await send('DELETE', '/v1/buckets/b')).status).toBe(501);
+  });
+});
+
+describe('paths and methods', () => {
+  test.each([
+    ['PATCH', '/v1/kv/b/k', 'GET, HEAD, PUT, DELETE, POST'],
+    ['OPTIONS', '/v1/kv64/b/k', 'GET, HEAD, PUT, DELETE, POST'],
+    ['PUT', '/v1/kv/b', 'GET, HEAD'],
+    ['POST', '/livez', 'GET, HEAD'],
+    ['GET', '/v1/batch', 'POST'],
+    ['HEAD', '/v1/batch', 'POST'],
+    ['POST', '/v1/buckets/b', 'GET, HEAD, PUT, DELETE'],
+    ['DELETE', '/v1/ring', 'GET, HEAD'],
+  ])('%s %s is 405', async (method, path, allow) => {
+    const answer = await harness().send(method, path);
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow]);
+  });
+
+  test.each([
+    '/',
+    '/v1',
+    '/v2/kv/b/k',
+    '/v1/kv',
+    '/V1/kv/b/k',
+    '/v1/%6bv/b/k',
+    '/ui',
+    '/v1/kv64/b',
+    '/*',
+    '/v1/kv/b/k/*',
+  ])('%s is 404', async (path) => {
+    const answer = await harness().send('GET', path);
+    expect([answer.status, codeOf(answer)]).toEqual([404, 'not-found']);
+  });
+
+  test('a slash in a key that is not escaped gets a hint', async () => {
+    expect(jsonOf(await harness().send('GET', '/v1/kv/b/a/b'))['detail']).toContain('%2F');
+  });
+
+  test('a refused target reaches no route', async () => {
+    const { send, node } = harness();
+    for (const target of ['/v1/kv/b/%2e%2e/%2e%2e/cluster', '/v1/../livez', '*', '/v1/kv/b/..', '/v1/kv/b/..%2f']) {
+      const { status } = await send('GET', target);
+      expect(status).toBe(target.endsWith('%2f') ? 404 : 400);
+    }
+    expect(node.reads).toHaveLength(1);
+  });
+});
+
+describe('the ring and the cluster', () => {
+  test('views', async () => {
+    const { send } = harness();
+    expect(jsonOf(await send('GET', '/v1/cluster'))).toMatchObject({ epoch: 7, self: 'n1', members: [] });
+    expect(jsonOf(await send('GET', '/v1/ring'))).toMatchObject({ epoch: 7, partitions: 2 });
+    expect(jsonOf(await send('GET', '/v1/ring/locate/b/a%2Fb'))).toMatchObject({ hash: '612f62', primaries: ['n1'] });
+    expect((await send('GET', '/v1/ring/locate/b/%ff')).status).toBe(400);
+    expect((await send('GET', '/v1/cluster?x=1')).status).toBe(400);
+  });
+
+  test('the ring is fetched again only when it has changed', async () => {
+    const { send } = harness();
+    const { headers } = await send('GET', '/v1/ring');
+    const same = await send('GET', '/v1/ring', { 'If-None-Match': headers.get('etag')! });
+    expect([same.status, same.body.length]).toEqual([304, 0]);
+    expect((await send('GET', '/v1/ring', { 'If-None-Match': '"6"' })).status).toBe(200);
+  });
+});
+
+describe('health', () => {
+  test('a line a check', async () => {
+    const { send, node } = harness();
+    expect((await send('GET', '/livez')).status).toBe(200);
+    const ready = await send('GET', '/readyz');
+    expect([ready.status, jsonOf(ready)['status']]).toEqual([200, 'ok']);
+    expect(textOf(ready).split('\n')).toContain('  {"name":"disk","ok":true,"detail":"writable"},');
+    expect(jsonOf(await send('GET', '/healthz'))).toMatchObject({ status: 'ok', ringWithQuorum: 1 });
+    node.healthy = false;
+    const failing = await send('GET', '/readyz');
+    expect([failing.status, jsonOf(failing)['status']]).toEqual([503, 'failing']);
+    const cluster = await send('GET', '/healthz');
+    expect([cluster.status, jsonOf(cluster)['ringWithQuorum']]).toEqual([503, 0.5]);
+  });
+
+  test('figures: counted by route and never by what a client sent', async () => {
+    const { send } = harness();
+    await send('PUT', '/v1/kv/b/k', {}, utf8('v'));
+    await send('GET', '/v1/kv/b/k?r=9');
+    await send('BREW', '/v1/kv/b/k');
+    await send('GET', '/secret-path');
+    const text = textOf(await send('GET', '/metrics'));
+    expect(text).toContain('quoral_http_requests_total{route="/v1/kv/:bucket/:key",method="PUT",status="2xx"} 1');
+    expect(text).toContain('quoral_http_requests_total{route="/v1/kv/:bucket/:key",method="GET",status="4xx"} 1');
+    expect(text).toContain('quoral_http_requests_total{route="/v1/kv/:bucket/:key",method="other",status="4xx"} 1');
+    expect(text).toContain('quoral_http_requests_total{route="none",method="GET",status="4xx"} 1');
+    expect(text).toContain('quoral_http_request_seconds_count{route="/v1/kv/:bucket/:key",method="PUT"} 1');
+    expect(text).not.toContain('secret-path');
+  });
+});
+
+describe('bounds', () => {
+  test('a node that is not ready serves no data and goes on telling how it is', async () => {
+    const { send, node } = harness((stub) => (stub.refusal = 'the epoch is not confirmed yet'));
+    for (const [method, path] of [
+      ['GET', '/v1/kv/b/k'],
+      ['PUT', '/v1/kv/b/k'],
+      ['GET', '/v1/buckets'],
+      ['GET', '/v1/ring'],
+    ] as const) {
+      const answer = await send(method, path);
+      expect([answer.status, codeOf(answer), answer.headers.get('retry-after')]).toEqual([503, 'not-ready', '1']);
+      expect(jsonOf(answer)['outcome']).toBe(method === 'PUT' ? 'not-applied' : undefined);
+    }
+    for (const path of ['/livez', '/readyz', '/metrics', '/v1/cluster'])
+      expect((await send('GET', path)).status).toBe(200);
+    expect([node.reads, node.writes]).toEqual([[], []]);
+  });
+
+  test('requests under way are bounded; health is not', async () => {
+    const { send, node } = harness((stub) => (stub.settings = { ...stub.settings, requestsMax: 2 }));
+    const held: (() => void)[] = [];
+    node.read = (request) =>
+      new Promise((resolve) => {
+        const outcome = { kind: 'found' as const, agreement: agreed(request.r), versions: [], context: [] };
+        held.push(() => resolve({ ...outcome, coordinator: node.services().self }));
+      });
+    const first = [send('GET', '/v1/kv/b/1'), send('GET', '/v1/kv/b/2')];
+    const third = await send('GET', '/v1/kv/b/3');
+    expect([third.status, codeOf(third), third.headers.get('retry-after')]).toEqual([429, 'overloaded', '1']);
+    expect((await send('GET', '/livez')).status).toBe(200);
+    held.forEach((release) => release());
+    expect((await Promise.all(first)).map(({ status }) => status)).toEqual([404, 404]);
+    node.read = undefined;
+    expect((await send('GET', '/v1/kv/b/3')).status).toBe(404);
+  });
+
+  test('so is the memory of their bodies, and it is given back whatever happens', async () => {
+    const node = new StubNode();
+    node.settings = { ...node.settings, valueMaxBytes: 60, bodiesMaxBytes: 100 };
+    const send = inProcess(createApp(node.services()));
+    let release = (): void => undefined;
+    node.write = () => new Promise((_resolve, reject) => (release = () => reject(new Error('a bug'))));
+    const size = { 'content-length': '60' };
+    const first = send('PUT', '/v1/kv/b/1', size, new Uint8Array(60));
+    await Promise.resolve();
+    expect(codeOf(await send('PUT', '/v1/kv/b/2', size, new Uint8Array(60)))).toBe('overloaded');
+    while (node.writes.length === 0) await Promise.resolve();
+    release();
+    expect((await first).status).toBe(500);
+    node.write = undefined;
+    expect((await send('PUT', '/v1/kv/b/2', size, new Uint8Array(60))).status).toBe(204);
+  });
+});

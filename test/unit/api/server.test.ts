@@ -1,0 +1,320 @@
+import { connect } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createApp } from '#api/app.ts';
+import { ListenError, MAX_HEAD_BYTES, startServer, type HttpServer } from '#api/server.ts';
+import { MAX_PIPELINED } from '#api/server-connections.ts';
+import { agreed, StubNode } from './stub-services.ts';
+import { exchangeBytes } from './client.ts';
+
+const CLOSE = 'Host: x\r\nConnection: close\r\n\r\n';
+
+let node: StubNode;
+let server: HttpServer;
+
+beforeEach(async () => {
+  node = new StubNode();
+  node.settings = { ...node.settings, valueMaxBytes: 100_000 };
+  const services = node.services();
+  server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0 });
+});
+
+afterEach(() => server.close(0));
+
+interface Response {
+  readonly status: number;
+  readonly head: string;
+  readonly body: string;
+}
+
+/** The responses in the bytes that came back; those that announce no length have no body here. */
+function responses(bytes: string): Response[] {
+  const found: Response[] = [];
+  let rest = bytes;
+  while (rest !== '') {
+    const end = rest.indexOf('\r\n\r\n');
+    const head = rest.slice(0, end);
+    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    found.push({ status: Number(head.slice(9, 12)), head, body: rest.slice(end + 4, end + 4 + length) });
+    rest = rest.slice(end + 4 + length);
+  }
+  return found;
+}
+
+async function send(...chunks: readonly (string | Uint8Array)[]): Promise<Response[]> {
+  return responses(await exchangeBytes(server.port, ...chunks));
+}
+
+function statuses(all: readonly Response[]): number[] {
+  return all.map(({ status }) => status);
+}
+
+function expectProblem(response: Response | undefined, status: number, code: string): void {
+  expect(response?.head).toMatch(/^content-type: application\/problem\+json$/im);
+  expect(JSON.parse(response!.body)).toMatchObject({
+    type: `urn:quoral:problem:${code}`,
+    status,
+    detail: expect.any(String),
+  });
+  expect(response!.status).toBe(status);
+}
+
+describe('a request over a socket', () => {
+  test('stores and gives back bytes', async () => {
+    const value = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const put = await send('PUT /v1/kv/b/k HTTP/1.1\r\nContent-Length: 256\r\n', CLOSE, value);
+    expect(statuses(put)).toEqual([204]);
+    const [got] = await send('GET /v1/kv/b/k HTTP/1.1\r\n', CLOSE);
+    expect(Buffer.from(got!.body, 'latin1')).toEqual(Buffer.from(value));
+    expect(node.writes[0]!.content!.value.constructor).toBe(Uint8Array);
+  });
+
+  test('chunked, in pieces', async () => {
+    const put = await send(
+      'PUT /v1/kv/b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n',
+      CLOSE,
+      '2\r\nhi\r\n',
+      '4;x=y\r\n th',
+      'e\r\n0\r\n\r\n',
+    );
+    expect(statuses(put)).toEqual([204]);
+    expect(node.writes[0]!.content!.value).toEqual(new TextEncoder().encode('hi the'));
+  });
+
+  test('HEAD has the length and no body', async () => {
+    await send('PUT /v1/kv/b/k HTTP/1.1\r\nContent-Length: 2\r\n', CLOSE, 'hi');
+    const text = await exchangeBytes(server.port, 'HEAD /v1/kv/b/k HTTP/1.1\r\n', CLOSE);
+    expect(text).toMatch(/^HTTP\/1\.1 200 [^]*content-length: 2\r\n[^]*\r\n\r\n$/i);
+    const missing = await exchangeBytes(server.port, 'HEAD /v1/kv/b/none HTTP/1.1\r\n', CLOSE);
+    expect(missing).toMatch(/^HTTP\/1\.1 404 [^]*\r\n\r\n$/);
+  });
+
+  test('HTTP/1.0 needs no host, HTTP/1.1 does', async () => {
+    expect(statuses(await send('GET /livez HTTP/1.0\r\n\r\n'))).toEqual([200]);
+    expectProblem((await send('GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n'))[0], 400, 'invalid-request');
+    expectProblem(
+      (await send('GET /livez HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n'))[0],
+      400,
+      'invalid-request',
+    );
+    expect(statuses(await send('GET http://h/livez HTTP/1.1\r\n', CLOSE))).toEqual([200]);
+  });
+});
+
+describe('paths as they stand on the request line', () => {
+  test.each([
+    '/v1/kv/b/..',
+    '/v1/kv/b/%2e%2e/%2e%2e/cluster',
+    '/v1/kv/b/.%2E',
+    '/v1/kv/../../livez',
+    '/./livez',
+    '//livez',
+    '/v1\\..\\livez',
+    '/v1/kv/b/%',
+    '/v1/kv/b/%zz',
+    '/v1/kv/b/a%00b',
+    '/v1/kv/b/',
+    '/livez#x',
+    'http://host/../livez',
+    '*',
+  ])('%s is refused', async (target) => {
+    expectProblem((await send(`GET ${target} HTTP/1.1\r\n`, CLOSE))[0], 400, 'invalid-request');
+    expect(node.reads).toHaveLength(0);
+  });
+
+  test('what is not refused is taken literally', async () => {
+    expect(statuses(await send('GET /v1/kv/b/%2Flivez HTTP/1.1\r\n', CLOSE))).toEqual([404]);
+    expect(node.reads[0]!.key).toEqual(new TextEncoder().encode('/livez'));
+  });
+
+  test('raw bytes beyond ASCII', async () => {
+    expectProblem((await send('GET /v1/kv/b/\u00e9 HTTP/1.1\r\n', CLOSE))[0], 400, 'invalid-request');
+  });
+});
+
+describe('what is not HTTP', () => {
+  test.each([
+    'nonsense\r\n\r\n',
+    'BREW /livez HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /livez HTTP/9.9\r\nHost: x\r\n\r\n',
+    'GET /livez HTTP/1.1\r\nHost x\r\n\r\n',
+    'GET /livez HTTP/1.1\r\nHost: x\r\nBad Name: x\r\n\r\n',
+    'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n',
+    'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+    'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'GET /a b HTTP/1.1\r\nHost: x\r\n\r\n',
+    '\u0016\u0003\u0001\u0002\u0000',
+  ])('%j', async (bytes) => {
+    expectProblem((await send(bytes))[0], 400, 'invalid-request');
+    expect([node.reads, node.writes]).toEqual([[], []]);
+  });
+
+  test('a head that is too large is 431', async () => {
+    const answer = await send(`GET /livez HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(MAX_HEAD_BYTES)}\r\n\r\n`);
+    expectProblem(answer[0], 431, 'headers-too-large');
+    expectProblem((await send(`GET /${'x'.repeat(MAX_HEAD_BYTES)} HTTP/1.1\r\n`, CLOSE))[0], 431, 'headers-too-large');
+  });
+
+  test('thousands of header fields are all seen', async () => {
+    const fields = Array.from({ length: 3000 }, (_, i) => `x${i}:\r\n`).join('');
+    const answer = await send(
+      `PUT /v1/kv/b/k HTTP/1.1\r\n${fields}Quoral-Context: broken\r\nContent-Length: 0\r\n`,
+      CLOSE,
+    );
+    expectProblem(answer[0], 400, 'invalid-request');
+  });
+
+  test('a tunnel', async () => {
+    expectProblem((await send('CONNECT host:1 HTTP/1.1\r\nHost: x\r\n\r\n'))[0], 405, 'method-not-allowed');
+  });
+});
+
+describe('bodies', () => {
+  test('that end too soon are refused and not stored', async () => {
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+      let text = '';
+      socket.on('data', (chunk) => (text += chunk.toString('latin1')));
+      socket.on('end', () => socket.destroy());
+      socket.on('close', () => resolve(text));
+      socket.end('PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhi');
+    });
+    expectProblem(responses(answer)[0], 400, 'invalid-request');
+    expect(responses(answer)).toHaveLength(1);
+    expect(node.writes).toEqual([]);
+  });
+
+  test('whose client vanishes are not stored', async () => {
+    const socket = connect({ port: server.port, host: '127.0.0.1' });
+    socket.write('PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhi', () => socket.destroy());
+    await new Promise((resolve) => socket.on('close', resolve));
+    expect(statuses(await send('GET /livez HTTP/1.1\r\n', CLOSE))).toEqual([200]);
+    expect(node.writes).toEqual([]);
+  });
+
+  test('with malformed chunks', async () => {
+    const answer = await send(
+      'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n',
+    );
+    expectProblem(answer[0], 400, 'invalid-request');
+    expect(answer).toHaveLength(1);
+    expect(node.writes).toEqual([]);
+  });
+
+  test('announced as too large are refused unread, and the connection goes on when they came all the same', async () => {
+    const big = Buffer.alloc(6 * 1024 * 1024);
+    const answer = await send(
+      `PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: ${big.length}\r\n\r\n`,
+      big,
+      'GET /livez HTTP/1.1\r\n',
+      CLOSE,
+    );
+    expectProblem(answer[0], 413, 'value-too-large');
+    expect(statuses(answer)).toEqual([413, 200]);
+  });
+
+  test('that turn out too large are refused', async () => {
+    const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
+    const answer = await send(
+      'PUT /v1/kv/b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n',
+      CLOSE,
+      chunk,
+      chunk,
+      chunk,
+      '0\r\n\r\n',
+    );
+    expectProblem(answer[0], 413, 'value-too-large');
+    expect(node.writes).toEqual([]);
+  });
+
+  test('that do not arrive by the deadline are late', async () => {
+    const answer = await send('PUT /v1/kv/b/k?timeout=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nh');
+    expectProblem(answer[0], 408, 'request-timeout');
+    expect(answer[0]!.head).toMatch(/connection: close/i);
+  });
+
+  test('are asked for with 100 only when everything else is in order', async () => {
+    const head = 'PUT /v1/kv/b/k HTTP/1.1\r\nExpect: 100-continue\r\n';
+    expect(statuses(await send(`${head}Content-Length: 2\r\n`, CLOSE, 'hi'))).toEqual([100, 204]);
+    const size = `Content-Length: 100001\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    expect(statuses(await send(head, size))).toEqual([413]);
+    expect(statuses(await send(head.replace('/k ', '/k?w=9 '), 'Content-Length: 2\r\n', CLOSE))).toEqual([400]);
+    expectProblem(
+      (await send('PUT /v1/kv/b/k HTTP/1.1\r\nExpect: magic\r\nContent-Length: 0\r\n', CLOSE))[0],
+      417,
+      'expectation-failed',
+    );
+  });
+});
+
+describe('requests sent ahead', () => {
+  const PUT = 'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi';
+
+  test('are worked on in their order', async () => {
+    const answer = await send(
+      `${PUT}GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\nDELETE /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/kv/b/k HTTP/1.1\r\n${CLOSE}`,
+    );
+    expect(statuses(answer)).toEqual([204, 200, 204, 404]);
+    expect(answer[1]!.body).toBe('hi');
+  });
+
+  test('a mistake behind them is answered after them', async () => {
+    const answer = await send(`${PUT}${PUT}nonsense\r\n\r\n`);
+    expect(statuses(answer)).toEqual([204, 204, 400]);
+    expectProblem(answer[2], 400, 'invalid-request');
+    expect(node.writes).toHaveLength(2);
+  });
+
+  test('are bounded', async () => {
+    const answer = await send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(MAX_PIPELINED + 10));
+    expect(statuses(answer)).toEqual([...Array.from({ length: MAX_PIPELINED }, () => 200), 429]);
+  });
+});
+
+describe('opening and closing the door', () => {
+  test('a port in use is named', async () => {
+    const services = node.services();
+    const second = startServer(createApp(services), services, { host: '127.0.0.1', port: server.port });
+    await expect(second).rejects.toThrow(ListenError);
+    await expect(second).rejects.toThrow(`--listen 127.0.0.1:${server.port}: the port is in use by another process`);
+  });
+
+  test('an address of another machine is named', async () => {
+    const services = node.services();
+    const elsewhere = startServer(createApp(services), services, { host: '192.0.2.1', port: 0 });
+    await expect(elsewhere).rejects.toThrow('--listen 192.0.2.1:0: this machine does not have that address');
+  });
+
+  test('closing finishes what is under way and takes nothing new', async () => {
+    let answerRead = (): void => undefined;
+    const asked = new Promise<void>((resolve) => {
+      node.read = (request) => {
+        resolve();
+        const outcome = { kind: 'found' as const, agreement: agreed(request.r), versions: [], context: [] };
+        return new Promise((done) => (answerRead = () => done({ ...outcome, coordinator: node.services().self })));
+      };
+    });
+    const idle = exchangeBytes(server.port, 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    const busy = exchangeBytes(server.port, 'GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked;
+    const closed = server.close(60_000);
+    await expect(exchangeBytes(server.port, 'GET /livez HTTP/1.1\r\n', CLOSE)).rejects.toThrow('ECONNREFUSED');
+    answerRead();
+    expect(statuses(responses(await busy))).toEqual([404]);
+    expect(statuses(responses(await idle))).toEqual([200]);
+    await closed;
+  });
+
+  test('closing cuts what takes too long', async () => {
+    const asked = new Promise<void>((resolve) => {
+      node.read = () => {
+        resolve();
+        return new Promise(() => undefined);
+      };
+    });
+    const busy = exchangeBytes(server.port, 'GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked;
+    await server.close(0);
+    expect(await busy).toBe('');
+    expect(node.logged.map(({ event }) => event)).toEqual(['requests-cut']);
+  });
+});
