@@ -6,6 +6,7 @@ import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
 import { clusterId, type ClusterId, type Epoch, type NodeId } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
+import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
 import type { Facts } from '#consensus/facts.ts';
@@ -189,8 +190,11 @@ async function claimCluster(world: World, options: NodeOptions): Promise<Cluster
   return claimed;
 }
 
-/** Contexts are signed under a key of their own, so that a signature can serve for nothing else. */
+/**
+ * Contexts are signed under a key of their own, so that a signature can serve for nothing else. SipHash is a MAC of just
+ * the eight bytes that a context carries, and costs a tenth of an HMAC.
+ */
 function contextMac(world: World, secret: Uint8Array): Mac {
-  const key = world.digest.hmacSha256(secret, utf8('quoral context 1'));
-  return (bytes) => world.digest.hmacSha256(key, bytes);
+  const key = sipKey(world.digest.hmacSha256(secret, utf8('quoral context 1')).subarray(0, 16));
+  return (bytes) => hash64ToBytes(sipHash64(key, bytes));
 }

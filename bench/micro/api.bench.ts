@@ -8,13 +8,14 @@
 
 import { fork } from 'node:child_process';
 import { createServer } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { createApp } from '#api/app.ts';
 import { startServer } from '#api/server.ts';
 import { benchServices } from './api-services.ts';
+import { VALUE, type Method } from './http-load.ts';
 
-const CONNECTIONS = 32;
-const VALUE = Buffer.alloc(1024, 'v');
+const LOAD = join(import.meta.dirname, 'http-load.ts');
 
 export interface Cost {
   /** Microseconds of CPU for one request. */
@@ -22,8 +23,6 @@ export interface Cost {
   /** Requests per second, as this one client drives it. */
   readonly rate: number;
 }
-
-export type Method = 'PUT' | 'GET';
 
 interface Contender {
   readonly port: number;
@@ -57,7 +56,7 @@ async function ourServer(): Promise<Contender> {
 
 /** CPU of this process while another one sends the requests. */
 async function measure(port: number, method: Method, requests: number): Promise<Cost> {
-  const load = fork(import.meta.filename, ['load', String(port), method, String(requests)]);
+  const load = fork(LOAD, [String(port), method, String(requests)]);
   await new Promise((resolve) => load.once('message', resolve));
   const startedAt = process.hrtime.bigint();
   const before = process.cpuUsage();
@@ -96,46 +95,8 @@ export async function compare(requests: number, rounds: number): Promise<readonl
   });
 }
 
-/** The load process: each connection sends its next request when the answer to the last is complete. */
-function load(port: number, method: Method, requests: number): void {
-  const head = `${method} /v1/kv/bench/key-1 HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
-  const type = 'Content-Type: application/octet-stream\r\n';
-  const request =
-    method === 'GET'
-      ? Buffer.from(`${head}\r\n`)
-      : Buffer.concat([Buffer.from(`${head}${type}Content-Length: ${VALUE.length}\r\n\r\n`), VALUE]);
-  let unsent = requests;
-  let unanswered = requests;
-  const sockets = Array.from({ length: Math.min(CONNECTIONS, requests) }, () => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    let missing = -1;
-    const next = (): void => {
-      if (unsent-- > 0) socket.write(request);
-    };
-    socket.on('data', (chunk) => {
-      if (missing < 0) {
-        const end = chunk.indexOf('\r\n\r\n');
-        const text = chunk.toString('latin1', 0, end);
-        if (!/^HTTP\/1\.1 20[04] /.test(text)) throw new Error(text);
-        missing = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0) - (chunk.length - end - 4);
-      } else missing -= chunk.length;
-      if (missing > 0) return;
-      missing = -1;
-      unanswered -= 1;
-      if (unanswered === 0) process.exit(0);
-      next();
-    });
-    return { socket, next };
-  });
-  const connected = sockets.map(({ socket }) => new Promise((resolve) => socket.once('connect', resolve)));
-  process.once('message', () => sockets.forEach(({ next }) => next()));
-  void Promise.all(connected).then(() => process.send!('ready'));
-}
-
-const [, script, mode, port, method, requests] = process.argv;
-if (script === import.meta.filename && mode === 'load') load(Number(port), method as Method, Number(requests));
-else if (script === import.meta.filename) {
-  const rows = await compare(Number(mode ?? 40_000), 5);
+if (process.argv[1] === import.meta.filename) {
+  const rows = await compare(Number(process.argv[2] ?? 40_000), 5);
   for (const { server, method, cost } of rows) {
     console.log(`${server.padEnd(5)} ${method} ${cost.cpu.toFixed(1)} µs of CPU, ${Math.round(cost.rate)} requests/s`);
   }

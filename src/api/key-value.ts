@@ -145,7 +145,7 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
       return problemAnswer(preconditionFailed(), etag === undefined ? {} : { etag: `"${etag}"` });
     }
     // The client that names a state has seen it.
-    if (conditions.ifMatch === undefined) context = joinVectors(context ?? EMPTY_VECTOR, before.context);
+    if (conditions.ifMatch !== undefined) context = joinVectors(context ?? EMPTY_VECTOR, before.context);
   }
   const outcome = await exchange.services.write({
     ...common(exchange, request),

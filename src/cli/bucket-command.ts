@@ -5,6 +5,11 @@ import { print, table, UsageError } from './output.ts';
 
 type Definition = Readonly<Record<string, unknown>>;
 
+interface Listed {
+  readonly name: string;
+  readonly properties: Definition;
+}
+
 function parseProperty(text: string): [string, unknown] {
   const at = text.indexOf('=');
   if (at <= 0) throw new UsageError(`property ${JSON.stringify(text)}: must be name=value, such as conflicts=siblings`);
@@ -31,7 +36,7 @@ export async function showBucket(name: string, options: ClientOptions): Promise<
 }
 
 export async function listBuckets(options: ClientOptions): Promise<void> {
-  const { buckets } = (await askJson(options, '/v1/buckets')) as { readonly buckets: readonly Definition[] };
+  const { buckets } = (await askJson(options, '/v1/buckets')) as { readonly buckets: readonly Listed[] };
   if (options.json === true) {
     print(JSON.stringify({ buckets }));
     return;
@@ -40,6 +45,7 @@ export async function listBuckets(options: ClientOptions): Promise<void> {
     print('no bucket is defined; a bucket that nobody defined has the defaults');
     return;
   }
-  const columns = Object.keys(buckets[0]!);
-  print(table(columns, buckets.map((bucket) => columns.map((column) => String(bucket[column])))));
+  const columns = Object.keys(buckets[0]!.properties);
+  const rows = buckets.map(({ name, properties }) => [name, ...columns.map((column) => String(properties[column]))]);
+  print(table(['bucket', ...columns], rows));
 }

@@ -5,5 +5,8 @@
 /** CRC-32 (ISO-HDLC, as in gzip) of the bytes, as an unsigned 32-bit number. */
 export type Checksum = (bytes: Uint8Array) => number;
 
-/** HMAC-SHA-256 under a key that the maker of the function has bound: 32 bytes. */
+/**
+ * A message authentication code under a key that the maker of the function has bound. At least eight bytes, of which the
+ * first eight serve.
+ */
 export type Mac = (bytes: Uint8Array) => Uint8Array;

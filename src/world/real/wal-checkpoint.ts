@@ -29,7 +29,7 @@ export interface CheckpointerOptions {
   /** Pages in the log at which a checkpoint begins. */
   readonly startPages: number;
   readonly observe: (seconds: number) => void;
-  /** Called with an error of the disk. A full disk is tried again later; after any other error nothing is. */
+  /** Called with an error of the disk, after which nothing is tried again. A full disk is no such error. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -109,11 +109,12 @@ export class Checkpointer {
     if (this.#state === 'ended') return false;
     if (reply.kind === 'done') return true;
     if (reply.code === 'SQLITE_FULL') {
+      // Nothing is lost, and commits go on as long as the log finds space.
       this.#giveUp(reply.message);
     } else {
       this.#state = 'ended';
+      this.#options.onError(Object.assign(new Error(reply.message), { code: reply.code }));
     }
-    this.#options.onError(Object.assign(new Error(reply.message), { code: reply.code }));
     return false;
   }
 

@@ -168,6 +168,18 @@ describe('strict-reads', () => {
       ).toEqual([]);
       expect(
         planted()
+          .read([], { at: [11, 12] })
+          .delete('x', { dots: ['1.11'], at: [13, 14] })
+          .found(check),
+      ).toEqual(['a']);
+      expect(
+        planted()
+          .delete('x', { dots: ['1.11'], outcome: 'not-applied' })
+          .read([])
+          .found(check),
+      ).toEqual(['a']);
+      expect(
+        planted()
           .delete('x', { dots: ['2.9'] })
           .read([])
           .found(check),
