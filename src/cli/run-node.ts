@@ -139,6 +139,7 @@ async function openWorld(settings: Settings, id: string): Promise<World> {
 
 async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   const world = await openWorld(settings, options.id);
+  process.on('uncaughtException', (error) => endAfterFault(world, error));
   let node: QuoralNode | undefined;
   let server: HttpServer | undefined;
   try {
@@ -158,6 +159,13 @@ async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   await node.stop();
   world.log.info('node-stopped');
   process.exit(0);
+}
+
+/** A fault of the program: this process cannot vouch for its state any more. The next start begins a new tenure. */
+function endAfterFault(world: World, error: unknown): void {
+  world.log.error('fault', { reason: String(error), stack: error instanceof Error ? error.stack : undefined });
+  fail(`a fault of the program, please report it: ${String(error)}`);
+  process.exit(1);
 }
 
 /** Resolves at SIGTERM, SIGINT or SIGHUP, or when the process that started this one as its child is gone. */

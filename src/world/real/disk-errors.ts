@@ -32,12 +32,12 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
     // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened.
     return new DiskError('full', `${cause}; free some space, the node goes on by itself`, false, { cause: error });
   }
+  const uncertain = step === 'commit' || step === 'sync' || step === 'checkpoint';
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
-    return new DiskError('corrupt', `${cause}; replace the disk or its contents`, false, { cause: error });
+    return new DiskError('corrupt', `${cause}; replace the disk or its contents`, uncertain, { cause: error });
   }
   const isForeign = code === 'SQLITE_TOOBIG' || code === 'SQLITE_ERROR' || code === 'SQLITE_MISUSE';
   if (isForeign || !/^(SQLITE_|E[A-Z0-9]+$)/.test(code) || code.startsWith('ERR_')) return undefined;
-  const uncertain = step === 'commit' || step === 'sync' || step === 'checkpoint';
   return new DiskError('failed', `${cause}; check the disk, then start the node again`, uncertain, { cause: error });
 }
 

@@ -58,9 +58,15 @@ const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
  * DiskError when they fail while they are opened.
  */
 export async function openDisk(options: DiskOptions): Promise<Disk> {
-  const disk = new SqliteDisk(options, await openFiles(options));
-  // What a crash left in the log is visible from now on, so it has to be as durable as what is committed from now on.
-  await disk.commit(() => undefined).durable;
+  const files = await openFiles(options);
+  const disk = new SqliteDisk(options, files);
+  try {
+    // What a crash left in the log is visible from now on, so it has to be as durable as what is committed from now on.
+    await disk.commit(() => undefined).durable;
+  } catch (error) {
+    await disk.close();
+    throw error;
+  }
   options.log.info('disk-opened', { path: options.path, bytes: disk.sizeBytes() });
   return disk;
 }
@@ -180,7 +186,6 @@ class SqliteDisk implements Disk {
     } catch (error) {
       throw this.#fail(error, 'sync');
     }
-    if (this.#failure !== undefined && this.#failure.kind !== 'full') throw this.#failure;
   }
 
   #table(name: string): DiskTable {
