@@ -12,7 +12,7 @@ import { present } from '#kernel/assert.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { DEFAULT_API_SETTINGS, type ApiServices, type BucketServices, type Check, type ClusterView, type Location } from '#api/services.ts';
 import type { Bucket, BucketProperties } from '#buckets/definition.ts';
-import { parseProperties } from '#buckets/schema.ts';
+import { fillDefaults, parseProperties } from '#buckets/schema.ts';
 import type { QuoralNode } from './node.ts';
 import type { Settings } from './settings.ts';
 
@@ -70,7 +70,7 @@ function bucketServices(node: QuoralNode): BucketServices {
       if (parsed.kind === 'invalid') return parsed;
       const unbuilt = whatIsNotBuilt(parsed.properties);
       if (unbuilt !== undefined) return { kind: 'not-implemented', detail: unbuilt };
-      const change = await buckets.define(name, parsed.properties, () => holdsKeys(node, name, deadline), deadline);
+      const change = await buckets.define(name, parsed.properties, () => holdsKeys(node, name, parsed.properties, deadline), deadline);
       if (change.kind === 'applied') return { kind: 'defined', bucket: change.bucket };
       if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
       return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
@@ -87,12 +87,20 @@ function whatIsNotBuilt({ consistency, type, ttl }: Partial<BucketProperties>): 
 }
 
 /** Rejects when too few members answer to tell. */
-async function holdsKeys(node: QuoralNode, name: string, deadline: number): Promise<boolean> {
+async function holdsKeys(
+  node: QuoralNode,
+  name: string,
+  wanted: Partial<BucketProperties>,
+  deadline: number,
+): Promise<boolean> {
   const others = present(node.chain.facts(), 'the facts of a founded cluster').ring.members.filter(
     ({ id, state }) => id !== node.options.id && state !== 'removed',
   );
-  const { incarnation } = node.buckets.resolve(name);
-  const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others.map(({ id }) => id), deadline);
+  const { incarnation, properties } = node.buckets.resolve(name);
+  const { n, conflicts } = fillDefaults(wanted);
+  const silentMax = n === properties.n && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
+  const ids = others.map(({ id }) => id);
+  const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, ids, silentMax, deadline);
   if (answer.kind === 'unknown') throw new Error(`${answer.silent.join(', ')} do not answer, and may hold keys of the bucket`);
   return answer.holds;
 }

@@ -4,17 +4,18 @@
 
 import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
-import { clusterId, type ClusterId, type Epoch, type NodeId } from '#kernel/identity.ts';
+import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
 import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
+import { EpochTables } from '#consensus/epoch-tables.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
-import { storeCluster, storedCluster, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
+import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import { REPLICA_TABLES } from '#replica/tables.ts';
@@ -66,8 +67,12 @@ export class QuoralNode {
   static async create(world: World, options: NodeOptions): Promise<QuoralNode> {
     const { disk, random, clock } = world;
     const storage = await takeStorage({ disk, random, wall: () => clock.wall(), id: options.id });
-    const cluster = await claimCluster(world, options);
-    return new QuoralNode(world, options, storage, cluster);
+    // Before the first epoch another list of founders may still be tried.
+    const known = new EpochTables(world.digest).newest(disk)?.ring.clusterId;
+    const cluster = known ?? clusterIdOf(options.founders, (bytes) => world.digest.sha256(bytes));
+    const node = new QuoralNode(world, options, storage, cluster);
+    node.#checkAddress();
+    return node;
   }
 
   /** Opens the peer door, then founds the cluster or confirms its epoch in the background. Rejects with what is wrong with the door. */
@@ -125,6 +130,7 @@ export class QuoralNode {
 
   /** Why data requests are refused now, in words; undefined when they are served. */
   notReadyReason(): string | undefined {
+    if (!this.#storage.tenure.valid()) return 'all tenures of this boot are spent; a restart brings new ones';
     const failure = this.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') return `the disk cannot be trusted any more: ${failure.message}`;
     const facts = this.chain.facts();
@@ -141,8 +147,12 @@ export class QuoralNode {
     return this.chain.facts()?.ring.members.find(({ id, state }) => id === this.options.id && state !== 'removed');
   }
 
-  /** Ends cleanly: queued writes are committed, the disk is marked so that the tenure can go on. */
-  async stop(): Promise<void> {
+  /**
+   * Ends cleanly: calls of peers that were begun are answered (for `patience` milliseconds at most), queued writes are
+   * committed, the disk is marked so that the tenure can go on.
+   */
+  async stop(patience: number): Promise<void> {
+    await this.messaging.drain(patience);
     this.chain.stop();
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();
@@ -157,10 +167,20 @@ export class QuoralNode {
       self: () => present(this.member(), `member ${this.options.id}`).index,
       bucket: (name) => {
         const { incarnation, version, properties } = this.buckets.resolve(name);
-        return { incarnation, version, conflicts: properties.conflicts };
+        return { n: properties.n, incarnation, version, conflicts: properties.conflicts };
       },
+      refilling: () => this.member()?.state === 'refilling',
       catchUp: (atLeast, deadline) => this.chain.catchUp(atLeast, deadline),
     };
+  }
+
+  /** The others dial the address that the ring names: under another one this node would be alone without knowing why. */
+  #checkAddress(): void {
+    const known = this.member()?.peer;
+    if (known === undefined || known === this.options.peer) return;
+    throw new StorageMismatch(
+      `the ring on this disk names ${this.options.id} at ${known}, but --advertise or --peer-listen says ${this.options.peer}`,
+    );
   }
 
   /** Stays connected with the members of the newest ring, before founding with the founders. */
@@ -179,15 +199,6 @@ function foundersText(options: NodeOptions): string {
     .map(({ id, peer }) => `${id}=${peer}`)
     .sort()
     .join(',');
-}
-
-/** The cluster that this disk belongs to; a new disk joins the one that its founders' list names. */
-async function claimCluster(world: World, options: NodeOptions): Promise<ClusterId> {
-  const stored = storedCluster(world.disk);
-  if (stored !== undefined) return clusterId(stored);
-  const claimed = clusterIdOf(options.founders, (bytes) => world.digest.sha256(bytes));
-  await world.disk.commit((transaction) => storeCluster(transaction, claimed)).durable;
-  return claimed;
 }
 
 /**

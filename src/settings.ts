@@ -122,7 +122,7 @@ export const SETTINGS = {
   weight: setting(integer(1, 1000), '1', 'share of the data relative to the other nodes'),
   'log-level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'least level that is logged'),
   'cluster-secret-file': setting(anyText, undefined, 'file with the secret that all nodes share'),
-  'cluster-secret': setting(anyText, undefined, 'the secret itself; better given as a file'),
+  'cluster-secret': setting(text(/^.{16,}$/s, 'at least 16 characters'), undefined, 'the secret itself; better given as a file'),
   insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS or without a secret'),
   'initial-cluster': setting(readInitialCluster, '', 'founders of a new cluster, id=host:peerport,…; the same list on each'),
   seeds: setting(readSeeds, '', 'peers of a running cluster to join, host:peerport,…'),
@@ -133,13 +133,14 @@ export const SETTINGS = {
   'request-timeout': setting(duration(1, 60_000), '5s', 'what `timeout` is when a request does not say'),
   'read-hedge-delay': setting(duration(1, 60_000), '50ms', 'when a read asks the owners it has not asked yet'),
   'value-max': setting(bytes(1, 8 * 1024 ** 2), '4MiB', 'largest value'),
-  'siblings-max': setting(integer(2, 1000), '100', 'concurrent versions of one key'),
+  'siblings-max': setting(integer(2, 142), '100', 'concurrent versions of one key'),
   'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
   'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
   'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
   // storage
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
+  'commit-queue-bytes-max': setting(bytes(1024 ** 2, 64 * 1024 ** 3), '256MiB', 'bytes of the writes that wait for the disk'),
   // read repair
   'read-repairs-max': setting(integer(0, 100_000), '256', 'read repairs under way at once; more are left out and counted'),
   'read-repair-timeout': setting(duration(1, 600_000), '5s', 'how long one read repair may take'),
@@ -151,6 +152,7 @@ export const SETTINGS = {
   'reconnect-delay-min': setting(duration(1, 600_000), '100ms', 'first pause before a peer is dialled again'),
   'reconnect-delay-max': setting(duration(1, 600_000), '5s', 'longest pause before a peer is dialled again'),
   'peer-calls-max': setting(integer(1, 1_000_000), '4096', 'calls to one peer under way at once'),
+  'peer-calls-bytes-max': setting(bytes(1024 ** 2, 64 * 1024 ** 3), '256MiB', 'bytes of the calls to one peer under way'),
   'peer-queue-max': setting(bytes(64 * 1024, 128 * 1024 ** 2), '64MiB', 'bytes queued for one peer; more calls are not sent'),
   'peer-handlers-max': setting(integer(1, 1_000_000), '8192', 'calls of peers that are worked on at once'),
   // stopping

@@ -23,6 +23,9 @@ interface Asked {
   readonly body?: Uint8Array | string;
 }
 
+/** Longer than the longest `timeout` that a request may have. */
+const PATIENCE_MS = 65_000;
+
 /** Any key can be written in this form; in a path some HTTP clients rewrite it. */
 export function keyPath(bucket: string, key: string): string {
   return `/v1/kv64/${encodeURIComponent(bucket)}/${toBase64url(utf8(key))}`;
@@ -34,6 +37,8 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
   try {
     const response = await undiciRequest(url, {
       method: asked.method ?? 'GET',
+      headersTimeout: PATIENCE_MS,
+      bodyTimeout: PATIENCE_MS,
       headers: { 'user-agent': 'quoral', ...asked.headers },
       ...(asked.body === undefined ? {} : { body: asked.body }),
     });

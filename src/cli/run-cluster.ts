@@ -23,6 +23,8 @@ interface LocalNode {
   readonly directory: string;
   readonly log: string;
   readonly process: ChildProcess;
+  /** Set when it has said that its doors are open: another process may answer on the same port. */
+  serving: boolean;
   /** How it ended, once it has. */
   ended: string | undefined;
   complaint: string;
@@ -57,8 +59,8 @@ function readLayout(options: Record<string, string>): Layout {
 export async function runCluster(options: Record<string, string>): Promise<void> {
   const layout = readLayout(options);
   const secretFile = prepareDirectory(layout.directory);
+  checkFormerLayout(layout);
   const nodes = Array.from({ length: layout.count }, (_, index) => startNode(layout, index, secretFile));
-  writeClusterFile(layout.directory, nodes);
   const stopping = stopOnSignal(nodes);
   const failed = await waitUntilReady(nodes, stopping);
   if (failed !== undefined) {
@@ -66,6 +68,7 @@ export async function runCluster(options: Record<string, string>): Promise<void>
     throw new UsageError(failed);
   }
   if (!stopping.aborted) {
+    writeClusterFile(layout.directory, nodes);
     print('cluster ready');
     print(`try: curl -i -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && curl -i ${nodes.at(-1)!.url}/v1/kv/demo/greeting`);
   }
@@ -83,6 +86,22 @@ function prepareDirectory(directory: string): string {
     throw new UsageError(`setting --data-dir (flag): ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
   }
   return secretFile;
+}
+
+/** The ring on the nodes' disks names the addresses that they had: another layout could never come together. */
+function checkFormerLayout({ count, basePort, directory }: Layout): void {
+  const path = clusterFile(directory);
+  if (!existsSync(path)) return;
+  const former = (JSON.parse(readFileSync(path, 'utf8')) as { nodes: { url: string }[] }).nodes;
+  const formerPort = Number(former[0]?.url.split(':').at(-1));
+  if (former.length === count && formerPort === basePort) return;
+  throw new UsageError(
+    `${directory} holds a cluster of --nodes ${former.length} at --base-port ${formerPort}; start it so, or take another --data-dir`,
+  );
+}
+
+function clusterFile(directory: string): string {
+  return resolve(directory, 'cluster.json');
 }
 
 function startNode({ count, basePort, directory, zones }: Layout, index: number, secretFile: string): LocalNode {
@@ -109,7 +128,10 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
     detached: true,
   });
   closeSync(logFile);
-  const node: LocalNode = { id, url: `http://127.0.0.1:${basePort + index}`, peer: peer(index), directory: nodeDirectory, log, process: child, ended: undefined, complaint: '' };
+  const node: LocalNode = { id, url: `http://127.0.0.1:${basePort + index}`, peer: peer(index), directory: nodeDirectory, log, process: child, serving: false, ended: undefined, complaint: '' };
+  child.on('message', (message) => {
+    if (message === 'serving') node.serving = true;
+  });
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (node.complaint = (node.complaint + text).slice(-4000)));
   child.once('error', (error) => (node.ended ??= error.message));
   child.once('exit', (code, signal) => (node.ended = signal === null ? `exit status ${code}` : `signal ${signal}`));
@@ -117,7 +139,7 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
 }
 
 function writeClusterFile(directory: string, nodes: readonly LocalNode[]): void {
-  const path = resolve(directory, 'cluster.json');
+  const path = clusterFile(directory);
   const content = { nodes: nodes.map(({ id, process: { pid }, url, peer }) => ({ id, pid, url, peer })) };
   writeFileSync(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`);
   renameSync(`${path}.new`, path);
@@ -143,7 +165,7 @@ async function waitUntilReady(nodes: readonly LocalNode[], stopping: AbortSignal
   while (waiting.size > 0 && !stopping.aborted) {
     for (const node of waiting) {
       if (node.ended !== undefined) return `${node.id} did not start (${node.ended}): ${lastComplaint(node)}`;
-      if (!(await isReady(node))) continue;
+      if (!node.serving || !(await isReady(node))) continue;
       waiting.delete(node);
       print(`${node.id} serves on ${node.url} (data in ${node.directory}, log in ${node.log})`);
     }

@@ -25,7 +25,7 @@ import { DiskError, NetworkError, type World } from '#world/world.ts';
 import { ConfigError, loadConfig, type ConfigSources } from '#config.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 import { nodeServices } from '#node-services.ts';
-import { formatHostPort, type HostPort, type Settings } from '#settings.ts';
+import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#settings.ts';
 import { fail } from './output.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
@@ -62,11 +62,9 @@ function readSecret(settings: Settings, origins: Readonly<Record<string, string>
   const file = settings['cluster-secret-file'];
   if (file === undefined) return Buffer.from(settings['cluster-secret'] ?? '', 'utf8');
   try {
-    const secret = readFileSync(file, 'utf8').trim();
-    if (secret.length < 16) throw new RangeError('it must hold at least 16 characters');
-    return Buffer.from(secret, 'utf8');
+    return Buffer.from(SETTINGS['cluster-secret'].read(readFileSync(file, 'utf8').trim()), 'utf8');
   } catch (error) {
-    throw new ConfigError(`setting cluster-secret-file (${origins['cluster-secret-file']}): ${file}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(`setting cluster-secret-file (${origins['cluster-secret-file']}): ${file}: ${error instanceof RangeError ? 'it must hold ' : ''}${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -78,6 +76,11 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
   }
   if (!isPartitionCount(settings.partitions)) {
     throw new ConfigError(`setting partitions (${origins['partitions']}): ${settings.partitions} is not allowed; it must be a power of two`);
+  }
+  if (settings['silence-limit'] <= settings['heartbeat-interval']) {
+    throw new ConfigError(
+      `setting silence-limit (${origins['silence-limit']}): ${settings['silence-limit']}ms is not allowed; it must be more than heartbeat-interval`,
+    );
   }
   const founders = settings['initial-cluster'].map((founder) => ({ id: nodeId(founder.id), peer: founder.peer }));
   const self = founders.find((founder) => founder.id === id);
@@ -104,6 +107,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       reconnectFirst: settings['reconnect-delay-min'],
       reconnectLongest: settings['reconnect-delay-max'],
       maxInFlightPerPeer: settings['peer-calls-max'],
+      maxInFlightBytes: settings['peer-calls-bytes-max'],
       maxQueuedBytes: settings['peer-queue-max'],
       maxConcurrentHandlers: settings['peer-handlers-max'],
     },
@@ -112,6 +116,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       stateBytesMax: settings['object-max'],
       commitGroupMax: settings['commit-group-max'],
       commitQueueMax: settings['commit-queue-max'],
+      commitQueueBytesMax: settings['commit-queue-bytes-max'],
     },
     coordinator: {
       ...DEFAULT_COORDINATOR_SETTINGS,
@@ -152,11 +157,12 @@ async function serve(settings: Settings, options: NodeOptions): Promise<void> {
     await world.disk.close();
     throw error;
   }
+  process.send?.('serving');
   world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
   await stopRequested();
   world.log.info('node-stopping');
   await server.close(settings['stop-timeout']);
-  await node.stop();
+  await node.stop(settings['stop-timeout']);
   world.log.info('node-stopped');
   process.exit(0);
 }

@@ -3,31 +3,26 @@
  * to which a node that does not own the key forwards it once.
  */
 
-import type { Bucket } from '#buckets/definition.ts';
+import type { Epoch } from '#kernel/identity.ts';
 import { FetchMessage, StoreMessage } from '#replica/messages.ts';
 import { mayHaveBegun } from '#replica/replica.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
-import { reachableOwners, routeOf, type Environment } from './environment.ts';
+import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { readKey } from './get.ts';
 import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeAtOwner } from './put.ts';
-import type { ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
+import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
 
 const NOT_READY = 'not-ready';
 
-export interface CoordinatorOptions extends Environment {
-  /** Every bucket's definition as this node knows it. */
-  readonly resolveBucket: (name: string) => Bucket;
-}
-
 export class Coordinator {
-  readonly #options: CoordinatorOptions;
+  readonly #options: Environment;
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
 
   /** Registers the handlers of replica and coordinator requests with the environment's messaging. */
-  constructor(options: CoordinatorOptions) {
+  constructor(options: Environment) {
     this.#options = options;
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
@@ -53,29 +48,47 @@ export class Coordinator {
     if (!this.#options.ready()) {
       return { kind: 'not-applied', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.w) };
     }
+    for (let attempt = 0; attempt <= this.#options.settings.staleRetries; attempt++) {
+      const bucket = sameBucketNow(this.#options, request.bucket);
+      if (bucket === undefined) return notApplied(request, REDEFINED);
+      const outcome = await this.#tryWrite({ ...request, bucket });
+      if (outcome !== 'moved') return outcome;
+    }
+    return notApplied(request, 'the ring kept changing while the request was under way');
+  }
+
+  /** Writes here or at another owner; `moved` when an owner knew a newer epoch and nothing was begun. */
+  async #tryWrite(request: WriteRequest): Promise<WriteOutcome | 'moved'> {
+    const { self, world } = this.#options;
     const { owners } = routeOf(this.#options, request.bucket, request.key);
     const candidates = reachableOwners(this.#options, owners);
-    if (candidates[0]?.id === this.#options.self) return this.#shown(request, await writeAtOwner(this.#options, request));
-    return this.#forward(request, candidates, owners.length);
+    const others = candidates.filter(({ id }) => id !== self);
+    // A version that is sent and then not committed for want of space costs a tenure: rather let another owner mint.
+    const full = world.disk.failure()?.kind === 'full' && others.length > 0;
+    if (others.length === candidates.length || full) return this.#forward(request, others);
+    return this.#shown(request, await writeAtOwner(this.#options, request));
   }
 
   /** Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. */
-  async #forward(request: WriteRequest, candidates: readonly Member[], of: number): Promise<WriteOutcome> {
+  async #forward(request: WriteRequest, candidates: readonly Member[]): Promise<WriteOutcome | 'moved'> {
     const { messaging, knowledge, world } = this.#options;
-    const agreement = { ...noAgreement(Math.max(request.w, request.pw, request.dw)), of };
     for (const owner of candidates) {
-      const forwarded = { ...request, epoch: knowledge.epoch(), bucket: this.#options.resolveBucket(request.bucket.name) };
+      const forwarded = { ...request, epoch: knowledge.epoch() };
       const result = await messaging.call(owner.id, this.#writeMessage, forwarded, { deadline: request.deadline });
       if (result.kind === 'reply') return result.reply;
       if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) {
         const reason = result.kind === 'lost' ? result.reason : result.detail;
         const trouble = reason === 'timeout' ? 'quorum-timeout' : 'quorum-unavailable';
-        return { kind: 'unknown', trouble, detail: `${owner.id}, which coordinated the write, gave no outcome (${reason})`, agreement };
+        const detail = `${owner.id}, which coordinated the write, gave no outcome (${reason})`;
+        return { kind: 'unknown', trouble, detail, agreement: noAgreement(needed(request)) };
       }
-      if (result.kind === 'refused' && result.code === STALE) await knowledge.catchUp(result.value as typeof forwarded.epoch, request.deadline);
+      if (result.kind === 'refused' && result.code === STALE) {
+        await knowledge.catchUp(result.value as Epoch, request.deadline);
+        return 'moved';
+      }
       world.log.debug('forward-refused', { requestId: request.requestId, peer: owner.id, result: result.kind });
     }
-    return { kind: 'not-applied', trouble: 'quorum-unavailable', detail: 'no owner of the key can be reached', agreement };
+    return notApplied(request, 'no owner of the key can take the write');
   }
 
   async #takeForwarded(request: ForwardedWrite, deadline: number): Promise<WriteOutcome> {
@@ -106,6 +119,14 @@ export class Coordinator {
 
 const NOT_READY_DETAIL = 'this node has not confirmed its epoch with a majority of the cluster, or its disk has failed';
 
-function noAgreement(needed: number): { acked: number; needed: number; of: number; fallbacks: number } {
-  return { acked: 0, needed, of: 0, fallbacks: 0 };
+function needed({ w, pw, dw }: WriteRequest): number {
+  return Math.max(w, pw, dw);
+}
+
+function noAgreement(replicas: number): Agreement {
+  return { acked: 0, needed: replicas, of: 0, fallbacks: 0 };
+}
+
+function notApplied(request: WriteRequest, detail: string): WriteOutcome {
+  return { kind: 'not-applied', trouble: 'quorum-unavailable', detail, agreement: noAgreement(needed(request)) };
 }

@@ -29,6 +29,8 @@ export interface Environment {
   readonly replica: Replica;
   readonly repair: ReadRepair;
   readonly knowledge: Knowledge;
+  /** Every bucket's definition as this node knows it. */
+  readonly resolveBucket: (name: string) => Bucket;
   readonly self: NodeId;
   /** False until a majority has confirmed this node's epoch, and when its disk cannot be trusted. */
   readonly ready: () => boolean;
@@ -72,3 +74,20 @@ export function reachableOwners(environment: Environment, owners: readonly Membe
   const here = owners.filter((owner) => owner.id === self);
   return [...here, ...owners.filter((owner) => owner.id !== self && messaging.reachable(owner.id))];
 }
+
+/**
+ * The bucket as it is defined now, when a request that began under `former` may go on under it: where its key lives and how
+ * versions are settled must be the same. Undefined otherwise.
+ */
+export function sameBucketNow(environment: Environment, former: Bucket): Bucket | undefined {
+  const now = environment.resolveBucket(former.name);
+  const same =
+    now.incarnation === former.incarnation &&
+    now.properties.n === former.properties.n &&
+    now.properties.conflicts === former.properties.conflicts &&
+    now.properties.consistency === former.properties.consistency &&
+    now.properties.type === former.properties.type;
+  return same ? now : undefined;
+}
+
+export const REDEFINED = 'the bucket was redefined while the request was under way';

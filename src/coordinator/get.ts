@@ -13,7 +13,7 @@ import { FetchMessage, type FetchRequest } from '#replica/messages.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
-import { reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
+import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment, type Route } from './environment.ts';
 import type { Agreement, ReadOutcome, ReadRequest } from './requests.ts';
 
 interface Answer {
@@ -28,7 +28,9 @@ type Ending =
 
 export async function readKey(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
   for (let attempt = 0; ; attempt++) {
-    const round = new ReadRound(environment, request);
+    const bucket = sameBucketNow(environment, request.bucket);
+    if (bucket === undefined) return redefined(request);
+    const round = new ReadRound(environment, { ...request, bucket });
     const ending = await round.run();
     if (ending.kind === 'reached') return round.found();
     if (ending.kind === 'stale' && attempt < environment.settings.staleRetries) {
@@ -43,6 +45,11 @@ export async function readKey(environment: Environment, request: ReadRequest): P
       agreement: round.agreement(),
     };
   }
+}
+
+function redefined({ r, pr }: ReadRequest): ReadOutcome {
+  const agreement = { acked: 0, needed: Math.max(r, pr), of: 0, fallbacks: 0 };
+  return { kind: 'failed', trouble: 'quorum-unavailable', detail: REDEFINED, agreement };
 }
 
 /** One attempt at a read: who was asked, what came back. */
@@ -114,8 +121,8 @@ class ReadRound {
         const { state } = await environment.replica.fetch(fetch, request.deadline);
         this.#answered(owner, state);
       } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        this.#failed(owner, error.code, error.value);
+        if (error instanceof Refusal) this.#failed(owner, error.code, error.value);
+        else this.#faulty(owner, error);
       }
       return;
     }
@@ -123,6 +130,12 @@ class ReadRound {
     if (result.kind === 'reply') this.#answered(owner, result.reply.state);
     else if (result.kind === 'refused') this.#failed(owner, result.code, result.value);
     else this.#failed(owner, result.reason, 0);
+  }
+
+  /** A fault of this program costs the answer of this replica, not the process. */
+  #faulty(owner: Member, error: unknown): void {
+    this.#environment.world.log.error('fetch-faulty', { requestId: this.#request.requestId, reason: String(error) });
+    this.#failed(owner, 'internal', 0);
   }
 
   #answered(owner: Member, state: Uint8Array | null): void {

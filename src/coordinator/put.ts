@@ -15,7 +15,7 @@ import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { DiskError } from '#world/world.ts';
-import { reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
+import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment, type Route } from './environment.ts';
 import { readKey } from './get.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 
@@ -26,7 +26,9 @@ export async function writeAtOwner(environment: Environment, request: WriteReque
   const seen = await whatTheClientSaw(environment, request);
   if ('kind' in seen) return seen;
   for (let attempt = 0; ; attempt++) {
-    const round = new WriteRound(environment, request, seen.context);
+    const bucket = sameBucketNow(environment, request.bucket);
+    if (bucket === undefined) return redefined(request);
+    const round = new WriteRound(environment, { ...request, bucket }, seen.context);
     const ending = await round.run();
     const newer = round.newerEpoch();
     if (ending === 'not-minted' && newer !== undefined && attempt < environment.settings.staleRetries) {
@@ -35,6 +37,11 @@ export async function writeAtOwner(environment: Environment, request: WriteReque
     }
     return round.outcome(ending);
   }
+}
+
+function redefined({ w, pw, dw }: WriteRequest): WriteOutcome {
+  const agreement = { acked: 0, needed: Math.max(w, pw, dw), of: 0, fallbacks: 0 };
+  return { kind: 'not-applied', trouble: 'quorum-unavailable', detail: REDEFINED, agreement };
 }
 
 /** The context to write with: a delete without one removes what a read at the request's `r` finds. */
@@ -152,7 +159,9 @@ class WriteRound {
         (minted) => {
           this.#minted = minted;
           this.#mayHold += 1;
-          for (const owner of this.#targets) if (owner !== here) void this.#sendTo(owner, minted);
+          const others = this.#targets.filter((owner) => owner !== here);
+          for (const owner of others) void this.#sendTo(owner, minted);
+          return others.length > 0;
         },
       );
       this.#tally.accept(here.index, request.dw > 0);
@@ -196,9 +205,13 @@ class WriteRound {
       }
       if (result.kind === 'refused' && result.code === STALE && attempt < environment.settings.staleRetries) {
         await environment.knowledge.catchUp(result.value as Epoch, request.deadline);
-        const bucket = environment.knowledge.bucket(scope.bucket);
-        scope = { ...scope, epoch: environment.knowledge.epoch(), definition: bucket.version };
-        continue;
+        // Offered again only if it still belongs there under the same rules; otherwise this owner does not get it.
+        const bucket = sameBucketNow(environment, request.bucket);
+        const route = bucket === undefined ? undefined : routeOf(environment, bucket, request.key);
+        if (route?.owners.some(({ index }) => index === owner.index) === true) {
+          ({ scope } = route);
+          continue;
+        }
       }
       this.#refusals.push(result.kind === 'refused' ? result.code : result.reason);
       if (result.kind !== 'lost' && !(result.kind === 'refused' && mayHaveBegun(result.code))) this.#mayHold -= 1;

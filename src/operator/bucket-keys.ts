@@ -1,7 +1,7 @@
 /**
- * Whether a bucket holds keys: some properties may only change while it does not. All members are asked and a majority must
- * answer: a key that was written at quorum is known to one of them. A key that only silent members know is joined later
- * under the new definition, which loses no more than concurrent versions.
+ * Whether a bucket holds keys: some properties may only change while it does not. All members are asked. For most changes
+ * all must answer, because a key that only a silent member knows would not be found under the new definition any more. When
+ * siblings are going to be kept, nothing can be lost of a key that turns up later, so a majority will do.
  */
 
 import type { NodeId } from '#kernel/identity.ts';
@@ -38,14 +38,14 @@ export class BucketKeys {
     messaging.handle(HoldsKeysMessage, ({ bucket, incarnation }) => replica.holdsKeys(bucket, incarnation));
   }
 
-  /** Asks this node and `others`; unknown when no majority of them answers and none that answers holds any. */
-  async ask(request: HoldsKeysRequest, others: readonly NodeId[], deadline: number): Promise<HoldsKeys> {
+  /** Asks this node and `others`; unknown when none that answers holds any and more than `silentMax` do not answer. */
+  async ask(request: HoldsKeysRequest, others: readonly NodeId[], silentMax: number, deadline: number): Promise<HoldsKeys> {
     if (this.#replica.holdsKeys(request.bucket, request.incarnation)) return { kind: 'answer', holds: true };
     const answers = await Promise.all(
       others.map(async (id) => ({ id, result: await this.#messaging.call(id, HoldsKeysMessage, request, { deadline }) })),
     );
     if (answers.some(({ result }) => result.kind === 'reply' && result.reply)) return { kind: 'answer', holds: true };
     const silent = answers.filter(({ result }) => result.kind !== 'reply').map(({ id }) => id);
-    return silent.length * 2 <= others.length ? { kind: 'answer', holds: false } : { kind: 'unknown', silent };
+    return silent.length <= silentMax ? { kind: 'answer', holds: false } : { kind: 'unknown', silent };
   }
 }

@@ -52,13 +52,25 @@ export class ReadRepair {
   afterRead(difference: ReadDifference): void {
     const stale = staleReplicas(difference.merged, difference.answers);
     if (stale.length === 0) return;
-    const state = encodeState(difference.merged, this.#options.world.digest.crc32);
+    const state = this.#encode(difference.merged);
+    if (state === undefined) return;
     for (const replica of stale) {
       if (this.#inFlight >= this.#options.inFlightMax) {
         this.#leftOut.add();
         continue;
       }
       void this.#push(replica, { scope: difference.scope, requestId: difference.requestId, key: difference.key, state, durable: false });
+    }
+  }
+
+  /** A state that has grown beyond what can be encoded is left as it is: the read that found it must not fail of it. */
+  #encode(state: State): Uint8Array | undefined {
+    try {
+      return encodeState(state, this.#options.world.digest.crc32);
+    } catch (error) {
+      this.#leftOut.add();
+      this.#options.world.log.error('read-repair-impossible', { reason: String(error) });
+      return undefined;
     }
   }
 
@@ -71,8 +83,8 @@ export class ReadRepair {
       if (to === self) await replica.store(request, deadline);
       else await messaging.call(to, StoreMessage, request, { deadline });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      world.log.debug('read-repair-refused', { peer: to, reason: error.code });
+      if (error instanceof Refusal) world.log.debug('read-repair-refused', { peer: to, reason: error.code });
+      else world.log.error('read-repair-faulty', { peer: to, reason: String(error) });
     } finally {
       this.#inFlight -= 1;
     }

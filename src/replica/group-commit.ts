@@ -22,6 +22,8 @@ export interface GroupOperation<T> {
   readonly run: (transaction: GroupTransaction) => T;
   /** Called between `run` and the commit, when the whole group has run. */
   readonly beforeCommit?: (result: T) => void;
+  /** Memory that the operation holds while it waits, in bytes. */
+  readonly bytes: number;
   /** Whether the promise waits for stable storage, or only until reads see the write. */
   readonly durable: boolean;
 }
@@ -34,12 +36,13 @@ export interface GroupCommitOptions {
   readonly prologue: (transaction: DiskTransaction) => void;
   /** Called once before each commit, after every operation's `beforeCommit`. */
   readonly beforeCommit: () => void;
-  /** Called when a group that may have spoken to others was not committed, or perhaps not. */
+  /** Called when a group was not committed, or perhaps not. Must not throw. */
   readonly onFailure: (error: unknown) => void;
   /** Operations in one transaction: bounds how long the thread is held. */
   readonly groupSizeMax: number;
-  /** Operations that wait; beyond it {@link GroupCommit.submit} throws {@link QueueFull}. */
+  /** Operations that wait, and the bytes that they hold; beyond either {@link GroupCommit.submit} rejects with {@link QueueFull}. */
   readonly queueMax: number;
+  readonly queueBytesMax: number;
 }
 
 export class QueueFull extends Error {
@@ -50,6 +53,7 @@ interface Waiting {
   readonly run: (transaction: GroupTransaction) => unknown;
   readonly beforeCommit: ((result: never) => void) | undefined;
   readonly durable: boolean;
+  readonly bytes: number;
   readonly resolve: (result: never) => void;
   readonly reject: (error: unknown) => void;
   result: unknown;
@@ -106,6 +110,7 @@ export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #groupSizes: Histogram;
   #queue: Waiting[] = [];
+  #queueBytes = 0;
   #scheduled = false;
   /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
   #sync: Promise<void> | undefined;
@@ -123,11 +128,14 @@ export class GroupCommit {
 
   /** Queues the operation; the promise settles when its group is committed (and synced, when `durable`). */
   submit<T>(operation: GroupOperation<T>): Promise<T> {
-    if (this.#queue.length >= this.#options.queueMax) {
-      return Promise.reject(new QueueFull(`${this.#queue.length} operations wait for the disk already`));
+    const { queueMax, queueBytesMax } = this.#options;
+    if (this.#queue.length >= queueMax || this.#queueBytes >= queueBytesMax) {
+      const waiting = `${this.#queue.length} operations with ${this.#queueBytes} bytes`;
+      return Promise.reject(new QueueFull(`${waiting} wait for the disk already`));
     }
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ ...operation, beforeCommit: operation.beforeCommit, resolve, reject, result: undefined, succeeded: false });
+      this.#queueBytes += operation.bytes;
       this.#schedule();
     });
   }
@@ -143,7 +151,7 @@ export class GroupCommit {
   /** Resolves when nothing waits any more. */
   async drain(): Promise<void> {
     while (this.#queue.length > 0 || this.#sync !== undefined) {
-      await this.submit({ run: () => undefined, durable: true });
+      await this.submit({ run: () => undefined, bytes: 0, durable: true });
     }
   }
 
@@ -158,6 +166,7 @@ export class GroupCommit {
 
   async #flush(): Promise<void> {
     const group = this.#queue.splice(0, this.#options.groupSizeMax);
+    for (const { bytes } of group) this.#queueBytes -= bytes;
     this.#groupSizes.observe(group.length);
     try {
       this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;

@@ -9,7 +9,6 @@
  */
 
 import { HybridClock } from '#causality/hybrid-clock.ts';
-import { assert } from '#kernel/assert.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
 import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
 import { storageId, type NodeId, type StorageId } from '#kernel/identity.ts';
@@ -18,7 +17,6 @@ import { NODE } from './tables.ts';
 
 const ID = utf8('id');
 const STORAGE = utf8('storage');
-const CLUSTER = utf8('cluster');
 const BOOT = utf8('boot');
 const CLEAN = utf8('clean');
 const CLOCK = utf8('clock');
@@ -60,10 +58,15 @@ export class Tenure {
     return this.#current;
   }
 
+  /** False when no tenure is left to begin: nothing may be minted before the next boot. */
+  valid(): boolean {
+    return this.#current < this.#end;
+  }
+
   /** From now on this node is another actor. */
   renew(): void {
-    assert(this.#next < this.#end, `${TENURES_PER_BOOT} tenures began during one boot`);
-    this.#current = this.#next++;
+    this.#current = this.#next;
+    if (this.#next < this.#end) this.#next += 1;
   }
 }
 
@@ -118,15 +121,6 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   await durable;
   clock.receive(reserved + TENURES_PER_BOOT);
   return { storageId: storage, boot, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
-}
-
-/** The cluster that this disk belongs to, or undefined on a disk that has not joined one. */
-export function storedCluster(disk: DiskReader): string | undefined {
-  return readText(disk, CLUSTER);
-}
-
-export function storeCluster(transaction: DiskTransaction, cluster: string): void {
-  transaction.put(NODE, CLUSTER, utf8(cluster));
 }
 
 export function storeClock(transaction: DiskTransaction, time: number): void {

@@ -34,6 +34,8 @@ export interface ReplicaLimits {
   readonly stateBytesMax: number;
   readonly commitGroupMax: number;
   readonly commitQueueMax: number;
+  /** Bytes of the states that wait for the disk. */
+  readonly commitQueueBytesMax: number;
 }
 
 export interface MintRequest {
@@ -70,6 +72,8 @@ export const DISK_FAILED = 'disk-failed';
 export const CORRUPT_ROW = 'corrupt-row';
 export const OVERLOADED = 'overloaded';
 export const TOO_LATE = 'deadline';
+/** The replica has lost its disk and is being filled: it takes writes, its answers count for nothing. */
+export const REFILLING = 'refilling';
 /** A commit failed in a way that may have left the write in place. */
 export const DISK_UNCERTAIN = 'disk-uncertain';
 
@@ -78,6 +82,8 @@ export class Replica {
   readonly #commits: GroupCommit;
   readonly #corruptRows: Counter;
   readonly #renewals: Counter;
+  /** Whether somebody else may know dots that the group being committed has minted. */
+  #spoken = false;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -88,23 +94,30 @@ export class Replica {
       clock,
       disk,
       metrics,
-      prologue: (transaction) => storeClock(transaction, this.#clock().last()),
+      prologue: (transaction) => {
+        this.#spoken = false;
+        storeClock(transaction, this.#clock().last());
+      },
       beforeCommit: options.flushNetwork,
       onFailure: (error) => this.#onCommitFailure(error),
       groupSizeMax: options.limits.commitGroupMax,
       queueMax: options.limits.commitQueueMax,
+      queueBytesMax: options.limits.commitQueueBytesMax,
     });
   }
 
   /**
-   * Mints a version on top of what this replica has. `send` gets the new state before it is committed here: whatever
-   * happens then, the write may live on elsewhere.
+   * Mints a version on top of what this replica has. `send` gets the new state before it is committed here and says
+   * whether it gave it to anybody: if so, the write may live on elsewhere whatever happens here.
    * Rejects with {@link Refusal}, {@link TooManySiblings} or {@link DiskError}; nothing was sent when `send` was not called.
    */
-  mint(request: MintRequest, send: (minted: Minted) => void): Promise<Minted> {
+  mint(request: MintRequest, send: (minted: Minted) => boolean): Promise<Minted> {
     return this.#commits.submit({
       run: (transaction) => this.#mint(request, transaction),
-      beforeCommit: send,
+      beforeCommit: (minted) => {
+        if (send(minted)) this.#spoken = true;
+      },
+      bytes: request.content?.value.length ?? 0,
       durable: request.durable,
     });
   }
@@ -121,6 +134,7 @@ export class Replica {
     try {
       await this.#commits.submit({
         run: (transaction) => this.#merge(request, incoming, transaction),
+        bytes: request.state.length,
         durable: request.durable,
       });
     } catch (error) {
@@ -139,10 +153,15 @@ export class Replica {
       throw asRefusal(error);
     }
     fence(request.scope, this.#options.knowledge);
+    if (this.#options.knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');
     const failure = this.#options.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
-    const row = this.#read(request.scope, request.key, this.#options.world.disk);
-    return { state: row?.encoded ?? null };
+    try {
+      const row = this.#read(request.scope, request.key, this.#options.world.disk);
+      return { state: row?.encoded ?? null };
+    } catch (error) {
+      throw asRefusal(error);
+    }
   }
 
   /** Whether this node has any row of the bucket, live or deleted. */
@@ -184,6 +203,7 @@ export class Replica {
   #mint(request: MintRequest, transaction: GroupTransaction): Minted {
     const { storage, knowledge, world, limits } = this.#options;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
+    if (!storage.tenure.valid()) throw new Refusal(DISK_FAILED, 'this node has begun all tenures of this boot; a restart brings new ones');
     const { conflicts } = fence(request.scope, knowledge);
     const before = this.#read(request.scope, request.key, transaction)?.state ?? EMPTY_STATE;
     const counter = counterFor(storage.clock.tick(), request.context, before);
@@ -226,10 +246,13 @@ export class Replica {
     world.log.warn('tenure-renewed', { reason: 'another replica knows later dots of this actor', tenure: storage.tenure.current() });
   }
 
+  /** Dots that were sent and not committed here must never be followed by others of the same actor. */
   #onCommitFailure(error: unknown): void {
     const { storage, world } = this.#options;
-    storage.tenure.renew();
-    this.#renewals.add();
+    if (this.#spoken) {
+      storage.tenure.renew();
+      this.#renewals.add();
+    }
     world.log.error('commit-failed', {
       reason: error instanceof Error ? error.message : String(error),
       kind: error instanceof DiskError ? error.kind : 'unexpected',

@@ -25,6 +25,7 @@ export interface Scope {
 }
 
 export interface KnownBucket {
+  readonly n: number;
   readonly incarnation: number;
   readonly version: Epoch;
   readonly conflicts: Conflicts;
@@ -36,6 +37,8 @@ export interface Knowledge {
   ring(): Ring;
   self(): NodeIndex;
   bucket(name: string): KnownBucket;
+  /** Whether this node has lost its disk and is not filled again. */
+  refilling(): boolean;
   /** Learns at least this epoch; false when the deadline came first. */
   catchUp(atLeast: Epoch, deadline: number): Promise<boolean>;
 }
@@ -64,7 +67,7 @@ export function fence(scope: Scope, knowledge: Knowledge): KnownBucket {
   }
   if (!owners.includes(knowledge.self())) throw new Refusal(NOT_OWNER, `not an owner of partition ${scope.partition}`, known);
   const bucket = knowledge.bucket(scope.bucket);
-  if (bucket.version > scope.definition || bucket.incarnation !== scope.incarnation) {
+  if (bucket.version > scope.definition || bucket.incarnation !== scope.incarnation || bucket.n !== scope.n) {
     throw new Refusal(STALE, `bucket ${scope.bucket} was defined in epoch ${bucket.version}, the request used ${scope.definition}`, known);
   }
   return bucket;

@@ -11,6 +11,8 @@ export type Unanswered = Exclude<CallResult<never>, { readonly kind: 'reply' }>;
 export interface PendingCall {
   /** An instant of the monotonic clock. */
   readonly deadline: number;
+  /** Of the encoded request, which whoever waits for the answer may still hold. */
+  readonly bytes: number;
   /** Throws MalformedMessage when the body does not fit. */
   reply(body: unknown): void;
   unanswered(result: Unanswered): void;
@@ -24,6 +26,7 @@ export class PendingCalls {
   readonly #clock: Clock;
   readonly #calls = new Map<number, PendingCall>();
   #lastId = 0;
+  #bytes = 0;
   #timer: Timer | undefined;
   /** When the timer fires: not later than any deadline, but for the precision. */
   #wakeAt = Infinity;
@@ -36,6 +39,11 @@ export class PendingCalls {
     return this.#calls.size;
   }
 
+  /** Bytes of the requests that wait for an answer. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The id that the next call gets. */
   get nextId(): number {
     return this.#lastId + 1;
@@ -43,6 +51,7 @@ export class PendingCalls {
 
   add(call: PendingCall): void {
     this.#calls.set(++this.#lastId, call);
+    this.#bytes += call.bytes;
     if (call.deadline < this.#wakeAt) this.#wake(call.deadline);
   }
 
@@ -56,6 +65,7 @@ export class PendingCalls {
   }
 
   delete(id: number): void {
+    this.#bytes -= this.#calls.get(id)?.bytes ?? 0;
     this.#calls.delete(id);
   }
 
@@ -66,6 +76,7 @@ export class PendingCalls {
     this.#wakeAt = Infinity;
     const calls = [...this.#calls.values()];
     this.#calls.clear();
+    this.#bytes = 0;
     for (const call of calls) call.unanswered(result);
   }
 
@@ -81,7 +92,7 @@ export class PendingCalls {
     this.#wakeAt = Infinity;
     for (const [id, call] of this.#calls) {
       if (call.deadline <= now) {
-        this.#calls.delete(id);
+        this.delete(id);
         call.unanswered(TIMEOUT);
       } else if (call.deadline < earliest) {
         earliest = call.deadline;

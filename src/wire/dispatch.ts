@@ -24,6 +24,7 @@ export class Dispatch {
   readonly #context: SessionContext;
   readonly #handlers = new Map<string, Run>();
   #running = 0;
+  #draining: (() => void) | undefined;
 
   constructor(context: SessionContext) {
     this.#context = context;
@@ -41,13 +42,27 @@ export class Dispatch {
         (reply) => {
           this.#running--;
           settle(answer, () => type.encodeReply(reply));
+          this.#checkDrained();
         },
         (error: unknown) => {
           this.#running--;
           answer.failed(error);
+          this.#checkDrained();
         },
       );
     });
+  }
+
+  /** Refuses new requests from now on; resolves when those that were begun have been answered. */
+  async drain(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#draining = resolve;
+      this.#checkDrained();
+    });
+  }
+
+  #checkDrained(): void {
+    if (this.#running === 0) this.#draining?.();
   }
 
   /** Begins the work or refuses it. */
@@ -58,6 +73,7 @@ export class Dispatch {
     assert(from !== undefined, 'a request came before the end of the handshake');
     const run = this.#handlers.get(name);
     if (run === undefined) return this.#refuse(session, callId, 'unknown-message', `no handler for ${name}`);
+    if (this.#draining !== undefined) return this.#refuse(session, callId, 'stopping', 'this node is stopping');
     if (remaining <= 0) return this.#refuse(session, callId, 'deadline', `${name} came too late`);
     if (this.#running >= settings.maxConcurrentHandlers) {
       return this.#refuse(session, callId, 'overloaded', `${this.#running} requests are being worked on`);

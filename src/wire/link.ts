@@ -164,7 +164,8 @@ export class Link implements SessionOwner {
     const calls = this.#calls;
     const session = this.#session;
     if (session === undefined || !this.isOpen) return this.#notSent('unreachable');
-    if (calls.size >= settings.maxInFlightPerPeer || session.isCongested) return this.#notSent('overloaded');
+    const full = calls.size >= settings.maxInFlightPerPeer || calls.bytes >= settings.maxInFlightBytes;
+    if (full || session.isCongested) return this.#notSent('overloaded');
     const remaining = Math.floor(deadline - world.clock.monotonic());
     if (remaining < 1) return this.#notSent('expired');
     const body = type.encodeRequest(request);
@@ -174,6 +175,7 @@ export class Link implements SessionOwner {
       const ends = this.#context.counters.calls;
       calls.add({
         deadline,
+        bytes: message.length,
         reply(replyBody) {
           resolve({ kind: 'reply', reply: decodeReply(type, replyBody) });
           ends.reply.add();

@@ -64,5 +64,8 @@ export interface Messaging {
   onEpoch(listener: (peer: NodeId, epoch: number) => void): void;
   /** Opens the peer door. */
   start(): Promise<void>;
+  /** Refuses new requests and resolves when those that were begun are answered, or after `patience` milliseconds. */
+  drain(patience: number): Promise<void>;
+  /** Closes all connections; calls under way end as lost. */
   stop(): Promise<void>;
 }

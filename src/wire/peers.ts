@@ -149,6 +149,17 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     for (const links of this.#links.values()) links.foreground.dial();
   }
 
+  async drain(patience: number): Promise<void> {
+    const { clock } = this.#options.world;
+    await new Promise<void>((resolve) => {
+      const timer = clock.after(patience, resolve);
+      void this.#dispatch.drain().then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
   async stop(): Promise<void> {
     this.#phase = 'stopped';
     this.#timer?.cancel();

@@ -20,6 +20,8 @@ export interface WireSettings {
   readonly steadyAfter: number;
   /** Calls to one peer that wait for an answer, those on one channel. */
   readonly maxInFlightPerPeer: number;
+  /** Bytes of the requests that wait for an answer on one link; calls beyond are not sent. */
+  readonly maxInFlightBytes: number;
   /** Bytes that wait to leave on one connection; calls beyond are not sent. */
   readonly maxQueuedBytes: number;
   /** Bytes of one message. */
@@ -41,6 +43,7 @@ export const DEFAULT_WIRE_SETTINGS: WireSettings = {
   reconnectLongest: 5_000,
   steadyAfter: 5_000,
   maxInFlightPerPeer: 4_096,
+  maxInFlightBytes: 256 * 1024 * 1024,
   // One more message must always fit below the network's own bound, which closes the connection.
   maxQueuedBytes: MAX_QUEUED_BYTES - 2 * MAX_MESSAGE_BYTES,
   maxMessageBytes: MAX_MESSAGE_BYTES,

@@ -127,7 +127,7 @@ export class SimulatedCluster {
 
   /** Ends the process cleanly. Its promise needs the simulation to run. */
   async stop(machine: Machine): Promise<void> {
-    await machine.running?.node.stop();
+    await machine.running?.node.stop(5000);
     this.crash(machine);
   }
 
@@ -161,7 +161,7 @@ export class SimulatedCluster {
       partitionCount: PARTITIONS,
       foundingPatience: 3000,
       wire: DEFAULT_WIRE_SETTINGS,
-      replica: { siblingsMax: 100, stateBytesMax: 8 * 1024 * 1024, commitGroupMax: 128, commitQueueMax: 8192 },
+      replica: { siblingsMax: 100, stateBytesMax: 8 * 1024 * 1024, commitGroupMax: 128, commitQueueMax: 8192, commitQueueBytesMax: 256 * 1024 * 1024 },
       coordinator: DEFAULT_COORDINATOR_SETTINGS,
       readRepair: { inFlightMax: 256, timeout: 5000 },
       ...this.#options.node,

@@ -185,3 +185,69 @@ test('deletes: 204 also for what is not there, 404 with a context afterwards, an
   expect((await cluster.request('n3', 'PUT', KEY, { headers: { 'quoral-context': context! }, body: 'again' })).status).toBe(204);
   expect(text(await cluster.request('n1', 'GET', `${KEY}?r=all`))).toBe('again');
 });
+
+test('thousands of writes that a full disk refuses leave a node that reads, and that writes again when there is space', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 20, nodes: 1 });
+  expect((await cluster.request('n1', 'PUT', KEY, { body: 'before' })).status).toBe(204);
+  const { medium } = cluster.machine('n1');
+  medium.capacityBytes = medium.bytes;
+  for (let i = 0; i < 4200; i++) {
+    expect((await cluster.request('n1', 'PUT', '/v1/kv/b/other', { body: 'x'.repeat(1000) })).status).toBe(507);
+  }
+  expect(text(await cluster.request('n1', 'GET', KEY))).toBe('before');
+  medium.capacityBytes = Number.POSITIVE_INFINITY;
+  expect((await cluster.request('n1', 'PUT', KEY, { body: 'after' })).status).toBe(204);
+});
+
+test('a full coordinator lets another owner mint, so that its tenure lasts', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 21, nodes: 3 });
+  const { medium } = cluster.machine('n1');
+  medium.capacityBytes = medium.bytes;
+  for (let i = 0; i < 50; i++) {
+    const answer = await cluster.request('n1', 'PUT', KEY, { body: 'x'.repeat(1000) });
+    expect(answer.status, text(answer)).toBe(204);
+  }
+  expect(cluster.running('n1').world.metrics.value('quoral_tenures_total')).toBeLessThanOrEqual(1);
+});
+
+test('writes under way while the bucket is redefined stay visible under the new definition', async () => {
+  for (const [seed, properties] of [
+    [22, { n: 1 }],
+    [23, { conflicts: 'siblings' }],
+    [24, { n: 2, conflicts: 'siblings' }],
+  ] as const) {
+    const cluster = await SimulatedCluster.founded({ seed, nodes: 3 });
+    cluster.network.partition(cluster.machine('n1').host, cluster.machine('n2').host);
+    const headers = { 'content-type': 'application/json' };
+    const api = (id: string) => cluster.running(id).api;
+    const body = encoder.encode(JSON.stringify(properties));
+    const defining = api('n2')('PUT', '/v1/buckets/b?timeout=2000', headers, body);
+    const writing = Array.from({ length: 20 }, async (_, i) => api('n1')('PUT', `/v1/kv/b/${i}?timeout=2000`, {}, encoder.encode(`${i}`)));
+    const [defined, ...written] = await cluster.simulation.settle(Promise.all([defining, ...writing]));
+    expect([200, 409, 503, 504], text(defined)).toContain(defined.status);
+    cluster.network.clearFaults();
+    await settleFor(cluster, 15_000);
+    for (const [i, answer] of written.entries()) {
+      if (answer.status !== 204) continue;
+      const read = await cluster.request('n3', 'GET', `/v1/kv/b/${i}`);
+      expect(read.status, `seed ${seed}, key ${i}, definition ${defined.status}: ${text(read)}`).toBe(200);
+      expect(text(read)).toBe(`${i}`);
+    }
+  }
+});
+
+test('a node that is behind a redefinition answers in the end as one that is not', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 25, nodes: 3 });
+  const headers = { 'content-type': 'application/json' };
+  const isolated = cluster.machine('n3');
+  for (const id of ['n1', 'n2']) cluster.network.partition(cluster.machine(id).host, isolated.host);
+  await settleFor(cluster, 4000);
+  const defined = await cluster.request('n1', 'PUT', '/v1/buckets/b', { headers, body: '{"w":"one"}' });
+  expect(defined.status, text(defined)).toBe(200);
+  cluster.network.clearFaults();
+  await cluster.simulation.run(() => isolated.running?.node.messaging.reachable(cluster.machine('n1').id) === true);
+  for (const method of ['GET', 'DELETE']) {
+    const answer = await cluster.request('n3', method, KEY);
+    expect([204, 404], `${method}: ${text(answer)}`).toContain(answer.status);
+  }
+});

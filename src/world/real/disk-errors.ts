@@ -28,7 +28,7 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
   const code = errorCode(error);
   if (code === undefined) return undefined;
   const cause = `${path}: ${step} failed: ${(error as Error).message} (${code})`;
-  if (code === 'SQLITE_FULL') {
+  if (code === 'SQLITE_FULL' && (step === 'write' || step === 'commit')) {
     // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened.
     return new DiskError('full', `${cause}; free some space, the node goes on by itself`, false, { cause: error });
   }
@@ -43,8 +43,7 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
 
 const OPENING: Readonly<Record<string, string>> = {
   SQLITE_NOTADB: 'is not a database of this program; move the file away or choose another data directory',
-  SQLITE_CORRUPT:
-    'is damaged; restore it from a backup, or start with an empty data directory under the same node name',
+  SQLITE_CORRUPT: 'is damaged; start with an empty data directory under the same node name',
   SQLITE_BUSY: 'is in use by another process; stop that one, or choose another data directory',
   SQLITE_FULL: 'cannot be opened because the disk is full; free some space',
   SQLITE_READONLY: 'cannot be written; check the permissions of the file and its directory',

@@ -59,16 +59,16 @@ const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
  */
 export async function openDisk(options: DiskOptions): Promise<Disk> {
   const files = await openFiles(options);
-  const disk = new SqliteDisk(options, files);
   try {
+    const disk = new SqliteDisk(options, files);
     // What a crash left in the log is visible from now on, so it has to be as durable as what is committed from now on.
     await disk.commit(() => undefined).durable;
+    options.log.info('disk-opened', { path: files.path, bytes: disk.sizeBytes() });
+    return disk;
   } catch (error) {
-    await disk.close();
+    files.close();
     throw error;
   }
-  options.log.info('disk-opened', { path: options.path, bytes: disk.sizeBytes() });
-  return disk;
 }
 
 class SqliteDisk implements Disk {

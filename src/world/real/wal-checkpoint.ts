@@ -95,9 +95,18 @@ export class Checkpointer {
   async #hold(): Promise<void> {
     this.#state = 'holding';
     if (!(await this.#run(1))) return;
-    if (!this.#isCopied()) this.#copyOnLoop.get();
+    if (!this.#isCopied()) this.#copyHere();
     if (this.#isCopied()) this.#restart(this.#options.startPages);
-    else this.#giveUp('another program reads the database');
+    else this.#giveUp('another program reads the database, or there is no space');
+  }
+
+  /** A database file without space for it is no trouble: the log has it all, and the next attempt comes later. */
+  #copyHere(): void {
+    try {
+      this.#copyOnLoop.get();
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'SQLITE_FULL') throw error;
+    }
   }
 
   /** Runs the rounds in the thread; false when the checkpointer must not go on with what it was doing. */

@@ -25,6 +25,7 @@ function groupCommit(options: Partial<GroupCommitOptions> = {}): GroupCommit {
     onFailure: (error) => events.push(`failure ${(error as Error).name}`),
     groupSizeMax: 8,
     queueMax: 16,
+    queueBytesMax: 1000,
     ...options,
   });
 }
@@ -37,6 +38,7 @@ function put(commits: GroupCommit, value: string, durable = true): Promise<strin
       return value;
     },
     beforeCommit: (result) => events.push(`send ${result}`),
+    bytes: value.length,
     durable,
   });
 }
@@ -51,7 +53,7 @@ test('operations of one turn share a commit: all run, then all send, then the ne
 test('an operation sees those before it in its group', async () => {
   const commits = groupCommit();
   void put(commits, 'first');
-  const seen = commits.submit({ run: (transaction) => transaction.get(RECORDS, KEY), durable: true });
+  const seen = commits.submit({ run: (transaction) => transaction.get(RECORDS, KEY), bytes: 0, durable: true });
   expect(await machine.simulation.settle(seen)).toEqual(utf8('first'));
 });
 
@@ -64,6 +66,7 @@ test('a bad operation fails alone, sends nothing and leaves nothing', async () =
       throw new Error('no');
     },
     beforeCommit: () => events.push('send bad'),
+    bytes: 0,
     durable: true,
   });
   await expect(machine.simulation.settle(bad)).rejects.toThrow('no');

@@ -15,6 +15,7 @@ function addCall(
   const id = calls.nextId;
   calls.add({
     deadline: clock.now + timeout,
+    bytes: 1,
     reply: () => undefined,
     unanswered: (result) => void ends.set(id, [clock.now, result]),
   });

@@ -190,9 +190,7 @@ describe('a damaged file', () => {
   test('is refused when its list of tables is gone', async () => {
     await fill(10);
     damage(100, 3000);
-    expect(await refusal()).toBe(
-      `${path} is damaged; restore it from a backup, or start with an empty data directory under the same node name`,
-    );
+    expect(await refusal()).toBe(`${path} is damaged; start with an empty data directory under the same node name`);
   });
 
   test('fails for good when a page further behind cannot be understood', async () => {
