@@ -51,14 +51,15 @@ async function client(origin: string, until: number, from: number, figures: Figu
           ? await connection.request({ method: 'GET', path })
           : await connection.request({ method: 'PUT', path, body: nextValue(), headers: { 'content-type': 'application/octet-stream' } });
       await body.arrayBuffer();
-      if (statusCode >= 300) {
-        figures.errors += 1;
-        figures.statuses[statusCode] = (figures.statuses[statusCode] ?? 0) + 1;
+      if (statusCode < 300) {
+        if (started >= from) figures.latencies.push(performance.now() - started);
+        continue;
       }
+      figures.errors += 1;
+      figures.statuses[statusCode] = (figures.statuses[statusCode] ?? 0) + 1;
     } catch {
       figures.errors += 1;
     }
-    if (started >= from) figures.latencies.push(performance.now() - started);
   }
   await connection.close();
 }

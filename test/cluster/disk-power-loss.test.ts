@@ -24,12 +24,7 @@ import type { WriterOptions } from './disk-writer-rows.ts';
 const canTrace = hasProgram('strace', '--seccomp-bpf', '-f', '-o', '/dev/null', 'true');
 const LOSSES = 120;
 
-const SYNCS = [
-  { place: 'on the thread pool', syncOnLoopSeconds: 0 },
-  { place: 'on the event loop', syncOnLoopSeconds: 10 },
-];
-
-describe.skipIf(!canTrace).each(SYNCS)('a disk that syncs $place (needs strace)', ({ syncOnLoopSeconds }) => {
+describe.skipIf(!canTrace)('a disk that loses its power (needs strace)', () => {
   let directory: string;
   let options: WriterOptions;
   let events: TraceEvent[];
@@ -38,7 +33,7 @@ describe.skipIf(!canTrace).each(SYNCS)('a disk that syncs $place (needs strace)'
     directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
     const path = join(directory, 'data.db');
     // A log of a few pages, so that it is copied and started over many times.
-    options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes: 65_536, syncOnLoopSeconds };
+    options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes: 65_536 };
     const output = join(directory, 'trace');
     const command = [...STRACE_ARGUMENTS, '-o', output, process.execPath, WRITER, JSON.stringify(options)];
     const lines = await linesOf(spawn('strace', command, { stdio: ['ignore', 'pipe', 'inherit'] }));

@@ -12,7 +12,6 @@ export interface WriterOptions {
   /** Commits that the writer makes before it waits for their durability. */
   readonly inFlight: number;
   readonly walBytes: number;
-  readonly syncOnLoopSeconds: number;
 }
 
 export const WRITER_TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide' }];

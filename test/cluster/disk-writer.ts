@@ -24,7 +24,6 @@ const disk = await openDisk({
   tables: WRITER_TABLES,
   log: silentLog,
   walBytes: options.walBytes,
-  syncOnLoopSeconds: options.syncOnLoopSeconds,
 });
 say('opened');
 let inFlight: Promise<void>[] = [];
@@ -49,7 +48,7 @@ async function write(group: number): Promise<void> {
 }
 
 function recordSyncs(): void {
-  const { fdatasync, fdatasyncSync } = fs;
+  const { fdatasync } = fs;
   Object.assign(fs, {
     fdatasync(descriptor: number, callback: fs.NoParamCallback) {
       const { size } = fs.statSync(wal);
@@ -57,11 +56,6 @@ function recordSyncs(): void {
         if (error === null) syncedLength = size;
         callback(error);
       });
-    },
-    fdatasyncSync(descriptor: number) {
-      const { size } = fs.statSync(wal);
-      fdatasyncSync(descriptor);
-      syncedLength = size;
     },
   });
   syncBuiltinESMExports();

@@ -11,20 +11,20 @@ import { CONTRACT_TABLES, diskContract, type DiskUnderTest } from './disk.ts';
 import { silentLog } from './worlds.ts';
 
 /** A log of a few pages makes every test cross checkpoints. */
-function realDisk(walBytes: number, syncOnLoopSeconds: number): DiskUnderTest {
+function realDisk(walBytes: number): DiskUnderTest {
   const directory = mkdtempSync(join(tmpdir(), 'quoral-disk-'));
   const path = join(directory, 'data.db');
   return {
-    open: () => openDisk({ path, tables: CONTRACT_TABLES, log: silentLog, walBytes, syncOnLoopSeconds }),
+    open: () => openDisk({ path, tables: CONTRACT_TABLES, log: silentLog, walBytes }),
     settle: (promise) => promise,
     remove: () => Promise.resolve(rmSync(directory, { recursive: true })),
   };
 }
 
-diskContract('real', () => realDisk(16 * 1024 * 1024, 0));
-diskContract('real, with tiny logs and syncs on the event loop,', () => realDisk(16 * 1024, 1));
+diskContract('real', 20, () => realDisk(16 * 1024 * 1024));
+diskContract('real, with a tiny log,', 20, () => realDisk(16 * 1024));
 
-diskContract('simulated', () => {
+diskContract('simulated', 100, () => {
   const simulation = new Simulation({ seed: 'disk' });
   const process = new SimulatedHost(simulation, 'n1').start();
   const medium = new SimulatedMedium();

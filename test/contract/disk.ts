@@ -30,7 +30,8 @@ function everything(disk: DiskReader, table: string): Row[] {
   return disk.range(table, { limit: Number.MAX_SAFE_INTEGER });
 }
 
-export function diskContract(name: string, make: () => DiskUnderTest): void {
+/** `runs` is the number of random histories that are compared with those of a plain map. */
+export function diskContract(name: string, runs: number, make: () => DiskUnderTest): void {
   describe(`the disk of the ${name} world`, () => {
     let medium: DiskUnderTest;
     let disk: Disk;
@@ -227,7 +228,7 @@ export function diskContract(name: string, make: () => DiskUnderTest): void {
             for (const table of TABLE_NAMES) expect(toText(everything(disk, table))).toEqual(twin.text(table));
           }
         }),
-        { numRuns: 60 },
+        { numRuns: runs },
       );
     });
 

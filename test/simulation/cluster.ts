@@ -112,7 +112,13 @@ export class SimulatedCluster {
     });
     process.onEnd(() => disk.crash());
     const seen = this.#options.disk?.(disk, machine) ?? disk;
-    const world = simulatedWorld({ process, network: this.network, address: machine.address, disk: seen, log: this.log });
+    const world = simulatedWorld({
+      process,
+      network: this.network,
+      address: machine.address,
+      disk: seen,
+      log: this.log,
+    });
     const node = await QuoralNode.create(world, this.#nodeOptions(machine));
     await node.start();
     machine.running = { node, world, disk, api: inProcess(createApp(nodeServices(node, REQUEST_SETTINGS))) };
@@ -161,7 +167,13 @@ export class SimulatedCluster {
       partitionCount: PARTITIONS,
       foundingPatience: 3000,
       wire: DEFAULT_WIRE_SETTINGS,
-      replica: { siblingsMax: 100, stateBytesMax: 8 * 1024 * 1024, commitGroupMax: 128, commitQueueMax: 8192, commitQueueBytesMax: 256 * 1024 * 1024 },
+      replica: {
+        siblingsMax: 100,
+        stateBytesMax: 8 * 1024 * 1024,
+        commitGroupMax: 128,
+        commitQueueMax: 8192,
+        commitQueueBytesMax: 256 * 1024 * 1024,
+      },
       coordinator: DEFAULT_COORDINATOR_SETTINGS,
       readRepair: { inFlightMax: 256, timeout: 5000 },
       ...this.#options.node,

@@ -15,7 +15,12 @@ function text(answer: InProcessAnswer): string {
   return new TextDecoder().decode(answer.body);
 }
 
-function problem(answer: InProcessAnswer): { readonly type: string; readonly outcome?: string; readonly needed?: number; readonly got?: number } {
+function problem(answer: InProcessAnswer): {
+  readonly type: string;
+  readonly outcome?: string;
+  readonly needed?: number;
+  readonly got?: number;
+} {
   expect(answer.headers.get('content-type')).toContain('application/problem+json');
   return JSON.parse(text(answer)) as { type: string };
 }
@@ -146,16 +151,26 @@ test('a definition that was acknowledged rules at every node at once', async () 
   const headers = { 'content-type': 'application/json' };
   for (const [index, conflicts] of (['siblings', 'lww'] as const).entries()) {
     const bucket = `bucket-${index}`;
-    const defined = await cluster.request('n2', 'PUT', `/v1/buckets/${bucket}`, { headers, body: JSON.stringify({ conflicts, w: 'all' }) });
+    const defined = await cluster.request('n2', 'PUT', `/v1/buckets/${bucket}`, {
+      headers,
+      body: JSON.stringify({ conflicts, w: 'all' }),
+    });
     expect(defined.status, text(defined)).toBeLessThan(300);
     for (const id of ['n1', 'n2', 'n3']) {
       const put = await cluster.request(id, 'PUT', `/v1/kv/${bucket}/k`, { body: id });
       expect(put.headers.get('quoral-replicas')).toContain('needed=3');
-      const shown = JSON.parse(text(await cluster.request(id, 'GET', `/v1/buckets/${bucket}`))) as { conflicts: string };
+      const shown = JSON.parse(text(await cluster.request(id, 'GET', `/v1/buckets/${bucket}`))) as {
+        conflicts: string;
+      };
       expect(shown.conflicts).toBe(conflicts);
     }
-    expect((await cluster.request('n1', 'GET', `/v1/kv/${bucket}/k`)).status).toBe(conflicts === 'siblings' ? 300 : 200);
-    const changed = await cluster.request('n3', 'PUT', `/v1/buckets/${bucket}`, { headers, body: JSON.stringify({ n: 2 }) });
+    expect((await cluster.request('n1', 'GET', `/v1/kv/${bucket}/k`)).status).toBe(
+      conflicts === 'siblings' ? 300 : 200,
+    );
+    const changed = await cluster.request('n3', 'PUT', `/v1/buckets/${bucket}`, {
+      headers,
+      body: JSON.stringify({ n: 2 }),
+    });
     expect(changed.status, text(changed)).toBe(409);
   }
 });
@@ -163,7 +178,9 @@ test('a definition that was acknowledged rules at every node at once', async () 
 test('a bucket with another n lives on so many owners', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 18, nodes: 3 });
   const headers = { 'content-type': 'application/json' };
-  expect((await cluster.request('n1', 'PUT', '/v1/buckets/single', { headers, body: '{"n":1}' })).status).toBeLessThan(300);
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/single', { headers, body: '{"n":1}' })).status).toBeLessThan(
+    300,
+  );
   for (let i = 0; i < 6; i++) {
     const put = await cluster.request(`n${(i % 3) + 1}`, 'PUT', `/v1/kv/single/${i}`, { body: `${i}` });
     expect(put.status, text(put)).toBe(204);
@@ -182,7 +199,9 @@ test('deletes: 204 also for what is not there, 404 with a context afterwards, an
   expect(gone.status).toBe(404);
   const context = gone.headers.get('quoral-context');
   expect(context).toBeDefined();
-  expect((await cluster.request('n3', 'PUT', KEY, { headers: { 'quoral-context': context! }, body: 'again' })).status).toBe(204);
+  expect(
+    (await cluster.request('n3', 'PUT', KEY, { headers: { 'quoral-context': context! }, body: 'again' })).status,
+  ).toBe(204);
   expect(text(await cluster.request('n1', 'GET', `${KEY}?r=all`))).toBe('again');
 });
 
@@ -222,7 +241,9 @@ test('writes under way while the bucket is redefined stay visible under the new 
     const api = (id: string) => cluster.running(id).api;
     const body = encoder.encode(JSON.stringify(properties));
     const defining = api('n2')('PUT', '/v1/buckets/b?timeout=2000', headers, body);
-    const writing = Array.from({ length: 20 }, async (_, i) => api('n1')('PUT', `/v1/kv/b/${i}?timeout=2000`, {}, encoder.encode(`${i}`)));
+    const writing = Array.from({ length: 20 }, async (_, i) =>
+      api('n1')('PUT', `/v1/kv/b/${i}?timeout=2000`, {}, encoder.encode(`${i}`)),
+    );
     const [defined, ...written] = await cluster.simulation.settle(Promise.all([defining, ...writing]));
     expect([200, 409, 503, 504], text(defined)).toContain(defined.status);
     cluster.network.clearFaults();

@@ -1,9 +1,9 @@
 /**
  * The Disk port on SQLite: one database file with a write-ahead log, and one connection on the node's own thread.
  *
- * COMMIT writes the log without syncing it; the sync follows, off the event loop unless the device is quick (wal-sync.ts),
- * and a thread copies the log into the database file (wal-checkpoint.ts). What is durable is what the sync has covered, and
- * only then does the commit's promise resolve.
+ * COMMIT writes the log without syncing it; a thread of the pool syncs it afterwards (wal-sync.ts) and another thread copies
+ * it into the database file (wal-checkpoint.ts), so the event loop waits for the device in neither case. What is durable is
+ * what the sync has covered, and only then does the commit's promise resolve.
  *
  * After a failed sync, write or read the disk is closed to commits for good: what the kernel has dropped is not known, and
  * a second attempt would report success for it. The process is to end; the next start recovers the log. (SQLite tries to
@@ -42,14 +42,9 @@ export interface DiskOptions {
   readonly cacheBytes?: number;
   /** Size of the log at which copying it into the database file begins. Default 16 MiB. */
   readonly walBytes?: number;
-  /** Syncs stay on the event loop while they usually take up to this long. Default 0.25 ms. */
-  readonly syncOnLoopSeconds?: number;
   /** For tests of the format's changes; default {@link MIGRATIONS}. */
   readonly migrations?: readonly Migration[];
 }
-
-/** About seven times what handing a call to another thread costs. */
-const SYNC_ON_LOOP_SECONDS = 0.00025;
 
 const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
 
@@ -100,7 +95,6 @@ class SqliteDisk implements Disk {
     const checkpoints = histogram('quoral_disk_checkpoint_seconds', 'Duration of copying the log to the database file');
     this.#sync = new WalSync({
       path: `${files.path}-wal`,
-      onLoopSeconds: options.syncOnLoopSeconds ?? SYNC_ON_LOOP_SECONDS,
       observe: (seconds) => syncs?.observe(seconds),
     });
     this.#checkpointer = new Checkpointer({

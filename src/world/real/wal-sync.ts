@@ -1,22 +1,19 @@
 /**
- * Makes commits durable: SQLite writes the frames of a commit to its write-ahead log, and this syncs that file afterwards.
+ * Makes commits durable: SQLite writes the frames of a commit to its write-ahead log, and a thread of the pool syncs that
+ * file afterwards, while the event loop goes on. (A thread that sleeps in a sync also loses its processor to others: on a
+ * busy machine a loop that synced by itself waited milliseconds for its return, whatever the device took.)
  *
  * Sound because a sync that starts after COMMIT has returned covers every frame of it, whichever descriptor wrote them, and
  * because recovery takes the longest whole prefix of the log. The descriptor is opened once and kept: the kernel reports a
  * lost write once to each descriptor that was open when it was lost. After an error nothing is synced again, for a second
  * attempt would succeed without having written what the first one dropped.
- *
- * A device that syncs within a fraction of a millisecond is synced on the event loop, because handing the call to another
- * thread costs more processor time than the call. A slower one, or a fast one while it is busy, is synced by the thread pool.
  */
 
-import { closeSync, fdatasync, fdatasyncSync, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, openSync, statSync } from 'node:fs';
 
 export interface WalSyncOptions {
   /** The write-ahead log, which must exist. */
   readonly path: string;
-  /** Syncs stay on the event loop while they usually take up to this long. */
-  readonly onLoopSeconds: number;
   readonly observe: (seconds: number) => void;
 }
 
@@ -25,17 +22,12 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** One outlier sends the following dozens of syncs off the loop. */
-const WEIGHT_OF_LATEST = 1 / 8;
-const FIRST_GUESS_SECONDS = 0.001;
-
 export class WalSync {
   readonly #options: WalSyncOptions;
   readonly #descriptor: number;
   #waiting: Waiter[] = [];
   #running = false;
   #error: Error | undefined;
-  #usualSeconds = FIRST_GUESS_SECONDS;
 
   constructor(options: WalSyncOptions) {
     this.#options = options;
@@ -74,24 +66,12 @@ export class WalSync {
     }
     this.#running = true;
     const start = performance.now();
-    if (this.#usualSeconds > this.#options.onLoopSeconds) {
-      fdatasync(this.#descriptor, (error) => this.#end(waiters, start, error ?? undefined));
-      return;
-    }
-    let failure: Error | undefined;
-    try {
-      fdatasyncSync(this.#descriptor);
-    } catch (error) {
-      failure = error as Error;
-    }
-    this.#end(waiters, start, failure);
+    fdatasync(this.#descriptor, (error) => this.#end(waiters, start, error ?? undefined));
   }
 
   #end(waiters: readonly Waiter[], start: number, error: Error | undefined): void {
     this.#running = false;
-    const seconds = (performance.now() - start) / 1000;
-    this.#usualSeconds += (seconds - this.#usualSeconds) * WEIGHT_OF_LATEST;
-    this.#options.observe(seconds);
+    this.#options.observe((performance.now() - start) / 1000);
     this.#error = error;
     for (const waiter of waiters) {
       if (error === undefined) waiter.resolve();

@@ -27,6 +27,8 @@ export class SimulatedMedium {
   capacityBytes = Number.POSITIVE_INFINITY;
   /** Added to the time that each sync takes, in milliseconds. */
   extraSyncMilliseconds = 0;
+  /** A crash loses all that no sync has covered, not a random part of it. */
+  losesAllUnsynced = false;
   /** Called when a commit has reached the log, and when a sync has ended that its waiters do not know of yet. */
   onStep: ((step: 'append' | 'sync') => void) | undefined;
 
@@ -140,7 +142,7 @@ export class SimulatedMedium {
 
   /** Power is lost: keeps the synced commits and the first few of the others. */
   crash(random: Random): void {
-    const kept = random.uint32() % (this.#unsynced.length + 1);
+    const kept = this.losesAllUnsynced ? 0 : random.uint32() % (this.#unsynced.length + 1);
     while (this.#unsynced.length > kept) this.undo(this.#unsynced.pop()!);
     this.#unsynced = [];
     this.#opened = false;

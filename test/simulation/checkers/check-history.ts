@@ -17,6 +17,7 @@ import { checkNotAppliedInvisible } from './not-applied-invisible.ts';
 import { checkOnlyWrittenValues } from './only-written-values.ts';
 import { checkSessionGuarantees } from './session-guarantees.ts';
 import { checkStrictReads } from './strict-reads.ts';
+import { checkUniqueDots } from './unique-dots.ts';
 import { CHECK_NAMES } from './violation.ts';
 import type { CheckName, Violation } from './violation.ts';
 
@@ -61,6 +62,7 @@ function checksOf(histories: KeyHistories, history: History, whiteBox: WhiteBox)
   return {
     'only-written-values': () => checkOnlyWrittenValues(histories, whiteBox),
     'not-applied-invisible': () => checkNotAppliedInvisible(histories, whiteBox),
+    'unique-dots': () => checkUniqueDots(histories),
     'idempotent-retries': () => checkIdempotentRetries(histories, whiteBox),
     'concurrent-siblings': () => checkConcurrentSiblings(histories, whiteBox),
     'last-write-wins': () => checkLastWriteWins(histories, whiteBox),

@@ -7,7 +7,6 @@
  */
 
 import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
-import { covers } from './dots.ts';
 import { pastOf } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 import { knownWrites, liveWrites, mayBeSuperseded, snapshotsOf } from './replica-knowledge.ts';
@@ -62,8 +61,7 @@ function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Vio
   return violations;
 
   function isMissing(write: Write): boolean {
-    if (write.kind === 'delete' || live.has(write) || superseded.has(write.id)) return false;
-    if (!write.dots.some((dot) => covers(snapshot.vector, dot))) return false;
+    if (write.kind === 'delete' || live.has(write)) return false;
     return !mayBeSuperseded(history, snapshot, known, write);
   }
 }

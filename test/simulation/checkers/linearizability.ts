@@ -63,6 +63,8 @@ class Search<State, Operation> {
   #state: State;
   #longest: readonly number[] = [];
   #unexplained = -1;
+  /** Calls that returned and are not placed. */
+  #missing: number;
 
   constructor(model: Model<State, Operation>, calls: readonly Call<Operation>[]) {
     this.#model = model;
@@ -70,13 +72,15 @@ class Search<State, Operation> {
     this.#state = model.initial;
     this.#placed = new Uint16Array(Math.ceil(calls.length / 16));
     this.#returns = calls.map(() => undefined);
+    this.#missing = calls.filter(({ end }) => end < Infinity).length;
     this.#link();
   }
 
   run(stepsMax: number): Verdict {
     let event = this.#head.next;
-    for (let steps = 0; event !== undefined; steps++) {
+    for (let steps = 0; this.#missing > 0; steps++) {
       if (steps >= stepsMax) return { kind: 'unknown' };
+      assert(event !== undefined, 'the search ran past the return of a call that is not placed');
       if (!event.isReturn) {
         event = this.#place(event) ? this.#head.next : event.next;
         continue;
@@ -105,7 +109,10 @@ class Search<State, Operation> {
     this.#state = next;
     takeOut(event);
     const end = this.#returns[event.call];
-    if (end !== undefined) takeOut(end);
+    if (end !== undefined) {
+      takeOut(end);
+      this.#missing -= 1;
+    }
     return true;
   }
 
@@ -114,7 +121,10 @@ class Search<State, Operation> {
     const last = this.#stack.pop();
     if (last === undefined) return undefined;
     const end = this.#returns[last.event.call];
-    if (end !== undefined) putBack(end);
+    if (end !== undefined) {
+      putBack(end);
+      this.#missing += 1;
+    }
     putBack(last.event);
     this.#state = last.before;
     this.#flip(last.event.call);

@@ -115,7 +115,6 @@ export class MustKnow {
       return dot === undefined || rival === undefined || compareRank(rival, dot) > 0;
     };
     if (shown.length > 0) return shown.some((id) => isLater(this.#history.writes.get(id)));
-    if (write.kind === 'delete') return true;
     return this.#history.deletes.some((other) => mayExist(other, before) && isLater(other));
   }
 }

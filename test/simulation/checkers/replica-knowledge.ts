@@ -2,7 +2,7 @@
 
 import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
 import { covers } from './dots.ts';
-import { keyName, mayExist, mayHaveFound, pastOf } from './key-history.ts';
+import { keyName, mayExist, mayHaveFound } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 
 /** The snapshots of keys of that mode, the ones taken during the run and those at its end. */
@@ -24,15 +24,11 @@ export function liveWrites(history: KeyHistory, snapshot: ReplicaSnapshot): read
   return snapshot.versions.flatMap(({ write }) => (write === null ? [] : (history.writes.get(write) ?? [])));
 }
 
-/** The writes that are certainly known there: one of their dots is, or they are live, or in the past of such a write. */
+/** The writes that are certainly known there, and not only through others: one of their dots is, or they are live. */
 export function knownWrites(history: KeyHistory, snapshot: ReplicaSnapshot): ReadonlySet<Write> {
   const known = new Set(liveWrites(history, snapshot));
   for (const write of history.writes.values()) {
     if (write.dots.some((dot) => covers(snapshot.vector, dot))) known.add(write);
-  }
-  for (const id of pastOf(history, known)) {
-    const write = history.writes.get(id);
-    if (write !== undefined) known.add(write);
   }
   return known;
 }

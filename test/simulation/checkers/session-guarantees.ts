@@ -8,7 +8,7 @@ import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 import { MustKnow } from './must-know.ts';
 import type { Violation } from './violation.ts';
 
-/** Something the session learned, from this moment on. */
+/** Something the session learned, from this moment on; a write that was never acknowledged is never learned. */
 interface Lesson {
   readonly from: number;
   readonly writes: readonly Write[];
@@ -48,7 +48,7 @@ function inSession(key: KeyHistory, session: string): readonly Violation[] {
 
 function ownWrites(key: KeyHistory, session: string): readonly Lesson[] {
   return [...key.writes.values()].flatMap((write) => {
-    if (write.outcome !== 'applied' || write.requests[0]!.session !== session) return [];
+    if (write.requests[0]!.session !== session) return [];
     return [{ from: write.acknowledged, writes: [write] }];
   });
 }

@@ -6,6 +6,7 @@ import type { WriteId } from '../history.ts';
 export const CHECK_NAMES = [
   'only-written-values',
   'not-applied-invisible',
+  'unique-dots',
   'idempotent-retries',
   'concurrent-siblings',
   'last-write-wins',

@@ -1,6 +1,7 @@
 /** The checks of what clients were shown and told. */
 
 import { describe, expect, it } from 'vitest';
+import { checkHistory } from '../../simulation/checkers/check-history.ts';
 import { Planted } from './plant.ts';
 
 describe('strict-reads', () => {
@@ -128,6 +129,8 @@ describe('strict-reads', () => {
     const before = new Planted().put('a', { w: 1 }).read([], weak);
     expect(before.found(check)).toEqual([]);
     expect(before.converged().read([], weak).found(check)).toEqual(['a']);
+    const after = new Planted().converged().put('a', { w: 1 }).read([], weak);
+    expect(after.found(check)).toEqual([]);
   });
 
   it('looks at each key by itself', () => {
@@ -338,6 +341,14 @@ describe('not-applied-invisible', () => {
     ).toEqual(['b', 'b', 'b']);
   });
 
+  it('sees it held by a replica that does not cover it', () => {
+    expect(
+      refused()
+        .sample('n1', { vector: [], live: { '9.9': 'b' } })
+        .found(check),
+    ).toEqual(['b']);
+  });
+
   it('does not take a retry that was refused for the whole write', () => {
     const planted = new Planted()
       .put('a', { outcome: 'unknown', retryOf: 'i' })
@@ -470,11 +481,13 @@ describe('bounded-resources', () => {
       .gauge('n1', 'queue', 9, 8)
       .gauge('n1', 'queue', 10, 8)
       .gauge('n2', 'queue', 9, 8)
-      .gauge('n1', 'cache', Number.NaN, 8);
+      .gauge('n1', 'cache', Number.NaN, 8)
+      .gauge('n3', 'cache', -1, 8);
     expect(planted.violations(check).map(({ key, detail }) => `${key}: ${detail}`)).toEqual([
       'n1: queue was 9 at time 0, its bound is 8',
       'n2: queue was 9 at time 0, its bound is 8',
       'n1: cache was NaN at time 0, its bound is 8',
+      'n3: cache was -1 at time 0, its bound is 8',
     ]);
   });
 });
@@ -505,6 +518,14 @@ describe('idempotent-retries', () => {
       .final('n1', { vector: [], live: { '1.10': 'a' } })
       .final('n2', { vector: [], live: { '2.12': 'a' } });
     expect(owners.found(check)).toEqual(['a']);
+  });
+
+  it('sees one version held twice', () => {
+    const planted = retried();
+    const whiteBox = planted.sample('n1', { vector: ['1.10'], live: { '1.10': 'a' } }).whiteBox();
+    const twice = whiteBox.samples.map((sample) => ({ ...sample, versions: [...sample.versions, ...sample.versions] }));
+    const judgement = checkHistory(planted.history(), { ...whiteBox, samples: twice }, { checks: [check] });
+    expect(judgement.violations).toMatchObject([{ writes: ['a'] }]);
   });
 
   it('sees two values of one idempotency key', () => {
@@ -569,6 +590,7 @@ describe('session-guarantees', () => {
         .read([], { ...s, at: [2, 5] })
         .found(check),
     ).toEqual([]);
+    expect(new Planted().put('a').read(['a'], { session: 't' }).read([], s).found(check)).toEqual([]);
   });
 
   it('does not want unknown writes to be visible, unless they were seen', () => {

@@ -335,6 +335,25 @@ describe('the check `linearizable`', () => {
     expect(new Planted('strong').put('a', { outcome: 'not-applied' }).read(['a']).found(check)).toEqual(['a']);
   });
 
+  it('sees a condition refused for no reason', () => {
+    expect(new Planted('strong').put('a', { ...absent, ...refused }).found(check)).toEqual(['a']);
+    expect(
+      new Planted('strong')
+        .put('a')
+        .put('b', { ...replaces('a'), ...refused })
+        .found(check),
+    ).toEqual(['b']);
+  });
+
+  it('concludes nothing from a conditional write that was not applied for another reason', () => {
+    expect(
+      new Planted('strong')
+        .put('a', { ...absent, outcome: 'not-applied' })
+        .read([])
+        .found(check),
+    ).toEqual([]);
+  });
+
   it('sees siblings', () => {
     expect(new Planted('strong').put('a').put('b').read(['a', 'b']).found(check)).toEqual(['[a,b]']);
   });

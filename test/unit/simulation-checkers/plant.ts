@@ -45,13 +45,13 @@ interface WriteOptions extends Common {
   readonly w?: number;
   readonly pw?: number;
   readonly dw?: number;
-  /** Its dots, as `node.counter`; the tenure is always 1. */
+  /** Its dots, as `node.counter` or `node:tenure.counter`; the tenure is 1 unless said. */
   readonly dots?: readonly string[];
 }
 
 interface ReplicaOptions {
   readonly key?: string;
-  /** Entries as `node.counter`. */
+  /** Written like dots. */
   readonly vector: readonly string[];
   /** Live versions by dot; null for a deletion marker. */
   readonly live?: Readonly<Record<string, WriteId | null>>;
@@ -211,8 +211,9 @@ export class Planted {
 }
 
 export function dot(text: string): Dot {
-  const [node, counter] = text.split('.');
-  return { node: Number(node), tenure: 1, counter: Number(counter) };
+  const [actor, counter] = text.split('.');
+  const [node, tenure = 1] = actor!.split(':');
+  return { node: Number(node), tenure: Number(tenure), counter: Number(counter) };
 }
 
 function moment(order: number) {

@@ -19,7 +19,7 @@ describe.each(KINDS)('a right store, %o', (options) => {
         expect(checkHistory(history, NO_WHITE_BOX).violations).toEqual([]);
         expect(checkHistory(history, { ...whiteBox, mints: [] }).violations).toEqual([]);
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 });

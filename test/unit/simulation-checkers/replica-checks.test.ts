@@ -120,6 +120,24 @@ describe('concurrent-siblings', () => {
     expect(planted.found(check)).toEqual(['b']);
   });
 
+  it('does not let a delete without a context excuse anything where it is not known', () => {
+    const planted = new Planted()
+      .put('a', { dots: ['1.10'] })
+      .delete('x', { dots: ['3.12'] })
+      .sample('n1', { vector: ['1.10'] });
+    expect(planted.found(check)).toEqual(['a']);
+  });
+
+  it('tells the tenures of a node apart', () => {
+    const planted = new Planted()
+      .put('a', { dots: ['1:1.10'] })
+      .put('b', { dots: ['1:2.20'] })
+      .sample('n1', { vector: ['1:2.20'], live: { '1:2.20': 'b' } });
+    expect(planted.found(check)).toEqual([]);
+    planted.sample('n2', { vector: ['1:1.10', '1:2.20'], live: { '1:2.20': 'b' } });
+    expect(planted.found(check)).toEqual(['a']);
+  });
+
   it('wants a strict delete without a context to remove what it must have found', () => {
     const planted = new Planted()
       .put('a', { dots: ['1.10'] })

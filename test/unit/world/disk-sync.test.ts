@@ -37,7 +37,7 @@ beforeEach(async () => {
   events = [];
   const note = (event: string): void => void events.push(event);
   const log = { debug: note, info: note, warn: note, error: note };
-  disk = await openDisk({ path, tables: TABLES, log, syncOnLoopSeconds: 0 });
+  disk = await openDisk({ path, tables: TABLES, log });
   holding = true;
 });
 
@@ -108,7 +108,7 @@ test('a log that was taken away is noticed at the next checkpoint at the latest'
   holding = false;
   await disk.close();
   const log = { debug() {}, info() {}, warn() {}, error() {} };
-  disk = await openDisk({ path, tables: TABLES, log, syncOnLoopSeconds: 0, walBytes: 16_384 });
+  disk = await openDisk({ path, tables: TABLES, log, walBytes: 16_384 });
   renameSync(`${path}-wal`, `${path}-gone`);
   let failure: unknown;
   for (let i = 0; i < 1000 && failure === undefined; i++) {

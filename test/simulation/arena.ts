@@ -1,0 +1,305 @@
+/**
+ * A cluster under observation: founded with its buckets, watched from outside and inside, healed and brought to rest at the
+ * end, and judged. Both the random runs and the scripted scenarios take place in it.
+ */
+
+import { assert } from '#kernel/assert.ts';
+import type { BucketFacts, FinalSnapshot, Moment, ReplicaSnapshot } from './history.ts';
+import { checkHistory } from './checkers/check-history.ts';
+import type { CheckName } from './checkers/violation.ts';
+import { SimulatedCluster, type ClusterOptions, type Machine } from './cluster.ts';
+import { strictAll, strictQuorum } from './levels.ts';
+import { Recorder } from './recorder.ts';
+import { Supervisor } from './supervisor.ts';
+import type { Timeline } from './timeline.ts';
+import { WatchedLog } from './watched-log.ts';
+import { ownersOfKey, snapshotOf, watchMints } from './white-box.ts';
+import { Client, Clients, type Workload, type WorkloadBucket } from './workload.ts';
+import type { Tampering } from './tampering.ts';
+
+/** Beside the checkers' names: what the run itself finds. */
+export type Check = CheckName | 'crash' | 'liveness' | 'progress' | 'determinism';
+
+export interface Finding {
+  readonly check: Check;
+  /** `bucket/key`, or a node, or nothing in particular. */
+  readonly key: string;
+  readonly detail: string;
+}
+
+export interface ArenaOptions {
+  readonly seed: string | number;
+  readonly nodes: number;
+  /** Whether a crash of the run may lose what had not been synced. */
+  readonly losesUnsynced: boolean;
+  readonly timeline?: Timeline;
+  /** What a planted bug does to the cluster. */
+  readonly tampering?: Tampering;
+}
+
+/** After healing, the cluster serves again within this many virtual milliseconds. */
+const RECOVERY_MS = 60_000;
+const SAMPLE_INTERVAL_MS = 150;
+/** Rounds of reading every key at all owners until they agree. */
+const REPAIR_ROUNDS = 6;
+const FINAL_TIMEOUT_MS = 5000;
+/** What a scripted client has no use for. */
+const IDLE = { clients: 0, thinkTime: 0, operationsMax: 0, keyLifetime: 1, impatience: 0 } as const;
+
+/** Checks that nothing in the workload feeds yet. */
+export const CHECKS_OFF: Readonly<Partial<Record<CheckName, string>>> = {
+  'session-guarantees': 'sessions answer 501 today, so no request carries one',
+  'idempotent-retries': 'idempotency keys answer 501 today, so no request carries one',
+  linearizable: 'there are no strong buckets yet',
+};
+
+/** How the clients of an arena behave; those that a script directs do not begin anything of their own accord. */
+export type ClientHabits = Pick<
+  Workload,
+  'clients' | 'thinkTime' | 'operationsMax' | 'keyLifetime' | 'impatience' | 'random'
+>;
+
+export class Arena {
+  readonly cluster: SimulatedCluster;
+  readonly recorder: Recorder;
+  readonly supervisor: Supervisor;
+  readonly buckets: readonly WorkloadBucket[];
+  readonly findings: Finding[] = [];
+  readonly #options: ArenaOptions;
+  readonly #timeline: Timeline | undefined;
+  #convergedAt: Moment | null = null;
+  #final: FinalSnapshot | null = null;
+
+  constructor(options: ArenaOptions) {
+    const { seed, nodes, timeline, tampering } = options;
+    this.#options = options;
+    this.#timeline = timeline;
+    const crashed = (error: unknown): void => this.crashed('', error);
+    const note = (host: string, what: string): void => this.note(host, what);
+    const log = new WatchedLog({
+      crashed: (host, what) => this.crashed(host, what),
+      ...(timeline === undefined ? {} : { print: (host, line) => this.note(host, line) }),
+    });
+    const hooks: Pick<ClusterOptions, 'starting' | 'started' | 'disk'> = {
+      starting: (machine) => tampering?.starting?.(machine),
+      started: (machine, running) => {
+        watchMints(running, this.recorder, (dot, write) => {
+          this.note(machine.id, `mints ${dot.node}/${dot.tenure}/${dot.counter} for ${write ?? 'a deletion'}`);
+          tampering?.minted?.(machine, dot);
+        });
+      },
+      disk: (disk, machine) => tampering?.disk?.(disk, machine) ?? disk,
+    };
+    this.cluster = new SimulatedCluster({ seed, nodes, log, ...hooks });
+    this.recorder = new Recorder(this.cluster.simulation);
+    this.supervisor = new Supervisor(this.cluster, this.recorder, crashed, note);
+    this.buckets = bucketsFor(nodes);
+  }
+
+  /**
+   * Founds the cluster, then lets `live` happen. Whatever anything throws is a finding, also what nobody catches.
+   */
+  async run(live: () => Promise<void>): Promise<void> {
+    const unhandled = (error: unknown): void => this.crashed('', error);
+    process.on('unhandledRejection', unhandled);
+    try {
+      await this.#found();
+      await live();
+    } catch (error) {
+      this.crashed('', error);
+    } finally {
+      process.off('unhandledRejection', unhandled);
+    }
+    this.#judge();
+  }
+
+  /** Founds the cluster and defines the buckets; nothing goes wrong yet. */
+  async #found(): Promise<void> {
+    const cluster = this.cluster;
+    const { simulation } = cluster;
+    await simulation.settle(Promise.all(cluster.machines.map(async (machine) => await cluster.start(machine))));
+    await simulation.run(() => cluster.machines.every(({ running }) => running?.node.ready() === true));
+    for (const { name, properties } of this.buckets) {
+      const answer = await cluster.request('n1', 'PUT', `/v1/buckets/${name}`, {
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(properties),
+      });
+      assert(answer.status < 300, `bucket ${name} gets status ${answer.status}`);
+    }
+  }
+
+  workload(habits: ClientHabits): Workload {
+    return {
+      ...habits,
+      cluster: this.cluster,
+      recorder: this.recorder,
+      buckets: this.buckets,
+      crashed: (error) => this.crashed('', error),
+      ...(this.#timeline === undefined ? {} : { note: (client, what) => this.note('', `${client} ${what}`) }),
+    };
+  }
+
+  /** Clients that do nothing of their own accord. */
+  directedClients(): Clients {
+    return new Clients(this.workload({ ...IDLE, random: this.cluster.simulation.random.fork('clients') }));
+  }
+
+  /** A client that does what it is told. */
+  client(clients: Clients, name: string): Client {
+    const random = this.cluster.simulation.random.fork(`client ${name}`);
+    return new Client(clients, this.workload({ ...IDLE, random }), name);
+  }
+
+  /** Waits until every node serves and every two are connected. */
+  async recovered(): Promise<void> {
+    const { machines, simulation } = this.cluster;
+    const isWell = ({ running, id }: Machine): boolean =>
+      running?.node.ready() === true &&
+      machines.every((other) => other.id === id || running.node.messaging.reachable(other.id));
+    const deadline = simulation.now + RECOVERY_MS;
+    while (!machines.every(isWell) && simulation.now < deadline) await simulation.run(simulation.now + 50);
+    for (const machine of machines) {
+      if (isWell(machine)) continue;
+      const why = machine.running?.node.notReadyReason() ?? 'it is not connected with all others, or does not run';
+      this.find({ check: 'liveness', key: machine.id, detail: `not serving ${RECOVERY_MS} ms after healing: ${why}` });
+    }
+    // Requests and repairs that began before the healing may still hold what they hold.
+    await simulation.run(simulation.now + 6000);
+  }
+
+  /**
+   * Brings all owners of all keys to the same state, by the only means there is yet, read repair; then looks at what they
+   * hold, and has every node read everything.
+   */
+  async converge(clients: Clients): Promise<void> {
+    if (this.findings.some(({ check }) => check === 'liveness' || check === 'crash')) return;
+    const { simulation, machines } = this.cluster;
+    const reader = this.client(clients, 'final');
+    await this.#servesAll(reader);
+    const { targets } = clients;
+    let waiting = targets;
+    for (let round = 0; round < REPAIR_ROUNDS && waiting.length > 0; round++) {
+      for (const target of waiting) {
+        const level = strictAll(target.bucket.facts.owners);
+        const machine = machines[round % machines.length]!;
+        const heard = await simulation.settle(reader.read(target, machine, level, FINAL_TIMEOUT_MS));
+        if (heard.shown !== null || round + 1 < REPAIR_ROUNDS) continue;
+        const key = `${target.bucket.name}/${target.key}`;
+        this.find({ check: 'liveness', key, detail: `a read at all owners, all healed, is answered ${heard.answer}` });
+      }
+      await simulation.run(simulation.now + 500);
+      waiting = waiting.filter(({ bucket, key }) => !agree(this.#snapshots(bucket.name, key)));
+    }
+    const replicas = targets.flatMap(({ bucket, key }) => this.#snapshots(bucket.name, key));
+    this.#final = { replicas, hints: [] };
+    this.#convergedAt = this.recorder.moment();
+    for (const [i, target] of targets.entries()) {
+      const level = strictQuorum(target.bucket.facts.owners);
+      await simulation.settle(reader.read(target, machines[i % machines.length]!, level, FINAL_TIMEOUT_MS));
+    }
+  }
+
+  /** Every node takes a write at all owners. */
+  async #servesAll(writer: Client): Promise<void> {
+    const bucket = this.buckets[0]!;
+    for (const machine of this.cluster.machines) {
+      const target = { bucket, key: `last-${machine.id}` };
+      const level = strictAll(bucket.facts.owners);
+      const writing = writer.write(target, machine, { kind: 'put', level, timeout: FINAL_TIMEOUT_MS });
+      const { outcome, answer } = await this.cluster.simulation.settle(writing);
+      if (outcome === 'applied') continue;
+      const detail = `a write at all owners, all healed, is answered ${answer}`;
+      this.find({ check: 'liveness', key: machine.id, detail });
+    }
+  }
+
+  #snapshots(bucket: string, key: string): readonly ReplicaSnapshot[] {
+    return ownersOfKey(this.cluster, bucket, key).map((machine) => this.#snapshot(machine, bucket, key));
+  }
+
+  #snapshot(machine: Machine, bucket: string, key: string): ReplicaSnapshot {
+    return snapshotOf(machine, bucket, this.#incarnation(bucket), key, this.recorder);
+  }
+
+  #incarnation(bucket: string): number {
+    for (const { running } of this.cluster.machines) {
+      if (running !== undefined) return running.node.buckets.resolve(bucket).incarnation;
+    }
+    return 0;
+  }
+
+  /** Looks at a random row and at all queues, again and again. */
+  sample(clients: Clients): void {
+    const { simulation, machines } = this.cluster;
+    const random = simulation.random.fork('samples');
+    const look = (): void => {
+      const target = clients.someTarget(random);
+      const machine = machines[random.below(machines.length)]!;
+      if (target !== undefined && machines.some(({ running }) => running !== undefined)) {
+        this.recorder.samples.push(this.#snapshot(machine, target.bucket.name, target.key));
+      }
+      if (machine.running !== undefined) this.#gauge(machine);
+      simulation.schedule(SAMPLE_INTERVAL_MS, 'sample', look);
+    };
+    simulation.schedule(SAMPLE_INTERVAL_MS, 'sample', look);
+  }
+
+  #gauge({ id, running }: Machine): void {
+    const { node, world } = running!;
+    const { replica, readRepair, wire } = node.options;
+    const bounds = {
+      quoral_commit_queue: replica.commitQueueMax,
+      quoral_read_repairs_in_flight: readRepair.inFlightMax,
+      quoral_peer_calls_in_flight: wire.maxInFlightPerPeer * this.#options.nodes,
+    };
+    for (const [name, bound] of Object.entries(bounds)) {
+      const time = this.cluster.simulation.now;
+      this.recorder.gauges.push({ node: id, name, value: world.metrics.value(name), bound, time });
+    }
+  }
+
+  #judge(): void {
+    const facts = Object.fromEntries(this.buckets.map(({ name, facts: bucket }) => [name, bucket]));
+    const history = this.recorder.history({
+      buckets: facts satisfies Record<string, BucketFacts>,
+      convergedAt: this.#convergedAt,
+      losesUnsynced: this.#options.losesUnsynced,
+    });
+    const { violations } = checkHistory(history, this.recorder.whiteBox(this.#final), { deadlineSlack: 200 });
+    for (const { check, key, detail } of violations) this.find({ check, key, detail });
+  }
+
+  crashed(host: string, error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.note(host, `CRASH ${detail}`);
+    this.find({ check: 'crash', key: host, detail });
+  }
+
+  find(finding: Finding): void {
+    this.findings.push(finding);
+  }
+
+  note(host: string, what: string): void {
+    this.#timeline?.add(this.cluster.simulation.now, host, what);
+  }
+}
+
+function bucketsFor(nodes: number): readonly WorkloadBucket[] {
+  const bucket = (name: string, use: WorkloadBucket['use'], mode: 'siblings' | 'lww', n: number): WorkloadBucket => ({
+    name,
+    use,
+    facts: { mode, owners: Math.min(n, nodes) },
+    properties: { conflicts: mode, n },
+  });
+  return [
+    bucket('latest', 'register', 'lww', 3),
+    bucket('siblings', 'register', 'siblings', 3),
+    bucket('sets', 'set', 'siblings', 3),
+    ...(nodes > 3 ? [bucket('wide', 'register', 'siblings', 5)] : []),
+  ];
+}
+
+function agree([first, ...others]: readonly ReplicaSnapshot[]): boolean {
+  const show = ({ vector, versions }: ReplicaSnapshot): string => JSON.stringify([vector, versions]);
+  return first === undefined || others.every((other) => show(other) === show(first));
+}

@@ -1,0 +1,329 @@
+/**
+ * The bug bank: variants of the product that are known to be wrong, so that it is known that the simulator would see them.
+ * A bug is a small edit of the source text, made while the module is loaded, or something between a node and its disk. The
+ * product has no switches for them; an edit that does not fit the source any more is an error.
+ */
+
+import { present } from '#kernel/assert.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { ByteWriter } from '#kernel/binary.ts';
+import { NODE, RECORDS } from '#replica/tables.ts';
+import type { Dot } from './history.ts';
+import type { ScenarioName } from './scenarios.ts';
+import type { SourceEdit } from './source-edits.ts';
+import type { Tampering } from './tampering.ts';
+
+export interface Bug {
+  readonly name: string;
+  /** What is wrong, in a line. */
+  readonly about: string;
+  readonly edits?: readonly SourceEdit[];
+  readonly tampering?: () => Tampering;
+  /** Where it is certainly seen: in one of a few random runs, or in a script. */
+  readonly foundBy: 'random' | { readonly scenario: ScenarioName };
+}
+
+/** The random runs in which most bugs have to be seen; short ones, so that there can be more of them. */
+export const BUG_RUNS = { seeds: [3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 16, 17], changes: { duration: 20_000 } } as const;
+
+/** Bugs of mechanisms that are not built yet. */
+export const BUGS_TO_COME: Readonly<Record<string, string>> = {
+  'fallback-counted-as-primary': 'there are no fallbacks yet',
+  'hint-deleted-without-revision': 'there are no hints yet',
+  'old-backup-goes-on': 'a restored backup is not noticed yet',
+  'retry-mints-again': 'idempotency keys answer 501 today',
+};
+
+const JOIN = 'src/causality/join.ts';
+const WRITE = 'src/causality/write.ts';
+const PUT = 'src/coordinator/put.ts';
+const GET = 'src/coordinator/get.ts';
+const REPLICA = 'src/replica/replica.ts';
+const GROUP_COMMIT = 'src/replica/group-commit.ts';
+const NODE_STORAGE = 'src/replica/node-storage.ts';
+const TALLY = 'src/quorum/tally.ts';
+
+export const BUGS: readonly Bug[] = [
+  {
+    name: 'ack-before-fsync',
+    about: 'the disk calls a commit durable before it has synced it',
+    tampering: () => ({
+      disk: (disk) => ({
+        get: (table, key) => disk.get(table, key),
+        range: (table, options) => disk.range(table, options),
+        commit: (run) => {
+          disk.commit(run);
+          return { durable: Promise.resolve() };
+        },
+        failure: () => disk.failure(),
+        sizeBytes: () => disk.sizeBytes(),
+        close: async () => await disk.close(),
+      }),
+    }),
+    foundBy: { scenario: 'power-loss-after-ack' },
+  },
+  {
+    name: 'replica-acks-before-fsync',
+    about: 'a replica says that it has a write on stable storage when it has only committed it',
+    edits: [
+      {
+        file: REPLICA,
+        from: 'bytes: request.state.length, durable: request.durable,',
+        to: 'bytes: request.state.length, durable: false,',
+      },
+    ],
+    foundBy: { scenario: 'power-loss-at-a-replica' },
+  },
+  {
+    name: 'fsync-error-ignored',
+    about: 'a group commit whose sync failed is acknowledged all the same',
+    edits: [{ file: GROUP_COMMIT, from: 'failure = { error };', to: 'failure = undefined;' }],
+    foundBy: { scenario: 'sync-fails-before-ack' },
+  },
+  {
+    name: 'old-tenure-after-crash',
+    about: 'states are sent while the local commit is in flight, and a node goes on in its old tenure after a crash',
+    tampering: oldTenure,
+    foundBy: { scenario: 'coordinator-forgets-what-it-sent' },
+  },
+  {
+    name: 'tenure-kept-after-failed-commit',
+    about: 'a node whose commit failed goes on as the same actor, though others have the write',
+    edits: [
+      {
+        file: REPLICA,
+        from: 'if (this.#spoken) {',
+        to: 'if (this.#spoken && false) {',
+      },
+    ],
+    foundBy: { scenario: 'commit-fails-after-sending' },
+  },
+  {
+    name: 'actor-reused-after-wipe',
+    about: 'a node whose rows are gone goes on as the same actor',
+    tampering: forgetsRows,
+    foundBy: { scenario: 'coordinator-forgets-what-it-sent' },
+  },
+  {
+    name: 'wall-clock-lww',
+    about: 'last write wins by the wall clock, whatever the write had seen',
+    edits: [
+      {
+        file: WRITE,
+        from: 'const counter = Math.max(tick, highestCounter(context) + 1, highestCounter(state.vector) + 1);',
+        to: 'const counter = tick;',
+      },
+      {
+        file: WRITE,
+        from: 'assert(dot.counter > latest,',
+        to: 'assert(dot.counter > latest || true,',
+      },
+      {
+        file: 'src/causality/hybrid-clock.ts',
+        from: 'this.#last = checked(Math.max(this.#last + 1, firstOf(this.#wall())));',
+        to: 'this.#last = checked(firstOf(this.#wall()) + ((this.#last + 1) % 4096));',
+      },
+    ],
+    foundBy: { scenario: 'clocks-disagree' },
+  },
+  {
+    name: 'merge-drops-sibling',
+    about: 'a merge keeps only the versions of the side that knows more',
+    edits: [
+      {
+        file: JOIN,
+        from: 'if (order > 0 && !covers(a.vector, fromB!.dot))',
+        to: 'if (order > 0 && a.versions.length === 0)',
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'merge-revives-superseded',
+    about: 'a merge keeps versions that the other side has superseded',
+    edits: [{ file: JOIN, from: 'if (order < 0 && !covers(b.vector, fromA!.dot))', to: 'if (order < 0)' }],
+    foundBy: { scenario: 'both-sides-write' },
+  },
+  {
+    name: 'store-overwrites',
+    about: 'a replica puts what it is sent in the place of what it has',
+    edits: [
+      {
+        file: REPLICA,
+        from: 'const joined = joinStates(before, incoming, conflicts);',
+        to: 'const joined = incoming;',
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'write-replaces-unseen',
+    about: 'a write supersedes all that its replica has, seen by the client or not',
+    edits: [
+      {
+        file: WRITE,
+        from: 'state.versions.filter((version) => !covers(context, version.dot))',
+        to: 'state.versions.filter(() => false)',
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'context-covers-unseen',
+    about: "a write's answer carries a context that covers siblings which the client was not shown",
+    edits: [
+      {
+        file: 'src/api/outcome.ts',
+        from: "if (alone) headers['quoral-context']",
+        to: "if (alone || true) headers['quoral-context']",
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'delete-forgets-vector',
+    about: 'a delete leaves nothing behind, so older copies elsewhere come back',
+    edits: [
+      {
+        file: WRITE,
+        from: 'return settle({ vector, versions }, conflicts);',
+        to: 'return versions.length === 0 ? { vector: [dot], versions } : settle({ vector, versions }, conflicts);',
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'lww-delete-without-rank',
+    about: 'a delete in a last-write-wins bucket leaves no marker, so an older write that arrives later wins',
+    edits: [{ file: WRITE, from: "else if (conflicts === 'lww')", to: "else if (conflicts === 'lww' && false)" }],
+    foundBy: 'random',
+  },
+  {
+    name: 'not-applied-though-sent',
+    about: 'a write that failed after it was sent is called not applied',
+    edits: [
+      {
+        file: PUT,
+        from: "const kind = this.#mayHold === 0 ? 'not-applied' : 'unknown';",
+        to: "const kind = 'not-applied' as const;",
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'forward-again-after-loss',
+    about: 'a forwarded write whose answer was lost is called not applied',
+    edits: [
+      {
+        file: 'src/coordinator/coordinator.ts',
+        from: "return { kind: 'unknown', trouble,",
+        to: "return { kind: 'not-applied', trouble,",
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'quorum-counts-errors',
+    about: 'a replica that refused or did not answer counts for w',
+    edits: [
+      {
+        file: PUT,
+        from: 'this.#tally.fail(owner.index); break;',
+        to: 'this.#tally.accept(owner.index, true); break;',
+      },
+    ],
+    foundBy: { scenario: 'too-few-have-it' },
+  },
+  {
+    name: 'same-node-counted-twice',
+    about: 'a replica that accepts, and then says that it is durable, counts twice',
+    edits: [
+      {
+        file: TALLY,
+        from: 'return this.#count((c) => c.accepted);',
+        to: 'return this.#count((c) => c.accepted) + this.#count((c) => c.durable);',
+      },
+      {
+        file: TALLY,
+        from: 'if (this.acked >= w && this.primaries >= pw && this.durable >= dw)',
+        to: 'if (this.acked >= w && 2 * this.primaries >= pw && 2 * this.durable >= dw)',
+      },
+    ],
+    foundBy: { scenario: 'too-few-have-it' },
+  },
+  {
+    name: 'error-read-as-absent',
+    about: 'a replica that fails to answer a read counts as one that has nothing',
+    edits: [
+      {
+        file: GET,
+        from: 'this.#tally.fail(owner.index);',
+        to: 'this.#answers.push({ from: owner.id, state: null }); this.#tally.accept(owner.index);',
+      },
+    ],
+    foundBy: { scenario: 'who-knows-dies' },
+  },
+  {
+    name: 'read-ignores-newer',
+    about: 'a read answers with the first state that came back',
+    edits: [
+      {
+        file: GET,
+        from: 'const merged = states.reduce((joined, { state }) => joinStates(joined, state, conflicts), EMPTY_STATE);',
+        to: 'const merged = states[0]?.state ?? joinStates(EMPTY_STATE, EMPTY_STATE, conflicts);',
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'write-without-deadline',
+    about: 'a write waits for its quorum for ever',
+    edits: [{ file: PUT, from: "() => this.#end('deadline')", to: '() => undefined' }],
+    foundBy: { scenario: 'disk-hangs' },
+  },
+  {
+    name: 'tenures-from-one',
+    about: 'the tenures of a node are counted from one at each start',
+    edits: [{ file: NODE_STORAGE, from: 'const reserved = clock.tick();', to: 'const reserved = 1; clock.tick();' }],
+    foundBy: { scenario: 'coordinator-forgets-what-it-sent' },
+  },
+];
+
+export function bugNamed(name: string): Bug {
+  return present(
+    BUGS.find((bug) => bug.name === name),
+    `bug ${name}`,
+  );
+}
+
+function oldTenure(): Tampering {
+  const last = new Map<string, Dot>();
+  return {
+    minted: (machine, dot) => last.set(machine.id, dot),
+    starting: ({ id, medium }) => {
+      const dot = last.get(id);
+      if (dot === undefined) return;
+      medium.set(NODE, utf8('tenure'), number(dot.tenure));
+      medium.set(NODE, utf8('clean'), number(1));
+    },
+  };
+}
+
+function forgetsRows(): Tampering {
+  const resumed = oldTenure();
+  return {
+    ...resumed,
+    starting: (machine) => {
+      resumed.starting?.(machine);
+      const { medium } = machine;
+      if (!medium.snapshot().tables.has(RECORDS)) return;
+      for (const [key] of [...medium.table(RECORDS).rows()]) medium.set(RECORDS, key, undefined);
+    },
+  };
+}
+
+function number(value: number): Uint8Array {
+  const writer = new ByteWriter();
+  writer.varint(value);
+  return writer.finish();
+}

@@ -1,0 +1,73 @@
+/** What a seed stands for: how large the cluster is, what goes wrong in it, how its clients behave. */
+
+import { SeededRandom } from '#world/simulated/random.ts';
+import { FAULT_KINDS } from './faults.ts';
+import type { ChosenFault, FaultKind } from './faults.ts';
+
+/**
+ * - `safety`: faults from the beginning to the end; healing comes after that.
+ * - `liveness`: the faults end after two thirds, and for the rest everything has to work.
+ */
+export type Mode = 'safety' | 'liveness';
+
+export interface Plan {
+  readonly seed: number;
+  readonly mode: Mode;
+  readonly nodes: number;
+  /** Virtual milliseconds during which the clients work. */
+  readonly duration: number;
+  readonly faults: readonly ChosenFault[];
+  readonly clients: number;
+  readonly thinkTime: number;
+  readonly operationsMax: number;
+  readonly keyLifetime: number;
+  /** Of 100 requests, those whose client turns away. */
+  readonly impatience: number;
+}
+
+/** What the command line, or the search for a smaller failing run, puts in place of what the seed says. */
+export interface PlanChanges {
+  readonly nodes?: number;
+  readonly duration?: number;
+  readonly operationsMax?: number;
+  /** Fault kinds that are left out. */
+  readonly without?: readonly FaultKind[];
+}
+
+export const DEFAULT_DURATION = 60_000;
+const FAULTS_AT_ONCE_MAX = 7;
+
+export function planOf(seed: number, changes: PlanChanges = {}): Plan {
+  const random = new SeededRandom(seed).fork('plan');
+  const draw = (label: string): SeededRandom => random.fork(label);
+  const without = new Set(changes.without);
+  return {
+    seed,
+    mode: draw('mode').chance(0.5) ? 'safety' : 'liveness',
+    nodes: changes.nodes ?? ([3, 3, 3, 3, 5, 5, 2, 4][draw('nodes').below(8)] as number),
+    duration: changes.duration ?? DEFAULT_DURATION,
+    faults: chooseFaults(draw('faults')).filter(({ kind }) => !without.has(kind)),
+    clients: 2 + draw('clients').below(7),
+    thinkTime: [60, 200, 600][draw('think time').below(3)]!,
+    operationsMax: changes.operationsMax ?? 3000,
+    keyLifetime: [1000, 4000, 15_000][draw('key lifetime').below(3)]!,
+    impatience: [0, 0, 5, 20][draw('impatience').below(4)]!,
+  };
+}
+
+/** Some seeds go without any: what fails there needs no fault. */
+function chooseFaults(random: SeededRandom): readonly ChosenFault[] {
+  if (random.chance(0.03)) return [];
+  const wanted = 1 + random.below(FAULTS_AT_ONCE_MAX);
+  const order = FAULT_KINDS.map((kind) => ({ kind, rank: random.fork(kind).uint32() }));
+  return order
+    .toSorted((a, b) => a.rank - b.rank)
+    .slice(0, wanted)
+    .map(({ kind }) => ({ kind, intensity: 0.3 * 10 ** random.fork(`${kind} intensity`).fraction() }));
+}
+
+/** The seed's class, for which a minimum of acknowledged operations is asserted. */
+export function classOf(plan: Plan): 'calm' | 'rough' | 'harsh' {
+  const force = plan.faults.reduce((sum, { intensity }) => sum + intensity, 0);
+  return force < 2 ? 'calm' : force < 6 ? 'rough' : 'harsh';
+}

@@ -1,0 +1,113 @@
+/**
+ * One run: lets clients work on a cluster while things go wrong, heals it, and judges what the clients saw and what the
+ * disks hold. Equal plans and equal code give equal runs, down to the last event.
+ */
+
+import { Arena, type Finding } from './arena.ts';
+import { Faults, LOSES_UNSYNCED } from './faults.ts';
+import { classOf, type Plan } from './plan.ts';
+import type { SupervisorCounts } from './supervisor.ts';
+import type { Tampering } from './tampering.ts';
+import type { Timeline } from './timeline.ts';
+import { Clients } from './workload.ts';
+
+export interface Result {
+  readonly seed: number;
+  /** Virtual milliseconds during which the clients worked. */
+  readonly virtual: number;
+  readonly events: number;
+  readonly acked: number;
+  readonly notApplied: number;
+  readonly unknown: number;
+  readonly hash: string;
+  readonly supervisor: SupervisorCounts;
+  readonly messages: number;
+  /** What is wrong, the plainest first; empty when all is well. */
+  readonly findings: readonly Finding[];
+}
+
+export interface RunOptions {
+  readonly timeline?: Timeline;
+  /** What a planted bug does to the cluster. */
+  readonly tampering?: Tampering;
+}
+
+/** The least part of the requests that has to succeed, by class. */
+const SUCCEEDED_MINIMUM = { calm: 0.5, rough: 0.2, harsh: 0.05 } as const;
+/** Runs with fewer operations say nothing about that. */
+const PROGRESS_FROM = 100;
+const LAST_ANSWER_MS = 60_000;
+
+export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
+  const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
+  const arena = new Arena({ ...options, seed: plan.seed, nodes: plan.nodes, losesUnsynced });
+  await arena.run(async () => await live(arena, plan));
+  const { simulation, network } = arena.cluster;
+  const outcomes = arena.recorder.requests.map((request) =>
+    request.kind === 'read' ? (request.shown === null ? 'failed' : 'applied') : request.outcome,
+  );
+  const count = (outcome: string): number => outcomes.filter((one) => one === outcome).length;
+  checkProgress(arena, plan, count('applied') / outcomes.length);
+  return {
+    seed: plan.seed,
+    virtual: plan.duration,
+    events: simulation.events,
+    acked: count('applied'),
+    notApplied: count('not-applied'),
+    unknown: count('unknown'),
+    hash: simulation.hash(),
+    supervisor: arena.supervisor.counts,
+    messages: network.sentInAll().messages,
+    findings: arena.findings,
+  };
+}
+
+async function live(arena: Arena, plan: Plan): Promise<void> {
+  const { mode, duration } = plan;
+  const { simulation } = arena.cluster;
+  const clients = new Clients(arena.workload({ ...plan, random: simulation.random.fork('clients') }));
+  const faults = new Faults(
+    {
+      cluster: arena.cluster,
+      supervisor: arena.supervisor,
+      random: simulation.random.fork('faults'),
+      note: (host, what) => arena.note(host, what),
+    },
+    plan.faults,
+  );
+  const began = simulation.now;
+  let healthySince = Infinity;
+  arena.sample(clients);
+  const over = clients.run();
+  if (mode === 'liveness') {
+    await simulation.run(began + (duration * 2) / 3);
+    faults.heal();
+    await arena.recovered();
+    healthySince = arena.recorder.moment().order;
+  }
+  await simulation.run(Math.max(began + duration, simulation.now));
+  clients.stop();
+  if (mode === 'safety') faults.heal();
+  await simulation.settle(over, LAST_ANSWER_MS);
+  if (mode === 'safety') await arena.recovered();
+  await arena.converge(clients);
+  checkServes(arena, healthySince);
+}
+
+/** Once all is healed, no request fails for want of replicas or time. */
+function checkServes(arena: Arena, since: number): void {
+  for (const request of arena.recorder.requests) {
+    if (request.start.order < since || request.ending !== 'answered') continue;
+    if (!/^(5|429)/.test(request.answer)) continue;
+    const detail = `a ${request.kind} at ${request.node}, all healed, is answered ${request.answer}`;
+    arena.find({ check: 'liveness', key: `${request.bucket}/${request.key}`, detail });
+  }
+}
+
+/** Faults so heavy that nothing happens must not pass for a test. */
+function checkProgress(arena: Arena, plan: Plan, succeeded: number): void {
+  const least = SUCCEEDED_MINIMUM[classOf(plan)];
+  if (arena.recorder.requests.length < PROGRESS_FROM || succeeded >= least) return;
+  const detail = `${Math.round(succeeded * 100)} % of the requests succeeded, at least ${least * 100} % should`;
+  arena.find({ check: 'progress', key: classOf(plan), detail });
+}

@@ -1,0 +1,271 @@
+/**
+ * Scripted schedules, for what a random run finds too rarely. Each repeats one dangerous sequence on fresh keys, with the
+ * nodes in changing roles and in buckets of both kinds. A crash loses all that was not synced.
+ */
+
+import { Arena, type Finding } from './arena.ts';
+import type { Machine } from './cluster.ts';
+import { levelsFor, strictAll, strictQuorum, type Level } from './levels.ts';
+import type { Timeline } from './timeline.ts';
+import type { Tampering } from './tampering.ts';
+import type { Client, Clients, Target } from './workload.ts';
+
+type Script = (stage: Stage) => Promise<void>;
+
+export const NODES = 3;
+const ROUNDS = 6;
+const TIMEOUT_MS = 2000;
+/** After so long a node knows that it is cut off. */
+const UNREACHABLE_MS = 4500;
+const STRICT = strictQuorum(NODES);
+const ALL = strictAll(NODES);
+const ONE = levelsFor(NODES).find(({ query }) => query === 'consistency=one')!;
+
+const SCRIPTS = {
+  /** A write that only one node has is acknowledged; then that node loses its power. */
+  'power-loss-after-ack': async (stage) => {
+    await stage.rounds(async (key, [alone, ...others]) => {
+      stage.cut(alone, others);
+      await stage.pass(UNREACHABLE_MS);
+      alone.medium.extraSyncMilliseconds = 1000;
+      await stage.during(stage.putting(alone, key, ONE), 20, () => stage.crash(alone));
+    });
+  },
+  /** The same when the sync fails, and the process ends only later. */
+  'sync-fails-before-ack': async (stage) => {
+    await stage.rounds(async (key, [alone, ...others]) => {
+      stage.cut(alone, others);
+      await stage.pass(UNREACHABLE_MS);
+      alone.medium.failNextSync();
+      await stage.put(alone, key, ONE);
+      stage.crash(alone);
+    });
+  },
+  /** Of two nodes that have made a write durable one loses its power; the other one cannot be asked. */
+  'power-loss-at-a-replica': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      second.medium.extraSyncMilliseconds = 1000;
+      await stage.during(stage.putting(first, key, STRICT), 50, () => stage.crash(second));
+      await stage.heal();
+      stage.cut(first, [second, third]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.get(second, key, STRICT);
+    });
+  },
+  /** A coordinator has sent a state and loses its power before the sync; it comes back and writes the same key. */
+  'coordinator-forgets-what-it-sent': async (stage) => {
+    await stage.rounds(async (key, [first]) => {
+      first.medium.extraSyncMilliseconds = 500;
+      await stage.put(first, key, STRICT);
+      stage.crash(first);
+      await stage.heal();
+      await stage.put(first, key, STRICT);
+    });
+  },
+  /** A coordinator whose commit fails when the state has left it goes on to write the same key. */
+  'commit-fails-after-sending': async (stage) => {
+    await stage.rounds(async (key, [first, ...others]) => {
+      first.medium.capacityBytes = first.medium.bytes;
+      await stage.put(first, key, STRICT);
+      first.medium.capacityBytes = Number.POSITIVE_INFINITY;
+      // Whoever has a full disk lets others write; alone it has to do so itself.
+      stage.cut(first, others);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, ONE);
+    });
+  },
+  /** Replicas that meet again after each has taken writes which the other does not know. */
+  'both-sides-write': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      await stage.put(first, key, STRICT);
+      stage.cut(first, [second, third]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, ONE);
+      await stage.put(second, key, STRICT);
+      await stage.remove(third, key, STRICT);
+      await stage.put(third, key, STRICT);
+      await stage.heal();
+      await stage.get(second, key, STRICT);
+      await stage.get(first, key, STRICT);
+      await stage.remove(first, key, STRICT);
+      await stage.get(third, key, STRICT);
+    });
+  },
+  /** Nodes that stop cleanly and nodes that do not, one after the other, with writes to the same keys in between. */
+  'restarts-of-all-kinds': async (stage) => {
+    await stage.rounds(async (key, machines) => {
+      for (const [i, machine] of machines.entries()) {
+        await stage.put(machine, key, STRICT);
+        if (i === 1) stage.arena.supervisor.stop(machine, 10);
+        else stage.crash(machine);
+        await stage.heal();
+        await stage.put(machine, key, STRICT);
+      }
+    });
+  },
+  /** Both nodes that have a write die while they are asked for it. */
+  'who-knows-dies': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, STRICT);
+      await stage.heal();
+      for (const { host } of [first, second]) stage.arena.cluster.network.setFault(third.host, host, { delay: 1000 });
+      await stage.during(stage.getting(third, key, STRICT), 100, () => {
+        stage.crash(first);
+        stage.crash(second);
+      });
+    });
+  },
+  /** A sync takes longer than the client wants to wait. */
+  'disk-hangs': async (stage) => {
+    await stage.rounds(async (key, [first]) => {
+      first.medium.extraSyncMilliseconds = 4 * TIMEOUT_MS;
+      await stage.put(first, key, ALL);
+      await stage.pass(4 * TIMEOUT_MS);
+    });
+  },
+  /** Clients write to nodes whose clocks are seconds apart, each having seen the last write. */
+  'clocks-disagree': async (stage) => {
+    const [ahead, , behind] = stage.arena.cluster.machines;
+    ahead!.host.clock.jump(4000);
+    behind!.host.clock.jump(-4000);
+    await stage.rounds(async (key, machines) => {
+      for (const machine of machines) await stage.replace(machine, key, STRICT);
+    });
+  },
+  /** A quorum that can only be met by counting somebody who has not got the write. */
+  'too-few-have-it': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      for (const machine of [second, third]) machine.medium.capacityBytes = 1;
+      await stage.put(first, key, STRICT);
+      await stage.heal();
+      stage.cut(first, [second, third]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.get(second, key, STRICT);
+      await stage.put(first, key, STRICT);
+      await stage.get(third, key, STRICT);
+      await stage.heal();
+      await stage.get(third, key, STRICT);
+    });
+  },
+} satisfies Readonly<Record<string, Script>>;
+
+export type ScenarioName = keyof typeof SCRIPTS;
+export const SCENARIO_NAMES = Object.keys(SCRIPTS) as readonly ScenarioName[];
+
+export interface ScenarioOptions {
+  readonly tampering?: Tampering;
+  readonly timeline?: Timeline;
+}
+
+/** What the checkers find when the scenario is played. */
+export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
+  const arena = new Arena({ ...options, seed: name, nodes: NODES, losesUnsynced: true });
+  const clients = arena.directedClients();
+  for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
+  await arena.run(async () => {
+    await SCRIPTS[name](new Stage(arena, clients));
+    await arena.converge(clients);
+  });
+  return arena.findings;
+}
+
+/** What a script can do. */
+class Stage {
+  readonly arena: Arena;
+  readonly #clients: Clients;
+  #people = 0;
+
+  constructor(arena: Arena, clients: Clients) {
+    this.arena = arena;
+    this.#clients = clients;
+  }
+
+  /** Plays a sequence on a key of each kind of bucket, again and again; all is well before and after each time. */
+  async rounds(
+    sequence: (target: Target, machines: readonly [Machine, Machine, Machine]) => Promise<void>,
+  ): Promise<void> {
+    const [a, b, c] = this.arena.cluster.machines;
+    for (let round = 0; round < ROUNDS; round++) {
+      const bucket = this.#clients.bucket(round % 2 === 0 ? 'siblings' : 'latest');
+      const order = [a!, b!, c!].map((_, i, all) => all[(i + round) % NODES]!) as [Machine, Machine, Machine];
+      await sequence({ bucket, key: `round${round}` }, order);
+      await this.heal();
+    }
+  }
+
+  /** A blind write by somebody new. */
+  async put(machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#settle(this.putting(machine, target, level));
+  }
+
+  /** The same, under way. */
+  async putting(machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#somebody().write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS });
+  }
+
+  /** A delete by somebody who knows nothing. */
+  async remove(machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#settle(this.#somebody().write(target, machine, { kind: 'delete', level, timeout: TIMEOUT_MS }));
+  }
+
+  async get(machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#settle(this.getting(machine, target, level));
+  }
+
+  async getting(machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#somebody().read(target, machine, level, TIMEOUT_MS);
+  }
+
+  /** Somebody reads, and writes with what he was shown. */
+  async replace(machine: Machine, target: Target, level: Level): Promise<void> {
+    const client = this.#somebody();
+    await this.#settle(client.read(target, machine, level, TIMEOUT_MS));
+    await this.#settle(
+      client.write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS, knowledge: client.knowledgeOf(target) }),
+    );
+  }
+
+  /** Lets something happen so many milliseconds after the other has begun, then waits for that. */
+  async during(doing: Promise<unknown>, after: number, happens: () => void): Promise<void> {
+    await this.pass(after);
+    happens();
+    await this.#settle(doing);
+  }
+
+  cut(machine: Machine, others: readonly Machine[]): void {
+    for (const other of others) this.arena.cluster.network.partition(machine.host, other.host);
+  }
+
+  crash(machine: Machine): void {
+    machine.medium.extraSyncMilliseconds = 0;
+    this.arena.supervisor.crash(machine, 10);
+  }
+
+  async heal(): Promise<void> {
+    this.arena.cluster.network.clearFaults();
+    for (const { medium } of this.arena.cluster.machines) {
+      medium.extraSyncMilliseconds = 0;
+      medium.capacityBytes = Number.POSITIVE_INFINITY;
+    }
+    await this.pass(20);
+    await this.arena.recovered();
+  }
+
+  async pass(milliseconds: number): Promise<void> {
+    const { simulation } = this.arena.cluster;
+    await simulation.run(simulation.now + milliseconds);
+  }
+
+  #somebody(): Client {
+    this.#people += 1;
+    return this.arena.client(this.#clients, `p${this.#people}`);
+  }
+
+  async #settle(doing: Promise<unknown>): Promise<void> {
+    await this.arena.cluster.simulation.settle(doing);
+  }
+}

@@ -1,0 +1,78 @@
+/** A bounded set of random runs, and tests that the runs are what they seem to be. */
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { performAll } from './pool.ts';
+import type { Result } from './run.ts';
+import type { SeedTask } from './tasks.ts';
+
+/** About two seconds of one processor each. */
+const SEEDS = Array.from({ length: 12 }, (_, i) => 201 + i);
+const REPEATED = 203;
+const TIMEOUT_MS = 180_000;
+
+function task(seed: number, changes: SeedTask['changes'] = {}): SeedTask {
+  return { kind: 'seed', seed, changes, twice: seed === REPEATED, traceWidth: 0 };
+}
+
+async function runAll(tasks: readonly SeedTask[], bug?: string): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  for await (const { report } of performAll(tasks, availableParallelism(), bug)) {
+    expect(report.findings, `seed ${report.result?.seed}`).toEqual([]);
+    results.push(report.result!);
+  }
+  return results;
+}
+
+function regressionSeeds(): readonly number[] {
+  const lines = readFileSync(join(import.meta.dirname, 'seeds.txt'), 'utf8').split('\n');
+  return lines.filter((line) => /^\d/.test(line)).map((line) => Number.parseInt(line, 10));
+}
+
+describe('random runs', () => {
+  let results: readonly Result[] = [];
+
+  test(
+    'pass',
+    async () => {
+      results = await runAll(SEEDS.map((seed) => task(seed)));
+    },
+    TIMEOUT_MS,
+  );
+
+  test('end with unknown outcomes in a part of the seeds: clients do not always learn what happened', () => {
+    expect(results.filter(({ unknown }) => unknown > 0).length).toBeGreaterThan(results.length / 4);
+    expect(results.some(({ notApplied }) => notApplied > 0)).toBe(true);
+  });
+
+  test('restart nodes now and then without a clean stop, now and then with one', () => {
+    expect(results.some(({ supervisor }) => supervisor.crashes > 0)).toBe(true);
+    expect(results.some(({ supervisor }) => supervisor.cleanStops > 0)).toBe(true);
+  });
+
+  test('send messages and get work done', () => {
+    for (const { seed, acked, messages } of results) {
+      expect(acked, `seed ${seed}`).toBeGreaterThan(50);
+      expect(messages, `seed ${seed}`).toBeGreaterThan(acked);
+    }
+  });
+});
+
+test(
+  'seeds that once failed pass',
+  async () => {
+    await runAll(regressionSeeds().map((seed) => task(seed)));
+  },
+  TIMEOUT_MS,
+);
+
+test('checkers know nothing of the product but its assertions', () => {
+  const folder = join(import.meta.dirname, 'checkers');
+  const files = [...readdirSync(folder).map((name) => join(folder, name)), join(import.meta.dirname, 'history.ts')];
+  for (const file of files) {
+    const imports = [...readFileSync(file, 'utf8').matchAll(/from '([^']+)'/g)].map(([, specifier]) => specifier!);
+    for (const specifier of imports) expect(specifier, file).toMatch(/^\.\.?\/|^#kernel\/assert\.ts$/);
+  }
+});

@@ -1,0 +1,99 @@
+/**
+ * What the checkers see of the inside of the nodes: which dot a write was given, and what the rows on the disks hold. It
+ * reads; it joins and decides nothing.
+ */
+
+import { decodeState } from '#causality/state-codec.ts';
+import { present } from '#kernel/assert.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import type { Minted, Replica } from '#replica/replica.ts';
+import { RECORDS, recordKey } from '#replica/tables.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import { digest } from '#world/digest.ts';
+import { writeIdIn } from './answers.ts';
+import type { Machine, RunningProcess, SimulatedCluster } from './cluster.ts';
+import type { Dot, ReplicaSnapshot, WriteId } from './history.ts';
+import type { Recorder } from './recorder.ts';
+
+/** Notes from now on which dots the node gives to which writes. `minted` is told too; of a deletion it gets no id. */
+export function watchMints(
+  { node }: RunningProcess,
+  recorder: Recorder,
+  minted: (dot: Dot, write: WriteId | null) => void,
+): void {
+  const { replica, messaging } = node;
+  const deletions = new WeakMap<Uint8Array, Dot>();
+  const mint: Replica['mint'] = replica.mint.bind(replica);
+  replica.mint = async (request, send) => {
+    const write = request.content === null ? null : writeIdIn(request.content.value);
+    let dot: Dot | undefined;
+    const note = (made: Minted): void => {
+      const self = present(node.member(), 'the member that mints').index;
+      const own = made.state.vector.filter((entry) => entry.node === self);
+      dot = present(own.toSorted((a, b) => b.counter - a.counter)[0], 'the dot of the write');
+      minted(dot, write);
+      if (write === null) deletions.set(made.encoded, dot);
+      else recorder.mints.push({ write, dot });
+    };
+    const made = await mint(request, (state) => {
+      const sent = send(state);
+      if (sent) note(state);
+      return sent;
+    });
+    // What nobody was sent has a dot only once it is committed.
+    if (dot === undefined) note(made);
+    return made;
+  };
+  // A deletion has no value that tells whose it is; the message that carries it to the other owners does.
+  const call: Messaging['call'] = messaging.call.bind(messaging);
+  messaging.call = (to, type, request, options) => {
+    if (type.name === StoreMessage.name) {
+      const { state, requestId } = request as StoreRequest;
+      const dot = deletions.get(state);
+      if (dot !== undefined) recorder.mints.push({ write: requestId, dot });
+      deletions.delete(state);
+    }
+    return call(to, type, request, options);
+  };
+}
+
+/** What the machine's disk holds of the key now, synced or not. */
+export function snapshotOf(
+  machine: Machine,
+  bucket: string,
+  incarnation: number,
+  key: string,
+  recorder: Recorder,
+): ReplicaSnapshot {
+  const row = machine.medium.table(RECORDS).get(recordKey(bucket, incarnation, utf8(key)));
+  const { vector, versions } = row === undefined ? { vector: [], versions: [] } : decodeState(row, digest.crc32);
+  return {
+    node: machine.id,
+    bucket,
+    key,
+    moment: recorder.moment(),
+    vector,
+    versions: versions.map(({ dot, content }) => ({ dot, write: content === null ? null : writeIdIn(content.value) })),
+  };
+}
+
+/** The machines that own the key, as a running node knows it. */
+export function ownersOfKey(cluster: SimulatedCluster, bucket: string, key: string): readonly Machine[] {
+  const { node } = present(
+    cluster.machines.find(({ running }) => running?.node.chain.facts() !== undefined)?.running,
+    'a running node',
+  );
+  const { ring } = present(node.chain.facts(), 'facts');
+  const { n } = node.buckets.resolve(bucket).properties;
+  const { owners } = ownersOf(ring, n, partitionOf(ring, hashKey(ring, bucket, utf8(key))));
+  return owners.map((index) => {
+    const member = present(
+      ring.members.find((one) => one.index === index),
+      `member ${index}`,
+    );
+    return cluster.machine(member.id);
+  });
+}
