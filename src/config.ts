@@ -80,7 +80,8 @@ function collectEnvironment(environment: ConfigSources['environment'], given: Ma
   for (const [variable, text] of Object.entries(environment)) {
     if (!variable.startsWith(PREFIX) || text === undefined || OTHER_VARIABLES.has(variable)) continue;
     const name = known.get(variable);
-    if (name === undefined || !isSetting(name)) throw new ConfigError(`unknown setting ${variable} (environment)${suggestion(variable, [...known.keys()])}`);
+    if (name === undefined || !isSetting(name))
+      throw new ConfigError(`unknown setting ${variable} (environment)${suggestion(variable, [...known.keys()])}`);
     given.set(name, { text, from: `environment ${variable}` });
   }
 }
@@ -97,7 +98,8 @@ function collectFile(path: string, given: Map<SettingName, Given>): void {
     throw new ConfigError(`setting file ${path}: must be a list of "name: value" lines`);
   }
   for (const [name, value] of Object.entries(document)) {
-    if (!isSetting(name)) throw new ConfigError(`unknown setting ${name} (file ${path})${suggestion(name, Object.keys(SETTINGS))}`);
+    if (!isSetting(name))
+      throw new ConfigError(`unknown setting ${name} (file ${path})${suggestion(name, Object.keys(SETTINGS))}`);
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
       throw new ConfigError(`setting ${name} (file ${path}): must be one plain value`);
     }

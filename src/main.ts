@@ -20,7 +20,12 @@ function nodeCommand(): Command {
     const flags: Record<string, string> = {};
     for (const option of self.options) {
       const value = options[option.attributeName()];
-      if (option.long === '--config' || value === undefined || self.getOptionValueSource(option.attributeName()) !== 'cli') continue;
+      if (
+        option.long === '--config' ||
+        value === undefined ||
+        self.getOptionValueSource(option.attributeName()) !== 'cli'
+      )
+        continue;
       flags[option.long!.slice(2)] = value === true ? 'true' : value;
     }
     const { runNode } = await import('./cli/run-node.ts');
@@ -56,7 +61,9 @@ function keyCommand(): Command {
     .argument('<key>')
     .description('print the value, or all siblings')
     .option('--r <replicas>', 'replicas that must answer')
-    .action(async (bucket: string, name: string, options) => (await import('./cli/key-command.ts')).getKey(bucket, name, options));
+    .action(async (bucket: string, name: string, options) =>
+      (await import('./cli/key-command.ts')).getKey(bucket, name, options),
+    );
   asClient(key.command('put'))
     .argument('<bucket>')
     .argument('<key>')
@@ -74,7 +81,9 @@ function keyCommand(): Command {
     .description('remove a key')
     .option('--context <context>', 'the Quoral-Context of the read that this delete follows')
     .option('--w <replicas>', 'replicas that must accept the delete')
-    .action(async (bucket: string, name: string, options) => (await import('./cli/key-command.ts')).deleteKey(bucket, name, options));
+    .action(async (bucket: string, name: string, options) =>
+      (await import('./cli/key-command.ts')).deleteKey(bucket, name, options),
+    );
   return key;
 }
 
@@ -87,7 +96,9 @@ function ringCommand(): Command {
     .argument('<bucket>')
     .argument('<key>')
     .description('where a key lives')
-    .action(async (bucket: string, key: string, options) => (await import('./cli/ring-command.ts')).ringLocate(bucket, key, options));
+    .action(async (bucket: string, key: string, options) =>
+      (await import('./cli/ring-command.ts')).ringLocate(bucket, key, options),
+    );
   return ring;
 }
 

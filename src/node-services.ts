@@ -10,7 +10,14 @@ import { placeableMembers } from '#ring/placement.ts';
 import { preferenceList } from '#ring/preference-list.ts';
 import { present } from '#kernel/assert.ts';
 import type { Facts } from '#consensus/facts.ts';
-import { DEFAULT_API_SETTINGS, type ApiServices, type BucketServices, type Check, type ClusterView, type Location } from '#api/services.ts';
+import {
+  DEFAULT_API_SETTINGS,
+  type ApiServices,
+  type BucketServices,
+  type Check,
+  type ClusterView,
+  type Location,
+} from '#api/services.ts';
 import type { Bucket, BucketProperties } from '#buckets/definition.ts';
 import { fillDefaults, parseProperties } from '#buckets/schema.ts';
 import type { QuoralNode } from './node.ts';
@@ -70,7 +77,12 @@ function bucketServices(node: QuoralNode): BucketServices {
       if (parsed.kind === 'invalid') return parsed;
       const unbuilt = whatIsNotBuilt(parsed.properties);
       if (unbuilt !== undefined) return { kind: 'not-implemented', detail: unbuilt };
-      const change = await buckets.define(name, parsed.properties, () => holdsKeys(node, name, parsed.properties, deadline), deadline);
+      const change = await buckets.define(
+        name,
+        parsed.properties,
+        () => holdsKeys(node, name, parsed.properties, deadline),
+        deadline,
+      );
       if (change.kind === 'applied') return { kind: 'defined', bucket: change.bucket };
       if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
       return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
@@ -101,7 +113,8 @@ async function holdsKeys(
   const silentMax = n === properties.n && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
   const ids = others.map(({ id }) => id);
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, ids, silentMax, deadline);
-  if (answer.kind === 'unknown') throw new Error(`${answer.silent.join(', ')} do not answer, and may hold keys of the bucket`);
+  if (answer.kind === 'unknown')
+    throw new Error(`${answer.silent.join(', ')} do not answer, and may hold keys of the bucket`);
   return answer.holds;
 }
 
@@ -134,8 +147,16 @@ function readyChecks(node: QuoralNode): readonly Check[] {
   const refusal = node.notReadyReason();
   const member = node.member();
   return [
-    { name: 'disk', ok: failure === undefined, detail: failure === undefined ? 'writable' : `${failure.kind}: ${failure.message}` },
-    { name: 'epoch', ok: refusal === undefined, detail: refusal ?? `epoch ${node.chain.facts()?.epoch ?? 0} is confirmed by a majority` },
+    {
+      name: 'disk',
+      ok: failure === undefined,
+      detail: failure === undefined ? 'writable' : `${failure.kind}: ${failure.message}`,
+    },
+    {
+      name: 'epoch',
+      ok: refusal === undefined,
+      detail: refusal ?? `epoch ${node.chain.facts()?.epoch ?? 0} is confirmed by a majority`,
+    },
     { name: 'member', ok: member?.state === 'active', detail: member === undefined ? 'not a member' : member.state },
   ];
 }

@@ -87,7 +87,12 @@ export class QuoralNode {
     this.#storage = storage;
     this.clusterId = cluster;
     this.mac = contextMac(world, options.secret);
-    const self = { id: options.id, storageId: storage.storageId, clusterId: cluster, foundersText: foundersText(options) };
+    const self = {
+      id: options.id,
+      storageId: storage.storageId,
+      clusterId: cluster,
+      foundersText: foundersText(options),
+    };
     this.messaging = createMessaging({
       world,
       self,
@@ -98,7 +103,14 @@ export class QuoralNode {
     this.chain = new EpochChain({
       world,
       messaging: this.messaging,
-      self: { id: options.id, storageId: storage.storageId, peer: options.peer, url: options.url, zone: options.zone, weight: options.weight },
+      self: {
+        id: options.id,
+        storageId: storage.storageId,
+        peer: options.peer,
+        url: options.url,
+        zone: options.zone,
+        weight: options.weight,
+      },
       boot: storage.boot,
       founders: options.founders,
       partitionCount: options.partitionCount,
@@ -106,9 +118,21 @@ export class QuoralNode {
     });
     this.buckets = new BucketDirectory(this.chain);
     const knowledge = this.#knowledge();
-    this.replica = new Replica({ world, storage, knowledge, flushNetwork: () => this.messaging.flush(), limits: options.replica });
+    this.replica = new Replica({
+      world,
+      storage,
+      knowledge,
+      flushNetwork: () => this.messaging.flush(),
+      limits: options.replica,
+    });
     this.bucketKeys = new BucketKeys(this.messaging, this.replica);
-    const repair = new ReadRepair({ world, messaging: this.messaging, replica: this.replica, self: options.id, ...options.readRepair });
+    const repair = new ReadRepair({
+      world,
+      messaging: this.messaging,
+      replica: this.replica,
+      self: options.id,
+      ...options.readRepair,
+    });
     this.coordinator = new Coordinator({
       world,
       messaging: this.messaging,
@@ -132,13 +156,15 @@ export class QuoralNode {
   notReadyReason(): string | undefined {
     if (!this.#storage.tenure.valid()) return 'all tenures of this boot are spent; a restart brings new ones';
     const failure = this.world.disk.failure();
-    if (failure !== undefined && failure.kind !== 'full') return `the disk cannot be trusted any more: ${failure.message}`;
+    if (failure !== undefined && failure.kind !== 'full')
+      return `the disk cannot be trusted any more: ${failure.message}`;
     const facts = this.chain.facts();
     if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
     if (!this.chain.confirmed()) return `a majority of the cluster has not confirmed epoch ${facts.epoch} yet`;
     const self = this.member();
     if (self === undefined) return `epoch ${facts.epoch} does not name ${this.options.id} as a member`;
-    if (self.storageId !== this.#storage.storageId) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
+    if (self.storageId !== this.#storage.storageId)
+      return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
     return undefined;
   }
 

@@ -29,7 +29,8 @@ const anyText: Reader<string> = (given) => given;
 function integer(least: number, most: number): Reader<number> {
   return (given) => {
     const value = Number(given);
-    if (!/^\d+$/.test(given) || value < least || value > most) throw new RangeError(`a whole number from ${least} to ${most}`);
+    if (!/^\d+$/.test(given) || value < least || value > most)
+      throw new RangeError(`a whole number from ${least} to ${most}`);
     return value;
   };
 }
@@ -37,7 +38,13 @@ function integer(least: number, most: number): Reader<number> {
 const UNITS_OF_TIME: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
-function measure(units: Readonly<Record<string, number>>, unitless: number, least: number, most: number, allowed: string): Reader<number> {
+function measure(
+  units: Readonly<Record<string, number>>,
+  unitless: number,
+  least: number,
+  most: number,
+  allowed: string,
+): Reader<number> {
   return (given) => {
     const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given);
     const unit = match === null ? undefined : match[2] === '' ? unitless : units[match[2]!];
@@ -116,19 +123,35 @@ export const SETTINGS = {
   id: setting(ID, 'n1', 'name of this node, unique in the cluster and for ever'),
   listen: setting(readHostPort, '127.0.0.1:7101', 'the door for clients'),
   'peer-listen': setting(readHostPort, '127.0.0.1:7201', 'the door for other nodes'),
-  advertise: setting(readHostPort, undefined, 'host:port under which other nodes reach --peer-listen (default: that address)'),
+  advertise: setting(
+    readHostPort,
+    undefined,
+    'host:port under which other nodes reach --peer-listen (default: that address)',
+  ),
   'data-dir': setting(anyText, './data/n1', 'directory of the durable data; one node each'),
   zone: setting(ID, 'default', 'failure domain: replicas are spread over zones'),
   weight: setting(integer(1, 1000), '1', 'share of the data relative to the other nodes'),
   'log-level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'least level that is logged'),
   'cluster-secret-file': setting(anyText, undefined, 'file with the secret that all nodes share'),
-  'cluster-secret': setting(text(/^.{16,}$/s, 'at least 16 characters'), undefined, 'the secret itself; better given as a file'),
+  'cluster-secret': setting(
+    text(/^.{16,}$/s, 'at least 16 characters'),
+    undefined,
+    'the secret itself; better given as a file',
+  ),
   insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS or without a secret'),
-  'initial-cluster': setting(readInitialCluster, '', 'founders of a new cluster, id=host:peerport,…; the same list on each'),
+  'initial-cluster': setting(
+    readInitialCluster,
+    '',
+    'founders of a new cluster, id=host:peerport,…; the same list on each',
+  ),
   seeds: setting(readSeeds, '', 'peers of a running cluster to join, host:peerport,…'),
   // the ring
   partitions: setting(integer(8, 4096), '256', 'equal slices of the ring, a power of two; counts at founding only'),
-  'founding-patience': setting(duration(0, 600_000), '3s', 'how long founders wait for all of them before a majority goes on'),
+  'founding-patience': setting(
+    duration(0, 600_000),
+    '3s',
+    'how long founders wait for all of them before a majority goes on',
+  ),
   // requests
   'request-timeout': setting(duration(1, 60_000), '5s', 'what `timeout` is when a request does not say'),
   'read-hedge-delay': setting(duration(1, 60_000), '50ms', 'when a read asks the owners it has not asked yet'),
@@ -140,9 +163,17 @@ export const SETTINGS = {
   // storage
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
-  'commit-queue-bytes-max': setting(bytes(1024 ** 2, 64 * 1024 ** 3), '256MiB', 'bytes of the writes that wait for the disk'),
+  'commit-queue-bytes-max': setting(
+    bytes(1024 ** 2, 64 * 1024 ** 3),
+    '256MiB',
+    'bytes of the writes that wait for the disk',
+  ),
   // read repair
-  'read-repairs-max': setting(integer(0, 100_000), '256', 'read repairs under way at once; more are left out and counted'),
+  'read-repairs-max': setting(
+    integer(0, 100_000),
+    '256',
+    'read repairs under way at once; more are left out and counted',
+  ),
   'read-repair-timeout': setting(duration(1, 600_000), '5s', 'how long one read repair may take'),
   // peers
   'connect-timeout': setting(duration(1, 600_000), '2s', 'how long dialling a peer may take'),
@@ -152,8 +183,16 @@ export const SETTINGS = {
   'reconnect-delay-min': setting(duration(1, 600_000), '100ms', 'first pause before a peer is dialled again'),
   'reconnect-delay-max': setting(duration(1, 600_000), '5s', 'longest pause before a peer is dialled again'),
   'peer-calls-max': setting(integer(1, 1_000_000), '4096', 'calls to one peer under way at once'),
-  'peer-calls-bytes-max': setting(bytes(1024 ** 2, 64 * 1024 ** 3), '256MiB', 'bytes of the calls to one peer under way'),
-  'peer-queue-max': setting(bytes(64 * 1024, 128 * 1024 ** 2), '64MiB', 'bytes queued for one peer; more calls are not sent'),
+  'peer-calls-bytes-max': setting(
+    bytes(1024 ** 2, 64 * 1024 ** 3),
+    '256MiB',
+    'bytes of the calls to one peer under way',
+  ),
+  'peer-queue-max': setting(
+    bytes(64 * 1024, 128 * 1024 ** 2),
+    '64MiB',
+    'bytes queued for one peer; more calls are not sent',
+  ),
   'peer-handlers-max': setting(integer(1, 1_000_000), '8192', 'calls of peers that are worked on at once'),
   // stopping
   'stop-timeout': setting(duration(0, 600_000), '10s', 'how long a stop waits for requests under way'),

@@ -40,7 +40,13 @@ function nextValue(): Uint8Array {
   return value;
 }
 
-async function client(origin: string, until: number, from: number, figures: Figures, nextKey: () => number): Promise<void> {
+async function client(
+  origin: string,
+  until: number,
+  from: number,
+  figures: Figures,
+  nextKey: () => number,
+): Promise<void> {
   const connection = new Client(origin, { pipelining: 1 });
   while (performance.now() < until) {
     const path = `/v1/kv/bench/key-${nextKey()}${query}`;
@@ -49,7 +55,12 @@ async function client(origin: string, until: number, from: number, figures: Figu
       const { statusCode, body } =
         flags.mode === 'get'
           ? await connection.request({ method: 'GET', path })
-          : await connection.request({ method: 'PUT', path, body: nextValue(), headers: { 'content-type': 'application/octet-stream' } });
+          : await connection.request({
+              method: 'PUT',
+              path,
+              body: nextValue(),
+              headers: { 'content-type': 'application/octet-stream' },
+            });
       await body.arrayBuffer();
       if (statusCode < 300) {
         if (started >= from) figures.latencies.push(performance.now() - started);
@@ -72,7 +83,11 @@ async function fill(): Promise<void> {
     Array.from({ length: 64 }, async (_, index) => {
       const connection = new Client(urls[index % urls.length]!, { pipelining: 1 });
       while (next < keys) {
-        const { body, statusCode } = await connection.request({ method: 'PUT', path: `/v1/kv/bench/key-${next++}`, body: nextValue() });
+        const { body, statusCode } = await connection.request({
+          method: 'PUT',
+          path: `/v1/kv/bench/key-${next++}`,
+          body: nextValue(),
+        });
         await body.arrayBuffer();
         if (statusCode >= 300) figures.errors += 1;
       }

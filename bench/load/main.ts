@@ -82,7 +82,16 @@ function cpuMicros(nodes: readonly ChildProcess[]): number {
 }
 
 async function generate(nodes: readonly ChildProcess[], mode: 'fill' | 'put' | 'get'): Promise<Figures | undefined> {
-  const args = ['--urls', urls.join(','), '--mode', mode, '--connections', flags.connections, '--seconds', flags.seconds];
+  const args = [
+    '--urls',
+    urls.join(','),
+    '--mode',
+    mode,
+    '--connections',
+    flags.connections,
+    '--seconds',
+    flags.seconds,
+  ];
   const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let before = 0;
   let after = 0;
@@ -112,7 +121,14 @@ function commit(): string {
 
 function show(mix: string, figures: Figures): string {
   const { opsPerSecond, p50Ms, p99Ms, p999Ms, cpuMicrosPerOp, errors } = figures;
-  const cells = [opsPerSecond.toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), p999Ms.toFixed(2), cpuMicrosPerOp.toFixed(0), String(errors)];
+  const cells = [
+    opsPerSecond.toFixed(0),
+    p50Ms.toFixed(2),
+    p99Ms.toFixed(2),
+    p999Ms.toFixed(2),
+    cpuMicrosPerOp.toFixed(0),
+    String(errors),
+  ];
   return [mix.padEnd(5), ...cells.map((cell) => cell.padStart(9))].join(' ');
 }
 
@@ -123,7 +139,9 @@ async function main(): Promise<void> {
   try {
     await waitUntilReady();
     console.log(`${machine}, commit ${commit()}`);
-    console.log(`${NODES} nodes, N=3 R=2 W=2, fsync before every answer, 1 KiB values, ${flags.connections} connections, ${flags.seconds} s a round`);
+    console.log(
+      `${NODES} nodes, N=3 R=2 W=2, fsync before every answer, 1 KiB values, ${flags.connections} connections, ${flags.seconds} s a round`,
+    );
     await generate(nodes, 'fill');
     for (let round = 0; round < Number(flags.rounds); round++) {
       for (const mode of ['put', 'get'] as const) rounds[mode].push((await generate(nodes, mode))!);
@@ -131,7 +149,12 @@ async function main(): Promise<void> {
   } finally {
     await stop(nodes);
   }
-  console.log(['mix  ', ...['ops/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU µs/op', 'errors'].map((title) => title.padStart(9))].join(' '));
+  console.log(
+    [
+      'mix  ',
+      ...['ops/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU µs/op', 'errors'].map((title) => title.padStart(9)),
+    ].join(' '),
+  );
   for (const mode of ['put', 'get'] as const) console.log(show(mode, median(rounds[mode])));
   if (flags.json !== undefined) {
     const quoral = { put: median(rounds.put), get: median(rounds.get) };

@@ -21,7 +21,12 @@ function parseProperty(text: string): [string, unknown] {
 
 function show(name: string, definition: Definition, options: ClientOptions): void {
   if (options.json === true) print(JSON.stringify(definition));
-  else print(`${name}: ${Object.entries(definition).map(([property, value]) => `${property}=${String(value)}`).join(' ')}`);
+  else
+    print(
+      `${name}: ${Object.entries(definition)
+        .map(([property, value]) => `${property}=${String(value)}`)
+        .join(' ')}`,
+    );
 }
 
 export async function createBucket(name: string, properties: readonly string[], options: ClientOptions): Promise<void> {

@@ -42,9 +42,15 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
       headers: { 'user-agent': 'quoral', ...asked.headers },
       ...(asked.body === undefined ? {} : { body: asked.body }),
     });
-    return { status: response.statusCode, headers: response.headers, body: new Uint8Array(await response.body.arrayBuffer()) };
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: new Uint8Array(await response.body.arrayBuffer()),
+    };
   } catch (error) {
-    throw new UsageError(`no answer from ${options.url}: ${error instanceof Error ? error.message : String(error)} (--url or QUORAL_URL names a node)`);
+    throw new UsageError(
+      `no answer from ${options.url}: ${error instanceof Error ? error.message : String(error)} (--url or QUORAL_URL names a node)`,
+    );
   }
 }
 
@@ -53,7 +59,12 @@ export function textOf(answer: Answer): string {
 }
 
 /** The answer as JSON; throws {@link UsageError} with the problem's words unless the status is one of those expected. */
-export async function askJson(options: ClientOptions, path: string, asked: Asked = {}, expected: readonly number[] = [200]): Promise<unknown> {
+export async function askJson(
+  options: ClientOptions,
+  path: string,
+  asked: Asked = {},
+  expected: readonly number[] = [200],
+): Promise<unknown> {
   const answer = await ask(options, path, asked);
   expectStatus(answer, expected);
   return JSON.parse(textOf(answer)) as unknown;
@@ -65,7 +76,11 @@ export function expectStatus(answer: Answer, expected: readonly number[]): void 
 
 function problemOf(answer: Answer): string {
   try {
-    const { title, detail, outcome } = JSON.parse(textOf(answer)) as { title: string; detail: string; outcome?: string };
+    const { title, detail, outcome } = JSON.parse(textOf(answer)) as {
+      title: string;
+      detail: string;
+      outcome?: string;
+    };
     return `${answer.status} ${title}: ${detail}${outcome === undefined ? '' : ` (outcome: ${outcome})`}`;
   } catch {
     return `${answer.status} from the node: ${textOf(answer).slice(0, 200)}`;

@@ -13,7 +13,12 @@ interface KeyOptions extends ClientOptions {
 
 interface SiblingsBody {
   readonly context: string;
-  readonly siblings: readonly { readonly etag: string; readonly contentType: string; readonly lastModified: string; readonly value: string }[];
+  readonly siblings: readonly {
+    readonly etag: string;
+    readonly contentType: string;
+    readonly lastModified: string;
+    readonly value: string;
+  }[];
 }
 
 function query(parameters: Readonly<Record<string, string | undefined>>): string {
@@ -33,7 +38,8 @@ export async function getKey(bucket: string, key: string, options: KeyOptions): 
     printSiblings(JSON.parse(Buffer.from(answer.body).toString('utf8')) as SiblingsBody, options);
     return;
   }
-  if (options.json === true) print(JSON.stringify({ ...facts(answer), value: Buffer.from(answer.body).toString('base64') }));
+  if (options.json === true)
+    print(JSON.stringify({ ...facts(answer), value: Buffer.from(answer.body).toString('base64') }));
   else process.stdout.write(answer.body);
 }
 
@@ -64,7 +70,12 @@ function contextHeader(options: KeyOptions): Record<string, string> {
   return options.context === undefined ? {} : { 'quoral-context': options.context };
 }
 
-export async function putKey(bucket: string, key: string, value: string | undefined, options: KeyOptions): Promise<void> {
+export async function putKey(
+  bucket: string,
+  key: string,
+  value: string | undefined,
+  options: KeyOptions,
+): Promise<void> {
   const body = value === undefined ? await buffer(process.stdin) : Buffer.from(value, 'utf8');
   const answer = await ask(options, keyPath(bucket, key) + query({ w: options.w }), {
     method: 'PUT',
@@ -76,14 +87,18 @@ export async function putKey(bucket: string, key: string, value: string | undefi
 }
 
 export async function deleteKey(bucket: string, key: string, options: KeyOptions): Promise<void> {
-  const answer = await ask(options, keyPath(bucket, key) + query({ w: options.w }), { method: 'DELETE', headers: contextHeader(options) });
+  const answer = await ask(options, keyPath(bucket, key) + query({ w: options.w }), {
+    method: 'DELETE',
+    headers: contextHeader(options),
+  });
   expectStatus(answer, [204]);
   report('deleted', bucket, key, answer, options);
 }
 
 function report(what: string, bucket: string, key: string, answer: Answer, options: KeyOptions): void {
   if (options.json === true) print(JSON.stringify(facts(answer)));
-  else print(`${what} ${bucket}/${key} (${String(answer.headers['quoral-replicas'])}; coordinator=${String(answer.headers['quoral-coordinator'])})`);
+  else
+    print(
+      `${what} ${bucket}/${key} (${String(answer.headers['quoral-replicas'])}; coordinator=${String(answer.headers['quoral-coordinator'])})`,
+    );
 }
-
-

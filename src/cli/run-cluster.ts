@@ -41,7 +41,9 @@ function wholeNumber(options: Record<string, string>, name: string, flag: string
   const text = options[name] ?? '';
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < least || value > most) {
-    throw new UsageError(`setting ${flag} (flag): ${JSON.stringify(text)} is not allowed; it must be a whole number from ${least} to ${most}`);
+    throw new UsageError(
+      `setting ${flag} (flag): ${JSON.stringify(text)} is not allowed; it must be a whole number from ${least} to ${most}`,
+    );
   }
   return value;
 }
@@ -70,7 +72,9 @@ export async function runCluster(options: Record<string, string>): Promise<void>
   if (!stopping.aborted) {
     writeClusterFile(layout.directory, nodes);
     print('cluster ready');
-    print(`try: curl -i -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && curl -i ${nodes.at(-1)!.url}/v1/kv/demo/greeting`);
+    print(
+      `try: curl -i -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && curl -i ${nodes.at(-1)!.url}/v1/kv/demo/greeting`,
+    );
   }
   await Promise.all(nodes.map(async (node) => ended(node)));
   if (!stopping.aborted) throw new UsageError('all nodes have stopped');
@@ -83,7 +87,9 @@ function prepareDirectory(directory: string): string {
     if (!existsSync(secretFile)) writeFileSync(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
     readFileSync(secretFile);
   } catch (error) {
-    throw new UsageError(`setting --data-dir (flag): ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(
+      `setting --data-dir (flag): ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   return secretFile;
 }
@@ -122,17 +128,33 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
     'initial-cluster': founders,
   };
   const main = fileURLToPath(import.meta.resolve('#main.ts'));
-  const child = spawn(process.execPath, [main, 'node', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])], {
-    // The channel closes when this process ends in any way, and the node stops then. Its own group keeps Ctrl-C for us.
-    stdio: ['ignore', logFile, 'pipe', 'ipc'],
-    detached: true,
-  });
+  const child = spawn(
+    process.execPath,
+    [main, 'node', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])],
+    {
+      // The channel closes when this process ends in any way, and the node stops then. Its own group keeps Ctrl-C for us.
+      stdio: ['ignore', logFile, 'pipe', 'ipc'],
+      detached: true,
+    },
+  );
   closeSync(logFile);
-  const node: LocalNode = { id, url: `http://127.0.0.1:${basePort + index}`, peer: peer(index), directory: nodeDirectory, log, process: child, serving: false, ended: undefined, complaint: '' };
+  const node: LocalNode = {
+    id,
+    url: `http://127.0.0.1:${basePort + index}`,
+    peer: peer(index),
+    directory: nodeDirectory,
+    log,
+    process: child,
+    serving: false,
+    ended: undefined,
+    complaint: '',
+  };
   child.on('message', (message) => {
     if (message === 'serving') node.serving = true;
   });
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (node.complaint = (node.complaint + text).slice(-4000)));
+  child
+    .stderr!.setEncoding('utf8')
+    .on('data', (text: string) => (node.complaint = (node.complaint + text).slice(-4000)));
   child.once('error', (error) => (node.ended ??= error.message));
   child.once('exit', (code, signal) => (node.ended = signal === null ? `exit status ${code}` : `signal ${signal}`));
   return node;
@@ -169,7 +191,8 @@ async function waitUntilReady(nodes: readonly LocalNode[], stopping: AbortSignal
       waiting.delete(node);
       print(`${node.id} serves on ${node.url} (data in ${node.directory}, log in ${node.log})`);
     }
-    if (Date.now() > limit) return `${[...waiting].map(({ id }) => id).join(', ')} did not get ready within ${STARTUP_LIMIT_MS / 1000} s; see ${[...waiting][0]!.log}`;
+    if (Date.now() > limit)
+      return `${[...waiting].map(({ id }) => id).join(', ')} did not get ready within ${STARTUP_LIMIT_MS / 1000} s; see ${[...waiting][0]!.log}`;
     if (waiting.size > 0) await sleep(POLL_MS);
   }
   return undefined;

@@ -64,7 +64,9 @@ function readSecret(settings: Settings, origins: Readonly<Record<string, string>
   try {
     return Buffer.from(SETTINGS['cluster-secret'].read(readFileSync(file, 'utf8').trim()), 'utf8');
   } catch (error) {
-    throw new ConfigError(`setting cluster-secret-file (${origins['cluster-secret-file']}): ${file}: ${error instanceof RangeError ? 'it must hold ' : ''}${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(
+      `setting cluster-secret-file (${origins['cluster-secret-file']}): ${file}: ${error instanceof RangeError ? 'it must hold ' : ''}${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
@@ -72,10 +74,14 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
   const id = nodeId(settings.id);
   const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
   if (settings.seeds.length > 0) {
-    throw new ConfigError(`setting seeds (${origins['seeds']}): joining a running cluster is not built yet; use --initial-cluster`);
+    throw new ConfigError(
+      `setting seeds (${origins['seeds']}): joining a running cluster is not built yet; use --initial-cluster`,
+    );
   }
   if (!isPartitionCount(settings.partitions)) {
-    throw new ConfigError(`setting partitions (${origins['partitions']}): ${settings.partitions} is not allowed; it must be a power of two`);
+    throw new ConfigError(
+      `setting partitions (${origins['partitions']}): ${settings.partitions} is not allowed; it must be a power of two`,
+    );
   }
   if (settings['silence-limit'] <= settings['heartbeat-interval']) {
     throw new ConfigError(
@@ -85,7 +91,8 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
   const founders = settings['initial-cluster'].map((founder) => ({ id: nodeId(founder.id), peer: founder.peer }));
   const self = founders.find((founder) => founder.id === id);
   if (founders.length > 0 && self?.peer !== peer) {
-    const named = self === undefined ? `does not name ${id}` : `names ${id} at ${self.peer}, but its peers reach it at ${peer}`;
+    const named =
+      self === undefined ? `does not name ${id}` : `names ${id} at ${self.peer}, but its peers reach it at ${peer}`;
     throw new ConfigError(`setting initial-cluster (${origins['initial-cluster']}): ${named}`);
   }
   return {
@@ -134,7 +141,9 @@ async function openWorld(settings: Settings, id: string): Promise<World> {
   try {
     mkdirSync(directory, { recursive: true });
   } catch (error) {
-    throw new ConfigError(`setting data-dir: ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(
+      `setting data-dir: ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   const disk = await openDisk({ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log, metrics });
   const { host, port } = settings['peer-listen'];

@@ -169,7 +169,10 @@ class ReadRound {
     if (this.#answers.every(({ state }) => sameState(state, first))) {
       return first === null ? EMPTY_STATE : decodeState(first, crc32);
     }
-    const states = this.#answers.map(({ from, state }) => ({ from, state: state === null ? EMPTY_STATE : decodeState(state, crc32) }));
+    const states = this.#answers.map(({ from, state }) => ({
+      from,
+      state: state === null ? EMPTY_STATE : decodeState(state, crc32),
+    }));
     const merged = states.reduce((joined, { state }) => joinStates(joined, state, conflicts), EMPTY_STATE);
     this.#environment.repair.afterRead({
       scope: this.#route.scope,
@@ -190,5 +193,3 @@ function sameState(a: Uint8Array | null, b: Uint8Array | null): boolean {
 export function isLive(version: Version, now: number): boolean {
   return version.content !== null && (version.expiresAt === 0 || version.expiresAt > now);
 }
-
-

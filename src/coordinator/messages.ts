@@ -46,7 +46,8 @@ function vectorToWire(vector: VersionVector): unknown {
 
 function vectorFromWire(body: unknown): VersionVector {
   const numbers = asArray(body, 0, 'vector').map((number) => asInteger(number, 'vector', 0));
-  if (numbers.length % 3 !== 0 || numbers.length > VECTOR_MAX * 3) throw new MalformedMessage(`vector of ${numbers.length} numbers`);
+  if (numbers.length % 3 !== 0 || numbers.length > VECTOR_MAX * 3)
+    throw new MalformedMessage(`vector of ${numbers.length} numbers`);
   const vector = [];
   for (let i = 0; i < numbers.length; i += 3) {
     vector.push({ node: nodeIndex(numbers[i]!), tenure: numbers[i + 1]!, counter: numbers[i + 2]! });
@@ -69,7 +70,9 @@ function agreementToWire({ acked, needed, of, fallbacks }: Agreement): unknown {
 }
 
 function agreementFromWire(body: unknown): Agreement {
-  const [acked, needed, of, fallbacks] = asArray(body, 4, 'agreement').map((number) => asInteger(number, 'agreement', 0, 1000));
+  const [acked, needed, of, fallbacks] = asArray(body, 4, 'agreement').map((number) =>
+    asInteger(number, 'agreement', 0, 1000),
+  );
   return { acked: acked!, needed: needed!, of: of!, fallbacks: fallbacks! };
 }
 
@@ -92,7 +95,8 @@ function outcomeFromWire(body: unknown, checksum: Checksum): WriteOutcome {
     return { kind, agreement, coordinator, versions: state.versions, context: state.vector };
   }
   const trouble = TROUBLES.find((known) => known === fields[2]);
-  if ((kind !== 'not-applied' && kind !== 'unknown') || trouble === undefined) throw new MalformedMessage(`outcome ${kind}`);
+  if ((kind !== 'not-applied' && kind !== 'unknown') || trouble === undefined)
+    throw new MalformedMessage(`outcome ${kind}`);
   const detail = asString(fields[3], 'detail', 4096);
   const context = fields[4] === null || fields[4] === undefined ? undefined : vectorFromWire(fields[4]);
   return context === undefined ? { kind, trouble, detail, agreement } : { kind, trouble, detail, agreement, context };

@@ -45,12 +45,20 @@ function redefined({ w, pw, dw }: WriteRequest): WriteOutcome {
 }
 
 /** The context to write with: a delete without one removes what a read at the request's `r` finds. */
-async function whatTheClientSaw(environment: Environment, request: WriteRequest): Promise<{ context: VersionVector } | WriteOutcome> {
+async function whatTheClientSaw(
+  environment: Environment,
+  request: WriteRequest,
+): Promise<{ context: VersionVector } | WriteOutcome> {
   if (request.context !== null) return { context: request.context };
   if (request.content !== null) return { context: EMPTY_VECTOR };
   const read = await readKey(environment, request);
   if (read.kind === 'found') return { context: read.context };
-  return { kind: 'not-applied', trouble: read.trouble, detail: `reading what to delete: ${read.detail}`, agreement: read.agreement };
+  return {
+    kind: 'not-applied',
+    trouble: read.trouble,
+    detail: `reading what to delete: ${read.detail}`,
+    agreement: read.agreement,
+  };
 }
 
 /** One attempt at a write: to whom the state went and what became of it there. */
@@ -174,7 +182,8 @@ class WriteRound {
   #mintFailed(here: Member, error: unknown): void {
     const refusal = asRefusal(error);
     const expected = refusal instanceof Refusal || error instanceof TooManySiblings;
-    if (!expected) this.#environment.world.log.error('mint-failed', { requestId: this.#request.requestId, reason: String(error) });
+    if (!expected)
+      this.#environment.world.log.error('mint-failed', { requestId: this.#request.requestId, reason: String(error) });
     if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
     if (this.#minted === undefined) {
       this.#reasonNotMinted = error;

@@ -26,7 +26,9 @@ const HoldsKeysMessage: MessageType<HoldsKeysRequest, boolean> = {
   decodeReply: (body) => asBoolean(asArray(body, 1, 'operator.holds-keys reply')[0], 'holds'),
 };
 
-export type HoldsKeys = { readonly kind: 'answer'; readonly holds: boolean } | { readonly kind: 'unknown'; readonly silent: readonly NodeId[] };
+export type HoldsKeys =
+  | { readonly kind: 'answer'; readonly holds: boolean }
+  | { readonly kind: 'unknown'; readonly silent: readonly NodeId[] };
 
 export class BucketKeys {
   readonly #messaging: Messaging;
@@ -39,10 +41,18 @@ export class BucketKeys {
   }
 
   /** Asks this node and `others`; unknown when none that answers holds any and more than `silentMax` do not answer. */
-  async ask(request: HoldsKeysRequest, others: readonly NodeId[], silentMax: number, deadline: number): Promise<HoldsKeys> {
+  async ask(
+    request: HoldsKeysRequest,
+    others: readonly NodeId[],
+    silentMax: number,
+    deadline: number,
+  ): Promise<HoldsKeys> {
     if (this.#replica.holdsKeys(request.bucket, request.incarnation)) return { kind: 'answer', holds: true };
     const answers = await Promise.all(
-      others.map(async (id) => ({ id, result: await this.#messaging.call(id, HoldsKeysMessage, request, { deadline }) })),
+      others.map(async (id) => ({
+        id,
+        result: await this.#messaging.call(id, HoldsKeysMessage, request, { deadline }),
+      })),
     );
     if (answers.some(({ result }) => result.kind === 'reply' && result.reply)) return { kind: 'answer', holds: true };
     const silent = answers.filter(({ result }) => result.kind !== 'reply').map(({ id }) => id);

@@ -43,13 +43,18 @@ export function memberStatuses(facts: Facts, reachable: (id: NodeId) => boolean)
 export function placementsByName(ring: Ring): Readonly<Record<string, readonly (readonly string[])[]>> {
   const names = new Map(ring.members.map(({ index, id }) => [index, id as string]));
   return Object.fromEntries(
-    ring.placements.map(({ n, partitions }) => [String(n), partitions.map(({ owners }) => owners.map((owner) => names.get(owner)!))]),
+    ring.placements.map(({ n, partitions }) => [
+      String(n),
+      partitions.map(({ owners }) => owners.map((owner) => names.get(owner)!)),
+    ]),
   );
 }
 
 /** The share of all (n, partition) pairs of which a majority of the owners can be reached, 0 to 1. */
 export function quorumShare(ring: Ring, reachable: (id: NodeId) => boolean): number {
-  const up = new Set(ring.members.filter(({ id, state }) => state !== 'refilling' && reachable(id)).map(({ index }) => index));
+  const up = new Set(
+    ring.members.filter(({ id, state }) => state !== 'refilling' && reachable(id)).map(({ index }) => index),
+  );
   let all = 0;
   let served = 0;
   for (const { partitions } of ring.placements) {

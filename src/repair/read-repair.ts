@@ -44,7 +44,10 @@ export class ReadRepair {
     this.#options = options;
     const { metrics } = options.world;
     this.#sent = metrics.counter('quoral_read_repairs_total', 'States pushed to replicas that a read found behind');
-    this.#leftOut = metrics.counter('quoral_read_repairs_left_out_total', 'Read repairs not made because too many were under way');
+    this.#leftOut = metrics.counter(
+      'quoral_read_repairs_left_out_total',
+      'Read repairs not made because too many were under way',
+    );
     metrics.gauge('quoral_read_repairs_in_flight', 'Read repairs under way', () => this.#inFlight);
   }
 
@@ -59,7 +62,13 @@ export class ReadRepair {
         this.#leftOut.add();
         continue;
       }
-      void this.#push(replica, { scope: difference.scope, requestId: difference.requestId, key: difference.key, state, durable: false });
+      void this.#push(replica, {
+        scope: difference.scope,
+        requestId: difference.requestId,
+        key: difference.key,
+        state,
+        durable: false,
+      });
     }
   }
 

@@ -134,7 +134,14 @@ export class GroupCommit {
       return Promise.reject(new QueueFull(`${waiting} wait for the disk already`));
     }
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ ...operation, beforeCommit: operation.beforeCommit, resolve, reject, result: undefined, succeeded: false });
+      this.#queue.push({
+        ...operation,
+        beforeCommit: operation.beforeCommit,
+        resolve,
+        reject,
+        result: undefined,
+        succeeded: false,
+      });
       this.#queueBytes += operation.bytes;
       this.#schedule();
     });

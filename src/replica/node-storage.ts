@@ -103,7 +103,9 @@ export interface TakeStorageOptions {
 export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions): Promise<NodeStorage> {
   const owner = readText(disk, ID);
   if (owner !== undefined && owner !== id) {
-    throw new StorageMismatch(`the data directory belongs to node ${JSON.stringify(owner)}, not to ${JSON.stringify(id)}`);
+    throw new StorageMismatch(
+      `the data directory belongs to node ${JSON.stringify(owner)}, not to ${JSON.stringify(id)}`,
+    );
   }
   const storage = storageId(readText(disk, STORAGE) ?? toHex(random.bytes(16)));
   const boot = (readNumber(disk, BOOT) ?? 0) + 1;

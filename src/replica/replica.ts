@@ -19,7 +19,13 @@ import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS } from './tables.ts';
 
 export interface ReplicaOptions {
-  readonly world: { readonly clock: Clock; readonly disk: Disk; readonly log: Log; readonly metrics: Metrics; readonly digest: Digest };
+  readonly world: {
+    readonly clock: Clock;
+    readonly disk: Disk;
+    readonly log: Log;
+    readonly metrics: Metrics;
+    readonly digest: Digest;
+  };
   readonly storage: NodeStorage;
   readonly knowledge: Knowledge;
   /** Called before each commit, when the group's minted states have been handed to the network. */
@@ -153,7 +159,8 @@ export class Replica {
       throw asRefusal(error);
     }
     fence(request.scope, this.#options.knowledge);
-    if (this.#options.knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');
+    if (this.#options.knowledge.refilling())
+      throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');
     const failure = this.#options.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
     try {
@@ -174,8 +181,9 @@ export class Replica {
   async stop(): Promise<void> {
     await this.#commits.drain();
     const { disk } = this.#options.world;
-    await disk.commit((transaction) => storeCleanStop(transaction, this.#clock().last(), this.#options.storage.tenure.current()))
-      .durable;
+    await disk.commit((transaction) =>
+      storeCleanStop(transaction, this.#clock().last(), this.#options.storage.tenure.current()),
+    ).durable;
   }
 
   #clock(): HybridClock {
@@ -195,7 +203,12 @@ export class Replica {
     } catch (error) {
       if (!(error instanceof CorruptState)) throw error;
       this.#corruptRows.add();
-      this.#options.world.log.error('corrupt-row', { bucket: scope.bucket, partition: scope.partition, key, reason: error.message });
+      this.#options.world.log.error('corrupt-row', {
+        bucket: scope.bucket,
+        partition: scope.partition,
+        key,
+        reason: error.message,
+      });
       throw new Refusal(CORRUPT_ROW, `the row of this key is damaged: ${error.message}`);
     }
   }
@@ -203,7 +216,8 @@ export class Replica {
   #mint(request: MintRequest, transaction: GroupTransaction): Minted {
     const { storage, knowledge, world, limits } = this.#options;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
-    if (!storage.tenure.valid()) throw new Refusal(DISK_FAILED, 'this node has begun all tenures of this boot; a restart brings new ones');
+    if (!storage.tenure.valid())
+      throw new Refusal(DISK_FAILED, 'this node has begun all tenures of this boot; a restart brings new ones');
     const { conflicts } = fence(request.scope, knowledge);
     const before = this.#read(request.scope, request.key, transaction)?.state ?? EMPTY_STATE;
     const counter = counterFor(storage.clock.tick(), request.context, before);
@@ -243,7 +257,10 @@ export class Replica {
     if (counterOf(incoming.vector, actor) <= counterOf(local.vector, actor)) return;
     storage.tenure.renew();
     this.#renewals.add();
-    world.log.warn('tenure-renewed', { reason: 'another replica knows later dots of this actor', tenure: storage.tenure.current() });
+    world.log.warn('tenure-renewed', {
+      reason: 'another replica knows later dots of this actor',
+      tenure: storage.tenure.current(),
+    });
   }
 
   /** Dots that were sent and not committed here must never be followed by others of the same actor. */

@@ -56,7 +56,8 @@ export const BEHIND = 'behind';
  */
 export function fence(scope: Scope, knowledge: Knowledge): KnownBucket {
   const known = knowledge.epoch();
-  if (scope.epoch > known) throw new Refusal(BEHIND, `this node knows epoch ${known}, the request relies on ${scope.epoch}`, known);
+  if (scope.epoch > known)
+    throw new Refusal(BEHIND, `this node knows epoch ${known}, the request relies on ${scope.epoch}`, known);
   const ring = knowledge.ring();
   if (!hasPlacement(ring, scope.n) || scope.partition >= ring.partitionCount) {
     throw new Refusal(NOT_OWNER, `no owner list for n=${scope.n}, partition ${scope.partition}`, known);
@@ -65,10 +66,15 @@ export function fence(scope: Scope, knowledge: Knowledge): KnownBucket {
   if (changedIn > scope.epoch) {
     throw new Refusal(STALE, `owners changed in epoch ${changedIn}, the request relies on ${scope.epoch}`, known);
   }
-  if (!owners.includes(knowledge.self())) throw new Refusal(NOT_OWNER, `not an owner of partition ${scope.partition}`, known);
+  if (!owners.includes(knowledge.self()))
+    throw new Refusal(NOT_OWNER, `not an owner of partition ${scope.partition}`, known);
   const bucket = knowledge.bucket(scope.bucket);
   if (bucket.version > scope.definition || bucket.incarnation !== scope.incarnation || bucket.n !== scope.n) {
-    throw new Refusal(STALE, `bucket ${scope.bucket} was defined in epoch ${bucket.version}, the request used ${scope.definition}`, known);
+    throw new Refusal(
+      STALE,
+      `bucket ${scope.bucket} was defined in epoch ${bucket.version}, the request used ${scope.definition}`,
+      known,
+    );
   }
   return bucket;
 }

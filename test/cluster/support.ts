@@ -29,7 +29,12 @@ export interface Response {
   readonly body: Buffer;
 }
 
-export const agent = new Agent({ connections: 16, keepAliveTimeout: 10_000, headersTimeout: 30_000, bodyTimeout: 30_000 });
+export const agent = new Agent({
+  connections: 16,
+  keepAliveTimeout: 10_000,
+  headersTimeout: 30_000,
+  bodyTimeout: 30_000,
+});
 
 export async function http(
   method: 'GET' | 'PUT' | 'DELETE' | 'HEAD' | 'POST',
@@ -128,7 +133,14 @@ export class TestCluster {
     let stderr = '';
     child.stdout!.on('data', (chunk: Buffer) => (stdout = (stdout + chunk.toString()).slice(-200_000)));
     child.stderr!.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-200_000)));
-    const node: RunningNode = { id, url: this.url(id), directory, process: child, stdout: () => stdout, stderr: () => stderr };
+    const node: RunningNode = {
+      id,
+      url: this.url(id),
+      directory,
+      process: child,
+      stdout: () => stdout,
+      stderr: () => stderr,
+    };
     this.nodes.set(id, node);
     return node;
   }
@@ -138,7 +150,8 @@ export class TestCluster {
     for (const id of ids) {
       while (!(await this.isReady(id))) {
         const node = this.nodes.get(id)!;
-        if (node.process.exitCode !== null) throw new Error(`${id} ended with ${node.process.exitCode}: ${node.stderr()}`);
+        if (node.process.exitCode !== null)
+          throw new Error(`${id} ended with ${node.process.exitCode}: ${node.stderr()}`);
         if (Date.now() > limit) throw new Error(`${id} is not ready: ${node.stdout().slice(-2000)} ${node.stderr()}`);
         await sleep(25);
       }

@@ -21,7 +21,14 @@ beforeAll(async () => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 function doors(): readonly string[] {
-  return ['--listen', `127.0.0.1:${ports[0]}`, '--peer-listen', `127.0.0.1:${ports[1]}`, '--data-dir', join(directory, 'n1')];
+  return [
+    '--listen',
+    `127.0.0.1:${ports[0]}`,
+    '--peer-listen',
+    `127.0.0.1:${ports[1]}`,
+    '--data-dir',
+    join(directory, 'n1'),
+  ];
 }
 
 /** Starts a node that must refuse to start, and gives the line that it says. */
@@ -33,7 +40,9 @@ async function refusal(flags: readonly string[], environment: Record<string, str
 }
 
 test('a bad value names the setting, where it came from and what is allowed', async () => {
-  expect(await refusal([...doors(), '--weight', 'heavy'])).toMatch(/setting weight \(flag --weight\): "heavy".*whole number from 1/);
+  expect(await refusal([...doors(), '--weight', 'heavy'])).toMatch(
+    /setting weight \(flag --weight\): "heavy".*whole number from 1/,
+  );
   expect(await refusal(doors(), { QUORAL_WEIGHT: '0' })).toMatch(/setting weight \(environment QUORAL_WEIGHT\): "0"/);
   expect(await refusal(['--listen', 'nowhere'])).toMatch(/setting listen \(flag --listen\): "nowhere".*host:port/);
   const file = join(directory, 'bad.yaml');
@@ -42,7 +51,9 @@ test('a bad value names the setting, where it came from and what is allowed', as
 });
 
 test('an unknown setting is refused in all three forms, with what it may have meant', async () => {
-  expect(await refusal(doors(), { QUORAL_WEIGTH: '2' })).toMatch(/unknown setting QUORAL_WEIGTH \(environment\) \(did you mean QUORAL_WEIGHT\?\)/);
+  expect(await refusal(doors(), { QUORAL_WEIGTH: '2' })).toMatch(
+    /unknown setting QUORAL_WEIGTH \(environment\) \(did you mean QUORAL_WEIGHT\?\)/,
+  );
   const file = join(directory, 'unknown.yaml');
   writeFileSync(file, 'data-dri: elsewhere\n');
   expect(await refusal(['--config', file])).toContain('did you mean data-dir?');
@@ -75,7 +86,8 @@ test('a data directory that cannot be written', async () => {
   mkdirSync(locked);
   chmodSync(locked, 0o500);
   // Root may write anywhere: only others can see this refusal.
-  if (process.getuid?.() !== 0) expect(await refusal([...doors().slice(0, 4), '--data-dir', locked])).toContain('locked');
+  if (process.getuid?.() !== 0)
+    expect(await refusal([...doors().slice(0, 4), '--data-dir', locked])).toContain('locked');
 });
 
 test('a database that is none', async () => {
@@ -86,12 +98,16 @@ test('a database that is none', async () => {
 });
 
 test('doors beyond loopback need --insecure as long as there is no TLS', async () => {
-  expect(await refusal([...doors(), '--listen', '0.0.0.0:7101'])).toMatch(/setting listen \(flag --listen\).*--insecure/);
+  expect(await refusal([...doors(), '--listen', '0.0.0.0:7101'])).toMatch(
+    /setting listen \(flag --listen\).*--insecure/,
+  );
 });
 
 test('a list of founders that leaves this node out, or names it elsewhere', async () => {
   expect(await refusal([...doors(), '--initial-cluster', 'n2=127.0.0.1:7202'])).toContain('does not name n1');
-  expect(await refusal([...doors(), '--initial-cluster', 'n1=127.0.0.1:1,n2=127.0.0.1:7202'])).toContain('n1 at 127.0.0.1:1');
+  expect(await refusal([...doors(), '--initial-cluster', 'n1=127.0.0.1:1,n2=127.0.0.1:7202'])).toContain(
+    'n1 at 127.0.0.1:1',
+  );
 });
 
 test('the directory of another node, and a directory that another process has open', { timeout: 60_000 }, async () => {
@@ -109,40 +125,51 @@ test('the directory of another node, and a directory that another process has op
   }
 });
 
-test('a node with the wrong secret is kept out, and told in both logs; the others go on', { timeout: 60_000 }, async () => {
-  const cluster = await TestCluster.start(3);
-  try {
-    await cluster.signal('n3', 'SIGTERM');
-    const impostor = cluster.startNode('n3', ['--cluster-secret', 'another secret altogether']);
-    await sleep(3000);
-    expect(await cluster.isReady('n3')).toBe(false);
-    const refused = await http('GET', `${cluster.url('n3')}/v1/kv/b/k`);
-    expect(refused.status).toBe(503);
-    expect(JSON.parse(refused.body.toString())).toMatchObject({ status: 503, type: expect.stringContaining('not-ready') as string });
-    expect(impostor.stdout()).toContain('secret');
-    expect(cluster.nodes.get('n1')!.stdout()).toContain('secret');
-    expect((await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'x' })).status).toBe(204);
-  } finally {
-    await cluster.stop();
-  }
-});
-
-test('one of three founders started alone serves nothing, even at w=1; SIGTERM ends it with 0', { timeout: 60_000 }, async () => {
-  const cluster = await TestCluster.start(3);
-  try {
-    for (const id of cluster.ids) expect(await cluster.signal(id, 'SIGTERM'), id).toBe(0);
-    cluster.startNode('n2');
-    for (;;) {
-      const alive = await http('GET', `${cluster.url('n2')}/livez`).catch(() => undefined);
-      if (alive?.status === 200) break;
-      await sleep(25);
+test(
+  'a node with the wrong secret is kept out, and told in both logs; the others go on',
+  { timeout: 60_000 },
+  async () => {
+    const cluster = await TestCluster.start(3);
+    try {
+      await cluster.signal('n3', 'SIGTERM');
+      const impostor = cluster.startNode('n3', ['--cluster-secret', 'another secret altogether']);
+      await sleep(3000);
+      expect(await cluster.isReady('n3')).toBe(false);
+      const refused = await http('GET', `${cluster.url('n3')}/v1/kv/b/k`);
+      expect(refused.status).toBe(503);
+      expect(JSON.parse(refused.body.toString())).toMatchObject({
+        status: 503,
+        type: expect.stringContaining('not-ready') as string,
+      });
+      expect(impostor.stdout()).toContain('secret');
+      expect(cluster.nodes.get('n1')!.stdout()).toContain('secret');
+      expect((await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'x' })).status).toBe(204);
+    } finally {
+      await cluster.stop();
     }
-    await sleep(1000);
-    const answer = await http('PUT', `${cluster.url('n2')}/v1/kv/b/k?w=1&dw=1`, { body: 'x' });
-    expect(answer.status).toBe(503);
-    expect(answer.body.toString()).toContain('not-ready');
-    expect((await http('GET', `${cluster.url('n2')}/readyz`)).status).toBe(503);
-  } finally {
-    await cluster.stop();
-  }
-});
+  },
+);
+
+test(
+  'one of three founders started alone serves nothing, even at w=1; SIGTERM ends it with 0',
+  { timeout: 60_000 },
+  async () => {
+    const cluster = await TestCluster.start(3);
+    try {
+      for (const id of cluster.ids) expect(await cluster.signal(id, 'SIGTERM'), id).toBe(0);
+      cluster.startNode('n2');
+      for (;;) {
+        const alive = await http('GET', `${cluster.url('n2')}/livez`).catch(() => undefined);
+        if (alive?.status === 200) break;
+        await sleep(25);
+      }
+      await sleep(1000);
+      const answer = await http('PUT', `${cluster.url('n2')}/v1/kv/b/k?w=1&dw=1`, { body: 'x' });
+      expect(answer.status).toBe(503);
+      expect(answer.body.toString()).toContain('not-ready');
+      expect((await http('GET', `${cluster.url('n2')}/readyz`)).status).toBe(503);
+    } finally {
+      await cluster.stop();
+    }
+  },
+);

@@ -249,7 +249,7 @@ export const BUGS: readonly Bug[] = [
         to: 'if (this.acked >= w && 2 * this.primaries >= pw && 2 * this.durable >= dw)',
       },
     ],
-    foundBy: { scenario: 'too-few-have-it' },
+    foundBy: { scenario: 'power-loss-at-a-replica' },
   },
   {
     name: 'error-read-as-absent',

@@ -158,9 +158,8 @@ class CheckpointThread {
   #answer: (reply: CheckpointReply) => void = () => undefined;
 
   constructor(path: string) {
-    const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
     const workerData: CheckpointWorkerData = { path };
-    this.#worker = new Worker(new URL(`./wal-checkpoint-worker${extension}`, import.meta.url), {
+    this.#worker = new Worker(new URL(import.meta.resolve('#world/real/wal-checkpoint-worker.ts')), {
       name: 'checkpoint',
       workerData,
       execArgv: [],

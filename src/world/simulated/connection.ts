@@ -141,7 +141,8 @@ export class SimulatedConnection implements Connection {
     this.#unconfirmedBytes += message.length;
     const lane = message.length > LARGE_MESSAGE_BYTES ? this.#large : this.#small;
     this.#carry(lane, { kind: 'message', message }, digest.crc32(message));
-    if (network.random.chance(fault.duplicate ?? 0)) this.#deliverLater(message, network.duplicateLatency(), 'repeated');
+    if (network.random.chance(fault.duplicate ?? 0))
+      this.#deliverLater(message, network.duplicateLatency(), 'repeated');
     if (network.random.chance(fault.replay ?? 0)) this.#deliverLater(message, network.replayLatency(), 'replayed');
   }
 

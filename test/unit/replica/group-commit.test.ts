@@ -134,12 +134,18 @@ test('groups are bounded, and so is the queue: what does not fit is refused at o
 test('a full disk fails the group and heals; a failed sync is final', async () => {
   const commits = groupCommit();
   machine.medium.capacityBytes = 8;
-  await expect(machine.simulation.settle(put(commits, 'far too long for this disk'))).rejects.toMatchObject({ kind: 'full', uncertain: false });
+  await expect(machine.simulation.settle(put(commits, 'far too long for this disk'))).rejects.toMatchObject({
+    kind: 'full',
+    uncertain: false,
+  });
   expect(events).toContain('failure DiskError');
   machine.medium.capacityBytes = 1000;
   expect(await machine.simulation.settle(put(commits, 'fits'))).toBe('fits');
   machine.medium.failNextSync();
-  await expect(machine.simulation.settle(put(commits, 'lost?'))).rejects.toMatchObject({ kind: 'failed', uncertain: true });
+  await expect(machine.simulation.settle(put(commits, 'lost?'))).rejects.toMatchObject({
+    kind: 'failed',
+    uncertain: true,
+  });
   await expect(machine.simulation.settle(put(commits, 'never'))).rejects.toThrow(DiskError);
 });
 

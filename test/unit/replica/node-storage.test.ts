@@ -16,7 +16,9 @@ async function boot(end: 'clean' | 'crash', id = ID): Promise<NodeStorage> {
   try {
     const storage = await machine.simulation.settle(takeStorage({ disk, random, wall: () => clock.wall(), id }));
     if (end === 'clean') {
-      const { durable } = disk.commit((transaction) => storeCleanStop(transaction, storage.clock.last(), storage.tenure.current()));
+      const { durable } = disk.commit((transaction) =>
+        storeCleanStop(transaction, storage.clock.last(), storage.tenure.current()),
+      );
       await machine.simulation.settle(durable);
     }
     return storage;

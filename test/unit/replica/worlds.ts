@@ -30,7 +30,14 @@ export class OneMachine {
       random: process.random.fork('disk'),
     });
     process.onEnd(() => disk.crash());
-    return { clock: simulatedClock(process), disk, metrics: new SimulatedMetrics(), log: this.log.of(process), random: process.random, digest };
+    return {
+      clock: simulatedClock(process),
+      disk,
+      metrics: new SimulatedMetrics(),
+      log: this.log.of(process),
+      random: process.random,
+      digest,
+    };
   }
 }
 
