@@ -13,7 +13,7 @@ import { hasProgram, linesOf } from './disk-files.ts';
 
 const FILLER = fileURLToPath(new URL('./disk-filler.ts', import.meta.url));
 const NAMESPACE = ['--user', '--map-root-user', '--mount'];
-const canMount = hasProgram('unshare', ...NAMESPACE, 'sh', '-c', 'mount -t tmpfs -o size=1m tmpfs /mnt');
+const canMount = hasProgram('unshare', ...NAMESPACE, 'sh', '-c', 'mount -t tmpfs -o size=1m tmpfs /media');
 
 test.skipIf(!canMount)('a full disk loses nothing and goes on when there is space again (needs unshare)', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'quoral-full-'));

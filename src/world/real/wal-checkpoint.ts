@@ -158,8 +158,11 @@ class CheckpointThread {
   #answer: (reply: CheckpointReply) => void = () => undefined;
 
   constructor(path: string) {
+    // The published package holds it as JavaScript, like this file.
+    const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+    const program = import.meta.resolve('./wal-checkpoint-worker.ts').replace(/\.ts$/, extension);
     const workerData: CheckpointWorkerData = { path };
-    this.#worker = new Worker(new URL(import.meta.resolve('#world/real/wal-checkpoint-worker.ts')), {
+    this.#worker = new Worker(new URL(program), {
       name: 'checkpoint',
       workerData,
       execArgv: [],
