@@ -83,6 +83,9 @@ export const REFILLING = 'refilling';
 /** A commit failed in a way that may have left the write in place. */
 export const DISK_UNCERTAIN = 'disk-uncertain';
 
+/** Milliseconds between two attempts to find out whether a full disk has space again. */
+const FULL_DISK_PROBE_MS = 1000;
+
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #commits: GroupCommit;
@@ -90,6 +93,7 @@ export class Replica {
   readonly #renewals: Counter;
   /** Whether somebody else may know dots that the group being committed has minted. */
   #spoken = false;
+  #probing = false;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -263,6 +267,17 @@ export class Replica {
     });
   }
 
+  /** A full disk is known to have space again only when a commit succeeds: one is tried although no client may write. */
+  #probeLater(): void {
+    if (this.#probing) return;
+    this.#probing = true;
+    this.#options.world.clock.after(FULL_DISK_PROBE_MS, () => {
+      this.#probing = false;
+      // A failure comes back here by itself.
+      this.#commits.submit({ run: () => undefined, bytes: 0, durable: true }).catch(() => undefined);
+    });
+  }
+
   /** Dots that were sent and not committed here must never be followed by others of the same actor. */
   #onCommitFailure(error: unknown): void {
     const { storage, world } = this.#options;
@@ -270,6 +285,7 @@ export class Replica {
       storage.tenure.renew();
       this.#renewals.add();
     }
+    if (error instanceof DiskError && error.kind === 'full') this.#probeLater();
     world.log.error('commit-failed', {
       reason: error instanceof Error ? error.message : String(error),
       kind: error instanceof DiskError ? error.kind : 'unexpected',

@@ -11,10 +11,12 @@ import type { Machine, SimulatedCluster } from './cluster.ts';
 import { LinkBoard } from './link-board.ts';
 import { isAnswer, MESSAGE_NAMES, requestName } from './messages-on-the-wire.ts';
 import type { Supervisor } from './supervisor.ts';
+import type { WorkloadBucket } from './workload.ts';
 
 export interface FaultOptions {
   readonly cluster: SimulatedCluster;
   readonly supervisor: Supervisor;
+  readonly buckets: readonly WorkloadBucket[];
   readonly random: SeededRandom;
   readonly note: (host: string, what: string) => void;
 }
@@ -38,6 +40,7 @@ class Injection {
   readonly supervisor: Supervisor;
   readonly links: LinkBoard;
   readonly note: FaultOptions['note'];
+  readonly #buckets: readonly WorkloadBucket[];
   readonly #intensity: number;
   readonly #isOver: () => boolean;
 
@@ -47,6 +50,7 @@ class Injection {
     this.supervisor = options.supervisor;
     this.links = links;
     this.note = options.note;
+    this.#buckets = options.buckets;
     this.#intensity = intensity;
     this.#isOver = isOver;
   }
@@ -74,6 +78,10 @@ class Injection {
   machine(): Machine {
     const { machines } = this.cluster;
     return machines[this.random.below(machines.length)]!;
+  }
+
+  bucket(): WorkloadBucket {
+    return this.#buckets[this.random.below(this.#buckets.length)]!;
   }
 
   /** One way, or both, or all that lead to or from one machine. */
@@ -202,6 +210,16 @@ const KINDS = {
       on.note(machine.id, `clock jumps by ${jump} ms`);
       machine.host.clock.jump(jump);
     }),
+  /** Not wrong at all, but every request under way meets an epoch that it does not know. */
+  'buckets-redefined': (on) => {
+    on.every(5000, () => {
+      const { id, running } = on.machine();
+      const { name, properties } = on.bucket();
+      const body = new TextEncoder().encode(JSON.stringify({ ...properties, sloppy: on.random.chance(0.5) }));
+      on.note(id, `is asked to redefine ${name}`);
+      void running?.api('PUT', `/v1/buckets/${name}`, { 'content-type': 'application/json' }, body);
+    });
+  },
   pause: (on) => on.every(10_000, () => pauseFor(on, on.machine(), on.between(50, 15_000))),
   'slow-node': (on) =>
     on.every(15_000, () => {

@@ -214,7 +214,11 @@ test('thousands of writes that a full disk refuses leave a node that reads, and 
     expect((await cluster.request('n1', 'PUT', '/v1/kv/b/other', { body: 'x'.repeat(1000) })).status).toBe(507);
   }
   expect(text(await cluster.request('n1', 'GET', KEY))).toBe('before');
+  expect((await cluster.request('n1', 'GET', '/readyz')).status).toBe(503);
   medium.capacityBytes = Number.POSITIVE_INFINITY;
+  // It finds out by itself, also when nobody dares to write.
+  await settleFor(cluster, 1500);
+  expect((await cluster.request('n1', 'GET', '/readyz')).status).toBe(200);
   expect((await cluster.request('n1', 'PUT', KEY, { body: 'after' })).status).toBe(204);
 });
 

@@ -70,6 +70,7 @@ async function live(arena: Arena, plan: Plan): Promise<void> {
     {
       cluster: arena.cluster,
       supervisor: arena.supervisor,
+      buckets: arena.buckets,
       random: simulation.random.fork('faults'),
       note: (host, what) => arena.note(host, what),
     },

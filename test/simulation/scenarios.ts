@@ -136,6 +136,21 @@ const SCRIPTS = {
       for (const machine of machines) await stage.replace(machine, key, STRICT);
     });
   },
+  /** The network repeats every message a little later; meanwhile somebody has replaced what the first one wrote. */
+  'requests-come-twice': async (stage) => {
+    await stage.rounds(async (key, [full, ...others]) => {
+      // Whoever has a full disk forwards what it is asked to write.
+      full.medium.capacityBytes = 1;
+      await stage.put(full, { ...key, key: `${key.key}-fills` }, ONE);
+      const { network } = stage.arena.cluster;
+      for (const { host } of others) network.setFault(full.host, host, { duplicate: 1 });
+      await stage.put(full, key, STRICT);
+      network.clearFaults();
+      await stage.replace(others[0], key, STRICT);
+      await stage.pass(2000);
+      await stage.get(others[1], key, STRICT);
+    });
+  },
   /** A quorum that can only be met by counting somebody who has not got the write. */
   'too-few-have-it': async (stage) => {
     await stage.rounds(async (key, [first, second, third]) => {
@@ -154,6 +169,11 @@ const SCRIPTS = {
 } satisfies Readonly<Record<string, Script>>;
 
 export type ScenarioName = keyof typeof SCRIPTS;
+/** Scenarios that the product of today does not pass, with what it would take. */
+export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> = {
+  'requests-come-twice': 'a connection executes a request again that the network repeats',
+};
+
 export const SCENARIO_NAMES = Object.keys(SCRIPTS) as readonly ScenarioName[];
 
 export interface ScenarioOptions {
