@@ -95,16 +95,15 @@ async function generate(nodes: readonly ChildProcess[], mode: 'fill' | 'put' | '
   const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let before = 0;
   let after = 0;
-  let figures: Figures | undefined;
+  let result: Omit<Figures, 'cpuMicrosPerOp'> | undefined;
+  // The marks and the result come in any order.
   for await (const line of createInterface({ input: generator.stdout })) {
     const message = JSON.parse(line) as { mark?: string; result?: Omit<Figures, 'cpuMicrosPerOp'> };
     if (message.mark === 'start') before = cpuMicros(nodes);
     if (message.mark === 'end') after = cpuMicros(nodes);
-    if (message.result !== undefined) {
-      figures = { ...message.result, cpuMicrosPerOp: (after - before) / message.result.operations };
-    }
+    result ??= message.result;
   }
-  return figures;
+  return result && { ...result, cpuMicrosPerOp: (after - before) / result.operations };
 }
 
 function median(rounds: readonly Figures[]): Figures {
