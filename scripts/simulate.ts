@@ -4,18 +4,20 @@
  *     npm run simulate -- --seed 7 [--for 60s] [--nodes 5] [--trace]
  *     npm run simulate -- --seeds 1-200 [--threads 2]
  *     npm run simulate -- --seed 7 --bug merge-drops-sibling
- *     npm run simulate -- --list-bugs
+ *     npm run simulate -- --list-bugs | --list-off
  */
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { BUGS, bugNamed } from '../test/simulation/bugs.ts';
-import { FAULT_KINDS, type FaultKind } from '../test/simulation/faults.ts';
+import { CHECKS_OFF } from '../test/simulation/arena.ts';
+import { BUGS, BUGS_TO_COME, bugNamed } from '../test/simulation/bugs.ts';
+import { FAULT_KINDS, SWITCHED_OFF, type FaultKind } from '../test/simulation/faults.ts';
 import { planOf, type PlanChanges } from '../test/simulation/plan.ts';
 import { performAll } from '../test/simulation/pool.ts';
 import { shrink } from '../test/simulation/shrink.ts';
-import { SCENARIO_NAMES } from '../test/simulation/scenarios.ts';
+import { SCENARIO_NAMES, WAITING_FOR_A_FIX } from '../test/simulation/scenarios.ts';
 import type { Report, ScenarioTask, SeedTask } from '../test/simulation/tasks.ts';
+import { WORKLOADS_OFF } from '../test/simulation/workload.ts';
 
 /** Every so many seeds one is run twice. */
 const REPEATED_ONE_IN = 10;
@@ -31,13 +33,14 @@ const OPTIONS = {
   bug: { type: 'string' },
   scenario: { type: 'string' },
   'list-bugs': { type: 'boolean' },
+  'list-off': { type: 'boolean' },
   'no-shrink': { type: 'boolean' },
   threads: { type: 'string' },
   trace: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
 
-const USAGE = `npm run simulate -- --seed N | --seeds A-B | --list-bugs
+const USAGE = `npm run simulate -- --seed N | --seeds A-B | --scenario NAME | --list-bugs | --list-off
   --for 60s          virtual time during which the clients work
   --nodes N          instead of the number that the seed stands for
   --operations N     at most so many requests of clients
@@ -61,8 +64,11 @@ try {
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: OPTIONS });
   if (values['list-bugs'] === true) {
-    const width = Math.max(...BUGS.map(({ name }) => name.length));
-    for (const { name, about } of BUGS) console.log(`${name.padEnd(width)}  ${about}`);
+    listNames(Object.fromEntries(BUGS.map(({ name, about }) => [name, about])));
+    return 0;
+  }
+  if (values['list-off'] === true) {
+    for (const table of [SWITCHED_OFF, WORKLOADS_OFF, CHECKS_OFF, BUGS_TO_COME, WAITING_FOR_A_FIX]) listNames(table);
     return 0;
   }
   if (values.help === true) {
@@ -77,6 +83,11 @@ async function main(): Promise<number> {
   if (values.seeds !== undefined) return await runMany(seedsFrom(values.seeds), changes, values);
   if (values.seed === undefined) throw new Mistake('--seed or --seeds is missing');
   return await runOne(wholeNumber('seed', values.seed, 0), changes, values);
+}
+
+function listNames(table: Readonly<Record<string, string>>): void {
+  const longest = Math.max(...Object.keys(table).map((name) => name.length));
+  for (const [name, about] of Object.entries(table)) console.log(`${name.padEnd(longest)}  ${about}`);
 }
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
