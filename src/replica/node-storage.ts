@@ -110,18 +110,19 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   const storage = storageId(readText(disk, STORAGE) ?? toHex(random.bytes(16)));
   const boot = (readNumber(disk, BOOT) ?? 0) + 1;
   const wasClean = readNumber(disk, CLEAN) === 1;
-  const clock = new HybridClock({ wall, start: readNumber(disk, CLOCK) ?? 0 });
-  const reserved = clock.tick();
+  const reserved = new HybridClock({ wall, start: readNumber(disk, CLOCK) ?? 0 }).tick();
+  const used = reserved + TENURES_PER_BOOT;
   const lastTenure = wasClean ? readNumber(disk, TENURE) : undefined;
   const { durable } = disk.commit((transaction) => {
     transaction.put(NODE, ID, utf8(id));
     transaction.put(NODE, STORAGE, utf8(storage));
     transaction.put(NODE, BOOT, encodeNumber(boot));
     transaction.put(NODE, CLEAN, encodeNumber(0));
-    storeClock(transaction, reserved + TENURES_PER_BOOT);
+    storeClock(transaction, used);
   });
   await durable;
-  clock.receive(reserved + TENURES_PER_BOOT);
+  // Not before what was reserved, however far the calendar lies behind: each commit stores the clock anew.
+  const clock = new HybridClock({ wall, start: used });
   return { storageId: storage, boot, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
 }
 

@@ -15,6 +15,7 @@ export interface WireCounters {
   readonly handled: Counter;
   readonly refused: (code: string) => Counter;
   readonly malformed: Counter;
+  readonly repeated: Counter;
   readonly handshakes: Readonly<Record<'verified' | 'refused', Counter>>;
   readonly sentMessages: Counter;
   readonly receivedMessages: Counter;
@@ -46,6 +47,10 @@ export function wireCounters(metrics: Metrics): WireCounters {
     handled: metrics.counter('quoral_peer_requests_handled_total', 'Requests of peers that were answered.'),
     refused: (code) =>
       metrics.counter('quoral_peer_requests_refused_total', 'Requests of peers that were refused, by code.', { code }),
+    repeated: metrics.counter(
+      'quoral_peer_repeated_requests_total',
+      'Requests that came twice; the second is dropped.',
+    ),
     malformed: metrics.counter('quoral_peer_malformed_messages_total', 'Messages that closed their connection.'),
     handshakes: { verified: handshake('verified'), refused: handshake('refused') },
     sentMessages: messages('sent'),

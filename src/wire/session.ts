@@ -9,6 +9,7 @@ import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
 import type { CallEnvelope, Envelope, Heartbeat } from './envelope.ts';
 import type { Handshake, HandshakeStep, Remote } from './handshake.ts';
 import { MalformedMessage } from './message.ts';
+import { SeenCalls } from './seen-calls.ts';
 import type { WireSettings } from './settings.ts';
 
 export interface SessionContext {
@@ -40,6 +41,7 @@ export class Session implements ConnectionEvents {
   readonly connection: Connection;
   readonly direction: Direction;
   readonly #context: SessionContext;
+  readonly #seen = new SeenCalls();
   readonly #handshake: Handshake;
   readonly #owner: SessionOwner;
   readonly #timer: Timer;
@@ -167,7 +169,8 @@ export class Session implements ConnectionEvents {
         return;
       case 'request':
         this.#assertDirection(envelope.kind, 'incoming');
-        this.#owner.received(this, envelope);
+        if (this.#seen.begins(envelope.callId)) this.#owner.received(this, envelope);
+        else this.#context.counters.repeated.add();
         return;
       case 'reply':
       case 'refusal':

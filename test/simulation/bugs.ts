@@ -284,7 +284,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'tenures-from-one',
     about: 'the tenures of a node are counted from one at each start',
-    edits: [{ file: NODE_STORAGE, from: 'const reserved = clock.tick();', to: 'const reserved = 1; clock.tick();' }],
+    edits: [{ file: NODE_STORAGE, from: 'new Tenure(lastTenure, reserved)', to: 'new Tenure(lastTenure, 1)' }],
     foundBy: { scenario: 'coordinator-forgets-what-it-sent' },
   },
 ];

@@ -170,9 +170,7 @@ const SCRIPTS = {
 
 export type ScenarioName = keyof typeof SCRIPTS;
 /** Scenarios that the product of today does not pass, with what it would take. */
-export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> = {
-  'requests-come-twice': 'a connection executes a request again that the network repeats',
-};
+export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> = {};
 
 export const SCENARIO_NAMES = Object.keys(SCRIPTS) as readonly ScenarioName[];
 

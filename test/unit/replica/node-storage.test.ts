@@ -1,6 +1,13 @@
 import { beforeEach, expect, test } from 'vitest';
 import { nodeId } from '#kernel/identity.ts';
-import { storeCleanStop, takeStorage, Tenure, StorageMismatch, type NodeStorage } from '#replica/node-storage.ts';
+import {
+  storeCleanStop,
+  storeClock,
+  takeStorage,
+  Tenure,
+  StorageMismatch,
+  type NodeStorage,
+} from '#replica/node-storage.ts';
 import { OneMachine } from './worlds.ts';
 
 const ID = nodeId('n1');
@@ -15,6 +22,10 @@ async function boot(end: 'clean' | 'crash', id = ID): Promise<NodeStorage> {
   const { disk, random, clock } = machine.boot();
   try {
     const storage = await machine.simulation.settle(takeStorage({ disk, random, wall: () => clock.wall(), id }));
+    // As every group commit does.
+    await machine.simulation.settle(
+      disk.commit((transaction) => storeClock(transaction, storage.clock.last())).durable,
+    );
     if (end === 'clean') {
       const { durable } = disk.commit((transaction) =>
         storeCleanStop(transaction, storage.clock.last(), storage.tenure.current()),
