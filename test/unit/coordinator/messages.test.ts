@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { EMPTY_BYTES, utf8 } from '#kernel/bytes.ts';
+import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { withoutValues, writeMessage, type ForwardedWrite } from '#coordinator/messages.ts';
+import type { WriteOutcome } from '#coordinator/requests.ts';
+import { decode, encode } from '#wire/codec.ts';
+import { digest } from '#world/digest.ts';
+
+const Message = writeMessage(digest.crc32);
+const DOT = { node: nodeIndex(2), tenure: 9_000_000_000_000, counter: 9_000_000_000_001 };
+const CONTENT = { value: utf8('v'), contentType: 'text/plain', contentEncoding: '', meta: [['a', 'b'] as const] };
+const AGREEMENT = { acked: 2, needed: 2, of: 3, fallbacks: 0 };
+
+const REQUEST: ForwardedWrite = {
+  epoch: epoch(3),
+  bucket: { name: 'b', incarnation: 0, version: epoch(2) },
+  requestId: 'r',
+  key: utf8('k'),
+  content: CONTENT,
+  context: [DOT],
+  r: 2,
+  pr: 0,
+  w: 2,
+  pw: 1,
+  dw: 2,
+  expiresAt: 0,
+  sloppy: true,
+  returnBody: false,
+};
+
+test('a forwarded write comes over as it went out', () => {
+  for (const change of [
+    {},
+    { content: null },
+    { context: null },
+    { context: [] },
+    { returnBody: true, sloppy: false },
+  ]) {
+    const request = { ...REQUEST, ...change };
+    expect(Message.decodeRequest(decode(encode(Message.encodeRequest(request))))).toEqual(request);
+  }
+});
+
+test('all outcomes come back as they were', () => {
+  const outcomes: readonly WriteOutcome[] = [
+    {
+      kind: 'applied',
+      agreement: AGREEMENT,
+      coordinator: nodeId('n2'),
+      versions: [{ dot: DOT, content: CONTENT, expiresAt: 0 }],
+      context: [DOT],
+    },
+    { kind: 'unknown', trouble: 'quorum-timeout', detail: 'late', agreement: AGREEMENT },
+    { kind: 'not-applied', trouble: 'too-many-siblings', detail: 'many', agreement: AGREEMENT, context: [DOT] },
+  ];
+  for (const outcome of outcomes) {
+    expect(Message.decodeReply(decode(encode(Message.encodeReply(outcome))))).toEqual(outcome);
+  }
+});
+
+test('an outcome or a trouble that this version does not know is malformed, not a success', () => {
+  for (const body of [
+    ['perhaps', [0, 0, 0, 0], 'quorum-timeout', '', null],
+    ['unknown', [0, 0, 0, 0], 'bad-weather', '', null],
+    ['applied', [0, 0, 0, 0], 'n1', new Uint8Array([1, 2, 3])],
+  ]) {
+    expect(() => Message.decodeReply(body)).toThrow();
+  }
+});
+
+test('versions without values keep their dots and headers, and stay what they are', () => {
+  const deleted = { dot: DOT, content: null, expiresAt: 0 };
+  expect(withoutValues([{ dot: DOT, content: CONTENT, expiresAt: 5 }, deleted])).toEqual([
+    { dot: DOT, content: { ...CONTENT, value: EMPTY_BYTES }, expiresAt: 5 },
+    deleted,
+  ]);
+});

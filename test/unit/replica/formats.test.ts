@@ -1,0 +1,73 @@
+/** What is stored and sent must not change by accident: golden bytes. A change wants a new version beside the old one. */
+
+import { expect, test } from 'vitest';
+import { compareBytes, toHex, utf8 } from '#kernel/bytes.ts';
+import { epoch } from '#kernel/identity.ts';
+import { FetchMessage, StoreMessage } from '#replica/messages.ts';
+import { recordKey, recordPrefix } from '#replica/tables.ts';
+import { decode, encode } from '#wire/codec.ts';
+import { MalformedMessage } from '#wire/message.ts';
+
+const SCOPE = { epoch: epoch(7), n: 3, partition: 200, bucket: 'carts', incarnation: 1, definition: epoch(5) };
+
+test('the key of a record row', () => {
+  expect(toHex(recordKey('ab', 0x01020304, utf8('k/é')))).toBe('616200010203046b2fc3a9');
+  expect(toHex(recordPrefix('ab', 0))).toBe('61620000000000');
+});
+
+test('rows of a bucket are neighbours, those of other buckets and lives lie outside', () => {
+  const from = recordPrefix('b', 1);
+  const to = recordPrefix('b', 2);
+  const inside = (row: Uint8Array): boolean => compareBytes(from, row) <= 0 && compareBytes(row, to) < 0;
+  for (const key of ['', 'a', '\u0000', '\uffff']) {
+    expect(inside(recordKey('b', 1, utf8(key)))).toBe(true);
+    for (const [bucket, incarnation] of [
+      ['b', 0],
+      ['b', 2],
+      ['a', 1],
+      ['bb', 1],
+      ['b.', 1],
+      ['c', 1],
+    ] as const) {
+      expect(inside(recordKey(bucket, incarnation, utf8(key))), `${bucket} ${incarnation}`).toBe(false);
+    }
+  }
+});
+
+test('what a coordinator sends to a replica', () => {
+  const store = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), state: utf8('state'), durable: true };
+  const storeBytes = encode(StoreMessage.encodeRequest(store));
+  expect(toHex(storeBytes)).toBe('95960703ccc8a563617274730105a3722d31c403616e6ec4057374617465c3');
+  expect(StoreMessage.decodeRequest(decode(storeBytes))).toEqual(store);
+  const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann') };
+  const fetchBytes = encode(FetchMessage.encodeRequest(fetch));
+  expect(toHex(fetchBytes)).toBe('93960703ccc8a563617274730105a3722d31c403616e6e');
+  expect(FetchMessage.decodeRequest(decode(fetchBytes))).toEqual(fetch);
+  expect(toHex(encode(StoreMessage.encodeReply({ durable: false })))).toBe('91c2');
+  expect(toHex(encode(FetchMessage.encodeReply({ state: null })))).toBe('91c0');
+});
+
+test('a request of the wrong shape is malformed, one with more elements is a newer version', () => {
+  const good = StoreMessage.encodeRequest({
+    scope: SCOPE,
+    requestId: 'r',
+    key: utf8('k'),
+    state: utf8('s'),
+    durable: false,
+  }) as unknown[];
+  expect(StoreMessage.decodeRequest([...good, 'from a later version'])).toMatchObject({ requestId: 'r' });
+  for (const bad of [
+    null,
+    [],
+    good.slice(0, 4),
+    [[], ...good.slice(1)],
+    [[-1, 3, 0, 'b', 0, 0], ...good.slice(1)],
+    [[1, 8, 0, 'b', 0, 0], ...good.slice(1)],
+    [good[0], 7, ...good.slice(2)],
+    [good[0], 'r', 'key as text', ...good.slice(3)],
+    [good[0], 'r', new Uint8Array(1025), ...good.slice(3)],
+    [...good.slice(0, 4), 1],
+  ]) {
+    expect(() => StoreMessage.decodeRequest(bad), JSON.stringify(bad)).toThrow(MalformedMessage);
+  }
+});
