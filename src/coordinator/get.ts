@@ -5,7 +5,7 @@
 
 import { EMPTY_STATE, type Conflicts, type State, type Version } from '#causality/state.ts';
 import { joinStates } from '#causality/join.ts';
-import { decodeState } from '#causality/state-codec.ts';
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { ReadTally } from '#quorum/tally.ts';
@@ -32,7 +32,7 @@ export async function readKey(environment: Environment, request: ReadRequest): P
     if (bucket === undefined) return redefined(request);
     const round = new ReadRound(environment, { ...request, bucket });
     const ending = await round.run();
-    if (ending.kind === 'reached') return round.found();
+    if (ending.kind === 'reached') return foundOrDamaged(environment, round);
     if (ending.kind === 'stale' && attempt < environment.settings.staleRetries) {
       await environment.knowledge.catchUp(ending.epoch, request.deadline);
       continue;
@@ -44,6 +44,18 @@ export async function readKey(environment: Environment, request: ReadRequest): P
       detail: late ? 'not enough replicas answered in time' : 'too few replicas can be reached',
       agreement: round.agreement(),
     };
+  }
+}
+
+/** A state that came over damaged, which its sender had verified, is no answer; which one it was the log says. */
+function foundOrDamaged(environment: Environment, round: ReadRound): ReadOutcome {
+  try {
+    return round.found();
+  } catch (error) {
+    if (!(error instanceof CorruptState)) throw error;
+    environment.world.log.error('answer-damaged', { reason: error.message, from: round.answeredBy() });
+    const detail = `a replica's answer was damaged on its way: ${error.message}`;
+    return { kind: 'failed', trouble: 'quorum-unavailable', detail, agreement: round.agreement() };
   }
 }
 
@@ -96,6 +108,11 @@ class ReadRound {
     return { acked: this.#tally.acked, needed: Math.max(r, pr), of: this.#route.owners.length, fallbacks: 0 };
   }
 
+  answeredBy(): readonly NodeId[] {
+    return this.#answers.map(({ from }) => from);
+  }
+
+  /** Throws CorruptState when an answer cannot be read. */
   found(): ReadOutcome {
     const { conflicts } = this.#request.bucket.properties;
     const merged = this.#merge(conflicts);
