@@ -40,14 +40,13 @@ const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 
 
 function measure(
   units: Readonly<Record<string, number>>,
-  unitless: number,
   least: number,
   most: number,
   allowed: string,
 ): Reader<number> {
   return (given) => {
     const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given);
-    const unit = match === null ? undefined : match[2] === '' ? unitless : units[match[2]!];
+    const unit = match === null ? undefined : match[2] === '' ? 1 : units[match[2]!];
     const value = match === null || unit === undefined ? Number.NaN : Math.round(Number(match[1]) * unit);
     if (!(value >= least && value <= most)) throw new RangeError(allowed);
     return value;
@@ -55,11 +54,11 @@ function measure(
 }
 
 function duration(least: number, most: number): Reader<number> {
-  return measure(UNITS_OF_TIME, 1, least, most, `a time from ${least}ms to ${most}ms, such as 500, 500ms, 2s or 1m`);
+  return measure(UNITS_OF_TIME, least, most, `a time from ${least}ms to ${most}ms, such as 500, 500ms, 2s or 1m`);
 }
 
 function bytes(least: number, most: number): Reader<number> {
-  return measure(UNITS_OF_SIZE, 1, least, most, `a size from ${least} to ${most} bytes, such as 65536, 64KiB or 4MiB`);
+  return measure(UNITS_OF_SIZE, least, most, `a size from ${least} to ${most} bytes, such as 65536, 64KiB or 4MiB`);
 }
 
 function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {

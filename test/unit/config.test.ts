@@ -1,0 +1,93 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { ConfigError, environmentName, loadConfig } from '#config.ts';
+import { formatHostPort, readHostPort, SETTINGS } from '#settings.ts';
+
+let directory: string;
+let file: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'quoral-config-'));
+  file = join(directory, 'node.yaml');
+});
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+test('defaults, file, environment, flags: later wins, and the origin is kept', () => {
+  writeFileSync(file, 'weight: 2\nzone: from-file\nlog-level: warn\n');
+  const environment = { QUORAL_WEIGHT: '3', QUORAL_ZONE: 'from-environment', QUORAL_NODE_ID: 'n9', PATH: '/bin' };
+  const { settings, origins } = loadConfig({ file, environment, flags: { weight: '4' } });
+  expect(settings).toMatchObject({
+    weight: 4,
+    zone: 'from-environment',
+    'log-level': 'warn',
+    id: 'n9',
+    'value-max': 4 * 1024 ** 2,
+  });
+  expect(origins['weight']).toBe('flag --weight');
+  expect(origins['zone']).toBe('environment QUORAL_ZONE');
+  expect(origins['log-level']).toBe(`file ${file}`);
+  expect(origins['value-max']).toBe('default');
+});
+
+test('times and sizes', () => {
+  const read = SETTINGS['request-timeout'].read;
+  expect(['250', '250ms', '2s', '1m', '1.5s'].map(read)).toEqual([250, 250, 2000, 60_000, 1500]);
+  for (const wrong of ['', '0', '61s', '2 s', '2h30m', '-1', '1e3', 'NaN'])
+    expect(() => read(wrong), wrong).toThrow(RangeError);
+  expect(['65536', '64KiB', '4MiB'].map(SETTINGS['value-max'].read)).toEqual([65_536, 65_536, 4 * 1024 ** 2]);
+  expect(() => SETTINGS['value-max'].read('64KB')).toThrow('64KiB');
+});
+
+test('doors', () => {
+  for (const text of ['127.0.0.1:7101', 'db-1.example:1', '[::1]:7101', 'localhost:0']) {
+    expect(formatHostPort(readHostPort(text))).toBe(text);
+  }
+  for (const wrong of ['', ':1', 'host', 'host:', 'host:65536', '::1:7101', 'a b:1']) {
+    expect(() => readHostPort(wrong), wrong).toThrow(RangeError);
+  }
+});
+
+test('lists of founders', () => {
+  const read = SETTINGS['initial-cluster'].read;
+  expect(read('')).toEqual([]);
+  expect(read('n1=a:1, n2=b:2')).toEqual([
+    { id: 'n1', peer: 'a:1' },
+    { id: 'n2', peer: 'b:2' },
+  ]);
+  for (const wrong of ['n1', 'n1=a', 'n1=a:1,n1=b:2', 'n1=a:1,n2=a:1', '=a:1'])
+    expect(() => read(wrong), wrong).toThrow(RangeError);
+});
+
+test('a secret is never shown in an error', () => {
+  const load = (): unknown =>
+    loadConfig({ file: undefined, environment: { QUORAL_CLUSTER_SECRET: 'hunter2' }, flags: {} });
+  expect(load).toThrow(ConfigError);
+  expect(load).not.toThrow(/hunter2/);
+});
+
+test('every setting has a default that it accepts itself, and the example file shows that default', () => {
+  const shown = parse(readFileSync(new URL('../../config/node.yaml', import.meta.url), 'utf8')) as Record<
+    string,
+    unknown
+  >;
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    if (setting.default === undefined) continue;
+    expect(() => setting.read(setting.default as string), name).not.toThrow();
+    const optional = ['initial-cluster', 'seeds'].includes(name);
+    if (!optional)
+      expect(setting.read(String(shown[name])), `${name} in config/node.yaml`).toEqual(setting.read(setting.default));
+  }
+  for (const name of Object.keys(shown)) expect(Object.keys(SETTINGS)).toContain(name);
+  expect(environmentName('data-dir')).toBe('QUORAL_DATA_DIR');
+});
+
+test('the other example files load', () => {
+  for (const name of ['cluster.yaml', 'zones.yaml']) {
+    const path = new URL(`../../config/${name}`, import.meta.url).pathname;
+    expect(() => loadConfig({ file: path, environment: {}, flags: {} }), name).not.toThrow();
+  }
+});
