@@ -96,7 +96,7 @@ function outcomeFromWire(body: unknown, checksum: Checksum): WriteOutcome {
   }
   const trouble = TROUBLES.find((known) => known === fields[2]);
   if ((kind !== 'not-applied' && kind !== 'unknown') || trouble === undefined)
-    throw new MalformedMessage(`outcome ${kind}`);
+    throw new MalformedMessage(`outcome ${kind} with trouble ${String(fields[2])}`);
   const detail = asString(fields[3], 'detail', 4096);
   const context = fields[4] === null || fields[4] === undefined ? undefined : vectorFromWire(fields[4]);
   return context === undefined ? { kind, trouble, detail, agreement } : { kind, trouble, detail, agreement, context };

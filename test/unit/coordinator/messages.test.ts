@@ -59,12 +59,12 @@ test('all outcomes come back as they were', () => {
 });
 
 test('an outcome or a trouble that this version does not know is malformed, not a success', () => {
-  for (const body of [
-    ['perhaps', [0, 0, 0, 0], 'quorum-timeout', '', null],
-    ['unknown', [0, 0, 0, 0], 'bad-weather', '', null],
-    ['applied', [0, 0, 0, 0], 'n1', new Uint8Array([1, 2, 3])],
-  ]) {
-    expect(() => Message.decodeReply(body)).toThrow();
+  for (const [body, why] of [
+    [['perhaps', [0, 0, 0, 0], 'quorum-timeout', '', null], 'outcome perhaps'],
+    [['unknown', [0, 0, 0, 0], 'bad-weather', '', null], 'outcome unknown with trouble bad-weather'],
+    [['applied', [0, 0, 0, 0], 'n1', new Uint8Array([9, 2, 3])], 'state in format 9'],
+  ] as const) {
+    expect(() => Message.decodeReply(body)).toThrow(why);
   }
 });
 
