@@ -276,3 +276,15 @@ test('a node that is behind a redefinition answers in the end as one that is not
     expect([204, 404], `${method}: ${text(answer)}`).toContain(answer.status);
   }
 });
+
+test('what a reader has seen is on stable storage: a read waits for the sync of its row, not for others', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 26, nodes: 1 });
+  expect((await cluster.request('n1', 'PUT', '/v1/kv/b/other', { body: 'old' })).status).toBe(204);
+  cluster.machine('n1').medium.extraSyncMilliseconds = 200;
+  const written = cluster.simulation.now;
+  expect((await cluster.request('n1', 'PUT', `${KEY}?dw=0`, { body: 'x' })).status).toBe(204);
+  expect(text(await cluster.request('n1', 'GET', '/v1/kv/b/other'))).toBe('old');
+  expect(cluster.simulation.now - written).toBeLessThan(100);
+  expect(text(await cluster.request('n1', 'GET', KEY))).toBe('x');
+  expect(cluster.simulation.now - written).toBeGreaterThanOrEqual(200);
+});

@@ -5,6 +5,7 @@
 
 import { expect, test } from 'vitest';
 import type { InProcessAnswer } from '#api/in-process.ts';
+import { epoch } from '#kernel/identity.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
@@ -172,6 +173,24 @@ test('a node that lost its disk comes back as another actor and never answers fo
     members: { id: string; state: string }[];
   };
   expect(view.members.find(({ id }) => id === 'n1')?.state).toBe('refilling');
+  // Asked directly, it does not answer either: its absences would be lies.
+  const { node } = cluster.running('n1');
+  const { partition } = JSON.parse(text(await cluster.request('n2', 'GET', '/v1/ring/locate/b/k'))) as {
+    partition: number;
+  };
+  const scope = {
+    epoch: node.chain.facts()!.epoch,
+    n: 3,
+    partition,
+    bucket: 'b',
+    incarnation: 0,
+    definition: epoch(0),
+  };
+  const asked = node.replica.fetch(
+    { scope, requestId: 'r', key: new TextEncoder().encode('k') },
+    cluster.simulation.now + 1000,
+  );
+  await expect(cluster.simulation.settle(asked)).rejects.toMatchObject({ code: 'refilling' });
   for (const id of ['n1', 'n2', 'n3']) {
     const answer = await read(cluster, id, '/v1/kv/b/k?r=1');
     expect(values(answer), id).toEqual(['kept']);

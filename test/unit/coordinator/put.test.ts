@@ -1,0 +1,108 @@
+/** What becomes of a state that an owner refused because it knows a newer epoch than the coordinator. */
+
+import { expect, test } from 'vitest';
+import { DEFAULT_PROPERTIES, type Bucket } from '#buckets/definition.ts';
+import { DEFAULT_COORDINATOR_SETTINGS, type Environment } from '#coordinator/environment.ts';
+import { writeAtOwner } from '#coordinator/put.ts';
+import type { WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { clusterId, epoch, nodeId, nodeIndex, storageId, type Epoch } from '#kernel/identity.ts';
+import type { StoreRequest } from '#replica/messages.ts';
+import { STALE } from '#replica/scope.ts';
+import { foundRing } from '#ring/founding.ts';
+import type { CallResult } from '#wire/messaging.ts';
+import { OneMachine } from '../replica/worlds.ts';
+
+const SELF = nodeId('n1');
+const RING = foundRing({
+  clusterId: clusterId('0'.repeat(32)),
+  founders: ['n1', 'n2', 'n3'].map((id, i) => ({
+    id: nodeId(id),
+    peer: `${id}:1`,
+    url: '',
+    zone: 'z',
+    weight: 1,
+    storageId: storageId(String(i).repeat(32)),
+  })),
+  partitionCount: 8,
+  hashSeed: '0'.repeat(32),
+});
+const BEFORE: Bucket = { name: 'b', incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES };
+
+interface Played {
+  readonly outcome: WriteOutcome;
+  /** The epochs that the states offered to n2 relied on. */
+  readonly offers: readonly Epoch[];
+}
+
+/** n2 refuses as long as it is offered less than epoch 2; n3 never answers; learning brings the bucket `after`. */
+async function play(after: Bucket): Promise<Played> {
+  const machine = new OneMachine();
+  const { clock, digest, log, metrics } = machine.boot();
+  let [known, bucket] = [epoch(1), BEFORE];
+  const offers: Epoch[] = [];
+  const minted = { state: { vector: [], versions: [] }, encoded: utf8('state') };
+  const environment = {
+    world: { clock, digest, log, metrics },
+    self: SELF,
+    settings: DEFAULT_COORDINATOR_SETTINGS,
+    replica: {
+      mint: (_request: unknown, send: (state: typeof minted) => boolean) => {
+        expect(send(minted)).toBe(true);
+        return Promise.resolve(minted);
+      },
+    },
+    messaging: {
+      reachable: () => true,
+      call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
+        if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });
+        offers.push(scope.epoch);
+        if (scope.epoch < 2) return Promise.resolve({ kind: 'refused', code: STALE, detail: '', value: 2 });
+        return Promise.resolve({ kind: 'reply', reply: { durable: true } });
+      },
+    },
+    knowledge: {
+      epoch: () => known,
+      ring: () => RING,
+      self: () => nodeIndex(0),
+      catchUp: (atLeast: Epoch) => {
+        [known, bucket] = [atLeast, after];
+        return Promise.resolve(true);
+      },
+    },
+    resolveBucket: () => bucket,
+  } as unknown as Environment;
+  const request: WriteRequest = {
+    requestId: 'r',
+    bucket: BEFORE,
+    key: utf8('k'),
+    deadline: 1000,
+    content: { value: utf8('v'), contentType: 'a/b', contentEncoding: '', meta: [] },
+    context: null,
+    expiresAt: 0,
+    ...{ r: 2, pr: 0, w: 2, pw: 0, dw: 2 },
+    sloppy: true,
+    returnBody: false,
+  };
+  return { outcome: await machine.simulation.settle(writeAtOwner(environment, request)), offers };
+}
+
+test('it is offered again under the newer epoch when the key still lives there under the same rules', async () => {
+  const { outcome, offers } = await play({ ...BEFORE, version: epoch(2) });
+  expect(offers).toEqual([1, 2]);
+  expect(outcome).toMatchObject({ kind: 'applied', agreement: { acked: 2 } });
+});
+
+test('it is not when the bucket was given other rules meanwhile; that it may surface is told', async () => {
+  for (const properties of [{ n: 2 }, { n: 1 }, { conflicts: 'siblings' }] as const) {
+    const { outcome, offers } = await play({
+      ...BEFORE,
+      version: epoch(2),
+      properties: { ...DEFAULT_PROPERTIES, ...properties },
+    });
+    expect(offers, JSON.stringify(properties)).toEqual([1]);
+    expect(outcome).toMatchObject({ kind: 'unknown', trouble: 'quorum-unavailable', agreement: { acked: 1 } });
+  }
+  const { offers } = await play({ ...BEFORE, version: epoch(2), incarnation: 1 });
+  expect(offers).toEqual([1]);
+});
