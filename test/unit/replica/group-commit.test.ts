@@ -131,6 +131,14 @@ test('groups are bounded, and so is the queue: what does not fit is refused at o
   expect(events.filter((event) => event === 'prologue')).toHaveLength(3);
 });
 
+test('the bytes that wait are bounded too, and free again when their group begins', async () => {
+  const commits = groupCommit({ queueBytesMax: 10 });
+  const first = Promise.all([put(commits, '12345'), put(commits, '67890')]);
+  await expect(put(commits, 'x')).rejects.toThrow(QueueFull);
+  await machine.simulation.settle(first);
+  expect(await machine.simulation.settle(put(commits, 'y'))).toBe('y');
+});
+
 test('a full disk fails the group and heals; a failed sync is final', async () => {
   const commits = groupCommit();
   machine.medium.capacityBytes = 8;

@@ -290,6 +290,51 @@ describe('overload', () => {
     expect(calls.map(({ result }) => result)).toEqual([undefined, undefined, OVERLOADED]);
   });
 
+  test('bytes of calls that wait for an answer are bounded, and free again with the answers', async () => {
+    const hub = new FakeHub();
+    const { handler, open } = gate();
+    const change = { options: { settings: { maxInFlightBytes: 10_000 } } };
+    const [n1, n2] = await makePair(hub, change, { handler });
+    const calls = [1, 2, 3].map((i) => startCall(n1, n2, note(`${i}`, 6_000)));
+    await hub.clock.advance(5);
+    expect(calls.map(({ result }) => result)).toEqual([undefined, undefined, OVERLOADED]);
+    open();
+    await hub.clock.advance(5);
+    const next = [4, 5].map((i) => startCall(n1, n2, note(`${i}`, 6_000)));
+    await hub.clock.advance(5);
+    expect(next.map(({ result }) => result?.kind)).toEqual(['reply', 'reply']);
+  });
+
+  test('a node that drains answers what it began and refuses what comes after', async () => {
+    const hub = new FakeHub();
+    const { handler, open } = gate();
+    const [n1, n2] = await makePair(hub, {}, { handler });
+    const begun = startCall(n1, n2, note('begun'));
+    await hub.clock.advance(5);
+    let drained = false;
+    void n2.messaging.drain(1_000).then(() => (drained = true));
+    const late = startCall(n1, n2, note('late'));
+    await hub.clock.advance(5);
+    expect(late.result).toMatchObject({ kind: 'refused', code: 'stopping' });
+    expect([begun.result, drained]).toEqual([undefined, false]);
+    open();
+    await hub.clock.advance(5);
+    expect([begun.result?.kind, drained]).toEqual(['reply', true]);
+  });
+
+  test('draining ends when its patience does', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub, {}, { handler: gate().handler });
+    startCall(n1, n2, note('for ever'), 100_000);
+    await hub.clock.advance(5);
+    let drained = false;
+    void n2.messaging.drain(1_000).then(() => (drained = true));
+    await hub.clock.advance(990);
+    expect(drained).toBe(false);
+    await hub.clock.advance(20);
+    expect(drained).toBe(true);
+  });
+
   test('a message beyond the bound is not sent', async () => {
     const hub = new FakeHub();
     const [n1, n2] = await makePair(hub, { options: { settings: { maxMessageBytes: 1_000 } } });
