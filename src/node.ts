@@ -123,6 +123,7 @@ export class QuoralNode {
       storage,
       knowledge,
       flushNetwork: () => this.messaging.flush(),
+      participants: [],
       limits: options.replica,
     });
     this.bucketKeys = new BucketKeys(this.messaging, this.replica);

@@ -10,7 +10,8 @@ import { EMPTY_VECTOR, type VersionVector } from '#causality/state.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { WriteTally } from '#quorum/tally.ts';
 import { StoreMessage } from '#replica/messages.ts';
-import { asRefusal, DISK_FULL, mayHaveBegun, OVERLOADED, TooManySiblings, type Minted } from '#replica/replica.ts';
+import { asRefusal, DISK_FULL, mayHaveBegun, OVERLOADED, TooManySiblings } from '#replica/replica.ts';
+import type { StoredState } from '#replica/records.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
@@ -69,7 +70,7 @@ class WriteRound {
   readonly #route: Route;
   readonly #targets: readonly Member[];
   readonly #tally: WriteTally;
-  #minted: Minted | undefined;
+  #minted: StoredState | undefined;
   /** Replicas that may hold the write, however the round ends. */
   #mayHold = 0;
   #reasonNotMinted: unknown;
@@ -197,7 +198,7 @@ class WriteRound {
   }
 
   /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
-  async #sendTo(owner: Member, minted: Minted): Promise<void> {
+  async #sendTo(owner: Member, minted: StoredState): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     this.#mayHold += 1;
     let { scope } = this.#route;

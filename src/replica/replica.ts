@@ -15,6 +15,7 @@ import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
+import { Records, type RecordParticipant, type StoredState } from './records.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS } from './tables.ts';
 
@@ -30,6 +31,8 @@ export interface ReplicaOptions {
   readonly knowledge: Knowledge;
   /** Called before each commit, when the group's minted states have been handed to the network. */
   readonly flushNetwork: () => void;
+  /** Other rooms' parts in the transactions that change rows. */
+  readonly participants: readonly RecordParticipant[];
   readonly limits: ReplicaLimits;
 }
 
@@ -55,11 +58,6 @@ export interface MintRequest {
   readonly stillWanted: () => boolean;
 }
 
-export interface Minted {
-  readonly state: State;
-  readonly encoded: Uint8Array;
-}
-
 /** A write that would leave more concurrent versions than the limits allow. */
 export class TooManySiblings extends Error {
   override readonly name = 'TooManySiblings';
@@ -75,7 +73,6 @@ export class TooManySiblings extends Error {
 /** Refusal codes of a replica beside those of the fence. */
 export const DISK_FULL = 'disk-full';
 export const DISK_FAILED = 'disk-failed';
-export const CORRUPT_ROW = 'corrupt-row';
 export const OVERLOADED = 'overloaded';
 export const TOO_LATE = 'deadline';
 /** The replica has lost its disk and is being filled: it takes writes, its answers count for nothing. */
@@ -89,7 +86,7 @@ const FULL_DISK_PROBE_MS = 1000;
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #commits: GroupCommit;
-  readonly #corruptRows: Counter;
+  readonly #records: Records;
   readonly #renewals: Counter;
   /** Whether somebody else may know dots that the group being committed has minted. */
   #spoken = false;
@@ -97,8 +94,8 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
-    const { clock, disk, metrics } = options.world;
-    this.#corruptRows = metrics.counter('quoral_corrupt_rows_total', 'Record rows whose checksum did not fit');
+    const { clock, disk, log, metrics, digest } = options.world;
+    this.#records = new Records({ log, metrics, digest, participants: options.participants });
     this.#renewals = metrics.counter('quoral_tenures_total', 'Tenures that began because dots may have been forgotten');
     this.#commits = new GroupCommit({
       clock,
@@ -121,7 +118,7 @@ export class Replica {
    * whether it gave it to anybody: if so, the write may live on elsewhere whatever happens here.
    * Rejects with {@link Refusal}, {@link TooManySiblings} or {@link DiskError}; nothing was sent when `send` was not called.
    */
-  mint(request: MintRequest, send: (minted: Minted) => boolean): Promise<Minted> {
+  mint(request: MintRequest, send: (minted: StoredState) => boolean): Promise<StoredState> {
     return this.#commits.submit({
       run: (transaction) => this.#mint(request, transaction),
       beforeCommit: (minted) => {
@@ -168,7 +165,7 @@ export class Replica {
     const failure = this.#options.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
     try {
-      const row = this.#read(request.scope, request.key, this.#options.world.disk);
+      const row = this.#records.read(request.scope, request.key, this.#options.world.disk);
       return { state: row?.encoded ?? null };
     } catch (error) {
       throw asRefusal(error);
@@ -199,31 +196,14 @@ export class Replica {
     if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
   }
 
-  #read(scope: Scope, key: Uint8Array, from: GroupTransaction | Disk): Minted | undefined {
-    const row = from.get(RECORDS, recordKey(scope.bucket, scope.incarnation, key));
-    if (row === undefined) return undefined;
-    try {
-      return { state: decodeState(row, this.#options.world.digest.crc32), encoded: row };
-    } catch (error) {
-      if (!(error instanceof CorruptState)) throw error;
-      this.#corruptRows.add();
-      this.#options.world.log.error('corrupt-row', {
-        bucket: scope.bucket,
-        partition: scope.partition,
-        key,
-        reason: error.message,
-      });
-      throw new Refusal(CORRUPT_ROW, `the row of this key is damaged: ${error.message}`);
-    }
-  }
-
-  #mint(request: MintRequest, transaction: GroupTransaction): Minted {
+  #mint(request: MintRequest, transaction: GroupTransaction): StoredState {
     const { storage, knowledge, world, limits } = this.#options;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
     if (!storage.tenure.valid())
       throw new Refusal(DISK_FAILED, 'this node has begun all tenures of this boot; a restart brings new ones');
     const { conflicts } = fence(request.scope, knowledge);
-    const before = this.#read(request.scope, request.key, transaction)?.state ?? EMPTY_STATE;
+    const stored = this.#records.read(request.scope, request.key, transaction)?.state;
+    const before = stored ?? EMPTY_STATE;
     const counter = counterFor(storage.clock.tick(), request.context, before);
     const state = applyWrite(before, {
       context: request.context,
@@ -237,21 +217,22 @@ export class Replica {
     if (grows && (state.versions.length > limits.siblingsMax || encoded.length > limits.stateBytesMax)) {
       throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
     }
-    transaction.put(RECORDS, recordKey(request.scope.bucket, request.scope.incarnation, request.key), encoded);
-    return { state, encoded };
+    const minted = { state, encoded };
+    this.#records.write(transaction, request.scope, request.key, stored, minted);
+    return minted;
   }
 
   #merge(request: StoreRequest, incoming: State, transaction: GroupTransaction): void {
     const { knowledge, world, storage } = this.#options;
     const { conflicts } = fence(request.scope, knowledge);
-    const local = this.#read(request.scope, request.key, transaction);
-    const before = local?.state ?? EMPTY_STATE;
+    const local = this.#records.read(request.scope, request.key, transaction)?.state;
+    const before = local ?? EMPTY_STATE;
     this.#checkMemory(before, incoming);
     storage.clock.receive(highestCounter(incoming.vector));
     const joined = joinStates(before, incoming, conflicts);
     if (joined === before) return;
     const encoded = joined === incoming ? request.state : encodeState(joined, world.digest.crc32);
-    transaction.put(RECORDS, recordKey(request.scope.bucket, request.scope.incarnation, request.key), encoded);
+    this.#records.write(transaction, request.scope, request.key, local, { state: joined, encoded });
   }
 
   /** Others knowing more of this actor than the actor itself means that this disk has forgotten something. */

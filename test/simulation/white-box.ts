@@ -9,7 +9,8 @@ import { utf8 } from '#kernel/bytes.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
-import type { Minted, Replica } from '#replica/replica.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { StoredState } from '#replica/records.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { digest } from '#world/digest.ts';
@@ -30,7 +31,7 @@ export function watchMints(
   replica.mint = async (request, send) => {
     const write = request.content === null ? null : writeIdIn(request.content.value);
     let dot: Dot | undefined;
-    const note = (made: Minted): void => {
+    const note = (made: StoredState): void => {
       const self = present(node.member(), 'the member that mints').index;
       const own = made.state.vector.filter((entry) => entry.node === self);
       dot = present(own.toSorted((a, b) => b.counter - a.counter)[0], 'the dot of the write');

@@ -1,0 +1,82 @@
+/**
+ * The record rows: one encoded state a key. Whatever changes a row goes through here, inside a group's transaction, so that
+ * what must never differ from the rows (a Merkle leaf, an index) changes in that same transaction.
+ */
+
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
+import type { GroupTransaction } from './group-commit.ts';
+import type { Scope } from './scope.ts';
+import { recordKey, RECORDS } from './tables.ts';
+
+/** Where a row belongs: what {@link Scope} says beside the versions of the facts. */
+export type Place = Pick<Scope, 'n' | 'partition' | 'bucket' | 'incarnation'>;
+
+export interface StoredState {
+  readonly state: State;
+  readonly encoded: Uint8Array;
+}
+
+export interface RecordChange {
+  readonly place: Place;
+  readonly key: Uint8Array;
+  /** Empty when there was no row. */
+  readonly before: State;
+  /** Empty when the row is taken away. */
+  readonly after: State;
+}
+
+/** Another room's part in the transaction that changes a row. What it throws fails the operation. */
+export interface RecordParticipant {
+  recordChanged(transaction: GroupTransaction, change: RecordChange): void;
+}
+
+/** The refusal of a row that does not fit its checksum. */
+export const CORRUPT_ROW = 'corrupt-row';
+
+export interface RecordsOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly digest: Digest;
+  readonly participants: readonly RecordParticipant[];
+}
+
+export class Records {
+  readonly #options: RecordsOptions;
+  readonly #corruptRows: Counter;
+
+  constructor(options: RecordsOptions) {
+    this.#options = options;
+    this.#corruptRows = options.metrics.counter('quoral_corrupt_rows_total', 'Record rows whose checksum did not fit');
+  }
+
+  /** Undefined when there is no row. Throws {@link Refusal} `corrupt-row`: a damaged row is no answer, not an absence. */
+  read(place: Place, key: Uint8Array, from: GroupTransaction | Disk): StoredState | undefined {
+    const row = from.get(RECORDS, recordKey(place.bucket, place.incarnation, key));
+    if (row === undefined) return undefined;
+    try {
+      return { state: decodeState(row, this.#options.digest.crc32), encoded: row };
+    } catch (error) {
+      if (!(error instanceof CorruptState)) throw error;
+      this.#corruptRows.add();
+      const { bucket, partition } = place;
+      this.#options.log.error('corrupt-row', { bucket, partition, key, reason: error.message });
+      throw new Refusal(CORRUPT_ROW, `the row of this key is damaged: ${error.message}`);
+    }
+  }
+
+  /** Replaces what {@link read} has returned in the same transaction; `before` is undefined when there was no row. */
+  write(
+    transaction: GroupTransaction,
+    place: Place,
+    key: Uint8Array,
+    before: State | undefined,
+    after: StoredState,
+  ): void {
+    transaction.put(RECORDS, recordKey(place.bucket, place.incarnation, key), after.encoded);
+    const change = { place, key, before: before ?? EMPTY_STATE, after: after.state };
+    for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
+  }
+}
