@@ -5,9 +5,16 @@
 
 import { assert } from '#kernel/assert.ts';
 
+export interface ShareMember {
+  readonly weight: number;
+  readonly most: number;
+  /** What it holds now: where a fraction is rounded does not matter to the shares, so it goes to whoever has most already. */
+  readonly held?: number;
+}
+
 /** A zone's members, with bounds on what they hold together. */
 export interface ShareGroup {
-  readonly members: readonly { readonly weight: number; readonly most: number }[];
+  readonly members: readonly ShareMember[];
   readonly least: number;
   readonly most: number;
 }
@@ -27,6 +34,7 @@ export function fairShares(groups: readonly ShareGroup[], total: number): number
   );
   const groupShares = roundToSum(
     groups.map((group) => heldByGroup(group, level)),
+    groups.map((group) => group.members.reduce((sum, { held = 0 }) => sum + held, 0)),
     total,
   );
   return groups.map((group, i) => {
@@ -35,6 +43,7 @@ export function fairShares(groups: readonly ShareGroup[], total: number): number
     const groupLevel = highestLevel(group.members, share, (x) => heldByMembers(group, x));
     return roundToSum(
       group.members.map((member) => Math.min(member.most, groupLevel * member.weight)),
+      group.members.map(({ held = 0 }) => held),
       groupShares[i]!,
     );
   });
@@ -49,11 +58,7 @@ function heldByGroup(group: ShareGroup, level: number): number {
 }
 
 /** The highest level at which not more than `total` is held, found from below. */
-function highestLevel(
-  members: readonly { readonly weight: number; readonly most: number }[],
-  total: number,
-  held: (level: number) => number,
-): number {
+function highestLevel(members: readonly ShareMember[], total: number, held: (level: number) => number): number {
   let low = 0;
   let high = members.reduce((most, member) => Math.max(most, member.most / member.weight), 0);
   if (held(high) <= total) return high;
@@ -65,13 +70,20 @@ function highestLevel(
   return low;
 }
 
-/** Rounds each value up or down so that the sum is `total`: up where the fraction is largest, earlier ones first. */
-function roundToSum(values: readonly number[], total: number): number[] {
+/** Fractions that differ by less are the same but for the arithmetic. */
+const FRACTION_PRECISION = 1e-6;
+
+/**
+ * Rounds each value up or down so that the sum is `total`: up where the fraction is largest; of equal ones where most is
+ * held, and then the earlier.
+ */
+function roundToSum(values: readonly number[], held: readonly number[], total: number): number[] {
   const rounded = values.map((value) => Math.floor(value));
   const missing = total - rounded.reduce((sum, value) => sum + value, 0);
   assert(missing >= 0 && missing <= values.length, `${values.join(', ')} cannot be rounded to a sum of ${total}`);
-  const fraction = (i: number): number => values[i]! - Math.floor(values[i]!);
-  const byFraction = values.map((_, i) => i).sort((a, b) => fraction(b) - fraction(a) || a - b);
+  const fraction = (i: number): number => Math.round((values[i]! - Math.floor(values[i]!)) / FRACTION_PRECISION);
+  const lack = (i: number): number => values[i]! - held[i]!;
+  const byFraction = values.map((_, i) => i).sort((a, b) => fraction(b) - fraction(a) || lack(a) - lack(b) || a - b);
   for (const i of byFraction.slice(0, missing)) rounded[i]! += 1;
   return rounded;
 }

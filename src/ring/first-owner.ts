@@ -8,8 +8,15 @@ import type { NodeIndex } from '#kernel/identity.ts';
 import { fairShares } from './fair-share.ts';
 import type { Member } from './ring.ts';
 
-/** Reorders each row so that every member comes first in its fair share of them. The rows are changed in place. */
-export function balanceFirstOwners(rows: NodeIndex[][], members: readonly Member[]): void {
+/**
+ * Reorders each row so that every member comes first in its fair share of them. The rows are changed in place; where the
+ * present order is to be `kept`, as few of them as that takes.
+ */
+export function balanceFirstOwners(
+  rows: NodeIndex[][],
+  members: readonly Member[],
+  kept: 'kept' | 'new' = 'new',
+): void {
   const owned = new Map<NodeIndex, number>(members.map((member) => [member.index, 0]));
   for (const index of rows.flat()) owned.set(index, (owned.get(index) ?? 0) + 1);
   const [shares] = fairShares(
@@ -27,10 +34,11 @@ export function balanceFirstOwners(rows: NodeIndex[][], members: readonly Member
   const lacking = new Map<NodeIndex, number>(members.map((member, i) => [member.index, shares![i]!]));
   const lack = (index: NodeIndex): number => lacking.get(index) ?? 0;
   for (const row of rows) {
-    putFirst(
-      row,
-      row.reduce((best, index) => (lack(index) > lack(best) ? index : best)),
-    );
+    if (kept === 'new')
+      putFirst(
+        row,
+        row.reduce((best, index) => (lack(index) > lack(best) ? index : best)),
+      );
     lacking.set(row[0]!, lack(row[0]!) - 1);
   }
   for (;;) {

@@ -12,11 +12,11 @@
 
 import { assert } from '#kernel/assert.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
-import { sipHash64, sipKey } from '#kernel/siphash.ts';
-import { fairShares } from './fair-share.ts';
 import { balanceFirstOwners } from './first-owner.ts';
+import { rendezvous } from './rendezvous.ts';
 import type { Member, Placement } from './ring.ts';
 import { PARTITIONS_MAX, REPLICAS_MAX } from './ring.ts';
+import { zoneShares } from './zone-shares.ts';
 
 /** The members that may be given partitions: those that are neither waiting nor on their way out. */
 export function placeableMembers(members: readonly Member[]): Member[] {
@@ -41,7 +41,7 @@ export function fillPlacement(
   assert(candidates.length > 0, 'a placement needs at least one active member');
 
   const owners = Math.min(n, candidates.length);
-  const zones = zonesOf(candidates, owners, partitionCount);
+  const zones = emptyZones(candidates, owners, partitionCount);
   const rows: NodeIndex[][] = [];
   for (let partition = 0; partition < partitionCount; partition++) {
     rows.push(chooseOwners(zones, partition, partitionCount - partition, owners));
@@ -63,26 +63,12 @@ interface Zone {
   readonly most: number;
 }
 
-/** Groups the members by zone and sets what each shall own. */
-function zonesOf(candidates: readonly Member[], owners: number, partitionCount: number): Zone[] {
-  const groups = [...Map.groupBy(candidates, (member) => member.zone).values()];
-  const least = groups.length <= owners ? 1 : 0;
-  // Zones too small for an equal part of the owners leave the rest to the larger ones.
-  let most = Math.ceil(owners / groups.length);
-  while (groups.reduce((sum, group) => sum + Math.min(most, group.length), 0) < owners) most++;
-
-  const shares = fairShares(
-    groups.map((group) => ({
-      members: group.map((member) => ({ weight: member.weight, most: partitionCount })),
-      least: least * partitionCount,
-      most: Math.min(most, group.length) * partitionCount,
-    })),
-    owners * partitionCount,
-  );
-  return groups.map((group, z) => ({
-    seats: group.map((member, i) => ({ index: member.index, lacking: shares[z]![i]! })),
+/** What each member of each zone shall own. */
+function emptyZones(candidates: readonly Member[], owners: number, partitionCount: number): Zone[] {
+  return zoneShares(candidates, owners, partitionCount).map(({ least, most, members }) => ({
+    seats: members.map(({ index, share }) => ({ index, lacking: share })),
     least,
-    most: Math.min(most, group.length),
+    most,
   }));
 }
 
@@ -122,13 +108,4 @@ function chooseOwners(zones: readonly Zone[], partition: number, left: number, o
   }
   assert(chosen === owners, `partition ${partition} got ${chosen} of ${owners} owners`);
   return draws.filter((draw) => draw.chosen).map((draw) => draw.seat.index);
-}
-
-/** Any fixed key does: members do not choose their indexes to steer this hash. */
-const RENDEZVOUS_KEY = sipKey(new Uint8Array(16));
-
-/** A number from 1 to 2^32 that looks random and belongs to this partition and member. */
-function rendezvous(partition: number, index: NodeIndex): number {
-  const bytes = new Uint8Array([partition >> 8, partition, index >> 8, index]);
-  return sipHash64(RENDEZVOUS_KEY, bytes).high + 1;
 }
