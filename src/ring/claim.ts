@@ -41,7 +41,7 @@ export function claim(members: readonly Member[], n: number, current: readonly (
   const owners = Math.min(n, candidates.length);
   const held = countOwned(current);
   const zones = zoneShares(candidates, owners, current.length, (index) => held.get(index) ?? 0);
-  const chosen = new ClaimNetwork(zones, owners, current).solve();
+  const chosen = chooseOwners(zones, owners, current, held);
 
   const zoneOf = new Map(members.map(({ index, zone }) => [index, zone]));
   const moves: Move[] = [];
@@ -54,6 +54,27 @@ export function claim(members: readonly Member[], n: number, current: readonly (
   });
   balanceFirstOwners(rows, candidates, 'kept');
   return { rows, moves, dropped };
+}
+
+/**
+ * Most changes have a solution in which only those take something who own too little now, and none is cheaper: then the small
+ * network of these members will do. Otherwise the whole one finds the way around.
+ */
+function chooseOwners(
+  zones: readonly ZoneShares[],
+  owners: number,
+  current: readonly (readonly NodeIndex[])[],
+  held: ReadonlyMap<NodeIndex, number>,
+): NodeIndex[][] {
+  const lacks = zones.flatMap(({ members }) =>
+    members.map(({ index, share }) => ({ index, lack: share - (held.get(index) ?? 0) })),
+  );
+  const lacking = new Set(lacks.filter(({ lack }) => lack > 0).map(({ index }) => index));
+  const least = lacks.reduce((sum, { lack }) => sum + Math.max(0, lack), 0);
+  const small = new ClaimNetwork(zones, owners, current, (index) => lacking.has(index)).solve();
+  if (small?.moves === least) return small.chosen;
+  const whole = new ClaimNetwork(zones, owners, current, () => true).solve();
+  return present(whole, 'an owner for each replica').chosen;
 }
 
 function countOwned(rows: readonly (readonly NodeIndex[])[]): Map<NodeIndex, number> {
@@ -114,14 +135,22 @@ class ClaimNetwork {
   readonly #zones: readonly ZoneShares[];
   readonly #owners: number;
   readonly #current: readonly (readonly NodeIndex[])[];
+  readonly #mayTake: (index: NodeIndex) => boolean;
   /** From each member to the sink: as wide as its share. */
   readonly #takes = new Map<NodeIndex, { readonly node: number; readonly edge: number }>();
   readonly #partitions: readonly PartitionEdges[];
 
-  constructor(zones: readonly ZoneShares[], owners: number, current: readonly (readonly NodeIndex[])[]) {
+  /** `mayTake` says who may be given what it does not own. */
+  constructor(
+    zones: readonly ZoneShares[],
+    owners: number,
+    current: readonly (readonly NodeIndex[])[],
+    mayTake: (index: NodeIndex) => boolean,
+  ) {
     this.#zones = zones;
     this.#owners = owners;
     this.#current = current;
+    this.#mayTake = mayTake;
     for (const { index, share } of zones.flatMap(({ members }) => members)) {
       const node = this.#flow.addNode();
       this.#takes.set(index, { node, edge: this.#flow.addEdge(node, this.#sink, share, 0) });
@@ -129,8 +158,8 @@ class ClaimNetwork {
     this.#partitions = current.map((row, partition) => this.#addPartition(row, partition));
   }
 
-  /** The owners of each partition. */
-  solve(): NodeIndex[][] {
+  /** The owners of each partition, or undefined when some replica finds none. */
+  solve(): { readonly chosen: NodeIndex[][]; readonly moves: number } | undefined {
     let kept = 0;
     // In an order that looks random, so that a member that must give gives parts of many different sets.
     const order = this.#current.map((_, partition) => partition);
@@ -138,13 +167,17 @@ class ClaimNetwork {
     order.sort((a, b) => draws[a]! - draws[b]! || a - b);
     for (const partition of order) kept += this.#keep(partition);
     const found = this.#flow.fill(this.#source, this.#sink);
-    const wanted = this.#owners * this.#current.length;
-    assert(kept + found === wanted, `${kept + found} of ${wanted} replicas found an owner`);
-    return this.#partitions.map(({ zones }) =>
+    if (kept + found !== this.#owners * this.#current.length) return undefined;
+    const chosen = this.#partitions.map(({ zones }) =>
       zones.flatMap(({ members }) =>
         [...members].filter(([, edge]) => this.#flow.flowOf(edge) > 0).map(([index]) => index),
       ),
     );
+    const moves = chosen.reduce(
+      (sum, row, partition) => sum + row.filter((index) => !this.#current[partition]!.includes(index)).length,
+      0,
+    );
+    return { chosen, moves };
   }
 
   #addPartition(row: readonly NodeIndex[], partition: number): PartitionEdges {
@@ -160,6 +193,7 @@ class ClaimNetwork {
       const further = flow.addEdge(restNode, zoneNode, most - 1, 0);
       // The edge that is added last is tried first: the best draw by weight.
       const byDraw = members
+        .filter(({ index }) => row.includes(index) || this.#mayTake(index))
         .map(({ index, share }) => ({ index, draw: rendezvous(partition, index) / Math.max(share, 1) }))
         .sort((a, b) => b.draw - a.draw || b.index - a.index);
       const edges = byDraw.map(({ index }): [NodeIndex, number] => {

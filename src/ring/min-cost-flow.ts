@@ -46,10 +46,6 @@ export class FlowNetwork {
     return this.#room[edge ^ 1]!;
   }
 
-  roomOf(edge: number): number {
-    return this.#room[edge]!;
-  }
-
   /** Sends as much more as fits, at the least price for that much; returns how much more. */
   fill(source: number, sink: number): number {
     this.#potential = this.#first.map(() => 0);
