@@ -5,6 +5,7 @@
 import { Command, Option } from 'commander';
 import { SETTINGS } from './settings.ts';
 import { environmentName } from './config.ts';
+import { VERSION } from './version.ts';
 import { fail, UsageError } from './cli/output.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:7101';
@@ -123,7 +124,7 @@ function bucketCommand(): Command {
 
 const program = new Command('quoral')
   .description('A leaderless, replicated key/value store with tunable consistency per request.')
-  .version('0.1.0')
+  .version(VERSION)
   .showHelpAfterError('(see --help)')
   .addCommand(nodeCommand())
   .addCommand(clusterCommand())

@@ -64,6 +64,7 @@ export function nodeServices(node: QuoralNode, settings: RequestSettings): ApiSe
     random: world.random,
     log: world.log,
     metrics: world.metrics,
+    trace: world.trace,
   };
 }
 

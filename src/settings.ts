@@ -35,6 +35,20 @@ function integer(least: number, most: number): Reader<number> {
   };
 }
 
+const fraction: Reader<number> = (given) => {
+  const value = Number(given);
+  if (!/^\d+(\.\d+)?$/.test(given) || value > 1) throw new RangeError('a number from 0 to 1, such as 0.01');
+  return value;
+};
+
+const readHttpUrl: Reader<string> = (given) => {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new RangeError('an http:// or https:// address, such as http://localhost:4318');
+  }
+  return given.replace(/\/+$/, '');
+};
+
 const UNITS_OF_TIME: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
@@ -193,6 +207,24 @@ export const SETTINGS = {
     'bytes queued for one peer; more calls are not sent',
   ),
   'peer-handlers-max': setting(integer(1, 1_000_000), '8192', 'calls of peers that are worked on at once'),
+  // watching it
+  'otlp-endpoint': setting(
+    readHttpUrl,
+    undefined,
+    'collector that traces are sent to by OTLP over HTTP, such as http://localhost:4318; none: nothing is traced',
+  ),
+  'trace-sample': setting(
+    fraction,
+    '0.01',
+    'share of the traces that begin here; others are sampled as their parent is',
+  ),
+  'trace-queue-max': setting(
+    integer(1, 1_000_000),
+    '4096',
+    'spans that wait for the collector; more are dropped and counted',
+  ),
+  'trace-batch-delay': setting(duration(10, 600_000), '2s', 'pause between two batches of spans'),
+  'trace-stop-timeout': setting(duration(0, 60_000), '2s', 'how long a stop waits for the last spans'),
   // stopping
   'stop-timeout': setting(duration(0, 600_000), '10s', 'how long a stop waits for requests under way'),
 } satisfies Record<string, Setting<unknown>>;
@@ -202,7 +234,7 @@ export type SettingName = keyof typeof SETTINGS;
 type ValueOf<S> = S extends Setting<infer T> ? T : never;
 
 /** Settings without a default may be undefined. */
-type Optional = 'advertise' | 'cluster-secret-file' | 'cluster-secret';
+type Optional = 'advertise' | 'cluster-secret-file' | 'cluster-secret' | 'otlp-endpoint';
 
 export type Settings = {
   readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> | (Name extends Optional ? undefined : never);

@@ -7,6 +7,7 @@ import { DEFAULT_PROPERTIES, type Bucket } from '#buckets/definition.ts';
 import type { Version } from '#causality/state.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
+import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
@@ -43,5 +44,6 @@ export function benchServices(value: Uint8Array): ApiServices {
     random: realRandom(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: createMetrics(),
+    trace: NO_TRACE,
   };
 }

@@ -7,6 +7,7 @@ import type { Admission } from './admission.ts';
 import type { ApiServices } from './services.ts';
 import type { Problem } from './problem.ts';
 import type { Target } from './raw-path.ts';
+import type { Span } from '#world/world.ts';
 
 /** What a transport knows of a request, before it is routed. */
 export interface Incoming {
@@ -37,6 +38,8 @@ export interface Exchange {
   readonly requestId: string;
   /** When the request came in, by the monotonic clock. */
   readonly startedAt: number;
+  /** The request's span, when it is traced. */
+  readonly trace: Span | undefined;
 }
 
 /** Header names in lower case. */

@@ -166,8 +166,8 @@ function read(exchange: Exchange, request: KeyRequest, { r, pr }: ReadQuorum): P
   return exchange.services.read({ ...common(exchange, request), r, pr });
 }
 
-function common({ requestId }: Exchange, { bucket, key, deadline, asked }: KeyRequest) {
-  return { requestId, bucket, key, deadline, sloppy: asked.sloppy ?? bucket.properties.sloppy };
+function common({ requestId, trace }: Exchange, { bucket, key, deadline, asked }: KeyRequest) {
+  return { requestId, bucket, key, deadline, trace, sloppy: asked.sloppy ?? bucket.properties.sloppy };
 }
 
 function preconditionFailed(): Problem {

@@ -8,6 +8,7 @@ import { Admission } from './admission.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
 import { RequestFigures } from './request-figures.ts';
+import { beginRequestSpan, endRequestSpan } from './request-span.ts';
 import type { Handler, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 
@@ -37,24 +38,28 @@ export class Reception {
     const given = incoming.header('x-request-id');
     const valid = given === undefined || REQUEST_ID.test(given);
     const requestId = given !== undefined && valid ? given : this.#newRequestId();
+    const path = route?.path ?? 'none';
+    const trace = beginRequestSpan(this.#services.trace, incoming, path, requestId);
     let answer: Answer;
     try {
-      answer = valid ? await this.#answer(incoming, route, requestId, startedAt) : problemAnswer(BAD_REQUEST_ID);
+      answer = valid
+        ? await this.#answer(incoming, route, { requestId, startedAt, trace })
+        : problemAnswer(BAD_REQUEST_ID);
     } catch (error) {
       answer = this.#crashed(error, incoming, requestId);
     }
     const elapsed = clock.monotonic() - startedAt;
     answer.headers['x-request-id'] = requestId;
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
-    this.#figures.count(route?.path ?? 'none', incoming.method, answer.status, elapsed / 1000);
+    if (trace !== undefined) endRequestSpan(trace, answer);
+    this.#figures.count(path, incoming.method, answer.status, elapsed / 1000);
     return answer;
   }
 
   #answer(
     incoming: Incoming,
     route: Route | undefined,
-    requestId: string,
-    startedAt: number,
+    request: Pick<Exchange, 'requestId' | 'startedAt' | 'trace'>,
   ): Answer | Promise<Answer> {
     const { target, method } = incoming;
     if (target instanceof Problem) return problemAnswer(target);
@@ -62,7 +67,7 @@ export class Reception {
     const handler = handlerOf(route, method);
     if (handler === undefined) return methodNotAllowed(method, route);
     const services = this.#services;
-    const exchange: Exchange = { services, admission: this.#admission, incoming, target, requestId, startedAt };
+    const exchange: Exchange = { services, admission: this.#admission, incoming, target, ...request };
     if (route.kind === 'watch') return handler(exchange);
     const refusal = route.kind === 'data' ? services.refusal() : undefined;
     if (refusal !== undefined) return problemAnswer(new Problem('not-ready', refusal, notApplied(method)));

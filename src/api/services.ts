@@ -7,6 +7,7 @@ import type { Bucket } from '#buckets/definition.ts';
 import type { ReadOutcome, ReadRequest, Trouble, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Mac } from '#kernel/native.ts';
+import type { Trace } from '#world/world.ts';
 
 export interface ApiServices {
   /** This node. */
@@ -38,6 +39,7 @@ export interface ApiServices {
   readonly random: ApiRandom;
   readonly log: ApiLog;
   readonly metrics: ApiMetrics;
+  readonly trace: Trace;
 }
 
 export interface ApiSettings {

@@ -20,12 +20,14 @@ import { createLog } from '#world/real/log.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { createNetwork } from '#world/real/network.ts';
 import { realRandom } from '#world/real/random.ts';
+import type { RealTrace } from '#world/real/trace.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { DiskError, NetworkError, type World } from '#world/world.ts';
 import { ConfigError, loadConfig, type ConfigSources } from '#config.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 import { nodeServices } from '#node-services.ts';
 import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#settings.ts';
+import { openTrace } from './open-trace.ts';
 import { fail } from './output.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
@@ -134,7 +136,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
   };
 }
 
-async function openWorld(settings: Settings, id: string): Promise<World> {
+async function openWorld(settings: Settings, id: string): Promise<World & { readonly trace: RealTrace }> {
   const log = createLog({ level: settings['log-level'], fields: { node: id } });
   const metrics = createMetrics();
   const directory = settings['data-dir'];
@@ -148,7 +150,8 @@ async function openWorld(settings: Settings, id: string): Promise<World> {
   const disk = await openDisk({ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log, metrics });
   const { host, port } = settings['peer-listen'];
   const network = createNetwork({ listenHost: host, listenPort: port, log });
-  return { clock: realClock(), random: realRandom(), network, disk, log, metrics, digest };
+  const trace = await openTrace(settings, log, metrics);
+  return { clock: realClock(), random: realRandom(), network, disk, log, metrics, trace, digest };
 }
 
 async function serve(settings: Settings, options: NodeOptions): Promise<void> {
@@ -172,6 +175,7 @@ async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   world.log.info('node-stopping');
   await server.close(settings['stop-timeout']);
   await node.stop(settings['stop-timeout']);
+  await world.trace.stop(settings['trace-stop-timeout']);
   world.log.info('node-stopped');
   process.exit(0);
 }

@@ -9,11 +9,13 @@ import { mayHaveBegun } from '#replica/replica.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
+import type { CallerInfo } from '#wire/messaging.ts';
 import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { readKey } from './get.ts';
 import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeAtOwner } from './put.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
+import { traced } from './traced.ts';
 
 const NOT_READY = 'not-ready';
 
@@ -26,22 +28,22 @@ export class Coordinator {
     this.#options = options;
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
-    messaging.handle(StoreMessage, (request, { deadline }) => {
+    messaging.handle(StoreMessage, (request, { deadline, trace }) => {
       this.#checkReady();
-      return replica.store(request, deadline);
+      return replica.store(request, deadline, trace);
     });
     messaging.handle(FetchMessage, (request, { deadline }) => {
       this.#checkReady();
       return replica.fetch(request, deadline);
     });
-    messaging.handle(this.#writeMessage, (request, { deadline }) => this.#takeForwarded(request, deadline));
+    messaging.handle(this.#writeMessage, (request, caller) => this.#takeForwarded(request, caller));
   }
 
   async read(request: ReadRequest): Promise<ReadOutcome> {
     if (!this.#options.ready()) {
       return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.r) };
     }
-    return readKey(this.#options, request);
+    return traced('coordinator.get', request, (read) => readKey(this.#options, read));
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
@@ -66,7 +68,11 @@ export class Coordinator {
     // A version that is sent and then not committed for want of space costs a tenure: rather let another owner mint.
     const full = world.disk.failure()?.kind === 'full' && others.length > 0;
     if (others.length === candidates.length || full) return this.#forward(request, others);
-    return this.#shown(request, await writeAtOwner(this.#options, request));
+    return this.#shown(request, await this.#writeHere(request));
+  }
+
+  #writeHere(request: WriteRequest): Promise<WriteOutcome> {
+    return traced('coordinator.put', request, (write) => writeAtOwner(this.#options, write));
   }
 
   /** Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. */
@@ -74,7 +80,8 @@ export class Coordinator {
     const { messaging, knowledge, world } = this.#options;
     for (const owner of candidates) {
       const forwarded = { ...request, epoch: knowledge.epoch() };
-      const result = await messaging.call(owner.id, this.#writeMessage, forwarded, { deadline: request.deadline });
+      const { deadline, trace } = request;
+      const result = await messaging.call(owner.id, this.#writeMessage, forwarded, { deadline, trace });
       if (result.kind === 'reply') return result.reply;
       if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) {
         const reason = result.kind === 'lost' ? result.reason : result.detail;
@@ -91,7 +98,7 @@ export class Coordinator {
     return notApplied(request, 'no owner of the key can take the write');
   }
 
-  async #takeForwarded(request: ForwardedWrite, deadline: number): Promise<WriteOutcome> {
+  async #takeForwarded(request: ForwardedWrite, { deadline, trace }: CallerInfo): Promise<WriteOutcome> {
     this.#checkReady();
     const { knowledge, resolveBucket } = this.#options;
     if (request.epoch > knowledge.epoch()) await knowledge.catchUp(request.epoch, deadline);
@@ -103,8 +110,8 @@ export class Coordinator {
     if (!owners.some(({ id }) => id === this.#options.self)) {
       throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
     }
-    const write = { ...request, bucket, deadline };
-    return this.#shown(write, await writeAtOwner(this.#options, write));
+    const write = { ...request, bucket, deadline, trace };
+    return this.#shown(write, await this.#writeHere(write));
   }
 
   #shown(request: WriteRequest, outcome: WriteOutcome): WriteOutcome {

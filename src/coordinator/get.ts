@@ -134,16 +134,20 @@ class ReadRound {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     const fetch: FetchRequest = { scope: this.#route.scope, requestId: request.requestId, key: request.key };
     if (owner.id === environment.self) {
+      const span = request.trace?.child('replica.fetch', 'internal');
       try {
         const { state } = await environment.replica.fetch(fetch, request.deadline);
+        span?.end();
         this.#answered(owner, state);
       } catch (error) {
+        span?.end(String(error));
         if (error instanceof Refusal) this.#failed(owner, error.code, error.value);
         else this.#faulty(owner, error);
       }
       return;
     }
-    const result = await environment.messaging.call(owner.id, FetchMessage, fetch, { deadline: request.deadline });
+    const { deadline, trace } = request;
+    const result = await environment.messaging.call(owner.id, FetchMessage, fetch, { deadline, trace });
     if (result.kind === 'reply') this.#answered(owner, result.reply.state);
     else if (result.kind === 'refused') this.#failed(owner, result.code, result.value);
     else this.#failed(owner, result.reason, 0);

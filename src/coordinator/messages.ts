@@ -15,8 +15,8 @@ import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.
 
 const VECTOR_MAX = 4096;
 
-/** A {@link WriteRequest} without what each node knows for itself: the deadline and the bucket's properties. */
-export interface ForwardedWrite extends Omit<WriteRequest, 'deadline' | 'bucket'> {
+/** A {@link WriteRequest} without what each node knows for itself: the deadline, the trace and the bucket's properties. */
+export interface ForwardedWrite extends Omit<WriteRequest, 'deadline' | 'bucket' | 'trace'> {
   readonly epoch: Epoch;
   readonly bucket: Pick<Bucket, 'name' | 'incarnation' | 'version'>;
 }

@@ -154,6 +154,7 @@ class WriteRound {
   /** Mints and commits at this node; the other owners get the state before the commit. */
   async #mintHere(here: Member): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
+    const span = request.trace?.child('replica.mint', 'internal');
     try {
       await environment.replica.mint(
         {
@@ -164,6 +165,7 @@ class WriteRound {
           expiresAt: request.expiresAt,
           durable: request.dw > 0,
           stillWanted: () => !this.#ended,
+          trace: span,
         },
         (minted) => {
           this.#minted = minted;
@@ -173,9 +175,11 @@ class WriteRound {
           return others.length > 0;
         },
       );
+      span?.end();
       this.#tally.accept(here.index, request.dw > 0);
       this.#decide();
     } catch (error) {
+      span?.end(String(error));
       this.#mintFailed(here, error);
     }
   }
@@ -207,7 +211,7 @@ class WriteRound {
         owner.id,
         StoreMessage,
         { scope, requestId: request.requestId, key: request.key, state: minted.encoded, durable: request.dw > 0 },
-        { deadline: request.deadline },
+        { deadline: request.deadline, trace: request.trace },
       );
       if (result.kind === 'reply') {
         this.#tally.accept(owner.index, result.reply.durable);

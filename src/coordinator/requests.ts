@@ -6,6 +6,7 @@
 import type { Content, Version, VersionVector } from '#causality/state.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
+import type { Span } from '#world/world.ts';
 
 export interface KeyRequest {
   /** Appears in logs and travels with every replica message. */
@@ -14,6 +15,8 @@ export interface KeyRequest {
   readonly key: Uint8Array;
   /** An instant of the monotonic clock by which the answer must be out. */
   readonly deadline: number;
+  /** The step that this request is a part of, when it is traced. */
+  readonly trace?: Span | undefined;
 }
 
 export interface ReadRequest extends KeyRequest {

@@ -8,7 +8,7 @@
  */
 
 import { equalBytes } from '#kernel/bytes.ts';
-import type { Clock, Disk, DiskTransaction, Histogram, Metrics } from '#world/world.ts';
+import type { Clock, Disk, DiskTransaction, Histogram, Metrics, Span } from '#world/world.ts';
 
 /** What an operation may do inside the group's transaction. */
 export interface GroupTransaction {
@@ -26,6 +26,8 @@ export interface GroupOperation<T> {
   readonly bytes: number;
   /** Whether the promise waits for stable storage, or only until reads see the write. */
   readonly durable: boolean;
+  /** The step that waits for the operation, when it is traced. */
+  readonly trace?: Span | undefined;
 }
 
 export interface GroupCommitOptions {
@@ -56,6 +58,9 @@ interface Waiting {
   readonly bytes: number;
   readonly resolve: (result: never) => void;
   readonly reject: (error: unknown) => void;
+  /** What the operation waits for now, when it is traced: its turn, then the sync. */
+  span: Span | undefined;
+  readonly trace: Span | undefined;
   result: unknown;
   succeeded: boolean;
 }
@@ -139,6 +144,8 @@ export class GroupCommit {
         beforeCommit: operation.beforeCommit,
         resolve,
         reject,
+        trace: operation.trace,
+        span: operation.trace?.child('commit.wait', 'internal'),
         result: undefined,
         succeeded: false,
       });
@@ -173,7 +180,11 @@ export class GroupCommit {
 
   async #flush(): Promise<void> {
     const group = this.#queue.splice(0, this.#options.groupSizeMax);
-    for (const { bytes } of group) this.#queueBytes -= bytes;
+    for (const waiting of group) {
+      this.#queueBytes -= waiting.bytes;
+      waiting.span?.end();
+      waiting.span = waiting.trace?.child('commit.write', 'internal');
+    }
     this.#groupSizes.observe(group.length);
     try {
       this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;
@@ -183,6 +194,8 @@ export class GroupCommit {
       return;
     }
     for (const waiting of group) {
+      waiting.span?.end(waiting.succeeded ? undefined : 'failed');
+      waiting.span = waiting.succeeded && waiting.durable ? waiting.trace?.child('disk.sync', 'internal') : undefined;
       if (waiting.succeeded && !waiting.durable) waiting.resolve(waiting.result as never);
     }
     let failure: { readonly error: unknown } | undefined;
@@ -197,7 +210,10 @@ export class GroupCommit {
       this.#fail(group, failure.error);
       return;
     }
-    for (const waiting of group) if (waiting.succeeded) waiting.resolve(waiting.result as never);
+    for (const waiting of group) {
+      waiting.span?.end();
+      if (waiting.succeeded) waiting.resolve(waiting.result as never);
+    }
     this.#schedule();
   }
 
@@ -221,7 +237,10 @@ export class GroupCommit {
 
   #fail(group: readonly Waiting[], error: unknown): void {
     this.#options.onFailure(error);
-    for (const waiting of group) waiting.reject(error);
+    for (const waiting of group) {
+      waiting.span?.end(String(error));
+      waiting.reject(error);
+    }
     this.#schedule();
   }
 }

@@ -9,7 +9,7 @@ import { joinStates } from '#causality/join.ts';
 import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
 import { EMPTY_STATE, type Content, type State, type VersionVector } from '#causality/state.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
-import type { Clock, Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
+import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts';
@@ -56,6 +56,8 @@ export interface MintRequest {
   readonly durable: boolean;
   /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
   readonly stillWanted: () => boolean;
+  /** The step that mints, when it is traced. */
+  readonly trace?: Span | undefined;
 }
 
 /** A write that would leave more concurrent versions than the limits allow. */
@@ -126,11 +128,12 @@ export class Replica {
       },
       bytes: request.content?.value.length ?? 0,
       durable: request.durable,
+      trace: request.trace,
     });
   }
 
   /** Joins a state into the replica's own; answers when it is committed, or synced if asked. Rejects with {@link Refusal}. */
-  async store(request: StoreRequest, deadline: number): Promise<StoreReply> {
+  async store(request: StoreRequest, deadline: number, trace?: Span): Promise<StoreReply> {
     await this.#learn(request.scope, deadline);
     let incoming: State;
     try {
@@ -143,6 +146,7 @@ export class Replica {
         run: (transaction) => this.#merge(request, incoming, transaction),
         bytes: request.state.length,
         durable: request.durable,
+        trace,
       });
     } catch (error) {
       throw asRefusal(error);

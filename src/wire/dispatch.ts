@@ -78,12 +78,20 @@ export class Dispatch {
     if (this.#running >= settings.maxConcurrentHandlers) {
       return this.#refuse(session, callId, 'overloaded', `${this.#running} requests are being worked on`);
     }
+    const trace = request.trace === undefined ? undefined : world.trace.begin(name, 'server', request.trace);
+    trace?.set('client.address', from);
     const answer: Answer = {
-      reply: (body) => this.#reply(session, request, body),
-      failed: (error) => this.#failed(session, request, error),
+      reply: (body) => {
+        this.#reply(session, request, body);
+        trace?.end();
+      },
+      failed: (error) => {
+        this.#failed(session, request, error);
+        trace?.end(error instanceof Refusal ? error.code : String(error));
+      },
     };
     try {
-      run(request.body, { from, deadline: world.clock.monotonic() + remaining }, answer);
+      run(request.body, { from, deadline: world.clock.monotonic() + remaining, trace }, answer);
     } catch (error) {
       answer.failed(error);
     }

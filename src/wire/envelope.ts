@@ -6,6 +6,7 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import { isNodeId } from '#kernel/identity.ts';
+import type { TraceParent } from '#world/world.ts';
 import { decode, encode } from './codec.ts';
 import { MalformedMessage } from './message.ts';
 import { asArray, asBytes, asInteger, asString } from './shape.ts';
@@ -20,6 +21,9 @@ export const MAXIMUM_REASON_LENGTH = 64;
 export const MAXIMUM_DETAIL_LENGTH = 48 * 1024;
 export const MAXIMUM_NAME_LENGTH = 64;
 const MAXIMUM_IDENTITY_LENGTH = 64;
+/** `traceparent` and `tracestate`, by W3C Trace Context. */
+const TRACEPARENT_LENGTH = 55;
+const MAXIMUM_TRACESTATE_LENGTH = 512;
 const MAXIMUM_VERSION = 65_535;
 
 /** Which node a process is: the operator's name, the identity of its disk, and the cluster that it belongs to. */
@@ -69,6 +73,8 @@ export interface RequestEnvelope {
   /** Whole milliseconds left until the caller's deadline. */
   readonly remaining: number;
   readonly body: unknown;
+  /** The caller's span, when the request is traced. */
+  readonly trace?: TraceParent;
 }
 
 export interface ReplyEnvelope {
@@ -113,7 +119,7 @@ const GOODBYE = 15;
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   switch (envelope.kind) {
     case 'request':
-      return encode([REQUEST, envelope.callId, envelope.name, envelope.remaining, envelope.body]);
+      return encodeRequest(envelope);
     case 'reply':
       return encode([REPLY, envelope.callId, envelope.body]);
     case 'refusal':
@@ -182,14 +188,33 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   }
 }
 
+function encodeRequest({ callId, name, remaining, body, trace }: RequestEnvelope): Uint8Array {
+  if (trace === undefined) return encode([REQUEST, callId, name, remaining, body]);
+  const { traceparent, tracestate } = trace;
+  const parent = tracestate === '' ? [traceparent] : [traceparent, tracestate.slice(0, MAXIMUM_TRACESTATE_LENGTH)];
+  return encode([REQUEST, callId, name, remaining, body, parent]);
+}
+
 function decodeRequest(parts: readonly unknown[]): RequestEnvelope {
+  const trace = traceAt(parts, 5);
   return {
     kind: 'request',
     callId: asInteger(parts[1], 'call id', 1),
     name: asString(parts[2], 'message name', MAXIMUM_NAME_LENGTH),
     remaining: asInteger(parts[3], 'remaining time'),
     body: bodyAt(parts, 4),
+    ...(trace === undefined ? {} : { trace }),
   };
+}
+
+/** A trace helps to understand a request: one that does not fit is left out, and the request goes on. */
+function traceAt(parts: readonly unknown[], index: number): TraceParent | undefined {
+  const parent = parts[index];
+  if (!Array.isArray(parent)) return undefined;
+  const [traceparent, tracestate = ''] = parent as readonly unknown[];
+  if (typeof traceparent !== 'string' || traceparent.length !== TRACEPARENT_LENGTH) return undefined;
+  const fits = typeof tracestate === 'string' && tracestate.length <= MAXIMUM_TRACESTATE_LENGTH;
+  return { traceparent, tracestate: fits ? tracestate : '' };
 }
 
 function decodeRefusal(parts: readonly unknown[]): RefusalEnvelope {

@@ -8,12 +8,12 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { Channel, Connection, ConnectionEvents, Timer } from '#world/world.ts';
+import type { Channel, Connection, ConnectionEvents, Span, Timer } from '#world/world.ts';
 import { PendingCalls } from './calls.ts';
 import type { Unanswered } from './calls.ts';
 import type { NotSentReason } from './counters.ts';
 import { encodeEnvelope } from './envelope.ts';
-import type { CallEnvelope } from './envelope.ts';
+import type { CallEnvelope, RequestEnvelope } from './envelope.ts';
 import type { Handshake, Remote } from './handshake.ts';
 import { asMalformed, MalformedMessage } from './message.ts';
 import type { MessageType } from './message.ts';
@@ -81,14 +81,15 @@ export class Link implements SessionOwner {
     type: MessageType<Request, Reply>,
     request: Request,
     deadline: number,
+    trace?: Span,
   ): Promise<CallResult<Reply>> {
     assert(Number.isFinite(deadline), `a call of ${type.name} has no deadline`);
-    if (this.isOpen) return this.#callNow(type, request, deadline);
+    if (this.isOpen) return this.#callNow(type, request, deadline, trace);
     const openable = this.channel === 'bulk' && (this.#state === 'idle' || this.#state === 'dialing');
     if (!openable) return this.#notSent('unreachable');
     if (this.#waiters.size >= this.#context.settings.maxInFlightPerPeer) return this.#notSent('overloaded');
     this.dial();
-    return this.#attemptEnds(deadline).then(() => this.#callNow(type, request, deadline));
+    return this.#attemptEnds(deadline).then(() => this.#callNow(type, request, deadline, trace));
   }
 
   flush(): void {
@@ -159,6 +160,7 @@ export class Link implements SessionOwner {
     type: MessageType<Request, Reply>,
     request: Request,
     deadline: number,
+    trace: Span | undefined,
   ): Promise<CallResult<Reply>> {
     const { world, settings } = this.#context;
     const calls = this.#calls;
@@ -169,8 +171,14 @@ export class Link implements SessionOwner {
     const remaining = Math.floor(deadline - world.clock.monotonic());
     if (remaining < 1) return this.#notSent('expired');
     const body = type.encodeRequest(request);
-    const message = encodeEnvelope({ kind: 'request', callId: calls.nextId, name: type.name, remaining, body });
-    if (message.length > settings.maxMessageBytes) return this.#notSent('too-large');
+    const span = trace?.child(type.name, 'client');
+    const envelope: RequestEnvelope = { kind: 'request', callId: calls.nextId, name: type.name, remaining, body };
+    const message = encodeEnvelope(span === undefined ? envelope : { ...envelope, trace: span.parent });
+    if (message.length > settings.maxMessageBytes) {
+      span?.end('too-large');
+      return this.#notSent('too-large');
+    }
+    span?.set('server.address', this.peer.id);
     return new Promise((resolve) => {
       const ends = this.#context.counters.calls;
       calls.add({
@@ -179,10 +187,12 @@ export class Link implements SessionOwner {
         reply(replyBody) {
           resolve({ kind: 'reply', reply: decodeReply(type, replyBody) });
           ends.reply.add();
+          span?.end();
         },
         unanswered(result) {
           resolve(result);
           ends[result.kind === 'refused' ? 'refused' : result.reason].add();
+          span?.end(result.kind === 'refused' ? result.code : result.reason);
         },
       });
       session.sendEncoded(message);

@@ -4,7 +4,7 @@
  */
 
 import type { NodeId } from '#kernel/identity.ts';
-import type { Channel } from '#world/world.ts';
+import type { Channel, Span } from '#world/world.ts';
 import type { MessageType } from './message.ts';
 
 export type CallResult<Reply> =
@@ -24,6 +24,8 @@ export interface CallOptions {
   readonly deadline: number;
   /** `foreground` without it. */
   readonly channel?: Channel;
+  /** The step that makes the call, when it is traced: the call and what the callee does become parts of it. */
+  readonly trace?: Span | undefined;
 }
 
 /** What a handler learns beside the request. */
@@ -31,6 +33,8 @@ export interface CallerInfo {
   readonly from: NodeId;
   /** An instant of this node's monotonic clock. Work not begun by then is not begun at all. */
   readonly deadline: number;
+  /** The handler's own span, when the call is traced. It ends with the answer. */
+  readonly trace?: Span | undefined;
 }
 
 export type Handler<Request, Reply> = (request: Request, caller: CallerInfo) => Reply | Promise<Reply>;

@@ -13,6 +13,7 @@ export interface World {
   readonly disk: Disk;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly trace: Trace;
   readonly digest: Digest;
 }
 
@@ -213,6 +214,37 @@ export interface Counter {
 
 export interface Histogram {
   observe(value: number): void;
+}
+
+// --- Tracing -------------------------------------------------------------------------------------------------------
+
+/** Where a span hangs, as W3C Trace Context writes it: what travels from one process to the next. */
+export interface TraceParent {
+  readonly traceparent: string;
+  /** Of other tracing systems, handed through; empty when there is none. */
+  readonly tracestate: string;
+}
+
+export type SpanKind = 'server' | 'client' | 'internal';
+
+/** Who has no span has nothing to trace: every place that could begin a child asks with `?.`, which costs nothing. */
+export interface Trace {
+  /** False when no request is ever traced: then nobody needs to look for a parent. */
+  readonly on: boolean;
+  /**
+   * Begins a span under a parent in another process, or the first of a new trace when there is no parent or one that is not
+   * valid. Undefined when this trace is not sampled: the parent has decided that, or else chance.
+   */
+  begin(name: string, kind: SpanKind, parent: TraceParent | undefined): Span | undefined;
+}
+
+/** One step of one request, from its beginning to its end. */
+export interface Span {
+  readonly parent: TraceParent;
+  child(name: string, kind: SpanKind): Span;
+  set(attribute: string, value: string | number | boolean): void;
+  /** To be called once, whatever happened; `failure` says what went wrong. */
+  end(failure?: string): void;
 }
 
 /** Pure functions of the host: the same in both worlds. */

@@ -16,6 +16,7 @@ import { SimulatedLog } from '#world/simulated/log.ts';
 import { SimulatedNetwork } from '#world/simulated/network.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import { simulatedClock } from '#world/simulated/clock.ts';
+import type { SimulatedTraces } from '#world/simulated/trace.ts';
 import type { Disk } from '#world/world.ts';
 import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
 import { nodeServices } from '#node-services.ts';
@@ -34,6 +35,8 @@ export interface ClusterOptions {
   readonly node?: Partial<NodeOptions>;
   /** In place of one that keeps everything. */
   readonly log?: SimulatedLog;
+  /** Takes the spans of all nodes; without it nothing is traced. */
+  readonly traces?: SimulatedTraces;
   /** Stands between a node and its disk. */
   readonly disk?: (disk: SimulatedDisk, machine: Machine) => Disk;
   /** Called before a process takes the disk into possession. */
@@ -118,6 +121,7 @@ export class SimulatedCluster {
       address: machine.address,
       disk: seen,
       log: this.log,
+      ...(this.#options.traces === undefined ? {} : { traces: this.#options.traces }),
     });
     const node = await QuoralNode.create(world, this.#nodeOptions(machine));
     await node.start();

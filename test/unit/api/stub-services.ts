@@ -11,6 +11,7 @@ import { covers, joinVectors } from '#causality/vector.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
@@ -83,6 +84,7 @@ export class StubNode {
       random: realRandom(),
       log: { info: log, warn: log, error: log },
       metrics: createMetrics(),
+      trace: NO_TRACE,
     };
   }
 

@@ -11,6 +11,7 @@ import { decode, encode } from '#wire/codec.ts';
 import { Refusal } from '#wire/message.ts';
 import type { MessageType } from '#wire/message.ts';
 import type { CallResult, CallerInfo, Messaging } from '#wire/messaging.ts';
+import { NO_TRACE } from '#world/no-trace.ts';
 import type {
   Clock,
   Committed,
@@ -215,6 +216,7 @@ export class Universe {
     return {
       clock,
       random,
+      trace: NO_TRACE,
       digest,
       disk: this.#disk(medium, life, crash),
       metrics: undefined as unknown as Metrics,

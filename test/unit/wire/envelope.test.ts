@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromHex, toHex } from '#kernel/bytes.ts';
+import { fromHex, toHex, utf8 } from '#kernel/bytes.ts';
 import { nodeId } from '#kernel/identity.ts';
 import { encode } from '#wire/codec.ts';
 import { decodeEnvelope, encodeEnvelope, NONCE_BYTES, PROOF_BYTES } from '#wire/envelope.ts';
@@ -12,6 +12,7 @@ const proof = new Uint8Array(PROOF_BYTES).fill(0xbb);
 const from = { id: nodeId('n1'), storageId: 'disk1', clusterId: 'c1' };
 const AA = 'aa'.repeat(32);
 const BB = 'bb'.repeat(32);
+const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 
 /** The wire format: these bytes may never change. */
 const GOLDEN: [Envelope, string][] = [
@@ -26,6 +27,28 @@ const GOLDEN: [Envelope, string][] = [
   [
     { kind: 'request', callId: 300, name: 'a.b', remaining: 600, body: [1, new Uint8Array([9])] },
     '950acd012ca3612e62cd02589201c40109',
+  ],
+  [
+    {
+      kind: 'request',
+      callId: 1,
+      name: 'a',
+      remaining: 2,
+      body: null,
+      trace: { traceparent: TRACEPARENT, tracestate: '' },
+    },
+    `960a01a16102c091d937${toHex(utf8(TRACEPARENT))}`,
+  ],
+  [
+    {
+      kind: 'request',
+      callId: 1,
+      name: 'a',
+      remaining: 2,
+      body: 3,
+      trace: { traceparent: TRACEPARENT, tracestate: 'x=1' },
+    },
+    `960a01a1610203` + `92d937${toHex(utf8(TRACEPARENT))}a3783d31`,
   ],
   [{ kind: 'reply', callId: 300, body: null }, '930bcd012cc0'],
   [{ kind: 'refusal', callId: 1, code: 'stale', detail: 'old', value: -2 }, '950c01a57374616c65a36f6c64fe'],
@@ -47,6 +70,16 @@ describe('envelope', () => {
       expect(decodeEnvelope(longer)).toEqual(envelope);
     }
   });
+
+  test.each([7, 'x', [], [1], ['00-short'], [TRACEPARENT, 5], [TRACEPARENT, 'x'.repeat(513)]])(
+    'a request with the trace %o goes on without what does not fit',
+    (trace) => {
+      const envelope = decodeEnvelope(encode([10, 1, 'a', 2, null, trace]));
+      const whole = { kind: 'request', callId: 1, name: 'a', remaining: 2, body: null };
+      const kept = Array.isArray(trace) && trace[0] === TRACEPARENT;
+      expect(envelope).toEqual(kept ? { ...whole, trace: { traceparent: TRACEPARENT, tracestate: '' } } : whole);
+    },
+  );
 
   test.each([
     [null, 'message: expected an array, got nil'],

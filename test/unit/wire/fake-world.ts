@@ -5,6 +5,7 @@
 
 import { utf8 } from '#kernel/bytes.ts';
 import { digest } from '#world/digest.ts';
+import { NO_TRACE } from '#world/no-trace.ts';
 import type {
   Channel,
   Clock,
@@ -214,6 +215,7 @@ export class FakeHub {
       disk: undefined as never,
       log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
       metrics: fakeMetrics(counts),
+      trace: NO_TRACE,
       digest,
       lines: log,
       counts,

@@ -8,6 +8,7 @@ import { nodeId } from '#kernel/identity.ts';
 import type { CallResult, Messaging } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import { digest } from '#world/digest.ts';
+import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { createNetwork } from '#world/real/network.ts';
@@ -51,6 +52,7 @@ describe('on sockets', () => {
       disk: undefined as never,
       log: silent,
       metrics: createMetrics(),
+      trace: NO_TRACE,
       digest,
     };
     return { messaging: start(world, name), address: () => door!.address };
