@@ -64,17 +64,11 @@ export function parseAsked(query: Query): Asked | Problem {
 
 function parseConsistency(text: string, query: Query): Asked | Problem {
   const meaning = resolveConsistency(text);
-  switch (meaning.kind) {
-    case 'invalid':
-      return new Problem('invalid-request', meaning.detail, { field: 'consistency' });
-    case 'unsupported':
-      return new Problem('not-implemented', meaning.detail, { field: 'consistency' });
-    case 'ok': {
-      const part = PARTS_OF_CONSISTENCY.find((name) => query.has(name));
-      if (part !== undefined) return invalid('consistency', `stands for ${part} too; give one of them only`);
-      return meaning;
-    }
-  }
+  if (meaning.kind === 'invalid') return new Problem('invalid-request', meaning.detail, { field: 'consistency' });
+  const part = PARTS_OF_CONSISTENCY.find((name) => query.has(name));
+  if (part !== undefined) return invalid('consistency', `stands for ${part} too; give one of them only`);
+  if (meaning.kind === 'unsupported') return new Problem('not-implemented', meaning.detail, { field: 'consistency' });
+  return meaning;
 }
 
 export function readQuorum(asked: Asked, { properties }: Bucket, members: number): ReadQuorum | Problem {

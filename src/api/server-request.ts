@@ -79,6 +79,30 @@ export class SocketRequest implements Incoming {
   }
 }
 
+/** Fields that mean one thing: of two, Node's parser would drop one in silence, and a client may mean the other. */
+const SINGULAR: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-range',
+  'content-type',
+  'host',
+  'idempotency-key',
+  'quoral-context',
+  'traceparent',
+  'x-request-id',
+]);
+
+/** The first of those fields that is given twice. */
+export function repeatedField({ headers, rawHeaders }: IncomingMessage): string | undefined {
+  if (rawHeaders.length === 2 * Object.keys(headers).length) return undefined;
+  const seen = new Set<string>();
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if (SINGULAR.has(name) && seen.has(name)) return name;
+    seen.add(name);
+  }
+  return undefined;
+}
+
 /** Plain byte arrays: Node's own kind of them behaves differently when it is sliced. */
 function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
   const [first] = chunks;

@@ -11,7 +11,7 @@ import type { Api } from './app.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections, endWith } from './server-connections.ts';
-import { SocketRequest } from './server-request.ts';
+import { repeatedField, SocketRequest } from './server-request.ts';
 import type { ApiServices } from './services.ts';
 
 /** Bytes of a request line with all header fields: room for 8 KiB beside a value, and for the contexts of many actors. */
@@ -134,6 +134,15 @@ class Door implements HttpServer {
     if (this.#closing) response.shouldKeepAlive = false;
     if (message.httpVersion === '1.1' && message.headers.host === undefined) {
       writeProblem(response, invalid('Host', 'the header is missing'));
+      return;
+    }
+    if (message.httpVersion === '0.9') {
+      writeProblem(response, invalid('request', 'not HTTP/1.1: the version is missing'));
+      return;
+    }
+    const repeated = repeatedField(message);
+    if (repeated !== undefined) {
+      writeProblem(response, invalid(repeated, 'the header is given more than once'));
       return;
     }
     // The target is taken; what would be parsed and normalised is not.

@@ -142,6 +142,7 @@ describe('what is not HTTP', () => {
     'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
     'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
     'GET /a b HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /livez\r\n\r\n',
     '\u0016\u0003\u0001\u0002\u0000',
   ])('%j', async (bytes) => {
     expectProblem((await send(bytes))[0], 400, 'invalid-request');
@@ -161,6 +162,25 @@ describe('what is not HTTP', () => {
       CLOSE,
     );
     expectProblem(answer[0], 400, 'invalid-request');
+  });
+
+  test.each(['Host: y', 'Content-Type: a/b', 'content-type: a/b', 'Idempotency-Key: "k"'])(
+    'two of %s, of which one would count',
+    async (field) => {
+      const head = `PUT /v1/kv/b/k HTTP/1.1\r\n${field}\r\n${field}\r\nContent-Length: 0\r\n`;
+      expectProblem(
+        (await send(head, field.startsWith('Host') ? 'Connection: close\r\n\r\n' : CLOSE))[0],
+        400,
+        'invalid-request',
+      );
+      expect(node.writes).toEqual([]);
+    },
+  );
+
+  test('two of a field that is a list are one list', async () => {
+    await send('PUT /v1/kv/b/k HTTP/1.1\r\nContent-Length: 1\r\n', CLOSE, 'x');
+    const answer = await send('GET /v1/kv/b/k HTTP/1.1\r\nIf-None-Match: "a"\r\nIf-None-Match: "b"\r\n', CLOSE);
+    expect(statuses(answer)).toEqual([200]);
   });
 
   test('a tunnel', async () => {

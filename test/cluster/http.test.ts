@@ -1,0 +1,29 @@
+/**
+ * What users of the HTTP API are promised, tried from outside: three real processes, real sockets, nothing of the program
+ * imported. One cluster serves the whole suite; what harms it comes last.
+ */
+
+import { afterAll, beforeAll } from 'vitest';
+import { bucketTests } from './http/buckets.ts';
+import { conditionTests } from './http/conditions.ts';
+import { healthTests } from './http/health.ts';
+import { keyTests } from './http/keys.ts';
+import { levelTests } from './http/levels.ts';
+import { protocolTests } from './http/protocol.ts';
+import { siblingTests } from './http/siblings.ts';
+import { closeSite, openSite } from './http/site.ts';
+import { valueTests } from './http/values.ts';
+import { writeTests } from './http/writes.ts';
+
+beforeAll(openSite, 60_000);
+afterAll(closeSite);
+
+keyTests();
+valueTests();
+writeTests();
+siblingTests();
+conditionTests();
+levelTests();
+bucketTests();
+protocolTests();
+healthTests();
