@@ -15,6 +15,9 @@ import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
+import { Repair } from '#repair/repair.ts';
+import { MerkleTrees } from '#repair/trees.ts';
+import { TREE_TABLES } from '#repair/tree-tables.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
@@ -27,7 +30,7 @@ import type { WireSettings } from '#wire/settings.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 
 /** Every table that a node's disk must have. */
-export const NODE_TABLES: readonly TableDefinition[] = [...REPLICA_TABLES, ...CHAIN_TABLES];
+export const NODE_TABLES: readonly TableDefinition[] = [...REPLICA_TABLES, ...CHAIN_TABLES, ...TREE_TABLES];
 
 export interface NodeOptions {
   readonly id: NodeId;
@@ -61,6 +64,7 @@ export class QuoralNode {
   readonly mac: Mac;
   readonly clusterId: ClusterId;
   readonly bucketKeys: BucketKeys;
+  readonly repair: Repair;
   readonly #storage: NodeStorage;
 
   /** Takes the disk into possession. Rejects with what is wrong with it. */
@@ -79,6 +83,7 @@ export class QuoralNode {
   async start(): Promise<void> {
     await this.messaging.start();
     this.chain.start();
+    this.repair.start();
   }
 
   private constructor(world: World, options: NodeOptions, storage: NodeStorage, cluster: ClusterId) {
@@ -118,16 +123,18 @@ export class QuoralNode {
     });
     this.buckets = new BucketDirectory(this.chain);
     const knowledge = this.#knowledge();
+    const trees = new MerkleTrees({ world, secret: options.secret });
     this.replica = new Replica({
       world,
       storage,
       knowledge,
       flushNetwork: () => this.messaging.flush(),
-      participants: [],
+      participants: [trees],
       limits: options.replica,
     });
     this.bucketKeys = new BucketKeys(this.messaging, this.replica);
-    const repair = new ReadRepair({
+    this.repair = new Repair({ world, knowledge, trees });
+    const readRepair = new ReadRepair({
       world,
       messaging: this.messaging,
       replica: this.replica,
@@ -138,7 +145,7 @@ export class QuoralNode {
       world,
       messaging: this.messaging,
       replica: this.replica,
-      repair,
+      repair: readRepair,
       knowledge,
       self: options.id,
       ready: () => this.ready(),
@@ -179,6 +186,7 @@ export class QuoralNode {
    * committed, the disk is marked so that the tenure can go on.
    */
   async stop(patience: number): Promise<void> {
+    this.repair.stop();
     await this.messaging.drain(patience);
     this.chain.stop();
     await this.messaging.stop();

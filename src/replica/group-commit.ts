@@ -15,6 +15,8 @@ export interface GroupTransaction {
   get(table: string, key: Uint8Array): Uint8Array | undefined;
   put(table: string, key: Uint8Array, value: Uint8Array): void;
   delete(table: string, key: Uint8Array): void;
+  /** Called when this operation has succeeded, before the next one runs: what is kept in memory beside the rows. */
+  afterwards(effect: () => void): void;
 }
 
 export interface GroupOperation<T> {
@@ -36,6 +38,8 @@ export interface GroupCommitOptions {
   readonly metrics: Metrics;
   /** Rows that belong to every group, such as the clock. */
   readonly prologue: (transaction: DiskTransaction) => void;
+  /** Rows that sum up what the group's operations have done; called when all of them have run. */
+  readonly epilogue: (transaction: DiskTransaction) => void;
   /** Called once before each commit, after every operation's `beforeCommit`. */
   readonly beforeCommit: () => void;
   /** Called when a group was not committed, or perhaps not. Must not throw. */
@@ -71,6 +75,7 @@ type Write = readonly [table: string, key: Uint8Array, value: Uint8Array | undef
 class Overlay implements GroupTransaction {
   readonly #under: DiskTransaction;
   #writes: Write[] = [];
+  #effects: (() => void)[] = [];
 
   constructor(under: DiskTransaction) {
     this.#under = under;
@@ -92,8 +97,13 @@ class Overlay implements GroupTransaction {
     this.#writes.push([table, key, undefined]);
   }
 
+  afterwards(effect: () => void): void {
+    this.#effects.push(effect);
+  }
+
   discard(): void {
     this.#writes = [];
+    this.#effects = [];
   }
 
   /** Hands the operation's writes to the transaction and their names to `written`. */
@@ -103,7 +113,9 @@ class Overlay implements GroupTransaction {
       if (value === undefined) this.#under.delete(table, key);
       else this.#under.put(table, key, value);
     }
+    for (const effect of this.#effects) effect();
     this.#writes = [];
+    this.#effects = [];
   }
 }
 
@@ -231,6 +243,7 @@ export class GroupCommit {
       overlay.apply(this.#unsynced);
       waiting.succeeded = true;
     }
+    this.#options.epilogue(transaction);
     for (const waiting of group) if (waiting.succeeded) waiting.beforeCommit?.(waiting.result as never);
     this.#options.beforeCommit();
   }

@@ -6,7 +6,7 @@
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { Refusal } from '#wire/message.ts';
-import type { Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
+import type { Counter, Digest, Disk, DiskTransaction, Log, Metrics } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import type { Scope } from './scope.ts';
 import { recordKey, RECORDS } from './tables.ts';
@@ -28,9 +28,20 @@ export interface RecordChange {
   readonly after: State;
 }
 
-/** Another room's part in the transaction that changes a row. What it throws fails the operation. */
+/**
+ * Another room's part in the transactions that change rows. What it throws in `recordChanged` fails the operation; what it
+ * keeps in memory it changes in `transaction.afterwards`, and takes back in `groupFailed`.
+ */
 export interface RecordParticipant {
   recordChanged(transaction: GroupTransaction, change: RecordChange): void;
+  /** The row was damaged and is taken away: what it held is not known. */
+  recordForgotten?(transaction: GroupTransaction, place: Place, key: Uint8Array): void;
+  /** A group begins; the one before has been committed, or has failed. */
+  groupBegins?(): void;
+  /** All operations of the group have run. */
+  groupEnds?(transaction: DiskTransaction): void;
+  /** The group was not committed, or perhaps not. */
+  groupFailed?(): void;
 }
 
 /** The refusal of a row that does not fit its checksum. */
@@ -78,5 +89,18 @@ export class Records {
     transaction.put(RECORDS, recordKey(place.bucket, place.incarnation, key), after.encoded);
     const change = { place, key, before: before ?? EMPTY_STATE, after: after.state };
     for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
+  }
+
+  /** Takes away a row that {@link read} has returned in the same transaction. */
+  remove(transaction: GroupTransaction, place: Place, key: Uint8Array, before: State): void {
+    transaction.delete(RECORDS, recordKey(place.bucket, place.incarnation, key));
+    const change = { place, key, before, after: EMPTY_STATE };
+    for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
+  }
+
+  /** Takes away a row that could not be read. */
+  forget(transaction: GroupTransaction, place: Place, key: Uint8Array): void {
+    transaction.delete(RECORDS, recordKey(place.bucket, place.incarnation, key));
+    for (const participant of this.#options.participants) participant.recordForgotten?.(transaction, place, key);
   }
 }

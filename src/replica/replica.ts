@@ -105,10 +105,17 @@ export class Replica {
       metrics,
       prologue: (transaction) => {
         this.#spoken = false;
+        for (const participant of options.participants) participant.groupBegins?.();
         storeClock(transaction, this.#clock().last());
       },
+      epilogue: (transaction) => {
+        for (const participant of options.participants) participant.groupEnds?.(transaction);
+      },
       beforeCommit: options.flushNetwork,
-      onFailure: (error) => this.#onCommitFailure(error),
+      onFailure: (error) => {
+        for (const participant of options.participants) participant.groupFailed?.();
+        this.#onCommitFailure(error);
+      },
       groupSizeMax: options.limits.commitGroupMax,
       queueMax: options.limits.commitQueueMax,
       queueBytesMax: options.limits.commitQueueBytesMax,

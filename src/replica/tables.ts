@@ -2,7 +2,7 @@
  * The tables of one node's share of the data, and the rows of the `node` table that say whose disk this is.
  */
 
-import { concatBytes, utf8 } from '#kernel/bytes.ts';
+import { concatBytes, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { TableDefinition } from '#world/world.ts';
 
 export const RECORDS = 'records';
@@ -31,4 +31,20 @@ export function recordPrefix(bucket: string, incarnation: number): Uint8Array {
   prefix[name.length + 3] = incarnation >>> 8;
   prefix[name.length + 4] = incarnation;
   return prefix;
+}
+
+export interface RecordName {
+  readonly bucket: string;
+  readonly incarnation: number;
+  readonly key: Uint8Array;
+}
+
+/** Reads what {@link recordKey} wrote; throws RangeError for anything else. */
+export function recordName(row: Uint8Array): RecordName {
+  const end = row.indexOf(0);
+  if (end < 1 || row.length < end + 5)
+    throw new RangeError(`row key of ${row.length} bytes: bucket, 0x00, incarnation, key`);
+  const [a, b, c, d] = row.subarray(end + 1, end + 5);
+  const incarnation = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
+  return { bucket: fromUtf8(row.subarray(0, end)), incarnation, key: row.subarray(end + 5) };
 }

@@ -21,6 +21,7 @@ function groupCommit(options: Partial<GroupCommitOptions> = {}): GroupCommit {
   return new GroupCommit({
     ...process,
     prologue: () => events.push('prologue'),
+    epilogue: () => undefined,
     beforeCommit: () => events.push('before commit'),
     onFailure: (error) => events.push(`failure ${(error as Error).name}`),
     groupSizeMax: 8,

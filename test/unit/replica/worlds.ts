@@ -9,7 +9,7 @@ import { SimulatedMetrics } from '#world/simulated/metrics.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import { SimulatedLog } from '#world/simulated/log.ts';
 import { digest } from '#world/digest.ts';
-import type { Clock, Log } from '#world/world.ts';
+import type { Clock, Log, TableDefinition } from '#world/world.ts';
 import { REPLICA_TABLES } from '#replica/tables.ts';
 
 export const SELF = 0 as NodeIndex;
@@ -19,13 +19,18 @@ export class OneMachine {
   readonly host = new SimulatedHost(this.simulation, 'n1');
   readonly medium = new SimulatedMedium();
   readonly log = new SimulatedLog();
+  readonly tables: readonly TableDefinition[];
+
+  constructor(tables: readonly TableDefinition[] = REPLICA_TABLES) {
+    this.tables = tables;
+  }
 
   /** A new process on the machine; the former one must have ended. */
   boot(): OneProcess {
     const process = this.host.start();
     const disk = openSimulatedDisk({
       medium: this.medium,
-      tables: REPLICA_TABLES,
+      tables: this.tables,
       clock: simulatedClock(process),
       random: process.random.fork('disk'),
     });
