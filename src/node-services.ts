@@ -23,9 +23,17 @@ import { fillDefaults, parseProperties } from '#buckets/schema.ts';
 import type { QuoralNode } from './node.ts';
 import type { Settings } from './settings.ts';
 
-type RequestSettings = Pick<Settings, 'value-max' | 'request-timeout' | 'requests-max'>;
+type RequestSettings = Pick<
+  Settings,
+  'value-max' | 'request-timeout' | 'requests-max' | 'auth' | 'metrics-open' | 'audit-refusals-max'
+>;
 
-export function nodeServices(node: QuoralNode, settings: RequestSettings): ApiServices {
+/** `audit` keeps the lines of the audit log; without it they stand in the node's log. */
+export function nodeServices(
+  node: QuoralNode,
+  settings: RequestSettings,
+  audit: ApiServices['audit'] = (fields) => node.world.log.info('audit', fields),
+): ApiServices {
   const { world, chain, coordinator } = node;
   const facts = (): Facts => present(chain.facts(), 'the facts of a founded cluster');
   const reachable = (id: NodeId): boolean => id === node.options.id || node.messaging.reachable(id);
@@ -36,10 +44,18 @@ export function nodeServices(node: QuoralNode, settings: RequestSettings): ApiSe
       valueMaxBytes: settings['value-max'],
       requestTimeoutMs: settings['request-timeout'],
       requestsMax: settings['requests-max'],
+      auditRefusalsMax: settings['audit-refusals-max'],
     },
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
     buckets: bucketServices(node),
+    guard: {
+      required: settings.auth === 'tokens',
+      metricsOpen: settings['metrics-open'],
+      authenticate: (token) => node.tokens.authenticate(token),
+    },
+    tokens: node.tokens,
+    audit,
     members: () => placeableMembers(facts().ring.members).length,
     cluster: () => clusterView(node, reachable),
     ring: () => {

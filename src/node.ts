@@ -2,6 +2,7 @@
  * One node, put together. It runs in any world: `quoral node` gives it the real one, the simulator a simulated one.
  */
 
+import { TokenDirectory } from '#access/directory.ts';
 import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
@@ -33,6 +34,8 @@ import type { TableDefinition, World } from '#world/world.ts';
 export const NODE_TABLES: readonly TableDefinition[] = [...REPLICA_TABLES, ...CHAIN_TABLES, ...TREE_TABLES];
 
 export interface NodeOptions {
+  /** A token with all rights that this node alone knows; undefined for none. */
+  readonly adminToken: string | undefined;
   readonly id: NodeId;
   /** `host:port` under which the others reach its peer door. */
   readonly peer: string;
@@ -58,6 +61,7 @@ export class QuoralNode {
   readonly messaging: Messaging;
   readonly chain: EpochChain;
   readonly buckets: BucketDirectory;
+  readonly tokens: TokenDirectory;
   readonly replica: Replica;
   readonly coordinator: Coordinator;
   /** Signs contexts: the same on every node of the cluster. */
@@ -122,6 +126,7 @@ export class QuoralNode {
       foundingPatience: options.foundingPatience,
     });
     this.buckets = new BucketDirectory(this.chain);
+    this.tokens = tokenDirectory(world, this.chain, options);
     const knowledge = this.#knowledge();
     const trees = new MerkleTrees({ world, secret: options.secret });
     this.replica = new Replica({
@@ -227,6 +232,10 @@ export class QuoralNode {
     this.messaging.setPeers(peersOf(this.chain.facts()));
     this.chain.onFacts((facts) => this.messaging.setPeers(peersOf(facts)));
   }
+}
+
+function tokenDirectory({ digest, random, clock }: World, chain: EpochChain, options: NodeOptions): TokenDirectory {
+  return new TokenDirectory({ chain, digest, random, wall: () => clock.wall(), bootstrap: options.adminToken });
 }
 
 function foundersText(options: NodeOptions): string {

@@ -152,6 +152,21 @@ export const SETTINGS = {
     'the secret itself; better given as a file',
   ),
   insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS or without a secret'),
+  // who may do what
+  auth: setting(oneOf('off', 'tokens'), 'off', 'whether clients must show a token: off or tokens'),
+  'admin-token-file': setting(
+    anyText,
+    undefined,
+    'file with a token of at least 32 characters that may do everything, to make the first tokens with',
+  ),
+  'metrics-open': setting(flag, 'false', 'answer /metrics and /healthz without a token too'),
+  'audit-file': setting(anyText, undefined, 'file that the audit log is appended to (default: it stands in the log)'),
+  'audit-refusals-max': setting(
+    integer(0, 100_000),
+    '10',
+    'refusals in the audit log within a second; more are counted and told together',
+  ),
+  // the cluster
   'initial-cluster': setting(
     readInitialCluster,
     '',
@@ -234,7 +249,13 @@ export type SettingName = keyof typeof SETTINGS;
 type ValueOf<S> = S extends Setting<infer T> ? T : never;
 
 /** Settings without a default may be undefined. */
-type Optional = 'advertise' | 'cluster-secret-file' | 'cluster-secret' | 'otlp-endpoint';
+type Optional =
+  | 'admin-token-file'
+  | 'audit-file'
+  | 'advertise'
+  | 'cluster-secret-file'
+  | 'cluster-secret'
+  | 'otlp-endpoint';
 
 export type Settings = {
   readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> | (Name extends Optional ? undefined : never);

@@ -11,8 +11,10 @@ import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import type { BucketTrouble } from './services.ts';
 
-export async function listBuckets({ services }: Exchange): Promise<Answer> {
-  return jsonAnswer({ buckets: services.buckets.list().map(({ name, properties }) => ({ name, properties })) });
+/** Those with which the client has anything to do. */
+export async function listBuckets({ services, access }: Exchange): Promise<Answer> {
+  const buckets = services.buckets.list().filter(({ name }) => access.concerns(name));
+  return jsonAnswer({ buckets: buckets.map(({ name, properties }) => ({ name, properties })) });
 }
 
 /** A bucket that nobody has defined has the defaults, so there is always an answer. */

@@ -3,6 +3,7 @@
  * never see a parsed URL, because parsing one normalises it.
  */
 
+import type { Access } from '#access/access.ts';
 import type { Admission } from './admission.ts';
 import type { ApiServices } from './services.ts';
 import type { Problem } from './problem.ts';
@@ -14,8 +15,12 @@ export interface Incoming {
   /** In capitals, such as `HEAD`. */
   readonly method: string;
   readonly target: Target | Problem;
+  /** The other end's address, for the audit log. */
+  readonly remote: string;
   /** A header field's value; its name in lower case. Repeated fields are joined with commas where that is their meaning. */
   header(name: string): string | undefined;
+  /** Each field of that name by itself, also where HTTP allows only one. */
+  fields(name: string): readonly string[];
   /** The names of all header fields, in lower case. */
   headerNames(): Iterable<string>;
   /** Reads the whole body, once. Never rejects. `deadline` is an instant of the monotonic clock. */
@@ -35,6 +40,8 @@ export interface Exchange {
   readonly admission: Admission;
   readonly incoming: Incoming;
   readonly target: Target;
+  /** What the client may do; the route's own right was checked before its handler. */
+  readonly access: Access;
   readonly requestId: string;
   /** When the request came in, by the monotonic clock. */
   readonly startedAt: number;

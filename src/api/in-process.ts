@@ -37,6 +37,7 @@ export function inProcess(api: Api): InProcess {
 class GivenRequest implements Incoming {
   readonly method: string;
   readonly target: Incoming['target'];
+  readonly remote = 'in-process';
   readonly #headers: ReadonlyMap<string, string>;
   readonly #body: Uint8Array;
 
@@ -49,6 +50,11 @@ class GivenRequest implements Incoming {
 
   header(name: string): string | undefined {
     return this.#headers.get(name);
+  }
+
+  fields(name: string): readonly string[] {
+    const value = this.header(name);
+    return value === undefined ? [] : [value];
   }
 
   headerNames(): Iterable<string> {

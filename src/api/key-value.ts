@@ -23,6 +23,7 @@ import {
 import { readAnswer, writeAnswer, type Presentation } from './outcome.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { quoted } from './raw-path.ts';
+import { missingRight } from './rights.ts';
 import { readQuorum, writeQuorum, type ReadQuorum, type WriteQuorum } from './request-quorum.ts';
 
 /** GET and HEAD. */
@@ -100,6 +101,11 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
   if (description instanceof Problem) return description;
   const conditions = parseConditions(incoming);
   if (conditions instanceof Problem) return conditions;
+  // Their answers tell what is there.
+  if (conditions !== undefined || returns !== undefined) {
+    const missing = missingRight(exchange.access, 'read', bucket.name);
+    if (missing !== undefined) return missing;
+  }
   const context = parseContext(exchange, request.scope);
   if (context instanceof Problem) return context;
   const members = services.members();

@@ -40,6 +40,9 @@ const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 export const RETRY_AFTER_SECONDS = 1;
 const PASSES_BY_ITSELF: ReadonlySet<ProblemCode> = new Set(['overloaded', 'quorum-unavailable', 'not-ready']);
 
+/** RFC 6750 section 3. */
+export const CHALLENGE = 'Bearer realm="quoral"';
+
 /** Members beside those of every problem. */
 export interface ProblemExtras {
   /** The parameter, header, path segment or body member that is wrong. */
@@ -83,6 +86,8 @@ export function problemBody({ code, detail, extras }: Problem): string {
 export function problemHeaders(code: ProblemCode): Record<string, string> {
   const headers: Record<string, string> = { 'content-type': PROBLEM_MEDIA_TYPE, 'cache-control': 'no-store' };
   if (PASSES_BY_ITSELF.has(code)) headers['retry-after'] = String(RETRY_AFTER_SECONDS);
+  if (code === 'unauthorized') headers['www-authenticate'] = CHALLENGE;
+  if (code === 'forbidden') headers['www-authenticate'] = `${CHALLENGE}, error="insufficient_scope"`;
   return headers;
 }
 

@@ -3,23 +3,31 @@
  * whatever a handler throws becomes an answer.
  */
 
+import type { Access } from '#access/access.ts';
+import { BOOTSTRAP_NAME } from '#access/directory.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { Admission } from './admission.ts';
+import { Audit, type Visit } from './audit.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
+import { identify, needOf, objection, Stranger } from './guard.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
 import { RequestFigures } from './request-figures.ts';
+import type { Target } from './raw-path.ts';
 import { beginRequestSpan, endRequestSpan } from './request-span.ts';
-import type { Handler, Route } from './routes.ts';
+import type { Handler, Need, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
 const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
 
+type RequestFacts = Pick<Exchange, 'requestId' | 'startedAt' | 'trace'>;
+
 export class Reception {
   readonly #services: ApiServices;
   readonly #admission: Admission;
   readonly #figures: RequestFigures;
+  readonly #audit: Audit;
   /** Request ids are this and a number, so that two lives of a node never give the same. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -28,6 +36,7 @@ export class Reception {
     this.#services = services;
     this.#admission = new Admission(services.settings);
     this.#figures = new RequestFigures(services.metrics, this.#admission);
+    this.#audit = new Audit(services);
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
   }
 
@@ -40,14 +49,9 @@ export class Reception {
     const requestId = given !== undefined && valid ? given : this.#newRequestId();
     const path = route?.path ?? 'none';
     const trace = beginRequestSpan(this.#services.trace, incoming, path, requestId);
-    let answer: Answer;
-    try {
-      answer = valid
-        ? await this.#answer(incoming, route, { requestId, startedAt, trace })
-        : problemAnswer(BAD_REQUEST_ID);
-    } catch (error) {
-      answer = this.#crashed(error, incoming, requestId);
-    }
+    const answer = valid
+      ? await this.#judged(incoming, route, { requestId, startedAt, trace })
+      : problemAnswer(BAD_REQUEST_ID);
     const elapsed = clock.monotonic() - startedAt;
     answer.headers['x-request-id'] = requestId;
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
@@ -56,25 +60,49 @@ export class Reception {
     return answer;
   }
 
+  async #judged(incoming: Incoming, route: Route | undefined, request: RequestFacts): Promise<Answer> {
+    if (incoming.target instanceof Problem) return problemAnswer(incoming.target);
+    const need = needOf(route, incoming.method);
+    const client = identify(incoming, need, this.#services.guard);
+    const { requestId } = request;
+    const visit: Visit = { incoming, route: route?.path, need, requestId, client };
+    let answer: Answer;
+    try {
+      answer = client instanceof Stranger ? client.answer() : await this.#answer(visit, client, route, request);
+    } catch (error) {
+      answer = this.#crashed(error, incoming, requestId);
+    }
+    this.#audit.answered(visit, answer);
+    return answer;
+  }
+
   #answer(
-    incoming: Incoming,
+    { incoming, need }: Visit,
+    access: Access,
     route: Route | undefined,
-    request: Pick<Exchange, 'requestId' | 'startedAt' | 'trace'>,
+    request: RequestFacts,
   ): Answer | Promise<Answer> {
-    const { target, method } = incoming;
-    if (target instanceof Problem) return problemAnswer(target);
+    const { method } = incoming;
+    const target = incoming.target as Target;
     if (route === undefined) return problemAnswer(noSuchPath(target.segments));
     const handler = handlerOf(route, method);
     if (handler === undefined) return methodNotAllowed(method, route);
+    const missing = objection(access, need, route, target);
+    if (missing !== undefined) return problemAnswer(missing);
     const services = this.#services;
-    const exchange: Exchange = { services, admission: this.#admission, incoming, target, ...request };
+    const exchange: Exchange = { services, admission: this.#admission, incoming, target, access, ...request };
     if (route.kind === 'watch') return handler(exchange);
-    const refusal = route.kind === 'data' ? services.refusal() : undefined;
+    const refusal = route.kind === 'data' || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
     if (refusal !== undefined) return problemAnswer(new Problem('not-ready', refusal, notApplied(method)));
     if (!this.#admission.enter()) {
       return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method)));
     }
     return this.#counted(handler, exchange);
+  }
+
+  /** A node that has just started does not know yet which tokens were revoked meanwhile; enough to look, not to act. */
+  #mayBeRevoked(need: Need, { token }: Access): boolean {
+    return need === 'admin' && this.#services.guard.required && token !== BOOTSTRAP_NAME;
   }
 
   async #counted(handler: Handler, exchange: Exchange): Promise<Answer> {
@@ -104,11 +132,11 @@ function handlerOf({ methods }: Route, method: string): Handler | undefined {
   switch (method) {
     case 'GET':
     case 'HEAD':
-      return methods.GET;
+      return methods.GET?.[1];
     case 'PUT':
     case 'POST':
     case 'DELETE':
-      return methods[method];
+      return methods[method]?.[1];
     default:
       return undefined;
   }

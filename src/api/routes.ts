@@ -2,6 +2,7 @@
  * Every path there is, with its methods. What the contract names and is not built yet stands here too and answers 501.
  */
 
+import type { Right } from '#access/scope.ts';
 import { defineBucket, dropBucket, listBuckets, showBucket } from './bucket-routes.ts';
 import { locateKey, showCluster, showRing } from './cluster-routes.ts';
 import type { Answer, Exchange } from './exchange.ts';
@@ -10,14 +11,27 @@ import { deleteValue, getValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
+import { createToken, listTokens, revokeToken } from './token-routes.ts';
 
 export type Handler = (exchange: Exchange) => Promise<Answer>;
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
+
+/**
+ * What a client must be allowed, where tokens are asked for.
+ * - `read`, `write`, `admin`: that right on the bucket of the path, or on all buckets when the path has none.
+ * - `concern`: any right on the bucket of the path.
+ * - `token`: nothing but a valid token. What a handler shows by that is narrowed by the handler.
+ * - `figures`: a valid token, unless `metrics-open` says that nobody needs one.
+ * - `open`: nothing; for what holds no data.
+ */
+export type Need = Right | 'concern' | 'token' | 'figures' | 'open';
 
 export interface Route {
   /** In hono's notation. Segments are matched raw. */
   readonly path: string;
   /** HEAD goes wherever GET does. */
-  readonly methods: Readonly<Partial<Record<'GET' | 'PUT' | 'POST' | 'DELETE', Handler>>>;
+  readonly methods: Readonly<Partial<Record<Method, readonly [need: Need, handler: Handler]>>>;
   /**
    * - `data`: needs a node that is ready to serve, and counts against the bound of requests under way.
    * - `work`: counts against that bound.
@@ -39,32 +53,41 @@ function notBuilt(what: string): Handler {
 }
 
 const KEY: Route['methods'] = {
-  GET: getValue,
-  PUT: putValue,
-  DELETE: deleteValue,
-  POST: notBuilt('operations on data types'),
+  GET: ['read', getValue],
+  PUT: ['write', putValue],
+  DELETE: ['write', deleteValue],
+  POST: ['write', notBuilt('operations on data types')],
+};
+
+const BUCKET: Route['methods'] = {
+  GET: ['concern', showBucket],
+  PUT: ['admin', defineBucket],
+  DELETE: ['admin', dropBucket],
 };
 
 export const ROUTES: readonly Route[] = [
   { path: '/v1/kv/:bucket/:key', methods: KEY, kind: 'data' },
   { path: '/v1/kv64/:bucket/:key', methods: KEY, kind: 'data' },
-  { path: '/v1/kv/:bucket', methods: { GET: notBuilt('listings of keys') }, kind: 'data' },
-  { path: '/v1/watch/:bucket', methods: { GET: notBuilt('watches') }, kind: 'data' },
-  { path: '/v1/batch', methods: { POST: notBuilt('batches') }, kind: 'data' },
-  { path: '/v1/buckets', methods: { GET: plain(listBuckets) }, kind: 'data' },
-  { path: '/v1/buckets/:bucket', methods: { GET: showBucket, PUT: defineBucket, DELETE: dropBucket }, kind: 'data' },
-  { path: '/v1/cluster', methods: { GET: plain(showCluster) }, kind: 'work' },
-  { path: '/v1/ring', methods: { GET: plain(showRing) }, kind: 'data' },
-  { path: '/v1/ring/locate/:bucket/:key', methods: { GET: plain(locateKey) }, kind: 'data' },
-  { path: '/v1/explain/:bucket/:key', methods: { GET: notBuilt('explanations of keys') }, kind: 'work' },
-  { path: '/v1/ring/plans', methods: { POST: notBuilt('plans of ring changes') }, kind: 'work' },
-  { path: '/v1/ring/plans/:id/apply', methods: { POST: notBuilt('ring changes') }, kind: 'work' },
-  { path: '/v1/ring/transfers', methods: { GET: notBuilt('transfers') }, kind: 'work' },
-  { path: '/livez', methods: { GET: plain(showLive) }, kind: 'watch' },
-  { path: '/readyz', methods: { GET: plain(showReady) }, kind: 'watch' },
-  { path: '/healthz', methods: { GET: plain(showHealthy) }, kind: 'watch' },
-  { path: '/metrics', methods: { GET: plain(showMetrics) }, kind: 'watch' },
-  { path: '/openapi.json', methods: { GET: notBuilt('descriptions of the API') }, kind: 'watch' },
-  { path: '/docs', methods: { GET: notBuilt('pages of documentation') }, kind: 'watch' },
-  { path: '/ui/', methods: { GET: notBuilt('pages for people') }, kind: 'watch' },
+  { path: '/v1/kv/:bucket', methods: { GET: ['read', notBuilt('listings of keys')] }, kind: 'data' },
+  { path: '/v1/watch/:bucket', methods: { GET: ['read', notBuilt('watches')] }, kind: 'data' },
+  // Each operation is judged by itself.
+  { path: '/v1/batch', methods: { POST: ['token', notBuilt('batches')] }, kind: 'data' },
+  { path: '/v1/buckets', methods: { GET: ['token', plain(listBuckets)] }, kind: 'data' },
+  { path: '/v1/buckets/:bucket', methods: BUCKET, kind: 'data' },
+  { path: '/v1/tokens', methods: { GET: ['admin', plain(listTokens)], POST: ['admin', createToken] }, kind: 'data' },
+  { path: '/v1/tokens/:name', methods: { DELETE: ['admin', revokeToken] }, kind: 'data' },
+  { path: '/v1/cluster', methods: { GET: ['token', plain(showCluster)] }, kind: 'work' },
+  { path: '/v1/ring', methods: { GET: ['token', plain(showRing)] }, kind: 'data' },
+  { path: '/v1/ring/locate/:bucket/:key', methods: { GET: ['concern', plain(locateKey)] }, kind: 'data' },
+  { path: '/v1/explain/:bucket/:key', methods: { GET: ['read', notBuilt('explanations of keys')] }, kind: 'work' },
+  { path: '/v1/ring/plans', methods: { POST: ['admin', notBuilt('plans of ring changes')] }, kind: 'work' },
+  { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', notBuilt('ring changes')] }, kind: 'work' },
+  { path: '/v1/ring/transfers', methods: { GET: ['admin', notBuilt('transfers')] }, kind: 'work' },
+  { path: '/livez', methods: { GET: ['open', plain(showLive)] }, kind: 'watch' },
+  { path: '/readyz', methods: { GET: ['open', plain(showReady)] }, kind: 'watch' },
+  { path: '/healthz', methods: { GET: ['figures', plain(showHealthy)] }, kind: 'watch' },
+  { path: '/metrics', methods: { GET: ['figures', plain(showMetrics)] }, kind: 'watch' },
+  { path: '/openapi.json', methods: { GET: ['open', notBuilt('descriptions of the API')] }, kind: 'watch' },
+  { path: '/docs', methods: { GET: ['open', notBuilt('pages of documentation')] }, kind: 'watch' },
+  { path: '/ui/', methods: { GET: ['open', notBuilt('pages for people')] }, kind: 'watch' },
 ];

@@ -35,6 +35,21 @@ export class SocketRequest implements Incoming {
     return typeof value === 'string' ? value : value?.join(', ');
   }
 
+  /** Node keeps only the first of the fields that HTTP allows once; what the client sent stands in the raw list. */
+  fields(name: string): readonly string[] {
+    const { rawHeaders } = this.#message;
+    const values: string[] = [];
+    for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+      const given = rawHeaders[i]!;
+      if (given.length === name.length && given.toLowerCase() === name) values.push(rawHeaders[i + 1]!);
+    }
+    return values;
+  }
+
+  get remote(): string {
+    return this.#message.socket.remoteAddress ?? 'closed';
+  }
+
   headerNames(): Iterable<string> {
     return Object.keys(this.#message.headers);
   }

@@ -3,6 +3,7 @@
  * parts of the world that are used here are named one by one: an API has no business with disks or peers.
  */
 
+import type { Authentication, TokenDirectory } from '#access/directory.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { ReadOutcome, ReadRequest, Trouble, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import type { NodeId } from '#kernel/identity.ts';
@@ -17,6 +18,10 @@ export interface ApiServices {
   read(request: ReadRequest): Promise<ReadOutcome>;
   write(request: WriteRequest): Promise<WriteOutcome>;
   readonly buckets: BucketServices;
+  readonly guard: GuardServices;
+  readonly tokens: TokenServices;
+  /** Keeps one line of the audit log. */
+  audit(fields: Fields): void;
 
   /** Members of the cluster, for n' = min(n, members); at least 1. */
   members(): number;
@@ -49,6 +54,8 @@ export interface ApiSettings {
   readonly requestTimeoutMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
+  /** Lines about refused clients in the audit log within a second; more are counted and told together. */
+  readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
   readonly bodiesMaxBytes: number;
 }
@@ -57,6 +64,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   valueMaxBytes: 4 * 1024 * 1024,
   requestTimeoutMs: 5000,
   requestsMax: 4096,
+  auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,
 };
 
@@ -97,6 +105,18 @@ export type DropOutcome =
   | { readonly kind: 'dropped' }
   | { readonly kind: 'not-implemented'; readonly detail: string }
   | BucketTrouble;
+
+// --- Tokens --------------------------------------------------------------------------------------------------------
+
+export interface GuardServices {
+  /** Whether clients must show a token. */
+  readonly required: boolean;
+  /** Whether `/metrics` and `/healthz` are answered without one all the same. */
+  readonly metricsOpen: boolean;
+  authenticate(token: string): Authentication;
+}
+
+export type TokenServices = Pick<TokenDirectory, 'list' | 'create' | 'revoke'>;
 
 // --- The ring and the cluster --------------------------------------------------------------------------------------
 

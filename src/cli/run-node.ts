@@ -28,6 +28,7 @@ import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 import { nodeServices } from '#node-services.ts';
 import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#settings.ts';
 import { openTrace } from './open-trace.ts';
+import { createAudit } from './audit-file.ts';
 import { fail } from './output.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
@@ -72,6 +73,28 @@ function readSecret(settings: Settings, origins: Readonly<Record<string, string>
   }
 }
 
+/** What a token may hold on the way through a header field. */
+const ADMIN_TOKEN = /^[A-Za-z0-9._~+/-]{32,1024}=*$/;
+
+function readAdminToken(settings: Settings, origins: Readonly<Record<string, string>>): string | undefined {
+  const file = settings['admin-token-file'];
+  if (file === undefined) return undefined;
+  let token: string;
+  try {
+    token = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new ConfigError(`setting admin-token-file (${origins['admin-token-file']}): ${file}: ${messageOf(error)}`);
+  }
+  if (ADMIN_TOKEN.test(token)) return token;
+  throw new ConfigError(
+    `setting admin-token-file (${origins['admin-token-file']}): ${file}: it must hold at least 32 characters of A-Z a-z 0-9 . _ ~ + / -`,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
   const id = nodeId(settings.id);
   const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
@@ -104,6 +127,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     zone: settings.zone,
     weight: settings.weight,
     secret: readSecret(settings, origins),
+    adminToken: readAdminToken(settings, origins),
     founders: founders.length > 0 ? founders : [{ id, peer }],
     partitionCount: settings.partitions,
     foundingPatience: settings['founding-patience'],
@@ -161,7 +185,7 @@ async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   let server: HttpServer | undefined;
   try {
     node = await QuoralNode.create(world, options);
-    const services = nodeServices(node, settings);
+    const services = nodeServices(node, settings, createAudit(settings, world.log));
     server = await startServer(createApp(services), services, settings.listen);
     await node.start();
   } catch (error) {

@@ -111,6 +111,7 @@ export class EpochFounding {
     }
     // Derived from the cluster id, so that all founders propose the same; it only has to differ between clusters.
     const hashSeed = toHex(world.digest.sha256(utf8(`quoral hash seed\n${clusterId}`)).subarray(0, 16));
-    return { epoch: epoch(1), ring: foundRing({ clusterId, founders: list, partitionCount, hashSeed }), buckets: [] };
+    const ring = foundRing({ clusterId, founders: list, partitionCount, hashSeed });
+    return { epoch: epoch(1), ring, buckets: [], tokens: [] };
   }
 }

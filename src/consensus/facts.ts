@@ -17,11 +17,25 @@ export interface BucketRow {
   readonly properties: Readonly<Record<string, string | number | boolean | null>>;
 }
 
+/** A client's token as the chain carries it; what the scopes mean is the business of access/. */
+export interface TokenRow {
+  readonly name: string;
+  /** SHA-256 of the secret, which nobody keeps. */
+  readonly digest: Uint8Array;
+  readonly scopes: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  /** Milliseconds since 1970; 0 for never. */
+  readonly expiresAt: number;
+}
+
 export interface Facts {
   readonly epoch: Epoch;
   readonly ring: Ring;
   /** Sorted by name. */
   readonly buckets: readonly BucketRow[];
+  /** Sorted by name. */
+  readonly tokens: readonly TokenRow[];
 }
 
 /** How a node introduces itself to those who found a cluster or take it in. */

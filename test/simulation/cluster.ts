@@ -23,7 +23,14 @@ import { nodeServices } from '#node-services.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 
 const SECRET = new TextEncoder().encode('the secret of a simulated cluster');
-const REQUEST_SETTINGS = { 'value-max': 4 * 1024 * 1024, 'request-timeout': 5000, 'requests-max': 4096 };
+const REQUEST_SETTINGS = {
+  'value-max': 4 * 1024 * 1024,
+  'request-timeout': 5000,
+  'requests-max': 4096,
+  auth: 'off',
+  'metrics-open': false,
+  'audit-refusals-max': 10,
+} as const;
 /** Few enough that a simulated ring is founded fast, many enough that every node owns and lacks some. */
 const PARTITIONS = 16;
 
@@ -170,6 +177,7 @@ export class SimulatedCluster {
       founders: this.machines.map(({ id, address }) => ({ id, peer: address })),
       partitionCount: PARTITIONS,
       foundingPatience: 3000,
+      adminToken: undefined,
       wire: DEFAULT_WIRE_SETTINGS,
       replica: {
         siblingsMax: 100,

@@ -3,7 +3,8 @@
  */
 
 import { createHmac } from 'node:crypto';
-import { DEFAULT_API_SETTINGS, type ApiServices, type ApiSettings } from '#api/services.ts';
+import { TokenDirectory } from '#access/directory.ts';
+import { DEFAULT_API_SETTINGS, type ApiServices, type ApiSettings, type Fields } from '#api/services.ts';
 import { DEFAULT_PROPERTIES, type Bucket, type BucketProperties } from '#buckets/definition.ts';
 import { joinStates } from '#causality/join.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
@@ -11,13 +12,17 @@ import { covers, joinVectors } from '#causality/vector.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { digest } from '#world/digest.ts';
 import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
+import { OneNodeChain } from '../access/one-node-chain.ts';
 
 /** 2025-06-15T15:06:40Z as a hybrid time, so that dates are the same in every run. */
 const FIRST_COUNTER = (1_750_000_000_000 - 1_735_689_600_000) * 4096;
+
+export const BOOTSTRAP_TOKEN = 'a-token-of-32-characters-or-more.';
 
 export class StubNode {
   readonly states = new Map<string, State>();
@@ -29,6 +34,19 @@ export class StubNode {
   refusal: string | undefined;
   healthy = true;
   settings: ApiSettings = DEFAULT_API_SETTINGS;
+  /** Tokens of a cluster of one; asked for when {@link guarded}. */
+  readonly chain = new OneNodeChain();
+  readonly tokens = new TokenDirectory({
+    chain: this.chain,
+    digest,
+    random: realRandom(),
+    wall: () => this.now,
+    bootstrap: BOOTSTRAP_TOKEN,
+  });
+  guarded = false;
+  metricsOpen = false;
+  now = 1_750_000_000_000;
+  readonly audited: Fields[] = [];
   /** Instead of the store's answer. */
   read: ((request: ReadRequest) => Promise<ReadOutcome>) | undefined;
   write: ((request: WriteRequest) => Promise<WriteOutcome>) | undefined;
@@ -56,6 +74,13 @@ export class StubNode {
         },
         drop: async () => ({ kind: 'not-implemented', detail: 'dropping buckets is not built yet' }),
       },
+      guard: {
+        required: this.guarded,
+        metricsOpen: this.metricsOpen,
+        authenticate: (token) => this.tokens.authenticate(token),
+      },
+      tokens: this.tokens,
+      audit: (fields) => void this.audited.push(fields),
       members: () => this.members,
       cluster: () => ({ clusterId: 'c', epoch: 7, self: 'n1', members: [], transfers: [], hintsWaiting: 0 }),
       ring: () => ({

@@ -24,7 +24,7 @@ function firstFacts(): Facts {
     partitionCount: 8,
     hashSeed: '12'.repeat(16),
   });
-  return { epoch: epoch(1), ring, buckets: [] };
+  return { epoch: epoch(1), ring, buckets: [], tokens: [] };
 }
 
 /** A chain that decides at once, unless told otherwise. */

@@ -18,5 +18,5 @@ export function exampleFacts(count = 3): Facts {
     partitionCount: 2,
     hashSeed: '12'.repeat(16),
   });
-  return { epoch: epoch(1), ring, buckets: [] };
+  return { epoch: epoch(1), ring, buckets: [], tokens: [] };
 }

@@ -24,7 +24,19 @@ const facts: Facts = {
     },
     { name: 'b', incarnation: 1, version: epoch(5), dropped: true, properties: {} },
   ],
+  tokens: [
+    {
+      name: 'app',
+      digest: new Uint8Array(32).fill(0xd1),
+      scopes: ['read:a', 'write:a-*'],
+      createdAt: 2 ** 40,
+      expiresAt: 0,
+    },
+    { name: 'ops', digest: new Uint8Array(32).fill(0xd2), scopes: ['admin:*'], createdAt: 2 ** 40, expiresAt: 2 ** 41 },
+  ],
 };
+/** As a version wrote them that knew no tokens, and as this one writes them when there are none. */
+const tokenless: Facts = { ...facts, tokens: [] };
 const ballot = { time: 1_750_000_000_000, node: nodeIndex(2), boot: 3 };
 const origin = '5a'.repeat(32);
 const decided = { origin, epochs: [facts] };
@@ -115,6 +127,9 @@ describe('messages of the epoch chain', () => {
 describe('facts on the wire and on disk', () => {
   it('have these bytes', () => {
     expect(toHex(encode(factsToWire(facts)))).toMatchInlineSnapshot(
+      `"940796d920616261626162616261626162616261626162616261626162616261626162616202d9203132313231323132313231323132313231323132313231323132313231323132919800a26e31d9203030303030303030303030303030303030303030303030303030303030303031a96e312e746573743a31ae687474703a2f2f6e312e74657374a17a01a661637469766591009194039201029200009201029295a1610207c29492a16e0392a172a671756f72756d92a6736c6f707079c392a374746cc095a1620105c3909295a3617070c420d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d192a6726561643a61a977726974653a612d2acb42700000000000000095a36f7073c420d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d291a761646d696e3a2acb4270000000000000cb4280000000000000"`,
+    );
+    expect(toHex(encode(factsToWire(tokenless)))).toMatchInlineSnapshot(
       `"930796d920616261626162616261626162616261626162616261626162616261626162616202d9203132313231323132313231323132313231323132313231323132313231323132919800a26e31d9203030303030303030303030303030303030303030303030303030303030303031a96e312e746573743a31ae687474703a2f2f6e312e74657374a17a01a661637469766591009194039201029200009201029295a1610207c29492a16e0392a172a671756f72756d92a6736c6f707079c392a374746cc095a1620105c390"`,
     );
     expect(toHex(encode(voteToWire({ promised: ballot, accepted: null })))).toMatchInlineSnapshot(
@@ -124,8 +139,18 @@ describe('facts on the wire and on disk', () => {
 
   it('may have grown in a later version', () => {
     const body = factsToWire(facts) as unknown[];
-    const grown = [...body.slice(0, 2), (body[2] as unknown[][]).map((row) => [...row, 'new']), 'new', [1]];
+    const longer = (rows: unknown): unknown[] => (rows as unknown[][]).map((row) => [...row, 'new']);
+    const grown = [...body.slice(0, 2), longer(body[2]), longer(body[3]), 'new', [1]];
     expect(factsFromWire(grown)).toEqual(facts);
+    expect(factsFromWire((factsToWire(tokenless) as unknown[]).slice(0, 3))).toEqual(tokenless);
+  });
+
+  it('name each token once and in order, with a whole digest', () => {
+    const [a, b] = facts.tokens;
+    expect(() => factsFromWire(factsToWire({ ...facts, tokens: [b!, a!] }))).toThrow(MalformedMessage);
+    expect(() => factsFromWire(factsToWire({ ...facts, tokens: [a!, a!] }))).toThrow(MalformedMessage);
+    const short = { ...a!, digest: new Uint8Array(31) };
+    expect(() => factsFromWire(factsToWire({ ...facts, tokens: [short] }))).toThrow(MalformedMessage);
   });
 
   it('name each bucket once and in order', () => {
