@@ -141,9 +141,9 @@ function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): Clus
     clusterId: node.clusterId,
     epoch: facts?.epoch ?? 0,
     self: node.options.id,
-    members: facts === undefined ? [] : memberStatuses(facts, reachable),
+    members: facts === undefined ? [] : memberStatuses(facts, reachable, (member) => node.hints.waiting(member)),
     transfers: [],
-    hintsWaiting: 0,
+    hintsWaiting: node.hints.waiting(),
   };
 }
 

@@ -14,6 +14,8 @@ import { EpochTables } from '#consensus/epoch-tables.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
+import { Hints, type HintSettings } from '#handoff/hints.ts';
+import { HANDOFF_TABLES } from '#handoff/tables.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
 import { Repair } from '#repair/repair.ts';
@@ -31,7 +33,12 @@ import type { WireSettings } from '#wire/settings.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 
 /** Every table that a node's disk must have. */
-export const NODE_TABLES: readonly TableDefinition[] = [...REPLICA_TABLES, ...CHAIN_TABLES, ...TREE_TABLES];
+export const NODE_TABLES: readonly TableDefinition[] = [
+  ...REPLICA_TABLES,
+  ...CHAIN_TABLES,
+  ...TREE_TABLES,
+  ...HANDOFF_TABLES,
+];
 
 export interface NodeOptions {
   /** A token with all rights that this node alone knows; undefined for none. */
@@ -52,6 +59,7 @@ export interface NodeOptions {
   readonly wire: WireSettings;
   readonly replica: ReplicaLimits;
   readonly coordinator: CoordinatorSettings;
+  readonly hints: HintSettings;
   readonly readRepair: { readonly inFlightMax: number; readonly timeout: number };
 }
 
@@ -63,6 +71,7 @@ export class QuoralNode {
   readonly buckets: BucketDirectory;
   readonly tokens: TokenDirectory;
   readonly replica: Replica;
+  readonly hints: Hints;
   readonly coordinator: Coordinator;
   /** Signs contexts: the same on every node of the cluster. */
   readonly mac: Mac;
@@ -88,6 +97,7 @@ export class QuoralNode {
     await this.messaging.start();
     this.chain.start();
     this.repair.start();
+    this.hints.start();
   }
 
   private constructor(world: World, options: NodeOptions, storage: NodeStorage, cluster: ClusterId) {
@@ -137,7 +147,8 @@ export class QuoralNode {
       participants: [trees],
       limits: options.replica,
     });
-    this.bucketKeys = new BucketKeys(this.messaging, this.replica);
+    this.hints = this.#createHints(knowledge, storage);
+    this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.repair = new Repair({ world, knowledge, trees });
     const readRepair = new ReadRepair({
       world,
@@ -158,6 +169,12 @@ export class QuoralNode {
       resolveBucket: (name) => this.buckets.resolve(name),
     });
     this.#connect();
+  }
+
+  #createHints(knowledge: Knowledge, { clock }: NodeStorage): Hints {
+    const { world, messaging, replica, options } = this;
+    const ready = (): boolean => this.ready();
+    return new Hints({ world, messaging, replica, knowledge, clock, self: options.id, ready, settings: options.hints });
   }
 
   /** True when data requests may be served: see {@link notReadyReason}. */
@@ -193,6 +210,7 @@ export class QuoralNode {
   async stop(patience: number): Promise<void> {
     this.repair.stop();
     await this.messaging.drain(patience);
+    this.hints.stop();
     this.chain.stop();
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();

@@ -203,6 +203,24 @@ export const SETTINGS = {
     'read repairs under way at once; more are left out and counted',
   ),
   'read-repair-timeout': setting(duration(1, 600_000), '5s', 'how long one read repair may take'),
+  // hints
+  'hints-bytes-max': setting(
+    bytes(1024 ** 2, 1024 * 1024 ** 3),
+    '1GiB',
+    'bytes of the hints kept for others; what is not the only copy makes room, beyond it writes are refused',
+  ),
+  'hints-age-max': setting(
+    duration(1000, 30 * 24 * 3_600_000),
+    '3h',
+    'after this a hint that is not the only copy is given up',
+  ),
+  'hints-interval': setting(duration(10, 3_600_000), '10s', 'pause between two looks at the hints that wait'),
+  'hints-rate': setting(bytes(1024, 16 * 1024 ** 3), '8MiB', 'bytes of hints a second, to all owners together'),
+  'hints-targets-max': setting(integer(1, 1000), '2', 'owners that get their hints at the same time'),
+  'hints-in-flight-max': setting(integer(1, 4096), '32', 'hints of one owner under way at once'),
+  'hints-timeout': setting(duration(1, 600_000), '10s', 'how long an owner may take for one hint'),
+  'hints-backoff-min': setting(duration(1, 600_000), '500ms', 'first pause after an owner took no hints'),
+  'hints-backoff-max': setting(duration(1, 3_600_000), '60s', 'longest pause after an owner took no hints'),
   // peers
   'connect-timeout': setting(duration(1, 600_000), '2s', 'how long dialling a peer may take'),
   'handshake-timeout': setting(duration(1, 600_000), '2s', 'how long a peer may take to prove itself'),

@@ -18,7 +18,7 @@ export function timeOf(hybridTime: number): number {
 }
 
 /** The first hybrid time of a calendar time; 0 for calendar times before 2025. Multiplies: shifts have 32 bits only. */
-function firstOf(milliseconds: number): number {
+export function hybridTimeAt(milliseconds: number): number {
   return Math.max(0, Math.floor(milliseconds - START_OF_2025) * TICKS_PER_MILLISECOND);
 }
 
@@ -41,12 +41,12 @@ export class HybridClock {
     if (!isHybridTime(stored)) throw new RangeError(`hybrid time ${stored} to start from: 0 to 2^53-1`);
     this.#wall = options.wall;
     this.#maxDrift = options.maxDriftMilliseconds ?? DEFAULT_MAX_DRIFT;
-    this.#last = checked(Math.max(firstOf(options.wall()), stored) + 1);
+    this.#last = checked(Math.max(hybridTimeAt(options.wall()), stored) + 1);
   }
 
   /** A new time, later than all that this clock has given or believed. Throws RangeError after the last one. */
   tick(): number {
-    this.#last = checked(Math.max(this.#last + 1, firstOf(this.#wall())));
+    this.#last = checked(Math.max(this.#last + 1, hybridTimeAt(this.#wall())));
     return this.#last;
   }
 
@@ -55,7 +55,7 @@ export class HybridClock {
    * is no hybrid time or so far ahead that one wrong clock would drag the whole cluster along.
    */
   receive(time: number): boolean {
-    if (!isHybridTime(time) || time > firstOf(this.#wall() + this.#maxDrift)) return false;
+    if (!isHybridTime(time) || time > hybridTimeAt(this.#wall() + this.#maxDrift)) return false;
     this.#last = Math.max(this.#last, time);
     return true;
   }

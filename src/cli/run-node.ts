@@ -25,6 +25,7 @@ import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { DiskError, NetworkError, type World } from '#world/world.ts';
 import { ConfigError, loadConfig, type ConfigSources } from '#config.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
+import type { HintSettings } from '#handoff/hints.ts';
 import { nodeServices } from '#node-services.ts';
 import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#settings.ts';
 import { openTrace } from './open-trace.ts';
@@ -95,6 +96,20 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+function hintSettings(settings: Settings): HintSettings {
+  return {
+    bytesMax: settings['hints-bytes-max'],
+    ageMax: settings['hints-age-max'],
+    interval: settings['hints-interval'],
+    bytesPerSecond: settings['hints-rate'],
+    targetsMax: settings['hints-targets-max'],
+    inFlightMax: settings['hints-in-flight-max'],
+    timeout: settings['hints-timeout'],
+    backoffMin: settings['hints-backoff-min'],
+    backoffMax: settings['hints-backoff-max'],
+  };
+}
+
 function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
   const id = nodeId(settings.id);
   const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
@@ -156,6 +171,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       readHedgeDelay: settings['read-hedge-delay'],
       staleRetries: settings['stale-retries'],
     },
+    hints: hintSettings(settings),
     readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
   };
 }

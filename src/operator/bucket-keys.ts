@@ -5,7 +5,6 @@
  */
 
 import type { NodeId } from '#kernel/identity.ts';
-import type { Replica } from '#replica/replica.ts';
 import type { MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { asArray, asBoolean, asInteger, asString } from '#wire/shape.ts';
@@ -30,14 +29,24 @@ export type HoldsKeys =
   | { readonly kind: 'answer'; readonly holds: boolean }
   | { readonly kind: 'unknown'; readonly silent: readonly NodeId[] };
 
+/** A room that may have rows of a bucket. */
+export interface KeyHolder {
+  holdsKeys(bucket: string, incarnation: number): boolean | Promise<boolean>;
+}
+
 export class BucketKeys {
   readonly #messaging: Messaging;
-  readonly #replica: Replica;
+  readonly #holders: readonly KeyHolder[];
 
-  constructor(messaging: Messaging, replica: Replica) {
+  constructor(messaging: Messaging, holders: readonly KeyHolder[]) {
     this.#messaging = messaging;
-    this.#replica = replica;
-    messaging.handle(HoldsKeysMessage, ({ bucket, incarnation }) => replica.holdsKeys(bucket, incarnation));
+    this.#holders = holders;
+    messaging.handle(HoldsKeysMessage, (request) => this.#heldHere(request));
+  }
+
+  async #heldHere({ bucket, incarnation }: HoldsKeysRequest): Promise<boolean> {
+    for (const holder of this.#holders) if (await holder.holdsKeys(bucket, incarnation)) return true;
+    return false;
   }
 
   /** Asks this node and `others`; unknown when none that answers holds any and more than `silentMax` do not answer. */
@@ -47,7 +56,7 @@ export class BucketKeys {
     silentMax: number,
     deadline: number,
   ): Promise<HoldsKeys> {
-    if (this.#replica.holdsKeys(request.bucket, request.incarnation)) return { kind: 'answer', holds: true };
+    if (await this.#heldHere(request)) return { kind: 'answer', holds: true };
     const answers = await Promise.all(
       others.map(async (id) => ({
         id,

@@ -3,7 +3,7 @@
  */
 
 import type { Facts } from '#consensus/facts.ts';
-import type { NodeId } from '#kernel/identity.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import { shares } from '#ring/balance.ts';
 import type { Member, Ring } from '#ring/ring.ts';
 
@@ -20,8 +20,12 @@ export interface MemberStatus {
   readonly hintsWaiting: number;
 }
 
-/** `reachable` must hold for this node itself. */
-export function memberStatuses(facts: Facts, reachable: (id: NodeId) => boolean): readonly MemberStatus[] {
+/** `reachable` must hold for this node itself; `hintsWaiting` is asked for what this node keeps for a member. */
+export function memberStatuses(
+  facts: Facts,
+  reachable: (id: NodeId) => boolean,
+  hintsWaiting: (member: NodeIndex) => number,
+): readonly MemberStatus[] {
   const owned = shares(facts.ring);
   return facts.ring.members
     .filter(({ state }) => state !== 'removed')
@@ -35,7 +39,7 @@ export function memberStatuses(facts: Facts, reachable: (id: NodeId) => boolean)
       reachable: reachable(member.id),
       share: owned.get(member.index)?.share ?? 0,
       partitions: owned.get(member.index)?.partitions ?? 0,
-      hintsWaiting: 0,
+      hintsWaiting: hintsWaiting(member.index),
     }));
 }
 

@@ -15,7 +15,7 @@ import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
-import { Records, type RecordParticipant, type StoredState } from './records.ts';
+import { Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS } from './tables.ts';
 
@@ -181,6 +181,16 @@ export class Replica {
     } catch (error) {
       throw asRefusal(error);
     }
+  }
+
+  /** Where other rooms submit what shall share the transactions and syncs of this node's writes. */
+  get commits(): Pick<GroupCommit, 'submit' | 'synced'> {
+    return this.#commits;
+  }
+
+  /** This node's own record as it stands, perhaps not synced yet. Throws {@link Refusal} for a damaged one. */
+  record(place: Place, key: Uint8Array): StoredState | undefined {
+    return this.#records.read(place, key, this.#options.world.disk);
   }
 
   /** Whether this node has any row of the bucket, live or deleted. */

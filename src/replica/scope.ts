@@ -47,14 +47,29 @@ export interface Knowledge {
 export const STALE = 'stale-epoch';
 /** The receiver does not own this partition. */
 export const NOT_OWNER = 'not-owner';
+/** The receiver was asked to stand in for an owner and is one itself. */
+export const IS_OWNER = 'is-owner';
 /** The receiver could not learn the epoch that the request relies on. */
 export const BEHIND = 'behind';
 
 /**
- * Throws a {@link Refusal} unless this node may execute a request of this scope now. To be called in the same turn as the
- * execution: knowledge may have grown since the request came in.
+ * Throws a {@link Refusal} unless this node may execute a request of this scope now, as an owner of the partition. To be
+ * called in the same turn as the execution: knowledge may have grown since the request came in.
  */
 export function fence(scope: Scope, knowledge: Knowledge): KnownBucket {
+  if (!ownersAsKnown(scope, knowledge).includes(knowledge.self()))
+    throw new Refusal(NOT_OWNER, `not an owner of partition ${scope.partition}`, knowledge.epoch());
+  return bucketAsKnown(scope, knowledge);
+}
+
+/** As {@link fence}, for a node that stands in for an owner: it must not own the partition itself. */
+export function fenceFallback(scope: Scope, knowledge: Knowledge): KnownBucket {
+  if (ownersAsKnown(scope, knowledge).includes(knowledge.self()))
+    throw new Refusal(IS_OWNER, `an owner of partition ${scope.partition} stands in for nobody`, knowledge.epoch());
+  return bucketAsKnown(scope, knowledge);
+}
+
+function ownersAsKnown(scope: Scope, knowledge: Knowledge): readonly NodeIndex[] {
   const known = knowledge.epoch();
   if (scope.epoch > known)
     throw new Refusal(BEHIND, `this node knows epoch ${known}, the request relies on ${scope.epoch}`, known);
@@ -66,14 +81,16 @@ export function fence(scope: Scope, knowledge: Knowledge): KnownBucket {
   if (changedIn > scope.epoch) {
     throw new Refusal(STALE, `owners changed in epoch ${changedIn}, the request relies on ${scope.epoch}`, known);
   }
-  if (!owners.includes(knowledge.self()))
-    throw new Refusal(NOT_OWNER, `not an owner of partition ${scope.partition}`, known);
+  return owners;
+}
+
+function bucketAsKnown(scope: Scope, knowledge: Knowledge): KnownBucket {
   const bucket = knowledge.bucket(scope.bucket);
   if (bucket.version > scope.definition || bucket.incarnation !== scope.incarnation || bucket.n !== scope.n) {
     throw new Refusal(
       STALE,
       `bucket ${scope.bucket} was defined in epoch ${bucket.version}, the request used ${scope.definition}`,
-      known,
+      knowledge.epoch(),
     );
   }
   return bucket;

@@ -246,9 +246,10 @@ export class Arena {
 
   #gauge({ id, running }: Machine): void {
     const { node, world } = running!;
-    const { replica, readRepair, wire } = node.options;
+    const { replica, readRepair, wire, hints } = node.options;
     const bounds = {
       quoral_commit_queue: replica.commitQueueMax,
+      quoral_hints_all_bytes: hints.bytesMax,
       quoral_read_repairs_in_flight: readRepair.inFlightMax,
       quoral_peer_calls_in_flight: wire.maxInFlightPerPeer * this.#options.nodes,
     };

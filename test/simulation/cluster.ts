@@ -5,6 +5,7 @@
 
 import { createApp } from '#api/app.ts';
 import { inProcess, type InProcess, type InProcessAnswer } from '#api/in-process.ts';
+import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { present } from '#kernel/assert.ts';
 import { nodeId, type NodeId } from '#kernel/identity.ts';
@@ -187,6 +188,7 @@ export class SimulatedCluster {
         commitQueueBytesMax: 256 * 1024 * 1024,
       },
       coordinator: DEFAULT_COORDINATOR_SETTINGS,
+      hints: DEFAULT_HINT_SETTINGS,
       readRepair: { inFlightMax: 256, timeout: 5000 },
       ...this.#options.node,
     };

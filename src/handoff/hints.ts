@@ -1,0 +1,204 @@
+/**
+ * The door of this room's hints: what a node does with those that it keeps for others. It takes them, tells coordinators
+ * what it has of a key, brings them home and knows how many wait.
+ */
+
+import type { HybridClock } from '#causality/hybrid-clock.ts';
+import { highestCounter } from '#causality/vector.ts';
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
+import type { State } from '#causality/state.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import type { Checksum } from '#kernel/native.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { FetchRequest } from '#replica/messages.ts';
+import type { Place } from '#replica/records.ts';
+import { asRefusal, type Replica } from '#replica/replica.ts';
+import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
+import { MalformedMessage, Refusal } from '#wire/message.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { World } from '#world/world.ts';
+import { joinEncoded } from './hint.ts';
+import { HintDelivery, type HintDeliverySettings } from './hint-delivery.ts';
+import { HintRoom } from './hint-room.ts';
+import { HintTable, type FoundHint } from './hint-table.ts';
+import {
+  HeldMessage,
+  HintMessage,
+  SettleMessage,
+  type HeldReply,
+  type HintReply,
+  type HintRequest,
+} from './messages.ts';
+import { ageEntry, HINT_AGES, hintName, justAfter, type HintName } from './tables.ts';
+
+export interface HintSettings extends HintDeliverySettings {
+  /** Bytes of all hints at this node. */
+  readonly bytesMax: number;
+  /** Milliseconds after which a hint that is not the only copy is given up. */
+  readonly ageMax: number;
+}
+
+export const DEFAULT_HINT_SETTINGS: HintSettings = {
+  interval: 10_000,
+  bytesPerSecond: 8 * 1024 ** 2,
+  targetsMax: 2,
+  inFlightMax: 32,
+  timeout: 10_000,
+  backoffMin: 500,
+  backoffMax: 60_000,
+  bytesMax: 1024 ** 3,
+  ageMax: 3 * 3_600_000,
+};
+
+export interface HintsOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly replica: Replica;
+  readonly knowledge: Knowledge;
+  readonly clock: HybridClock;
+  readonly self: NodeId;
+  readonly ready: () => boolean;
+  readonly settings: HintSettings;
+}
+
+const PAGE = 1000;
+const NOT_READY = 'not-ready';
+
+export class Hints {
+  readonly #options: HintsOptions;
+  readonly #table: HintTable;
+  readonly #room: HintRoom;
+  readonly #delivery: HintDelivery;
+
+  /** Registers the handlers. */
+  constructor(options: HintsOptions) {
+    this.#options = options;
+    const { world, replica, clock, settings, knowledge } = options;
+    const nameOf = (owner: NodeIndex): string =>
+      knowledge.ring().members.find(({ index }) => index === owner)?.id ?? String(owner);
+    this.#table = new HintTable({ world, commits: replica.commits, clock, nameOf, bytesMax: settings.bytesMax });
+    const { bytesMax, ageMax } = settings;
+    this.#room = new HintRoom({ world, table: this.#table, nameOf, bytesMax, ageMax });
+    this.#delivery = new HintDelivery({ ...options, table: this.#table, room: this.#room });
+    options.messaging.handle(HintMessage, (request, { deadline }) => {
+      this.#checkReady();
+      return this.keep(request, deadline);
+    });
+    options.messaging.handle(HeldMessage, (request, { deadline }) => {
+      this.#checkReady();
+      return this.held(request, deadline);
+    });
+    options.messaging.handle(SettleMessage, async (hints) => {
+      await Promise.all(hints.map(({ row, revision }) => this.#table.settle(row, revision)));
+      return hints.length;
+    });
+  }
+  /** Once it is known who the members are. */
+  start(): void {
+    this.#table.start();
+    this.#delivery.start();
+  }
+
+  stop(): void {
+    this.#delivery.stop();
+  }
+
+  /** Keeps a state in an owner's place; answers when that is committed, or synced if asked. Rejects with Refusal. */
+  async keep({ store, owner, sole, origin }: HintRequest, deadline: number): Promise<HintReply> {
+    const { knowledge, clock, world } = this.#options;
+    if (store.scope.epoch > knowledge.epoch()) await knowledge.catchUp(store.scope.epoch, deadline);
+    const { conflicts } = fenceFallback(store.scope, knowledge);
+    clock.receive(highestCounter(checkedState(store.state, world.digest.crc32).vector));
+    const hint = { state: store.state, own: false, sole, low: origin };
+    const name = { ...placeOf(store.scope), owner, key: store.key };
+    try {
+      const { revision } = await this.#table.store(name, hint, conflicts, store.durable);
+      if (this.#room.crowded) void this.#room.make();
+      return { durable: store.durable, revision };
+    } catch (error) {
+      throw asRefusal(error);
+    }
+  }
+
+  /** Notes that another owner lacks what this node has in its own record of the key. Rejects as {@link keep}. */
+  async note(scope: Scope, key: Uint8Array, owner: NodeIndex, origin: number): Promise<void> {
+    const { conflicts } = this.#options.knowledge.bucket(scope.bucket);
+    const hint = { state: null, own: true, sole: false, low: origin };
+    try {
+      await this.#table.store({ ...placeOf(scope), owner, key }, hint, conflicts, false);
+    } catch (error) {
+      throw asRefusal(error);
+    }
+  }
+
+  /** Hints that wait at this node: for one member, or for all together. */
+  waiting(owner?: NodeIndex): number {
+    return owner === undefined ? this.#table.figures.rows : this.#table.figures.of(owner).rows;
+  }
+
+  /** The hints of a key, the notes about the own record among them, each with the member that it waits for. */
+  find(place: Place, key: Uint8Array): Promise<readonly FoundHint[]> {
+    return this.#table.find(place, key);
+  }
+
+  /** Whether any hint of the bucket waits here. */
+  async holdsKeys(bucket: string, incarnation: number): Promise<boolean> {
+    for await (const { name } of this.#all()) {
+      if (name.bucket === bucket && name.incarnation === incarnation) return true;
+    }
+    return false;
+  }
+
+  /** The oldest operation, as a hybrid time, that waits here for each partition; by `n/partition`. */
+  async oldestByPartition(): Promise<ReadonlyMap<string, number>> {
+    const oldest = new Map<string, number>();
+    for await (const { name, low } of this.#all()) {
+      const partition = `${name.n}/${name.partition}`;
+      oldest.set(partition, Math.min(low, oldest.get(partition) ?? Infinity));
+    }
+    return oldest;
+  }
+
+  #checkReady(): void {
+    if (!this.#options.ready()) throw new Refusal(NOT_READY, 'this node does not serve data now');
+  }
+
+  async *#all(): AsyncGenerator<{ readonly name: HintName; readonly low: number }> {
+    const { disk, clock } = this.#options.world;
+    for (let from = EMPTY_BYTES; ;) {
+      const page = disk.range(HINT_AGES, { from, limit: PAGE });
+      for (const row of page) {
+        const { row: hint, low } = ageEntry(row);
+        yield { name: hintName(hint), low };
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      from = justAfter(last[0]);
+      await new Promise<void>((resolve) => clock.after(0, resolve));
+    }
+  }
+
+  /** What waits at this node of a key, and for whom. Notes about the own record are none of it. */
+  async held(request: FetchRequest, deadline: number): Promise<HeldReply> {
+    const { knowledge, world } = this.#options;
+    const { scope } = request;
+    if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
+    const { conflicts } = fenceFallback(scope, knowledge);
+    const found = (await this.#table.find(placeOf(scope), request.key)).filter(({ hint }) => hint.state !== null);
+    const states = found.map(({ hint }) => hint.state);
+    const state = states.reduce((a, b) => joinEncoded(a, b, conflicts, world.digest.crc32), null);
+    return { state, owners: found.map(({ owner }) => owner) };
+  }
+}
+
+function checkedState(bytes: Uint8Array, checksum: Checksum): State {
+  try {
+    return decodeState(bytes, checksum);
+  } catch (error) {
+    throw error instanceof CorruptState ? new MalformedMessage(`state in handoff.hint: ${error.message}`) : error;
+  }
+}
+
+function placeOf({ n, partition, bucket, incarnation }: Scope) {
+  return { n, partition, bucket, incarnation };
+}

@@ -1,0 +1,177 @@
+import { expect, test } from 'vitest';
+import { joinStates } from '#causality/join.ts';
+import { hintKey } from '#handoff/tables.ts';
+import { epoch } from '#kernel/identity.ts';
+import { decoded, encoded, Holder, HOLDER, memberId, nameFor, OWNERS, RING, type OwnerAnswer } from './holder.ts';
+
+const [A, B] = [OWNERS[0]!, OWNERS[1]!];
+const TAKEN: OwnerAnswer = { kind: 'reply', reply: { durable: true } };
+
+/** An answer that a test gives when it likes. */
+function later(): { readonly answer: Promise<OwnerAnswer>; give(answer: OwnerAnswer): void } {
+  let give: (answer: OwnerAnswer) => void = () => undefined;
+  const answer = new Promise<OwnerAnswer>((resolve) => {
+    give = resolve;
+  });
+  return { answer, give: (value) => give(value) };
+}
+
+test('an owner that comes back gets what waits for it, durably, and nobody else is bothered', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k1', encoded(1, 5));
+  await holder.store(A, 'k2', encoded(1, 6));
+  await holder.store(B, 'k1', encoded(1, 5));
+  await holder.run(60_000);
+  expect(holder.given).toEqual([]);
+  holder.cameBack(memberId(A));
+  await holder.run(50);
+  expect(holder.given.map(({ to }) => to)).toEqual([memberId(A), memberId(A)]);
+  expect(holder.given[0]!.request).toMatchObject({
+    durable: true,
+    scope: { n: 3, partition: 0, bucket: 'b', epoch: 3 },
+  });
+  expect(holder.table.figures.of(A).rows).toBe(0);
+  expect(holder.table.figures.of(B).rows).toBe(1);
+  expect(holder.process.metrics.value('quoral_hints_delivered_total')).toBe(2);
+  expect(holder.machine.log.entries.some(({ event }) => event === 'hints-delivered')).toBe(true);
+});
+
+test('what comes to a hint while it is being delivered is not lost', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k', encoded(1, 5));
+  const first = later();
+  holder.answer = () => (holder.given.length === 1 ? first.answer : Promise.resolve(TAKEN));
+  holder.cameBack(memberId(A));
+  await holder.run(10);
+  expect(holder.given).toHaveLength(1);
+  await holder.store(A, 'k', encoded(2, 6));
+  first.give(TAKEN);
+  await holder.run(5000);
+  expect(holder.given).toHaveLength(2);
+  const both = joinStates(decoded(encoded(1, 5)), decoded(encoded(2, 6)), 'siblings');
+  expect(decoded(holder.given[1]!.request.state)).toEqual(both);
+  expect(holder.table.figures.rows).toBe(0);
+});
+
+test('killed between the answer and the removal it delivers once more, after the start, by itself', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k', encoded(1, 5));
+  holder.answer = () => {
+    holder.crash();
+    return Promise.resolve(TAKEN);
+  };
+  holder.cameBack(memberId(A));
+  await holder.run(10);
+  holder.answer = () => Promise.resolve(TAKEN);
+  holder.boot();
+  holder.delivery.start();
+  await holder.run(holder.settings.interval + 10);
+  expect(holder.given).toHaveLength(2);
+  expect(holder.given[1]!.request.state).toEqual(holder.given[0]!.request.state);
+  expect(holder.table.figures.rows).toBe(0);
+});
+
+test('a note about the own record delivers the record as it is then, and goes when the record is gone', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  const note = { state: null, own: true, sole: false, low: 1 };
+  for (const key of ['k', 'gone'])
+    await holder.machine.simulation.settle(holder.table.store(nameFor(A, key), note, 'siblings', true));
+  holder.records.set('k', encoded(1, 8));
+  holder.cameBack(memberId(A));
+  await holder.run(2000);
+  expect(holder.given.map(({ request }) => request.state)).toEqual([encoded(1, 8)]);
+  expect(holder.table.figures.rows).toBe(0);
+  expect(holder.process.metrics.value('quoral_hints_dropped_total', { reason: 'nothing-left' })).toBe(1);
+});
+
+test('when the owner has lost its place all current owners get the hint, and all must have taken it', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(HOLDER.index, 'k', encoded(1, 5));
+  for (const owner of OWNERS) holder.reachable.add(memberId(owner));
+  const refusals = new Set([memberId(B)]);
+  holder.answer = (to) => Promise.resolve(refusals.has(to) ? { kind: 'not-sent', reason: 'unreachable' } : TAKEN);
+  await holder.run(holder.settings.interval + 10);
+  expect(holder.given.slice(0, 3).map(({ to }) => to)).toEqual(OWNERS.map(memberId));
+  expect(holder.table.figures.rows).toBe(1);
+  refusals.clear();
+  await holder.run(60_000);
+  expect(holder.table.figures.rows).toBe(0);
+});
+
+test('hints of a dropped bucket are thrown away and counted, those of one not heard of yet wait', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k', encoded(1, 5));
+  const ahead = { ...nameFor(A, 'k'), incarnation: 2 };
+  const hint = { state: encoded(1, 5), own: false, sole: true, low: 1 };
+  await holder.machine.simulation.settle(holder.table.store(ahead, hint, 'siblings', true));
+  holder.facts.bucket = { ...holder.facts.bucket, incarnation: 1, version: epoch(3) };
+  holder.cameBack(memberId(A));
+  await holder.run(5000);
+  expect(holder.given).toEqual([]);
+  expect(holder.table.read(hintKey(ahead))).toBeDefined();
+  expect(holder.table.figures.rows).toBe(1);
+  expect(holder.process.metrics.value('quoral_hints_dropped_total', { reason: 'bucket-dropped' })).toBe(1);
+});
+
+test('an owner that takes nothing is left alone for longer and longer, and its reason is told', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k', encoded(1, 5));
+  holder.answer = () => Promise.resolve({ kind: 'refused', code: 'overloaded', detail: '', value: 0 });
+  holder.cameBack(memberId(A));
+  await holder.run(120_000);
+  expect(holder.given.length).toBeGreaterThan(5);
+  expect(holder.given.length).toBeLessThan(12);
+  const told = holder.machine.log.entries.find(({ event }) => event === 'hints-not-delivered');
+  expect(told?.fields).toMatchObject({ peer: memberId(A), reason: `${memberId(A)}: overloaded`, left: 1 });
+  holder.answer = () => Promise.resolve(TAKEN);
+  holder.cameBack(memberId(A));
+  await holder.run(10);
+  expect(holder.table.figures.rows).toBe(0);
+});
+
+test('one hint that its owner cannot take does not stop the others', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  for (const key of ['bad', 'good', 'other']) await holder.store(A, key, encoded(1, 5));
+  holder.answer = (_to, { key }) =>
+    Promise.resolve(key.length === 3 ? { kind: 'refused', code: 'corrupt-row', detail: '', value: 0 } : TAKEN);
+  holder.cameBack(memberId(A));
+  await holder.run(100);
+  expect(holder.table.figures.of(A).rows).toBe(1);
+});
+
+test('it keeps to its rate, to the hints under way and to the owners at once', async () => {
+  const state = encoded(1, 5);
+  const holder = new Holder({ bytesPerSecond: 1000, inFlightMax: 2, targetsMax: 1 });
+  holder.delivery.start();
+  for (let i = 0; i < 30; i++) await holder.store(i % 3 === 0 ? B : A, `key${i}`, state);
+  const bytes = holder.table.figures.bytes;
+  let underWay = 0;
+  let most = 0;
+  const targets = new Set<string>();
+  holder.answer = async (to) => {
+    most = Math.max(most, ++underWay);
+    targets.add(to);
+    await new Promise<void>((resolve) => holder.process.clock.after(5, resolve));
+    underWay--;
+    if (underWay === 0) targets.clear();
+    expect(targets.size).toBeLessThanOrEqual(1);
+    return TAKEN;
+  };
+  const start = holder.machine.simulation.now;
+  holder.cameBack(memberId(A));
+  holder.cameBack(memberId(B));
+  await holder.machine.simulation.run(() => holder.table.figures.rows === 0, 60_000);
+  const seconds = (holder.machine.simulation.now - start) / 1000;
+  expect(seconds).toBeGreaterThan((bytes - 250) / 1000 - 0.3);
+  expect(seconds).toBeLessThan(bytes / 1000 + 2);
+  expect(most).toBeLessThanOrEqual(2);
+  expect(RING.members).toHaveLength(5);
+});
