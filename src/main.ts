@@ -52,6 +52,10 @@ function clusterCommand(): Command {
 function asClient(command: Command): Command {
   return command
     .addOption(new Option('--url <url>', 'a node of the cluster').env('QUORAL_URL').default(DEFAULT_URL))
+    .addOption(
+      new Option('--token <token>', 'what the cluster wants to see; others can read it here').env('QUORAL_TOKEN'),
+    )
+    .option('--token-file <file>', 'file with the token')
     .option('--json', 'print JSON for machines');
 }
 
@@ -122,6 +126,24 @@ function bucketCommand(): Command {
   return bucket;
 }
 
+function tokenCommand(): Command {
+  const token = new Command('token').description('give clients tokens, and take them back');
+  asClient(token.command('create'))
+    .argument('<name>')
+    .requiredOption('--scope <scope...>', 'read, write or admin: for all buckets, or as read:BUCKET or read:PREFIX*')
+    .option('--ttl <time>', 'how long it is valid, such as 12h or 30d (default: for ever)')
+    .description('create a token and print it; it cannot be shown again')
+    .action(async (name: string, options) => (await import('./cli/token-command.ts')).createToken(name, options));
+  asClient(token.command('list'))
+    .description('all tokens and what they may do')
+    .action(async (options) => (await import('./cli/token-command.ts')).listTokens(options));
+  asClient(token.command('revoke'))
+    .argument('<name>')
+    .description('end a token, at once and on every node')
+    .action(async (name: string, options) => (await import('./cli/token-command.ts')).revokeToken(name, options));
+  return token;
+}
+
 const program = new Command('quoral')
   .description('A leaderless, replicated key/value store with tunable consistency per request.')
   .version(VERSION)
@@ -130,7 +152,8 @@ const program = new Command('quoral')
   .addCommand(clusterCommand())
   .addCommand(keyCommand())
   .addCommand(ringCommand())
-  .addCommand(bucketCommand());
+  .addCommand(bucketCommand())
+  .addCommand(tokenCommand());
 
 try {
   await program.parseAsync(process.argv);

@@ -2,6 +2,7 @@
  * The verbs' way to a node: one HTTP request, and what went wrong in one line.
  */
 
+import { readFileSync } from 'node:fs';
 import { request as undiciRequest } from 'undici';
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
 import { UsageError } from './output.ts';
@@ -9,6 +10,8 @@ import { UsageError } from './output.ts';
 export interface ClientOptions {
   readonly url: string;
   readonly json?: boolean;
+  readonly token?: string;
+  readonly tokenFile?: string;
 }
 
 export interface Answer {
@@ -31,15 +34,30 @@ export function keyPath(bucket: string, key: string): string {
   return `/v1/kv64/${encodeURIComponent(bucket)}/${toBase64url(utf8(key))}`;
 }
 
+/** A file that is named wins over a token of the environment. */
+function authorization({ token, tokenFile }: ClientOptions): Record<string, string> {
+  const shown = tokenFile === undefined ? token : readTokenFile(tokenFile);
+  return shown === undefined || shown === '' ? {} : { authorization: `Bearer ${shown}` };
+}
+
+function readTokenFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new UsageError(`--token-file ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 /** Throws {@link UsageError} when no node answers there. */
 export async function ask(options: ClientOptions, path: string, asked: Asked = {}): Promise<Answer> {
   const url = options.url.replace(/\/+$/, '') + path;
+  const headers = { 'user-agent': 'quoral', ...authorization(options), ...asked.headers };
   try {
     const response = await undiciRequest(url, {
       method: asked.method ?? 'GET',
       headersTimeout: PATIENCE_MS,
       bodyTimeout: PATIENCE_MS,
-      headers: { 'user-agent': 'quoral', ...asked.headers },
+      headers,
       ...(asked.body === undefined ? {} : { body: asked.body }),
     });
     return {
