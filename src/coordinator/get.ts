@@ -72,6 +72,7 @@ class ReadRound {
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
   #waiting: Member[];
+  #late = false;
   #end: (ending: Ending) => void = () => undefined;
   #ended = false;
 
@@ -173,6 +174,7 @@ class ReadRound {
       this.#end({ kind: 'stale', epoch: value as Epoch });
       return;
     }
+    if (reason === 'timeout') this.#late = true;
     this.#tally.fail(owner.index);
     this.#ask(1);
     this.#decide();
@@ -180,7 +182,9 @@ class ReadRound {
 
   #decide(): void {
     const decision = this.#tally.decision();
-    if (decision !== 'pending') this.#end({ kind: decision });
+    if (decision === 'pending') return;
+    // A call's own deadline may pass a moment before that of the round, which is the same.
+    this.#end({ kind: decision === 'impossible' && this.#late ? 'deadline' : decision });
   }
 
   /** Joins the answers; when they differ, hands those that are behind to repair. */

@@ -141,7 +141,8 @@ class WriteRound {
   #trouble(ending: Ending): Trouble {
     if (this.#refusals.includes(DISK_FULL)) return 'disk-full';
     if (this.#refusals.includes(OVERLOADED)) return 'overloaded';
-    return ending === 'deadline' ? 'quorum-timeout' : 'quorum-unavailable';
+    // A call's own deadline may pass a moment before that of the round, which is the same.
+    return ending === 'deadline' || this.#refusals.includes('timeout') ? 'quorum-timeout' : 'quorum-unavailable';
   }
 
   #detail(trouble: Trouble): string {

@@ -24,7 +24,9 @@ async function needs(target: string, query: string, read: number, write: number)
     [write, await del(`${target}${query}`, { at: 'n3' })],
   ] as const;
   for (const [needed, answer] of answers) {
-    expect(answer.status, `${query}: ${answer.body.toString()}`).toBeLessThan(300);
+    // One replica may not have heard of what one replica has confirmed.
+    const mayMiss = answer === answers[1][1] && read + write <= 3 && answer.status === 404;
+    if (!mayMiss) expect(answer.status, `${query}: ${answer.body.toString()}`).toBeLessThan(300);
     const agreement = agreementOf(answer);
     expect({ query, ...agreement }).toMatchObject({ query, needed, fallbacks: 0 });
     expect(agreement.acked).toBeGreaterThanOrEqual(needed);

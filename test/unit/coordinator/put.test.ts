@@ -101,7 +101,7 @@ test('it is not when the bucket was given other rules meanwhile; that it may sur
       properties: { ...DEFAULT_PROPERTIES, ...properties },
     });
     expect(offers, JSON.stringify(properties)).toEqual([1]);
-    expect(outcome).toMatchObject({ kind: 'unknown', trouble: 'quorum-unavailable', agreement: { acked: 1 } });
+    expect(outcome).toMatchObject({ kind: 'unknown', trouble: 'quorum-timeout', agreement: { acked: 1 } });
   }
   const { offers } = await play({ ...BEFORE, version: epoch(2), incarnation: 1 });
   expect(offers).toEqual([1]);
