@@ -89,6 +89,13 @@ function keyCommand(): Command {
     .action(async (bucket: string, name: string, options) =>
       (await import('./cli/key-command.ts')).deleteKey(bucket, name, options),
     );
+  asClient(key.command('explain'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .description('what each replica has of a key, which hints wait for it, and why they differ')
+    .action(async (bucket: string, name: string, options) =>
+      (await import('./cli/key-command.ts')).explainKey(bucket, name, options),
+    );
   return key;
 }
 

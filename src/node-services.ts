@@ -63,6 +63,7 @@ export function nodeServices(
       return { epoch, partitions: ring.partitionCount, placements: placementsByName(ring) };
     },
     locate: (bucket, key) => locate(facts(), bucket, key),
+    explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
     refusal: () => node.notReadyReason(),
     live: () => ({ ok: true, checks: [{ name: 'process', ok: true, detail: 'answers' }] }),
     ready: () => {

@@ -3,6 +3,7 @@
  */
 
 import { TokenDirectory } from '#access/directory.ts';
+import { isoDate } from '#api/http-date.ts';
 import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
@@ -17,6 +18,7 @@ import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { Hints, type HintSettings } from '#handoff/hints.ts';
 import { HANDOFF_TABLES } from '#handoff/tables.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
+import { ExplainKey } from '#operator/explain-key.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
 import { Repair } from '#repair/repair.ts';
 import { MerkleTrees } from '#repair/trees.ts';
@@ -77,6 +79,7 @@ export class QuoralNode {
   readonly mac: Mac;
   readonly clusterId: ClusterId;
   readonly bucketKeys: BucketKeys;
+  readonly explainKey: ExplainKey;
   readonly repair: Repair;
   readonly #storage: NodeStorage;
 
@@ -119,22 +122,7 @@ export class QuoralNode {
       epoch: () => this.chain.facts()?.epoch ?? 0,
       settings: options.wire,
     });
-    this.chain = new EpochChain({
-      world,
-      messaging: this.messaging,
-      self: {
-        id: options.id,
-        storageId: storage.storageId,
-        peer: options.peer,
-        url: options.url,
-        zone: options.zone,
-        weight: options.weight,
-      },
-      boot: storage.boot,
-      founders: options.founders,
-      partitionCount: options.partitionCount,
-      foundingPatience: options.foundingPatience,
-    });
+    this.chain = epochChain(world, options, storage, this.messaging);
     this.buckets = new BucketDirectory(this.chain);
     this.tokens = tokenDirectory(world, this.chain, options);
     const knowledge = this.#knowledge();
@@ -149,6 +137,7 @@ export class QuoralNode {
     });
     this.hints = this.#createHints(knowledge, storage);
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
+    this.explainKey = this.#createExplainKey(knowledge);
     this.repair = new Repair({ world, knowledge, trees });
     const readRepair = new ReadRepair({
       world,
@@ -175,6 +164,19 @@ export class QuoralNode {
     const { world, messaging, replica, options } = this;
     const ready = (): boolean => this.ready();
     return new Hints({ world, messaging, replica, knowledge, clock, self: options.id, ready, settings: options.hints });
+  }
+
+  #createExplainKey(knowledge: Knowledge): ExplainKey {
+    const { messaging, replica, hints, options, world } = this;
+    return new ExplainKey({
+      messaging,
+      replica,
+      hints,
+      knowledge,
+      digest: world.digest,
+      self: options.id,
+      timeText: isoDate,
+    });
   }
 
   /** True when data requests may be served: see {@link notReadyReason}. */
@@ -254,6 +256,25 @@ export class QuoralNode {
 
 function tokenDirectory({ digest, random, clock }: World, chain: EpochChain, options: NodeOptions): TokenDirectory {
   return new TokenDirectory({ chain, digest, random, wall: () => clock.wall(), bootstrap: options.adminToken });
+}
+
+function epochChain(world: World, options: NodeOptions, storage: NodeStorage, messaging: Messaging): EpochChain {
+  return new EpochChain({
+    world,
+    messaging,
+    self: {
+      id: options.id,
+      storageId: storage.storageId,
+      peer: options.peer,
+      url: options.url,
+      zone: options.zone,
+      weight: options.weight,
+    },
+    boot: storage.boot,
+    founders: options.founders,
+    partitionCount: options.partitionCount,
+    foundingPatience: options.foundingPatience,
+  });
 }
 
 function foundersText(options: NodeOptions): string {

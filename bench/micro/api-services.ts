@@ -38,6 +38,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     cluster: unused,
     ring: unused,
     locate: unused,
+    explain: () => Promise.reject(new Error('not measured')),
     refusal: () => undefined,
     live: () => healthy,
     ready: () => healthy,

@@ -1,5 +1,5 @@
 /**
- * `/v1/cluster` and `/v1/ring`: who the members are and what they own.
+ * `/v1/cluster`, `/v1/ring`, `/v1/explain`: who the members are, what they own, and what they have of one key.
  */
 
 import { judge, parseConditions } from './conditions.ts';
@@ -31,9 +31,26 @@ export async function showRing({ incoming, services }: Exchange): Promise<Answer
 /** `/v1/ring/locate/{bucket}/{key}` */
 export async function locateKey({ services, target }: Exchange): Promise<Answer> {
   const [, , , bucketSegment = '', keySegment = ''] = target.segments;
-  const name = decodeBucket(bucketSegment);
-  if (name instanceof Problem) return problemAnswer(name);
+  const place = bucketAndKey(bucketSegment, keySegment);
+  if (place instanceof Problem) return problemAnswer(place);
+  return jsonAnswer(services.locate(services.buckets.resolve(place.bucket), place.key));
+}
+
+/** `/v1/explain/{bucket}/{key}` */
+export async function explainKey({ services, target }: Exchange): Promise<Answer> {
+  const [, , bucketSegment = '', keySegment = ''] = target.segments;
+  const place = bucketAndKey(bucketSegment, keySegment);
+  if (place instanceof Problem) return problemAnswer(place);
+  const deadline = services.clock.monotonic() + services.settings.requestTimeoutMs;
+  return jsonAnswer(await services.explain(services.buckets.resolve(place.bucket), place.key, deadline));
+}
+
+function bucketAndKey(
+  bucketSegment: string,
+  keySegment: string,
+): { readonly bucket: string; readonly key: Uint8Array } | Problem {
+  const bucket = decodeBucket(bucketSegment);
+  if (bucket instanceof Problem) return bucket;
   const key = decodeKey(keySegment);
-  if (key instanceof Problem) return problemAnswer(key);
-  return jsonAnswer(services.locate(services.buckets.resolve(name), key));
+  return key instanceof Problem ? key : { bucket, key };
 }

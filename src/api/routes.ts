@@ -4,7 +4,7 @@
 
 import type { Right } from '#access/scope.ts';
 import { defineBucket, dropBucket, listBuckets, showBucket } from './bucket-routes.ts';
-import { locateKey, showCluster, showRing } from './cluster-routes.ts';
+import { explainKey, locateKey, showCluster, showRing } from './cluster-routes.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
@@ -79,7 +79,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/v1/cluster', methods: { GET: ['token', plain(showCluster)] }, kind: 'work' },
   { path: '/v1/ring', methods: { GET: ['token', plain(showRing)] }, kind: 'data' },
   { path: '/v1/ring/locate/:bucket/:key', methods: { GET: ['concern', plain(locateKey)] }, kind: 'data' },
-  { path: '/v1/explain/:bucket/:key', methods: { GET: ['read', notBuilt('explanations of keys')] }, kind: 'work' },
+  { path: '/v1/explain/:bucket/:key', methods: { GET: ['read', plain(explainKey)] }, kind: 'data' },
   { path: '/v1/ring/plans', methods: { POST: ['admin', notBuilt('plans of ring changes')] }, kind: 'work' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', notBuilt('ring changes')] }, kind: 'work' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', notBuilt('transfers')] }, kind: 'work' },

@@ -7,6 +7,7 @@ import type { Authentication, TokenDirectory } from '#access/directory.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { ReadOutcome, ReadRequest, Trouble, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import type { NodeId } from '#kernel/identity.ts';
+import type { Explanation } from '#operator/explain-key.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { Trace } from '#world/world.ts';
 
@@ -28,6 +29,8 @@ export interface ApiServices {
   cluster(): ClusterView;
   ring(): RingView;
   locate(bucket: Bucket, key: Uint8Array): Location;
+  /** Asks every replica itself what it has of the key. `deadline` is an instant of the monotonic clock. */
+  explain(bucket: Bucket, key: Uint8Array, deadline: number): Promise<Explanation>;
 
   /** Why no data can be served now, as the detail of a `not-ready` answer; undefined when it can. Asked for each request. */
   refusal(): string | undefined;

@@ -12,6 +12,7 @@ interface MemberView {
   readonly reachable: boolean;
   readonly share: number;
   readonly partitions: number;
+  readonly hintsWaiting: number;
 }
 
 interface ClusterView {
@@ -43,9 +44,10 @@ export async function ringStatus(options: ClientOptions): Promise<void> {
     String(member.weight),
     `${(member.share * 100).toFixed(1)}%`,
     String(member.partitions),
+    String(member.hintsWaiting),
     member.url,
   ]);
-  print(table(['node', 'state', 'reachable', 'zone', 'weight', 'share', 'partitions', 'url'], rows));
+  print(table(['node', 'state', 'reachable', 'zone', 'weight', 'share', 'partitions', 'hints', 'url'], rows));
 }
 
 export async function ringLocate(bucket: string, key: string, options: ClientOptions): Promise<void> {

@@ -196,3 +196,25 @@ test('a node that lost its disk comes back as another actor and never answers fo
     expect(values(answer), id).toEqual(['kept']);
   }
 });
+
+test('explain asks each replica itself and says who is behind', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 5, nodes: 3 });
+  expect((await cluster.request('n1', 'PUT', '/v1/kv/b/k', { body: 'first' })).status).toBe(204);
+  await cluster.simulation.run(cluster.simulation.now + 100);
+  const explain = async (): Promise<{
+    agree: boolean;
+    replicas: { node: string; reachable: boolean; digest: string | null; versions: unknown[] }[];
+    differences: string[];
+  }> => JSON.parse(text(await cluster.request('n2', 'GET', '/v1/explain/b/k'))) as never;
+  const equal = await explain();
+  expect(equal).toMatchObject({ agree: true, differences: [] });
+  expect(equal.replicas.map(({ node }) => node).toSorted()).toEqual(['n1', 'n2', 'n3']);
+  expect(new Set(equal.replicas.map(({ digest }) => digest)).size).toBe(1);
+  cut(cluster, 'n1', 'n2');
+  cut(cluster, 'n1', 'n3');
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  const cutOff = await explain();
+  expect(cutOff.agree).toBe(false);
+  expect(cutOff.replicas.find(({ node }) => node === 'n1')).toMatchObject({ reachable: false });
+  expect(cutOff.differences).toEqual(['n1 did not answer: unreachable']);
+});

@@ -423,7 +423,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
     ['PUT', '/v1/kv/strong/k', {}, 'bucket'],
     ['PUT', '/v1/kv/counter/k', {}, 'bucket'],
     ['PUT', '/v1/kv/brief/k', {}, 'bucket'],
-    ['GET', '/v1/explain/b/k', {}, 'path'],
     ['POST', '/v1/ring/plans', {}, 'path'],
     ['GET', '/openapi.json', {}, 'path'],
     ['GET', '/ui/', {}, 'path'],

@@ -94,6 +94,14 @@ export class StubNode {
         },
       }),
       locate: (_bucket, key) => ({ hash: toHex(key), partition: 1, primaries: ['n1'], fallbacks: [] }),
+      explain: async (bucket, key) => ({
+        bucket: bucket.name,
+        partition: key.length,
+        replicas: [],
+        hints: [],
+        agree: true,
+        differences: [],
+      }),
       refusal: () => this.refusal,
       live: () => ({ ok: true, checks: [] }),
       ready: () => ({
