@@ -4,7 +4,7 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
-import { memberStatuses, placementsByName, quorumShare } from '#operator/status.ts';
+import { memberStatuses, placementsByName } from '#operator/status.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { preferenceList } from '#ring/preference-list.ts';
@@ -14,12 +14,13 @@ import {
   DEFAULT_API_SETTINGS,
   type ApiServices,
   type BucketServices,
-  type Check,
   type ClusterView,
   type Location,
 } from '#api/services.ts';
 import type { Bucket, BucketProperties } from '#buckets/definition.ts';
 import { fillDefaults, parseProperties } from '#buckets/schema.ts';
+import { nodeFigures } from './node-figures.ts';
+import { clusterHealth, liveHealth, readyHealth, type HostHealth } from './node-health.ts';
 import type { QuoralNode } from './node.ts';
 import type { Settings } from './settings.ts';
 
@@ -33,7 +34,9 @@ export function nodeServices(
   node: QuoralNode,
   settings: RequestSettings,
   audit: ApiServices['audit'] = (fields) => node.world.log.info('audit', fields),
+  host?: HostHealth,
 ): ApiServices {
+  nodeFigures(node);
   const { world, chain, coordinator } = node;
   const facts = (): Facts => present(chain.facts(), 'the facts of a founded cluster');
   const reachable = (id: NodeId): boolean => id === node.options.id || node.messaging.reachable(id);
@@ -65,17 +68,9 @@ export function nodeServices(
     locate: (bucket, key) => locate(facts(), bucket, key),
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
     refusal: () => node.notReadyReason(),
-    live: () => ({ ok: true, checks: [{ name: 'process', ok: true, detail: 'answers' }] }),
-    ready: () => {
-      const checks = readyChecks(node);
-      return { ok: checks.every(({ ok }) => ok), checks };
-    },
-    healthy: () => {
-      const known = chain.facts();
-      const share = known === undefined ? 0 : quorumShare(known.ring, reachable);
-      const detail = `${(share * 100).toFixed(1)} % of the ring has a quorum of reachable owners`;
-      return { ok: share === 1, share, checks: [{ name: 'quorum', ok: share === 1, detail }] };
-    },
+    live: () => liveHealth(node),
+    ready: () => readyHealth(node, host),
+    healthy: () => clusterHealth(node),
     mac: node.mac,
     clock: world.clock,
     random: world.random,
@@ -158,23 +153,4 @@ function locate({ ring }: Facts, bucket: Bucket, key: Uint8Array): Location {
     primaries: primaries.map(({ id }) => id),
     fallbacks: fallbacks.map(({ id }) => id),
   };
-}
-
-function readyChecks(node: QuoralNode): readonly Check[] {
-  const failure = node.world.disk.failure();
-  const refusal = node.notReadyReason();
-  const member = node.member();
-  return [
-    {
-      name: 'disk',
-      ok: failure === undefined,
-      detail: failure === undefined ? 'writable' : `${failure.kind}: ${failure.message}`,
-    },
-    {
-      name: 'epoch',
-      ok: refusal === undefined,
-      detail: refusal ?? `epoch ${node.chain.facts()?.epoch ?? 0} is confirmed by a majority`,
-    },
-    { name: 'member', ok: member?.state === 'active', detail: member === undefined ? 'not a member' : member.state },
-  ];
 }

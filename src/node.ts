@@ -179,6 +179,11 @@ export class QuoralNode {
     });
   }
 
+  /** False when all tenures of this boot are spent. */
+  tenureValid(): boolean {
+    return this.#storage.tenure.valid();
+  }
+
   /** True when data requests may be served: see {@link notReadyReason}. */
   ready(): boolean {
     return this.notReadyReason() === undefined;

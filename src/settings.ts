@@ -241,6 +241,16 @@ export const SETTINGS = {
   ),
   'peer-handlers-max': setting(integer(1, 1_000_000), '8192', 'calls of peers that are worked on at once'),
   // watching it
+  'disk-free-warning': setting(
+    bytes(0, 1024 ** 5),
+    '1GiB',
+    'less free space for the data than this is a warning in /readyz',
+  ),
+  'event-loop-delay-warning': setting(
+    duration(1, 60_000),
+    '500ms',
+    'a longer delay of the event loop is a warning in /readyz',
+  ),
   'otlp-endpoint': setting(
     readHttpUrl,
     undefined,

@@ -6,7 +6,7 @@
 import type { Access } from '#access/access.ts';
 import type { Admission } from './admission.ts';
 import type { ApiServices } from './services.ts';
-import type { Problem } from './problem.ts';
+import type { Problem, ProblemCode } from './problem.ts';
 import type { Target } from './raw-path.ts';
 import type { Span } from '#world/world.ts';
 
@@ -58,4 +58,6 @@ export interface Answer {
   readonly headers: Record<string, string>;
   /** Null for none. Left out by the transport when the request was a HEAD. */
   readonly body: string | Uint8Array | null;
+  /** Of a problem document: what kind of problem. */
+  readonly problem?: ProblemCode;
 }

@@ -96,5 +96,6 @@ export function problemAnswer(problem: Problem, headers: Headers = {}): Answer {
     status: statusOf(problem.code),
     headers: { ...problemHeaders(problem.code), ...headers },
     body: problemBody(problem),
+    problem: problem.code,
   };
 }

@@ -56,7 +56,7 @@ export class Reception {
     answer.headers['x-request-id'] = requestId;
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
     if (trace !== undefined) endRequestSpan(trace, answer);
-    this.#figures.count(path, incoming.method, answer.status, elapsed / 1000);
+    this.#figures.count(path, incoming.method, answer, elapsed / 1000);
     return answer;
   }
 

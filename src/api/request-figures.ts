@@ -3,6 +3,8 @@
  */
 
 import type { Admission } from './admission.ts';
+import type { Answer } from './exchange.ts';
+import type { ProblemCode } from './problem.ts';
 import type { ApiMetrics } from './services.ts';
 
 export const KNOWN_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'DELETE']);
@@ -12,6 +14,7 @@ interface Figures {
   readonly seconds: { observe(value: number): void };
   /** By the first digit of the status. */
   readonly byClass: ({ add(): void } | undefined)[];
+  readonly problems: Map<ProblemCode, { add(): void }>;
 }
 
 export class RequestFigures {
@@ -22,19 +25,41 @@ export class RequestFigures {
     this.#metrics = metrics;
     metrics.gauge('quoral_http_requests_in_flight', 'Client requests under way.', () => admission.requests);
     metrics.gauge('quoral_http_body_bytes', 'Memory taken by bodies of client requests.', () => admission.bodyBytes);
+    // A figure that is shown before it is first needed can be told from one that has another name now.
+    const nothing = this.#figuresOf('none', 'other');
+    this.#requests(nothing, 'none', 'other', 404);
+    this.#problem(nothing, 'none', 'not-found');
   }
 
-  count(route: string, method: string, status: number, seconds: number): void {
+  count(route: string, method: string, { status, problem }: Answer, seconds: number): void {
     const label = KNOWN_METHODS.has(method) ? method : 'other';
     const figures = this.#figuresOf(route, label);
-    const statusClass = Math.floor(status / 100);
-    const counter = (figures.byClass[statusClass] ??= this.#metrics.counter(
-      'quoral_http_requests_total',
-      'Client requests answered.',
-      { route, method: label, status: `${statusClass}xx` },
-    ));
-    counter.add();
+    this.#requests(figures, route, label, status).add();
     figures.seconds.observe(seconds);
+    if (problem !== undefined) this.#problem(figures, route, problem).add();
+  }
+
+  #requests({ byClass }: Figures, route: string, method: string, status: number): { add(): void } {
+    const statusClass = Math.floor(status / 100);
+    return (byClass[statusClass] ??= this.#metrics.counter('quoral_http_requests_total', 'Client requests answered.', {
+      route,
+      method,
+      status: `${statusClass}xx`,
+    }));
+  }
+
+  #problem({ problems }: Figures, route: string, code: ProblemCode): { add(): void } {
+    let counter = problems.get(code);
+    if (counter === undefined) {
+      const labels = { route, code };
+      counter = this.#metrics.counter(
+        'quoral_http_problems_total',
+        'Answers that tell a problem, by its code.',
+        labels,
+      );
+      problems.set(code, counter);
+    }
+    return counter;
   }
 
   #figuresOf(route: string, method: string): Figures {
@@ -48,7 +73,7 @@ export class RequestFigures {
         SECONDS,
         { route, method },
       );
-      byMethod.set(method, (figures = { seconds, byClass: [] }));
+      byMethod.set(method, (figures = { seconds, byClass: [], problems: new Map() }));
     }
     return figures;
   }

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Api } from './app.ts';
-import { invalid, Problem, problemAnswer } from './problem.ts';
+import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections, endWith } from './server-connections.ts';
 import { repeatedField, SocketRequest } from './server-request.ts';
@@ -61,11 +61,14 @@ class Door implements HttpServer {
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #closing = false;
+  #open = 0;
   #port = 0;
 
   constructor(api: Api, services: ApiServices) {
     this.#services = services;
     this.#arrivals = new Arrivals(services.clock);
+    services.metrics.gauge('quoral_http_connections', 'Connections of clients.', () => this.#open);
+    this.#malformed('invalid-request');
     this.#listener = getRequestListener(
       // Called before the listener returns, so what arrives now is what was set just before.
       (request) => api.fetch(request, { incoming: this.#arriving! }),
@@ -86,6 +89,7 @@ class Door implements HttpServer {
     // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
     this.#server.maxHeadersCount = 0;
     this.#server
+      .on('connection', (socket) => this.#count(socket))
       .on('request', (message, response) => this.#take(message, response, false))
       .on('checkContinue', (message, response) => this.#take(message, response, true))
       .on('checkExpectation', (message, response) => this.#refuseExpectation(message, response))
@@ -118,6 +122,16 @@ class Door implements HttpServer {
       this.#server.close(() => resolve());
     });
     clearTimeout(cut);
+  }
+
+  #malformed(code: ProblemCode): { add(): void } {
+    const help = 'Requests that the HTTP parser gave up, by problem.';
+    return this.#services.metrics.counter('quoral_http_malformed_total', help, { code });
+  }
+
+  #count(socket: Socket): void {
+    this.#open += 1;
+    socket.once('close', () => (this.#open -= 1));
   }
 
   #take(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
@@ -165,7 +179,9 @@ class Door implements HttpServer {
       socket.destroy();
       return;
     }
-    this.#connections.broke(socket, parserProblem(error));
+    const problem = parserProblem(error);
+    this.#malformed(problem.code).add();
+    this.#connections.broke(socket, problem);
   }
 }
 

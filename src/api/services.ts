@@ -171,6 +171,8 @@ export interface Location {
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
+  /** Works still, but somebody should look. */
+  readonly warning?: boolean;
   readonly detail: string;
 }
 

@@ -19,6 +19,7 @@ import { openDisk } from '#world/real/disk.ts';
 import { createLog } from '#world/real/log.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { createNetwork } from '#world/real/network.ts';
+import { watchEventLoop } from '#world/real/event-loop.ts';
 import { realRandom } from '#world/real/random.ts';
 import type { RealTrace } from '#world/real/trace.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
@@ -26,6 +27,7 @@ import { DiskError, NetworkError, type World } from '#world/world.ts';
 import { ConfigError, loadConfig, type ConfigSources } from '#config.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 import type { HintSettings } from '#handoff/hints.ts';
+import type { HostHealth } from '#node-health.ts';
 import { nodeServices } from '#node-services.ts';
 import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#settings.ts';
 import { openTrace } from './open-trace.ts';
@@ -178,7 +180,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
 
 async function openWorld(settings: Settings, id: string): Promise<World & { readonly trace: RealTrace }> {
   const log = createLog({ level: settings['log-level'], fields: { node: id } });
-  const metrics = createMetrics();
+  const metrics = createMetrics({ process: true });
   const directory = settings['data-dir'];
   try {
     mkdirSync(directory, { recursive: true });
@@ -197,11 +199,19 @@ async function openWorld(settings: Settings, id: string): Promise<World & { read
 async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   const world = await openWorld(settings, options.id);
   process.on('uncaughtException', (error) => endAfterFault(world, error));
+  let stopping = false;
+  const eventLoop = watchEventLoop(world.metrics);
+  const host: HostHealth = {
+    eventLoopDelay: () => eventLoop.worstDelay(),
+    stopping: () => stopping,
+    eventLoopDelayWarning: settings['event-loop-delay-warning'],
+    diskFreeWarning: settings['disk-free-warning'],
+  };
   let node: QuoralNode | undefined;
   let server: HttpServer | undefined;
   try {
     node = await QuoralNode.create(world, options);
-    const services = nodeServices(node, settings, createAudit(settings, world.log));
+    const services = nodeServices(node, settings, createAudit(settings, world.log), host);
     server = await startServer(createApp(services), services, settings.listen);
     await node.start();
   } catch (error) {
@@ -212,6 +222,7 @@ async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   process.send?.('serving');
   world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
   await stopRequested();
+  stopping = true;
   world.log.info('node-stopping');
   await server.close(settings['stop-timeout']);
   await node.stop(settings['stop-timeout']);

@@ -11,6 +11,7 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo } from '#wire/messaging.ts';
 import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
+import { CoordinatorFigures } from './figures.ts';
 import { readKey } from './get.ts';
 import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeAtOwner } from './put.ts';
@@ -24,8 +25,8 @@ export class Coordinator {
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
 
   /** Registers the handlers of replica and coordinator requests with the environment's messaging. */
-  constructor(options: Environment) {
-    this.#options = options;
+  constructor(options: Omit<Environment, 'figures'>) {
+    this.#options = { ...options, figures: new CoordinatorFigures(options.world.metrics) };
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
     messaging.handle(StoreMessage, (request, { deadline, trace }) => {
@@ -40,13 +41,25 @@ export class Coordinator {
   }
 
   async read(request: ReadRequest): Promise<ReadOutcome> {
+    const outcome = await this.#read(request);
+    this.#options.figures.read(outcome);
+    return outcome;
+  }
+
+  async write(request: WriteRequest): Promise<WriteOutcome> {
+    const outcome = await this.#write(request);
+    this.#options.figures.write(outcome);
+    return outcome;
+  }
+
+  async #read(request: ReadRequest): Promise<ReadOutcome> {
     if (!this.#options.ready()) {
       return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.r) };
     }
     return traced('coordinator.get', request, (read) => readKey(this.#options, read));
   }
 
-  async write(request: WriteRequest): Promise<WriteOutcome> {
+  async #write(request: WriteRequest): Promise<WriteOutcome> {
     if (!this.#options.ready()) {
       return { kind: 'not-applied', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.w) };
     }
@@ -77,7 +90,8 @@ export class Coordinator {
 
   /** Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. */
   async #forward(request: WriteRequest, candidates: readonly Member[]): Promise<WriteOutcome | 'moved'> {
-    const { messaging, knowledge, world } = this.#options;
+    const { messaging, knowledge, world, figures } = this.#options;
+    if (candidates.length > 0) figures.forwarded.add();
     for (const owner of candidates) {
       const forwarded = { ...request, epoch: knowledge.epoch() };
       const { deadline, trace } = request;

@@ -4,6 +4,7 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
+import type { CoordinatorFigures } from './figures.ts';
 import type { Member } from '#ring/ring.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
@@ -35,6 +36,7 @@ export interface Environment {
   /** False until a majority has confirmed this node's epoch, and when its disk cannot be trusted. */
   readonly ready: () => boolean;
   readonly settings: CoordinatorSettings;
+  readonly figures: CoordinatorFigures;
 }
 
 /** Where a key lives, as far as this node knows now. */

@@ -92,7 +92,7 @@ class ReadRound {
     return new Promise<Ending>((resolve) => {
       const timers = [
         clock.after(deadline - clock.monotonic(), () => this.#end({ kind: 'deadline' })),
-        clock.after(this.#environment.settings.readHedgeDelay, () => this.#ask(this.#waiting.length)),
+        clock.after(this.#environment.settings.readHedgeDelay, () => this.#hedge()),
       ];
       this.#end = (ending) => {
         if (this.#ended) return;
@@ -125,6 +125,13 @@ class ReadRound {
       versions: merged.versions.filter((version) => isLive(version, now)),
       context: merged.vector,
     };
+  }
+
+  /** Those that were asked are slow: the others may be faster. */
+  #hedge(): void {
+    if (this.#waiting.length === 0) return;
+    this.#environment.figures.hedged.add();
+    this.#ask(this.#waiting.length);
   }
 
   #ask(count: number): void {

@@ -36,6 +36,7 @@ export interface ReadDifference {
 
 export class ReadRepair {
   readonly #options: ReadRepairOptions;
+  readonly #stale: Counter;
   readonly #sent: Counter;
   readonly #leftOut: Counter;
   #inFlight = 0;
@@ -43,6 +44,7 @@ export class ReadRepair {
   constructor(options: ReadRepairOptions) {
     this.#options = options;
     const { metrics } = options.world;
+    this.#stale = metrics.counter('quoral_stale_replicas_found_total', 'Replicas that a read found behind');
     this.#sent = metrics.counter('quoral_read_repairs_total', 'States pushed to replicas that a read found behind');
     this.#leftOut = metrics.counter(
       'quoral_read_repairs_left_out_total',
@@ -55,6 +57,7 @@ export class ReadRepair {
   afterRead(difference: ReadDifference): void {
     const stale = staleReplicas(difference.merged, difference.answers);
     if (stale.length === 0) return;
+    this.#stale.add(stale.length);
     const state = this.#encode(difference.merged);
     if (state === undefined) return;
     for (const replica of stale) {

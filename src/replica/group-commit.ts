@@ -8,7 +8,7 @@
  */
 
 import { equalBytes } from '#kernel/bytes.ts';
-import type { Clock, Disk, DiskTransaction, Histogram, Metrics, Span } from '#world/world.ts';
+import type { Clock, Counter, Disk, DiskTransaction, Histogram, Metrics, Span } from '#world/world.ts';
 
 /** What an operation may do inside the group's transaction. */
 export interface GroupTransaction {
@@ -126,6 +126,7 @@ function rowName(table: string, key: Uint8Array): string {
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #groupSizes: Histogram;
+  readonly #refused: Counter;
   #queue: Waiting[] = [];
   #queueBytes = 0;
   #scheduled = false;
@@ -140,13 +141,24 @@ export class GroupCommit {
       'Operations that shared one commit',
       [1, 2, 4, 8, 16, 32, 64, 128],
     );
-    options.metrics.gauge('quoral_commit_queue', 'Operations that wait for a commit', () => this.#queue.length);
+    const { metrics } = options;
+    metrics.gauge('quoral_commit_queue_operations', 'Operations that wait for a commit', () => this.#queue.length);
+    metrics.gauge(
+      'quoral_commit_queue_bytes',
+      'Bytes of the operations that wait for a commit',
+      () => this.#queueBytes,
+    );
+    this.#refused = metrics.counter(
+      'quoral_commit_queue_refusals_total',
+      'Operations that were refused because too many waited for the disk',
+    );
   }
 
   /** Queues the operation; the promise settles when its group is committed (and synced, when `durable`). */
   submit<T>(operation: GroupOperation<T>): Promise<T> {
     const { queueMax, queueBytesMax } = this.#options;
     if (this.#queue.length >= queueMax || this.#queueBytes >= queueBytesMax) {
+      this.#refused.add();
       const waiting = `${this.#queue.length} operations with ${this.#queueBytes} bytes`;
       return Promise.reject(new QueueFull(`${waiting} wait for the disk already`));
     }

@@ -12,6 +12,7 @@ import { applyWrite, counterFor } from '#causality/write.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
+import { ConflictFigures } from './conflicts.ts';
 import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
@@ -90,6 +91,7 @@ export class Replica {
   readonly #commits: GroupCommit;
   readonly #records: Records;
   readonly #renewals: Counter;
+  readonly #conflicts: ConflictFigures;
   /** Whether somebody else may know dots that the group being committed has minted. */
   #spoken = false;
   #probing = false;
@@ -99,6 +101,7 @@ export class Replica {
     const { clock, disk, log, metrics, digest } = options.world;
     this.#records = new Records({ log, metrics, digest, participants: options.participants });
     this.#renewals = metrics.counter('quoral_tenures_total', 'Tenures that began because dots may have been forgotten');
+    this.#conflicts = new ConflictFigures(metrics);
     this.#commits = new GroupCommit({
       clock,
       disk,
@@ -238,6 +241,7 @@ export class Replica {
     if (grows && (state.versions.length > limits.siblingsMax || encoded.length > limits.stateBytesMax)) {
       throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
     }
+    this.#conflicts.minted(before, request.context, conflicts);
     const minted = { state, encoded };
     this.#records.write(transaction, request.scope, request.key, stored, minted);
     return minted;
@@ -252,6 +256,7 @@ export class Replica {
     storage.clock.receive(highestCounter(incoming.vector));
     const joined = joinStates(before, incoming, conflicts);
     if (joined === before) return;
+    if (joined !== incoming) this.#conflicts.joined(conflicts);
     const encoded = joined === incoming ? request.state : encodeState(joined, world.digest.crc32);
     this.#records.write(transaction, request.scope, request.key, local, { state: joined, encoded });
   }

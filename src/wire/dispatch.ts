@@ -53,6 +53,11 @@ export class Dispatch {
     });
   }
 
+  /** Requests that are being worked on. */
+  get running(): number {
+    return this.#running;
+  }
+
   /** Refuses new requests from now on; resolves when those that were begun have been answered. */
   async drain(): Promise<void> {
     await new Promise<void>((resolve) => {

@@ -8,10 +8,10 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { Channel, Connection, ConnectionEvents, Span, Timer } from '#world/world.ts';
+import type { Channel, Connection, ConnectionEvents, Histogram, Span, Timer } from '#world/world.ts';
 import { PendingCalls } from './calls.ts';
 import type { Unanswered } from './calls.ts';
-import type { NotSentReason } from './counters.ts';
+import { callSeconds, type NotSentReason } from './counters.ts';
 import { encodeEnvelope } from './envelope.ts';
 import type { CallEnvelope, RequestEnvelope } from './envelope.ts';
 import type { Handshake, Remote } from './handshake.ts';
@@ -40,6 +40,7 @@ export class Link implements SessionOwner {
   readonly channel: Channel;
   readonly #context: SessionContext;
   readonly #owner: LinkOwner;
+  readonly #seconds: Histogram;
   #state: State = 'idle';
   #session: Session | undefined;
   #calls: PendingCalls;
@@ -57,6 +58,7 @@ export class Link implements SessionOwner {
     this.channel = channel;
     this.#owner = owner;
     this.#calls = new PendingCalls(context.world.clock);
+    this.#seconds = callSeconds(context.world.metrics, peer.id);
   }
 
   get isOpen(): boolean {
@@ -65,6 +67,16 @@ export class Link implements SessionOwner {
 
   get callsInFlight(): number {
     return this.#calls.size;
+  }
+
+  /** Bytes of the requests that wait for an answer. */
+  get bytesInFlight(): number {
+    return this.#calls.bytes;
+  }
+
+  /** Bytes that the operating system has not taken yet. */
+  get queuedBytes(): number {
+    return this.#session?.connection.queuedBytes ?? 0;
   }
 
   /** Dials at once unless the link stands, is being dialed, or waits for its next attempt. */
@@ -168,7 +180,8 @@ export class Link implements SessionOwner {
     if (session === undefined || !this.isOpen) return this.#notSent('unreachable');
     const full = calls.size >= settings.maxInFlightPerPeer || calls.bytes >= settings.maxInFlightBytes;
     if (full || session.isCongested) return this.#notSent('overloaded');
-    const remaining = Math.floor(deadline - world.clock.monotonic());
+    const startedAt = world.clock.monotonic();
+    const remaining = Math.floor(deadline - startedAt);
     if (remaining < 1) return this.#notSent('expired');
     const body = type.encodeRequest(request);
     const span = trace?.child(type.name, 'client');
@@ -181,12 +194,14 @@ export class Link implements SessionOwner {
     span?.set('server.address', this.peer.id);
     return new Promise((resolve) => {
       const ends = this.#context.counters.calls;
+      const seconds = this.#seconds;
       calls.add({
         deadline,
         bytes: message.length,
         reply(replyBody) {
           resolve({ kind: 'reply', reply: decodeReply(type, replyBody) });
           ends.reply.add();
+          seconds.observe((world.clock.monotonic() - startedAt) / 1000);
           span?.end();
         },
         unanswered(result) {

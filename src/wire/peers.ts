@@ -12,6 +12,7 @@ import type { CallEnvelope } from './envelope.ts';
 import { MAXIMUM_FOUNDERS_LENGTH, NONCE_BYTES } from './envelope.ts';
 import { acceptorHandshake, dialerHandshake, PROTOCOL_VERSIONS } from './handshake.ts';
 import type { Handshake, HandshakeOptions, Remote, VersionRange } from './handshake.ts';
+import { wireGauges } from './gauges.ts';
 import { Link } from './link.ts';
 import type { LinkOwner } from './link.ts';
 import type { MessageType } from './message.ts';
@@ -74,10 +75,11 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     const counters = wireCounters(world.metrics);
     this.#context = { world, settings: this.#settings, counters, epoch };
     this.#dispatch = new Dispatch(this.#context);
-    world.metrics.gauge('quoral_peers_reachable', 'Peers that this node can call now.', () => this.#countReachable());
-    world.metrics.gauge('quoral_peer_calls_in_flight', 'Calls to peers that wait for an answer.', () =>
-      this.#countInFlight(),
-    );
+    wireGauges(world.metrics, {
+      links: () => this.#allLinks(),
+      incoming: () => this.#incoming,
+      handlers: () => this.#dispatch.running,
+    });
   }
 
   handle<Request, Reply>(type: MessageType<Request, Reply>, handler: Handler<Request, Reply>): void {
@@ -307,15 +309,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     for (const listener of this.#epochListeners) listener(peer, epoch);
   }
 
-  #countReachable(): number {
-    let count = 0;
-    for (const { foreground } of this.#links.values()) if (foreground.isOpen) count++;
-    return count;
-  }
-
-  #countInFlight(): number {
-    let count = 0;
-    for (const { foreground, bulk } of this.#links.values()) count += foreground.callsInFlight + bulk.callsInFlight;
-    return count;
+  *#allLinks(): Generator<Link> {
+    for (const { foreground, bulk } of this.#links.values()) yield* [foreground, bulk];
   }
 }

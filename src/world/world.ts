@@ -154,6 +154,8 @@ export interface Disk extends DiskReader {
   failure(): DiskError | undefined;
   /** Bytes that the data take on the medium. */
   sizeBytes(): number;
+  /** Bytes that the medium still has room for, as far as it tells. */
+  freeBytes(): number;
   /** Waits for what is in flight and closes. The disk is not to be used afterwards. */
   close(): Promise<void>;
 }
@@ -200,6 +202,8 @@ export type Labels = Readonly<Record<string, string>>;
 export interface Metrics {
   /** A number that only grows. Asking again for the same name and labels gives the same counter. */
   counter(name: string, help: string, labels?: Labels): Counter;
+  /** A number that only grows and is kept elsewhere: read when the metrics are rendered. */
+  total(name: string, help: string, read: () => number, labels?: Labels): void;
   /** A number read when the metrics are rendered. */
   gauge(name: string, help: string, read: () => number, labels?: Labels): void;
   /** A distribution, with upper bounds of its buckets in rising order. */

@@ -215,6 +215,7 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
       const before = disk.sizeBytes();
       await medium.settle(put('wide', [bytes(1), new Uint8Array(100_000)]));
       expect(disk.sizeBytes()).toBeGreaterThanOrEqual(before + 100_000);
+      expect(disk.freeBytes()).toBeGreaterThan(0);
     });
 
     test('does what a plain map does', async () => {

@@ -27,6 +27,16 @@ describe.each(WORLDS)('metrics of the %s world', (_name, make) => {
     expect((await metrics.render()).split('\n')).toContain('restarts_total 1');
   });
 
+  test('a total is read when rendered', async () => {
+    const metrics = make();
+    let seconds = 1;
+    metrics.total('active_seconds_total', 'Time.', () => seconds, { state: 'a' });
+    seconds = 5;
+    for (let i = 0; i < 2; i++) {
+      expect((await metrics.render()).split('\n')).toContain('active_seconds_total{state="a"} 5');
+    }
+  });
+
   test('a gauge is read when rendered', async () => {
     const metrics = make();
     let depth = 1;
@@ -43,4 +53,24 @@ describe.each(WORLDS)('metrics of the %s world', (_name, make) => {
     for (const value of [1, 5, 50]) metrics.histogram('took_ms', 'Time.', [2, 10], { op: 'put' }).observe(value);
     expect((await metrics.render()).split('\n')).toContain('took_ms_count{op="put"} 3');
   });
+});
+
+test('a histogram of the real world is rendered in buckets that include the lower ones', async () => {
+  const metrics = createMetrics();
+  metrics.histogram('took_seconds', 'Time.', [0.5, 1], { op: 'get' });
+  const histogram = metrics.histogram('took_seconds', 'Time.', [0.5, 1], { op: 'put' });
+  for (const value of [0.25, 0.5, 0.75, 1.5]) histogram.observe(value);
+  expect(await metrics.render()).toBe(`# HELP took_seconds Time.
+# TYPE took_seconds histogram
+took_seconds_bucket{op="get",le="0.5"} 0
+took_seconds_bucket{op="get",le="1"} 0
+took_seconds_bucket{op="get",le="+Inf"} 0
+took_seconds_sum{op="get"} 0
+took_seconds_count{op="get"} 0
+took_seconds_bucket{op="put",le="0.5"} 2
+took_seconds_bucket{op="put",le="1"} 3
+took_seconds_bucket{op="put",le="+Inf"} 4
+took_seconds_sum{op="put"} 3
+took_seconds_count{op="put"} 4
+`);
 });

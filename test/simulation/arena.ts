@@ -248,7 +248,7 @@ export class Arena {
     const { node, world } = running!;
     const { replica, readRepair, wire, hints } = node.options;
     const bounds = {
-      quoral_commit_queue: replica.commitQueueMax,
+      quoral_commit_queue_operations: replica.commitQueueMax,
       quoral_hints_all_bytes: hints.bytesMax,
       quoral_read_repairs_in_flight: readRepair.inFlightMax,
       quoral_peer_calls_in_flight: wire.maxInFlightPerPeer * this.#options.nodes,

@@ -57,6 +57,7 @@ export const BUGS: readonly Bug[] = [
         },
         failure: () => disk.failure(),
         sizeBytes: () => disk.sizeBytes(),
+        freeBytes: () => disk.freeBytes(),
         close: async () => await disk.close(),
       }),
     }),

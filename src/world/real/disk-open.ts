@@ -36,7 +36,7 @@ const PAGE_BYTES = 4096;
 /** What precedes each page in the log. */
 const FRAME_HEADER_BYTES = 24;
 const WAL_BYTES = 16 * 1024 * 1024;
-const CACHE_BYTES = 64 * 1024 * 1024;
+export const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 /** Another program that reads the file may hold a lock for a moment; the event loop waits for no longer than this. */
 const BUSY_MILLISECONDS = 250;
 
@@ -100,7 +100,7 @@ function prepare(database: Database, path: string, options: OpenOptions & { read
   database.pragma('wal_autocheckpoint = 0');
   // Overwriting a log that keeps its size is cheaper than growing it anew; what a burst added is given back.
   database.pragma(`journal_size_limit = ${2 * options.walBytes}`);
-  database.pragma(`cache_size = -${Math.ceil((options.cacheBytes ?? CACHE_BYTES) / 1024)}`);
+  database.pragma(`cache_size = -${Math.ceil((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 1024)}`);
   migrate(database, options.tables, migrations);
 }
 

@@ -10,7 +10,8 @@
  * copy the log once more when it closes; its own descriptor has not seen the error yet, so it does, and copies nothing.)
  */
 
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Database, Statement } from 'better-sqlite3';
 import { assert, present } from '#kernel/assert.ts';
 import {
@@ -18,7 +19,6 @@ import {
   type Committed,
   type Disk,
   type DiskTransaction,
-  type Histogram,
   type Log,
   type Metrics,
   type RangeOptions,
@@ -26,7 +26,8 @@ import {
   type TableDefinition,
 } from '#world/world.ts';
 import { toDiskError, type DiskStep } from './disk-errors.ts';
-import { openFiles, type OpenFiles } from './disk-open.ts';
+import { diskFigures, type DiskFigures } from './disk-figures.ts';
+import { DEFAULT_CACHE_BYTES, openFiles, type OpenFiles } from './disk-open.ts';
 import type { Migration } from './disk-schema.ts';
 import { DiskTable } from './disk-table.ts';
 import { Checkpointer } from './wal-checkpoint.ts';
@@ -45,8 +46,6 @@ export interface DiskOptions {
   /** For tests of the format's changes; default {@link MIGRATIONS}. */
   readonly migrations?: readonly Migration[];
 }
-
-const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
 
 /**
  * Opens the database, or creates it with its directory. Throws `DataDirectoryError` when the files cannot be used, and
@@ -77,6 +76,7 @@ class SqliteDisk implements Disk {
   readonly #rollback: Statement<[]>;
   readonly #sync: WalSync;
   readonly #checkpointer: Checkpointer;
+  readonly #figures: DiskFigures;
   #failure: DiskError | undefined;
   #closed = false;
 
@@ -89,26 +89,28 @@ class SqliteDisk implements Disk {
     this.#begin = files.database.prepare('BEGIN IMMEDIATE');
     this.#commit = files.database.prepare('COMMIT');
     this.#rollback = files.database.prepare('ROLLBACK');
-    const histogram = (name: string, help: string): Histogram | undefined =>
-      options.metrics?.histogram(name, help, SECONDS);
-    const syncs = histogram('quoral_disk_sync_seconds', 'Duration of syncs of the write-ahead log');
-    const checkpoints = histogram('quoral_disk_checkpoint_seconds', 'Duration of copying the log to the database file');
+    this.#figures = diskFigures(options.metrics, {
+      bytes: () => this.sizeBytes(),
+      walBytes: () => fileBytes(`${files.path}-wal`),
+      freeBytes: () => this.freeBytes(),
+      cacheBytes: options.cacheBytes ?? DEFAULT_CACHE_BYTES,
+    });
     this.#sync = new WalSync({
       path: `${files.path}-wal`,
-      observe: (seconds) => syncs?.observe(seconds),
+      observe: (seconds) => this.#figures.syncs.observe(seconds),
     });
     this.#checkpointer = new Checkpointer({
       path: files.path,
       database: files.database,
       log: options.log,
       startPages: files.walPages,
-      observe: (seconds) => checkpoints?.observe(seconds),
+      observe: (seconds) => this.#figures.checkpoints.observe(seconds),
       onError: (error) => this.#fail(error, 'checkpoint'),
     });
-    options.metrics?.gauge('quoral_disk_bytes', 'Bytes that the database and its log take', () => this.sizeBytes());
   }
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
+    this.#figures.reads.add();
     try {
       return this.#table(table).get(key);
     } catch (error) {
@@ -117,6 +119,7 @@ class SqliteDisk implements Disk {
   }
 
   range(table: string, options: RangeOptions): Row[] {
+    this.#figures.reads.add();
     try {
       return this.#table(table).range(options);
     } catch (error) {
@@ -129,7 +132,7 @@ class SqliteDisk implements Disk {
     assert(!this.#database.inTransaction, 'no commit inside a commit');
     if (this.#failure !== undefined && this.#failure.kind !== 'full') throw this.#failure;
     this.#attempt('write', () => this.#begin.run());
-    const transaction = new SqliteTransaction(this.#tables, (error, step) => this.#fail(error, step));
+    const transaction = new SqliteTransaction(this.#tables, this.#figures, (error, step) => this.#fail(error, step));
     try {
       run(transaction);
     } catch (error) {
@@ -144,6 +147,7 @@ class SqliteDisk implements Disk {
       throw transaction.failure;
     }
     this.#attempt('commit', () => this.#commit.run());
+    this.#figures.commits.add();
     this.#heal();
     const held = this.#attempt('checkpoint', () => this.#checkpointer.afterCommit());
     const durable = this.#durable(held);
@@ -157,9 +161,17 @@ class SqliteDisk implements Disk {
   }
 
   sizeBytes(): number {
-    let bytes = 0;
-    for (const name of [this.#path, `${this.#path}-wal`]) bytes += statSync(name, { throwIfNoEntry: false })?.size ?? 0;
-    return bytes;
+    return fileBytes(this.#path) + fileBytes(`${this.#path}-wal`);
+  }
+
+  freeBytes(): number {
+    try {
+      const { bavail, bsize } = statfsSync(dirname(this.#path));
+      return bavail * bsize;
+    } catch {
+      // Not every file system tells; what is not known is no reason for alarm.
+      return Number.POSITIVE_INFINITY;
+    }
   }
 
   async close(): Promise<void> {
@@ -204,6 +216,7 @@ class SqliteDisk implements Disk {
   #fail(error: unknown, step: DiskStep): unknown {
     const failure = toDiskError(error, step, this.#path);
     if (failure === undefined) return error;
+    this.#figures.failures.add();
     if (this.#failure === undefined || (this.#failure.kind === 'full' && failure.kind !== 'full')) {
       this.#failure = failure;
       this.#log.error(failure.kind === 'full' ? 'disk-full' : 'disk-failed', {
@@ -223,24 +236,33 @@ class SqliteDisk implements Disk {
 
 class SqliteTransaction implements DiskTransaction {
   readonly #tables: ReadonlyMap<string, DiskTable>;
+  readonly #figures: DiskFigures;
   readonly #onError: (error: unknown, step: DiskStep) => unknown;
   #ended = false;
   failure: DiskError | undefined;
 
-  constructor(tables: ReadonlyMap<string, DiskTable>, onError: (error: unknown, step: DiskStep) => unknown) {
+  constructor(
+    tables: ReadonlyMap<string, DiskTable>,
+    figures: DiskFigures,
+    onError: (error: unknown, step: DiskStep) => unknown,
+  ) {
     this.#tables = tables;
+    this.#figures = figures;
     this.#onError = onError;
   }
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
+    this.#figures.reads.add();
     return this.#do(table, 'read', (rows) => rows.get(key));
   }
 
   range(table: string, options: RangeOptions): Row[] {
+    this.#figures.reads.add();
     return this.#do(table, 'read', (rows) => rows.range(options));
   }
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
+    this.#figures.writtenBytes.add(key.length + value.length);
     this.#do(table, 'write', (rows) => rows.put(key, value));
   }
 
@@ -264,4 +286,8 @@ class SqliteTransaction implements DiskTransaction {
       throw thrown;
     }
   }
+}
+
+function fileBytes(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -108,6 +108,10 @@ export class SimulatedDisk implements Disk {
     return this.#medium.bytes;
   }
 
+  freeBytes(): number {
+    return Math.max(0, this.#medium.capacityBytes - this.#medium.bytes);
+  }
+
   async close(): Promise<void> {
     if (this.#state !== 'open') return;
     this.#state = 'closing';

@@ -23,6 +23,10 @@ export class SimulatedMetrics implements Metrics {
     }));
   }
 
+  total(name: string, help: string, read: () => number, labels: Labels = {}): void {
+    this.gauge(name, help, read, labels);
+  }
+
   gauge(name: string, _help: string, read: () => number, labels: Labels = {}): void {
     this.#gauges.set(seriesName(name, labels), read);
   }

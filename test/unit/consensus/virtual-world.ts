@@ -239,6 +239,7 @@ export class Universe {
       commit: (run) => this.#commit(medium, life, crash, run),
       failure: () => undefined,
       sizeBytes: () => 0,
+      freeBytes: () => Number.POSITIVE_INFINITY,
       close: async () => undefined,
     };
     return disk;

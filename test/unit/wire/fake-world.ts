@@ -234,6 +234,7 @@ function fakeMetrics(counts: Map<string, number>): Metrics {
       const key = [name, ...Object.values(labels)].join(' ');
       return { add: (amount = 1) => void counts.set(key, (counts.get(key) ?? 0) + amount) };
     },
+    total: () => undefined,
     gauge: () => undefined,
     histogram: () => ({ observe: () => undefined }),
     render: () => Promise.resolve(''),

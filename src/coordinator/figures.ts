@@ -1,0 +1,79 @@
+/**
+ * What this room counts: how requests ended, and how much agreement stood behind them. Everything is resolved once; a
+ * request only adds.
+ */
+
+import type { Counter, Histogram, Metrics } from '#world/world.ts';
+import type { Agreement, ReadOutcome, WriteOutcome } from './requests.ts';
+
+const REPLICAS = [0, 1, 2, 3, 4, 5, 6, 7];
+const SIBLINGS = [0, 1, 2, 3, 5, 10, 20, 50, 100];
+const CONTEXT_ENTRIES = [0, 1, 2, 3, 5, 7, 10, 20, 50, 100, 200];
+
+export class CoordinatorFigures {
+  readonly #reads: Readonly<Record<'value' | 'siblings' | 'absent' | 'failed', Counter>>;
+  readonly #writes: Readonly<Record<WriteOutcome['kind'], Counter>>;
+  readonly #readReplicas: Histogram;
+  readonly #writeReplicas: Histogram;
+  readonly #readFallbacks: Counter;
+  readonly #writeFallbacks: Counter;
+  readonly #siblings: Histogram;
+  readonly #contextEntries: Histogram;
+  /** Reads that asked further owners because those asked first were slow. */
+  readonly hedged: Counter;
+  /** Writes that went to another node because this one does not own the key, or has no space. */
+  readonly forwarded: Counter;
+
+  constructor(metrics: Metrics) {
+    const read = (outcome: string): Counter =>
+      metrics.counter('quoral_reads_total', 'Reads that came in here, by what they found', { outcome });
+    const write = (outcome: string): Counter =>
+      metrics.counter('quoral_writes_total', 'Writes that came in here, by outcome', { outcome });
+    const replicas = (operation: string): Histogram =>
+      metrics.histogram('quoral_request_replicas', 'Replicas that had agreed when a request was answered', REPLICAS, {
+        operation,
+      });
+    const fallbacks = (operation: string): Counter =>
+      metrics.counter('quoral_fallbacks_used_total', 'Fallbacks that stood in for owners', { operation });
+    this.#reads = { value: read('value'), siblings: read('siblings'), absent: read('absent'), failed: read('failed') };
+    this.#writes = { applied: write('applied'), 'not-applied': write('not-applied'), unknown: write('unknown') };
+    this.#readReplicas = replicas('read');
+    this.#writeReplicas = replicas('write');
+    this.#readFallbacks = fallbacks('read');
+    this.#writeFallbacks = fallbacks('write');
+    this.#siblings = metrics.histogram('quoral_read_siblings', 'Live versions that a read found', SIBLINGS);
+    this.#contextEntries = metrics.histogram(
+      'quoral_context_entries',
+      'Actors in the context of what was read or written',
+      CONTEXT_ENTRIES,
+    );
+    this.hedged = metrics.counter('quoral_hedged_reads_total', 'Reads that asked more owners because some were slow');
+    this.forwarded = metrics.counter(
+      'quoral_writes_forwarded_total',
+      'Writes that were given to an owner of their key',
+    );
+  }
+
+  read(outcome: ReadOutcome): void {
+    this.#agreed(outcome.agreement, this.#readReplicas, this.#readFallbacks);
+    if (outcome.kind === 'failed') {
+      this.#reads.failed.add();
+      return;
+    }
+    const { length } = outcome.versions;
+    this.#reads[length === 0 ? 'absent' : length === 1 ? 'value' : 'siblings'].add();
+    this.#siblings.observe(length);
+    this.#contextEntries.observe(outcome.context.length);
+  }
+
+  write(outcome: WriteOutcome): void {
+    this.#writes[outcome.kind].add();
+    this.#agreed(outcome.agreement, this.#writeReplicas, this.#writeFallbacks);
+    if (outcome.kind === 'applied') this.#contextEntries.observe(outcome.context.length);
+  }
+
+  #agreed({ acked, fallbacks }: Agreement, replicas: Histogram, used: Counter): void {
+    replicas.observe(acked);
+    if (fallbacks > 0) used.add(fallbacks);
+  }
+}

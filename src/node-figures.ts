@@ -1,0 +1,28 @@
+/**
+ * What a node as a whole shows in `/metrics`: which program it is, what it knows of the cluster, whether it serves.
+ */
+
+import { ringShareWithQuorum } from './node-health.ts';
+import type { QuoralNode } from './node.ts';
+import { VERSION } from './version.ts';
+
+const STATES = ['joining', 'refilling', 'active', 'leaving'] as const;
+
+export function nodeFigures(node: QuoralNode): void {
+  const { metrics } = node.world;
+  const { id, zone } = node.options;
+  metrics.gauge('quoral_build_info', 'Always 1; which program runs as which node.', () => 1, {
+    version: VERSION,
+    node: id,
+    zone,
+  });
+  metrics.gauge('quoral_epoch', 'The newest epoch that this node knows.', () => node.chain.facts()?.epoch ?? 0);
+  metrics.gauge('quoral_ready', '1 while data requests are served, else 0.', () => (node.ready() ? 1 : 0));
+  metrics.gauge('quoral_ring_quorum_ratio', 'Share of the ring that has a quorum, as seen from here.', () =>
+    ringShareWithQuorum(node),
+  );
+  for (const state of STATES) {
+    const count = (): number => node.chain.facts()?.ring.members.filter((member) => member.state === state).length ?? 0;
+    metrics.gauge('quoral_members', 'Members of the cluster, by state.', count, { state });
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * What a disk counts, for `/metrics`.
+ */
+
+import type { Counter, Histogram, Metrics } from '#world/world.ts';
+
+const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
+
+export interface DiskSizes {
+  readonly bytes: () => number;
+  readonly walBytes: () => number;
+  readonly freeBytes: () => number;
+  readonly cacheBytes: number;
+}
+
+export interface DiskFigures {
+  readonly commits: Counter;
+  readonly failures: Counter;
+  readonly reads: Counter;
+  readonly writtenBytes: Counter;
+  readonly syncs: Histogram;
+  readonly checkpoints: Histogram;
+}
+
+const UNCOUNTED: Counter = { add: () => undefined };
+const UNOBSERVED: Histogram = { observe: () => undefined };
+
+export function diskFigures(metrics: Metrics | undefined, sizes: DiskSizes): DiskFigures {
+  metrics?.gauge('quoral_disk_bytes', 'Bytes that the database and its log take', sizes.bytes);
+  metrics?.gauge('quoral_disk_wal_bytes', 'Bytes of the write-ahead log', sizes.walBytes);
+  metrics?.gauge(
+    'quoral_disk_free_bytes',
+    'Bytes that the file system of the data directory has left',
+    sizes.freeBytes,
+  );
+  metrics?.gauge('quoral_disk_cache_limit_bytes', 'Memory that the page cache may take', () => sizes.cacheBytes);
+  const counter = (name: string, help: string): Counter => metrics?.counter(name, help) ?? UNCOUNTED;
+  const histogram = (name: string, help: string): Histogram => metrics?.histogram(name, help, SECONDS) ?? UNOBSERVED;
+  return {
+    commits: counter('quoral_disk_commits_total', 'Transactions that were committed'),
+    failures: counter('quoral_disk_failures_total', 'Reads, writes, commits and syncs that failed'),
+    reads: counter('quoral_disk_reads_total', 'Rows and ranges that were read'),
+    writtenBytes: counter('quoral_disk_written_bytes_total', 'Bytes of the rows that were written'),
+    syncs: histogram('quoral_disk_sync_seconds', 'Duration of syncs of the write-ahead log'),
+    checkpoints: histogram('quoral_disk_checkpoint_seconds', 'Duration of copying the log to the database file'),
+  };
+}
