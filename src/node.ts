@@ -20,7 +20,7 @@ import { HANDOFF_TABLES } from '#handoff/tables.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
-import { Repair } from '#repair/repair.ts';
+import { Repair, type RepairSettings } from '#repair/repair.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { TREE_TABLES } from '#repair/tree-tables.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
@@ -62,6 +62,7 @@ export interface NodeOptions {
   readonly replica: ReplicaLimits;
   readonly coordinator: CoordinatorSettings;
   readonly hints: HintSettings;
+  readonly repair: RepairSettings;
   readonly readRepair: { readonly inFlightMax: number; readonly timeout: number };
 }
 
@@ -138,7 +139,7 @@ export class QuoralNode {
     this.hints = this.#createHints(knowledge, storage);
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
-    this.repair = new Repair({ world, knowledge, trees });
+    this.repair = this.#repairWith(trees, knowledge);
     const readRepair = new ReadRepair({
       world,
       messaging: this.messaging,
@@ -222,6 +223,19 @@ export class QuoralNode {
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();
     await this.world.disk.close();
+  }
+
+  #repairWith(trees: MerkleTrees, knowledge: Knowledge): Repair {
+    return new Repair({
+      world: this.world,
+      messaging: this.messaging,
+      knowledge,
+      replica: this.replica,
+      trees,
+      self: this.options.id,
+      ready: () => this.ready(),
+      settings: this.options.repair,
+    });
   }
 
   #knowledge(): Knowledge {

@@ -33,6 +33,7 @@ import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#setting
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
 import { fail } from './output.ts';
+import { repairSettings } from './repair-settings.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
 const EXPECTED = [ConfigError, StorageMismatch, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
@@ -174,6 +175,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       staleRetries: settings['stale-retries'],
     },
     hints: hintSettings(settings),
+    repair: repairSettings(settings),
     readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
   };
 }

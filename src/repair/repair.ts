@@ -2,6 +2,12 @@
  * The room's door: everything that makes replicas agree again without being asked.
  */
 
+import type { NodeId } from '#kernel/identity.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
+import { Pace, type PaceSettings } from './pace.ts';
+import { TreeSource } from './tree-source.ts';
 import { hasPlacement } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import type { Knowledge } from '#replica/scope.ts';
@@ -14,30 +20,52 @@ import type { MerkleTrees } from './trees.ts';
 /** Milliseconds between two looks at whether something is to be done that had to wait. */
 const TICK_MS = 1000;
 
+export type RepairSettings = AntiEntropySettings & PaceSettings;
+
+export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
+  interval: 15_000,
+  settle: 5000,
+  callTimeout: 30_000,
+  bytesPerSecond: 8 * 1024 ** 2,
+  busyDelay: 50,
+};
+
 export interface RepairOptions {
   readonly world: World;
+  readonly messaging: Messaging;
   readonly knowledge: Knowledge;
+  readonly replica: Replica;
   readonly trees: MerkleTrees;
+  readonly self: NodeId;
+  /** Whether this node may serve. */
+  readonly ready: () => boolean;
+  readonly settings: RepairSettings;
 }
 
 export class Repair {
   readonly #options: RepairOptions;
   readonly #rebuild: TreeRebuild;
+  readonly antiEntropy: AntiEntropy;
   #running = false;
 
   constructor(options: RepairOptions) {
     this.#options = options;
-    const { world, knowledge, trees } = options;
+    const { world, knowledge, trees, settings } = options;
+    const pace = new Pace(world.clock, settings);
+    const source = new TreeSource({ world, trees, knowledge, pace });
+    this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });
     this.#rebuild = new TreeRebuild({ world, trees, placeOf: (name) => placeOfRow(knowledge, name) });
   }
 
   start(): void {
     this.#running = true;
+    this.antiEntropy.start();
     this.#tick();
   }
 
   stop(): void {
     this.#running = false;
+    this.antiEntropy.stop();
     this.#rebuild.stop();
   }
 

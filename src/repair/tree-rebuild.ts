@@ -9,7 +9,8 @@ import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import { recordName, RECORDS, type RecordName } from '#replica/tables.ts';
 import type { Clock, Digest, Disk, Log } from '#world/world.ts';
 import { TREE_KEYS, TREE_LOG, TREES, type TreePlace } from './tree-tables.ts';
-import { successor, type MerkleTrees } from './trees.ts';
+import { successor } from './tree-index.ts';
+import type { MerkleTrees } from './trees.ts';
 
 /** Rows in one transaction: a few milliseconds. */
 const ROWS_A_STEP = 128;

@@ -10,7 +10,7 @@
  * up to the log's sequence number `as of`.
  */
 
-import { concatBytes, EMPTY_BYTES } from '#kernel/bytes.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import type { Checksum } from '#kernel/native.ts';
 import type { RangeOptions, TableDefinition } from '#world/world.ts';
@@ -179,16 +179,4 @@ export function changesOfRow(row: Uint8Array, checksum: Checksum): readonly Leaf
     });
   }
   return changes;
-}
-
-export function hashBytes(hashes: readonly Hash64[]): Uint8Array {
-  return concatBytes(
-    hashes.map(({ high, low }) => {
-      const bytes = new Uint8Array(8);
-      const view = new DataView(bytes.buffer);
-      view.setUint32(0, high);
-      view.setUint32(4, low);
-      return bytes;
-    }),
-  );
 }

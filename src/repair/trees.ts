@@ -10,7 +10,6 @@
 
 import { compareBytes, EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
-import { decodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place, RecordChange, RecordParticipant } from '#replica/records.ts';
@@ -18,15 +17,14 @@ import { recordKey, RECORDS } from '#replica/tables.ts';
 import type { Digest, Disk, DiskReader, DiskTransaction, Log, Metrics } from '#world/world.ts';
 import { leafOf, MerkleTree } from './merkle-tree.ts';
 import { TreeHash } from './tree-hash.ts';
+import { successor, TreeIndex } from './tree-index.ts';
 import {
   changesOfRow,
-  entryOfKey,
   isMark,
   logRow,
   MARK_KEY,
   markRow,
   placeOfKey,
-  rangeOfLeaves,
   sequenceKey,
   sequenceOfKey,
   TREE_KEYS,
@@ -37,7 +35,6 @@ import {
   treeRow,
   TREES,
   type LeafChange,
-  type TreeEntry,
   type TreePlace,
 } from './tree-tables.ts';
 
@@ -73,14 +70,9 @@ interface Checkpoint {
   readonly queue: KeptTree[];
 }
 
-/** A key of a leaf with its state, or with undefined when its row is missing or damaged. */
-export interface LeafRow extends TreeEntry {
-  readonly state: State | undefined;
-  readonly encoded: Uint8Array | undefined;
-}
-
 export class MerkleTrees implements RecordParticipant {
   readonly hash: TreeHash;
+  readonly index: TreeIndex;
   readonly #options: MerkleTreesOptions;
   readonly #trees = new Map<number, KeptTree>();
   #sequence = 0;
@@ -98,6 +90,7 @@ export class MerkleTrees implements RecordParticipant {
   constructor(options: MerkleTreesOptions) {
     this.#options = options;
     this.hash = new TreeHash(options.world.digest, options.secret);
+    this.index = new TreeIndex(this.hash, options.world.digest.crc32);
     const { disk, log, metrics } = options.world;
     if (this.#load(disk)) this.#marked = 'yes';
     else if (isUntouched(disk)) this.#clear();
@@ -120,48 +113,6 @@ export class MerkleTrees implements RecordParticipant {
 
   tree(place: TreePlace): MerkleTree {
     return this.#treeOf(place).tree;
-  }
-
-  /** The keys of some leaves of a partition, from the first one after `after` on, in the order of their hashes. */
-  entries(
-    reader: DiskReader,
-    place: TreePlace,
-    leaves: readonly [first: number, end: number],
-    limit: number,
-    after?: TreeEntry,
-  ): readonly TreeEntry[] {
-    const range = rangeOfLeaves(place, ...leaves);
-    const from = after === undefined ? range.from! : successor(treeKeysKey(place, after.hash, after.rowKey));
-    return reader.range(TREE_KEYS, { ...range, from, limit }).map(([key]) => entryOfKey(key));
-  }
-
-  /** The same with their rows. */
-  rows(
-    reader: DiskReader,
-    place: TreePlace,
-    leaves: readonly [first: number, end: number],
-    limit: number,
-    after?: TreeEntry,
-  ): readonly LeafRow[] {
-    return this.entries(reader, place, leaves, limit, after).map((entry) => this.#rowOf(reader, entry));
-  }
-
-  /** What the leaf would be if it were computed from its rows now. */
-  leafFromRows(reader: DiskReader, place: TreePlace, leaf: number): Hash64 {
-    let high = 0;
-    let low = 0;
-    let after: TreeEntry | undefined;
-    for (;;) {
-      const page = this.rows(reader, place, [leaf, leaf + 1], PAGE_ROWS, after);
-      for (const { hash, state } of page) {
-        if (state === undefined) continue;
-        const stateHash = this.hash.stateHash(hash, state);
-        high ^= stateHash.high;
-        low ^= stateHash.low;
-      }
-      after = page.at(-1);
-      if (page.length < PAGE_ROWS || after === undefined) return { high: high >>> 0, low: low >>> 0 };
-    }
   }
 
   recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
@@ -279,21 +230,10 @@ export class MerkleTrees implements RecordParticipant {
   #correct(reader: DiskReader, { n, partition }: TreePlace, leaf: number): boolean {
     const place = { n, partition };
     const is = this.#treeOf(place).tree.leaf(leaf);
-    const should = this.leafFromRows(reader, place, leaf);
+    const should = this.index.leafHash(reader, place, leaf);
     if (is.high === should.high && is.low === should.low) return false;
     this.#change({ ...place, leaf, high: (is.high ^ should.high) >>> 0, low: (is.low ^ should.low) >>> 0 });
     return true;
-  }
-
-  #rowOf(reader: DiskReader, entry: TreeEntry): LeafRow {
-    const encoded = reader.get(RECORDS, entry.rowKey);
-    if (encoded === undefined) return { ...entry, state: undefined, encoded: undefined };
-    try {
-      return { ...entry, state: decodeState(encoded, this.#options.world.digest.crc32), encoded };
-    } catch {
-      // Whoever scrubs finds it: here it only cannot be compared.
-      return { ...entry, state: undefined, encoded: undefined };
-    }
   }
 
   #treeOf({ n, partition }: TreePlace): KeptTree {
@@ -376,13 +316,6 @@ export class MerkleTrees implements RecordParticipant {
 /** Whether no row was ever written: then the trees are complete as they are, empty. */
 function isUntouched(reader: DiskReader): boolean {
   return [RECORDS, TREE_KEYS, TREES, TREE_LOG].every((table) => reader.range(table, { limit: 1 }).length === 0);
-}
-
-/** The least key after this one. */
-export function successor(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }
 
 function* pages(reader: DiskReader, table: string): Generator<readonly [Uint8Array, Uint8Array]> {

@@ -7,6 +7,7 @@ import { createApp } from '#api/app.ts';
 import { inProcess, type InProcess, type InProcessAnswer } from '#api/in-process.ts';
 import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { present } from '#kernel/assert.ts';
 import { nodeId, type NodeId } from '#kernel/identity.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
@@ -190,6 +191,7 @@ export class SimulatedCluster {
       coordinator: DEFAULT_COORDINATOR_SETTINGS,
       hints: DEFAULT_HINT_SETTINGS,
       readRepair: { inFlightMax: 256, timeout: 5000 },
+      repair: DEFAULT_REPAIR_SETTINGS,
       ...this.#options.node,
     };
   }

@@ -99,7 +99,7 @@ export class TreeStore {
       low ^= hash.low;
     }
     expect(tree.root()).toEqual({ high: high >>> 0, low: low >>> 0 });
-    const keys = this.trees.entries(disk, this.place, [0, LEAVES], 100_000).length;
+    const keys = this.trees.index.entries(disk, this.place, [0, LEAVES], 100_000).length;
     expect(keys).toBe(disk.range(RECORDS, { limit: 100_000 }).length);
   }
 

@@ -174,7 +174,7 @@ test('a leaf that has drifted from its rows is found and corrected', async () =>
   store.write('a', state(1));
   await store.settle();
   store.medium.set(RECORDS, recordKey('b', 0, utf8('a')), encodeState(state(2), digest.crc32));
-  const { hash } = store.trees.entries(store.world.disk, store.place, [0, 1024], 10)[0]!;
+  const { hash } = store.trees.index.entries(store.world.disk, store.place, [0, 1024], 10)[0]!;
   expect(store.verify(leafOf(hash))).toBe(true);
   expect(store.verify(leafOf(hash))).toBe(false);
   store.expectExact();

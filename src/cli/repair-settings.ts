@@ -1,0 +1,14 @@
+/** The settings of repair as the room wants them. */
+
+import type { RepairSettings } from '#repair/repair.ts';
+import type { Settings } from '#settings.ts';
+
+export function repairSettings(settings: Settings): RepairSettings {
+  return {
+    interval: settings['anti-entropy-interval'],
+    settle: settings['repair-settle-time'],
+    callTimeout: settings['repair-call-timeout'],
+    bytesPerSecond: settings['repair-rate-max'],
+    busyDelay: settings['repair-busy-delay'],
+  };
+}

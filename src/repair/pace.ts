@@ -1,0 +1,53 @@
+/**
+ * How fast repair may go: so many bytes a second, and slower while the node is busy with its clients, which shows in timers
+ * that fire late. What is next may always go once nothing is owed, however large it is; the debt is waited for afterwards.
+ */
+
+import type { Clock } from '#world/world.ts';
+
+export interface PaceSettings {
+  /** Bytes that repair reads, sends and receives at this node. */
+  readonly bytesPerSecond: number;
+  /** Milliseconds by which a timer may be late before repair waits. */
+  readonly busyDelay: number;
+}
+
+/** A timer to see how late it comes. */
+const PROBE_MS = 1;
+/** Pause while the node is busy, doubled up to the longest. */
+const BUSY_PAUSE_MS = 100;
+const BUSY_PAUSE_LONGEST_MS = 1600;
+const BURST_SECONDS = 0.25;
+
+export class Pace {
+  readonly #clock: Clock;
+  readonly #settings: PaceSettings;
+  /** When all that was taken is paid for, by the monotonic clock. */
+  #paidAt: number;
+
+  constructor(clock: Clock, settings: PaceSettings) {
+    this.#clock = clock;
+    this.#settings = settings;
+    this.#paidAt = clock.monotonic();
+  }
+
+  /** Resolves when this many bytes may go. */
+  async take(bytes: number): Promise<void> {
+    for (let pause = BUSY_PAUSE_MS; (await this.#sleep(PROBE_MS)) > this.#settings.busyDelay; pause *= 2) {
+      await this.#sleep(pause);
+      if (pause >= BUSY_PAUSE_LONGEST_MS) break;
+    }
+    const now = this.#clock.monotonic();
+    const owed = this.#paidAt - now;
+    this.#paidAt = Math.max(this.#paidAt, now - BURST_SECONDS * 1000) + (bytes / this.#settings.bytesPerSecond) * 1000;
+    if (owed > 0) await this.#sleep(owed);
+  }
+
+  /** Resolves with the milliseconds by which it was late. */
+  #sleep(milliseconds: number): Promise<number> {
+    const due = this.#clock.monotonic() + milliseconds;
+    return new Promise((resolve) => {
+      this.#clock.after(milliseconds, () => resolve(this.#clock.monotonic() - due));
+    });
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * What this node can say of its trees: to itself, and to the others that compare theirs with them.
+ */
+
+import { timeOf } from '#causality/hybrid-clock.ts';
+import { highestCounter } from '#causality/vector.ts';
+import { concatBytes } from '#kernel/bytes.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Hash64 } from '#kernel/siphash.ts';
+import { BEHIND, NOT_OWNER, STALE, type Knowledge } from '#replica/scope.ts';
+import { recordName } from '#replica/tables.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import type { Ring } from '#ring/ring.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Clock, Disk } from '#world/world.ts';
+import {
+  ENTRIES_MAX,
+  GROUP_SIZE,
+  hashesToBytes,
+  hashToBytes,
+  NO_TREES,
+  ROWS_MAX,
+  type Basis,
+  type KeysReply,
+  type KeysRequest,
+  type PullReply,
+  type PullRequest,
+  type RowOnTheWire,
+} from './exchange-messages.ts';
+import { leafOf } from './merkle-tree.ts';
+import type { Pace } from './pace.ts';
+import type { TreeEntry, TreePlace } from './tree-tables.ts';
+import type { LeafRow } from './tree-index.ts';
+import type { MerkleTrees } from './trees.ts';
+
+/** Rows that are read in one go. */
+const PAGE_ROWS = 128;
+/** Bytes of states in one message, unless a single one is larger. */
+export const PAGE_BYTES: number = 1024 * 1024;
+
+export interface TreeSourceOptions {
+  readonly world: { readonly clock: Clock; readonly disk: Disk };
+  readonly trees: MerkleTrees;
+  readonly knowledge: Knowledge;
+  readonly pace: Pace;
+}
+
+export class TreeSource {
+  readonly #options: TreeSourceOptions;
+  #sharedFor: { readonly ring: Ring; readonly byPeer: Map<NodeIndex, readonly TreePlace[]> } | undefined;
+
+  constructor(options: TreeSourceOptions) {
+    this.#options = options;
+  }
+
+  basis(): Basis {
+    const { trees, knowledge } = this.#options;
+    return { fingerprint: trees.hash.fingerprint, epoch: knowledge.epoch() };
+  }
+
+  /** Throws {@link Refusal} unless the other's hashes can be compared with this node's. */
+  check({ fingerprint, epoch }: Basis): void {
+    const { trees, knowledge } = this.#options;
+    const known = knowledge.epoch();
+    if (!trees.ready()) throw new Refusal(NO_TREES, 'the trees of this node are being built');
+    if (fingerprint !== trees.hash.fingerprint) throw new Refusal(NO_TREES, 'the trees of this node use another hash');
+    if (epoch > known)
+      throw new Refusal(BEHIND, `this node knows epoch ${known}, the comparison relies on ${epoch}`, known);
+    if (epoch < known)
+      throw new Refusal(STALE, `this node knows epoch ${known}, the comparison relies on ${epoch}`, known);
+  }
+
+  /** The partitions that this node and the other one both own, in the same order on both. */
+  shared(peer: NodeId): readonly TreePlace[] {
+    const { knowledge } = this.#options;
+    const ring = knowledge.ring();
+    if (this.#sharedFor?.ring !== ring) this.#sharedFor = { ring, byPeer: new Map() };
+    const other = ring.members.find(({ id, state }) => id === peer && state !== 'removed')?.index;
+    if (other === undefined) return [];
+    let places = this.#sharedFor.byPeer.get(other);
+    if (places === undefined) {
+      const self = knowledge.self();
+      places = ring.placements.flatMap(({ n, partitions }) =>
+        partitions.flatMap(({ owners }, partition) =>
+          owners.includes(self) && owners.includes(other) ? [{ n, partition }] : [],
+        ),
+      );
+      this.#sharedFor.byPeer.set(other, places);
+    }
+    return places;
+  }
+
+  /** The xor of the roots of each group of partitions. */
+  groups(places: readonly TreePlace[]): readonly Hash64[] {
+    const groups: Hash64[] = [];
+    for (let first = 0; first < places.length; first += GROUP_SIZE) {
+      groups.push(xor(places.slice(first, first + GROUP_SIZE).map((place) => this.#options.trees.root(place))));
+    }
+    return groups;
+  }
+
+  overall(groups: readonly Hash64[]): Uint8Array {
+    return hashToBytes(xor(groups));
+  }
+
+  groupBytes(groups: readonly Hash64[]): Uint8Array {
+    return hashesToBytes(groups);
+  }
+
+  roots(places: readonly TreePlace[]): Uint8Array {
+    return hashesToBytes(places.map((place) => this.#options.trees.root(place)));
+  }
+
+  nodes(place: TreePlace): Uint8Array {
+    this.#own(place);
+    return this.#options.trees.tree(place).nodeBytes();
+  }
+
+  leaves(place: TreePlace, nodes: readonly number[]): Uint8Array {
+    this.#own(place);
+    const tree = this.#options.trees.tree(place);
+    return concatBytes(nodes.map((node) => tree.leafBytes(node)));
+  }
+
+  async keys(request: Omit<KeysRequest, 'basis'>): Promise<KeysReply> {
+    const { place, leaves, after, bucket, settle } = request;
+    this.#own(place);
+    const list = new KeyListWriter();
+    for (const leaf of leaves) {
+      if (after !== undefined && leaf < leafOf(after)) continue;
+      let last: TreeEntry | undefined;
+      for (;;) {
+        const page = this.#page(place, leaf, last, after);
+        for (const row of page) {
+          if (bucket === undefined || recordName(row.rowKey).bucket === bucket) this.#add(list, row, settle);
+        }
+        last = page.at(-1);
+        if (last === undefined || page.length < PAGE_ROWS) break;
+        if (list.length >= ENTRIES_MAX - PAGE_ROWS) return list.reply(true);
+        await this.#options.pace.take(PAGE_ROWS);
+      }
+      if (list.length >= ENTRIES_MAX - PAGE_ROWS && leaf !== leaves.at(-1)) return list.reply(true);
+    }
+    return list.reply(false);
+  }
+
+  /** The states of the wanted keys, as many as fit into a message. */
+  pull({ place, hashes }: Pick<PullRequest, 'place' | 'hashes'>): PullReply {
+    this.#own(place);
+    const { disk } = this.#options.world;
+    const rows: RowOnTheWire[] = [];
+    let handled = 0;
+    let bytes = 0;
+    const view = new DataView(hashes.buffer, hashes.byteOffset);
+    for (let at = 0; at < hashes.length && bytes < PAGE_BYTES && rows.length < ROWS_MAX; at += 8) {
+      const hash = { high: view.getUint32(at), low: view.getUint32(at + 4) };
+      for (const { rowKey, encoded } of this.#options.trees.index.rowsOf(disk, place, hash)) {
+        if (encoded === undefined) continue;
+        rows.push([rowKey, encoded]);
+        bytes += rowKey.length + encoded.length;
+      }
+      handled += 1;
+    }
+    return { handled, rows };
+  }
+
+  #page(place: TreePlace, leaf: number, last: TreeEntry | undefined, after: Hash64 | undefined): readonly LeafRow[] {
+    const { trees, world } = this.#options;
+    const behind = after !== undefined && leafOf(after) === leaf ? { hash: after, rowKey: LAST_ROW_KEY } : undefined;
+    return trees.index.rows(world.disk, place, [leaf, leaf + 1], PAGE_ROWS, last ?? behind);
+  }
+
+  #add(list: KeyListWriter, { hash, state }: LeafRow, settle: number): void {
+    if (state === undefined) return;
+    list.entry(hash, this.#options.trees.hash.stateHash(hash, state));
+    // As far ahead of the clock it is not recent but wrong, and must not stay unrepaired for ever.
+    const age = this.#options.world.clock.wall() - timeOf(highestCounter(state.vector));
+    if (settle > 0 && Math.abs(age) < settle) list.recent(hash);
+  }
+
+  #own({ n, partition }: TreePlace): void {
+    const { knowledge } = this.#options;
+    const { owners } = ownersOf(knowledge.ring(), n, partition);
+    if (!owners.includes(knowledge.self()))
+      throw new Refusal(NOT_OWNER, `not an owner of partition ${partition} for n=${n}`, knowledge.epoch());
+  }
+}
+
+/** Comes after every row key with the same hash. */
+const LAST_ROW_KEY = new Uint8Array(8).fill(0xff);
+
+class KeyListWriter {
+  readonly #entries: Hash64[] = [];
+  readonly #recent: Hash64[] = [];
+
+  get length(): number {
+    return this.#entries.length / 2;
+  }
+
+  entry(key: Hash64, state: Hash64): void {
+    this.#entries.push(key, state);
+  }
+
+  recent(key: Hash64): void {
+    this.#recent.push(key);
+  }
+
+  reply(more: boolean): KeysReply {
+    return { entries: hashesToBytes(this.#entries), recent: hashesToBytes(this.#recent), more };
+  }
+}
+
+function xor(hashes: readonly Hash64[]): Hash64 {
+  let high = 0;
+  let low = 0;
+  for (const hash of hashes) {
+    high ^= hash.high;
+    low ^= hash.low;
+  }
+  return { high: high >>> 0, low: low >>> 0 };
+}
