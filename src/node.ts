@@ -192,7 +192,7 @@ export class QuoralNode {
 
   /** Why data requests are refused now, in words; undefined when they are served. */
   notReadyReason(): string | undefined {
-    if (!this.#storage.tenure.valid()) return 'all tenures of this boot are spent; a restart brings new ones';
+    if (!this.#storage.tenure.valid()) return 'no tenure is left to write in until more are reserved on the disk';
     const failure = this.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full')
       return `the disk cannot be trusted any more: ${failure.message}`;

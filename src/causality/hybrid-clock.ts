@@ -50,6 +50,13 @@ export class HybridClock {
     return this.#last;
   }
 
+  /** The first of `count` times in a row that this clock will never give. */
+  reserve(count: number): number {
+    const first = this.tick();
+    this.#last = checked(first + count - 1);
+    return first;
+  }
+
   /**
    * Takes note of a time from another node, so that later ticks are later than it. False, with nothing changed, when it
    * is no hybrid time or so far ahead that one wrong clock would drag the whole cluster along.

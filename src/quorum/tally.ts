@@ -4,7 +4,8 @@
  * the time. (Compare the trackers of Cassandra's Accord and `riak_kv_put_core`.)
  *
  * A node counts once, whatever it sends and in whatever order: a success stands for good, also after a failure, since a
- * late reply is still the truth about that replica.
+ * late reply is still the truth about that replica. An owner and the fallback that stands in for it count once together:
+ * what the fallback keeps goes to that owner and is then removed, so in the end it is one copy.
  */
 
 import { assert, present } from '#kernel/assert.ts';
@@ -17,6 +18,8 @@ export type Role = 'primary' | 'fallback';
 
 interface Candidate {
   readonly role: Role;
+  /** The owner whose place it counts for: its own, or that of the owner it stands in for. */
+  place: NodeIndex;
   accepted: boolean;
   durable: boolean;
   /** No further reply is expected. */
@@ -35,16 +38,22 @@ export class WriteTally {
 
   /**
    * A node is being asked, or asked again after it failed. Whoever may still be asked must be announced before the
-   * decision is taken for impossible; a node keeps its role.
+   * decision is taken for impossible; a node keeps its role. `place`: the owner that a fallback stands in for.
    */
-  expect(node: NodeIndex, role: Role): void {
+  expect(node: NodeIndex, role: Role, place: NodeIndex = node): void {
     const known = this.#candidates.get(node);
     if (known === undefined) {
-      this.#candidates.set(node, { role, accepted: false, durable: false, failed: false });
+      this.#candidates.set(node, { role, place, accepted: false, durable: false, failed: false });
       return;
     }
     assert(known.role === role, `node ${node} was asked as a ${known.role}, not as a ${role}`);
+    assert(known.place === place, `node ${node} was asked in the place of ${known.place}, not of ${place}`);
     known.failed = false;
+  }
+
+  /** In whose place a fallback counts, when that was not known as it was asked. */
+  standIn(fallback: NodeIndex, place: NodeIndex): void {
+    this.#candidate(fallback).place = place;
   }
 
   /** The node holds the write; `durable`: on stable storage. It may first accept and report durability later. */
@@ -65,45 +74,58 @@ export class WriteTally {
     // Each candidate that is still open may yet answer in the best way.
     const mayAccept = (c: Candidate): boolean => c.accepted || !c.failed;
     const possible =
-      this.#count(mayAccept) >= w &&
-      this.#count((c) => mayAccept(c) && c.role === 'primary') >= pw &&
-      this.#count((c) => c.durable || !c.failed) >= dw;
+      this.#places(mayAccept) >= w &&
+      this.#places((c) => mayAccept(c) && c.role === 'primary') >= pw &&
+      this.#places((c) => c.durable || !c.failed) >= dw;
     return possible ? 'pending' : 'impossible';
   }
 
-  /** Nodes that hold the write. */
+  /** Owners that hold the write themselves or for whom a fallback does. */
   get acked(): number {
-    return this.#count((c) => c.accepted);
+    return this.#places((c) => c.accepted);
   }
 
-  /** Nodes that hold it on stable storage. */
+  /** Those of them for whom it is on stable storage. */
   get durable(): number {
-    return this.#count((c) => c.durable);
+    return this.#places((c) => c.durable);
   }
 
   /** Primaries that hold it. */
   get primaries(): number {
-    return this.#count((c) => c.accepted && c.role === 'primary');
+    return this.#places((c) => c.accepted && c.role === 'primary');
   }
 
-  /** Fallbacks that hold it. */
+  /** Owners for whom only a fallback holds it. */
   get fallbacks(): number {
-    return this.#count((c) => c.accepted && c.role === 'fallback');
+    return this.acked - this.primaries;
   }
 
   /** Nodes that have neither accepted nor failed. */
   get unanswered(): number {
-    return this.#count((c) => !c.accepted && !c.failed);
+    let count = 0;
+    for (const { accepted, failed } of this.#candidates.values()) if (!accepted && !failed) count++;
+    return count;
   }
 
   #candidate(node: NodeIndex): Candidate {
     return present(this.#candidates.get(node), `node ${node} among those that were asked`);
   }
 
-  #count(wanted: (candidate: Candidate) => boolean): number {
+  /** Different places among the candidates that are wanted: an owner and its fallback are one. */
+  #places(wanted: (candidate: Candidate) => boolean): number {
     let count = 0;
-    for (const candidate of this.#candidates.values()) if (wanted(candidate)) count++;
+    for (const candidate of this.#candidates.values()) {
+      if (wanted(candidate) && this.#firstAtPlace(candidate, wanted)) count++;
+    }
     return count;
+  }
+
+  #firstAtPlace(candidate: Candidate, wanted: (candidate: Candidate) => boolean): boolean {
+    for (const other of this.#candidates.values()) {
+      if (other === candidate) return true;
+      if (other.place === candidate.place && wanted(other)) return false;
+    }
+    return true;
   }
 }
 
@@ -117,15 +139,16 @@ export class ReadTally {
   }
 
   /** As {@link WriteTally.expect}. */
-  expect(node: NodeIndex, role: Role): void {
-    this.#replies.expect(node, role);
+  expect(node: NodeIndex, role: Role, place: NodeIndex = node): void {
+    this.#replies.expect(node, role, place);
   }
 
   /**
    * The node gave an answer that counts. That a primary has nothing is one; a fallback's answer counts only when it
-   * holds the key for somebody, otherwise it is to be reported as failed.
+   * holds the key for an owner, in whose place it then counts; otherwise it is to be reported as failed.
    */
-  accept(node: NodeIndex): void {
+  accept(node: NodeIndex, place: NodeIndex = node): void {
+    if (place !== node) this.#replies.standIn(node, place);
     this.#replies.accept(node, false);
   }
 

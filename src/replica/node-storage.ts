@@ -10,6 +10,7 @@
 
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
+import { present } from '#kernel/assert.ts';
 import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
 import { storageId, type NodeId, type StorageId } from '#kernel/identity.ts';
 import type { Disk, DiskReader, DiskTransaction, Random } from '#world/world.ts';
@@ -38,35 +39,57 @@ export interface NodeStorage {
   readonly tenure: Tenure;
 }
 
-/** Tenures that may begin during one boot: their numbers are reserved, durably, when the boot begins. */
-const TENURES_PER_BOOT = 4096;
+/** Tenures whose numbers are reserved, durably, at once: when a boot begins and whenever few are left. */
+export const TENURES_RESERVED = 4096;
+/** Fewer than this left: time to reserve more. */
+const FEW_TENURES = 1024;
 
-/** The tenure under which this node mints dots now. */
+/** The tenure under which this node mints dots now, and those that are reserved for later ones. */
 export class Tenure {
   #current: number;
-  #next: number;
-  readonly #end: number;
+  #valid = true;
+  readonly #blocks: { next: number; readonly end: number }[] = [];
 
   /** Goes on in `resumed`, or begins the first of the reserved ones. */
   constructor(resumed: number | undefined, reserved: number) {
-    this.#current = resumed ?? reserved;
-    this.#next = resumed === undefined ? reserved + 1 : reserved;
-    this.#end = reserved + TENURES_PER_BOOT;
+    this.extend(reserved);
+    this.#current = resumed ?? present(this.once(), 'a tenure just reserved');
   }
 
   current(): number {
     return this.#current;
   }
 
-  /** False when no tenure is left to begin: nothing may be minted before the next boot. */
+  /** False while no tenure is left to begin: nothing may be minted before more are reserved. */
   valid(): boolean {
-    return this.#current < this.#end;
+    return this.#valid;
   }
 
   /** From now on this node is another actor. */
   renew(): void {
-    this.#current = this.#next;
-    if (this.#next < this.#end) this.#next += 1;
+    const next = this.once();
+    this.#valid = next !== undefined;
+    if (next !== undefined) this.#current = next;
+  }
+
+  /** A tenure for one write, never to be used again; undefined when none is left. */
+  once(): number | undefined {
+    const block = this.#blocks[0];
+    if (block === undefined) return undefined;
+    const tenure = block.next++;
+    if (block.next === block.end) this.#blocks.shift();
+    return tenure;
+  }
+
+  /** Whether more should be reserved soon. */
+  runsOut(): boolean {
+    return this.#blocks.reduce((left, { next, end }) => left + end - next, 0) < FEW_TENURES;
+  }
+
+  /** {@link TENURES_RESERVED} more, from `first` on. To be called when no later boot can reserve them again. */
+  extend(first: number): void {
+    this.#blocks.push({ next: first, end: first + TENURES_RESERVED });
+    if (!this.#valid) this.renew();
   }
 }
 
@@ -111,7 +134,7 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   const boot = (readNumber(disk, BOOT) ?? 0) + 1;
   const wasClean = readNumber(disk, CLEAN) === 1;
   const reserved = new HybridClock({ wall, start: readNumber(disk, CLOCK) ?? 0 }).tick();
-  const used = reserved + TENURES_PER_BOOT;
+  const used = reserved + TENURES_RESERVED;
   const lastTenure = wasClean ? readNumber(disk, TENURE) : undefined;
   const { durable } = disk.commit((transaction) => {
     transaction.put(NODE, ID, utf8(id));

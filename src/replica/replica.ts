@@ -17,6 +17,7 @@ import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
 import { Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
+import { TenureSupply } from './tenure-supply.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS } from './tables.ts';
 
@@ -92,6 +93,7 @@ export class Replica {
   readonly #records: Records;
   readonly #renewals: Counter;
   readonly #conflicts: ConflictFigures;
+  readonly #tenures: TenureSupply;
   /** Whether somebody else may know dots that the group being committed has minted. */
   #spoken = false;
   #probing = false;
@@ -123,6 +125,8 @@ export class Replica {
       queueMax: options.limits.commitQueueMax,
       queueBytesMax: options.limits.commitQueueBytesMax,
     });
+    const { storage } = options;
+    this.#tenures = new TenureSupply({ log, storage, commits: this.#commits });
   }
 
   /**
@@ -191,6 +195,11 @@ export class Replica {
     return this.#commits;
   }
 
+  /** A tenure for one write of another room, which shares this room's supply; undefined when there is none just now. */
+  tenureForOnce(): number | undefined {
+    return this.#tenures.once();
+  }
+
   /** This node's own record as it stands, perhaps not synced yet. Throws {@link Refusal} for a damaged one. */
   record(place: Place, key: Uint8Array): StoredState | undefined {
     return this.#records.read(place, key, this.#options.world.disk);
@@ -223,8 +232,10 @@ export class Replica {
   #mint(request: MintRequest, transaction: GroupTransaction): StoredState {
     const { storage, knowledge, world, limits } = this.#options;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
-    if (!storage.tenure.valid())
-      throw new Refusal(DISK_FAILED, 'this node has begun all tenures of this boot; a restart brings new ones');
+    if (!storage.tenure.valid()) {
+      this.#tenures.reserve();
+      throw new Refusal(DISK_FAILED, 'this node has no tenure to mint in until it has reserved more on its disk');
+    }
     const { conflicts } = fence(request.scope, knowledge);
     const stored = this.#records.read(request.scope, request.key, transaction)?.state;
     const before = stored ?? EMPTY_STATE;
@@ -266,7 +277,7 @@ export class Replica {
     const { knowledge, storage, world } = this.#options;
     const actor = { node: knowledge.self(), tenure: storage.tenure.current() };
     if (counterOf(incoming.vector, actor) <= counterOf(local.vector, actor)) return;
-    storage.tenure.renew();
+    this.#tenures.renew();
     this.#renewals.add();
     world.log.warn('tenure-renewed', {
       reason: 'another replica knows later dots of this actor',
@@ -287,9 +298,9 @@ export class Replica {
 
   /** Dots that were sent and not committed here must never be followed by others of the same actor. */
   #onCommitFailure(error: unknown): void {
-    const { storage, world } = this.#options;
+    const { world } = this.#options;
     if (this.#spoken) {
-      storage.tenure.renew();
+      this.#tenures.renew();
       this.#renewals.add();
     }
     if (error instanceof DiskError && error.kind === 'full') this.#probeLater();

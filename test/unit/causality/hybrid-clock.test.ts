@@ -83,3 +83,10 @@ test('a clock beyond the last hybrid time, or started from none, says so', () =>
   expect(() => new HybridClock({ wall: () => Date.UTC(2200, 0, 1) })).toThrow(/no times left/);
   expect(() => new HybridClock({ wall: () => NOW, start: -1 })).toThrow(RangeError);
 });
+
+test('reserved times are never given', () => {
+  const clock = new HybridClock({ wall: () => NOW });
+  const first = clock.reserve(4096);
+  expect(clock.last()).toBe(first + 4095);
+  expect(clock.tick()).toBe(first + 4096);
+});

@@ -71,6 +71,27 @@ test('a reply after failure counts, and a node that is asked again may answer', 
   expect(tally.decision()).toBe('reached');
 });
 
+test('an owner and the fallback in its place count once, whoever answers first', () => {
+  const tally = writeTo({ w: 2, pw: 0, dw: 0 });
+  tally.expect(D!, 'fallback', B);
+  tally.accept(D!, true);
+  expect([tally.acked, tally.fallbacks]).toEqual([1, 1]);
+  tally.accept(B!, true);
+  expect([tally.acked, tally.durable, tally.fallbacks, tally.decision()]).toEqual([1, 1, 0, 'pending']);
+  tally.accept(C!, true);
+  expect(tally.decision()).toBe('reached');
+});
+
+test('a fallback that answers a read counts in the place of an owner that it keeps the key for', () => {
+  const tally = new ReadTally({ r: 2, pr: 0 });
+  tally.expect(A, 'primary');
+  tally.expect(D!, 'fallback');
+  tally.accept(A);
+  expect(tally.decision()).toBe('pending');
+  tally.accept(D!, A);
+  expect(tally.decision()).toBe('impossible');
+});
+
 test('programmer errors are noticed', () => {
   expect(() => new WriteTally({ w: 1, pw: 2, dw: 0 })).toThrow('within w=1');
   expect(() => new ReadTally({ r: 1, pr: 2 })).toThrow('within w=1');
@@ -98,15 +119,22 @@ function roleOf(node: number): Role {
   return node < 4 ? 'primary' : 'fallback';
 }
 
+/** The first two of them for owners 0 and 1, the last for nobody that is asked. */
+function placeOf(node: number): ReturnType<typeof nodeIndex> {
+  return nodeIndex(node === 4 || node === 5 ? node - 4 : node);
+}
+
 /** The dumb twin: goes through the whole history for every node, and tries out the best that can still happen. */
 function twin(history: readonly Event[], w: number, pw: number, dw: number) {
   const after = (events: readonly Event[]) => {
     const nodes = (what: readonly string[]) => new Set(events.filter((e) => what.includes(e.what)).map((e) => e.node));
+    const places = (from: Iterable<number>) => new Set([...from].map(placeOf)).size;
     const accepted = [...nodes(['accept', 'accept-durably'])];
-    const durable = nodes(['accept-durably']).size;
+    const acked = places(accepted);
+    const durable = places(nodes(['accept-durably']));
     const primaries = accepted.filter((node) => roleOf(node) === 'primary').length;
-    const reached = accepted.length >= w && primaries >= pw && durable >= dw;
-    return { acked: accepted.length, durable, primaries, fallbacks: accepted.length - primaries, reached };
+    const reached = acked >= w && primaries >= pw && durable >= dw;
+    return { acked, durable, primaries, fallbacks: acked - primaries, reached };
   };
   const open = [0, 1, 2, 3, 4, 5, 6].filter((node) => {
     const last = history.findLast((e) => e.node === node && (e.what === 'expect' || e.what === 'fail'));
@@ -133,7 +161,7 @@ test('the write tally equals its dumb twin after every event of any history', ()
           const node = nodeIndex(event.node);
           if (event.what !== 'expect' && !history.some((e) => e.node === event.node)) continue;
           history.push(event);
-          if (event.what === 'expect') tally.expect(node, roleOf(node));
+          if (event.what === 'expect') tally.expect(node, roleOf(node), placeOf(node));
           else if (event.what === 'fail') tally.fail(node);
           else tally.accept(node, event.what === 'accept-durably');
 
@@ -159,7 +187,7 @@ test('the read tally equals the same twin without durability', () => {
         const node = nodeIndex(event.node);
         if (event.what !== 'expect' && !history.some((e) => e.node === event.node)) continue;
         history.push(event);
-        if (event.what === 'expect') tally.expect(node, roleOf(node));
+        if (event.what === 'expect') tally.expect(node, roleOf(node), placeOf(node));
         else if (event.what === 'fail') tally.fail(node);
         else tally.accept(node);
 

@@ -5,6 +5,7 @@ import {
   storeClock,
   takeStorage,
   Tenure,
+  TENURES_RESERVED,
   StorageMismatch,
   type NodeStorage,
 } from '#replica/node-storage.ts';
@@ -81,6 +82,23 @@ test('a renewed tenure of a resumed boot is a reserved one', () => {
   expect(tenure.current()).toBe(1000);
   tenure.renew();
   expect(tenure.current()).toBe(1001);
+});
+
+test('each tenure is given once, for good or for one write; when all are spent nothing is minted until more are reserved', () => {
+  const tenure = new Tenure(undefined, 1000);
+  const seen = new Set([tenure.current()]);
+  for (let i = 1; i < TENURES_RESERVED; i++) {
+    if (i % 3 === 0) tenure.renew();
+    const given = i % 3 === 0 ? tenure.current() : tenure.once();
+    expect(seen.has(given!)).toBe(false);
+    seen.add(given!);
+  }
+  expect(seen).toEqual(new Set(Array.from({ length: TENURES_RESERVED }, (_, i) => 1000 + i)));
+  expect([tenure.once(), tenure.runsOut(), tenure.valid()]).toEqual([undefined, true, true]);
+  tenure.renew();
+  expect(tenure.valid()).toBe(false);
+  tenure.extend(90_000);
+  expect([tenure.valid(), tenure.current(), tenure.once(), tenure.runsOut()]).toEqual([true, 90_000, 90_001, false]);
 });
 
 test('the clock never runs behind what was stored', async () => {
