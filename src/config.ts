@@ -33,7 +33,14 @@ export interface LoadedConfig {
 
 const PREFIX = 'QUORAL_';
 /** Environment variables of the command line that are no settings of a node. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set(['QUORAL_URL', 'QUORAL_TOKEN', 'QUORAL_CONFIG']);
+const OTHER_VARIABLES: ReadonlySet<string> = new Set([
+  'QUORAL_URL',
+  'QUORAL_TOKEN',
+  'QUORAL_CONFIG',
+  'QUORAL_CA',
+  'QUORAL_CERT',
+  'QUORAL_CERT_KEY',
+]);
 
 /** `QUORAL_DATA_DIR` for `data-dir`; the id alone has a longer name, since `QUORAL_ID` says nothing. */
 export function environmentName(name: string): string {

@@ -52,6 +52,9 @@ function clusterCommand(): Command {
 function asClient(command: Command): Command {
   return command
     .addOption(new Option('--url <url>', 'a node of the cluster').env('QUORAL_URL').default(DEFAULT_URL))
+    .addOption(new Option('--ca <file>', 'authorities that sign the certificates of https nodes').env('QUORAL_CA'))
+    .addOption(new Option('--cert <file>', 'certificate to show to nodes that want one').env('QUORAL_CERT'))
+    .addOption(new Option('--cert-key <file>', 'its key').env('QUORAL_CERT_KEY'))
     .addOption(
       new Option('--token <token>', 'what the cluster wants to see; others can read it here').env('QUORAL_TOKEN'),
     )

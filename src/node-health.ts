@@ -19,6 +19,8 @@ export interface HostHealth {
   readonly eventLoopDelay: () => number;
   /** True when the process is on its way out. */
   readonly stopping: () => boolean;
+  /** Lines about the certificates of its doors. */
+  readonly certificates: () => readonly Check[];
   /** A longer delay of the event loop is a warning. */
   readonly eventLoopDelayWarning: number;
   /** Less free space than this many bytes is a warning. */
@@ -52,7 +54,7 @@ export function readyHealth(node: QuoralNode, host: HostHealth | undefined): Hea
     memberCheck(node),
     servingCheck(node),
     peersCheck(node),
-    ...(host === undefined ? [] : [eventLoopCheck(host)]),
+    ...(host === undefined ? [] : [eventLoopCheck(host), ...host.certificates()]),
   ]);
 }
 

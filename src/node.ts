@@ -29,6 +29,7 @@ import type { Knowledge } from '#replica/scope.ts';
 import { REPLICA_TABLES } from '#replica/tables.ts';
 import { clusterIdOf } from '#ring/founding.ts';
 import type { Member } from '#ring/ring.ts';
+import type { VersionRange } from '#wire/handshake.ts';
 import type { Messaging, Peer } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import type { WireSettings } from '#wire/settings.ts';
@@ -59,6 +60,8 @@ export interface NodeOptions {
   readonly partitionCount: number;
   readonly foundingPatience: number;
   readonly wire: WireSettings;
+  /** In place of all protocol versions that this program speaks. */
+  readonly protocolVersions?: VersionRange;
   readonly replica: ReplicaLimits;
   readonly coordinator: CoordinatorSettings;
   readonly hints: HintSettings;
@@ -110,19 +113,7 @@ export class QuoralNode {
     this.#storage = storage;
     this.clusterId = cluster;
     this.mac = contextMac(world, options.secret);
-    const self = {
-      id: options.id,
-      storageId: storage.storageId,
-      clusterId: cluster,
-      foundersText: foundersText(options),
-    };
-    this.messaging = createMessaging({
-      world,
-      self,
-      secret: options.secret,
-      epoch: () => this.chain.facts()?.epoch ?? 0,
-      settings: options.wire,
-    });
+    this.messaging = this.#createMessaging(storage);
     this.chain = epochChain(world, options, storage, this.messaging);
     this.buckets = new BucketDirectory(this.chain);
     this.tokens = tokenDirectory(world, this.chain, options);
@@ -159,6 +150,18 @@ export class QuoralNode {
       resolveBucket: (name) => this.buckets.resolve(name),
     });
     this.#connect();
+  }
+
+  #createMessaging({ storageId }: NodeStorage): Messaging {
+    const { world, options, clusterId } = this;
+    return createMessaging({
+      world,
+      self: { id: options.id, storageId, clusterId, foundersText: foundersText(options) },
+      secret: options.secret,
+      epoch: () => this.chain.facts()?.epoch ?? 0,
+      settings: options.wire,
+      versions: options.protocolVersions,
+    });
   }
 
   #createHints(knowledge: Knowledge, { clock }: NodeStorage): Hints {
@@ -209,6 +212,11 @@ export class QuoralNode {
   /** This node in the newest ring that it knows. */
   member(): Member | undefined {
     return this.chain.facts()?.ring.members.find(({ id, state }) => id === this.options.id && state !== 'removed');
+  }
+
+  /** Tells the other nodes that this one is about to stop, so that they go around it from now on. */
+  announceStop(): void {
+    this.messaging.announceStop();
   }
 
   /**

@@ -151,6 +151,27 @@ export const SETTINGS = {
     undefined,
     'the secret itself; better given as a file',
   ),
+  // TLS
+  'tls-cert': setting(
+    anyText,
+    undefined,
+    'file with the certificate and chain of --listen, PEM; clients use https then',
+  ),
+  'tls-key': setting(anyText, undefined, 'file with its key, PEM'),
+  'tls-client-ca': setting(
+    anyText,
+    undefined,
+    'file with CAs, PEM; clients must show a certificate that one has signed',
+  ),
+  'peer-tls-cert': setting(anyText, undefined, 'file with the certificate that this node shows to the others, PEM'),
+  'peer-tls-key': setting(anyText, undefined, 'file with its key, PEM'),
+  'peer-tls-ca': setting(anyText, undefined, 'file with the CAs that sign the certificates of all nodes, PEM'),
+  'tls-reload-interval': setting(duration(100, 86_400_000), '10s', 'how often certificate files are looked at'),
+  'tls-expiry-warning': setting(
+    duration(0, 31_536_000_000),
+    '336h',
+    'how long before its end a certificate is complained of',
+  ),
   insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS or without a secret'),
   // who may do what
   auth: setting(oneOf('off', 'tokens'), 'off', 'whether clients must show a token: off or tokens'),
@@ -287,6 +308,16 @@ export const SETTINGS = {
   'trace-batch-delay': setting(duration(10, 600_000), '2s', 'pause between two batches of spans'),
   'trace-stop-timeout': setting(duration(0, 60_000), '2s', 'how long a stop waits for the last spans'),
   // stopping
+  'stop-linger': setting(
+    duration(0, 600_000),
+    '0ms',
+    'how long a stopping node goes on as before while /readyz says 503, so that load balancers notice',
+  ),
+  'stop-idle-grace': setting(
+    duration(0, 60_000),
+    '500ms',
+    'how long a stop lets idle client connections send one more request',
+  ),
   'stop-timeout': setting(duration(0, 600_000), '10s', 'how long a stop waits for requests under way'),
 } satisfies Record<string, Setting<unknown>>;
 
@@ -301,7 +332,13 @@ type Optional =
   | 'advertise'
   | 'cluster-secret-file'
   | 'cluster-secret'
-  | 'otlp-endpoint';
+  | 'otlp-endpoint'
+  | 'tls-cert'
+  | 'tls-key'
+  | 'tls-client-ca'
+  | 'peer-tls-cert'
+  | 'peer-tls-key'
+  | 'peer-tls-ca';
 
 export type Settings = {
   readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> | (Name extends Optional ? undefined : never);

@@ -49,6 +49,11 @@ export class Connections {
     }
   }
 
+  /** Whether nothing has come behind this request. */
+  isLast(socket: Socket, request: SocketRequest): boolean {
+    return this.#of(socket).owed.at(-1)?.request === request;
+  }
+
   /** The answer to the first request that is owed has left. */
   answered(socket: Socket): void {
     const connection = this.#of(socket);

@@ -4,14 +4,16 @@
  */
 
 import { getRequestListener } from '@hono/node-server';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Api } from './app.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections, endWith } from './server-connections.ts';
 import { repeatedField, SocketRequest } from './server-request.ts';
+import { createDoor, type DoorTls } from './server-tls.ts';
 import type { ApiServices } from './services.ts';
 
 /** Bytes of a request line with all header fields: room for 8 KiB beside a value, and for the contexts of many actors. */
@@ -32,13 +34,19 @@ export interface ListenOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
+  /** Clients speak TLS with it, and plain HTTP without it. */
+  readonly tls?: DoorTls | undefined;
 }
 
 export interface HttpServer {
   /** Where the door is, with the port that was allotted when port 0 was asked for. */
   readonly port: number;
-  /** Stops accepting, waits up to `timeoutMs` milliseconds for the requests under way, then closes all connections. */
-  close(timeoutMs: number): Promise<void>;
+  /**
+   * Stops accepting, waits up to `timeoutMs` milliseconds for the requests under way, then closes all connections. Their
+   * answers say that the connection ends. One on which nothing is under way may bring one more request for `idleMs`
+   * milliseconds, because its client may be sending it right now.
+   */
+  close(timeoutMs: number, idleMs?: number): Promise<void>;
 }
 
 /** The door cannot be opened; the message says which and why. */
@@ -48,23 +56,25 @@ export class ListenError extends Error {
 
 /** Opens the door; rejects with a {@link ListenError}. */
 export async function startServer(api: Api, services: ApiServices, options: ListenOptions): Promise<HttpServer> {
-  const door = new Door(api, services);
+  const door = new Door(api, services, options.tls);
   await door.listen(options);
   return door;
 }
 
 class Door implements HttpServer {
   readonly #services: ApiServices;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   readonly #connections = new Connections();
   readonly #arrivals: Arrivals;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
-  #closing = false;
+  /** Requests whose answer has not left yet. */
+  readonly #underWay = new Map<ServerResponse, SocketRequest>();
+  #phase: 'open' | 'closing' | 'closing-idle' = 'open';
   #open = 0;
   #port = 0;
 
-  constructor(api: Api, services: ApiServices) {
+  constructor(api: Api, services: ApiServices, tls: DoorTls | undefined) {
     this.#services = services;
     this.#arrivals = new Arrivals(services.clock);
     services.metrics.gauge('quoral_http_connections', 'Connections of clients.', () => this.#open);
@@ -74,7 +84,7 @@ class Door implements HttpServer {
       (request) => api.fetch(request, { incoming: this.#arriving! }),
       { hostname: 'localhost', errorHandler: () => plainProblem(invalid('Host', 'is not a host name')) },
     );
-    this.#server = createServer({
+    const options = {
       maxHeaderSize: MAX_HEAD_BYTES,
       headersTimeout: HEAD_TIMEOUT_MS,
       requestTimeout: ARRIVAL_TIMEOUT_MS,
@@ -83,7 +93,8 @@ class Door implements HttpServer {
       // Answered below, in the API's shape.
       requireHostHeader: false,
       noDelay: true,
-    });
+    };
+    this.#server = createDoor(options, tls, HEAD_TIMEOUT_MS);
     this.#server.timeout = SILENCE_TIMEOUT_MS;
     this.#server.maxConnections = MAX_CONNECTIONS;
     // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
@@ -112,16 +123,35 @@ class Door implements HttpServer {
     this.#server.on('error', (error) => this.#services.log.error('client-door-failed', { reason: error.message }));
   }
 
-  async close(timeoutMs: number): Promise<void> {
-    this.#closing = true;
+  async close(timeoutMs: number, idleMs = 0): Promise<void> {
+    this.#phase = 'closing';
+    for (const [response, request] of this.#underWay) this.#sayLast(response, request);
+    // Not the HTTP server's own way, which would cut idle connections at once.
+    const closed = new Promise<void>((resolve) => {
+      NetServer.prototype.close.call(this.#server, () => resolve());
+    });
+    const idle = setTimeout(() => this.#closeIdle(), Math.min(idleMs, timeoutMs));
+    if (idleMs === 0) this.#closeIdle();
     const cut = setTimeout(() => {
       this.#services.log.warn('requests-cut', { afterMs: timeoutMs });
       this.#server.closeAllConnections();
     }, timeoutMs);
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-    });
+    await closed;
+    clearTimeout(idle);
     clearTimeout(cut);
+    this.#closeIdle();
+  }
+
+  #closeIdle(): void {
+    this.#phase = 'closing-idle';
+    // Its listening end is closed already; this ends the connections on which nothing is under way, now and later.
+    this.#server.close();
+  }
+
+  /** The connection ends with this answer, unless the client has sent more requests behind it. */
+  #sayLast(response: ServerResponse, request: SocketRequest): void {
+    const { socket } = response.req;
+    if (!response.headersSent && this.#connections.isLast(socket, request)) response.shouldKeepAlive = false;
   }
 
   #malformed(code: ProblemCode): { add(): void } {
@@ -137,15 +167,17 @@ class Door implements HttpServer {
   #take(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const request = new SocketRequest(message, response, this.#arrivals, expectsContinue);
     const { socket } = message;
+    this.#underWay.set(response, request);
     response.once('close', () => {
+      this.#underWay.delete(response);
       this.#connections.answered(socket);
-      if (this.#closing) this.#server.closeIdleConnections();
+      if (this.#phase === 'closing-idle') this.#server.closeIdleConnections();
     });
     this.#connections.arrived(socket, request, () => this.#answer(message, response, request));
   }
 
   #answer(message: IncomingMessage, response: ServerResponse, request: SocketRequest): void {
-    if (this.#closing) response.shouldKeepAlive = false;
+    if (this.#phase !== 'open') this.#sayLast(response, request);
     if (message.httpVersion === '1.1' && message.headers.host === undefined) {
       writeProblem(response, invalid('Host', 'the header is missing'));
       return;

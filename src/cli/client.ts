@@ -5,9 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { request as undiciRequest } from 'undici';
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import { dispatcherFor, hintFor, type TlsOptions } from './client-tls.ts';
 import { UsageError } from './output.ts';
 
-export interface ClientOptions {
+export interface ClientOptions extends TlsOptions {
   readonly url: string;
   readonly json?: boolean;
   readonly token?: string;
@@ -52,11 +53,13 @@ function readTokenFile(file: string): string {
 export async function ask(options: ClientOptions, path: string, asked: Asked = {}): Promise<Answer> {
   const url = options.url.replace(/\/+$/, '') + path;
   const headers = { 'user-agent': 'quoral', ...authorization(options), ...asked.headers };
+  const dispatcher = dispatcherFor(options);
   try {
     const response = await undiciRequest(url, {
       method: asked.method ?? 'GET',
       headersTimeout: PATIENCE_MS,
       bodyTimeout: PATIENCE_MS,
+      ...(dispatcher === undefined ? {} : { dispatcher }),
       headers,
       ...(asked.body === undefined ? {} : { body: asked.body }),
     });
@@ -67,8 +70,10 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
     };
   } catch (error) {
     throw new UsageError(
-      `no answer from ${options.url}: ${error instanceof Error ? error.message : String(error)} (--url or QUORAL_URL names a node)`,
+      `no answer from ${options.url}: ${error instanceof Error ? error.message : String(error)}${hintFor(error)}`,
     );
+  } finally {
+    await dispatcher?.close();
   }
 }
 

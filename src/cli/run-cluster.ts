@@ -11,6 +11,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { print, UsageError } from './output.ts';
+import { SAME_ACT_MS, type ChildMessage } from './start-and-stop.ts';
 
 const STARTUP_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 20_000;
@@ -18,13 +19,14 @@ const POLL_MS = 50;
 
 interface LocalNode {
   readonly id: string;
-  readonly url: string;
+  /** As it says itself when its doors are open. */
+  url: string;
   readonly peer: string;
   readonly directory: string;
   readonly log: string;
   readonly process: ChildProcess;
-  /** Set when it has said that its doors are open: another process may answer on the same port. */
-  serving: boolean;
+  /** Set when it has said so itself: another process may answer on the same port. */
+  ready: boolean;
   /** How it ended, once it has. */
   ended: string | undefined;
   complaint: string;
@@ -72,8 +74,10 @@ export async function runCluster(options: Record<string, string>): Promise<void>
   if (!stopping.aborted) {
     writeClusterFile(layout.directory, nodes);
     print('cluster ready');
+    const ca = process.env['QUORAL_CA'];
+    const curl = nodes[0]!.url.startsWith('https') && ca !== undefined ? `curl -i --cacert ${ca}` : 'curl -i';
     print(
-      `try: curl -i -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && curl -i ${nodes.at(-1)!.url}/v1/kv/demo/greeting`,
+      `try: ${curl} -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && ${curl} ${nodes.at(-1)!.url}/v1/kv/demo/greeting`,
     );
   }
   await Promise.all(nodes.map(async (node) => ended(node)));
@@ -145,12 +149,13 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
     directory: nodeDirectory,
     log,
     process: child,
-    serving: false,
+    ready: false,
     ended: undefined,
     complaint: '',
   };
-  child.on('message', (message) => {
-    if (message === 'serving') node.serving = true;
+  child.on('message', (message: ChildMessage) => {
+    if (message.event === 'serving') node.url = message.url;
+    else node.ready = true;
   });
   child
     .stderr!.setEncoding('utf8')
@@ -169,11 +174,15 @@ function writeClusterFile(directory: string, nodes: readonly LocalNode[]): void 
 
 function stopOnSignal(nodes: readonly LocalNode[]): AbortSignal {
   const stopping = new AbortController();
+  let askedAt = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (stopping.signal.aborted) return;
+      if (!stopping.signal.aborted) print('stopping');
+      else if (performance.now() - askedAt < SAME_ACT_MS) return;
+      else print('stopping at once');
+      askedAt = performance.now();
       stopping.abort();
-      print('stopping');
+      // A second one, passed on, ends the nodes at once.
       void stopNodes(nodes);
     });
   }
@@ -187,7 +196,7 @@ async function waitUntilReady(nodes: readonly LocalNode[], stopping: AbortSignal
   while (waiting.size > 0 && !stopping.aborted) {
     for (const node of waiting) {
       if (node.ended !== undefined) return `${node.id} did not start (${node.ended}): ${lastComplaint(node)}`;
-      if (!node.serving || !(await isReady(node))) continue;
+      if (!node.ready) continue;
       waiting.delete(node);
       print(`${node.id} serves on ${node.url} (data in ${node.directory}, log in ${node.log})`);
     }
@@ -202,16 +211,6 @@ function lastComplaint(node: LocalNode): string {
   const lines = node.complaint.trim().split('\n');
   const told = lines.find((line) => line.startsWith('quoral: ')) ?? lines.find((line) => /Error\b/.test(line));
   return told?.replace(/^quoral: /, '') ?? `see ${node.log}`;
-}
-
-async function isReady(node: LocalNode): Promise<boolean> {
-  try {
-    const answer = await fetch(`${node.url}/readyz`, { signal: AbortSignal.timeout(1000) });
-    await answer.arrayBuffer();
-    return answer.status === 200;
-  } catch {
-    return false;
-  }
 }
 
 async function ended(node: LocalNode): Promise<void> {

@@ -5,6 +5,7 @@
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { nodeId } from '#kernel/identity.ts';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { StorageMismatch } from '#replica/node-storage.ts';
@@ -29,11 +30,14 @@ import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 import type { HintSettings } from '#handoff/hints.ts';
 import type { HostHealth } from '#node-health.ts';
 import { nodeServices } from '#node-services.ts';
-import { formatHostPort, SETTINGS, type HostPort, type Settings } from '#settings.ts';
+import { formatHostPort, SETTINGS, type Settings } from '#settings.ts';
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
+import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
+import { checkDoors } from './doors.ts';
 import { fail } from './output.ts';
 import { repairSettings } from './repair-settings.ts';
+import { announceStart, StopRequest } from './start-and-stop.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
 const EXPECTED = [ConfigError, StorageMismatch, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
@@ -41,27 +45,13 @@ const EXPECTED = [ConfigError, StorageMismatch, DataDirectoryError, DamagedRow, 
 export async function runNode(sources: ConfigSources): Promise<void> {
   try {
     const { settings, origins } = loadConfig(sources);
-    checkDoors(settings, origins);
-    await serve(settings, nodeOptions(settings, origins));
+    const trouble = checkDoors(settings, origins);
+    if (trouble !== undefined) throw new ConfigError(trouble);
+    await serve(settings, origins, nodeOptions(settings, origins));
   } catch (error) {
     if (!(error instanceof Error) || !EXPECTED.some((kind) => error instanceof kind)) throw error;
     fail(error.message);
     process.exit(1);
-  }
-}
-
-function isLoopback({ host }: HostPort): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
-/** Doors beyond loopback need TLS, which is not built yet, and a secret, unless `insecure` says otherwise. */
-function checkDoors(settings: Settings, origins: Readonly<Record<string, string>>): void {
-  if (settings.insecure) return;
-  for (const name of ['listen', 'peer-listen'] as const) {
-    if (isLoopback(settings[name])) continue;
-    throw new ConfigError(
-      `setting ${name} (${origins[name]}): ${formatHostPort(settings[name])} is not a loopback address; without TLS that needs --insecure`,
-    );
   }
 }
 
@@ -141,7 +131,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
   return {
     id,
     peer,
-    url: `http://${formatHostPort(settings.listen)}`,
+    url: `${settings['tls-cert'] === undefined ? 'http' : 'https'}://${formatHostPort(settings.listen)}`,
     zone: settings.zone,
     weight: settings.weight,
     secret: readSecret(settings, origins),
@@ -180,9 +170,20 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
   };
 }
 
-async function openWorld(settings: Settings, id: string): Promise<World & { readonly trace: RealTrace }> {
+interface Outside {
+  readonly world: World & { readonly trace: RealTrace };
+  readonly certificates: DoorCertificates;
+}
+
+async function openOutside(
+  settings: Settings,
+  origins: Readonly<Record<string, string>>,
+  id: string,
+): Promise<Outside> {
   const log = createLog({ level: settings['log-level'], fields: { node: id } });
   const metrics = createMetrics({ process: true });
+  const clock = realClock();
+  const certificates = openCertificates(settings, origins, { clock, log, metrics });
   const directory = settings['data-dir'];
   try {
     mkdirSync(directory, { recursive: true });
@@ -193,19 +194,29 @@ async function openWorld(settings: Settings, id: string): Promise<World & { read
   }
   const disk = await openDisk({ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log, metrics });
   const { host, port } = settings['peer-listen'];
-  const network = createNetwork({ listenHost: host, listenPort: port, log });
+  const network = createNetwork({
+    listenHost: host,
+    listenPort: port,
+    log,
+    ...(certificates.peer === undefined ? {} : { certificates: certificates.peer }),
+  });
   const trace = await openTrace(settings, log, metrics);
-  return { clock: realClock(), random: realRandom(), network, disk, log, metrics, trace, digest };
+  return { world: { clock, random: realRandom(), network, disk, log, metrics, trace, digest }, certificates };
 }
 
-async function serve(settings: Settings, options: NodeOptions): Promise<void> {
-  const world = await openWorld(settings, options.id);
+async function serve(
+  settings: Settings,
+  origins: Readonly<Record<string, string>>,
+  options: NodeOptions,
+): Promise<void> {
+  const { world, certificates } = await openOutside(settings, origins, options.id);
   process.on('uncaughtException', (error) => endAfterFault(world, error));
-  let stopping = false;
+  const stop = new StopRequest(certificates);
   const eventLoop = watchEventLoop(world.metrics);
   const host: HostHealth = {
     eventLoopDelay: () => eventLoop.worstDelay(),
-    stopping: () => stopping,
+    stopping: () => stop.isAsked,
+    certificates: () => certificateChecks(certificates),
     eventLoopDelayWarning: settings['event-loop-delay-warning'],
     diskFreeWarning: settings['disk-free-warning'],
   };
@@ -214,19 +225,22 @@ async function serve(settings: Settings, options: NodeOptions): Promise<void> {
   try {
     node = await QuoralNode.create(world, options);
     const services = nodeServices(node, settings, createAudit(settings, world.log), host);
-    server = await startServer(createApp(services), services, settings.listen);
+    server = await startServer(createApp(services), services, { ...settings.listen, tls: certificates.client });
     await node.start();
   } catch (error) {
     await server?.close(0);
     await world.disk.close();
     throw error;
   }
-  process.send?.('serving');
+  announceStart(options.url, node);
   world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
-  await stopRequested();
-  stopping = true;
-  world.log.info('node-stopping');
-  await server.close(settings['stop-timeout']);
+  const reason = await stop.requested;
+  world.log.info('node-stopping', { reason, lingerMs: settings['stop-linger'] });
+  await sleep(settings['stop-linger']);
+  // Connections that wait to be accepted in this turn still are.
+  await nextTurn();
+  node.announceStop();
+  await server.close(settings['stop-timeout'], settings['stop-idle-grace']);
   await node.stop(settings['stop-timeout']);
   await world.trace.stop(settings['trace-stop-timeout']);
   world.log.info('node-stopped');
@@ -238,15 +252,4 @@ function endAfterFault(world: World, error: unknown): void {
   world.log.error('fault', { reason: String(error), stack: error instanceof Error ? error.stack : undefined });
   fail(`a fault of the program, please report it: ${String(error)}`);
   process.exit(1);
-}
-
-/** Resolves at SIGTERM, SIGINT or SIGHUP, or when the process that started this one as its child is gone. */
-async function stopRequested(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
-    process.on('disconnect', () => resolve());
-    // The timers of the protocol do not keep a process alive; this does, until a stop is requested.
-    const keepAlive = setInterval(() => undefined, 2 ** 30);
-    void keepAlive;
-  });
 }

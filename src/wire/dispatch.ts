@@ -24,7 +24,8 @@ export class Dispatch {
   readonly #context: SessionContext;
   readonly #handlers = new Map<string, Run>();
   #running = 0;
-  #draining: (() => void) | undefined;
+  #refusing = false;
+  #whenIdle: (() => void) | undefined;
 
   constructor(context: SessionContext) {
     this.#context = context;
@@ -42,12 +43,12 @@ export class Dispatch {
         (reply) => {
           this.#running--;
           settle(answer, () => type.encodeReply(reply));
-          this.#checkDrained();
+          this.#checkIdle();
         },
         (error: unknown) => {
           this.#running--;
           answer.failed(error);
-          this.#checkDrained();
+          this.#checkIdle();
         },
       );
     });
@@ -58,16 +59,21 @@ export class Dispatch {
     return this.#running;
   }
 
-  /** Refuses new requests from now on; resolves when those that were begun have been answered. */
-  async drain(): Promise<void> {
+  /** From now on new requests are refused, but for those of peers that have been told to stop sending any. */
+  refuse(): void {
+    this.#refusing = true;
+  }
+
+  /** Resolves when all requests that were begun have been answered. */
+  async idle(): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#draining = resolve;
-      this.#checkDrained();
+      this.#whenIdle = resolve;
+      this.#checkIdle();
     });
   }
 
-  #checkDrained(): void {
-    if (this.#running === 0) this.#draining?.();
+  #checkIdle(): void {
+    if (this.#running === 0) this.#whenIdle?.();
   }
 
   /** Begins the work or refuses it. */
@@ -78,7 +84,9 @@ export class Dispatch {
     assert(from !== undefined, 'a request came before the end of the handshake');
     const run = this.#handlers.get(name);
     if (run === undefined) return this.#refuse(session, callId, 'unknown-message', `no handler for ${name}`);
-    if (this.#draining !== undefined) return this.#refuse(session, callId, 'stopping', 'this node is stopping');
+    if (this.#refusing && !session.isDraining) {
+      return this.#refuse(session, callId, 'stopping', 'this node is stopping');
+    }
     if (remaining <= 0) return this.#refuse(session, callId, 'deadline', `${name} came too late`);
     if (this.#running >= settings.maxConcurrentHandlers) {
       return this.#refuse(session, callId, 'overloaded', `${this.#running} requests are being worked on`);

@@ -101,8 +101,13 @@ export interface Goodbye {
   readonly reason: string;
 }
 
+/** From version 2 on: the acceptor is stopping. Calls already sent are answered; no others should follow. */
+export interface Draining {
+  readonly kind: 'draining';
+}
+
 export type CallEnvelope = RequestEnvelope | ReplyEnvelope | RefusalEnvelope;
-export type Envelope = HandshakeEnvelope | CallEnvelope | Heartbeat | Goodbye;
+export type Envelope = HandshakeEnvelope | CallEnvelope | Heartbeat | Goodbye | Draining;
 
 const HELLO = 1;
 const WELCOME = 2;
@@ -115,6 +120,7 @@ const REFUSAL = 12;
 const PING = 13;
 const PONG = 14;
 const GOODBYE = 15;
+const DRAINING = 16;
 
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   switch (envelope.kind) {
@@ -130,6 +136,8 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
       return encode([PONG, envelope.epoch]);
     case 'goodbye':
       return encode([GOODBYE, envelope.reason]);
+    case 'draining':
+      return encode([DRAINING]);
     case 'hello': {
       const { lowestVersion, highestVersion, nonce, from, to } = envelope;
       return encode([HELLO, lowestVersion, highestVersion, nonce, from.id, from.storageId, from.clusterId, to]);
@@ -164,6 +172,8 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
       return { kind: 'pong', epoch: asInteger(parts[1], 'epoch') };
     case GOODBYE:
       return { kind: 'goodbye', reason: asString(parts[1], 'goodbye reason', MAXIMUM_REASON_LENGTH) };
+    case DRAINING:
+      return { kind: 'draining' };
     case HELLO:
       return decodeHello(parts);
     case WELCOME:

@@ -10,7 +10,8 @@
  * A proof is an HMAC under the cluster secret over the role and everything that both sides have said, both fresh nonces
  * included, so that it cannot be replayed, reflected, or moved to another pair of nodes (the shape of SASL's mutual
  * challenge-response and of ISO/IEC 9798-4). The dialer proves first: whoever merely connects learns nothing that a guess
- * of the secret could be tried on. What follows the handshake is not protected by it; that is the business of TLS.
+ * of the secret could be tried on. What follows the handshake is not protected by it; that is the business of TLS. Where
+ * there is TLS, the certificate must be that of the node that the other end says it is.
  *
  * A stranger that dials is told names and ids, and that the secrets differ. Clusters are compared after the secret, and
  * each side tells the other its founders (a dialer tells whoever it was made to dial), so that both can log both lists.
@@ -18,6 +19,7 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import type { Digest } from '#world/world.ts';
+import type { Certifies } from './certified.ts';
 import { encode } from './codec.ts';
 import type { HandshakeEnvelope, Hello, Identity, Proof, Refused, Welcome } from './envelope.ts';
 import { MalformedMessage } from './message.ts';
@@ -27,8 +29,15 @@ export interface VersionRange {
   readonly highest: number;
 }
 
-/** The protocol versions that this program speaks. */
-export const PROTOCOL_VERSIONS: VersionRange = { lowest: 1, highest: 1 };
+/**
+ * The protocol versions that this program speaks. Two nodes use the highest that both know.
+ *
+ * 1: calls, heartbeats, goodbye.
+ * 2: a node that is about to stop says so (`draining`) while it still answers what is under way.
+ */
+export const PROTOCOL_VERSIONS: VersionRange = { lowest: 1, highest: 2 };
+/** The version from which a peer understands `draining`. */
+export const DRAINING_VERSION = 2;
 
 export type RefusalReason =
   | 'wrong-version'
@@ -39,7 +48,9 @@ export type RefusalReason =
   /** The connection leads back to the node itself. */
   | 'self-connection'
   /** Another node, with another disk, bears this node's name. */
-  | 'same-name';
+  | 'same-name'
+  /** The certificate of the other node names neither it nor its host. */
+  | 'wrong-certificate';
 
 export interface HandshakeOptions {
   readonly self: Identity;
@@ -51,6 +62,8 @@ export interface HandshakeOptions {
   readonly nonce: Uint8Array;
   readonly digest: Digest;
   readonly versions: VersionRange;
+  /** Whether the other end's certificate is that of this node; undefined on a connection without certificates. */
+  readonly certifies?: Certifies | undefined;
 }
 
 /** The other end, as it has proved to be. */
@@ -112,13 +125,13 @@ class DialerHandshake implements Handshake {
   }
 
   #receiveWelcome(welcome: Welcome): HandshakeStep {
-    const { versions, self, epoch, founders } = this.#options;
+    const { versions, epoch, founders } = this.#options;
     const { from } = welcome;
     this.#welcome = welcome;
     if (welcome.version < versions.lowest || welcome.version > versions.highest) {
       throw new MalformedMessage(`version ${welcome.version} was chosen, which was not offered`);
     }
-    const trouble = whoTrouble(self, from);
+    const trouble = whoTrouble(this.#options, from);
     if (trouble !== undefined) return refuse(trouble.reason, trouble.detail, from);
     if (from.id !== this.#hello.to) {
       return refuse('wrong-node', `dialed ${this.#hello.to}, but it is ${from.id} that answers`, from);
@@ -177,7 +190,7 @@ class AcceptorHandshake implements Handshake {
       const ours = `${versions.lowest}..${versions.highest}`;
       return refuse('wrong-version', `${from.id} speaks protocol versions ${theirs}, ${self.id} speaks ${ours}`, from);
     }
-    const trouble = whoTrouble(self, from);
+    const trouble = whoTrouble(this.#options, from);
     if (trouble !== undefined) return refuse(trouble.reason, trouble.detail, from);
     if (hello.to !== self.id) {
       return refuse('wrong-node', `${from.id} dialed ${hello.to}, but this is ${self.id}`, from);
@@ -223,8 +236,14 @@ function proofOf(
   return options.digest.hmacSha256(options.secret, transcript);
 }
 
-function whoTrouble(self: Identity, other: Identity): { reason: RefusalReason; detail: string } | undefined {
-  if (other.id !== self.id) return undefined;
+function whoTrouble(
+  { self, certifies }: HandshakeOptions,
+  other: Identity,
+): { reason: RefusalReason; detail: string } | undefined {
+  if (other.id !== self.id) {
+    if (certifies === undefined || certifies(other.id)) return undefined;
+    return { reason: 'wrong-certificate', detail: `the certificate names neither ${other.id} nor its host` };
+  }
   if (other.storageId === self.storageId) {
     return { reason: 'self-connection', detail: `${self.id} has reached itself` };
   }

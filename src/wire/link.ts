@@ -22,15 +22,18 @@ import { Session } from './session.ts';
 import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
 
 export interface LinkOwner {
-  handshakeWith(peer: Peer): Handshake;
+  handshakeWith(peer: Peer, connection: Connection): Handshake;
   opened(link: Link, remote: Remote): void;
   heartbeat(link: Link, epoch: number): void;
-  /** Called after all calls of the link have ended. */
+  /** The peer cannot be called any more; calls under way have ended, or end while it is stopping. */
   lost(link: Link): void;
 }
 
-/** `idle`: not wanted yet. `waiting`: until the next attempt. `closed`: for ever. */
-type State = 'idle' | 'dialing' | 'open' | 'waiting' | 'closed';
+/**
+ * `idle`: not wanted yet. `draining`: the peer is about to stop, so calls under way end and no others begin. `waiting`: until
+ * the next attempt. `closed`: for ever.
+ */
+type State = 'idle' | 'dialing' | 'open' | 'draining' | 'waiting' | 'closed';
 
 const DISCONNECTED: Unanswered = { kind: 'lost', reason: 'disconnected' };
 const IGNORE: ConnectionEvents = { message: () => undefined, closed: () => undefined };
@@ -49,6 +52,8 @@ export class Link implements SessionOwner {
   #attempt = 0;
   #failures = 0;
   #openedAt = 0;
+  /** Whether the owner believes that the peer can be called. */
+  #isUp = false;
   #retry: Timer | undefined;
   #lastTrouble = '';
 
@@ -110,6 +115,7 @@ export class Link implements SessionOwner {
 
   tick(now: number, stoodStill: boolean): void {
     this.#session?.tick(now, stoodStill);
+    this.#endIfDrained();
   }
 
   close(reason: string): void {
@@ -129,6 +135,7 @@ export class Link implements SessionOwner {
     this.#state = 'open';
     this.#openedAt = clock.monotonic();
     this.#lastTrouble = '';
+    this.#isUp = true;
     log.info('peer-connected', { ...session.describe(), version: remote.version, epoch: remote.epoch });
     this.#wakeWaiters();
     this.#owner.opened(this, remote);
@@ -149,6 +156,15 @@ export class Link implements SessionOwner {
       call.reply(envelope.body);
       this.#calls.delete(envelope.callId);
     }
+    this.#endIfDrained();
+  }
+
+  draining(session: Session): void {
+    if (!this.isOpen) return;
+    this.#state = 'draining';
+    this.#context.world.log.info('peer-stopping', { ...session.describe(), callsUnderWay: this.#calls.size });
+    this.#tellLost();
+    this.#endIfDrained();
   }
 
   heartbeat(_session: Session, epoch: number): void {
@@ -253,7 +269,7 @@ export class Link implements SessionOwner {
       connection.close('not needed any more');
       return IGNORE;
     }
-    const handshake = this.#owner.handshakeWith(this.peer);
+    const handshake = this.#owner.handshakeWith(this.peer, connection);
     this.#session = new Session(this.#context, connection, 'outgoing', handshake, this);
     return this.#session;
   }
@@ -266,7 +282,6 @@ export class Link implements SessionOwner {
 
   /** Every way out of `dialing` and `open` ends here. */
   #notOpen(next: 'waiting' | 'closed'): void {
-    const wasOpen = this.#session?.remote !== undefined;
     this.#session = undefined;
     this.#state = next;
     const calls = this.#calls;
@@ -274,7 +289,18 @@ export class Link implements SessionOwner {
     calls.end(DISCONNECTED);
     this.#wakeWaiters();
     if (next === 'waiting') this.#waitToRetry();
-    if (wasOpen) this.#owner.lost(this);
+    this.#tellLost();
+  }
+
+  #tellLost(): void {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#owner.lost(this);
+  }
+
+  /** The end of the connection tells a stopping peer that nothing of this node is under way there. */
+  #endIfDrained(): void {
+    if (this.#state === 'draining' && this.#calls.size === 0) this.#session?.end('the peer is stopping');
   }
 
   #waitToRetry(): void {

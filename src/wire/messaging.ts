@@ -68,6 +68,11 @@ export interface Messaging {
   onEpoch(listener: (peer: NodeId, epoch: number) => void): void;
   /** Opens the peer door. */
   start(): Promise<void>;
+  /**
+   * Tells the peers that this node is about to stop, so that they send it no more calls; those that they have begun, and
+   * this node's own, go on.
+   */
+  announceStop(): void;
   /** Refuses new requests and resolves when those that were begun are answered, or after `patience` milliseconds. */
   drain(patience: number): Promise<void>;
   /** Closes all connections; calls under way end as lost. */

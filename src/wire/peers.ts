@@ -6,6 +6,7 @@
 import { assert } from '#kernel/assert.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Channel, Connection, ConnectionEvents, Listener, Timer, World } from '#world/world.ts';
+import { certifierFor } from './certified.ts';
 import { wireCounters } from './counters.ts';
 import { Dispatch } from './dispatch.ts';
 import type { CallEnvelope } from './envelope.ts';
@@ -38,7 +39,7 @@ export interface WireOptions {
   /** In place of the defaults. */
   readonly settings?: Partial<WireSettings>;
   /** In place of {@link PROTOCOL_VERSIONS}. */
-  readonly versions?: VersionRange;
+  readonly versions?: VersionRange | undefined;
 }
 
 /** Throws RangeError for a setting out of its bounds. */
@@ -62,6 +63,9 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   readonly #reachabilityListeners: ((peer: NodeId, reachable: boolean) => void)[] = [];
   readonly #epochListeners: ((peer: NodeId, epoch: number) => void)[] = [];
   #unverified = 0;
+  /** A stop was announced: no more connections are taken. */
+  #leaving = false;
+  #whenCallersGone: (() => void) | undefined;
   #phase: 'new' | 'running' | 'stopped' = 'new';
   #listener: Listener | undefined;
   #timer: Timer | undefined;
@@ -151,14 +155,23 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     for (const links of this.#links.values()) links.foreground.dial();
   }
 
+  announceStop(): void {
+    this.#leaving = true;
+    for (const session of this.#incoming) session.drain();
+  }
+
   async drain(patience: number): Promise<void> {
     const { clock } = this.#options.world;
+    this.announceStop();
+    this.#dispatch.refuse();
     await new Promise<void>((resolve) => {
       const timer = clock.after(patience, resolve);
-      void this.#dispatch.drain().then(() => {
-        timer.cancel();
-        resolve();
-      });
+      void this.#callersGone()
+        .then(() => this.#dispatch.idle())
+        .then(() => {
+          timer.cancel();
+          resolve();
+        });
     });
   }
 
@@ -175,8 +188,8 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
 
   // --- Links -----------------------------------------------------------------------------------------------------
 
-  handshakeWith(peer: Peer): Handshake {
-    return dialerHandshake(this.#handshakeOptions(), peer.id);
+  handshakeWith(peer: Peer, connection: Connection): Handshake {
+    return dialerHandshake(this.#handshakeOptions(connection), peer.id);
   }
 
   opened(link: Link, remote: Remote): void {
@@ -203,6 +216,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
       if (superseded) other.end('superseded by a newer connection');
     }
     this.#noteRemote(remote);
+    if (this.#leaving) session.drain();
     // It has just shown that it is up: no reason to wait any longer.
     const links = this.#links.get(remote.id);
     links?.foreground.peerIsUp();
@@ -220,31 +234,50 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     if (id !== undefined) this.#tellEpoch(id, epoch);
   }
 
+  draining(): void {
+    assert(false, 'a session lets this through on outgoing connections only');
+  }
+
   ended(session: Session, end: SessionEnd): void {
     const { log } = this.#options.world;
     this.#incoming.delete(session);
+    this.#checkCallersGone();
     if (session.remote === undefined) this.#unverified--;
     if (session.remote !== undefined) log.info('peer-disconnected', { ...session.describe(), reason: end.reason });
     else if (!end.refused) log.warn('peer-left-unverified', { ...session.describe(), reason: end.reason });
   }
 
+  /** Peers that were told of the stop hang up when all that they have begun here is answered. */
+  async #callersGone(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#whenCallersGone = resolve;
+      this.#checkCallersGone();
+    });
+  }
+
+  #checkCallersGone(): void {
+    if (this.#whenCallersGone === undefined) return;
+    for (const { isDraining } of this.#incoming) if (isDraining) return;
+    this.#whenCallersGone();
+  }
+
   #accept(connection: Connection): ConnectionEvents {
     const { maxIncomingConnections, maxUnverifiedConnections } = this.#settings;
     const full = this.#incoming.size >= maxIncomingConnections || this.#unverified >= maxUnverifiedConnections;
-    if (this.#phase !== 'running' || full) {
+    if (this.#phase !== 'running' || this.#leaving || full) {
       const reason = full ? 'too many connections' : 'stopping';
       this.#options.world.log.warn('peer-turned-away', { remote: connection.remote, reason });
       connection.close(reason);
       return REFUSED;
     }
-    const handshake = acceptorHandshake(this.#handshakeOptions());
+    const handshake = acceptorHandshake(this.#handshakeOptions(connection));
     const session = new Session(this.#context, connection, 'incoming', handshake, this);
     this.#unverified++;
     this.#incoming.add(session);
     return session;
   }
 
-  #handshakeOptions(): HandshakeOptions {
+  #handshakeOptions(connection: Connection): HandshakeOptions {
     const { world, self, secret, epoch, versions = PROTOCOL_VERSIONS } = this.#options;
     return {
       self,
@@ -254,6 +287,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
       nonce: world.random.bytes(NONCE_BYTES),
       digest: world.digest,
       versions,
+      certifies: certifierFor(connection, (id) => this.#links.get(id)?.foreground.peer.address),
     };
   }
 

@@ -7,6 +7,7 @@ import type { Connection, ConnectionEvents, LogFields, Timer, World } from '#wor
 import type { WireCounters } from './counters.ts';
 import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
 import type { CallEnvelope, Envelope, Heartbeat } from './envelope.ts';
+import { DRAINING_VERSION } from './handshake.ts';
 import type { Handshake, HandshakeStep, Remote } from './handshake.ts';
 import { MalformedMessage } from './message.ts';
 import { SeenCalls } from './seen-calls.ts';
@@ -33,6 +34,8 @@ export interface SessionOwner {
   /** May throw MalformedMessage, which ends the session. */
   received(session: Session, envelope: CallEnvelope): void;
   heartbeat(session: Session, epoch: number): void;
+  /** The other end is about to stop and wants no more calls. */
+  draining(session: Session): void;
   /** Called once, whatever the reason, and last. */
   ended(session: Session, end: SessionEnd): void;
 }
@@ -47,6 +50,7 @@ export class Session implements ConnectionEvents {
   readonly #timer: Timer;
   #remote: Remote | undefined;
   #ended = false;
+  #draining = false;
   #heardAt: number;
   #pingAt = 0;
 
@@ -78,6 +82,18 @@ export class Session implements ConnectionEvents {
 
   get isEnded(): boolean {
     return this.#ended;
+  }
+
+  /** Whether the other end has been told to send no more calls, and keeps to it. */
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** Tells the other end to send no more calls; one that speaks an earlier version would not understand. */
+  drain(): void {
+    if (this.#draining || this.#remote === undefined || this.#remote.version < DRAINING_VERSION) return;
+    this.#draining = true;
+    this.send({ kind: 'draining' });
   }
 
   /** Whether so much waits to leave that nothing should be added. */
@@ -176,6 +192,10 @@ export class Session implements ConnectionEvents {
       case 'refusal':
         this.#assertDirection(envelope.kind, 'outgoing');
         this.#owner.received(this, envelope);
+        return;
+      case 'draining':
+        this.#assertDirection(envelope.kind, 'outgoing');
+        this.#owner.draining(this);
         return;
       case 'goodbye':
         this.end(`the peer said goodbye: ${envelope.reason}`);

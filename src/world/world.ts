@@ -84,6 +84,11 @@ export interface Connection {
   /** The other end as a person would write it, for logs. */
   readonly remote: string;
   /**
+   * Whether the certificate that the other end has proved to hold names this host, address or node; undefined where
+   * connections bear no certificates.
+   */
+  readonly certifies?: ((name: string) => boolean) | undefined;
+  /**
    * Queues a message of at most `MAX_MESSAGE_BYTES`, which must not be changed afterwards. Messages of one turn leave
    * together. Ignored once closed. A queue that exceeds `MAX_QUEUED_BYTES` closes the connection.
    */

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request } from 'undici';
+import { Agent, request, type Dispatcher } from 'undici';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const READY_LIMIT_MS = 30_000;
@@ -39,7 +39,11 @@ export const agent = new Agent({
 export async function http(
   method: 'GET' | 'PUT' | 'DELETE' | 'HEAD' | 'POST',
   url: string,
-  options: { readonly headers?: Record<string, string>; readonly body?: Uint8Array | string } = {},
+  options: {
+    readonly headers?: Record<string, string>;
+    readonly body?: Uint8Array | string;
+    readonly dispatcher?: Dispatcher;
+  } = {},
 ): Promise<Response> {
   const { statusCode, headers, body } = await request(url, { method, dispatcher: agent, ...options });
   return { status: statusCode, headers, body: Buffer.from(await body.arrayBuffer()) };
@@ -82,22 +86,33 @@ export async function runQuoral(
   return { status, stdout, stderr };
 }
 
+export interface ClusterLook {
+  readonly scheme?: 'http' | 'https';
+  /** Beside those that every node gets. */
+  readonly flagsOf?: (id: string) => readonly string[];
+}
+
 /** A cluster of real node processes that this test owns. */
 export class TestCluster {
   readonly directory = temporaryDirectory();
   readonly nodes = new Map<string, RunningNode>();
   readonly #ports: readonly number[];
   readonly #count: number;
-  readonly #flags: readonly string[];
+  readonly #look: ClusterLook;
 
-  private constructor(count: number, ports: readonly number[], flags: readonly string[]) {
+  private constructor(count: number, ports: readonly number[], look: ClusterLook) {
     this.#count = count;
     this.#ports = ports;
-    this.#flags = flags;
+    this.#look = look;
+  }
+
+  /** One whose nodes are not started yet. */
+  static async prepare(count: number, look: ClusterLook = {}): Promise<TestCluster> {
+    return new TestCluster(count, await freePorts(count * 2), look);
   }
 
   static async start(count: number, flags: readonly string[] = []): Promise<TestCluster> {
-    const cluster = new TestCluster(count, await freePorts(count * 2), flags);
+    const cluster = await TestCluster.prepare(count, { flagsOf: () => flags });
     cluster.startAll();
     await cluster.ready();
     return cluster;
@@ -108,7 +123,7 @@ export class TestCluster {
   }
 
   url(id: string): string {
-    return `http://127.0.0.1:${this.#ports[this.ids.indexOf(id)]!}`;
+    return `${this.#look.scheme ?? 'http'}://127.0.0.1:${this.#ports[this.ids.indexOf(id)]!}`;
   }
 
   peer(id: string): string {
@@ -123,9 +138,9 @@ export class TestCluster {
     const directory = join(this.directory, id);
     const founders = this.ids.map((other) => `${other}=${this.peer(other)}`).join(',');
     const args = [
-      ...['node', '--id', id, '--listen', this.url(id).slice('http://'.length), '--peer-listen', this.peer(id)],
+      ...['node', '--id', id, '--listen', new URL(this.url(id)).host, '--peer-listen', this.peer(id)],
       ...['--data-dir', directory, '--cluster-secret', 'a secret of this test', '--initial-cluster', founders],
-      ...this.#flags,
+      ...(this.#look.flagsOf?.(id) ?? []),
       ...extra,
     ];
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
@@ -145,10 +160,10 @@ export class TestCluster {
     return node;
   }
 
-  async ready(ids: readonly string[] = this.ids): Promise<void> {
+  async ready(ids: readonly string[] = this.ids, dispatcher: Dispatcher = agent): Promise<void> {
     const limit = Date.now() + READY_LIMIT_MS;
     for (const id of ids) {
-      while (!(await this.isReady(id))) {
+      while (!(await this.isReady(id, dispatcher))) {
         const node = this.nodes.get(id)!;
         if (node.process.exitCode !== null)
           throw new Error(`${id} ended with ${node.process.exitCode}: ${node.stderr()}`);
@@ -158,9 +173,9 @@ export class TestCluster {
     }
   }
 
-  async isReady(id: string): Promise<boolean> {
+  async isReady(id: string, dispatcher: Dispatcher = agent): Promise<boolean> {
     try {
-      return (await http('GET', `${this.url(id)}/readyz`)).status === 200;
+      return (await http('GET', `${this.url(id)}/readyz`, { dispatcher })).status === 200;
     } catch {
       return false;
     }

@@ -97,10 +97,18 @@ test('a database that is none', async () => {
   expect(await refusal([...doors().slice(0, 4), '--data-dir', damaged])).toContain('quoral.db');
 });
 
-test('doors beyond loopback need --insecure as long as there is no TLS', async () => {
+test('doors beyond loopback need TLS and a secret, or --insecure', async () => {
   expect(await refusal([...doors(), '--listen', '0.0.0.0:7101'])).toMatch(
     /setting listen \(flag --listen\).*--insecure/,
   );
+});
+
+test('certificate files that cannot be used', async () => {
+  const pair = ['--tls-cert', join(directory, 'absent.crt'), '--tls-key', join(directory, 'absent.key')];
+  expect(await refusal([...doors(), ...pair])).toMatch(
+    /setting tls-cert \(flag --tls-cert\): .*absent\.crt cannot be read \(ENOENT\)/,
+  );
+  expect(await refusal([...doors(), ...pair.slice(0, 2)])).toMatch(/setting tls-cert .* without tls-key/);
 });
 
 test('a list of founders that leaves this node out, or names it elsewhere', async () => {

@@ -12,6 +12,7 @@ import type { QuoralNode } from '#node.ts';
 const HOST: HostHealth = {
   eventLoopDelay: () => 3,
   stopping: () => false,
+  certificates: () => [],
   eventLoopDelayWarning: 500,
   diskFreeWarning: 1000,
 };

@@ -9,6 +9,7 @@ import { MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
 import type { Channel, Connection, ConnectionEvents } from '#world/world.ts';
 import { FrameReader, type ReassemblyBudget } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { certifierOf } from './tls.ts';
 
 /** How long a closing connection may take to deliver what is queued and to hear the other end's good-bye. */
 const CLOSING_MS = 1000;
@@ -16,6 +17,7 @@ const CLOSING_MS = 1000;
 export class SocketConnection implements Connection {
   readonly channel: Channel;
   readonly remote: string;
+  readonly certifies: ((name: string) => boolean) | undefined;
   readonly #socket: Duplex;
   readonly #writer = new FrameWriter();
   readonly #reader: FrameReader;
@@ -28,6 +30,7 @@ export class SocketConnection implements Connection {
   constructor(socket: Duplex, channel: Channel, remote: string, budget: ReassemblyBudget) {
     this.channel = channel;
     this.remote = remote;
+    this.certifies = certifierOf(socket);
     this.#socket = socket;
     this.#reader = new FrameReader(budget, {
       message: (message) => this.#events!.message(message),

@@ -5,24 +5,35 @@
 import type { Duplex } from 'node:stream';
 import { Client, type Dispatcher } from 'undici';
 import { NetworkError, type Channel, type PeerAddress } from '#world/world.ts';
+import type { KeyPair } from './certificates.ts';
+import { PEER_TLS_VERSION } from './tls.ts';
 import { CHANNEL_HEADER, PEER_PATH, PROTOCOL } from './upgrade.ts';
 
 export function formatAddress(host: string, port: number): PeerAddress {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+export interface DialOptions {
+  readonly address: PeerAddress;
+  readonly channel: Channel;
+  readonly timeout: number;
+  /** With it the connection is TLS, and this end shows what it is. */
+  readonly identity: KeyPair | undefined;
+}
+
 /**
  * Calls `upgraded` with the socket in the turn in which it was handed over. Rejects with a {@link NetworkError} after
  * `timeout` milliseconds at the latest.
  */
-export async function dial(
-  address: PeerAddress,
-  channel: Channel,
-  timeout: number,
-  upgraded: (socket: Duplex) => void,
-): Promise<void> {
-  const client = new Client(originOf(address), { connect: { timeout }, headersTimeout: 0, bodyTimeout: 0 });
-  const handshake = new Handshake(address, upgraded);
+export async function dial(options: DialOptions, upgraded: (socket: Duplex) => void): Promise<void> {
+  const { address, channel, timeout, identity } = options;
+  const client = new Client(originOf(address, identity), {
+    connect: { timeout, ...(identity === undefined ? {} : secure(identity)) },
+    allowH2: false,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const handshake = new Handshake(options, upgraded);
   const timer = setTimeout(() => handshake.fail(`no answer within ${timeout} ms`), timeout);
   try {
     const headers = { [CHANNEL_HEADER]: channel };
@@ -35,28 +46,35 @@ export async function dial(
   }
 }
 
-function originOf(address: PeerAddress): string {
+/** The chain is verified here; which names it must bear depends on who is dialed, and is judged in the handshake of wire/. */
+function secure({ cert, key, ca }: KeyPair): object {
+  return { cert, key, ca, minVersion: PEER_TLS_VERSION, checkServerIdentity: () => undefined };
+}
+
+function originOf(address: PeerAddress, identity: KeyPair | undefined): string {
   const port = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(address)?.[1];
   if (port === undefined || Number(port) < 1 || Number(port) > 65_535) {
     throw new NetworkError(`peer address ${JSON.stringify(address)} is not host:port`);
   }
-  return `http://${address}`;
+  return `${identity === undefined ? 'http' : 'https'}://${address}`;
 }
 
 class Handshake implements Dispatcher.DispatchHandler {
   readonly done: Promise<void>;
   readonly #address: PeerAddress;
+  readonly #secure: boolean;
   readonly #upgraded: (socket: Duplex) => void;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #settled = false;
 
-  constructor(address: PeerAddress, upgraded: (socket: Duplex) => void) {
+  constructor({ address, identity }: DialOptions, upgraded: (socket: Duplex) => void) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#address = address;
+    this.#secure = identity !== undefined;
     this.#upgraded = upgraded;
   }
 
@@ -96,16 +114,22 @@ class Handshake implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.fail(describe(error), error);
+    this.fail(describe(error, this.#secure), error);
   }
 }
 
-function describe(error: NodeJS.ErrnoException): string {
+function describe(error: NodeJS.ErrnoException, secure: boolean): string {
   switch (error.code) {
     case 'ECONNREFUSED':
       return 'the connection was refused: nothing listens there (ECONNREFUSED)';
     case 'ENOTFOUND':
       return 'no such host (ENOTFOUND)';
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+      return `it does not speak TLS: peer-tls-cert is not set there (${error.code})`;
+    case 'ECONNRESET':
+    case 'UND_ERR_SOCKET':
+      return `it hung up (${error.code}); ${secure ? 'it may refuse this node’s certificate' : 'it may want TLS, which is not set up here'}: its log knows`;
     default:
       return error.code === undefined ? error.message : `${error.message} (${error.code})`;
   }

@@ -4,7 +4,8 @@
  */
 
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   NetworkError,
@@ -16,9 +17,11 @@ import {
   type Network,
   type PeerAddress,
 } from '#world/world.ts';
+import type { Certificates } from './certificates.ts';
 import { SocketConnection } from './connection.ts';
 import { dial, formatAddress } from './dial.ts';
 import { ReassemblyBudget } from './frame-reader.ts';
+import { PEER_TLS_VERSION } from './tls.ts';
 import { CHANNEL_HEADER, parseChannel, PEER_PATH, PROTOCOL } from './upgrade.ts';
 
 /** Two connections a peer are usual; this leaves room for large clusters, and for reconnects that overlap. */
@@ -28,12 +31,16 @@ const MAX_REASSEMBLY_BYTES = 512 * 1024 * 1024;
 /** A visitor has this long to send its upgrade request. */
 const UPGRADE_REQUEST_MS = 5000;
 const MAX_UPGRADE_HEADER_BYTES = 8 * 1024;
+/** The first byte of a TLS connection: the type of a handshake record. */
+const TLS_HANDSHAKE = 0x16;
 
 export interface NetworkOptions {
   readonly listenHost: string;
   /** 0 for any free one. */
   readonly listenPort: number;
   readonly log: Log;
+  /** With them both ends of every connection prove who they are; without them peers speak in the clear. */
+  readonly certificates?: Certificates;
   /** Connections that the peer door holds at once. */
   readonly maxConnections?: number;
   readonly maxReassemblyBytes?: number;
@@ -46,7 +53,7 @@ export function createNetwork(options: NetworkOptions): Network {
   return {
     listen: (accept) => new PeerDoor(options, budget, accept).open(),
     connect: (address, channel, timeout, open) =>
-      dial(address, channel, timeout, (socket) => {
+      dial({ address, channel, timeout, identity: options.certificates?.pair() }, (socket) => {
         const connection = new SocketConnection(socket, channel, address, budget);
         // What the server sent behind its answer was put back into the socket.
         connection.start(open(connection), new Uint8Array(0));
@@ -58,7 +65,7 @@ class PeerDoor implements Listener {
   readonly #options: NetworkOptions;
   readonly #budget: ReassemblyBudget;
   readonly #accept: Accept;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   readonly #connections = new Set<Connection>();
   #address: PeerAddress = '';
 
@@ -66,14 +73,7 @@ class PeerDoor implements Listener {
     this.#options = options;
     this.#budget = budget;
     this.#accept = accept;
-    this.#server = createServer({
-      noDelay: true,
-      keepAlive: false,
-      maxHeaderSize: MAX_UPGRADE_HEADER_BYTES,
-      headersTimeout: UPGRADE_REQUEST_MS,
-      requestTimeout: UPGRADE_REQUEST_MS,
-      connectionsCheckingInterval: UPGRADE_REQUEST_MS / 5,
-    });
+    this.#server = this.#createServer();
     this.#server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
     this.#server.on('request', (request, response) => {
       response.writeHead(statusFor(request), { connection: 'close', upgrade: PROTOCOL });
@@ -81,6 +81,34 @@ class PeerDoor implements Listener {
       this.#refused(request, 'no upgrade');
     });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#noHttp(error, socket as Socket));
+  }
+
+  #createServer(): Server | TlsServer {
+    const { certificates } = this.#options;
+    const plain = {
+      noDelay: true,
+      keepAlive: false,
+      maxHeaderSize: MAX_UPGRADE_HEADER_BYTES,
+      headersTimeout: UPGRADE_REQUEST_MS,
+      requestTimeout: UPGRADE_REQUEST_MS,
+      connectionsCheckingInterval: UPGRADE_REQUEST_MS / 5,
+    };
+    if (certificates === undefined) return createServer(plain);
+    const secure = (): object => ({ ...certificates.pair(), minVersion: PEER_TLS_VERSION });
+    const server = createTlsServer({
+      ...plain,
+      ...secure(),
+      requestCert: true,
+      rejectUnauthorized: true,
+      handshakeTimeout: UPGRADE_REQUEST_MS,
+    });
+    certificates.onChange(() => server.setSecureContext(secure()));
+    server.on('tlsClientError', (error, socket) => {
+      certificates.handshakeFailed(error, socket);
+      socket.destroy();
+    });
+    return server;
   }
 
   get address(): PeerAddress {
@@ -140,6 +168,17 @@ class PeerDoor implements Listener {
     );
   }
 
+  /** The visitor speaks something else, or nothing in time. */
+  #noHttp(error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: Socket): void {
+    const { log } = this.#options;
+    const isTls = error.rawPacket?.[0] === TLS_HANDSHAKE;
+    const reason = isTls ? 'it speaks TLS, and this door does not: peer-tls-cert is not set' : error.code;
+    log[isTls ? 'warn' : 'debug']('peer-door-visitor-refused', { remote: remoteOf(socket), reason });
+    if (socket.writable)
+      socket.end(`HTTP/1.1 ${statusOfBroken(error)}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    socket.once('finish', () => socket.destroy());
+  }
+
   #refused(request: IncomingMessage, reason: string): void {
     this.#options.log.debug('peer-door-visitor-refused', { remote: visitor(request), reason });
   }
@@ -155,8 +194,16 @@ function statusFor(request: IncomingMessage): number {
   return request.url === PEER_PATH ? 426 : 404;
 }
 
+function statusOfBroken(error: NodeJS.ErrnoException): string {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large';
+  return error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+}
+
 function visitor(request: IncomingMessage): string {
-  const { remoteAddress, remotePort } = request.socket;
+  return remoteOf(request.socket);
+}
+
+function remoteOf({ remoteAddress, remotePort }: Socket): string {
   return formatAddress(remoteAddress ?? 'unknown', remotePort ?? 0);
 }
 

@@ -351,6 +351,7 @@ export class Hub {
       flush: () => undefined,
       reachable: (peer) => this.#connected(id, peer),
       storageIdOf: () => undefined,
+      announceStop: () => undefined,
       drain: () => Promise.resolve(),
       onReachability: (listener) => void endpoint.reachabilityListeners.push(listener),
       onEpoch: (listener) => void endpoint.epochListeners.push(listener),

@@ -55,6 +55,7 @@ const GOLDEN: [Envelope, string][] = [
   [{ kind: 'ping', epoch: 3 }, '920d03'],
   [{ kind: 'pong', epoch: 3 }, '920e03'],
   [{ kind: 'goodbye', reason: 'stopping' }, '920fa873746f7070696e67'],
+  [{ kind: 'draining' }, '9110'],
 ];
 
 describe('envelope', () => {

@@ -10,6 +10,7 @@ import type { Note } from './nodes.ts';
 
 const LOST_TIMEOUT = { kind: 'lost', reason: 'timeout' };
 const LOST_DISCONNECTED = { kind: 'lost', reason: 'disconnected' };
+const VERSION_1 = { lowest: 1, highest: 1 };
 const UNREACHABLE = { kind: 'not-sent', reason: 'unreachable' };
 const OVERLOADED = { kind: 'not-sent', reason: 'overloaded' };
 
@@ -305,10 +306,10 @@ describe('overload', () => {
     expect(next.map(({ result }) => result?.kind)).toEqual(['reply', 'reply']);
   });
 
-  test('a node that drains answers what it began and refuses what comes after', async () => {
+  test('a node that drains refuses what an earlier version sends, which cannot be told, and answers what it began', async () => {
     const hub = new FakeHub();
     const { handler, open } = gate();
-    const [n1, n2] = await makePair(hub, {}, { handler });
+    const [n1, n2] = await makePair(hub, { options: { versions: VERSION_1 } }, { handler });
     const begun = startCall(n1, n2, note('begun'));
     await hub.clock.advance(5);
     let drained = false;
@@ -320,6 +321,47 @@ describe('overload', () => {
     open();
     await hub.clock.advance(5);
     expect([begun.result?.kind, drained]).toEqual(['reply', true]);
+  });
+
+  test('a node that announces its stop is called no more; what is under way or on the way to it is answered', async () => {
+    const hub = new FakeHub();
+    const { handler, open } = gate();
+    const [n1, n2] = await makePair(hub, {}, { handler });
+    const begun = startCall(n1, n2, note('begun'));
+    await hub.clock.advance(5);
+    n2.messaging.announceStop();
+    const crossing = startCall(n1, n2, note('crossing'));
+    await hub.clock.advance(5);
+    expect(n1.messaging.reachable(n2.id)).toBe(false);
+    expect(n1.reachability.at(-1)).toBe('n2 down');
+    const late = startCall(n1, n2, note('late'));
+    const back = startCall(n2, n1, note('back'));
+    let drained = false;
+    void n2.messaging.drain(1_000).then(() => (drained = true));
+    await hub.clock.advance(5);
+    expect(late.result).toEqual(UNREACHABLE);
+    expect(back.result?.kind, 'its own calls go on').toBe('reply');
+    expect([begun.result, crossing.result, drained]).toEqual([undefined, undefined, false]);
+    open();
+    await hub.clock.advance(5);
+    expect([begun.result?.kind, crossing.result?.kind, drained]).toEqual(['reply', 'reply', true]);
+    expect(n2.handled).toEqual(['begun', 'crossing']);
+    await hub.clock.advance(10_000);
+    expect(n1.messaging.reachable(n2.id), 'it takes no new connection').toBe(false);
+    expect(n1.reachability.filter((line) => line === 'n2 down')).toHaveLength(1);
+  });
+
+  test('a stop is announced to those, too, whose connection stands only afterwards, and hung up when they time out', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub, {}, { handler: gate().handler });
+    const call = startCall(n1, n2, note('never answered'), 400);
+    await hub.clock.advance(5);
+    let drained = false;
+    void n2.messaging.drain(10_000).then(() => (drained = true));
+    await hub.clock.advance(1_000);
+    expect(call.result).toEqual({ kind: 'lost', reason: 'timeout' });
+    expect(n1.logged('peer-disconnected').at(-1)).toMatchObject({ reason: 'the peer is stopping' });
+    expect(drained, 'the handler still runs').toBe(false);
   });
 
   test('draining ends when its patience does', async () => {
@@ -396,11 +438,37 @@ describe('overload', () => {
   });
 });
 
+describe('two versions side by side', () => {
+  test.each([
+    ['the dialer is older', { options: { versions: VERSION_1 } }, {}],
+    ['the acceptor is older', {}, { options: { versions: VERSION_1 } }],
+  ])('%s: calls go both ways in version 1, and a stop ends with a goodbye', async (_name, change1, change2) => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub, change1, change2);
+    const calls = [startCall(n1, n2, note('there')), startCall(n2, n1, note('back'))];
+    await hub.clock.advance(5);
+    expect(calls.map(({ result }) => result?.kind)).toEqual(['reply', 'reply']);
+    for (const node of [n1, n2]) {
+      expect(node.logged('peer-connected').filter(({ version }) => version !== undefined)).toMatchObject([
+        { version: 1 },
+      ]);
+    }
+    n2.messaging.announceStop();
+    await hub.clock.advance(5);
+    expect(n1.messaging.reachable(n2.id), 'version 1 has no word for it').toBe(true);
+    await n2.messaging.drain(1_000);
+    await n2.messaging.stop();
+    await hub.clock.advance(5);
+    expect(n1.messaging.reachable(n2.id)).toBe(false);
+    expect(n1.logged('peer-disconnected').at(-1)).toMatchObject({ reason: 'the peer said goodbye: stopping' });
+  });
+});
+
 describe('nodes that do not belong together', () => {
   test.each([
     ['wrong-secret', { options: { secret: utf8('guess') } }],
     ['wrong-cluster', { self: { clusterId: 'c2', foundersText: 'n9=n9' } }],
-    ['wrong-version', { options: { versions: { lowest: 2, highest: 2 } } }],
+    ['wrong-version', { options: { versions: { lowest: 9, highest: 9 } } }],
   ])('%s: logged on both sides, never reachable, tried again ever more slowly', async (reason, change) => {
     const hub = new FakeHub();
     const [n1, n2] = await makePair(hub, change);

@@ -1,0 +1,50 @@
+/**
+ * How the verbs trust an https node: by the machine's authorities, or by those of `--ca` alone.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Agent, type Dispatcher } from 'undici';
+import { UsageError } from './output.ts';
+
+export interface TlsOptions {
+  /** File with the authorities that sign the nodes' certificates. */
+  readonly ca?: string;
+  /** Files with the certificate and key to show, where nodes want one of their clients. */
+  readonly cert?: string;
+  readonly certKey?: string;
+}
+
+/** Undefined when nothing is set; throws {@link UsageError} for files that cannot be read. */
+export function dispatcherFor({ ca, cert, certKey }: TlsOptions): Dispatcher | undefined {
+  if (ca === undefined && cert === undefined && certKey === undefined) return undefined;
+  if ((cert === undefined) !== (certKey === undefined)) throw new UsageError('--cert and --cert-key belong together');
+  const connect = {
+    ...(ca === undefined ? {} : { ca: read('--ca or QUORAL_CA', ca) }),
+    ...(cert === undefined ? {} : { cert: read('--cert or QUORAL_CERT', cert) }),
+    ...(certKey === undefined ? {} : { key: read('--cert-key or QUORAL_CERT_KEY', certKey) }),
+  };
+  try {
+    return new Agent({ connect, allowH2: false });
+  } catch (error) {
+    throw new UsageError(`--ca, --cert or --cert-key: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function read(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new UsageError(`${name}: ${path} cannot be read (${code})`);
+  }
+}
+
+/** What a failed connection most likely needs, as the end of a sentence. */
+export function hintFor(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (/CERT|SIGNATURE|ISSUER/.test(code) && code !== 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return ' (--ca or QUORAL_CA names the file with the authority that signed its certificate)';
+  }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return ' (it speaks plain http)';
+  return ' (--url or QUORAL_URL names a node)';
+}

@@ -1,0 +1,301 @@
+/**
+ * The certificate of one door, from files that somebody else renews. They are read again at an interval and on request; a
+ * new pair serves the handshakes from then on, and connections that stand are left alone. A pair that cannot be used (half
+ * written, of two different renewals, unreadable) is told and counted, and the former one stays.
+ *
+ * Nothing of a key is ever logged: what is told of a pair is its fingerprint and when it ends.
+ */
+
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type TLSSocket } from 'node:tls';
+import type { Clock, Counter, Log, Metrics, Timer } from '#world/world.ts';
+import { handshakeTrouble } from './tls.ts';
+
+export type DoorName = 'client' | 'peer';
+export type FileRole = 'cert' | 'key' | 'ca';
+
+export interface CertificateOptions {
+  readonly door: DoorName;
+  /** The certificate with its chain, its key, and the CAs of the other ends' certificates; all PEM. */
+  readonly files: { readonly cert: string; readonly key: string; readonly ca?: string };
+  /** Milliseconds between two looks at the files. */
+  readonly reloadInterval: number;
+  /** How long before its end, in milliseconds, a certificate is complained of. */
+  readonly expiryWarning: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics?: Metrics;
+}
+
+/** What {@link createSecureContext} and its like take. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+  /** Only these vouch for the other end. */
+  readonly ca?: readonly string[];
+}
+
+/** One of the files cannot be used; the message says which and why. */
+export class CertificateError extends Error {
+  override readonly name = 'CertificateError';
+  readonly role: FileRole;
+
+  constructor(role: FileRole, message: string) {
+    super(message);
+    this.role = role;
+  }
+}
+
+interface Texts {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string | undefined;
+}
+
+interface Loaded {
+  readonly pair: KeyPair;
+  /** Milliseconds since 1970 at which the first certificate of the chain ends. */
+  readonly expires: number;
+  readonly fingerprint: string;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+export class Certificates {
+  readonly door: DoorName;
+  readonly #options: CertificateOptions;
+  readonly #listeners: (() => void)[] = [];
+  readonly #reloads: Readonly<Record<'loaded' | 'refused', Counter | undefined>>;
+  readonly #failures: Counter | undefined;
+  #loaded: Loaded;
+  /** A digest of what was tried last, whether or not it could be used. */
+  #tried: string;
+  #trouble: string | undefined;
+  #warnedAt = -Infinity;
+  #lastFailure = '';
+  #timer: Timer | undefined;
+
+  /** Reads the files and keeps looking at them. Throws {@link CertificateError} when they cannot be used. */
+  static open(options: CertificateOptions): Certificates {
+    const certificates = new Certificates(options, readNow(options.files));
+    certificates.#lookAgain();
+    return certificates;
+  }
+
+  private constructor(options: CertificateOptions, texts: Texts) {
+    const { door, files, metrics } = options;
+    this.#options = options;
+    this.door = door;
+    this.#loaded = load(texts, files);
+    this.#tried = digestOf(texts);
+    const reloads = (result: string): Counter | undefined =>
+      metrics?.counter('quoral_tls_reloads_total', 'Changed certificate files, by what became of them.', {
+        door,
+        result,
+      });
+    this.#reloads = { loaded: reloads('loaded'), refused: reloads('refused') };
+    const failed = 'TLS handshakes that failed at a door.';
+    this.#failures = metrics?.counter('quoral_tls_handshakes_failed_total', failed, { door });
+    const expires = (): number => Math.floor(this.#loaded.expires / 1000);
+    metrics?.gauge(
+      'quoral_tls_certificate_expires_seconds',
+      'When the certificate in use ends, in seconds since 1970.',
+      expires,
+      { door },
+    );
+    this.#tellLoaded('certificate-loaded');
+    this.#warnOfEnd();
+  }
+
+  /** The pair that new handshakes use from now on. */
+  pair(): KeyPair {
+    return this.#loaded.pair;
+  }
+
+  /** Whether the other end must show a certificate too. */
+  get mutual(): boolean {
+    return this.#options.files.ca !== undefined;
+  }
+
+  /** Calls back when {@link pair} gives another one. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** A handshake failed at the door. The same reason is told loudly once, so that a port scan cannot fill the log. */
+  handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const { log } = this.#options;
+    const reason = handshakeTrouble(error, socket);
+    const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    this.#failures?.add();
+    const fields = { door: this.door, remote, reason };
+    if (reason === this.#lastFailure) log.debug('tls-handshake-failed', fields);
+    else log.warn('tls-handshake-failed', fields);
+    this.#lastFailure = reason;
+  }
+
+  /** Whether somebody should look after the files: the end is near, or what they hold now cannot be used. */
+  needsAttention(): boolean {
+    const { clock, expiryWarning } = this.#options;
+    return this.#trouble !== undefined || this.#loaded.expires - clock.wall() <= expiryWarning;
+  }
+
+  /** For people, as the detail of a health check. */
+  describe(): string {
+    const { clock, expiryWarning } = this.#options;
+    const left = this.#loaded.expires - clock.wall();
+    const until = new Date(this.#loaded.expires).toISOString();
+    const word = left <= 0 ? 'EXPIRED at' : left <= expiryWarning ? 'expires soon, at' : 'valid until';
+    const trouble = this.#trouble === undefined ? '' : `; the changed files are not used: ${this.#trouble}`;
+    return `${this.door} door: ${word} ${until}${trouble}`;
+  }
+
+  /** Reads the files again now. */
+  async reload(): Promise<void> {
+    const { files } = this.#options;
+    let texts: Texts;
+    try {
+      texts = await readLater(files);
+    } catch (error) {
+      this.#refuse(error, `unreadable: ${String(error)}`);
+      return;
+    }
+    const tried = digestOf(texts);
+    if (tried === this.#tried) return;
+    try {
+      this.#loaded = load(texts, files);
+    } catch (error) {
+      this.#refuse(error, tried);
+      return;
+    }
+    this.#tried = tried;
+    this.#trouble = undefined;
+    this.#warnedAt = -Infinity;
+    this.#reloads.loaded?.add();
+    this.#tellLoaded('certificate-reloaded');
+    for (const listener of this.#listeners) listener();
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  #lookAgain(): void {
+    this.#timer = this.#options.clock.after(this.#options.reloadInterval, () => {
+      void this.reload().then(() => {
+        this.#warnOfEnd();
+        this.#lookAgain();
+      });
+    });
+  }
+
+  /** Told and counted once for each content of the files. */
+  #refuse(error: unknown, tried: string): void {
+    if (!(error instanceof CertificateError)) throw error;
+    if (tried === this.#tried) return;
+    this.#tried = tried;
+    this.#trouble = error.message;
+    this.#reloads.refused?.add();
+    this.#options.log.error('certificate-refused', {
+      door: this.door,
+      reason: error.message,
+      keeps: this.#loaded.fingerprint,
+    });
+  }
+
+  #tellLoaded(event: string): void {
+    const { expires, fingerprint } = this.#loaded;
+    this.#options.log.info(event, { door: this.door, fingerprint, expires: new Date(expires).toISOString() });
+  }
+
+  #warnOfEnd(): void {
+    const { clock, log, expiryWarning } = this.#options;
+    const left = this.#loaded.expires - clock.wall();
+    const now = clock.monotonic();
+    if (left > expiryWarning || now - this.#warnedAt < DAY_MS) return;
+    this.#warnedAt = now;
+    const fields = { door: this.door, expires: new Date(this.#loaded.expires).toISOString() };
+    if (left > 0) log.warn('certificate-expires-soon', fields);
+    else log.error('certificate-expired', fields);
+  }
+}
+
+function readNow(files: CertificateOptions['files']): Texts {
+  const read = (role: FileRole, path: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      throw unreadable(role, path, error);
+    }
+  };
+  const ca = files.ca === undefined ? undefined : read('ca', files.ca);
+  return { cert: read('cert', files.cert), key: read('key', files.key), ca };
+}
+
+async function readLater(files: CertificateOptions['files']): Promise<Texts> {
+  const read = async (role: FileRole, path: string): Promise<string> => {
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      throw unreadable(role, path, error);
+    }
+  };
+  const ca = files.ca === undefined ? undefined : await read('ca', files.ca);
+  return { cert: await read('cert', files.cert), key: await read('key', files.key), ca };
+}
+
+function unreadable(role: FileRole, path: string, error: unknown): CertificateError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  return new CertificateError(role, `${path} cannot be read (${code})`);
+}
+
+function digestOf({ cert, key, ca }: Texts): string {
+  return createHash('sha256')
+    .update(JSON.stringify([cert, key, ca ?? null]))
+    .digest('hex');
+}
+
+function load({ cert, key, ca }: Texts, files: CertificateOptions['files']): Loaded {
+  const chain = parseCertificates('cert', files.cert, cert);
+  const [leaf] = chain;
+  checkKey(files, leaf!, key);
+  const authorities = ca === undefined ? undefined : (parseCertificates('ca', files.ca!, ca), ca.match(CERTIFICATE)!);
+  const pair = { cert, key, ...(authorities === undefined ? {} : { ca: [...authorities] }) };
+  try {
+    createSecureContext({ ...pair, ca: pair.ca === undefined ? undefined : [...pair.ca] });
+  } catch (error) {
+    throw new CertificateError('cert', `${files.cert} cannot be used: ${reasonOf(error)}`);
+  }
+  const expires = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)));
+  return { pair, expires, fingerprint: leaf!.fingerprint256 };
+}
+
+function parseCertificates(role: FileRole, path: string, text: string): readonly X509Certificate[] {
+  const blocks = text.match(CERTIFICATE);
+  if (blocks === null) throw new CertificateError(role, `${path} holds no certificate in PEM form`);
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch (error) {
+    throw new CertificateError(role, `${path} holds a damaged certificate: ${reasonOf(error)}`);
+  }
+}
+
+function checkKey(files: CertificateOptions['files'], leaf: X509Certificate, text: string): void {
+  let fits: boolean;
+  try {
+    fits = leaf.checkPrivateKey(createPrivateKey(text));
+  } catch (error) {
+    throw new CertificateError(
+      'key',
+      `${files.key} holds no key that can be used (unencrypted PEM): ${reasonOf(error)}`,
+    );
+  }
+  if (!fits) throw new CertificateError('key', `${files.key} is not the key of the certificate in ${files.cert}`);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,41 @@
+/**
+ * TLS between nodes, and what is said when it fails. Both ends show a certificate that their CA has signed; whether it
+ * names the node that shows it is judged by wire/, which knows who that claims to be.
+ */
+
+import type { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
+
+/** All nodes are this program, so there is nobody to be lenient with. */
+export const PEER_TLS_VERSION = 'TLSv1.3';
+
+/** Whether the certificate that the other end of a TLS connection has shown names this host, address or node. */
+export function certifierOf(socket: Duplex): ((name: string) => boolean) | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  return (name) => certificate !== undefined && namesIn(certificate, name);
+}
+
+/** By its alternative names only: the subject's common name is no proof of anything since RFC 6125. */
+function namesIn(certificate: X509Certificate, name: string): boolean {
+  if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
+  return certificate.checkHost(name, { subject: 'never' }) !== undefined;
+}
+
+/** Why a handshake failed at a door, in one short line. */
+export function handshakeTrouble(error: NodeJS.ErrnoException, socket: TLSSocket): string {
+  const unauthorized: unknown = socket.authorizationError;
+  if (typeof unauthorized === 'string') return `the certificate of the other end is refused: ${unauthorized}`;
+  switch (error.code) {
+    case 'ERR_SSL_HTTP_REQUEST':
+      return 'the other end speaks plain HTTP, and this door TLS';
+    case 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE':
+      return 'the other end shows no certificate, and this door wants one';
+    case 'ECONNRESET':
+      return 'the other end went away before the end of the handshake';
+    default:
+      return error.code ?? error.message;
+  }
+}

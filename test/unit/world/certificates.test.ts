@@ -1,0 +1,180 @@
+/**
+ * Certificate files that can and cannot be used, and what happens when they change.
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CertificateError, Certificates } from '#world/real/certificates.ts';
+import { realClock } from '#world/real/clock.ts';
+import { createMetrics } from '#world/real/metrics.ts';
+import type { Log } from '#world/world.ts';
+import { Authority, writePair, writeWhole, type Files } from '../../authority.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const authority = new Authority('of these tests');
+
+let directory: string;
+let files: Files;
+let logged: { readonly event: string; readonly fields: unknown }[];
+let opened: Certificates[];
+
+const note = (event: string, fields?: unknown): void => void logged.push({ event, fields });
+const log: Log = { debug: note, info: note, warn: note, error: note };
+const metrics = createMetrics();
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'quoral-certificates-'));
+  files = writePair(directory, 'n1', authority.sign({ names: ['n1'] }), authority.pem);
+  logged = [];
+  opened = [];
+});
+
+afterEach(() => {
+  for (const certificates of opened) certificates.close();
+  rmSync(directory, { recursive: true });
+});
+
+function open(options: { readonly reloadInterval?: number; readonly expiryWarning?: number } = {}): Certificates {
+  const certificates = Certificates.open({
+    door: 'peer',
+    files,
+    reloadInterval: DAY_MS,
+    expiryWarning: 14 * DAY_MS,
+    clock: realClock(),
+    log,
+    metrics,
+    ...options,
+  });
+  opened.push(certificates);
+  return certificates;
+}
+
+function events(): readonly string[] {
+  return logged.map(({ event }) => event);
+}
+
+describe('files that cannot be used', () => {
+  test.each([
+    ['an absent certificate', 'cert', () => rmSync(files.cert), /n1\.crt cannot be read \(ENOENT\)/],
+    ['an absent key', 'key', () => rmSync(files.key), /n1\.key cannot be read \(ENOENT\)/],
+    ['an absent authority', 'ca', () => rmSync(files.ca), /n1-ca\.crt cannot be read \(ENOENT\)/],
+    ['a certificate that is none', 'cert', () => writeFileSync(files.cert, 'hello'), /holds no certificate in PEM/],
+    ['a damaged certificate', 'cert', () => damage(files.cert), /n1\.crt holds a damaged certificate/],
+    ['an empty key', 'key', () => writeFileSync(files.key, ''), /n1\.key holds no key that can be used/],
+    ['the key of another', 'key', () => writeFileSync(files.key, another().key), /n1\.key is not the key of the/],
+    ['authorities that are none', 'ca', () => writeFileSync(files.ca, 'x'), /n1-ca\.crt holds no certificate/],
+  ])('%s', (_name, role, spoil, message) => {
+    spoil();
+    const refusal = thrownBy(() => open());
+    expect(refusal).toBeInstanceOf(CertificateError);
+    expect(refusal).toMatchObject({ role, message: expect.stringMatching(message) as string });
+    expect((refusal as Error).message).not.toContain('\n');
+  });
+
+  test('the key is in no message', () => {
+    const secret = another().key;
+    writeFileSync(files.key, secret.replace('PRIVATE KEY-----\n', 'PRIVATE KEY-----\nAAAA'));
+    const { message } = thrownBy(() => open()) as Error;
+    for (const line of secret.split('\n').slice(1, 3)) expect(message).not.toContain(line);
+  });
+});
+
+describe('files that change', () => {
+  test('a new pair takes the place of the former one, once', async () => {
+    const certificates = open();
+    const before = certificates.pair().cert;
+    let changes = 0;
+    certificates.onChange(() => changes++);
+    await certificates.reload();
+    expect([changes, certificates.pair().cert]).toEqual([0, before]);
+    writePair(directory, 'n1', authority.sign({ names: ['n1'] }), authority.pem);
+    await certificates.reload();
+    await certificates.reload();
+    expect(changes).toBe(1);
+    expect(certificates.pair().cert).not.toBe(before);
+    expect(events()).toEqual(['certificate-loaded', 'certificate-reloaded']);
+  });
+
+  test('they are found without being asked for', async () => {
+    const certificates = open({ reloadInterval: 5 });
+    const changed = new Promise<void>((resolve) => certificates.onChange(resolve));
+    writePair(directory, 'n1', authority.sign({ names: ['n1'] }), authority.pem);
+    await changed;
+  });
+
+  test('a new certificate before its key is refused once, and taken when the key comes', async () => {
+    const certificates = open();
+    const before = certificates.pair();
+    const renewed = authority.sign({ names: ['n1'] });
+    writeWhole(files.cert, renewed.cert);
+    await certificates.reload();
+    await certificates.reload();
+    expect(certificates.pair()).toBe(before);
+    expect(events()).toEqual(['certificate-loaded', 'certificate-refused']);
+    expect(certificates.describe()).toContain('n1.key is not the key of the certificate');
+    writeWhole(files.key, renewed.key);
+    await certificates.reload();
+    expect(certificates.pair().cert).toBe(renewed.cert);
+    expect(certificates.describe()).not.toContain('not used');
+    expect(JSON.stringify(logged)).not.toContain(renewed.key.split('\n')[1]);
+  });
+
+  test('files that vanish change nothing, and are told of once', async () => {
+    const certificates = open();
+    const before = certificates.pair();
+    rmSync(files.cert);
+    await certificates.reload();
+    await certificates.reload();
+    expect(certificates.pair()).toBe(before);
+    expect(events()).toEqual(['certificate-loaded', 'certificate-refused']);
+    writeWhole(files.cert, before.cert);
+    await certificates.reload();
+    expect(certificates.describe()).not.toContain('not used');
+  });
+});
+
+describe('the end of a certificate', () => {
+  test.each([
+    ['far away', 30, [], 'valid until'],
+    ['near', 3, ['certificate-expires-soon'], 'expires soon'],
+    ['past', -1, ['certificate-expired'], 'EXPIRED at'],
+  ])('%s: log, health and figure', async (_name, days, complaints, words) => {
+    files = writePair(directory, 'n1', authority.sign({ names: ['n1'], days }), authority.pem);
+    const certificates = open();
+    expect(events()).toEqual(['certificate-loaded', ...complaints]);
+    expect(certificates.describe()).toMatch(`peer door: ${words}`);
+    const figures = createMetrics();
+    opened.push(
+      Certificates.open({
+        door: 'client',
+        files,
+        reloadInterval: DAY_MS,
+        expiryWarning: 0,
+        clock: realClock(),
+        log,
+        metrics: figures,
+      }),
+    );
+    const value = Number(/expires_seconds\{door="client"\} (\d+)/.exec(await figures.render())?.[1]);
+    expect(Math.abs(value * 1000 - Date.now() - days * DAY_MS)).toBeLessThan(60_000);
+  });
+});
+
+function another(): { readonly cert: string; readonly key: string } {
+  return authority.sign({ names: ['n2'] });
+}
+
+function damage(path: string): void {
+  writeFileSync(path, '-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n');
+}
+
+function thrownBy(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
