@@ -121,8 +121,8 @@ export const BUGS: readonly Bug[] = [
       },
       {
         file: 'src/causality/hybrid-clock.ts',
-        from: 'this.#last = checked(Math.max(this.#last + 1, firstOf(this.#wall())));',
-        to: 'this.#last = checked(firstOf(this.#wall()) + ((this.#last + 1) % 4096));',
+        from: 'this.#last = checked(Math.max(this.#last + 1, hybridTimeAt(this.#wall())));',
+        to: 'this.#last = checked(hybridTimeAt(this.#wall()) + ((this.#last + 1) % 4096));',
       },
     ],
     foundBy: { scenario: 'clocks-disagree' },
