@@ -130,6 +130,11 @@ function bucketCommand(): Command {
     .argument('<bucket>')
     .description('a bucket with every default filled in')
     .action(async (name: string, options) => (await import('./cli/bucket-command.ts')).showBucket(name, options));
+  asClient(bucket.command('drop'))
+    .argument('<bucket>')
+    .option('--yes', 'do not ask')
+    .description('take away the definition and all keys of a bucket')
+    .action(async (name: string, options) => (await import('./cli/bucket-command.ts')).dropBucket(name, options));
   asClient(bucket.command('list'))
     .description('the buckets that somebody defined')
     .action(async (options) => (await import('./cli/bucket-command.ts')).listBuckets(options));

@@ -100,8 +100,30 @@ function bucketServices(node: QuoralNode): BucketServices {
       if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
       return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
     },
-    drop: () => Promise.resolve({ kind: 'not-implemented', detail: 'dropping a bucket is not built yet' }),
+    drop: async (name, deadline) => {
+      if (await isUntouched(node, name, deadline)) return { kind: 'dropped' };
+      const change = await buckets.drop(name, deadline);
+      if (change.kind === 'applied') return { kind: 'dropped' };
+      if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
+      return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
+    },
   };
+}
+
+/**
+ * Whether there is nothing to drop: nobody has ever defined or dropped the bucket, and no member holds a key of it. Then its
+ * name need not be kept for ever.
+ */
+async function isUntouched(node: QuoralNode, name: string, deadline: number): Promise<boolean> {
+  const { version, incarnation } = node.buckets.resolve(name);
+  if (version !== 0) return false;
+  const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, otherMembers(node), 0, deadline);
+  return answer.kind === 'answer' && !answer.holds;
+}
+
+function otherMembers(node: QuoralNode): readonly NodeId[] {
+  const { members } = present(node.chain.facts(), 'the facts of a founded cluster').ring;
+  return members.filter(({ id, state }) => id !== node.options.id && state !== 'removed').map(({ id }) => id);
 }
 
 /** Modes that a definition may name and that nothing serves yet. */
@@ -118,14 +140,11 @@ async function holdsKeys(
   wanted: Partial<BucketProperties>,
   deadline: number,
 ): Promise<boolean> {
-  const others = present(node.chain.facts(), 'the facts of a founded cluster').ring.members.filter(
-    ({ id, state }) => id !== node.options.id && state !== 'removed',
-  );
+  const others = otherMembers(node);
   const { incarnation, properties } = node.buckets.resolve(name);
   const { n, conflicts } = fillDefaults(wanted);
   const silentMax = n === properties.n && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
-  const ids = others.map(({ id }) => id);
-  const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, ids, silentMax, deadline);
+  const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others, silentMax, deadline);
   if (answer.kind === 'unknown')
     throw new Error(`${answer.silent.join(', ')} do not answer, and may hold keys of the bucket`);
   return answer.holds;

@@ -21,9 +21,11 @@ import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
 import { Repair, type RepairSettings } from '#repair/repair.ts';
+import { treeOfRow } from '#repair/tree-of-row.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { TREE_TABLES } from '#repair/tree-tables.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
+import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import { REPLICA_TABLES } from '#replica/tables.ts';
@@ -66,6 +68,7 @@ export interface NodeOptions {
   readonly coordinator: CoordinatorSettings;
   readonly hints: HintSettings;
   readonly repair: RepairSettings;
+  readonly drop: { readonly bytesPerSecond: number };
   readonly readRepair: { readonly inFlightMax: number; readonly timeout: number };
 }
 
@@ -85,6 +88,7 @@ export class QuoralNode {
   readonly bucketKeys: BucketKeys;
   readonly explainKey: ExplainKey;
   readonly repair: Repair;
+  readonly dropped: DroppedBuckets;
   readonly #storage: NodeStorage;
 
   /** Takes the disk into possession. Rejects with what is wrong with it. */
@@ -105,6 +109,7 @@ export class QuoralNode {
     this.chain.start();
     this.repair.start();
     this.hints.start();
+    this.dropped.start();
   }
 
   private constructor(world: World, options: NodeOptions, storage: NodeStorage, cluster: ClusterId) {
@@ -131,18 +136,12 @@ export class QuoralNode {
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
     this.repair = this.#repairWith(trees, knowledge);
-    const readRepair = new ReadRepair({
-      world,
-      messaging: this.messaging,
-      replica: this.replica,
-      self: options.id,
-      ...options.readRepair,
-    });
+    this.dropped = this.#droppedBuckets(knowledge, trees);
     this.coordinator = new Coordinator({
       world,
       messaging: this.messaging,
       replica: this.replica,
-      repair: readRepair,
+      repair: this.#readRepair(),
       knowledge,
       self: options.id,
       ready: () => this.ready(),
@@ -188,6 +187,25 @@ export class QuoralNode {
     return this.#storage.tenure.valid();
   }
 
+  #readRepair(): ReadRepair {
+    const { world, messaging, replica, options } = this;
+    return new ReadRepair({ world, messaging, replica, self: options.id, ...options.readRepair });
+  }
+
+  #droppedBuckets(knowledge: Knowledge, trees: MerkleTrees): DroppedBuckets {
+    const { commits, records } = this.replica;
+    const dropped = new DroppedBuckets({
+      world: this.world,
+      commits,
+      records,
+      lives: () => livesOf(this.chain.facts()),
+      placeOf: (transaction, rowKey) => treeOfRow(transaction, trees.hash, knowledge.ring(), rowKey),
+      ...this.options.drop,
+    });
+    this.chain.onFacts(() => dropped.look());
+    return dropped;
+  }
+
   /** True when data requests may be served: see {@link notReadyReason}. */
   ready(): boolean {
     return this.notReadyReason() === undefined;
@@ -225,6 +243,7 @@ export class QuoralNode {
    */
   async stop(patience: number): Promise<void> {
     this.repair.stop();
+    this.dropped.stop();
     await this.messaging.drain(patience);
     this.hints.stop();
     this.chain.stop();
@@ -279,6 +298,12 @@ export class QuoralNode {
     this.messaging.setPeers(peersOf(this.chain.facts()));
     this.chain.onFacts((facts) => this.messaging.setPeers(peersOf(facts)));
   }
+}
+
+/** The buckets that were dropped at least once. */
+function livesOf(facts: Facts | undefined): readonly Life[] {
+  const dropped = facts?.buckets.filter(({ incarnation }) => incarnation > 0) ?? [];
+  return dropped.map(({ name, incarnation }) => ({ bucket: name, incarnation }));
 }
 
 function tokenDirectory({ digest, random, clock }: World, chain: EpochChain, options: NodeOptions): TokenDirectory {

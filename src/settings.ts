@@ -217,6 +217,11 @@ export const SETTINGS = {
     '256MiB',
     'bytes of the writes that wait for the disk',
   ),
+  'drop-throttle': setting(
+    bytes(1024, 64 * 1024 ** 3),
+    '8MiB',
+    'bytes a second that rows of dropped buckets are taken away with',
+  ),
   // read repair
   'read-repairs-max': setting(
     integer(0, 100_000),

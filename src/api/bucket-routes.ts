@@ -43,6 +43,7 @@ export async function defineBucket(exchange: Exchange): Promise<Answer> {
   });
 }
 
+/** As of a key that is not there, 204 when there is nothing to drop. */
 export async function dropBucket(exchange: Exchange): Promise<Answer> {
   const request = parseBucketRequest(exchange, ['timeout']);
   if (request instanceof Problem) return problemAnswer(request);
@@ -50,8 +51,8 @@ export async function dropBucket(exchange: Exchange): Promise<Answer> {
   switch (outcome.kind) {
     case 'dropped':
       return { status: 204, headers: {}, body: null };
-    case 'not-implemented':
-      return problemAnswer(new Problem('not-implemented', outcome.detail));
+    case 'conflict':
+      return problemAnswer(new Problem('conflict', outcome.detail, { field: 'bucket' }));
     case 'failed':
       return troubleAnswer(outcome);
   }

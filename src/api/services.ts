@@ -106,7 +106,7 @@ export type DefineOutcome =
 
 export type DropOutcome =
   | { readonly kind: 'dropped' }
-  | { readonly kind: 'not-implemented'; readonly detail: string }
+  | { readonly kind: 'conflict'; readonly detail: string }
   | BucketTrouble;
 
 // --- Tokens --------------------------------------------------------------------------------------------------------

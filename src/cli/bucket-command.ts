@@ -1,6 +1,7 @@
-/** `quoral bucket create|show|list`. */
+/** `quoral bucket create|show|list|drop`. */
 
-import { askJson, type ClientOptions } from './client.ts';
+import { createInterface } from 'node:readline/promises';
+import { ask, askJson, expectStatus, type ClientOptions } from './client.ts';
 import { print, table, UsageError } from './output.ts';
 
 type Definition = Readonly<Record<string, unknown>>;
@@ -53,4 +54,20 @@ export async function listBuckets(options: ClientOptions): Promise<void> {
   const columns = Object.keys(buckets[0]!.properties);
   const rows = buckets.map(({ name, properties }) => [name, ...columns.map((column) => String(properties[column]))]);
   print(table(['bucket', ...columns], rows));
+}
+
+/** Without `--yes` the person at the keyboard types the name once more. */
+export async function dropBucket(name: string, options: ClientOptions & { readonly yes?: boolean }): Promise<void> {
+  if (options.yes !== true) await confirm(name);
+  expectStatus(await ask(options, `/v1/buckets/${encodeURIComponent(name)}`, { method: 'DELETE' }), [204]);
+  print(options.json === true ? JSON.stringify({ dropped: name }) : `dropped ${name}`);
+}
+
+async function confirm(name: string): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new UsageError(`bucket ${name} would lose all its keys; --yes says that this is meant`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const typed = await terminal.question(`This takes away all keys of bucket ${name}. Type its name to go on: `);
+  terminal.close();
+  if (typed.trim() !== name) throw new UsageError('nothing was dropped');
 }

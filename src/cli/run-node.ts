@@ -166,6 +166,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     },
     hints: hintSettings(settings),
     repair: repairSettings(settings),
+    drop: { bytesPerSecond: settings['drop-throttle'] },
     readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
   };
 }

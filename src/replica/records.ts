@@ -9,7 +9,7 @@ import { Refusal } from '#wire/message.ts';
 import type { Counter, Digest, Disk, DiskTransaction, Log, Metrics } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import type { Scope } from './scope.ts';
-import { recordKey, RECORDS } from './tables.ts';
+import { recordKey, recordName, RECORDS } from './tables.ts';
 
 /** Where a row belongs: what {@link Scope} says beside the versions of the facts. */
 export type Place = Pick<Scope, 'n' | 'partition' | 'bucket' | 'incarnation'>;
@@ -102,5 +102,31 @@ export class Records {
   forget(transaction: GroupTransaction, place: Place, key: Uint8Array): void {
     transaction.delete(RECORDS, recordKey(place.bucket, place.incarnation, key));
     for (const participant of this.#options.participants) participant.recordForgotten?.(transaction, place, key);
+  }
+
+  /** Takes away a row of an earlier life of its bucket; `of` is undefined when no participant knows it. */
+  drop(
+    transaction: GroupTransaction,
+    rowKey: Uint8Array,
+    row: Uint8Array,
+    of: Pick<Place, 'n' | 'partition'> | undefined,
+  ): void {
+    if (of === undefined) {
+      transaction.delete(RECORDS, rowKey);
+      return;
+    }
+    const { key, ...life } = recordName(rowKey);
+    const state = this.#stateOf(row);
+    if (state === undefined) this.forget(transaction, { ...of, ...life }, key);
+    else this.remove(transaction, { ...of, ...life }, key, state);
+  }
+
+  #stateOf(row: Uint8Array): State | undefined {
+    try {
+      return decodeState(row, this.#options.digest.crc32);
+    } catch (error) {
+      if (error instanceof CorruptState) return undefined;
+      throw error;
+    }
   }
 }

@@ -200,6 +200,11 @@ export class Replica {
     return this.#tenures.once();
   }
 
+  /** The way to take away rows that no request can reach any more. */
+  get records(): Pick<Records, 'drop'> {
+    return this.#records;
+  }
+
   /** This node's own record as it stands, perhaps not synced yet. Throws {@link Refusal} for a damaged one. */
   record(place: Place, key: Uint8Array): StoredState | undefined {
     return this.#records.read(place, key, this.#options.world.disk);

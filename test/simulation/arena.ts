@@ -18,7 +18,7 @@ import { Client, Clients, type Workload, type WorkloadBucket } from './workload.
 import type { Tampering } from './tampering.ts';
 
 /** Beside the checkers' names: what the run itself finds. */
-export type Check = CheckName | 'crash' | 'liveness' | 'progress' | 'determinism';
+export type Check = CheckName | 'crash' | 'liveness' | 'progress' | 'determinism' | 'dropped-bucket';
 
 export interface Finding {
   readonly check: Check;

@@ -180,6 +180,7 @@ export class SimulatedCluster {
       partitionCount: PARTITIONS,
       foundingPatience: 3000,
       adminToken: undefined,
+      drop: { bytesPerSecond: 8 * 1024 * 1024 },
       wire: DEFAULT_WIRE_SETTINGS,
       replica: {
         siblingsMax: 100,

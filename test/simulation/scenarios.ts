@@ -166,6 +166,24 @@ const SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  /** A bucket is dropped while a node is down that has its keys, lacks some of them, and comes back into the next life. */
+  'bucket-is-dropped': async (stage) => {
+    await stage.rounds(async ({ key }, [first, second, third]) => {
+      const bucket = `dropped-${key}`;
+      await stage.aside(first, 'PUT', `/v1/kv/${bucket}/old?consistency=all`);
+      stage.crash(third);
+      await stage.aside(second, 'PUT', `/v1/kv/${bucket}/unheard-of`);
+      await stage.aside(first, 'DELETE', `/v1/buckets/${bucket}`);
+      await stage.aside(second, 'PUT', `/v1/kv/${bucket}/new?consistency=quorum`);
+      await stage.heal();
+      await stage.pass(5000);
+      for (const machine of [first, second, third]) {
+        for (const old of ['old', 'unheard-of']) await stage.aside(machine, 'GET', `/v1/kv/${bucket}/${old}`, 404);
+        await stage.aside(machine, 'GET', `/v1/kv/${bucket}/new`, 200);
+      }
+      for (const machine of [first, second, third]) stage.nothingOf(machine, bucket, 0);
+    });
+  },
 } satisfies Readonly<Record<string, Script>>;
 
 export type ScenarioName = keyof typeof SCRIPTS;
@@ -252,6 +270,21 @@ class Stage {
     await this.pass(after);
     happens();
     await this.#settle(doing);
+  }
+
+  /** A request that the history does not know of; without a status that it must have it must succeed. */
+  async aside(machine: Machine, method: 'GET' | 'PUT' | 'DELETE', target: string, expected = 204): Promise<void> {
+    const { status } = await this.arena.cluster.request(machine.id, method, target, { body: target });
+    if (status === expected) return;
+    const detail = `${method} ${target} at ${machine.id} answered ${status} instead of ${expected}`;
+    this.arena.find({ check: 'dropped-bucket', key: target, detail });
+  }
+
+  /** The machine has no row of that life of the bucket any more. */
+  nothingOf({ id, running }: Machine, bucket: string, incarnation: number): void {
+    if (running?.node.replica.holdsKeys(bucket, incarnation) !== true) return;
+    const detail = `${id} still has rows of life ${incarnation}`;
+    this.arena.find({ check: 'dropped-bucket', key: bucket, detail });
   }
 
   cut(machine: Machine, others: readonly Machine[]): void {

@@ -59,7 +59,15 @@ describe('buckets', () => {
     expect((await send('PUT', '/v1/buckets/a%20b', JSON_TYPE, utf8('{}'))).status).toBe(400);
     expect((await send('GET', '/v1/buckets/b?x=1')).status).toBe(400);
     expect((await send('GET', '/v1/buckets?x=1')).status).toBe(400);
-    expect((await send('DELETE', '/v1/buckets/b')).status).toBe(501);
+    expect((await send('DELETE', '/v1/buckets/fixed')).status).toBe(409);
+    expect((await send('DELETE', '/v1/buckets/a%20b')).status).toBe(400);
+  });
+
+  test('dropped, whether defined or not', async () => {
+    const { send } = harness();
+    await send('PUT', '/v1/buckets/b', JSON_TYPE, utf8('{"n":5}'));
+    for (let i = 0; i < 2; i++) expect((await send('DELETE', '/v1/buckets/b')).status).toBe(204);
+    expect(jsonOf(await send('GET', '/v1/buckets/b'))).toEqual(DEFAULT_PROPERTIES);
   });
 });
 

@@ -72,7 +72,11 @@ export class StubNode {
           this.properties.set(name, properties);
           return { kind: 'defined', bucket: this.#bucket(name) };
         },
-        drop: async () => ({ kind: 'not-implemented', detail: 'dropping buckets is not built yet' }),
+        drop: async (name) => {
+          if (name === 'fixed') return { kind: 'conflict', detail: 'too many names' };
+          this.properties.delete(name);
+          return { kind: 'dropped' };
+        },
       },
       guard: {
         required: this.guarded,
