@@ -39,7 +39,7 @@ export function nodeServices(
   nodeFigures(node);
   const { world, chain, coordinator } = node;
   const facts = (): Facts => present(chain.facts(), 'the facts of a founded cluster');
-  const reachable = (id: NodeId): boolean => id === node.options.id || node.messaging.reachable(id);
+  const reachable = (id: NodeId): boolean => id === node.options.id || node.peers.usable(id);
   return {
     self: node.options.id,
     settings: {

@@ -17,6 +17,10 @@ import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { Hints, type HintSettings } from '#handoff/hints.ts';
 import { HANDOFF_TABLES } from '#handoff/tables.ts';
+import { MEMBERSHIP_TABLES } from '#membership/boot-records.ts';
+import { Membership } from '#membership/membership.ts';
+import { Reachability } from '#membership/reachability.ts';
+import type { MembershipSettings } from '#membership/settings.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
@@ -43,6 +47,7 @@ export const NODE_TABLES: readonly TableDefinition[] = [
   ...CHAIN_TABLES,
   ...TREE_TABLES,
   ...HANDOFF_TABLES,
+  ...MEMBERSHIP_TABLES,
 ];
 
 export interface NodeOptions {
@@ -64,6 +69,7 @@ export interface NodeOptions {
   readonly wire: WireSettings;
   /** In place of all protocol versions that this program speaks. */
   readonly protocolVersions?: VersionRange;
+  readonly membership: MembershipSettings;
   readonly replica: ReplicaLimits;
   readonly coordinator: CoordinatorSettings;
   readonly hints: HintSettings;
@@ -77,6 +83,9 @@ export class QuoralNode {
   readonly options: NodeOptions;
   readonly messaging: Messaging;
   readonly chain: EpochChain;
+  readonly membership: Membership;
+  /** Says of every peer whether it can be used now. */
+  readonly peers: Reachability;
   readonly buckets: BucketDirectory;
   readonly tokens: TokenDirectory;
   readonly replica: Replica;
@@ -106,6 +115,7 @@ export class QuoralNode {
   /** Opens the peer door, then founds the cluster or confirms its epoch in the background. Rejects with what is wrong with the door. */
   async start(): Promise<void> {
     await this.messaging.start();
+    this.membership.start();
     this.chain.start();
     this.repair.start();
     this.hints.start();
@@ -119,7 +129,9 @@ export class QuoralNode {
     this.clusterId = cluster;
     this.mac = contextMac(world, options.secret);
     this.messaging = this.#createMessaging(storage);
-    this.chain = epochChain(world, options, storage, this.messaging);
+    this.chain = epochChain(world, options, storage, this.messaging, () => this.membership.diskVerified());
+    this.membership = this.#newMembership();
+    this.peers = new Reachability({ messaging: this.messaging, membership: this.membership });
     this.buckets = new BucketDirectory(this.chain);
     this.tokens = tokenDirectory(world, this.chain, options);
     const knowledge = this.#knowledge();
@@ -140,6 +152,7 @@ export class QuoralNode {
     this.coordinator = new Coordinator({
       world,
       messaging: this.messaging,
+      peers: this.peers,
       replica: this.replica,
       repair: this.#readRepair(),
       knowledge,
@@ -217,9 +230,14 @@ export class QuoralNode {
     const failure = this.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full')
       return `the disk cannot be trusted any more: ${failure.message}`;
+    const putBack = this.membership.diskPutBack();
+    if (putBack !== undefined) {
+      return `the disk was put back to an earlier state: ${putBack}; delete the data directory to be filled by the others`;
+    }
     const facts = this.chain.facts();
     if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
     if (!this.chain.confirmed()) return `a majority of the cluster has not confirmed epoch ${facts.epoch} yet`;
+    if (!this.membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
     const self = this.member();
     if (self === undefined) return `epoch ${facts.epoch} does not name ${this.options.id} as a member`;
     if (self.storageId !== this.#storage.storageId)
@@ -246,10 +264,24 @@ export class QuoralNode {
     this.dropped.stop();
     await this.messaging.drain(patience);
     this.hints.stop();
+    await this.membership.stop();
     this.chain.stop();
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();
     await this.world.disk.close();
+  }
+
+  #newMembership(): Membership {
+    return new Membership({
+      world: this.world,
+      messaging: this.messaging,
+      self: this.options.id,
+      boots: this.#storage,
+      incarnation: this.#storage.clock.last(),
+      epoch: () => this.chain.facts()?.epoch ?? 0,
+      heardEpoch: (peer, epoch) => this.chain.hear(peer, epoch as Epoch),
+      settings: this.options.membership,
+    });
   }
 
   #repairWith(trees: MerkleTrees, knowledge: Knowledge): Repair {
@@ -295,8 +327,17 @@ export class QuoralNode {
       const known = facts?.ring.members.filter(({ state }) => state !== 'removed') ?? this.options.founders;
       return known.filter(({ id }) => id !== this.options.id).map(({ id, peer }) => ({ id, address: peer }));
     };
-    this.messaging.setPeers(peersOf(this.chain.facts()));
-    this.chain.onFacts((facts) => this.messaging.setPeers(peersOf(facts)));
+    const follow = (facts: Facts | undefined): void => {
+      this.messaging.setPeers(peersOf(facts));
+      if (facts === undefined) return;
+      const { members, voters } = facts.ring;
+      this.membership.setMembers(
+        members.filter(({ state }) => state !== 'removed'),
+        voters,
+      );
+    };
+    follow(this.chain.facts());
+    this.chain.onFacts(follow);
   }
 }
 
@@ -310,7 +351,13 @@ function tokenDirectory({ digest, random, clock }: World, chain: EpochChain, opt
   return new TokenDirectory({ chain, digest, random, wall: () => clock.wall(), bootstrap: options.adminToken });
 }
 
-function epochChain(world: World, options: NodeOptions, storage: NodeStorage, messaging: Messaging): EpochChain {
+function epochChain(
+  world: World,
+  options: NodeOptions,
+  storage: NodeStorage,
+  messaging: Messaging,
+  trusted: () => boolean,
+): EpochChain {
   return new EpochChain({
     world,
     messaging,
@@ -326,6 +373,7 @@ function epochChain(world: World, options: NodeOptions, storage: NodeStorage, me
     founders: options.founders,
     partitionCount: options.partitionCount,
     foundingPatience: options.foundingPatience,
+    trusted,
   });
 }
 

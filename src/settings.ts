@@ -312,6 +312,31 @@ export const SETTINGS = {
   ),
   'trace-batch-delay': setting(duration(10, 600_000), '2s', 'pause between two batches of spans'),
   'trace-stop-timeout': setting(duration(0, 60_000), '2s', 'how long a stop waits for the last spans'),
+  // membership
+  'probe-interval': setting(duration(50, 600_000), '250ms', 'pause between probes of other members, one member each'),
+  'probe-timeout': setting(
+    duration(10, 60_000),
+    '200ms',
+    'how long a member may take to answer a probe; then others are asked to probe it for as long again',
+  ),
+  'indirect-probes': setting(integer(0, 10), '3', 'members that are asked to probe one that does not answer'),
+  'suspicion-factor': setting(
+    integer(1, 100),
+    '4',
+    'probe intervals that a suspect has to refute, times log10 of the cluster',
+  ),
+  'gossip-interval': setting(duration(10, 600_000), '200ms', 'pause between rounds of telling news of members'),
+  'gossip-fanout': setting(integer(1, 20), '3', 'members that each round of news goes to'),
+  'membership-exchange-interval': setting(
+    duration(1000, 3_600_000),
+    '30s',
+    'pause between exchanges of all that is known of members',
+  ),
+  'silence-before-probe': setting(
+    duration(10, 60_000),
+    '100ms',
+    'a member that owes answers and is silent for so long is probed at once',
+  ),
   // stopping
   'stop-linger': setting(
     duration(0, 600_000),

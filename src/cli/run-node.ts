@@ -23,6 +23,7 @@ import { createNetwork } from '#world/real/network.ts';
 import { watchEventLoop } from '#world/real/event-loop.ts';
 import { realRandom } from '#world/real/random.ts';
 import type { RealTrace } from '#world/real/trace.ts';
+import { DEFAULT_MEMBERSHIP_SETTINGS, type MembershipSettings } from '#membership/settings.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { DiskError, NetworkError, type World } from '#world/world.ts';
 import { ConfigError, loadConfig, type ConfigSources } from '#config.ts';
@@ -152,6 +153,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       maxQueuedBytes: settings['peer-queue-max'],
       maxConcurrentHandlers: settings['peer-handlers-max'],
     },
+    membership: membershipSettings(settings),
     replica: {
       siblingsMax: settings['siblings-max'],
       stateBytesMax: settings['object-max'],
@@ -168,6 +170,20 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     repair: repairSettings(settings),
     drop: { bytesPerSecond: settings['drop-throttle'] },
     readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
+  };
+}
+
+function membershipSettings(settings: Settings): MembershipSettings {
+  return {
+    ...DEFAULT_MEMBERSHIP_SETTINGS,
+    probeInterval: settings['probe-interval'],
+    probeTimeout: settings['probe-timeout'],
+    indirectProbes: settings['indirect-probes'],
+    suspicionFactor: settings['suspicion-factor'],
+    gossipInterval: settings['gossip-interval'],
+    gossipFanout: settings['gossip-fanout'],
+    exchangeInterval: settings['membership-exchange-interval'],
+    silenceBeforeProbe: settings['silence-before-probe'],
   };
 }
 

@@ -22,6 +22,8 @@ export interface EpochAcceptorOptions {
   readonly log: EpochLog;
   readonly self: { readonly id: NodeId; readonly storageId: StorageId };
   readonly founders: readonly NodeId[];
+  /** False while it is not known whether the disk still has all votes that this node gave. */
+  readonly trusted: () => boolean;
 }
 
 type Step =
@@ -58,8 +60,9 @@ export class EpochAcceptor {
 
   /** Whether this node may vote on the epoch after the newest known one. */
   mayVote(): boolean {
-    const { log, self, founders } = this.#options;
-    return log.newest === undefined ? founders.includes(self.id) : mayVoteAfter(log.newest, self.id, self.storageId);
+    const { log, self, founders, trusted } = this.#options;
+    if (log.newest === undefined) return founders.includes(self.id);
+    return trusted() && mayVoteAfter(log.newest, self.id, self.storageId);
   }
 
   /** Whether a proposal for the epoch after the newest known one was accepted here. */

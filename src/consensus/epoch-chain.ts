@@ -65,6 +65,8 @@ export interface EpochChainOptions {
   /** Milliseconds to wait for all founders before a majority of them goes on; {@link DEFAULT_FOUNDING_PATIENCE}. */
   readonly foundingPatience?: number;
   readonly settings?: Partial<EpochChainSettings>;
+  /** False while it is not known whether the disk still has all votes that this node gave; without it, always true. */
+  readonly trusted?: () => boolean;
 }
 
 export class EpochChain {
@@ -98,7 +100,13 @@ export class EpochChain {
       }
       log.expectCluster(clusterId);
     }
-    const acceptor = new EpochAcceptor({ world, log, self, founders: founderIds });
+    const acceptor = new EpochAcceptor({
+      world,
+      log,
+      self,
+      founders: founderIds,
+      trusted: options.trusted ?? (() => true),
+    });
     const shared = { world, messaging, log, ...settings };
     const learner = new EpochLearner({ ...shared, self: self.id, contacts: founderIds });
     const proposer = new EpochProposer({
@@ -158,6 +166,11 @@ export class EpochChain {
   confirmed(): boolean {
     const standing = this.#log.standing;
     return this.#confirmed && standing !== 'unbound' && standing !== 'superseded';
+  }
+
+  /** Takes note of the epoch that a peer says it knows. */
+  hear(peer: NodeId, known: Epoch): void {
+    this.#learner.hear(peer, known);
   }
 
   /** Begins to found or to confirm in the background. */

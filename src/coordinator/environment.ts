@@ -9,6 +9,7 @@ import type { Member } from '#ring/ring.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { present } from '#kernel/assert.ts';
+import type { Assessment, Reachability } from '#membership/reachability.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
@@ -27,6 +28,8 @@ export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { readHedgeDela
 export interface Environment {
   readonly world: World;
   readonly messaging: Messaging;
+  /** Says of every peer whether it can be used now. */
+  readonly peers: Reachability;
   readonly replica: Replica;
   readonly repair: ReadRepair;
   readonly knowledge: Knowledge;
@@ -70,11 +73,12 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
   };
 }
 
-/** The owners that can be asked now, this node first: what it has itself costs no message. */
+/** The owners that can be asked now: this node first, what it has itself costs no message; the doubtful ones last. */
 export function reachableOwners(environment: Environment, owners: readonly Member[]): readonly Member[] {
-  const { self, messaging } = environment;
-  const here = owners.filter((owner) => owner.id === self);
-  return [...here, ...owners.filter((owner) => owner.id !== self && messaging.reachable(owner.id))];
+  const { self, peers } = environment;
+  const standing = (wanted: Assessment): readonly Member[] =>
+    owners.filter(({ id }) => id !== self && peers.assess(id) === wanted);
+  return [...owners.filter(({ id }) => id === self), ...standing('usable'), ...standing('doubtful')];
 }
 
 /**

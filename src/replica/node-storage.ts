@@ -22,6 +22,7 @@ const BOOT = utf8('boot');
 const CLEAN = utf8('clean');
 const CLOCK = utf8('clock');
 const TENURE = utf8('tenure');
+const LIVES = utf8('lives');
 
 /** The directory cannot be used by this node as it is configured; the message says why and what would help. */
 export class StorageMismatch extends Error {
@@ -32,12 +33,17 @@ export interface NodeStorage {
   readonly storageId: StorageId;
   /** Counts the starts of this disk, from 1. */
   readonly boot: number;
+  /** A random number for each boot, this one's first: others tell by them whether the disk was put back to an earlier state. */
+  readonly lives: readonly number[];
   /** True when the last stop synced everything and said so. */
   readonly wasClean: boolean;
   /** Runs on from the last time that this disk knows to have been used. */
   readonly clock: HybridClock;
   readonly tenure: Tenure;
 }
+
+/** Boots whose lives are kept. */
+const LIVES_MAX = 64;
 
 /** Tenures whose numbers are reserved, durably, at once: when a boot begins and whenever few are left. */
 export const TENURES_RESERVED = 4096;
@@ -105,6 +111,19 @@ function readNumber(disk: DiskReader, key: Uint8Array): number | undefined {
   return new ByteReader(row).varint();
 }
 
+function readLives(disk: DiskReader): readonly number[] {
+  const row = disk.get(NODE, LIVES);
+  if (row === undefined) return [];
+  const reader = new ByteReader(row);
+  return Array.from({ length: row.length / 4 }, () => reader.u32());
+}
+
+function encodeLives(lives: readonly number[]): Uint8Array {
+  const writer = new ByteWriter(4 * lives.length);
+  for (const life of lives) writer.u32(life);
+  return writer.finish();
+}
+
 function readText(disk: DiskReader, key: Uint8Array): string | undefined {
   const row = disk.get(NODE, key);
   return row === undefined ? undefined : fromUtf8(row);
@@ -132,6 +151,7 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   }
   const storage = storageId(readText(disk, STORAGE) ?? toHex(random.bytes(16)));
   const boot = (readNumber(disk, BOOT) ?? 0) + 1;
+  const lives = [random.uint32(), ...readLives(disk)].slice(0, LIVES_MAX);
   const wasClean = readNumber(disk, CLEAN) === 1;
   const reserved = new HybridClock({ wall, start: readNumber(disk, CLOCK) ?? 0 }).tick();
   const used = reserved + TENURES_RESERVED;
@@ -140,13 +160,14 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
     transaction.put(NODE, ID, utf8(id));
     transaction.put(NODE, STORAGE, utf8(storage));
     transaction.put(NODE, BOOT, encodeNumber(boot));
+    transaction.put(NODE, LIVES, encodeLives(lives));
     transaction.put(NODE, CLEAN, encodeNumber(0));
     storeClock(transaction, used);
   });
   await durable;
   // Not before what was reserved, however far the calendar lies behind: each commit stores the clock anew.
   const clock = new HybridClock({ wall, start: used });
-  return { storageId: storage, boot, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
+  return { storageId: storage, boot, lives, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
 }
 
 export function storeClock(transaction: DiskTransaction, time: number): void {

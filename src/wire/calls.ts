@@ -20,6 +20,8 @@ export interface PendingCall {
 
 /** Deadlines that lie closer together are handled together; a call may end that much late. */
 const DEADLINE_PRECISION_MS = 10;
+/** Calls end so much later than their deadline: whoever waits for several until then learns first that time is up. */
+const GRACE_MS = 1;
 const TIMEOUT: Unanswered = { kind: 'lost', reason: 'timeout' };
 
 export class PendingCalls {
@@ -83,7 +85,7 @@ export class PendingCalls {
   #wake(at: number): void {
     this.#timer?.cancel();
     this.#wakeAt = at;
-    this.#timer = this.#clock.after(Math.max(0, at - this.#clock.monotonic()), () => this.#expire());
+    this.#timer = this.#clock.after(Math.max(0, at - this.#clock.monotonic()) + GRACE_MS, () => this.#expire());
   }
 
   #expire(): void {

@@ -49,6 +49,7 @@ export class Link implements SessionOwner {
   #calls: PendingCalls;
   /** Calls that wait for the end of the present attempt to open the link. */
   readonly #waiters = new Set<() => void>();
+  #owedSince = 0;
   #attempt = 0;
   #failures = 0;
   #openedAt = 0;
@@ -82,6 +83,12 @@ export class Link implements SessionOwner {
   /** Bytes that the operating system has not taken yet. */
   get queuedBytes(): number {
     return this.#session?.connection.queuedBytes ?? 0;
+  }
+
+  /** Milliseconds since the peer has owed answers and nothing was heard of it; 0 when it owes none. */
+  owes(now: number): number {
+    if (this.#calls.size === 0 || this.#session === undefined) return 0;
+    return Math.max(0, now - Math.max(this.#owedSince, this.#session.heardAt));
   }
 
   /** Dials at once unless the link stands, is being dialed, or waits for its next attempt. */
@@ -208,6 +215,7 @@ export class Link implements SessionOwner {
       return this.#notSent('too-large');
     }
     span?.set('server.address', this.peer.id);
+    if (calls.size === 0) this.#owedSince = startedAt;
     return new Promise((resolve) => {
       const ends = this.#context.counters.calls;
       const seconds = this.#seconds;

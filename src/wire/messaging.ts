@@ -60,6 +60,8 @@ export interface Messaging {
   flush(): void;
   /** True while a verified connection stands and the peer has been heard of lately. */
   reachable(peer: NodeId): boolean;
+  /** Milliseconds for which the peer has owed answers to this node's calls and not been heard of; 0 when it owes none. */
+  owes(peer: NodeId): number;
   /** The disk identity that the node stated when it last proved who it is; undefined when it never did. */
   storageIdOf(peer: NodeId): string | undefined;
   /** Calls back whenever {@link reachable} of some peer has changed. */

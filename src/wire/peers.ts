@@ -131,6 +131,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     return this.#links.get(peer)?.foreground.isOpen ?? false;
   }
 
+  owes(peer: NodeId): number {
+    return this.#links.get(peer)?.foreground.owes(this.#options.world.clock.monotonic()) ?? 0;
+  }
+
   storageIdOf(peer: NodeId): string | undefined {
     return this.#storageIds.get(peer);
   }

@@ -80,6 +80,11 @@ export class Session implements ConnectionEvents {
     return this.#remote;
   }
 
+  /** When the last message came, by the monotonic clock. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
   get isEnded(): boolean {
     return this.#ended;
   }

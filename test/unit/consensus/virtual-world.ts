@@ -350,6 +350,7 @@ export class Hub {
       call: (to, type, request, { deadline }) => this.#call(endpoint, to, type, request, deadline),
       flush: () => undefined,
       reachable: (peer) => this.#connected(id, peer),
+      owes: () => 0,
       storageIdOf: () => undefined,
       announceStop: () => undefined,
       drain: () => Promise.resolve(),

@@ -52,8 +52,8 @@ async function play(after: Bucket): Promise<Played> {
         return Promise.resolve(minted);
       },
     },
+    peers: { assess: () => 'usable' },
     messaging: {
-      reachable: () => true,
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
         if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });
         offers.push(scope.epoch);

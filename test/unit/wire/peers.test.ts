@@ -180,7 +180,8 @@ describe('deadlines', () => {
     const call = startCall(n1, n2, note(''), 300);
     await hub.clock.advance(400);
     expect(call.result).toEqual(LOST_TIMEOUT);
-    expect(call.at).toBe(startedAt + 300);
+    // A millisecond later, so that whoever waits for several calls until then learns first that time is up.
+    expect(call.at).toBe(startedAt + 301);
     open();
     await hub.clock.advance(10);
     expect(n1.world.counts.get('quoral_peer_late_replies_total')).toBe(1);

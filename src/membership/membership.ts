@@ -1,0 +1,348 @@
+/**
+ * The failure detector at work: carries out what it wants, tells it what came back, answers what others ask, and writes down
+ * what was found out. Members are known by name outside of this room and by index inside.
+ */
+
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Member } from '#ring/ring.ts';
+import type { CallResult, Messaging } from '#wire/messaging.ts';
+import type { Timer, World } from '#world/world.ts';
+import { BootRecords, type BootRecord, type OwnBoots } from './boot-records.ts';
+import { BootWitness } from './boot-witness.ts';
+import { FailureDetector, type Action, type Finding } from './failure-detector.ts';
+import { membershipCounters, type MembershipCounters } from './counters.ts';
+import { STANDINGS, type News, type Standing } from './member-table.ts';
+import { ExchangeMessage, ProbeForMessage, ProbeMessage, type Tidings } from './messages.ts';
+import type { MembershipSettings } from './settings.ts';
+
+export interface MembershipOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly self: NodeId;
+  readonly boots: OwnBoots;
+  /** Where this boot's incarnation begins: later than that of any boot before. */
+  readonly incarnation: number;
+  readonly epoch: () => number;
+  /** Called with the epoch that a peer has. */
+  readonly heardEpoch: (peer: NodeId, epoch: number) => void;
+  readonly settings: MembershipSettings;
+}
+
+/** Of the time that is left to a relay, for its answer to come back. */
+const RELAY_MARGIN_MS = 20;
+/** Stopping waits no longer for others to take note. */
+const LEAVE_TIMEOUT_MS = 200;
+
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #counters: MembershipCounters;
+  readonly #records: BootRecords;
+  readonly #witness: BootWitness;
+  readonly #indexes = new Map<NodeId, NodeIndex>();
+  readonly #names = new Map<NodeIndex, NodeId>();
+  readonly #listeners: ((peer: NodeId) => void)[] = [];
+  #detector: FailureDetector | undefined;
+  #timer: Timer | undefined;
+  #running = false;
+
+  /** Reads the disk and registers its handlers, so it must be made before messaging starts. */
+  constructor(options: MembershipOptions) {
+    const { world, messaging, self, boots, settings } = options;
+    this.#options = options;
+    this.#counters = membershipCounters(world.metrics);
+    this.#records = new BootRecords(world.disk);
+    this.#witness = new BootWitness({
+      world,
+      messaging,
+      self,
+      own: boots,
+      records: this.#records,
+      callTimeout: settings.probeTimeout * 5,
+    });
+    this.#handle();
+    for (const standing of STANDINGS) {
+      const count = (): number => this.#count(standing);
+      world.metrics.gauge('quoral_members', 'Other members, by what is believed of them.', count, { standing });
+    }
+    const health = (): number => this.#detector?.health.score ?? 0;
+    world.metrics.gauge('quoral_local_health_score', 'From 0, well, to 7: this node is slow itself.', health);
+  }
+
+  /** Follows the ring: who the members are is decided there. */
+  setMembers(members: readonly Member[], voters: readonly NodeIndex[]): void {
+    this.#indexes.clear();
+    this.#names.clear();
+    for (const { id, index } of members) {
+      this.#indexes.set(id, index);
+      this.#names.set(index, id);
+    }
+    this.#witness.setVoters(voters.flatMap((voter) => this.#names.get(voter) ?? []));
+    const own = this.#indexes.get(this.#options.self);
+    if (own === undefined) {
+      this.#detector = undefined;
+      return;
+    }
+    this.#detector ??= this.#newDetector(own);
+    this.#detector.setMembers(members.map(({ index }) => index));
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#options.messaging.onReachability((peer, reachable) => {
+      if (reachable) this.#linked(peer);
+      this.#changed(peer);
+    });
+    this.#schedule();
+  }
+
+  /** Tells the others, so that they need not find out. */
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#timer?.cancel();
+    const detector = this.#detector;
+    if (detector === undefined) return;
+    const calls = detector.leave().map((member) => this.#call(member, LEAVE_TIMEOUT_MS));
+    await Promise.all(calls);
+  }
+
+  /** What is believed of the peer; `alive` of one that is no member. */
+  standing(peer: NodeId): Standing {
+    const index = this.#indexes.get(peer);
+    return index === undefined || this.#detector === undefined ? 'alive' : this.#detector.standing(index);
+  }
+
+  /** Whether the peer has not answered this node's last probe, whatever it answers others. */
+  isSilent(peer: NodeId): boolean {
+    const index = this.#indexes.get(peer);
+    return index !== undefined && this.#detector?.isSilent(index) === true;
+  }
+
+  /** Calls back when what is to be said of a peer may have changed. */
+  onChange(listener: (peer: NodeId) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Why this node's disk must not be used; undefined as long as nothing speaks against it. */
+  diskPutBack(): string | undefined {
+    return this.#witness.putBack();
+  }
+
+  /** Whether a majority of the voters has nothing against this node's disk. */
+  diskVerified(): boolean {
+    return this.#witness.verified();
+  }
+
+  #newDetector(self: NodeIndex): FailureDetector {
+    const { world, incarnation, settings, messaging } = this.#options;
+    return new FailureDetector({
+      self,
+      incarnation,
+      settings,
+      random: () => world.random.uint32(),
+      linked: (member) => {
+        const name = this.#names.get(member);
+        return name !== undefined && messaging.reachable(name);
+      },
+      now: world.clock.monotonic(),
+    });
+  }
+
+  #schedule(): void {
+    this.#timer = this.#options.world.clock.after(this.#options.settings.tickInterval, () => {
+      this.#tick();
+      if (this.#running) this.#schedule();
+    });
+  }
+
+  #tick(): void {
+    const { world, messaging, settings } = this.#options;
+    const detector = this.#detector;
+    if (detector === undefined) return;
+    const now = world.clock.monotonic();
+    detector.tick(now);
+    for (const [peer, index] of this.#indexes) {
+      if (peer === this.#options.self || !messaging.reachable(peer)) continue;
+      this.#witness.meet(peer);
+      const owes = messaging.owes(peer);
+      if (owes >= settings.silenceBeforeProbe && !detector.isSilent(index)) detector.probeNow(index, now);
+    }
+    this.#carryOut(detector);
+  }
+
+  /** A connection stands (again): both sides learn at once what they believe of each other. */
+  #linked(peer: NodeId): void {
+    const index = this.#indexes.get(peer);
+    if (index === undefined || this.#detector === undefined) return;
+    this.#witness.meet(peer);
+    this.#detector.probeNow(index, this.#options.world.clock.monotonic());
+    this.#carryOut(this.#detector);
+  }
+
+  #handle(): void {
+    const { messaging } = this.#options;
+    messaging.handle(ProbeMessage, (tidings, { from }) => {
+      this.#hear(from, tidings);
+      return this.#tidingsFor(from);
+    });
+    messaging.handle(ProbeForMessage, async ({ target, ...tidings }, { from, deadline }) => {
+      this.#hear(from, tidings);
+      const name = this.#names.get(target);
+      const asked = name !== undefined && name !== this.#options.self && (await this.#probe(name, target, deadline));
+      return { ...this.#tidingsFor(from), reached: asked || name === this.#options.self };
+    });
+    messaging.handle(ExchangeMessage, (exchange, { from }) => {
+      this.#hear(from, exchange);
+      this.#hearBoots(from, exchange.boots);
+      return this.#everything();
+    });
+  }
+
+  /** On behalf of another node. */
+  async #probe(name: NodeId, target: NodeIndex, deadline: number): Promise<boolean> {
+    const { messaging } = this.#options;
+    const request = this.#tidingsFor(name);
+    const result = await messaging.call(name, ProbeMessage, request, { deadline: deadline - RELAY_MARGIN_MS });
+    this.#came(name, target, result);
+    return result.kind === 'reply' || result.kind === 'refused';
+  }
+
+  #carryOut(detector: FailureDetector): void {
+    const { actions, findings } = detector.take();
+    for (const finding of findings) this.#tell(finding);
+    for (const action of actions) void this.#act(action);
+  }
+
+  async #act(action: Action): Promise<void> {
+    const { settings } = this.#options;
+    switch (action.kind) {
+      case 'probe':
+        this.#counters.probes.add();
+        return await this.#call(action.to, action.timeout);
+      case 'gossip':
+        return await this.#call(action.to, settings.probeTimeout);
+      case 'probe-via':
+        this.#counters.indirectProbes.add();
+        return await this.#callRelay(action.relay, action.to, action.timeout);
+      case 'exchange':
+        return await this.#exchange(action.to);
+    }
+  }
+
+  async #call(to: NodeIndex, timeout: number): Promise<void> {
+    const { messaging } = this.#options;
+    const name = this.#names.get(to);
+    if (name === undefined) return;
+    const result = await messaging.call(name, ProbeMessage, this.#tidingsFor(name), { deadline: this.#in(timeout) });
+    this.#came(name, to, result);
+  }
+
+  async #callRelay(relay: NodeIndex, target: NodeIndex, timeout: number): Promise<void> {
+    const { messaging } = this.#options;
+    const name = this.#names.get(relay);
+    if (name === undefined) return;
+    const request = { ...this.#tidingsFor(name), target };
+    const result = await messaging.call(name, ProbeForMessage, request, { deadline: this.#in(timeout) });
+    if (result.kind === 'reply') {
+      this.#hear(name, result.reply);
+      this.#detector?.relayed(target, relay, result.reply.reached);
+    } else if (result.kind !== 'lost') {
+      this.#detector?.relayed(target, relay, undefined);
+    }
+  }
+
+  async #exchange(to: NodeIndex): Promise<void> {
+    const { messaging, settings } = this.#options;
+    const name = this.#names.get(to);
+    if (name === undefined) return;
+    this.#counters.exchanges.add();
+    const deadline = this.#in(settings.probeTimeout * 5);
+    const result = await messaging.call(name, ExchangeMessage, this.#everything(), { deadline });
+    if (result.kind !== 'reply') return;
+    this.#hear(name, result.reply);
+    this.#hearBoots(name, result.reply.boots);
+  }
+
+  #hearBoots(from: NodeId, boots: readonly BootRecord[]): void {
+    this.#witness.hear(boots);
+    this.#records.note(boots).catch((error: unknown) => {
+      this.#options.world.log.warn('boots-not-noted', { peer: from, reason: String(error) });
+    });
+  }
+
+  /** A refusal is an answer too: somebody is there. */
+  #came(name: NodeId, member: NodeIndex, result: CallResult<Tidings>): void {
+    const detector = this.#detector;
+    if (detector === undefined) return;
+    if (result.kind === 'reply' || result.kind === 'refused') detector.answered(member);
+    else if (result.kind === 'not-sent') detector.notSent(member, this.#options.world.clock.monotonic());
+    if (result.kind === 'reply') this.#hear(name, result.reply);
+    this.#carryOut(detector);
+  }
+
+  #hear(from: NodeId, { epoch, news }: Tidings): void {
+    this.#options.heardEpoch(from, epoch);
+    const detector = this.#detector;
+    if (detector === undefined) return;
+    detector.hear(news, this.#options.world.clock.monotonic());
+    this.#carryOut(detector);
+  }
+
+  #tidingsFor(peer: NodeId): Tidings {
+    const detector = this.#detector;
+    const news: readonly News[] =
+      detector === undefined ? [] : [detector.table.ownNews(), ...detector.newsFor(this.#indexes.get(peer))];
+    return { epoch: this.#options.epoch(), news };
+  }
+
+  #everything(): Tidings & { boots: ReturnType<BootRecords['all']> } {
+    const news = this.#detector?.table.everything() ?? [];
+    return { epoch: this.#options.epoch(), news, boots: this.#records.all() };
+  }
+
+  #in(timeout: number): number {
+    return this.#options.world.clock.monotonic() + timeout;
+  }
+
+  #tell(finding: Finding): void {
+    const { log } = this.#options.world;
+    const name = (index: NodeIndex): string => this.#names.get(index) ?? `member ${index}`;
+    switch (finding.kind) {
+      case 'standing': {
+        const { before, after } = finding;
+        const fields = { peer: name(finding.member), incarnation: after.incarnation, before: before.standing };
+        this.#counters.verdicts[after.standing].add();
+        const first = before.incarnation === 0 && after.standing === 'alive';
+        const level = after.standing === 'alive' ? (first ? 'debug' : 'info') : 'warn';
+        log[level](`member-${after.standing}`, { ...fields, by: name(after.from) });
+        break;
+      }
+      case 'refuted':
+        this.#counters.refutations.add();
+        log.warn('accusation-refuted', {
+          by: name(finding.accusation.from),
+          accusation: finding.accusation.standing,
+          incarnation: finding.incarnation,
+        });
+        return;
+      case 'silent':
+      case 'heard':
+        log.info(`member-${finding.kind}`, { peer: name(finding.member) });
+        break;
+      case 'late':
+        this.#counters.lateTicks.add();
+        log.warn('event-loop-late', { milliseconds: Math.round(finding.lateness), reason: 'probes are thrown away' });
+        return;
+    }
+    const peer = this.#names.get(finding.member);
+    if (peer !== undefined) this.#changed(peer);
+  }
+
+  #changed(peer: NodeId): void {
+    for (const listener of this.#listeners) listener(peer);
+  }
+
+  #count(standing: Standing): number {
+    const detector = this.#detector;
+    return detector?.table.others.filter((member) => detector.standing(member) === standing).length ?? 0;
+  }
+}
