@@ -36,8 +36,9 @@ export class Connections {
   /** Calls `start` when it is the request's turn. */
   arrived(socket: Socket, request: SocketRequest, start: () => void): void {
     const connection = this.#of(socket);
-    // What the parser still finds behind a mistake is no request of anybody.
-    if (connection.end !== undefined) return;
+    // What the parser still finds behind a mistake is no request of anybody; nor is there an answer to what comes behind
+    // the last one.
+    if (connection.end !== undefined || !socket.writable) return;
     connection.owed.push({ request, start });
     if (connection.owed.length === 1) start();
     if (connection.owed.length > MAX_PIPELINED) {
@@ -58,6 +59,8 @@ export class Connections {
   answered(socket: Socket): void {
     const connection = this.#of(socket);
     connection.owed.shift();
+    // An answer that said "close" was the last: what was sent behind it would be done and never answered.
+    if (!socket.writable) connection.owed.length = 0;
     const [next] = connection.owed;
     if (next !== undefined) next.start();
     else if (connection.end !== undefined) endWith(socket, connection.end);
@@ -88,7 +91,7 @@ export class Connections {
 }
 
 /** Says the problem as a whole response, and closes. */
-export function endWith(socket: Socket, end: Problem | 'close'): void {
+function endWith(socket: Socket, end: Problem | 'close'): void {
   if (socket.writable) socket.end(end === 'close' ? '' : wholeResponse(end));
   setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

@@ -11,7 +11,7 @@ import type { Duplex } from 'node:stream';
 import type { Api } from './app.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
-import { Connections, endWith } from './server-connections.ts';
+import { Connections } from './server-connections.ts';
 import { repeatedField, SocketRequest } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import type { ApiServices } from './services.ts';
@@ -101,9 +101,9 @@ class Door implements HttpServer {
     this.#server.maxHeadersCount = 0;
     this.#server
       .on('connection', (socket) => this.#count(socket))
-      .on('request', (message, response) => this.#take(message, response, false))
-      .on('checkContinue', (message, response) => this.#take(message, response, true))
-      .on('checkExpectation', (message, response) => this.#refuseExpectation(message, response))
+      .on('request', (message, response) => this.#take(message, response, 'nothing'))
+      .on('checkContinue', (message, response) => this.#take(message, response, 'continue'))
+      .on('checkExpectation', (message, response) => this.#take(message, response, 'the impossible'))
       .on('connect', (_message, socket) => this.#refuseTunnel(socket))
       .on('clientError', (error: NodeJS.ErrnoException, socket) => this.#parserError(error, socket as Socket));
   }
@@ -164,8 +164,8 @@ class Door implements HttpServer {
     socket.once('close', () => (this.#open -= 1));
   }
 
-  #take(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    const request = new SocketRequest(message, response, this.#arrivals, expectsContinue);
+  #take(message: IncomingMessage, response: ServerResponse, expects: 'nothing' | 'continue' | 'the impossible'): void {
+    const request = new SocketRequest(message, response, this.#arrivals, expects === 'continue');
     const { socket } = message;
     this.#underWay.set(response, request);
     response.once('close', () => {
@@ -173,7 +173,11 @@ class Door implements HttpServer {
       this.#connections.answered(socket);
       if (this.#phase === 'closing-idle') this.#server.closeIdleConnections();
     });
-    this.#connections.arrived(socket, request, () => this.#answer(message, response, request));
+    const start = (): void => {
+      if (expects === 'the impossible') refuseExpectation(message, response);
+      else this.#answer(message, response, request);
+    };
+    this.#connections.arrived(socket, request, start);
   }
 
   #answer(message: IncomingMessage, response: ServerResponse, request: SocketRequest): void {
@@ -197,13 +201,8 @@ class Door implements HttpServer {
     void this.#listener(message, response);
   }
 
-  #refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
-    const detail = `Expect: ${JSON.stringify(headers.expect)} cannot be met; only 100-continue can`;
-    writeProblem(response, new Problem('expectation-failed', detail, { field: 'Expect' }));
-  }
-
   #refuseTunnel(socket: Duplex): void {
-    endWith(socket as Socket, new Problem('method-not-allowed', 'CONNECT: this is no proxy'));
+    this.#connections.broke(socket as Socket, new Problem('method-not-allowed', 'CONNECT: this is no proxy'));
   }
 
   #parserError(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -232,6 +231,11 @@ function parserProblem(error: NodeJS.ErrnoException): Problem {
       return invalid('request', `not HTTP/1.1: ${reason}`);
     }
   }
+}
+
+function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
+  const detail = `Expect: ${JSON.stringify(headers.expect)} cannot be met; only 100-continue can`;
+  writeProblem(response, new Problem('expectation-failed', detail, { field: 'Expect' }));
 }
 
 function plainProblem(problem: Problem): Response {

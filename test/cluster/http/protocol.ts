@@ -1,7 +1,8 @@
 /** HTTP itself: requests sent ahead, bodies that are asked for, and what is hardly HTTP. */
 
 import { describe, expect, test } from 'vitest';
-import { bytesBack, CLOSE, OpenSocket, parseAnswers, raw, rawOne, rawTarget } from './raw.ts';
+import { bytesBack, parseAnswers } from '../../raw-http.ts';
+import { CLOSE, OpenSocket, raw, rawOne, rawTarget } from './raw.ts';
 import { freshKey, get, invalid, portOf, problem, put } from './site.ts';
 
 const HOST = 'Host: x\r\n';

@@ -284,6 +284,23 @@ describe('requests sent ahead', () => {
     expect(node.writes).toHaveLength(2);
   });
 
+  test('behind an answer that closes the connection are not done', async () => {
+    const closing = [
+      'GET /livez HTTP/1.1\r\n\r\n',
+      'GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n',
+      'GET /livez HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n',
+    ];
+    for (const last of closing) {
+      const answer = await send(`${PUT}${last}${PUT}${PUT}`);
+      expect(statuses(answer)).toEqual([204, last.includes('Expect') ? 417 : 400]);
+      expect(node.writes.splice(0)).toHaveLength(1);
+    }
+  });
+
+  test('a tunnel behind them is refused after them', async () => {
+    expect(statuses(await send(`${PUT}${PUT}CONNECT h:1 HTTP/1.1\r\nHost: x\r\n\r\n`))).toEqual([204, 204, 405]);
+  });
+
   test('are bounded', async () => {
     const answer = await send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(MAX_PIPELINED + 10));
     expect(statuses(answer)).toEqual([...Array.from({ length: MAX_PIPELINED }, () => 200), 429]);
