@@ -72,6 +72,7 @@ export function nodeServices(
     ready: () => readyHealth(node, host),
     healthy: () => clusterHealth(node),
     mac: node.mac,
+    sha256: world.digest.sha256,
     clock: world.clock,
     random: world.random,
     log: world.log,

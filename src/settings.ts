@@ -222,6 +222,22 @@ export const SETTINGS = {
     '8MiB',
     'bytes a second that rows of dropped buckets are taken away with',
   ),
+  // requests with idempotency keys
+  'retry-window': setting(
+    duration(1000, 600_000),
+    '10m',
+    'how long a request with an Idempotency-Key may be sent again',
+  ),
+  'retries-max': setting(
+    integer(0, 100_000_000),
+    '1000000',
+    'idempotency keys that are remembered; more requests with one get 429',
+  ),
+  'retry-purge-interval': setting(
+    duration(100, 600_000),
+    '10s',
+    'pause between two looks for those that may be forgotten',
+  ),
   // read repair
   'read-repairs-max': setting(
     integer(0, 100_000),

@@ -8,6 +8,7 @@ import type { Version } from '#causality/state.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
 import { NO_TRACE } from '#world/no-trace.ts';
+import { digest } from '#world/digest.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
@@ -29,7 +30,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     self,
     settings: DEFAULT_API_SETTINGS,
     read: async () => ({ kind: 'found', ...object }),
-    write: async () => ({ kind: 'applied', ...object }),
+    write: async () => ({ kind: 'applied', ...object, written: dot }),
     buckets: { resolve: () => bucket, list: () => [], define: unused, drop: unused },
     guard: { required: false, metricsOpen: false, authenticate: unused },
     tokens: { list: unused, create: unused, revoke: unused },
@@ -44,6 +45,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     ready: () => healthy,
     healthy: () => healthy,
     mac: (bytes) => hash64ToBytes(sipHash64(secret, bytes)),
+    sha256: digest.sha256,
     clock: realClock(),
     random: realRandom(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },

@@ -46,7 +46,14 @@ export async function run(milliseconds: number): Promise<readonly Cost[]> {
   const bucket = { name: 'b', incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES };
   const agreement = { acked: 2, needed: 2, of: 3, fallbacks: 0 };
   const found: ReadOutcome = { kind: 'found', agreement, coordinator: self, ...before, context: [dot] };
-  const applied: WriteOutcome = { kind: 'applied', agreement, coordinator: self, ...before, context: [dot] };
+  const applied: WriteOutcome = {
+    kind: 'applied',
+    agreement,
+    coordinator: self,
+    ...before,
+    context: [dot],
+    written: dot,
+  };
   const request: ReadRequest = {
     ...{ requestId: 'r', bucket, key: new Uint8Array(8), deadline: 0, trace: undefined },
     ...{ r: 2, pr: 0, sloppy: true },

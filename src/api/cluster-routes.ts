@@ -2,7 +2,8 @@
  * `/v1/cluster`, `/v1/ring`, `/v1/explain`: who the members are, what they own, and what they have of one key.
  */
 
-import { judge, parseConditions } from './conditions.ts';
+import { judge } from '#coordinator/preconditions.ts';
+import { parseConditions } from './conditions.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer } from './json.ts';
 import { decodeBucket, decodeKey } from './key-path.ts';

@@ -1,23 +1,11 @@
 /**
- * Conditional requests (RFC 9110 section 13): `If-Match` and `If-None-Match`, judged against the state of the whole key.
+ * Conditional requests (RFC 9110 section 13): reading `If-Match` and `If-None-Match`.
  */
 
+import type { Conditions, Tag, Tags } from '#coordinator/preconditions.ts';
 import type { Incoming } from './exchange.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted } from './raw-path.ts';
-
-/** Entity tags without quotes, or any tag at all. */
-type Tags = '*' | readonly Tag[];
-
-interface Tag {
-  readonly weak: boolean;
-  readonly opaque: string;
-}
-
-export interface Conditions {
-  readonly ifMatch: Tags | undefined;
-  readonly ifNoneMatch: Tags | undefined;
-}
 
 /** Undefined when the request has none. */
 export function parseConditions(incoming: Incoming): Conditions | undefined | Problem {
@@ -43,24 +31,4 @@ function parseTags(field: string, text: string): Tags | Problem {
     tags.push({ weak: found[1] !== undefined, opaque: found[2]! });
   }
   return tags;
-}
-
-/**
- * - `proceed`: do what was asked.
- * - `not-modified`: an `If-None-Match` names what is there. A read answers 304, a write fails.
- * - `failed`: an `If-Match` does not name what is there.
- */
-export type Verdict = 'proceed' | 'not-modified' | 'failed';
-
-/** `etag` without quotes, undefined when there is no live version. */
-export function judge({ ifMatch, ifNoneMatch }: Conditions, etag: string | undefined): Verdict {
-  if (ifMatch !== undefined && !matches(ifMatch, etag, 'strong')) return 'failed';
-  if (ifNoneMatch !== undefined && matches(ifNoneMatch, etag, 'weak')) return 'not-modified';
-  return 'proceed';
-}
-
-function matches(tags: Tags, etag: string | undefined, comparison: 'strong' | 'weak'): boolean {
-  if (etag === undefined) return false;
-  if (tags === '*') return true;
-  return tags.some((tag) => tag.opaque === etag && (comparison === 'weak' || !tag.weak));
 }

@@ -60,7 +60,7 @@ export function describeContent(incoming: Incoming): Description | Problem {
   return { contentType, contentEncoding, meta };
 }
 
-export function quotedEtag(versions: readonly Version[]): string {
+export function quotedEtag(versions: readonly Pick<Version, 'dot'>[]): string {
   return `"${etagOf(versions)}"`;
 }
 

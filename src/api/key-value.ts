@@ -2,16 +2,15 @@
  * `/v1/kv/{bucket}/{key}` and `/v1/kv64/{bucket}/{key}`: reading, writing and deleting one key.
  */
 
-import { etagOf } from '#causality/etag.ts';
-import { EMPTY_VECTOR, type Content, type VersionVector } from '#causality/state.ts';
-import { joinVectors } from '#causality/vector.ts';
-import type { ReadOutcome } from '#coordinator/requests.ts';
+import type { Content, VersionVector } from '#causality/state.ts';
+import { judge, type Conditions } from '#coordinator/preconditions.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { prefersJson } from './accept.ts';
 import { withBody } from './body.ts';
-import { judge, parseConditions, type Conditions } from './conditions.ts';
+import { parseConditions } from './conditions.ts';
 import { describeContent, type Description } from './content-headers.ts';
 import type { Answer, Exchange, Headers } from './exchange.ts';
+import { markOf, parseIdempotencyKey } from './idempotency-key.ts';
 import {
   parseContext,
   parseKeyRequest,
@@ -20,7 +19,7 @@ import {
   WRITE_PARAMETERS,
   type KeyRequest,
 } from './key-request.ts';
-import { readAnswer, writeAnswer, type Presentation } from './outcome.ts';
+import { PRECONDITION_FAILED, readAnswer, writeAnswer, type Presentation } from './outcome.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { quoted } from './raw-path.ts';
 import { missingRight } from './rights.ts';
@@ -34,7 +33,7 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   if (conditions instanceof Problem) return problemAnswer(conditions);
   const quorum = readQuorum(request.asked, request.bucket, exchange.services.members());
   if (quorum instanceof Problem) return problemAnswer(quorum);
-  const outcome = await read(exchange, request, quorum);
+  const outcome = await exchange.services.read({ ...common(exchange, request), ...quorum });
   const answer = readAnswer(outcome, presentation(exchange, request));
   if (conditions === undefined || outcome.kind !== 'found') return answer;
   return conditional(answer, conditions);
@@ -48,7 +47,7 @@ function conditional(answer: Answer, conditions: Conditions): Answer {
     case 'not-modified':
       return { status: 304, headers: picked(answer.headers, KEPT_WHEN_NOT_MODIFIED), body: null };
     case 'failed':
-      return problemAnswer(preconditionFailed(), picked(answer.headers, KEPT_WHEN_FAILED));
+      return problemAnswer(PRECONDITION_FAILED, picked(answer.headers, KEPT_WHEN_FAILED));
   }
 }
 
@@ -79,6 +78,7 @@ interface Write {
   readonly description: Description;
   readonly conditions: Conditions | undefined;
   readonly context: VersionVector | null;
+  readonly idempotencyKey: string | undefined;
   readonly quorum: WriteQuorum;
   /** Zeros when the write needs no read. */
   readonly readQuorum: ReadQuorum;
@@ -108,9 +108,11 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
   }
   const context = parseContext(exchange, request.scope);
   if (context instanceof Problem) return context;
+  const idempotencyKey = parseIdempotencyKey(incoming);
+  if (idempotencyKey instanceof Problem) return idempotencyKey;
   const members = services.members();
   const quorum = writeQuorum(asked, bucket, members);
-  if (quorum instanceof Problem) return quorum;
+  if (quorum instanceof Problem) return idempotencyKey === undefined ? quorum : forAllAttempts(quorum);
   const reads = readQuorum(asked, bucket, members);
   const needsRead = conditions !== undefined || (what === 'deletion' && context === null);
   // A bucket's own r may be more than the cluster has: a write that reads nothing does not mind.
@@ -120,6 +122,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
     description,
     conditions,
     context,
+    idempotencyKey,
     quorum,
     readQuorum: reads instanceof Problem ? NO_READ : reads,
     returnBody: returns !== undefined,
@@ -129,7 +132,6 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
 function notBuiltForWrites({ incoming }: Exchange, { bucket, query }: KeyRequest): Problem | undefined {
   if (query.has('ttl')) return unbuilt('ttl', 'values that expire');
   if (bucket.properties.ttl !== null) return unbuilt('bucket', 'values that expire, as this bucket wants,');
-  if (incoming.header('idempotency-key') !== undefined) return unbuilt('Idempotency-Key', 'idempotency keys');
   if (incoming.header('if-unmodified-since') !== undefined) {
     return unbuilt('If-Unmodified-Since', 'conditions on dates');
   }
@@ -139,24 +141,21 @@ function notBuiltForWrites({ incoming }: Exchange, { bucket, query }: KeyRequest
   return undefined;
 }
 
+/** An earlier attempt may have asked for less and been applied: that this one was not is not the whole outcome. */
+function forAllAttempts({ code, detail, extras }: Problem): Problem {
+  return new Problem(code, detail, extras.outcome === undefined ? extras : { ...extras, outcome: 'unknown' });
+}
+
 async function performWrite(exchange: Exchange, write: Write, content: Content | null): Promise<Answer> {
-  const { request, conditions, quorum } = write;
-  const view = presentation(exchange, request);
-  let { context } = write;
-  if (conditions !== undefined) {
-    const before = await read(exchange, request, write.readQuorum);
-    if (before.kind === 'failed') return readAnswer(before, view, 'not-applied');
-    const etag = before.versions.length === 0 ? undefined : etagOf(before.versions);
-    if (judge(conditions, etag) !== 'proceed') {
-      return problemAnswer(preconditionFailed(), etag === undefined ? {} : { etag: `"${etag}"` });
-    }
-    // The client that names a state has seen it.
-    if (conditions.ifMatch !== undefined) context = joinVectors(context ?? EMPTY_VECTOR, before.context);
-  }
-  const outcome = await exchange.services.write({
+  const { request, conditions, context, idempotencyKey, quorum } = write;
+  const { incoming, services } = exchange;
+  const marked = { incoming, query: request.query, content };
+  const outcome = await services.write({
     ...common(exchange, request),
     content,
     context,
+    conditions: conditions ?? null,
+    mark: idempotencyKey === undefined ? null : markOf(idempotencyKey, marked, services.sha256),
     expiresAt: 0,
     r: write.readQuorum.r,
     pr: write.readQuorum.pr,
@@ -165,19 +164,16 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
     dw: quorum.dw,
     returnBody: write.returnBody,
   });
-  return writeAnswer(outcome, content === null ? 'deletion' : 'value', write.returnBody, view);
-}
-
-function read(exchange: Exchange, request: KeyRequest, { r, pr }: ReadQuorum): Promise<ReadOutcome> {
-  return exchange.services.read({ ...common(exchange, request), r, pr });
+  return writeAnswer(
+    outcome,
+    content === null ? 'deletion' : 'value',
+    write.returnBody,
+    presentation(exchange, request),
+  );
 }
 
 function common({ requestId, trace }: Exchange, { bucket, key, deadline, asked }: KeyRequest) {
   return { requestId, bucket, key, deadline, trace, sloppy: asked.sloppy ?? bucket.properties.sloppy };
-}
-
-function preconditionFailed(): Problem {
-  return new Problem('precondition-failed', 'the ETag of what is under the key does not meet the condition');
 }
 
 function presentation({ incoming, services }: Exchange, { query, scope }: KeyRequest): Presentation {

@@ -4,6 +4,7 @@
  */
 
 import { encodeContext } from '#causality/context-token.ts';
+import { sameDot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import type { Version, VersionVector } from '#causality/state.ts';
 import type { Agreement, ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
@@ -29,13 +30,16 @@ export interface Presentation {
   readonly boundary: () => string;
 }
 
-/** `write` is what became of the write that the read was a part of, when it was one. */
-export function readAnswer(outcome: ReadOutcome, presentation: Presentation, write?: 'not-applied'): Answer {
+export const PRECONDITION_FAILED = new Problem(
+  'precondition-failed',
+  'the ETag of what is under the key does not meet the condition',
+);
+
+export function readAnswer(outcome: ReadOutcome, presentation: Presentation): Answer {
   switch (outcome.kind) {
     case 'failed': {
       const { trouble, detail, agreement } = outcome;
-      const extras = { ...figures(agreement), ...(write === undefined ? {} : { outcome: write }) };
-      return failure(new Problem(trouble, detail, extras), agreement, presentation);
+      return failure(new Problem(trouble, detail, figures(agreement)), agreement, presentation);
     }
     case 'found': {
       const headers = whatHappened(outcome.agreement, outcome.coordinator);
@@ -56,20 +60,26 @@ export function writeAnswer(
       const headers = whatHappened(outcome.agreement, outcome.coordinator);
       const live = outcome.versions.filter(isLive);
       if (body && live.length > 0) return objectAnswer(live, outcome.context, headers, presentation);
-      if (live.length > 0) headers['etag'] = quotedEtag(live);
+      // A request that was sent again may have been superseded since: then the tag is that of what it wrote.
+      const shows = wrote === 'deletion' || live.some(({ dot }) => sameDot(dot, outcome.written));
+      if (!shows) headers['etag'] = quotedEtag([{ dot: outcome.written }]);
+      else if (live.length > 0) headers['etag'] = quotedEtag(live);
       // What was written is among the live versions, so this many mean that nothing else is.
-      const alone = live.length === (wrote === 'value' ? 1 : 0);
+      const alone = shows && live.length === (wrote === 'value' ? 1 : 0);
       if (alone) headers['quoral-context'] = contextOf(outcome.context, presentation);
       return { status: 204, headers, body: null };
+    }
+    case 'precondition-failed': {
+      const headers = whatHappened(outcome.agreement, outcome.coordinator);
+      if (outcome.etag !== undefined) headers['etag'] = `"${outcome.etag}"`;
+      return problemAnswer(PRECONDITION_FAILED, headers);
     }
     case 'not-applied':
     case 'unknown': {
       const { kind, trouble, detail, agreement, context } = outcome;
-      const answer = failure(
-        new Problem(trouble, detail, { ...figures(agreement), outcome: kind }),
-        agreement,
-        presentation,
-      );
+      // The key belongs to another request, whose outcome is not this one's to tell.
+      const extras = trouble === 'idempotency-mismatch' ? {} : { ...figures(agreement), outcome: kind };
+      const answer = failure(new Problem(trouble, detail, extras), agreement, presentation);
       if (context === undefined) return answer;
       return { ...answer, headers: { ...answer.headers, 'quoral-context': contextOf(context, presentation) } };
     }

@@ -93,9 +93,9 @@ export class Reception {
     const exchange: Exchange = { services, admission: this.#admission, incoming, target, access, ...request };
     if (route.kind === 'watch') return handler(exchange);
     const refusal = route.kind === 'data' || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
-    if (refusal !== undefined) return problemAnswer(new Problem('not-ready', refusal, notApplied(method)));
+    if (refusal !== undefined) return problemAnswer(new Problem('not-ready', refusal, notApplied(method, incoming)));
     if (!this.#admission.enter()) {
-      return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method)));
+      return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method, incoming)));
     }
     return this.#counted(handler, exchange);
   }
@@ -142,8 +142,10 @@ function handlerOf({ methods }: Route, method: string): Handler | undefined {
   }
 }
 
-function notApplied(method: string): ProblemExtras {
-  return WRITES.has(method) ? { outcome: 'not-applied' } : {};
+/** With an idempotency key there may have been an earlier attempt, of which nothing is known here. */
+function notApplied(method: string, incoming: Incoming): ProblemExtras {
+  if (!WRITES.has(method)) return {};
+  return { outcome: incoming.header('idempotency-key') === undefined ? 'not-applied' : 'unknown' };
 }
 
 function methodNotAllowed(method: string, { methods }: Route): Answer {

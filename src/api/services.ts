@@ -43,6 +43,7 @@ export interface ApiServices {
 
   /** Signs contexts. */
   readonly mac: Mac;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly clock: ApiClock;
   readonly random: ApiRandom;
   readonly log: ApiLog;

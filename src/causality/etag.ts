@@ -15,7 +15,7 @@ const KEY = sipKey(new Uint8Array(16));
  * The tag of these versions as a set, in any order: 16 hex digits, without HTTP's quotes. Give it the versions that are
  * live for the reader. One of several siblings has another tag than all of them together.
  */
-export function etagOf(versions: readonly Version[]): string {
+export function etagOf(versions: readonly Pick<Version, 'dot'>[]): string {
   const dots = versions.map((version) => version.dot).toSorted(compareDotsByActor);
   const writer = new ByteWriter(24 * dots.length);
   for (const dot of dots) {

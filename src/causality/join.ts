@@ -19,6 +19,7 @@
  */
 
 import { compareDotsByActor, compareDotsByTime, sameDot } from './dot.ts';
+import { withoutRepeats } from './repeats.ts';
 import type { Conflicts, State, Version, VersionVector } from './state.ts';
 import { covers, dominates, joinVectors } from './vector.ts';
 
@@ -48,9 +49,13 @@ export function includes(a: State, b: State): boolean {
   return true;
 }
 
-/** Keeps the latest version only, in a last-write-wins bucket. A deletion marker takes part like any other version. */
+/**
+ * Keeps the latest version only, in a last-write-wins bucket, where a deletion marker takes part like any other version.
+ * Among siblings keeps one version of a request that was sent again.
+ */
 export function settle(state: State, conflicts: Conflicts): State {
-  if (conflicts === 'siblings' || state.versions.length <= 1) return state;
+  if (state.versions.length <= 1) return state;
+  if (conflicts === 'siblings') return withoutRepeats(state);
   const latest = state.versions.reduce((best, next) => (compareDotsByTime(next.dot, best.dot) > 0 ? next : best));
   return { vector: state.vector, versions: [latest] };
 }

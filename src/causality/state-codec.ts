@@ -4,7 +4,7 @@
  *
  *     head      u8 1 | vector | number of versions                       | u32 check
  *     version   actor's index in the vector | counter | u8 flags
- *               expiresAt, if flagged
+ *               expiresAt, if flagged | 16 bytes that name the request, if flagged
  *               content type | encoding | number of meta pairs | name, value … | value, unless a deletion marker
  *                                                                        | u32 check
  *
@@ -16,6 +16,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
+import { fromHex, toHex } from '#kernel/bytes.ts';
 import { ByteReader, ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Checksum } from '#kernel/native.ts';
 import { compareDotsByActor, sameActor } from './dot.ts';
@@ -30,6 +31,9 @@ export const MAX_META_CHARACTERS = 8192;
 const FORMAT_1 = 1;
 const DELETED = 1;
 const EXPIRES = 2;
+const HAS_REQUEST = 4;
+const ALL_FLAGS = DELETED | EXPIRES | HAS_REQUEST;
+const REQUEST_BYTES = 16;
 const CHECK_BYTES = 4;
 
 /** Stored or received bytes are not a state that {@link encodeState} wrote. The message says what is wrong. */
@@ -118,11 +122,14 @@ function readFormat1(reader: ByteReader, checksum: Checksum): State {
 }
 
 function writeVersion(writer: ByteWriter, version: Version, index: number): void {
-  const { content, expiresAt } = version;
+  const { content, expiresAt, request } = version;
   writer.varint(index);
   writer.varint(version.dot.counter);
-  writer.u8((content === null ? DELETED : 0) | (expiresAt === 0 ? 0 : EXPIRES));
+  writer.u8(
+    (content === null ? DELETED : 0) | (expiresAt === 0 ? 0 : EXPIRES) | (request === undefined ? 0 : HAS_REQUEST),
+  );
   if (expiresAt !== 0) writer.varint(expiresAt);
+  if (request !== undefined) writer.raw(requestBytes(request));
   if (content === null) return;
   checkMetaSize(content.meta);
   writer.text(content.contentType);
@@ -145,12 +152,14 @@ function readVersion(reader: ByteReader, vector: VersionVector): Version {
   const counter = reader.varint();
   if (counter > actor.counter) throw new CorruptState('version that the vector does not cover');
   const flags = reader.u8();
-  if (flags > (DELETED | EXPIRES)) throw new CorruptState(`version with unknown flags ${flags}`);
+  if (flags > ALL_FLAGS) throw new CorruptState(`version with unknown flags ${flags}`);
   const expires = (flags & EXPIRES) !== 0;
   const expiresAt = expires ? reader.varint() : 0;
   if (expires && expiresAt === 0) throw new CorruptState('version that is said to expire, but never does');
+  const request = (flags & HAS_REQUEST) === 0 ? undefined : toHex(reader.raw(REQUEST_BYTES));
   const content = (flags & DELETED) === 0 ? readContent(reader) : null;
-  return { dot: { node: actor.node, tenure: actor.tenure, counter }, content, expiresAt };
+  const dot = { node: actor.node, tenure: actor.tenure, counter };
+  return request === undefined ? { dot, content, expiresAt } : { dot, content, expiresAt, request };
 }
 
 function readContent(reader: ByteReader): Content {
@@ -181,10 +190,17 @@ function versionBytes(version: Version, index: number): number {
   const { content, expiresAt } = version;
   let bytes = varintBytes(index) + varintBytes(version.dot.counter) + 1 + CHECK_BYTES;
   if (expiresAt !== 0) bytes += varintBytes(expiresAt);
+  if (version.request !== undefined) bytes += REQUEST_BYTES;
   if (content === null) return bytes;
   bytes += textBytes(content.contentType) + textBytes(content.contentEncoding) + varintBytes(content.meta.length);
   for (const [name, value] of content.meta) bytes += textBytes(name) + textBytes(value);
   return bytes + varintBytes(content.value.length) + content.value.length;
+}
+
+function requestBytes(request: string): Uint8Array {
+  const bytes = fromHex(request);
+  assert(bytes?.length === REQUEST_BYTES, `a request is named by ${REQUEST_BYTES} bytes in hex`);
+  return bytes;
 }
 
 function checkMetaSize(meta: Content['meta']): void {

@@ -28,6 +28,11 @@ export interface Version {
   readonly content: Content | null;
   /** Milliseconds since 1970 after which the version is as good as deleted; 0 for never. */
   readonly expiresAt: number;
+  /**
+   * Names the request that wrote it, when that had an idempotency key: 32 hex digits that equal requests share, and only
+   * they. See repeats.ts.
+   */
+  readonly request?: string | undefined;
 }
 
 export interface State {

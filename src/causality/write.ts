@@ -20,6 +20,8 @@ export interface Write {
   readonly content: Content | null;
   /** Milliseconds since 1970, 0 for never. Without meaning for a delete. */
   readonly expiresAt: number;
+  /** Names the request, when it has an idempotency key. */
+  readonly request?: string | undefined;
   readonly conflicts: Conflicts;
 }
 
@@ -39,7 +41,7 @@ export function applyWrite(state: State, write: Write): State {
   assert(dot.counter > latest, `a write's counter ${dot.counter} is not above ${latest}, which is known already`);
   const vector = withDot(joinVectors(state.vector, context), dot);
   const versions = state.versions.filter((version) => !covers(context, version.dot));
-  if (content !== null) insert(versions, { dot, content, expiresAt: write.expiresAt });
+  if (content !== null) insert(versions, liveVersion(write, content));
   else if (conflicts === 'lww') insert(versions, { dot, content, expiresAt: 0 });
   return settle({ vector, versions }, conflicts);
 }
@@ -53,6 +55,10 @@ export function counterFor(tick: number, context: VersionVector, state: State): 
   const counter = Math.max(tick, highestCounter(context) + 1, highestCounter(state.vector) + 1);
   if (!Number.isSafeInteger(counter)) throw new RangeError(`no counter left for a write: ${counter} is above 2^53-1`);
   return counter;
+}
+
+function liveVersion({ dot, expiresAt, request }: Write, content: Content): Version {
+  return request === undefined ? { dot, content, expiresAt } : { dot, content, expiresAt, request };
 }
 
 function insert(versions: Version[], version: Version): void {

@@ -38,6 +38,7 @@ import { certificateChecks, openCertificates, type DoorCertificates } from './do
 import { checkDoors } from './doors.ts';
 import { fail } from './output.ts';
 import { repairSettings } from './repair-settings.ts';
+import { replicaLimits } from './replica-limits.ts';
 import { announceStart, StopRequest } from './start-and-stop.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
@@ -154,13 +155,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       maxConcurrentHandlers: settings['peer-handlers-max'],
     },
     membership: membershipSettings(settings),
-    replica: {
-      siblingsMax: settings['siblings-max'],
-      stateBytesMax: settings['object-max'],
-      commitGroupMax: settings['commit-group-max'],
-      commitQueueMax: settings['commit-queue-max'],
-      commitQueueBytesMax: settings['commit-queue-bytes-max'],
-    },
+    replica: replicaLimits(settings),
     coordinator: {
       ...DEFAULT_COORDINATOR_SETTINGS,
       readHedgeDelay: settings['read-hedge-delay'],

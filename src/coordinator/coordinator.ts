@@ -47,7 +47,7 @@ export class Coordinator {
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
-    const outcome = await this.#write(request);
+    const outcome = forAllAttempts(request, await this.#write(request));
     this.#options.figures.write(outcome);
     return outcome;
   }
@@ -139,6 +139,14 @@ export class Coordinator {
 }
 
 const NOT_READY_DETAIL = 'this node has not confirmed its epoch with a majority of the cluster, or its disk has failed';
+
+/**
+ * A request with an idempotency key may have been sent before, to another node, and be applied or on its way. That this
+ * attempt left nothing behind must not be taken for the outcome of the request.
+ */
+function forAllAttempts({ mark }: WriteRequest, outcome: WriteOutcome): WriteOutcome {
+  return mark !== null && outcome.kind === 'not-applied' ? { ...outcome, kind: 'unknown' } : outcome;
+}
 
 function needed({ w, pw, dw }: WriteRequest): number {
   return Math.max(w, pw, dw);

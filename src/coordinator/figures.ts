@@ -36,7 +36,12 @@ export class CoordinatorFigures {
     const fallbacks = (operation: string): Counter =>
       metrics.counter('quoral_fallbacks_used_total', 'Fallbacks that stood in for owners', { operation });
     this.#reads = { value: read('value'), siblings: read('siblings'), absent: read('absent'), failed: read('failed') };
-    this.#writes = { applied: write('applied'), 'not-applied': write('not-applied'), unknown: write('unknown') };
+    this.#writes = {
+      applied: write('applied'),
+      'precondition-failed': write('precondition-failed'),
+      'not-applied': write('not-applied'),
+      unknown: write('unknown'),
+    };
     this.#readReplicas = replicas('read');
     this.#writeReplicas = replicas('write');
     this.#readFallbacks = fallbacks('read');

@@ -6,36 +6,42 @@
  * has said itself that it did not take it.
  */
 
-import { EMPTY_VECTOR, type VersionVector } from '#causality/state.ts';
+import type { Dot } from '#causality/dot.ts';
+import { encodeState } from '#causality/state-codec.ts';
+import type { VersionVector } from '#causality/state.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { WriteTally } from '#quorum/tally.ts';
-import { StoreMessage } from '#replica/messages.ts';
-import { asRefusal, DISK_FULL, mayHaveBegun, OVERLOADED, TooManySiblings } from '#replica/replica.ts';
+import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import { AlreadyMinted, asRefusal, DISK_FULL, mayHaveBegun, OVERLOADED, TooManySiblings } from '#replica/replica.ts';
 import type { StoredState } from '#replica/records.ts';
-import { STALE } from '#replica/scope.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
+import { STALE, type Scope } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { DiskError } from '#world/world.ts';
+import { beforeWrite, type Before } from './before-write.ts';
 import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment, type Route } from './environment.ts';
-import { readKey } from './get.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
+
+/** A state that has the write, and what the owners shall remember of the request. */
+interface Offer extends StoredState {
+  readonly dot: Dot;
+  readonly retries: readonly RetryRow[];
+}
 
 type Ending = 'reached' | 'impossible' | 'deadline' | 'not-minted';
 
 /** Writes at this node, which owns the key. */
-export async function writeAtOwner(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
-  const seen = await whatTheClientSaw(environment, request);
-  if ('kind' in seen) return seen;
+export async function writeAtOwner(environment: Environment, asked: WriteRequest): Promise<WriteOutcome> {
   for (let attempt = 0; ; attempt++) {
-    const bucket = sameBucketNow(environment, request.bucket);
-    if (bucket === undefined) return redefined(request);
-    const round = new WriteRound(environment, { ...request, bucket }, seen.context);
+    const bucket = sameBucketNow(environment, asked.bucket);
+    if (bucket === undefined) return redefined(asked);
+    const request = { ...asked, bucket };
+    const before = await beforeWrite(environment, request);
+    if (before.kind === 'over') return before.outcome;
+    const round = new WriteRound(environment, request, before);
     const ending = await round.run();
-    const newer = round.newerEpoch();
-    if (ending === 'not-minted' && newer !== undefined && attempt < environment.settings.staleRetries) {
-      await environment.knowledge.catchUp(newer, request.deadline);
-      continue;
-    }
+    if (attempt < environment.settings.staleRetries && (await round.mayTryAgain(ending))) continue;
     return round.outcome(ending);
   }
 }
@@ -45,32 +51,16 @@ function redefined({ w, pw, dw }: WriteRequest): WriteOutcome {
   return { kind: 'not-applied', trouble: 'quorum-unavailable', detail: REDEFINED, agreement };
 }
 
-/** The context to write with: a delete without one removes what a read at the request's `r` finds. */
-async function whatTheClientSaw(
-  environment: Environment,
-  request: WriteRequest,
-): Promise<{ context: VersionVector } | WriteOutcome> {
-  if (request.context !== null) return { context: request.context };
-  if (request.content !== null) return { context: EMPTY_VECTOR };
-  const read = await readKey(environment, request);
-  if (read.kind === 'found') return { context: read.context };
-  return {
-    kind: 'not-applied',
-    trouble: read.trouble,
-    detail: `reading what to delete: ${read.detail}`,
-    agreement: read.agreement,
-  };
-}
-
 /** One attempt at a write: to whom the state went and what became of it there. */
 class WriteRound {
   readonly #environment: Environment;
   readonly #request: WriteRequest;
-  readonly #context: VersionVector;
+  readonly #before: Exclude<Before, { kind: 'over' }>;
   readonly #route: Route;
   readonly #targets: readonly Member[];
   readonly #tally: WriteTally;
-  #minted: StoredState | undefined;
+  /** What is given to the owners. */
+  #offer: Offer | undefined;
   /** Replicas that may hold the write, however the round ends. */
   #mayHold = 0;
   #reasonNotMinted: unknown;
@@ -79,10 +69,10 @@ class WriteRound {
   #end: (ending: Ending) => void = () => undefined;
   #ended = false;
 
-  constructor(environment: Environment, request: WriteRequest, context: VersionVector) {
+  constructor(environment: Environment, request: WriteRequest, before: Exclude<Before, { kind: 'over' }>) {
     this.#environment = environment;
     this.#request = request;
-    this.#context = context;
+    this.#before = before;
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#targets = reachableOwners(environment, this.#route.owners);
     this.#tally = new WriteTally({ w: request.w, pw: request.pw, dw: request.dw });
@@ -101,13 +91,20 @@ class WriteRound {
         timer.cancel();
         resolve(ending);
       };
-      void this.#mintHere(here);
+      if (this.#before.kind === 'mint') void this.#mintHere(here, this.#before.context);
+      else void this.#offerAgain(here, this.#before);
     });
   }
 
-  /** An epoch that a replica knew and this node did not, when nothing was minted because of it. */
-  newerEpoch(): Epoch | undefined {
-    return this.#newerEpoch;
+  /**
+   * When nothing was minted because a replica knew an epoch that this node did not, or because another attempt at the same
+   * request was there first: whether to begin anew, with what was learned.
+   */
+  async mayTryAgain(ending: Ending): Promise<boolean> {
+    if (ending !== 'not-minted') return false;
+    if (this.#newerEpoch !== undefined)
+      await this.#environment.knowledge.catchUp(this.#newerEpoch, this.#request.deadline);
+    return this.#newerEpoch !== undefined || this.#reasonNotMinted instanceof AlreadyMinted;
   }
 
   outcome(ending: Ending): WriteOutcome {
@@ -119,7 +116,8 @@ class WriteRound {
       return { kind: 'not-applied', trouble: 'too-many-siblings', detail: message, agreement, context: state.vector };
     }
     const trouble = this.#trouble(ending);
-    return { kind, trouble, detail: this.#detail(trouble), agreement };
+    const written = this.#offer === undefined ? {} : { written: this.#offer.dot };
+    return { kind, trouble, detail: this.#detail(trouble), agreement, ...written };
   }
 
   #agreement(): Agreement {
@@ -128,13 +126,15 @@ class WriteRound {
   }
 
   #applied(agreement: Agreement): WriteOutcome {
-    const { state } = this.#minted!;
+    const { state, dot } = this.#offer!;
+    const minter = this.#environment.knowledge.ring().members.find(({ index }) => index === dot.node);
     return {
       kind: 'applied',
       agreement,
-      coordinator: this.#environment.self,
+      coordinator: minter?.id ?? this.#environment.self,
       versions: state.versions,
       context: state.vector,
+      written: dot,
     };
   }
 
@@ -153,7 +153,7 @@ class WriteRound {
   }
 
   /** Mints and commits at this node; the other owners get the state before the commit. */
-  async #mintHere(here: Member): Promise<void> {
+  async #mintHere(here: Member, context: VersionVector): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     const span = request.trace?.child('replica.mint', 'internal');
     try {
@@ -162,18 +162,16 @@ class WriteRound {
           scope: this.#route.scope,
           key: request.key,
           content: request.content,
-          context: this.#context,
+          context,
           expiresAt: request.expiresAt,
           durable: request.dw > 0,
+          mark: request.mark,
           stillWanted: () => !this.#ended,
           trace: span,
         },
         (minted) => {
-          this.#minted = minted;
           this.#mayHold += 1;
-          const others = this.#targets.filter((owner) => owner !== here);
-          for (const owner of others) void this.#sendTo(owner, minted);
-          return others.length > 0;
+          return this.#sendToOthers(here, { ...minted, retries: minted.retry === null ? [] : [minted.retry] });
         },
       );
       span?.end();
@@ -185,13 +183,45 @@ class WriteRound {
     }
   }
 
+  /**
+   * The request was carried out before: all owners are given what became of it, this one too, and whoever has it counts. A
+   * failure is never "not applied", for the first attempt was.
+   */
+  async #offerAgain(here: Member, { state, first }: Extract<Before, { kind: 'again' }>): Promise<void> {
+    const { environment, request } = { environment: this.#environment, request: this.#request };
+    this.#mayHold += 1;
+    const encoded = encodeState(state, environment.world.digest.crc32);
+    const offer = { state, encoded, dot: first.dot, retries: [first] };
+    this.#sendToOthers(here, offer);
+    try {
+      await environment.replica.store(this.#storeRequest(this.#route.scope, offer), request.deadline);
+      this.#tally.accept(here.index, request.dw > 0);
+      this.#decide();
+    } catch (error) {
+      this.#mintFailed(here, error);
+    }
+  }
+
+  /** Whether anybody was given the offer. */
+  #sendToOthers(here: Member, offer: Offer): boolean {
+    this.#offer = offer;
+    const others = this.#targets.filter((owner) => owner !== here);
+    for (const owner of others) void this.#sendTo(owner, offer);
+    return others.length > 0;
+  }
+
+  #storeRequest(scope: Scope, { encoded, retries }: Offer): StoreRequest {
+    const { requestId, key, dw } = this.#request;
+    return { scope, requestId, key, state: encoded, durable: dw > 0, retries };
+  }
+
   #mintFailed(here: Member, error: unknown): void {
     const refusal = asRefusal(error);
-    const expected = refusal instanceof Refusal || error instanceof TooManySiblings;
+    const expected = refusal instanceof Refusal || error instanceof TooManySiblings || error instanceof AlreadyMinted;
     if (!expected)
       this.#environment.world.log.error('mint-failed', { requestId: this.#request.requestId, reason: String(error) });
     if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
-    if (this.#minted === undefined) {
+    if (this.#offer === undefined) {
       this.#reasonNotMinted = error;
       if (refusal instanceof Refusal && refusal.code === STALE) this.#newerEpoch = refusal.value as Epoch;
       this.#end('not-minted');
@@ -203,17 +233,15 @@ class WriteRound {
   }
 
   /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
-  async #sendTo(owner: Member, minted: StoredState): Promise<void> {
+  async #sendTo(owner: Member, offer: Offer): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     this.#mayHold += 1;
     let { scope } = this.#route;
     for (let attempt = 0; ; attempt++) {
-      const result = await environment.messaging.call(
-        owner.id,
-        StoreMessage,
-        { scope, requestId: request.requestId, key: request.key, state: minted.encoded, durable: request.dw > 0 },
-        { deadline: request.deadline, trace: request.trace },
-      );
+      const result = await environment.messaging.call(owner.id, StoreMessage, this.#storeRequest(scope, offer), {
+        deadline: request.deadline,
+        trace: request.trace,
+      });
       if (result.kind === 'reply') {
         this.#tally.accept(owner.index, result.reply.durable);
         break;

@@ -1,12 +1,16 @@
 /**
  * The coordinator's door: what api/ asks for and what it gets back. A write has three outcomes, never two: applied, not
- * applied (no replica holds it), or unknown (some replica may hold it, so it may still win).
+ * applied (no replica holds it), or unknown (some replica may hold it, so it may still win). With an idempotency key the
+ * outcome speaks for all attempts at the request, of which the coordinator sees one: "not applied" is then never said.
  */
 
 import type { Content, Version, VersionVector } from '#causality/state.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { Span } from '#world/world.ts';
+import type { Dot } from '#causality/dot.ts';
+import type { RequestMark } from '#causality/repeats.ts';
+import type { Conditions } from './preconditions.ts';
 
 export interface KeyRequest {
   /** Appears in logs and travels with every replica message. */
@@ -32,6 +36,10 @@ export interface WriteRequest extends KeyRequest {
   readonly context: VersionVector | null;
   readonly r: number;
   readonly pr: number;
+  /** Judged against what a read at `r` and `pr` finds, unless the request was carried out before. */
+  readonly conditions: Conditions | null;
+  /** What the request is known by when it is sent again; null without an idempotency key. */
+  readonly mark: RequestMark | null;
   /** Milliseconds since 1970, 0 for never. */
   readonly expiresAt: number;
   readonly w: number;
@@ -58,7 +66,8 @@ export type Trouble =
   | 'overloaded'
   | 'disk-full'
   | 'too-many-siblings'
-  | 'value-too-large';
+  | 'value-too-large'
+  | 'idempotency-mismatch';
 
 export type ReadOutcome =
   | {
@@ -81,6 +90,16 @@ export type WriteOutcome =
       readonly versions: readonly Version[];
       /** The vector of that state: only to be shown together with all of `versions`. */
       readonly context: VersionVector;
+      /** The dot of the write. Of a request sent again that of the first attempt, which need not be live any more. */
+      readonly written: Dot;
+    }
+  | {
+      /** The write was not begun, for its conditions do not hold. */
+      readonly kind: 'precondition-failed';
+      readonly agreement: Agreement;
+      readonly coordinator: NodeId;
+      /** Of what is there; undefined when nothing is live. */
+      readonly etag: string | undefined;
     }
   | {
       readonly kind: 'not-applied' | 'unknown';
@@ -89,4 +108,6 @@ export type WriteOutcome =
       readonly agreement: Agreement;
       /** With `too-many-siblings`: the context of what the coordinator saw, so that the client can resolve it. */
       readonly context?: VersionVector;
+      /** The dot that it got, when it got one: it may surface. */
+      readonly written?: Dot;
     };

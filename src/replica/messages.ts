@@ -6,7 +6,8 @@
 import { epoch } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
-import { asArray, asBoolean, asBytes, asInteger, asString } from '#wire/shape.ts';
+import { asArray, asBoolean, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
+import { asMarkBytes, retryFromWire, retryToWire, type RetryRow } from './retry-codec.ts';
 import type { Scope } from './scope.ts';
 
 const KEY_BYTES_MAX = 1024;
@@ -19,6 +20,8 @@ export interface StoreRequest {
   readonly state: Uint8Array;
   /** Whether to answer only when the write is on stable storage. */
   readonly durable: boolean;
+  /** What requests with idempotency keys have become, as far as the sender knows of this key; none without it. */
+  readonly retries?: readonly RetryRow[];
 }
 
 export interface StoreReply {
@@ -29,12 +32,20 @@ export interface FetchRequest {
   readonly scope: Scope;
   readonly requestId: string;
   readonly key: Uint8Array;
+  /** Also wanted: what the request with this hashed idempotency key has become. */
+  readonly retryId?: Uint8Array;
 }
 
 export interface FetchReply {
   /** The encoded state, or null when the replica never heard of the key. */
   readonly state: Uint8Array | null;
+  /** What the request has become that was asked for; null when the replica knows of none. */
+  readonly retry?: RetryRow | null;
+  /** The replica remembers as many idempotency keys as it may. */
+  readonly retriesFull?: boolean;
 }
+
+const RETRIES_MAX = 4096;
 
 export function scopeToWire(scope: Scope): readonly unknown[] {
   return [scope.epoch, scope.n, scope.partition, scope.bucket, scope.incarnation, scope.definition];
@@ -54,15 +65,20 @@ export function scopeFromWire(body: unknown): Scope {
 
 export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
   name: 'replica.store',
-  encodeRequest: ({ scope, requestId, key, state, durable }) => [scopeToWire(scope), requestId, key, state, durable],
+  encodeRequest: ({ scope, requestId, key, state, durable, retries = [] }) => {
+    const body = [scopeToWire(scope), requestId, key, state, durable];
+    return retries.length === 0 ? body : [...body, retries.map(retryToWire)];
+  },
   decodeRequest: (body) => {
     const fields = asArray(body, 5, 'replica.store');
+    const retries = asListOf(fields[5] ?? [], 'retries', RETRIES_MAX, retryFromWire);
     return {
       scope: scopeFromWire(fields[0]),
       requestId: asString(fields[1], 'requestId', 128),
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
       state: asBytes(fields[3], 'state', MAX_MESSAGE_BYTES),
       durable: asBoolean(fields[4], 'durable'),
+      ...(retries.length === 0 ? {} : { retries }),
     };
   },
   encodeReply: ({ durable }) => [durable],
@@ -71,18 +87,31 @@ export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
 
 export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   name: 'replica.fetch',
-  encodeRequest: ({ scope, requestId, key }) => [scopeToWire(scope), requestId, key],
+  encodeRequest: ({ scope, requestId, key, retryId }) => {
+    const body = [scopeToWire(scope), requestId, key];
+    return retryId === undefined ? body : [...body, retryId];
+  },
   decodeRequest: (body) => {
     const fields = asArray(body, 3, 'replica.fetch');
     return {
       scope: scopeFromWire(fields[0]),
       requestId: asString(fields[1], 'requestId', 128),
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
+      ...(isGiven(fields[3]) ? { retryId: asMarkBytes(fields[3], 'retryId') } : {}),
     };
   },
-  encodeReply: ({ state }) => [state],
+  encodeReply: ({ state, retry, retriesFull }) =>
+    retry === undefined ? [state] : [state, retry === null ? null : retryToWire(retry), retriesFull === true],
   decodeReply: (body) => {
-    const state = asArray(body, 1, 'replica.fetch reply')[0];
-    return { state: state === null ? null : asBytes(state, 'state', MAX_MESSAGE_BYTES) };
+    const fields = asArray(body, 1, 'replica.fetch reply');
+    const state = fields[0] === null ? null : asBytes(fields[0], 'state', MAX_MESSAGE_BYTES);
+    // Shorter: nothing was asked for, or it came from a release that keeps no such rows.
+    if (fields.length < 3) return { state };
+    const retry = isGiven(fields[1]) ? retryFromWire(fields[1]) : null;
+    return { state, retry, retriesFull: asBoolean(fields[2], 'retriesFull') };
   },
 };
+
+function isGiven(element: unknown): boolean {
+  return element !== undefined && element !== null;
+}

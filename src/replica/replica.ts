@@ -7,8 +7,11 @@ import { counterOf, highestCounter } from '#causality/vector.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
 import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
+import type { Dot } from '#causality/dot.ts';
+import type { RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type Content, type State, type VersionVector } from '#causality/state.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
+import { toHex } from '#kernel/bytes.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
@@ -18,6 +21,10 @@ import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messa
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
 import { Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
 import { TenureSupply } from './tenure-supply.ts';
+import { Retries, type RetryLimits } from './retries.ts';
+import type { RetryRow } from './retry-codec.ts';
+import { RetryPurge } from './retry-purge.ts';
+import { attemptIn } from './settle-retries.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS } from './tables.ts';
 
@@ -38,7 +45,7 @@ export interface ReplicaOptions {
   readonly limits: ReplicaLimits;
 }
 
-export interface ReplicaLimits {
+export interface ReplicaLimits extends RetryLimits {
   /** Live versions of one key. */
   readonly siblingsMax: number;
   /** Bytes of one key's encoded state. */
@@ -56,10 +63,24 @@ export interface MintRequest {
   readonly context: VersionVector;
   readonly expiresAt: number;
   readonly durable: boolean;
+  /** Of a request with an idempotency key: what it is remembered by. */
+  readonly mark: RequestMark | null;
   /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
   readonly stillWanted: () => boolean;
   /** The step that mints, when it is traced. */
   readonly trace?: Span | undefined;
+}
+
+/** A state with a new version, before it is committed. */
+export interface Minted extends StoredState {
+  readonly dot: Dot;
+  /** To be given to the other owners with the state. */
+  readonly retry: RetryRow | null;
+}
+
+/** The request with this idempotency key has been minted before. */
+export class AlreadyMinted extends Error {
+  override readonly name = 'AlreadyMinted';
 }
 
 /** A write that would leave more concurrent versions than the limits allow. */
@@ -97,6 +118,8 @@ export class Replica {
   /** Whether somebody else may know dots that the group being committed has minted. */
   #spoken = false;
   #probing = false;
+  readonly #retries: Retries;
+  readonly #purge: RetryPurge;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -127,14 +150,25 @@ export class Replica {
     });
     const { storage } = options;
     this.#tenures = new TenureSupply({ log, storage, commits: this.#commits });
+    this.#retries = new Retries({
+      disk,
+      log,
+      metrics,
+      digest,
+      limits: options.limits,
+      remembered: () => this.#purge.later(),
+    });
+    const interval = options.limits.retryPurgeInterval;
+    this.#purge = new RetryPurge({ clock, log, commits: this.#commits, retries: this.#retries, interval });
   }
 
   /**
    * Mints a version on top of what this replica has. `send` gets the new state before it is committed here and says
    * whether it gave it to anybody: if so, the write may live on elsewhere whatever happens here.
-   * Rejects with {@link Refusal}, {@link TooManySiblings} or {@link DiskError}; nothing was sent when `send` was not called.
+   * Rejects with {@link Refusal}, {@link TooManySiblings}, {@link AlreadyMinted} or {@link DiskError}; nothing was sent when
+   * `send` was not called.
    */
-  mint(request: MintRequest, send: (minted: StoredState) => boolean): Promise<StoredState> {
+  mint(request: MintRequest, send: (minted: Minted) => boolean): Promise<Minted> {
     return this.#commits.submit({
       run: (transaction) => this.#mint(request, transaction),
       beforeCommit: (minted) => {
@@ -183,8 +217,11 @@ export class Replica {
     const failure = this.#options.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
     try {
-      const row = this.#records.read(request.scope, request.key, this.#options.world.disk);
-      return { state: row?.encoded ?? null };
+      const state = this.#records.read(request.scope, request.key, this.#options.world.disk)?.encoded ?? null;
+      if (request.retryId === undefined) return { state };
+      const { disk } = this.#options.world;
+      const retry = this.#retries.read(request.scope, request.key, request.retryId, disk) ?? null;
+      return { state, retry, retriesFull: this.#retries.full(disk) };
     } catch (error) {
       throw asRefusal(error);
     }
@@ -210,6 +247,11 @@ export class Replica {
     return this.#records.read(place, key, this.#options.world.disk);
   }
 
+  /** What requests with idempotency keys have become: whoever hands the key's state on gives these along. */
+  retriesOf(place: Place, key: Uint8Array): readonly RetryRow[] {
+    return this.#retries.ofKey(place, key);
+  }
+
   /** Whether this node has any row of the bucket, live or deleted. */
   holdsKeys(bucket: string, incarnation: number): boolean {
     const range = { from: recordPrefix(bucket, incarnation), to: recordPrefix(bucket, incarnation + 1), limit: 1 };
@@ -218,6 +260,7 @@ export class Replica {
 
   /** Finishes what is queued and marks the stop as clean, so that the tenure can go on. */
   async stop(): Promise<void> {
+    this.#purge.stop();
     await this.#commits.drain();
     const { disk } = this.#options.world;
     await disk.commit((transaction) =>
@@ -234,8 +277,9 @@ export class Replica {
     if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
   }
 
-  #mint(request: MintRequest, transaction: GroupTransaction): StoredState {
+  #mint(request: MintRequest, transaction: GroupTransaction): Minted {
     const { storage, knowledge, world, limits } = this.#options;
+    const { mark } = request;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
     if (!storage.tenure.valid()) {
       this.#tenures.reserve();
@@ -244,12 +288,16 @@ export class Replica {
     const { conflicts } = fence(request.scope, knowledge);
     const stored = this.#records.read(request.scope, request.key, transaction)?.state;
     const before = stored ?? EMPTY_STATE;
+    const name = mark === null ? undefined : toHex(mark.fingerprint);
+    if (mark !== null) this.#checkNew(request, mark, before, transaction);
     const counter = counterFor(storage.clock.tick(), request.context, before);
+    const dot = { node: knowledge.self(), tenure: storage.tenure.current(), counter };
     const state = applyWrite(before, {
       context: request.context,
-      dot: { node: knowledge.self(), tenure: storage.tenure.current(), counter },
+      dot,
       content: request.content,
       expiresAt: request.expiresAt,
+      request: name,
       conflicts,
     });
     const encoded = encodeState(state, world.digest.crc32);
@@ -258,9 +306,22 @@ export class Replica {
       throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
     }
     this.#conflicts.minted(before, request.context, conflicts);
-    const minted = { state, encoded };
-    this.#records.write(transaction, request.scope, request.key, stored, minted);
-    return minted;
+    const retry = mark === null ? null : { ...mark, dot, until: world.clock.wall() + limits.retryWindow };
+    this.#records.write(transaction, request.scope, request.key, stored, { state, encoded });
+    if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);
+    return { state, encoded, dot, retry };
+  }
+
+  /** Two attempts at once at one node meet here: the first has left its row in the group's transaction. */
+  #checkNew(request: MintRequest, mark: RequestMark, before: State, transaction: GroupTransaction): void {
+    const known =
+      this.#retries.read(request.scope, request.key, mark.id, transaction) ??
+      attemptIn(before, mark, this.#options.world.clock.wall());
+    if (known !== undefined) throw new AlreadyMinted('a request with this idempotency key has been minted here');
+    if (this.#retries.full(transaction)) {
+      const { retriesMax } = this.#options.limits;
+      throw new Refusal(OVERLOADED, `this node remembers ${retriesMax} idempotency keys and takes no more`);
+    }
   }
 
   #merge(request: StoreRequest, incoming: State, transaction: GroupTransaction): void {
@@ -270,7 +331,8 @@ export class Replica {
     const before = local ?? EMPTY_STATE;
     this.#checkMemory(before, incoming);
     storage.clock.receive(highestCounter(incoming.vector));
-    const joined = joinStates(before, incoming, conflicts);
+    const united = joinStates(before, incoming, conflicts);
+    const joined = this.#retries.merge(transaction, request, united, conflicts);
     if (joined === before) return;
     if (joined !== incoming) this.#conflicts.joined(conflicts);
     const encoded = joined === incoming ? request.state : encodeState(joined, world.digest.crc32);

@@ -7,10 +7,17 @@ import type { TableDefinition } from '#world/world.ts';
 
 export const RECORDS = 'records';
 export const NODE = 'node';
+/** What requests with idempotency keys have become, and when that may be forgotten: see retries.ts. */
+export const RETRIES = 'retries';
+export const RETRY_EXPIRY = 'retry_expiry';
+/** In the node table: how many rows of retries there are. */
+export const RETRY_COUNT: Uint8Array = utf8('retries');
 
 export const REPLICA_TABLES: readonly TableDefinition[] = [
   { name: RECORDS, rows: 'wide' },
   { name: NODE, rows: 'narrow' },
+  { name: RETRIES, rows: 'narrow' },
+  { name: RETRY_EXPIRY, rows: 'narrow' },
 ];
 
 /**

@@ -31,13 +31,13 @@ export const BUGS_TO_COME: Readonly<Record<string, string>> = {
   'fallback-counted-as-primary': 'there are no fallbacks yet',
   'hint-deleted-without-revision': 'there are no hints yet',
   'old-backup-goes-on': 'a restored backup is not noticed yet',
-  'retry-mints-again': 'idempotency keys answer 501 today',
+  'retry-mints-again': 'the clients do not send requests again yet',
 };
 
 const JOIN = 'src/causality/join.ts';
 const WRITE = 'src/causality/write.ts';
 const PUT = 'src/coordinator/put.ts';
-const GET = 'src/coordinator/get.ts';
+const READ_ROUND = 'src/coordinator/read-round.ts';
 const REPLICA = 'src/replica/replica.ts';
 const GROUP_COMMIT = 'src/replica/group-commit.ts';
 const NODE_STORAGE = 'src/replica/node-storage.ts';
@@ -151,8 +151,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: REPLICA,
-        from: 'const joined = joinStates(before, incoming, conflicts);',
-        to: 'const joined = incoming;',
+        from: 'const united = joinStates(before, incoming, conflicts);',
+        to: 'const united = incoming;',
       },
     ],
     foundBy: 'random',
@@ -257,7 +257,7 @@ export const BUGS: readonly Bug[] = [
     about: 'a replica that fails to answer a read counts as one that has nothing',
     edits: [
       {
-        file: GET,
+        file: READ_ROUND,
         from: 'this.#tally.fail(owner.index);',
         to: 'this.#answers.push({ from: owner.id, state: null }); this.#tally.accept(owner.index);',
       },
@@ -269,7 +269,7 @@ export const BUGS: readonly Bug[] = [
     about: 'a read answers with the first state that came back',
     edits: [
       {
-        file: GET,
+        file: READ_ROUND,
         from: 'const merged = states.reduce((joined, { state }) => joinStates(joined, state, conflicts), EMPTY_STATE);',
         to: 'const merged = states[0]?.state ?? joinStates(EMPTY_STATE, EMPTY_STATE, conflicts);',
       },

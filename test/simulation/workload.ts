@@ -18,7 +18,7 @@ import type { Recorder, WriteBegun } from './recorder.ts';
 
 /** What the clients would do if the nodes could. */
 export const WORKLOADS_OFF = {
-  'idempotent retries': 'Idempotency-Key answers 501 today',
+  'idempotent retries': 'the clients do not send requests again yet',
   sessions: 'session tokens answer 501 today',
   'strong keys': 'strong buckets answer 501 today',
   'data types': 'buckets of data types answer 501 today',

@@ -295,32 +295,32 @@ describe('conditional requests', () => {
     expectProblem(await send('PUT', '/v1/kv/b/k', create, HI), 412, 'precondition-failed');
     await send('DELETE', '/v1/kv/b/k');
     expect((await send('PUT', '/v1/kv/b/k', create, HI)).status).toBe(204);
-    expect(node.writes).toHaveLength(3);
+    expect(node.writes).toHaveLength(4);
   });
 
   test('replace only: the tag stands for the context of what it names', async () => {
-    const { send, node } = harness(siblings);
+    const { send } = harness(siblings);
     const first = await send('PUT', '/v1/kv/sib/k', {}, utf8('a'));
     const replaced = await send('PUT', '/v1/kv/sib/k', { 'if-match': first.headers.get('etag')! }, utf8('b'));
     expect(replaced.status).toBe(204);
     expect(textOf(await send('GET', '/v1/kv/sib/k'))).toBe('b');
-    expect(node.writes.at(-1)!.context).not.toBeNull();
     const late = await send('DELETE', '/v1/kv/sib/k', { 'if-match': first.headers.get('etag')! });
     expectProblem(late, 412, 'precondition-failed');
     expect(late.headers.get('etag')).toBe(replaced.headers.get('etag'));
     expectProblem(await send('PUT', '/v1/kv/sib/absent', { 'if-match': '*' }), 412, 'precondition-failed');
-    expect(node.writes).toHaveLength(2);
+    expect(late.headers.has('quoral-context')).toBe(false);
   });
 
-  test('the read of a conditional write uses r, and its failure says that nothing was written', async () => {
+  test('a conditional write takes its conditions and its r to where it is judged', async () => {
     const { send, node } = harness();
-    await send('PUT', '/v1/kv/b/k?r=3', { 'if-none-match': '*' }, HI);
-    expect(node.reads[0]!.r).toBe(3);
-    node.read = async () => ({ kind: 'failed', trouble: 'quorum-timeout', detail: 'late', agreement: agreed(2) });
-    const failed = await send('PUT', '/v1/kv/b/k', { 'if-none-match': '*' }, HI);
-    expectProblem(failed, 504, 'quorum-timeout');
-    expect(jsonOf(failed)['outcome']).toBe('not-applied');
-    expect(node.writes).toHaveLength(1);
+    await send('PUT', '/v1/kv/b/k?r=3', { 'if-none-match': 'W/"a", "b"' }, HI);
+    const ifNoneMatch = [
+      { weak: true, opaque: 'a' },
+      { weak: false, opaque: 'b' },
+    ];
+    expect(node.writes[0]).toMatchObject({ r: 3, conditions: { ifMatch: undefined, ifNoneMatch } });
+    await send('PUT', '/v1/kv/b/k', {}, HI);
+    expect(node.writes[1]!.conditions).toBeNull();
   });
 });
 
@@ -411,8 +411,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
     ['GET', '/v1/kv/b/k?session=new', {}, 'session'],
     ['GET', '/v1/kv/b/k', { 'Quoral-Session': 'x' }, 'Quoral-Session'],
     ['PUT', '/v1/kv/b/k?ttl=5', {}, 'ttl'],
-    ['PUT', '/v1/kv/b/k', { 'Idempotency-Key': 'x' }, 'Idempotency-Key'],
-    ['DELETE', '/v1/kv/b/k', { 'Idempotency-Key': 'x' }, 'Idempotency-Key'],
     ['PUT', '/v1/kv/b/k', { 'If-Unmodified-Since': 'x' }, 'If-Unmodified-Since'],
     ['PUT', '/v1/kv/b/k?consistency=local_quorum', {}, 'consistency'],
     ['POST', '/v1/kv/b/k', {}, 'path'],

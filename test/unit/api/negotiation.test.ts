@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { prefersJson } from '#api/accept.ts';
-import { judge, parseConditions, type Conditions } from '#api/conditions.ts';
+import { parseConditions } from '#api/conditions.ts';
+import { judge, type Conditions } from '#coordinator/preconditions.ts';
 import { httpDate, isoDate } from '#api/http-date.ts';
 import { Problem } from '#api/problem.ts';
 import type { Incoming } from '#api/exchange.ts';

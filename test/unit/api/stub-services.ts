@@ -11,6 +11,9 @@ import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { covers, joinVectors } from '#causality/vector.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import { toHex } from '#kernel/bytes.ts';
+import { decide } from '#coordinator/before-write.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
+import type { Dot } from '#causality/dot.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { digest } from '#world/digest.ts';
 import { NO_TRACE } from '#world/no-trace.ts';
@@ -26,6 +29,8 @@ export const BOOTSTRAP_TOKEN = 'a-token-of-32-characters-or-more.';
 
 export class StubNode {
   readonly states = new Map<string, State>();
+  readonly retries = new Map<string, readonly RetryRow[]>();
+  retriesFull = false;
   readonly properties = new Map<string, Partial<BucketProperties>>();
   readonly reads: ReadRequest[] = [];
   readonly writes: WriteRequest[] = [];
@@ -117,6 +122,7 @@ export class StubNode {
       }),
       healthy: () => ({ ok: this.healthy, share: this.healthy ? 1 : 0.5, checks: [] }),
       mac: (bytes) => new Uint8Array(createHmac('sha256', 'secret').update(bytes).digest()),
+      sha256: digest.sha256,
       clock: realClock(),
       random: realRandom(),
       log: { info: log, warn: log, error: log },
@@ -142,22 +148,28 @@ export class StubNode {
   async #write(request: WriteRequest): Promise<WriteOutcome> {
     this.writes.push(request);
     if (this.write !== undefined) return this.write(request);
-    const before = this.states.get(nameOf(request)) ?? EMPTY_STATE;
-    const seen = request.context ?? (request.content === null ? before.vector : []);
+    const state = this.states.get(nameOf(request)) ?? EMPTY_STATE;
+    const retries = request.mark === null ? [] : (this.retries.get(nameOf(request)) ?? []);
+    const known = retries.filter(({ id }) => toHex(id) === toHex(request.mark!.id));
+    const agreement = agreed(request.w);
+    const gathered = { kind: 'gathered' as const, state, agreement, retries: known, retriesFull: this.retriesFull };
+    const before = decide(request, gathered, 0, nodeId('n1'));
+    if (before.kind === 'over') return before.outcome;
+    if (before.kind === 'again') return this.#applied(request, before.state, before.first.dot);
     const dot = { node: nodeIndex(0), tenure: FIRST_COUNTER, counter: (this.#counter += 4096) };
     const written = request.content === null ? [] : [{ dot, content: request.content, expiresAt: 0 }];
-    const kept = before.versions.filter((version) => !covers(seen, version.dot));
-    const vector = joinVectors(joinVectors(before.vector, seen), [dot]);
+    const kept = state.versions.filter((version) => !covers(before.context, version.dot));
+    const vector = joinVectors(joinVectors(state.vector, before.context), [dot]);
     const { conflicts } = request.bucket.properties;
-    const state = joinStates({ vector, versions: [...kept, ...written] }, EMPTY_STATE, conflicts);
-    this.states.set(nameOf(request), state);
-    return {
-      kind: 'applied',
-      agreement: agreed(request.w),
-      coordinator: nodeId('n2'),
-      versions: state.versions,
-      context: state.vector,
-    };
+    const after = joinStates({ vector, versions: [...kept, ...written] }, EMPTY_STATE, conflicts);
+    this.states.set(nameOf(request), after);
+    if (request.mark !== null)
+      this.retries.set(nameOf(request), [...retries, { ...request.mark, dot, until: Number.MAX_SAFE_INTEGER }]);
+    return this.#applied(request, after, dot);
+  }
+
+  #applied({ w }: WriteRequest, { versions, vector }: State, written: Dot): WriteOutcome {
+    return { kind: 'applied', agreement: agreed(w), coordinator: nodeId('n2'), versions, context: vector, written };
   }
 }
 

@@ -26,6 +26,8 @@ const REQUEST: ForwardedWrite = {
   expiresAt: 0,
   sloppy: true,
   returnBody: false,
+  conditions: null,
+  mark: null,
 };
 
 test('a forwarded write comes over as it went out', () => {
@@ -35,6 +37,9 @@ test('a forwarded write comes over as it went out', () => {
     { context: null },
     { context: [] },
     { returnBody: true, sloppy: false },
+    { mark: { id: new Uint8Array(16).fill(1), fingerprint: new Uint8Array(16).fill(2) } },
+    { conditions: { ifMatch: '*' as const, ifNoneMatch: undefined } },
+    { conditions: { ifMatch: undefined, ifNoneMatch: [{ weak: true, opaque: '' }] } },
   ]) {
     const request = { ...REQUEST, ...change };
     expect(Message.decodeRequest(decode(encode(Message.encodeRequest(request))))).toEqual(request);
@@ -49,9 +54,13 @@ test('all outcomes come back as they were', () => {
       coordinator: nodeId('n2'),
       versions: [{ dot: DOT, content: CONTENT, expiresAt: 0 }],
       context: [DOT],
+      written: DOT,
     },
     { kind: 'unknown', trouble: 'quorum-timeout', detail: 'late', agreement: AGREEMENT },
     { kind: 'not-applied', trouble: 'too-many-siblings', detail: 'many', agreement: AGREEMENT, context: [DOT] },
+    { kind: 'unknown', trouble: 'disk-full', detail: 'full', agreement: AGREEMENT, written: DOT },
+    { kind: 'precondition-failed', agreement: AGREEMENT, coordinator: nodeId('n2'), etag: 'abc' },
+    { kind: 'precondition-failed', agreement: AGREEMENT, coordinator: nodeId('n2'), etag: undefined },
   ];
   for (const outcome of outcomes) {
     expect(Message.decodeReply(decode(encode(Message.encodeReply(outcome))))).toEqual(outcome);

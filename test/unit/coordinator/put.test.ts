@@ -41,7 +41,8 @@ async function play(after: Bucket): Promise<Played> {
   const { clock, digest, log, metrics } = machine.boot();
   let [known, bucket] = [epoch(1), BEFORE];
   const offers: Epoch[] = [];
-  const minted = { state: { vector: [], versions: [] }, encoded: utf8('state') };
+  const dot = { node: nodeIndex(0), tenure: 1, counter: 1 };
+  const minted = { state: { vector: [], versions: [] }, encoded: utf8('state'), dot, retry: null };
   const environment = {
     world: { clock, digest, log, metrics },
     self: SELF,
@@ -83,6 +84,8 @@ async function play(after: Bucket): Promise<Played> {
     ...{ r: 2, pr: 0, w: 2, pw: 0, dw: 2 },
     sloppy: true,
     returnBody: false,
+    conditions: null,
+    mark: null,
   };
   return { outcome: await machine.simulation.settle(writeAtOwner(environment, request)), offers };
 }

@@ -2,8 +2,10 @@
 
 import { expect, test } from 'vitest';
 import { compareBytes, toHex, utf8 } from '#kernel/bytes.ts';
-import { epoch } from '#kernel/identity.ts';
+import { epoch, nodeIndex } from '#kernel/identity.ts';
 import { FetchMessage, StoreMessage } from '#replica/messages.ts';
+import { decodeRetry, encodeRetry, expiryKey, retryKey, type RetryRow } from '#replica/retry-codec.ts';
+import { digest } from '#world/digest.ts';
 import { recordKey, recordPrefix } from '#replica/tables.ts';
 import { decode, encode } from '#wire/codec.ts';
 import { MalformedMessage } from '#wire/message.ts';
@@ -47,6 +49,44 @@ test('what a coordinator sends to a replica', () => {
   expect(toHex(encode(FetchMessage.encodeReply({ state: null })))).toBe('91c0');
 });
 
+const MARK = new Uint8Array(16).fill(0xab);
+const RETRY: RetryRow = {
+  id: new Uint8Array(16).fill(1),
+  fingerprint: MARK,
+  dot: { node: nodeIndex(2), tenure: 9, counter: 300 },
+  until: 1_764_000_000_000,
+};
+
+test('what a request has become travels with the state, and with the answer when it was asked for', () => {
+  const store = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), state: utf8('s'), durable: true, retries: [RETRY] };
+  const bytes = encode(StoreMessage.encodeRequest(store));
+  const wire = `96c410${'01'.repeat(16)}c410${'ab'.repeat(16)}0209cd012ccb4279ab697e800000`;
+  expect(toHex(bytes)).toBe(`96960703ccc8a563617274730105a3722d31c403616e6ec40173c391${wire}`);
+  expect(StoreMessage.decodeRequest(decode(bytes))).toEqual(store);
+  const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), retryId: RETRY.id };
+  expect(FetchMessage.decodeRequest(decode(encode(FetchMessage.encodeRequest(fetch))))).toEqual(fetch);
+  for (const retry of [null, RETRY]) {
+    const reply = { state: null, retry, retriesFull: retry === null };
+    expect(FetchMessage.decodeReply(decode(encode(FetchMessage.encodeReply(reply))))).toEqual(reply);
+  }
+});
+
+test('the rows of retries', () => {
+  const place = { n: 3, partition: 0, bucket: 'ab', incarnation: 0x01020304 };
+  const name = retryKey(place, utf8('k'), RETRY.id);
+  expect(toHex(name)).toBe(`6162000102030400016b${'01'.repeat(16)}`);
+  expect(toHex(expiryKey(RETRY.until, name))).toBe(`0000019ab697e800${toHex(name)}`);
+  const row = encodeRetry(RETRY, digest.crc32);
+  expect(toHex(row)).toBe('010209ac0280d0dfb4ab33ababababababababababababababababbad3ee54');
+  expect(decodeRetry(RETRY.id, row, digest.crc32)).toEqual(RETRY);
+  for (let i = 0; i < row.length; i++) {
+    const damaged = Uint8Array.from(row);
+    damaged[i]! ^= 1;
+    expect(decodeRetry(RETRY.id, damaged, digest.crc32)).toBeUndefined();
+    expect(decodeRetry(RETRY.id, row.subarray(0, i), digest.crc32)).toBeUndefined();
+  }
+});
+
 test('a request of the wrong shape is malformed, one with more elements is a newer version', () => {
   const good = StoreMessage.encodeRequest({
     scope: SCOPE,
@@ -55,7 +95,7 @@ test('a request of the wrong shape is malformed, one with more elements is a new
     state: utf8('s'),
     durable: false,
   }) as unknown[];
-  expect(StoreMessage.decodeRequest([...good, 'from a later version'])).toMatchObject({ requestId: 'r' });
+  expect(StoreMessage.decodeRequest([...good, [], 'from a later version'])).toMatchObject({ requestId: 'r' });
   for (const bad of [
     null,
     [],
@@ -67,6 +107,8 @@ test('a request of the wrong shape is malformed, one with more elements is a new
     [good[0], 'r', 'key as text', ...good.slice(3)],
     [good[0], 'r', new Uint8Array(1025), ...good.slice(3)],
     [...good.slice(0, 4), 1],
+    [...good, 'no list of retries'],
+    [...good, [[new Uint8Array(15), MARK, 0, 1, 1, 0]]],
   ]) {
     expect(() => StoreMessage.decodeRequest(bad), JSON.stringify(bad)).toThrow(MalformedMessage);
   }

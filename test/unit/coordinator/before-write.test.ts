@@ -1,0 +1,127 @@
+/** What an owner's knowledge means for a write, before anything is minted. */
+
+import { expect, test } from 'vitest';
+import { DEFAULT_PROPERTIES } from '#buckets/definition.ts';
+import { etagOf } from '#causality/etag.ts';
+import type { State } from '#causality/state.ts';
+import { answersForRetries, decide } from '#coordinator/before-write.ts';
+import type { Gathered } from '#coordinator/get.ts';
+import type { WriteRequest } from '#coordinator/requests.ts';
+import { toHex, utf8 } from '#kernel/bytes.ts';
+import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
+
+const SELF = nodeId('n1');
+const CONTENT = { value: utf8('v'), contentType: 'a/b', contentEncoding: '', meta: [] };
+const MARK = { id: new Uint8Array(16).fill(1), fingerprint: new Uint8Array(16).fill(2) };
+const AGREEMENT = { acked: 2, needed: 2, of: 3, fallbacks: 0 };
+
+function dot(counter: number, node = 1) {
+  return { node: nodeIndex(node), tenure: 1, counter };
+}
+
+function row(counter: number, changes: Partial<RetryRow> = {}): RetryRow {
+  return { ...MARK, dot: dot(counter), until: 1e15, ...changes };
+}
+
+const STATE: State = { vector: [dot(7)], versions: [{ dot: dot(7), content: CONTENT, expiresAt: 0 }] };
+const ETAG = etagOf(STATE.versions);
+
+function request(changes: Partial<WriteRequest> = {}): WriteRequest {
+  return {
+    requestId: 'r',
+    bucket: { name: 'b', incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES },
+    key: utf8('k'),
+    deadline: 1000,
+    content: CONTENT,
+    context: null,
+    conditions: null,
+    mark: null,
+    expiresAt: 0,
+    ...{ r: 2, pr: 0, w: 2, pw: 0, dw: 2 },
+    sloppy: true,
+    returnBody: false,
+    ...changes,
+  };
+}
+
+function found(changes: Partial<Extract<Gathered, { kind: 'gathered' }>> = {}): Gathered {
+  return { kind: 'gathered', state: STATE, agreement: AGREEMENT, retries: [], retriesFull: false, ...changes };
+}
+
+const FAILED: Gathered = {
+  kind: 'failed',
+  trouble: 'quorum-timeout',
+  detail: 'late',
+  agreement: { ...AGREEMENT, acked: 1 },
+  retries: [],
+};
+
+const IF_OTHER = { ifMatch: [{ weak: false, opaque: 'other' }], ifNoneMatch: undefined };
+
+test('a write is minted with its context; a delete without one takes what was found', () => {
+  const context = [dot(3)];
+  expect(decide(request({ context }), found(), 0, SELF)).toEqual({ kind: 'mint', context });
+  expect(decide(request({ mark: MARK }), found(), 0, SELF)).toEqual({ kind: 'mint', context: [] });
+  expect(decide(request({ content: null }), found(), 0, SELF)).toEqual({ kind: 'mint', context: STATE.vector });
+});
+
+test('a condition that holds lends its state as the context, one that does not ends the write', () => {
+  const ifMatch = [{ weak: false, opaque: ETAG }];
+  const matching = request({ conditions: { ifMatch, ifNoneMatch: undefined } });
+  expect(decide(matching, found(), 0, SELF)).toEqual({ kind: 'mint', context: STATE.vector });
+  const failed = { kind: 'precondition-failed', agreement: AGREEMENT, coordinator: SELF, etag: ETAG };
+  expect(decide(request({ conditions: IF_OTHER }), found(), 0, SELF)).toEqual({ kind: 'over', outcome: failed });
+  const create = request({ conditions: { ifMatch: undefined, ifNoneMatch: '*' } });
+  expect(decide(create, found(), 0, SELF)).toEqual({ kind: 'over', outcome: failed });
+  const gone = found({ state: { vector: [dot(7)], versions: [{ dot: dot(7), content: CONTENT, expiresAt: 5 }] } });
+  expect(decide(create, gone, 6, SELF)).toEqual({ kind: 'mint', context: [] });
+});
+
+test('a request that was carried out is found before its conditions are judged', () => {
+  const first = row(7);
+  const again = { kind: 'again', state: STATE, first };
+  const retry = request({ mark: MARK, conditions: IF_OTHER });
+  expect(decide(retry, found({ retries: [first] }), 0, SELF)).toEqual(again);
+  // Also by the answers of too few, and while the owners take no new idempotency keys.
+  expect(decide(retry, { ...FAILED, retries: [first], state: STATE }, 0, SELF)).toEqual(again);
+  expect(decide(retry, found({ retries: [first], retriesFull: true }), 0, SELF)).toEqual(again);
+});
+
+test('of two attempts the first counts; a row without the write that it names counts for nothing', () => {
+  const rows = [row(7), row(4, { dot: dot(4, 2) }), row(9)];
+  const state = { vector: [dot(7), dot(5, 2)], versions: STATE.versions };
+  const decision = decide(request({ mark: MARK }), found({ retries: rows, state }), 0, SELF);
+  expect(decision).toMatchObject({ kind: 'again', first: { dot: dot(4, 2) } });
+  expect(decide(request({ mark: MARK }), found({ retries: [row(8)] }), 0, SELF).kind).toBe('mint');
+});
+
+test('an attempt whose row is not known is found by its version', () => {
+  const version = { dot: dot(7), content: CONTENT, expiresAt: 0, request: toHex(MARK.fingerprint) };
+  const state = { vector: [dot(7)], versions: [version] };
+  const decision = decide(request({ mark: MARK }), found({ state }), 0, SELF);
+  expect(decision).toMatchObject({ kind: 'again', first: { ...MARK, dot: dot(7) } });
+});
+
+test('the idempotency key of another request is refused, whoever answers', () => {
+  const other = row(7, { fingerprint: new Uint8Array(16).fill(3) });
+  for (const gathered of [found({ retries: [other] }), { ...FAILED, retries: [other] }]) {
+    const decision = decide(request({ mark: MARK, conditions: IF_OTHER }), gathered, 0, SELF);
+    expect(decision).toMatchObject({ kind: 'over', outcome: { trouble: 'idempotency-mismatch' } });
+  }
+});
+
+test('nothing is minted when too few answer, or when an owner remembers as many idempotency keys as it may', () => {
+  const late = { kind: 'over', outcome: { kind: 'not-applied', trouble: 'quorum-timeout', agreement: { needed: 2 } } };
+  expect(decide(request({ mark: MARK }), FAILED, 0, SELF)).toMatchObject(late);
+  const full = { kind: 'over', outcome: { trouble: 'overloaded' } };
+  expect(decide(request({ mark: MARK }), found({ retriesFull: true }), 0, SELF)).toMatchObject(full);
+  expect(decide(request({ content: null }), found({ retriesFull: true }), 0, SELF).kind).toBe('mint');
+});
+
+test('enough owners are asked that one of them knows an attempt that w owners have confirmed', () => {
+  for (let owners = 1; owners <= 7; owners++) {
+    for (let w = 1; w <= owners; w++) expect(answersForRetries(owners, w) + w).toBeGreaterThan(owners);
+  }
+  expect([answersForRetries(3, 1), answersForRetries(3, 2), answersForRetries(3, 3)]).toEqual([3, 2, 2]);
+});
