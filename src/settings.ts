@@ -172,7 +172,7 @@ export const SETTINGS = {
     '336h',
     'how long before its end a certificate is complained of',
   ),
-  insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS or without a secret'),
+  insecure: setting(flag, 'false', 'allow doors beyond loopback without TLS, a secret or tokens'),
   // who may do what
   auth: setting(oneOf('off', 'tokens'), 'off', 'whether clients must show a token: off or tokens'),
   'admin-token-file': setting(
@@ -185,7 +185,7 @@ export const SETTINGS = {
   'audit-refusals-max': setting(
     integer(0, 100_000),
     '10',
-    'refusals in the audit log within a second; more are counted and told together',
+    'refusals in the audit log within ten seconds; more are counted and told together',
   ),
   // the cluster
   'initial-cluster': setting(

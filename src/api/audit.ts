@@ -1,6 +1,6 @@
 /**
  * The audit log: who changed something for the whole cluster, and who was refused. Acts are all kept. Refusals cost an
- * attacker nothing, so within a second only some are kept line by line; the others are counted and told in one line.
+ * attacker nothing, so within ten seconds only some are kept line by line; the others are counted and told in one line.
  */
 
 import type { Access } from '#access/access.ts';
@@ -10,7 +10,9 @@ import { Problem } from './problem.ts';
 import type { Need } from './routes.ts';
 import type { ApiServices, Fields } from './services.ts';
 
-const WINDOW_MS = 1000;
+const WINDOW_MS = 10_000;
+/** Of a path: whoever is refused may send one as long as a head can be. */
+const TARGET_CHARACTERS_MAX = 256;
 
 export interface Visit {
   readonly incoming: Incoming;
@@ -81,7 +83,7 @@ function line({ incoming, route, requestId, client }: Visit): Fields & { readonl
     token: client instanceof Stranger ? null : (client.token ?? null),
     remote,
     act: `${method} ${route ?? 'none'}`,
-    target: target instanceof Problem ? '' : target.path,
+    target: target instanceof Problem ? '' : target.path.slice(0, TARGET_CHARACTERS_MAX),
   };
 }
 

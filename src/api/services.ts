@@ -58,7 +58,7 @@ export interface ApiSettings {
   readonly requestTimeoutMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
-  /** Lines about refused clients in the audit log within a second; more are counted and told together. */
+  /** Lines about refused clients in the audit log within ten seconds; more are counted and told together. */
   readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
   readonly bodiesMaxBytes: number;

@@ -1,6 +1,7 @@
 /**
  * Which doors may be opened. What is reachable from elsewhere must be guarded: beyond loopback a door wants TLS, so that
- * nobody listens in, and a secret, so that nobody joins in; unless the operator says that the network is guarded otherwise.
+ * nobody listens in, a secret, so that nobody joins in, and for clients something that says who they are: tokens, or
+ * certificates; unless the operator says that the network is guarded otherwise.
  */
 
 import { formatHostPort, type HostPort, type Settings } from '#settings.ts';
@@ -11,6 +12,7 @@ type Doors = Pick<
   | 'listen'
   | 'peer-listen'
   | 'insecure'
+  | 'auth'
   | 'cluster-secret'
   | 'cluster-secret-file'
   | 'tls-cert'
@@ -45,14 +47,16 @@ export function checkDoors(settings: Doors, origins: Origins): string | undefine
     ['peer-listen', missingAtPeerDoor(settings)],
   ] as const) {
     if (isLoopback(settings[name]) || missing.length === 0) continue;
-    return `setting ${name} (${origins[name]}): ${formatHostPort(settings[name])} is reachable from elsewhere, which needs ${missing.join(' and ')}; a loopback address is allowed without, and anything with --insecure`;
+    return `setting ${name} (${origins[name]}): ${formatHostPort(settings[name])} is reachable from elsewhere, which needs ${missing.join(', and ')}; a loopback address is allowed without, and anything with --insecure`;
   }
   return undefined;
 }
 
 /** What the client door lacks before it may be opened beyond loopback. */
 function missingAtClientDoor(settings: Doors): readonly string[] {
-  return [...(settings['tls-cert'] === undefined ? ['tls-cert with tls-key'] : []), ...missingSecret(settings)];
+  const tls = settings['tls-cert'] === undefined ? ['tls-cert with tls-key'] : [];
+  const known = settings.auth === 'tokens' || settings['tls-client-ca'] !== undefined;
+  return [...tls, ...missingSecret(settings), ...(known ? [] : ['auth=tokens or tls-client-ca'])];
 }
 
 function missingAtPeerDoor(settings: Doors): readonly string[] {

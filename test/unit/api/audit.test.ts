@@ -57,14 +57,21 @@ test('a refusal says who, from where, what and why', () => {
   expect(lines).toEqual([{ ...act, token: null, outcome: 'refused', reason: 'no-token' }]);
 });
 
+test('a path as long as a head can be does not fill the log', () => {
+  const { audit, visit, stranger, lines } = setup();
+  const target = { path: `/${'x'.repeat(30_000)}`, segments: [], query: '' };
+  audit.answered({ ...visit, incoming: { ...visit.incoming, target } }, stranger.answer());
+  expect(JSON.stringify(lines).length).toBeLessThan(500);
+});
+
 test('refusals beyond the bound are counted and told in one line, and every one in the figures', async () => {
   const { audit, visit, stranger, lines, timers, advance, metrics } = setup();
   for (let i = 0; i < 1000; i++) audit.answered(visit, stranger.answer());
   expect([lines.length, timers.length]).toEqual([3, 1]);
-  advance(1000);
+  advance(10_000);
   expect(lines.slice(3)).toEqual([{ outcome: 'refused', leftOut: 997 }]);
   for (let i = 0; i < 5; i++) audit.answered(visit, stranger.answer());
-  advance(2000);
+  advance(20_000);
   expect(lines).toHaveLength(3 + 1 + 3 + 1);
   expect(await metrics.render()).toContain('quoral_http_refusals_total{reason="no-token"} 1005');
 });
@@ -73,7 +80,7 @@ test('a bound of none keeps none and counts all', () => {
   const { audit, visit, stranger, lines, advance } = setup(0);
   audit.answered(visit, stranger.answer());
   audit.answered(visit, stranger.answer());
-  advance(1000);
+  advance(10_000);
   expect(lines).toEqual([{ outcome: 'refused', leftOut: 2 }]);
 });
 

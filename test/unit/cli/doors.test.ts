@@ -5,7 +5,8 @@ import { loadConfig } from '#config.ts';
 const PAIR = { 'tls-cert': 'a.crt', 'tls-key': 'a.key' };
 const PEER = { 'peer-tls-cert': 'p.crt', 'peer-tls-key': 'p.key', 'peer-tls-ca': 'ca.crt' };
 const SECRET = { 'cluster-secret': 'sixteen characters' };
-const ALL = { ...PAIR, ...PEER, ...SECRET };
+const TOKENS = { auth: 'tokens' };
+const ALL = { ...PAIR, ...PEER, ...SECRET, ...TOKENS };
 const OUTSIDE = { listen: '0.0.0.0:7101' };
 const PEER_OUTSIDE = { 'peer-listen': '10.0.0.1:7201' };
 
@@ -20,7 +21,8 @@ test.each<[string, Record<string, string>]>([
   ['the whole of 127', { listen: '127.1.2.3:7101' }],
   ['loopback with TLS', PAIR],
   ['beyond loopback with everything', { ...OUTSIDE, ...PEER_OUTSIDE, ...ALL }],
-  ['the client door alone with what it needs', { ...OUTSIDE, ...PAIR, ...SECRET }],
+  ['the client door alone with what it needs', { ...OUTSIDE, ...PAIR, ...SECRET, ...TOKENS }],
+  ['the client door with certificates of clients', { ...OUTSIDE, ...PAIR, ...SECRET, 'tls-client-ca': 'ca.crt' }],
   ['the peer door alone with what it needs', { ...PEER_OUTSIDE, ...PEER, ...SECRET }],
   ['the secret in a file', { ...PEER_OUTSIDE, ...PEER, 'cluster-secret-file': 'secret' }],
   ['anything, when the operator says so', { ...OUTSIDE, ...PEER_OUTSIDE, insecure: 'true' }],
@@ -31,11 +33,12 @@ test.each<[string, Record<string, string>]>([
 test.each<[string, Record<string, string>, RegExp]>([
   [
     'no TLS',
-    { ...OUTSIDE, ...SECRET },
+    { ...OUTSIDE, ...SECRET, ...TOKENS },
     /^setting listen \(flag --listen\): 0\.0\.0\.0:7101 .*needs tls-cert with tls-key;/,
   ],
-  ['no secret', { ...OUTSIDE, ...PAIR }, /^setting listen .*needs cluster-secret-file;/],
-  ['neither', OUTSIDE, /^setting listen .*needs tls-cert with tls-key and cluster-secret-file;.*--insecure/],
+  ['no secret', { ...OUTSIDE, ...PAIR, ...TOKENS }, /^setting listen .*needs cluster-secret-file;/],
+  ['everybody let in', { ...OUTSIDE, ...PAIR, ...SECRET }, /^setting listen .*needs auth=tokens or tls-client-ca;/],
+  ['nothing', OUTSIDE, /needs tls-cert with tls-key, and cluster-secret-file, and auth=tokens or .*;.*--insecure/],
   ['TLS for clients only', { ...PEER_OUTSIDE, ...PAIR, ...SECRET }, /^setting peer-listen .*needs peer-tls-cert with/],
   ['a peer door without a secret', { ...PEER_OUTSIDE, ...PEER }, /^setting peer-listen .*cluster-secret-file/],
   ['a name that merely looks like loopback', { listen: '127.0.0.1.example:7101' }, /^setting listen/],
