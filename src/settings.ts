@@ -280,6 +280,11 @@ export const SETTINGS = {
     'bytes a second that repair of all kinds reads, sends and takes at this node',
   ),
   'repair-busy-delay': setting(duration(1, 60_000), '50ms', 'lateness of timers at which repair waits for the clients'),
+  'scrub-period': setting(
+    duration(1000, 366 * 24 * 3_600_000),
+    '168h',
+    'time in which every row is read once, to see whether it is whole',
+  ),
   'repair-call-timeout': setting(duration(1, 600_000), '30s', 'how long one call of repair to another node may take'),
   // peers
   'connect-timeout': setting(duration(1, 600_000), '2s', 'how long dialling a peer may take'),

@@ -10,5 +10,6 @@ export function repairSettings(settings: Settings): RepairSettings {
     callTimeout: settings['repair-call-timeout'],
     bytesPerSecond: settings['repair-rate-max'],
     busyDelay: settings['repair-busy-delay'],
+    scrubPeriod: settings['scrub-period'],
   };
 }

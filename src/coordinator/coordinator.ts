@@ -5,7 +5,7 @@
 
 import type { Epoch } from '#kernel/identity.ts';
 import { FetchMessage, StoreMessage } from '#replica/messages.ts';
-import { mayHaveBegun } from '#replica/replica.ts';
+import { mayHaveBegun } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';

@@ -12,7 +12,7 @@ import type { VersionVector } from '#causality/state.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { WriteTally } from '#quorum/tally.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
-import { AlreadyMinted, asRefusal, DISK_FULL, mayHaveBegun, OVERLOADED, TooManySiblings } from '#replica/replica.ts';
+import { AlreadyMinted, asRefusal, DISK_FULL, mayHaveBegun, OVERLOADED, TooManySiblings } from '#replica/refusals.ts';
 import type { StoredState } from '#replica/records.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE, type Scope } from '#replica/scope.ts';

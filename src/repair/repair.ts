@@ -6,6 +6,7 @@ import type { NodeId } from '#kernel/identity.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
+import { Mend } from './mend.ts';
 import { Pace, type PaceSettings } from './pace.ts';
 import { TreeSource } from './tree-source.ts';
 import { hasPlacement } from '#ring/preference-list.ts';
@@ -13,6 +14,7 @@ import { hashKey, partitionOf } from '#ring/locate.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import type { RecordName } from '#replica/tables.ts';
 import type { World } from '#world/world.ts';
+import { Scrub } from './scrub.ts';
 import { TreeRebuild } from './tree-rebuild.ts';
 import type { TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
@@ -20,7 +22,11 @@ import type { MerkleTrees } from './trees.ts';
 /** Milliseconds between two looks at whether something is to be done that had to wait. */
 const TICK_MS = 1000;
 
-export type RepairSettings = AntiEntropySettings & PaceSettings;
+export type RepairSettings = AntiEntropySettings &
+  PaceSettings & {
+    /** Milliseconds in which every row is read once, to see whether it is whole. */
+    readonly scrubPeriod: number;
+  };
 
 export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   interval: 15_000,
@@ -28,6 +34,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   callTimeout: 30_000,
   bytesPerSecond: 8 * 1024 ** 2,
   busyDelay: 50,
+  scrubPeriod: 7 * 24 * 3_600_000,
 };
 
 export interface RepairOptions {
@@ -46,6 +53,8 @@ export class Repair {
   readonly #options: RepairOptions;
   readonly #rebuild: TreeRebuild;
   readonly antiEntropy: AntiEntropy;
+  readonly scrub: Scrub;
+  readonly #mend: Mend;
   #running = false;
 
   constructor(options: RepairOptions) {
@@ -54,18 +63,25 @@ export class Repair {
     const pace = new Pace(world.clock, settings);
     const source = new TreeSource({ world, trees, knowledge, pace });
     this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });
-    this.#rebuild = new TreeRebuild({ world, trees, placeOf: (name) => placeOfRow(knowledge, name) });
+    const placeOf = (name: RecordName): TreePlace | undefined => placeOfRow(knowledge, name);
+    this.#rebuild = new TreeRebuild({ world, trees, placeOf });
+    this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
+    this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
   }
 
   start(): void {
     this.#running = true;
     this.antiEntropy.start();
+    this.scrub.start();
+    this.#mend.start();
     this.#tick();
   }
 
   stop(): void {
     this.#running = false;
     this.antiEntropy.stop();
+    this.scrub.stop();
+    this.#mend.stop();
     this.#rebuild.stop();
   }
 

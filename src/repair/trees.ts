@@ -14,7 +14,7 @@ import type { State } from '#causality/state.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place, RecordChange, RecordParticipant } from '#replica/records.ts';
 import { recordKey, RECORDS } from '#replica/tables.ts';
-import type { Digest, Disk, DiskReader, DiskTransaction, Log, Metrics } from '#world/world.ts';
+import type { Counter, Digest, Disk, DiskReader, DiskTransaction, Log, Metrics } from '#world/world.ts';
 import { leafOf, MerkleTree } from './merkle-tree.ts';
 import { TreeHash } from './tree-hash.ts';
 import { successor, TreeIndex } from './tree-index.ts';
@@ -74,6 +74,7 @@ export class MerkleTrees implements RecordParticipant {
   readonly hash: TreeHash;
   readonly index: TreeIndex;
   readonly #options: MerkleTreesOptions;
+  readonly #drift: Counter;
   readonly #trees = new Map<number, KeptTree>();
   #sequence = 0;
   /** Changes that the log holds. */
@@ -81,7 +82,7 @@ export class MerkleTrees implements RecordParticipant {
   #loggedBefore = 0;
   #changes: LeafChange[] = [];
   /** Leaves whose contents are to be taken from the rows, because a row was lost whose state nobody knows. */
-  #unknown: { readonly place: TreePlace; readonly leaf: number }[] = [];
+  #unknown: { readonly place: TreePlace; readonly leaf: number; readonly expected: boolean }[] = [];
   #checkpoint: Checkpoint | undefined;
   #marked: 'yes' | 'in this group' | 'no' = 'no';
   /** While the trees are being built: the last row key that is in them. */
@@ -98,6 +99,7 @@ export class MerkleTrees implements RecordParticipant {
       this.startAnew();
       log.warn('trees-incomplete', { detail: 'the Merkle trees are built from the rows' });
     }
+    this.#drift = metrics.counter('quoral_tree_drift_total', 'Merkle leaves that did not fit their rows');
     metrics.gauge('quoral_tree_log_changes', 'Changes of Merkle leaves that the log on disk holds', () => this.#logged);
     metrics.gauge('quoral_trees_ready', 'Whether the Merkle trees cover all rows', () => (this.ready() ? 1 : 0));
   }
@@ -105,6 +107,11 @@ export class MerkleTrees implements RecordParticipant {
   /** Whether the trees cover all rows; until then nobody may compare with them. */
   ready(): boolean {
     return this.#builtUpTo === undefined;
+  }
+
+  /** The partitions of which this node has had rows. */
+  places(): readonly TreePlace[] {
+    return [...this.#trees.values()].map(({ place }) => place);
   }
 
   root(place: TreePlace): Hash64 {
@@ -140,7 +147,7 @@ export class MerkleTrees implements RecordParticipant {
     if (this.#notBuiltYet(rowKey)) return;
     const keyHash = this.hash.keyHash(rowKey);
     transaction.delete(TREE_KEYS, treeKeysKey(place, keyHash, rowKey));
-    transaction.afterwards(() => this.#unknown.push({ place, leaf: leafOf(keyHash) }));
+    transaction.afterwards(() => this.#unknown.push({ place, leaf: leafOf(keyHash), expected: true }));
   }
 
   groupBegins(): void {
@@ -151,7 +158,9 @@ export class MerkleTrees implements RecordParticipant {
   }
 
   groupEnds(transaction: DiskTransaction): void {
-    for (const { place, leaf } of this.#unknown) this.#correct(transaction, place, leaf);
+    for (const { place, leaf, expected } of this.#unknown) {
+      if (this.#correct(transaction, place, leaf) && !expected) this.#drifted(place, leaf);
+    }
     if (!this.ready()) return;
     if (this.#changes.length > 0) {
       this.#sequence += 1;
@@ -175,9 +184,17 @@ export class MerkleTrees implements RecordParticipant {
     if (this.ready()) this.#writeAll();
   }
 
-  /** Makes the leaf what its rows say; true when it was not. To be followed by `groupEnds` in the same transaction. */
-  verify(transaction: DiskTransaction, place: TreePlace, leaf: number): boolean {
-    return this.#correct(transaction, place, leaf);
+  /**
+   * Takes the row into the index, if it is not there, and computes its leaf anew when the group has run: for whoever walks
+   * over the rows to see whether the trees still fit them.
+   */
+  recheck(transaction: GroupTransaction, place: TreePlace, rowKey: Uint8Array): void {
+    if (!this.ready()) return;
+    const hash = this.hash.keyHash(rowKey);
+    const isThere = transaction.get(RECORDS, rowKey) !== undefined;
+    if (isThere) transaction.put(TREE_KEYS, treeKeysKey(place, hash, rowKey), EMPTY_BYTES);
+    else transaction.delete(TREE_KEYS, treeKeysKey(place, hash, rowKey));
+    transaction.afterwards(() => this.#unknown.push({ place, leaf: leafOf(hash), expected: false }));
   }
 
   // --- building, for tree-rebuild.ts ---------------------------------------------------------------------------------
@@ -234,6 +251,11 @@ export class MerkleTrees implements RecordParticipant {
     if (is.high === should.high && is.low === should.low) return false;
     this.#change({ ...place, leaf, high: (is.high ^ should.high) >>> 0, low: (is.low ^ should.low) >>> 0 });
     return true;
+  }
+
+  #drifted({ n, partition }: TreePlace, leaf: number): void {
+    this.#drift.add();
+    this.#options.world.log.error('tree-drifted', { n, partition, leaf, detail: 'a leaf did not fit its rows' });
   }
 
   #treeOf({ n, partition }: TreePlace): KeptTree {

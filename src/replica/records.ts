@@ -52,6 +52,8 @@ export interface RecordsOptions {
   readonly metrics: Metrics;
   readonly digest: Digest;
   readonly participants: readonly RecordParticipant[];
+  /** Called for each read of a row that does not fit its checksum. */
+  readonly damaged: (place: Place, key: Uint8Array) => void;
 }
 
 export class Records {
@@ -74,6 +76,7 @@ export class Records {
       this.#corruptRows.add();
       const { bucket, partition } = place;
       this.#options.log.error('corrupt-row', { bucket, partition, key, reason: error.message });
+      this.#options.damaged(place, key);
       throw new Refusal(CORRUPT_ROW, `the row of this key is damaged: ${error.message}`);
     }
   }

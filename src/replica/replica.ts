@@ -16,15 +16,17 @@ import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/wo
 import { DiskError } from '#world/world.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { ConflictFigures } from './conflicts.ts';
-import { GroupCommit, QueueFull, type GroupTransaction } from './group-commit.ts';
+import { DamagedRows } from './damaged-rows.ts';
+import { GroupCommit, type GroupTransaction } from './group-commit.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
-import { Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
 import { TenureSupply } from './tenure-supply.ts';
 import { Retries, type RetryLimits } from './retries.ts';
 import type { RetryRow } from './retry-codec.ts';
 import { RetryPurge } from './retry-purge.ts';
 import { attemptIn } from './settle-retries.ts';
+import { CORRUPT_ROW, Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
+import { AlreadyMinted, asRefusal, DISK_FAILED, OVERLOADED, REFILLING, TOO_LATE, TooManySiblings } from './refusals.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS } from './tables.ts';
 
@@ -78,33 +80,6 @@ export interface Minted extends StoredState {
   readonly retry: RetryRow | null;
 }
 
-/** The request with this idempotency key has been minted before. */
-export class AlreadyMinted extends Error {
-  override readonly name = 'AlreadyMinted';
-}
-
-/** A write that would leave more concurrent versions than the limits allow. */
-export class TooManySiblings extends Error {
-  override readonly name = 'TooManySiblings';
-  /** What is there now: enough for the client to resolve it. */
-  readonly state: State;
-
-  constructor(message: string, state: State) {
-    super(message);
-    this.state = state;
-  }
-}
-
-/** Refusal codes of a replica beside those of the fence. */
-export const DISK_FULL = 'disk-full';
-export const DISK_FAILED = 'disk-failed';
-export const OVERLOADED = 'overloaded';
-export const TOO_LATE = 'deadline';
-/** The replica has lost its disk and is being filled: it takes writes, its answers count for nothing. */
-export const REFILLING = 'refilling';
-/** A commit failed in a way that may have left the write in place. */
-export const DISK_UNCERTAIN = 'disk-uncertain';
-
 /** Milliseconds between two attempts to find out whether a full disk has space again. */
 const FULL_DISK_PROBE_MS = 1000;
 
@@ -112,6 +87,8 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #commits: GroupCommit;
   readonly #records: Records;
+  /** Rows that are forgotten and not got back yet. */
+  readonly damaged: DamagedRows;
   readonly #renewals: Counter;
   readonly #conflicts: ConflictFigures;
   readonly #tenures: TenureSupply;
@@ -124,7 +101,13 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     this.#options = options;
     const { clock, disk, log, metrics, digest } = options.world;
-    this.#records = new Records({ log, metrics, digest, participants: options.participants });
+    this.#records = new Records({
+      log,
+      metrics,
+      digest,
+      participants: options.participants,
+      damaged: (place, key) => this.damaged.report(place, key),
+    });
     this.#renewals = metrics.counter('quoral_tenures_total', 'Tenures that began because dots may have been forgotten');
     this.#conflicts = new ConflictFigures(metrics);
     this.#commits = new GroupCommit({
@@ -160,6 +143,8 @@ export class Replica {
     });
     const interval = options.limits.retryPurgeInterval;
     this.#purge = new RetryPurge({ clock, log, commits: this.#commits, retries: this.#retries, interval });
+    const renew = (): void => this.#renewTenure();
+    this.damaged = new DamagedRows({ ...options.world, commits: this.#commits, records: this.#records, renew });
   }
 
   /**
@@ -216,6 +201,7 @@ export class Replica {
       throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');
     const failure = this.#options.world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
+    this.#requireWhole(request.scope, request.key);
     try {
       const state = this.#records.read(request.scope, request.key, this.#options.world.disk)?.encoded ?? null;
       if (request.retryId === undefined) return { state };
@@ -244,6 +230,7 @@ export class Replica {
 
   /** This node's own record as it stands, perhaps not synced yet. Throws {@link Refusal} for a damaged one. */
   record(place: Place, key: Uint8Array): StoredState | undefined {
+    this.#requireWhole(place, key);
     return this.#records.read(place, key, this.#options.world.disk);
   }
 
@@ -286,6 +273,7 @@ export class Replica {
       throw new Refusal(DISK_FAILED, 'this node has no tenure to mint in until it has reserved more on its disk');
     }
     const { conflicts } = fence(request.scope, knowledge);
+    this.#requireWhole(request.scope, request.key);
     const stored = this.#records.read(request.scope, request.key, transaction)?.state;
     const before = stored ?? EMPTY_STATE;
     const name = mark === null ? undefined : toHex(mark.fingerprint);
@@ -344,12 +332,21 @@ export class Replica {
     const { knowledge, storage, world } = this.#options;
     const actor = { node: knowledge.self(), tenure: storage.tenure.current() };
     if (counterOf(incoming.vector, actor) <= counterOf(local.vector, actor)) return;
-    this.#tenures.renew();
-    this.#renewals.add();
+    this.#renewTenure();
     world.log.warn('tenure-renewed', {
       reason: 'another replica knows later dots of this actor',
       tenure: storage.tenure.current(),
     });
+  }
+
+  #renewTenure(): void {
+    this.#tenures.renew();
+    this.#renewals.add();
+  }
+
+  #requireWhole(place: Place, key: Uint8Array): void {
+    if (this.damaged.has(place, key))
+      throw new Refusal(CORRUPT_ROW, 'the row of this key was damaged and is not got back from the other owners yet');
   }
 
   /** A full disk is known to have space again only when a commit succeeds: one is tried although no client may write. */
@@ -366,29 +363,11 @@ export class Replica {
   /** Dots that were sent and not committed here must never be followed by others of the same actor. */
   #onCommitFailure(error: unknown): void {
     const { world } = this.#options;
-    if (this.#spoken) {
-      this.#tenures.renew();
-      this.#renewals.add();
-    }
+    if (this.#spoken) this.#renewTenure();
     if (error instanceof DiskError && error.kind === 'full') this.#probeLater();
     world.log.error('commit-failed', {
       reason: error instanceof Error ? error.message : String(error),
       kind: error instanceof DiskError ? error.kind : 'unexpected',
     });
   }
-}
-
-/** What a peer is told of an operation that failed here. */
-export function asRefusal(error: unknown): unknown {
-  if (error instanceof DiskError) {
-    if (error.uncertain) return new Refusal(DISK_UNCERTAIN, error.message);
-    return new Refusal(error.kind === 'full' ? DISK_FULL : DISK_FAILED, error.message);
-  }
-  if (error instanceof QueueFull) return new Refusal(OVERLOADED, error.message);
-  return error;
-}
-
-/** Whether a request that was refused with this code may have left something behind all the same. */
-export function mayHaveBegun(refusalCode: string): boolean {
-  return refusalCode === DISK_UNCERTAIN || refusalCode === 'internal';
 }

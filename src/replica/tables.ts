@@ -12,12 +12,15 @@ export const RETRIES = 'retries';
 export const RETRY_EXPIRY = 'retry_expiry';
 /** In the node table: how many rows of retries there are. */
 export const RETRY_COUNT: Uint8Array = utf8('retries');
+/** Row keys of records that were damaged and forgotten, with n and partition: see damaged-rows.ts. */
+export const DAMAGED = 'damaged_records';
 
 export const REPLICA_TABLES: readonly TableDefinition[] = [
   { name: RECORDS, rows: 'wide' },
   { name: NODE, rows: 'narrow' },
   { name: RETRIES, rows: 'narrow' },
   { name: RETRY_EXPIRY, rows: 'narrow' },
+  { name: DAMAGED, rows: 'narrow' },
 ];
 
 /**

@@ -22,7 +22,7 @@ function setup(bytesPerSecond = 1024 ** 3) {
   const machine = new OneMachine([...REPLICA_TABLES, ...TREE_TABLES]);
   const world = machine.boot();
   const trees = new MerkleTrees({ world, secret: utf8('the secret of a test cluster') });
-  const records = new Records({ ...world, participants: [trees] });
+  const records = new Records({ ...world, participants: [trees], damaged: () => undefined });
   const commits = new GroupCommit({
     ...world,
     prologue: () => trees.groupBegins(),

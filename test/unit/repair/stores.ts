@@ -66,14 +66,11 @@ export class TreeStore {
     this.medium.capacityBytes = Number.POSITIVE_INFINITY;
   }
 
-  verify(leaf: number): boolean {
-    let drifted = false;
-    this.trees.groupBegins();
-    this.world.disk.commit((transaction) => {
-      drifted = this.trees.verify(transaction, this.place, leaf);
-      this.trees.groupEnds(transaction);
-    });
-    return drifted;
+  recheck(key: string): void {
+    const { bucket, incarnation } = this.place;
+    this.#submit(key, (transaction) =>
+      this.trees.recheck(transaction, this.place, recordKey(bucket, incarnation, utf8(key))),
+    );
   }
 
   metric(name: string): number {
@@ -121,7 +118,7 @@ export class TreeStore {
     const trees = new MerkleTrees({ world, secret, ...(max === undefined ? {} : { logChangesMax: max }) });
     return {
       trees,
-      records: new Records({ ...world, participants: [trees] }),
+      records: new Records({ ...world, participants: [trees], damaged: () => undefined }),
       commits: new GroupCommit({
         ...world,
         prologue: () => trees.groupBegins(),

@@ -1,0 +1,201 @@
+/**
+ * Scrubbing: reads every row within a given time, leaf by leaf of all trees, and looks whether it fits its checksum and
+ * whether the leaf fits its rows. What decays on a disk is often not read for months, and must be found while the others
+ * still have it. A pass over the rows themselves follows the leaves, to find those that the index lacks.
+ */
+
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import type { Place } from '#replica/records.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { Knowledge } from '#replica/scope.ts';
+import { recordName, RECORDS, type RecordName } from '#replica/tables.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Clock, Disk, Log, Metrics, Timer } from '#world/world.ts';
+import type { Digest } from '#world/world.ts';
+import { LEAVES } from './merkle-tree.ts';
+import type { Pace } from './pace.ts';
+import { TREE_KEYS, treeKeysKey, type TreePlace } from './tree-tables.ts';
+import { successor, type LeafRow } from './tree-index.ts';
+import type { MerkleTrees } from './trees.ts';
+
+export interface ScrubOptions {
+  readonly world: {
+    readonly clock: Clock;
+    readonly disk: Disk;
+    readonly log: Log;
+    readonly metrics: Metrics;
+    readonly digest: Digest;
+  };
+  readonly trees: MerkleTrees;
+  readonly replica: Replica;
+  readonly knowledge: Knowledge;
+  readonly pace: Pace;
+  readonly placeOf: (name: RecordName) => TreePlace | undefined;
+  /** Milliseconds in which every row is read once. */
+  readonly period: number;
+}
+
+export interface ScrubResult {
+  readonly rows: number;
+  readonly damaged: number;
+}
+
+const PAGE_ROWS = 64;
+/** Milliseconds between two steps at least: a shorter period makes the steps larger. */
+const STEP_MS = 250;
+const NEXT_PASS_MS = 1000;
+
+export class Scrub {
+  readonly #options: ScrubOptions;
+  #timer: Timer | undefined;
+  #stopped = true;
+  #passes = 0;
+
+  constructor(options: ScrubOptions) {
+    this.#options = options;
+    const help = 'Passes over all rows since the start that looked at every checksum';
+    options.world.metrics.gauge('quoral_scrub_passes', help, () => this.#passes);
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.#begin();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Looks at a page of rows from this row key on; `next` is where to go on, undefined at the end. */
+  async page(from: Uint8Array, bucket?: string): Promise<ScrubResult & { readonly next: Uint8Array | undefined }> {
+    const { world, pace } = this.#options;
+    const rows = world.disk.range(RECORDS, { from, limit: PAGE_ROWS });
+    let damaged = 0;
+    let seen = 0;
+    let bytes = 0;
+    for (const [rowKey, row] of rows) {
+      const name = recordName(rowKey);
+      bytes += row.length;
+      if (bucket !== undefined && name.bucket !== bucket) continue;
+      seen += 1;
+      const place = this.#options.placeOf(name);
+      if (place === undefined) continue;
+      if (!this.#isWhole(row)) damaged += this.#report(place, name);
+      else await this.#requireIndexed(place, rowKey);
+    }
+    await pace.take(bytes);
+    const last = rows.at(-1);
+    return {
+      rows: seen,
+      damaged,
+      next: last === undefined || rows.length < PAGE_ROWS ? undefined : successor(last[0]),
+    };
+  }
+
+  #begin(): void {
+    if (this.#stopped) return;
+    const { trees, knowledge } = this.#options;
+    const places = trees.ready() && knowledge.epoch() > 0 ? trees.places() : [];
+    this.#next({ places, at: 0, from: places.length === 0 ? undefined : EMPTY_BYTES });
+  }
+
+  #next(pass: Pass): void {
+    const delay = Math.max(STEP_MS, this.#options.period / Math.max(1, pass.places.length * LEAVES));
+    this.#timer = this.#options.world.clock.after(delay, () => void this.#step(pass, delay));
+  }
+
+  async #step(pass: Pass, delay: number): Promise<void> {
+    if (this.#stopped) return;
+    const all = pass.places.length * LEAVES;
+    const due = Math.max(1, Math.ceil((all * delay) / this.#options.period));
+    try {
+      for (let i = 0; i < due && pass.at < all && !this.#stopped; i++, pass.at++) {
+        await this.#leaf(pass.places[Math.floor(pass.at / LEAVES)]!, pass.at % LEAVES);
+      }
+      if (pass.at >= all && pass.from !== undefined) pass.from = (await this.page(pass.from)).next;
+    } catch (error) {
+      // A disk that has failed is told of elsewhere.
+      this.#options.world.log.debug('scrub-failed', { reason: String(error) });
+    }
+    if (this.#stopped) return;
+    if (pass.at < all || pass.from !== undefined) this.#next(pass);
+    else {
+      if (all > 0) this.#passes += 1;
+      this.#timer = this.#options.world.clock.after(NEXT_PASS_MS, () => this.#begin());
+    }
+  }
+
+  async #leaf(place: TreePlace, leaf: number): Promise<void> {
+    const { trees, world, pace } = this.#options;
+    let last: LeafRow | undefined;
+    let bytes = 0;
+    let first: LeafRow | undefined;
+    for (;;) {
+      const page: readonly LeafRow[] = trees.index.rows(world.disk, place, [leaf, leaf + 1], PAGE_ROWS, last);
+      first ??= page[0];
+      for (const { rowKey, state, encoded } of page) {
+        bytes += encoded?.length ?? 0;
+        if (state !== undefined) continue;
+        if (this.#report(place, recordName(rowKey)) === 0) await this.#recheck(place, rowKey);
+      }
+      last = page.at(-1);
+      if (last === undefined || page.length < PAGE_ROWS) break;
+    }
+    await pace.take(bytes);
+    if (first !== undefined && !this.#fits(place, leaf)) await this.#recheck(place, first.rowKey);
+  }
+
+  #fits(place: TreePlace, leaf: number): boolean {
+    const { trees, world } = this.#options;
+    const is = trees.tree(place).leaf(leaf);
+    const should = trees.index.leafHash(world.disk, place, leaf);
+    return is.high === should.high && is.low === should.low;
+  }
+
+  /** 1 when the row is damaged: reading it through the replica begins its mending. */
+  #report({ n, partition }: TreePlace, { bucket, incarnation, key }: RecordName): number {
+    const place: Place = { n, partition, bucket, incarnation };
+    try {
+      this.#options.replica.record(place, key);
+      return 0;
+    } catch (error) {
+      if (error instanceof Refusal) return 1;
+      throw error;
+    }
+  }
+
+  #isWhole(row: Uint8Array): boolean {
+    try {
+      decodeState(row, this.#options.world.digest.crc32);
+      return true;
+    } catch (error) {
+      if (error instanceof CorruptState) return false;
+      throw error;
+    }
+  }
+
+  async #requireIndexed(place: TreePlace, rowKey: Uint8Array): Promise<void> {
+    const { trees, world } = this.#options;
+    const key = treeKeysKey(place, trees.hash.keyHash(rowKey), rowKey);
+    if (trees.ready() && world.disk.get(TREE_KEYS, key) === undefined) await this.#recheck(place, rowKey);
+  }
+
+  async #recheck(place: TreePlace, rowKey: Uint8Array): Promise<void> {
+    const { replica, trees } = this.#options;
+    await replica.commits.submit({
+      run: (transaction) => trees.recheck(transaction, place, rowKey),
+      bytes: 0,
+      durable: false,
+    });
+  }
+}
+
+interface Pass {
+  readonly places: readonly TreePlace[];
+  /** The leaf that is next, counted over all trees. */
+  at: number;
+  /** Where the walk over the rows goes on after that; undefined when it is over. */
+  from: Uint8Array | undefined;
+}
