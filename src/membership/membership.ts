@@ -62,7 +62,9 @@ export class Membership {
     this.#handle();
     for (const standing of STANDINGS) {
       const count = (): number => this.#count(standing);
-      world.metrics.gauge('quoral_members_believed', 'Other members, by what is believed of them.', count, { standing });
+      world.metrics.gauge('quoral_members_believed', 'Other members, by what is believed of them.', count, {
+        standing,
+      });
     }
     const health = (): number => this.#detector?.health.score ?? 0;
     world.metrics.gauge('quoral_local_health_score', 'From 0, well, to 7: this node is slow itself.', health);
