@@ -3,71 +3,33 @@
  */
 
 import type { Bucket } from '#buckets/definition.ts';
-import type { Dot } from '#causality/dot.ts';
-import type { RequestMark } from '#causality/repeats.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
-import type { Content, State, Version, VersionVector } from '#causality/state.ts';
+import type { State, Version } from '#causality/state.ts';
 import type { Checksum } from '#kernel/native.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
-import { epoch, nodeId, nodeIndex, type Epoch } from '#kernel/identity.ts';
-import { asMarkBytes } from '#replica/retry-codec.ts';
+import { epoch, nodeId, type Epoch } from '#kernel/identity.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
-import { asArray, asBoolean, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
-import type { Conditions, Tag, Tags } from './preconditions.ts';
+import { asArray, asBoolean, asBytes, asInteger, asString } from '#wire/shape.ts';
+import {
+  conditionsFromWire,
+  conditionsToWire,
+  contentFromWire,
+  contentToWire,
+  dotFromWire,
+  dotToWire,
+  isGiven,
+  markFromWire,
+  markToWire,
+  vectorFromWire,
+  vectorToWire,
+} from './request-codec.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
-
-const VECTOR_MAX = 4096;
-/** More than a request's head has room for. */
-const TAGS_MAX = 32_768;
 
 /** A {@link WriteRequest} without what each node knows for itself: the deadline, the trace and the bucket's properties. */
 export interface ForwardedWrite extends Omit<WriteRequest, 'deadline' | 'bucket' | 'trace'> {
   readonly epoch: Epoch;
   readonly bucket: Pick<Bucket, 'name' | 'incarnation' | 'version'>;
-}
-
-function contentToWire(content: Content | null): unknown {
-  if (content === null) return null;
-  return [content.value, content.contentType, content.contentEncoding, content.meta.flat()];
-}
-
-function contentFromWire(body: unknown): Content | null {
-  if (body === null) return null;
-  const fields = asArray(body, 4, 'content');
-  const flat = asArray(fields[3], 0, 'meta').map((text) => asString(text, 'meta', 16_384));
-  const meta: [string, string][] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) meta.push([flat[i]!, flat[i + 1]!]);
-  return {
-    value: asBytes(fields[0], 'value', MAX_MESSAGE_BYTES),
-    contentType: asString(fields[1], 'contentType', 16_384),
-    contentEncoding: asString(fields[2], 'contentEncoding', 16_384),
-    meta,
-  };
-}
-
-function vectorToWire(vector: VersionVector): unknown {
-  return vector.flatMap(({ node, tenure, counter }) => [node, tenure, counter]);
-}
-
-function dotToWire({ node, tenure, counter }: Dot): unknown {
-  return [node, tenure, counter];
-}
-
-function dotFromWire(body: unknown): Dot {
-  const [node, tenure, counter] = asArray(body, 3, 'dot').map((number) => asInteger(number, 'dot', 0));
-  return { node: nodeIndex(node!), tenure: tenure!, counter: counter! };
-}
-
-function vectorFromWire(body: unknown): VersionVector {
-  const numbers = asArray(body, 0, 'vector').map((number) => asInteger(number, 'vector', 0));
-  if (numbers.length % 3 !== 0 || numbers.length > VECTOR_MAX * 3)
-    throw new MalformedMessage(`vector of ${numbers.length} numbers`);
-  const vector = [];
-  for (let i = 0; i < numbers.length; i += 3) {
-    vector.push({ node: nodeIndex(numbers[i]!), tenure: numbers[i + 1]!, counter: numbers[i + 2]! });
-  }
-  return vector;
 }
 
 const TROUBLES: readonly Trouble[] = [
@@ -146,36 +108,6 @@ function outcomeFromWire(body: unknown, checksum: Checksum): WriteOutcome {
   };
 }
 
-function isGiven(element: unknown): boolean {
-  return element !== undefined && element !== null;
-}
-
-function tagsToWire(tags: Tags | undefined): unknown {
-  if (tags === undefined || tags === '*') return tags ?? null;
-  return tags.map(({ weak, opaque }) => [weak, opaque]);
-}
-
-function tagsFromWire(body: unknown): Tags | undefined {
-  if (!isGiven(body)) return undefined;
-  if (body === '*') return body;
-  return asListOf(body, 'tags', TAGS_MAX, (element): Tag => {
-    const [weak, opaque] = asArray(element, 2, 'tag');
-    return { weak: asBoolean(weak, 'weak'), opaque: asString(opaque, 'tag', 32_768) };
-  });
-}
-
-function conditionsFromWire(body: unknown): Conditions | null {
-  if (!isGiven(body)) return null;
-  const fields = asArray(body, 2, 'conditions');
-  return { ifMatch: tagsFromWire(fields[0]), ifNoneMatch: tagsFromWire(fields[1]) };
-}
-
-function markFromWire(body: unknown): RequestMark | null {
-  if (!isGiven(body)) return null;
-  const fields = asArray(body, 2, 'mark');
-  return { id: asMarkBytes(fields[0], 'id'), fingerprint: asMarkBytes(fields[1], 'fingerprint') };
-}
-
 /** Keeps the dots and headers of versions and drops their values, for answers that do not show them. */
 export function withoutValues(versions: readonly Version[]): readonly Version[] {
   return versions.map((version) =>
@@ -196,10 +128,8 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
       request.expiresAt,
       request.sloppy,
       request.returnBody,
-      request.conditions === null
-        ? null
-        : [tagsToWire(request.conditions.ifMatch), tagsToWire(request.conditions.ifNoneMatch)],
-      request.mark === null ? null : [request.mark.id, request.mark.fingerprint],
+      conditionsToWire(request.conditions),
+      markToWire(request.mark),
     ],
     decodeRequest: (body) => {
       const fields = asArray(body, 11, 'coordinator.write');
