@@ -27,7 +27,8 @@ import type { Settings } from './settings.ts';
 type RequestSettings = Pick<
   Settings,
   'value-max' | 'request-timeout' | 'requests-max' | 'auth' | 'metrics-open' | 'audit-refusals-max'
->;
+> &
+  Partial<Pick<Settings, 'access-log' | 'access-log-keys' | 'access-log-rate' | 'slow-request'>>;
 
 /** `audit` keeps the lines of the audit log; without it they stand in the node's log. */
 export function nodeServices(
@@ -48,6 +49,10 @@ export function nodeServices(
       requestTimeoutMs: settings['request-timeout'],
       requestsMax: settings['requests-max'],
       auditRefusalsMax: settings['audit-refusals-max'],
+      accessLog: settings['access-log'] ?? DEFAULT_API_SETTINGS.accessLog,
+      accessLogKeys: settings['access-log-keys'] ?? DEFAULT_API_SETTINGS.accessLogKeys,
+      accessLogRate: settings['access-log-rate'] ?? DEFAULT_API_SETTINGS.accessLogRate,
+      slowRequestMs: settings['slow-request'] ?? DEFAULT_API_SETTINGS.slowRequestMs,
     },
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),

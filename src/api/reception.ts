@@ -6,6 +6,7 @@
 import type { Access } from '#access/access.ts';
 import { BOOTSTRAP_NAME } from '#access/directory.ts';
 import { toHex } from '#kernel/bytes.ts';
+import { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import { Audit, type Visit } from './audit.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
@@ -28,6 +29,7 @@ export class Reception {
   readonly #admission: Admission;
   readonly #figures: RequestFigures;
   readonly #audit: Audit;
+  readonly #log: AccessLog;
   /** Request ids are this and a number, so that two lives of a node never give the same. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -37,6 +39,7 @@ export class Reception {
     this.#admission = new Admission(services.settings);
     this.#figures = new RequestFigures(services.metrics, this.#admission);
     this.#audit = new Audit(services);
+    this.#log = new AccessLog(services);
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
   }
 
@@ -57,6 +60,11 @@ export class Reception {
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
     if (trace !== undefined) endRequestSpan(trace, answer);
     this.#figures.count(path, incoming.method, answer, elapsed / 1000);
+    const verdict = this.#log.judge(answer.status, elapsed);
+    if (verdict !== undefined) {
+      const traceparent = trace?.parent.traceparent;
+      this.#log.write(verdict, { incoming, route: path, requestId, answer, elapsedMs: elapsed, traceparent });
+    }
     return answer;
   }
 
@@ -70,7 +78,7 @@ export class Reception {
     try {
       answer = client instanceof Stranger ? client.answer() : await this.#answer(visit, client, route, request);
     } catch (error) {
-      answer = this.#crashed(error, incoming, requestId);
+      answer = this.#crashed(error, incoming.method, route?.path, requestId);
     }
     this.#audit.answered(visit, answer);
     return answer;
@@ -114,10 +122,9 @@ export class Reception {
   }
 
   /** Whatever is thrown here is a bug; the client learns no more of it than the id under which the log has it. */
-  #crashed(error: unknown, { method, target }: Incoming, requestId: string): Answer {
-    const path = target instanceof Problem ? '' : target.path;
+  #crashed(error: unknown, method: string, route: string | undefined, requestId: string): Answer {
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#services.log.error('request-crashed', { requestId, method, path, reason });
+    this.#services.log.error('request-crashed', { requestId, method, route, reason });
     const extras: ProblemExtras = WRITES.has(method) ? { outcome: 'unknown' } : {};
     return problemAnswer(new Problem('internal-error', `see the log of this node for request ${requestId}`, extras));
   }

@@ -62,6 +62,14 @@ export interface ApiSettings {
   readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
   readonly bodiesMaxBytes: number;
+  /** Which requests get a line in the log, beside the slow ones. */
+  readonly accessLog: 'off' | 'errors' | 'all';
+  /** Whether such a line has the path with the key, or only the route. */
+  readonly accessLogKeys: boolean;
+  /** Lines about failed and slow requests within a second. */
+  readonly accessLogRate: number;
+  /** A request that took as long gets a line. */
+  readonly slowRequestMs: number;
 }
 
 export const DEFAULT_API_SETTINGS: ApiSettings = {
@@ -70,6 +78,10 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   requestsMax: 4096,
   auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,
+  accessLog: 'errors',
+  accessLogKeys: false,
+  accessLogRate: 100,
+  slowRequestMs: 1000,
 };
 
 // --- Buckets -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@
  * certificates; unless the operator says that the network is guarded otherwise.
  */
 
-import { formatHostPort, type HostPort, type Settings } from '#settings.ts';
+import { formatHostPort, type HostPort } from '#setting-readers.ts';
+import { type Settings } from '#settings.ts';
 
 type Origins = Readonly<Record<string, string>>;
 type Doors = Pick<

@@ -17,7 +17,7 @@ import { DamagedRow } from '#consensus/epoch-tables.ts';
 import { realClock } from '#world/real/clock.ts';
 import { DataDirectoryError } from '#world/real/disk-errors.ts';
 import { openDisk } from '#world/real/disk.ts';
-import { createLog } from '#world/real/log.ts';
+import { createLog, type RealLog } from '#world/real/log.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { createNetwork } from '#world/real/network.ts';
 import { watchEventLoop } from '#world/real/event-loop.ts';
@@ -31,7 +31,8 @@ import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
 import type { HintSettings } from '#handoff/hints.ts';
 import type { HostHealth } from '#node-health.ts';
 import { nodeServices } from '#node-services.ts';
-import { formatHostPort, SETTINGS, type Settings } from '#settings.ts';
+import { formatHostPort } from '#setting-readers.ts';
+import { SETTINGS, type Settings } from '#settings.ts';
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
 import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
@@ -183,7 +184,7 @@ function membershipSettings(settings: Settings): MembershipSettings {
 }
 
 interface Outside {
-  readonly world: World & { readonly trace: RealTrace };
+  readonly world: World & { readonly trace: RealTrace; readonly log: RealLog };
   readonly certificates: DoorCertificates;
 }
 
@@ -192,8 +193,13 @@ async function openOutside(
   origins: Readonly<Record<string, string>>,
   id: string,
 ): Promise<Outside> {
-  const log = createLog({ level: settings['log-level'], fields: { node: id } });
   const metrics = createMetrics({ process: true });
+  const log = createLog({
+    level: settings['log-level'],
+    fields: { node: id },
+    bufferMax: settings['log-buffer-max'],
+    metrics,
+  });
   const clock = realClock();
   const certificates = openCertificates(settings, origins, { clock, log, metrics });
   const directory = settings['data-dir'];
@@ -256,6 +262,7 @@ async function serve(
   await node.stop(settings['stop-timeout']);
   await world.trace.stop(settings['trace-stop-timeout']);
   world.log.info('node-stopped');
+  if (!(await world.log.close(settings['log-stop-timeout']))) fail('nobody reads the log: its last lines are lost');
   process.exit(0);
 }
 

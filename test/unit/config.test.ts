@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ConfigError, environmentName, loadConfig } from '#config.ts';
-import { formatHostPort, readHostPort, SETTINGS } from '#settings.ts';
+import { formatHostPort, readHostPort } from '#setting-readers.ts';
+import { SETTINGS } from '#settings.ts';
 
 let directory: string;
 let file: string;

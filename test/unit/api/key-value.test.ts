@@ -504,7 +504,10 @@ describe('when the coordinator fails', () => {
     expectProblem(answer, 500, 'internal-error');
     expect(jsonOf(answer)['outcome']).toBe('unknown');
     expect(textOf(answer)).not.toContain('secret');
-    expect(node.logged).toMatchObject([{ event: 'request-crashed', fields: { requestId: 'r-1', path: '/v1/kv/b/k' } }]);
+    expect(node.logged).toMatchObject([
+      { event: 'request-crashed', fields: { requestId: 'r-1', route: '/v1/kv/:bucket/:key' } },
+      { event: 'request-failed', fields: { requestId: 'r-1', status: 500 } },
+    ]);
     expect(JSON.stringify(node.logged)).toContain('secret detail');
   });
 });

@@ -39,6 +39,7 @@ export class StubNode {
   refusal: string | undefined;
   healthy = true;
   settings: ApiSettings = DEFAULT_API_SETTINGS;
+  clock: ApiServices['clock'] = realClock();
   /** Tokens of a cluster of one; asked for when {@link guarded}. */
   readonly chain = new OneNodeChain();
   readonly tokens = new TokenDirectory({
@@ -123,7 +124,7 @@ export class StubNode {
       healthy: () => ({ ok: this.healthy, share: this.healthy ? 1 : 0.5, checks: [] }),
       mac: (bytes) => new Uint8Array(createHmac('sha256', 'secret').update(bytes).digest()),
       sha256: digest.sha256,
-      clock: realClock(),
+      clock: this.clock,
       random: realRandom(),
       log: { info: log, warn: log, error: log },
       metrics: createMetrics(),

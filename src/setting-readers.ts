@@ -1,0 +1,129 @@
+/**
+ * How the text of a setting is read, each way with the words for what is allowed.
+ */
+
+/** Reads a setting's text; throws RangeError with what is allowed. */
+export type Reader<T> = (text: string) => T;
+
+export interface Setting<T> {
+  readonly describe: string;
+  /** As it would be written; undefined when there is none. */
+  readonly default: string | undefined;
+  readonly read: Reader<T>;
+}
+
+export function setting<T>(read: Reader<T>, defaultText: string | undefined, describe: string): Setting<T> {
+  return { read, default: defaultText, describe };
+}
+
+export function text(pattern: RegExp, allowed: string): Reader<string> {
+  return (given) => {
+    if (!pattern.test(given)) throw new RangeError(allowed);
+    return given;
+  };
+}
+
+export const anyText: Reader<string> = (given) => given;
+
+export function integer(least: number, most: number): Reader<number> {
+  return (given) => {
+    const value = Number(given);
+    if (!/^\d+$/.test(given) || value < least || value > most)
+      throw new RangeError(`a whole number from ${least} to ${most}`);
+    return value;
+  };
+}
+
+export const fraction: Reader<number> = (given) => {
+  const value = Number(given);
+  if (!/^\d+(\.\d+)?$/.test(given) || value > 1) throw new RangeError('a number from 0 to 1, such as 0.01');
+  return value;
+};
+
+export const readHttpUrl: Reader<string> = (given) => {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new RangeError('an http:// or https:// address, such as http://localhost:4318');
+  }
+  return given.replace(/\/+$/, '');
+};
+
+const UNITS_OF_TIME: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function measure(
+  units: Readonly<Record<string, number>>,
+  least: number,
+  most: number,
+  allowed: string,
+): Reader<number> {
+  return (given) => {
+    const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given);
+    const unit = match === null ? undefined : match[2] === '' ? 1 : units[match[2]!];
+    const value = match === null || unit === undefined ? Number.NaN : Math.round(Number(match[1]) * unit);
+    if (!(value >= least && value <= most)) throw new RangeError(allowed);
+    return value;
+  };
+}
+
+export function duration(least: number, most: number): Reader<number> {
+  return measure(UNITS_OF_TIME, least, most, `a time from ${least}ms to ${most}ms, such as 500, 500ms, 2s or 1m`);
+}
+
+export function bytes(least: number, most: number): Reader<number> {
+  return measure(UNITS_OF_SIZE, least, most, `a size from ${least} to ${most} bytes, such as 65536, 64KiB or 4MiB`);
+}
+
+export function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {
+  return (given) => {
+    const word = words.find((known) => known === given);
+    if (word === undefined) throw new RangeError(`one of ${words.join(', ')}`);
+    return word;
+  };
+}
+
+export const flag: Reader<boolean> = (given) => oneOf('true', 'false')(given) === 'true';
+
+/** A door or an address: host (IPv6 in brackets) and port. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function readHostPort(given: string): HostPort {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(given);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65_535) throw new RangeError('host:port, such as 127.0.0.1:7101 or [::1]:7101');
+  return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
+}
+
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+export interface NamedPeer {
+  readonly id: string;
+  /** `host:port` */
+  readonly peer: string;
+}
+
+export function readInitialCluster(given: string): readonly NamedPeer[] {
+  const allowed = 'id=host:peerport,… with each id and each address once';
+  const peers = given
+    .split(',')
+    .filter((entry) => entry !== '')
+    .map((entry) => {
+      const match = /^([A-Za-z0-9._-]{1,64})=(.+)$/.exec(entry.trim());
+      if (match === null) throw new RangeError(allowed);
+      return { id: match[1]!, peer: formatHostPort(readHostPort(match[2]!)) };
+    });
+  const distinct = new Set(peers.flatMap(({ id, peer }) => [`id ${id}`, `peer ${peer}`]));
+  if (distinct.size !== peers.length * 2) throw new RangeError(allowed);
+  return peers;
+}
+
+export const readSeeds: Reader<readonly string[]> = (given) =>
+  given
+    .split(',')
+    .filter((entry) => entry !== '')
+    .map((entry) => formatHostPort(readHostPort(entry.trim())));
