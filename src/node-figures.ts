@@ -23,6 +23,6 @@ export function nodeFigures(node: QuoralNode): void {
   );
   for (const state of STATES) {
     const count = (): number => node.chain.facts()?.ring.members.filter((member) => member.state === state).length ?? 0;
-    metrics.gauge('quoral_members', 'Members of the cluster, by state.', count, { state });
+    metrics.gauge('quoral_ring_members', 'Members that the ring names, by state.', count, { state });
   }
 }

@@ -48,6 +48,12 @@ describe.each(WORLDS)('metrics of the %s world', (_name, make) => {
     expect(lines).toContain('queue_depth{queue="b"} 7');
   });
 
+  test('a name has one set of labels', () => {
+    const metrics = make();
+    metrics.gauge('members', 'Members.', () => 1, { state: 'active' });
+    expect(() => metrics.gauge('members', 'Members.', () => 1, { standing: 'alive' })).toThrow(/metric members /);
+  });
+
   test('a histogram counts its observations', async () => {
     const metrics = make();
     for (const value of [1, 5, 50]) metrics.histogram('took_ms', 'Time.', [2, 10], { op: 'put' }).observe(value);

@@ -2,6 +2,7 @@
  * Metrics that tests can read.
  */
 
+import { assert } from '#kernel/assert.ts';
 import type { Counter, Histogram, Labels, Metrics } from '#world/world.ts';
 
 interface Distribution extends Histogram {
@@ -13,8 +14,10 @@ export class SimulatedMetrics implements Metrics {
   readonly #counters = new Map<string, Counter & { value: number }>();
   readonly #gauges = new Map<string, () => number>();
   readonly #histograms = new Map<string, Distribution>();
+  readonly #shapes = new Map<string, string>();
 
   counter(name: string, _help: string, labels: Labels = {}): Counter {
+    this.#fit('counter', name, labels);
     return entry(this.#counters, seriesName(name, labels), () => ({
       value: 0,
       add(amount = 1) {
@@ -28,10 +31,12 @@ export class SimulatedMetrics implements Metrics {
   }
 
   gauge(name: string, _help: string, read: () => number, labels: Labels = {}): void {
+    this.#fit('gauge', name, labels);
     this.#gauges.set(seriesName(name, labels), read);
   }
 
   histogram(name: string, _help: string, _buckets: readonly number[], labels: Labels = {}): Histogram {
+    this.#fit('histogram', name, labels);
     return entry(this.#histograms, seriesName(name, labels), () => ({
       count: 0,
       sum: 0,
@@ -48,6 +53,14 @@ export class SimulatedMetrics implements Metrics {
     return (
       this.#counters.get(series)?.value ?? this.#gauges.get(series)?.() ?? this.#histograms.get(series)?.count ?? 0
     );
+  }
+
+  /** As the real world does: a name is one kind of figure with one set of labels. */
+  #fit(kind: string, name: string, labels: Labels): void {
+    const shape = `${kind} with the labels [${Object.keys(labels).toSorted().join(', ')}]`;
+    const before = this.#shapes.get(name);
+    assert(before === undefined || before === shape, `metric ${name} is a ${before ?? ''}, not a ${shape}`);
+    this.#shapes.set(name, shape);
   }
 
   render(): Promise<string> {
