@@ -2,10 +2,13 @@
  * A node that answers every request at once, for measuring what stands in front of it.
  */
 
+import { TokenDirectory, type Chain } from '#access/directory.ts';
+import type { Facts } from '#consensus/facts.ts';
+import { foundRing } from '#ring/founding.ts';
 import { DEFAULT_API_SETTINGS, type ApiServices } from '#api/services.ts';
 import { DEFAULT_PROPERTIES, type Bucket } from '#buckets/definition.ts';
 import type { Version } from '#causality/state.ts';
-import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { clusterId, epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
 import { NO_TRACE } from '#world/no-trace.ts';
 import { digest } from '#world/digest.ts';
@@ -52,4 +55,28 @@ export function benchServices(value: Uint8Array): ApiServices {
     metrics: createMetrics(),
     trace: NO_TRACE,
   };
+}
+
+/** Tokens of a cluster that decides by itself. */
+export function benchTokens(): TokenDirectory {
+  const ring = foundRing({
+    clusterId: clusterId('ab'.repeat(16)),
+    founders: [{ id: nodeId('n1'), peer: '', url: '', zone: '', weight: 1, storageId: null }],
+    partitionCount: 8,
+    hashSeed: '12'.repeat(16),
+  });
+  let facts: Facts = { epoch: epoch(1), ring, buckets: [], tokens: [] };
+  const chain: Chain = {
+    facts: () => facts,
+    propose: async (change) => {
+      const next = change(facts);
+      if ('refused' in next) return { kind: 'refused', reason: next.refused };
+      facts = next;
+      return { kind: 'decided', facts };
+    },
+    awaitInstalled: async () => [],
+    reaches: () => true,
+  };
+  const clock = realClock();
+  return new TokenDirectory({ chain, digest, random: realRandom(), wall: () => clock.wall(), bootstrap: undefined });
 }

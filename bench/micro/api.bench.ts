@@ -1,7 +1,7 @@
 /**
  * What the front door costs: CPU time of the serving process for each request of 1 KiB over real sockets, with a store
- * that answers at once, beside a bare node:http server that does the least that HTTP allows. The load comes from another
- * process. The two take turns, and the medians are compared, because a machine drifts by more than the difference.
+ * that answers at once, beside a bare node:http server that does the least that HTTP allows, and beside the same front door
+ * asking for tokens. The load comes from another process. They take turns, and the medians are compared, because a machine drifts by more than the difference.
  *
  * `node bench/micro/api.bench.ts [requests]`
  */
@@ -10,9 +10,10 @@ import { fork } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { parseScope } from '#access/scope.ts';
 import { createApp } from '#api/app.ts';
 import { startServer } from '#api/server.ts';
-import { benchServices } from './api-services.ts';
+import { benchServices, benchTokens } from './api-services.ts';
 import { VALUE, type Method } from './http-load.ts';
 
 const LOAD = join(import.meta.dirname, 'http-load.ts');
@@ -26,6 +27,8 @@ export interface Cost {
 
 interface Contender {
   readonly port: number;
+  /** What clients have to show. */
+  readonly token?: string;
   close(): Promise<void>;
 }
 
@@ -54,9 +57,23 @@ async function ourServer(): Promise<Contender> {
   return { port: server.port, close: () => server.close(1000) };
 }
 
+/** The same, asking for a token. */
+async function guardedServer(): Promise<Contender> {
+  const tokens = benchTokens();
+  const made = await tokens.create(
+    { name: 'bench', scopes: [parseScope('read')!, parseScope('write')!], ttl: null },
+    0,
+  );
+  if (made.kind !== 'created') throw new Error(made.detail);
+  const guard = { required: true, metricsOpen: false, authenticate: (token: string) => tokens.authenticate(token) };
+  const services = { ...benchServices(new Uint8Array(VALUE)), guard };
+  const server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0 });
+  return { port: server.port, token: made.text, close: () => server.close(1000) };
+}
+
 /** CPU of this process while another one sends the requests. */
-async function measure(port: number, method: Method, requests: number): Promise<Cost> {
-  const load = fork(LOAD, [String(port), method, String(requests)]);
+async function measure({ port, token }: Contender, method: Method, requests: number): Promise<Cost> {
+  const load = fork(LOAD, [String(port), method, String(requests), ...(token === undefined ? [] : [token])]);
   await new Promise((resolve) => load.once('message', resolve));
   const startedAt = process.hrtime.bigint();
   const before = process.cpuUsage();
@@ -68,28 +85,30 @@ async function measure(port: number, method: Method, requests: number): Promise<
   return { cpu: (user + system) / requests, rate: requests / seconds };
 }
 
+const SERVERS = ['bare', 'api', 'guarded'] as const;
+
 export interface Row {
-  readonly server: 'bare' | 'api';
+  readonly server: (typeof SERVERS)[number];
   readonly method: Method;
   readonly cost: Cost;
 }
 
 /** The medians of `rounds` alternating rounds. */
 export async function compare(requests: number, rounds: number): Promise<readonly Row[]> {
-  const contenders = { bare: await bareServer(), api: await ourServer() };
+  const contenders = { bare: await bareServer(), api: await ourServer(), guarded: await guardedServer() };
   const costs = new Map<string, Cost[]>();
   for (let round = 0; round < rounds; round++) {
-    for (const server of round % 2 === 0 ? (['bare', 'api'] as const) : (['api', 'bare'] as const)) {
+    for (const server of round % 2 === 0 ? SERVERS : SERVERS.toReversed()) {
       for (const method of ['PUT', 'GET'] as const) {
-        const cost = await measure(contenders[server].port, method, requests);
+        const cost = await measure(contenders[server], method, requests);
         const key = `${server} ${method}`;
         costs.set(key, [...(costs.get(key) ?? []), cost]);
       }
     }
   }
-  await Promise.all([contenders.bare.close(), contenders.api.close()]);
+  await Promise.all(SERVERS.map((server) => contenders[server].close()));
   return [...costs].map(([key, all]) => {
-    const [server, method] = key.split(' ') as ['bare' | 'api', Method];
+    const [server, method] = key.split(' ') as [Row['server'], Method];
     const sorted = all.toSorted((a, b) => a.cpu - b.cpu);
     return { server, method, cost: sorted[Math.floor(sorted.length / 2)]! };
   });
@@ -98,6 +117,6 @@ export async function compare(requests: number, rounds: number): Promise<readonl
 if (process.argv[1] === import.meta.filename) {
   const rows = await compare(Number(process.argv[2] ?? 40_000), 5);
   for (const { server, method, cost } of rows) {
-    console.log(`${server.padEnd(5)} ${method} ${cost.cpu.toFixed(1)} µs of CPU, ${Math.round(cost.rate)} requests/s`);
+    console.log(`${server.padEnd(7)} ${method} ${cost.cpu.toFixed(1)} µs of CPU, ${Math.round(cost.rate)} requests/s`);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The load process of the front door's benchmark: each of its connections sends its next request when the answer to the
- * last is complete. `PORT METHOD REQUESTS`, told to go by a message.
+ * last is complete. `PORT METHOD REQUESTS [TOKEN]`, told to go by a message.
  */
 
 import { connect } from 'node:net';
@@ -10,15 +10,16 @@ export type Method = 'PUT' | 'GET';
 export const VALUE = Buffer.alloc(1024, 'v');
 const CONNECTIONS = 32;
 
-function requestBytes(port: number, method: Method): Buffer {
-  const head = `${method} /v1/kv/bench/key-1 HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
+function requestBytes(port: number, method: Method, token: string | undefined): Buffer {
+  const authorization = token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
+  const head = `${method} /v1/kv/bench/key-1 HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${authorization}`;
   if (method === 'GET') return Buffer.from(`${head}\r\n`);
   const fields = `Content-Type: application/octet-stream\r\nContent-Length: ${VALUE.length}\r\n`;
   return Buffer.concat([Buffer.from(`${head}${fields}\r\n`), VALUE]);
 }
 
-function load(port: number, method: Method, requests: number): void {
-  const request = requestBytes(port, method);
+function load(port: number, method: Method, requests: number, token: string | undefined): void {
+  const request = requestBytes(port, method, token);
   let unsent = requests;
   let unanswered = requests;
   const connections = Array.from({ length: Math.min(CONNECTIONS, requests) }, () => {
@@ -46,5 +47,5 @@ function load(port: number, method: Method, requests: number): void {
   void Promise.all(connections.map(({ connected }) => connected)).then(() => process.send!('ready'));
 }
 
-const [, script, port, method, requests] = process.argv;
-if (script === import.meta.filename) load(Number(port), method === 'PUT' ? 'PUT' : 'GET', Number(requests));
+const [, script, port, method, requests, token] = process.argv;
+if (script === import.meta.filename) load(Number(port), method === 'PUT' ? 'PUT' : 'GET', Number(requests), token);

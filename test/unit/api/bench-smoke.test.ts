@@ -8,5 +8,7 @@ test('the benchmark of the front door runs', async () => {
     'bare GET',
     'api PUT',
     'api GET',
+    'guarded PUT',
+    'guarded GET',
   ]);
 }, 60_000);
