@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createApp } from '#api/app.ts';
 import { ListenError, MAX_HEAD_BYTES, startServer, type HttpServer } from '#api/server.ts';
 import { MAX_PIPELINED } from '#api/server-connections.ts';
@@ -338,6 +338,43 @@ describe('opening and closing the door', () => {
     answerRead();
     expect(statuses(responses(await busy))).toEqual([404]);
     expect(statuses(responses(await idle))).toEqual([200]);
+    await closed;
+  });
+
+  test('what was under way when the closing began says that its connection ends, behind what was sent ahead of it', async () => {
+    let answerRead = (): void => undefined;
+    const asked = new Promise<void>((resolve) => {
+      node.read = (request) => {
+        resolve();
+        const outcome = { kind: 'found' as const, agreement: agreed(request.r), versions: [], context: [] };
+        return new Promise((done) => (answerRead = () => done({ ...outcome, coordinator: node.services().self })));
+      };
+    });
+    const piped = exchangeBytes(
+      server.port,
+      'GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n',
+    );
+    await asked;
+    const closed = server.close(60_000, 60_000);
+    answerRead();
+    const answers = responses(await piped);
+    expect(statuses(answers)).toEqual([404, 200]);
+    expect(answers.map(({ head }) => /^connection: (.*)$/im.exec(head)?.[1])).toEqual(['keep-alive', 'close']);
+    await closed;
+  });
+
+  test('a connection on which nothing is under way may bring one more request for a while', async () => {
+    const idle = connect(server.port, '127.0.0.1');
+    let text = '';
+    idle.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const ended = new Promise((resolve) => idle.once('close', resolve));
+    idle.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    await vi.waitUntil(() => text.includes('alive') || text.includes('"ok"'));
+    const closed = server.close(60_000, 60_000);
+    text = '';
+    idle.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    await ended;
+    expect(text).toMatch(/^HTTP\/1\.1 200 .*connection: close/is);
     await closed;
   });
 

@@ -1,0 +1,115 @@
+/**
+ * All nodes restarted one after the other while clients go on: at the defaults, no request is lost. The clients are plain ones
+ * that keep their connection, wait for each answer, repeat nothing, and go to another node only when theirs refuses the
+ * connection.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'undici';
+import { expect, test } from 'vitest';
+import { http, TestCluster } from './support.ts';
+
+const WORKERS = 8;
+/** Between two requests of every second worker; the others send the next one at once. */
+const PAUSE_MS = 3;
+
+interface Tally {
+  requests: number;
+  refused: number;
+  readonly lost: string[];
+}
+
+class Worker {
+  readonly #cluster: TestCluster;
+  readonly #name: string;
+  readonly #pauses: boolean;
+  readonly #tally: Tally;
+  readonly #clients = new Map<string, Client>();
+  #at: number;
+
+  constructor(cluster: TestCluster, index: number, tally: Tally) {
+    this.#cluster = cluster;
+    this.#name = `w${index}`;
+    this.#pauses = index % 2 === 0;
+    this.#tally = tally;
+    this.#at = index % cluster.ids.length;
+  }
+
+  /** Writes a number that grows and reads it back, each under several keys in turn. */
+  async run(stopping: AbortSignal): Promise<void> {
+    for (let round = 1; !stopping.aborted; round++) {
+      const path = `/v1/kv/rolling/${this.#name}-${round % 20}`;
+      await this.#ask('PUT', path, 204, String(round));
+      await this.#ask('GET', path, 200, undefined, String(round));
+    }
+    await Promise.all([...this.#clients.values()].map((client) => client.close()));
+  }
+
+  async #ask(method: 'GET' | 'PUT', path: string, expected: number, body?: string, value?: string): Promise<void> {
+    if (this.#pauses) await sleep(PAUSE_MS);
+    for (let refusals = 0; ; refusals++) {
+      const id = this.#cluster.ids[this.#at]!;
+      try {
+        const answer = await this.#client(id).request({ method, path, ...(body === undefined ? {} : { body }) });
+        const text = await answer.body.text();
+        this.#tally.requests += 1;
+        if (answer.statusCode !== expected || (value !== undefined && text !== value)) {
+          this.#tally.lost.push(
+            `${method} ${path} at ${id}: ${answer.statusCode} ${text}, expected ${expected} ${value}`,
+          );
+        }
+        return;
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        if (code === 'ECONNREFUSED' && refusals < 10) {
+          this.#tally.refused += 1;
+          this.#at = (this.#at + 1) % this.#cluster.ids.length;
+          continue;
+        }
+        this.#tally.lost.push(`${method} ${path} at ${id}: ${code} ${message}`);
+        return;
+      }
+    }
+  }
+
+  #client(id: string): Client {
+    let client = this.#clients.get(id);
+    if (client === undefined) this.#clients.set(id, (client = new Client(this.#cluster.url(id), { allowH2: false })));
+    return client;
+  }
+}
+
+/** As an operator would: the node is ready, and every node sees a quorum for the whole ring. */
+async function settled(cluster: TestCluster): Promise<void> {
+  await cluster.ready();
+  for (const id of cluster.ids) {
+    while ((await http('GET', `${cluster.url(id)}/healthz`)).status !== 200) await sleep(25);
+  }
+}
+
+test('three nodes restarted one after the other under load lose no request', { timeout: 60_000 }, async () => {
+  const cluster = await TestCluster.start(3);
+  try {
+    await settled(cluster);
+    const tally: Tally = { requests: 0, refused: 0, lost: [] };
+    const stopping = new AbortController();
+    const workers = Array.from({ length: WORKERS }, (_, index) =>
+      new Worker(cluster, index, tally).run(stopping.signal),
+    );
+    for (const id of cluster.ids) {
+      await sleep(300);
+      expect(await cluster.signal(id, 'SIGTERM'), id).toBe(0);
+      await sleep(300);
+      cluster.startNode(id);
+      await settled(cluster);
+    }
+    await sleep(300);
+    stopping.abort();
+    await Promise.all(workers);
+    expect(tally.lost).toEqual([]);
+    expect(tally.requests).toBeGreaterThan(100);
+    expect(tally.refused, 'some worker met a closed door').toBeGreaterThan(0);
+  } finally {
+    await cluster.stop();
+  }
+});
