@@ -177,22 +177,17 @@ export class QuoralNode {
   }
 
   #createHints(knowledge: Knowledge, { clock }: NodeStorage): Hints {
-    const { world, messaging, replica, options } = this;
+    const { world, messaging, peers, replica, options } = this;
+    const { id: self, hints: settings, replica: limits } = options;
     const ready = (): boolean => this.ready();
-    return new Hints({ world, messaging, replica, knowledge, clock, self: options.id, ready, settings: options.hints });
+    return new Hints({ world, messaging, peers, replica, knowledge, clock, self, ready, settings, limits });
   }
 
   #createExplainKey(knowledge: Knowledge): ExplainKey {
-    const { messaging, replica, hints, options, world } = this;
-    return new ExplainKey({
-      messaging,
-      replica,
-      hints,
-      knowledge,
-      digest: world.digest,
-      self: options.id,
-      timeText: isoDate,
-    });
+    const { messaging, replica, hints, world } = this;
+    const { digest } = world;
+    const self = this.options.id;
+    return new ExplainKey({ messaging, replica, hints, knowledge, digest, self, timeText: isoDate });
   }
 
   /** False when all tenures of this boot are spent. */

@@ -8,6 +8,7 @@
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import type { Assessment, Reachability } from '#membership/reachability.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import type { Replica } from '#replica/replica.ts';
 import { BEHIND, NOT_OWNER, STALE, type Knowledge, type Scope } from '#replica/scope.ts';
@@ -40,9 +41,10 @@ export interface HintDeliverySettings {
 export interface HintDeliveryOptions {
   readonly world: World;
   readonly messaging: Messaging;
+  readonly peers: Pick<Reachability, 'usable' | 'onChange'>;
   readonly table: HintTable;
   readonly room: HintRoom;
-  readonly replica: Pick<Replica, 'store' | 'record'>;
+  readonly replica: Pick<Replica, 'store' | 'record'> & { readonly retries: Pick<Replica['retries'], 'ofKey'> };
   readonly knowledge: Knowledge;
   readonly self: NodeId;
   /** Whether this node may act at all: its epoch is confirmed and its disk works. */
@@ -79,6 +81,8 @@ export class HintDelivery {
   readonly #failed: Counter;
   readonly #bucketDropped: Counter;
   readonly #nothingLeft: Counter;
+  /** The epoch whose dropped buckets have no hints here any more. */
+  #sweptAt = 0;
   #timer: Timer | undefined;
   #stopped = false;
 
@@ -91,7 +95,7 @@ export class HintDelivery {
     this.#failed = metrics.counter('quoral_hints_delivery_failures_total', 'Deliveries of hints that an owner ended');
     this.#bucketDropped = droppedCounter(metrics, 'bucket-dropped');
     this.#nothingLeft = droppedCounter(metrics, 'nothing-left');
-    options.messaging.onReachability((peer, reachable) => this.#reachabilityChanged(peer, reachable));
+    options.peers.onChange((peer, now) => this.#assessed(peer, now));
   }
 
   start(): void {
@@ -124,11 +128,29 @@ export class HintDelivery {
     this.#timer = world.clock.after(settings.interval, () => this.#tick());
     if (!ready()) return;
     void room.make();
+    void this.#discardDropped();
     this.wake();
   }
 
-  #reachabilityChanged(peer: NodeId, reachable: boolean): void {
-    if (!reachable || this.#stopped || !this.#options.ready()) return;
+  /** What a bucket left behind when it was dropped goes whether its owner can be reached or not. */
+  async #discardDropped(): Promise<void> {
+    const { knowledge, table, world } = this.#options;
+    if (knowledge.epoch() === this.#sweptAt) return;
+    this.#sweptAt = knowledge.epoch();
+    try {
+      for await (const { row } of table.all()) {
+        const { bucket, incarnation } = hintName(row);
+        if (knowledge.bucket(bucket).incarnation <= incarnation) continue;
+        const hint = table.read(row);
+        if (hint !== undefined) await this.#giveUp(row, hint, this.#bucketDropped);
+      }
+    } catch (error) {
+      world.log.error('hints-not-dropped', { reason: String(error) });
+    }
+  }
+
+  #assessed(peer: NodeId, now: Assessment): void {
+    if (now !== 'usable' || this.#stopped || !this.#options.ready()) return;
     const owner = this.#options.knowledge.ring().members.find(({ id }) => id === peer)?.index;
     if (owner === undefined) return;
     // It has just come back: what failed before says nothing any more.
@@ -140,10 +162,10 @@ export class HintDelivery {
 
   /** Somebody whom the ring does not know as reachable need not be asked; one that is gone may have successors. */
   #mayTake(owner: NodeIndex): boolean {
-    const { knowledge, self, messaging } = this.#options;
+    const { knowledge, self, peers } = this.#options;
     const member = knowledge.ring().members.find(({ index }) => index === owner);
     if (member === undefined || member.state === 'removed' || member.id === self) return true;
-    return messaging.reachable(member.id) || !ownsAnything(knowledge, owner);
+    return peers.usable(member.id) || !ownsAnything(knowledge, owner);
   }
 
   #progressOf(owner: NodeIndex): Progress {
@@ -265,7 +287,8 @@ export class HintDelivery {
   async #give(owner: NodeIndex, scope: Scope, key: Uint8Array, state: Uint8Array): Promise<Delivered> {
     const { world, messaging, replica, knowledge, self, settings } = this.#options;
     const deadline = world.clock.monotonic() + settings.timeout;
-    const request: StoreRequest = { scope, requestId: 'hint', key, state, durable: true };
+    const retries = replica.retries.ofKey(scope, key);
+    const request: StoreRequest = { scope, requestId: 'hint', key, state, durable: true, retries };
     const member = knowledge.ring().members.find(({ index }) => index === owner);
     if (member === undefined) return { failed: `the ring names no member ${owner}` };
     if (member.id === self) {

@@ -7,8 +7,9 @@ import { timeOf } from '#causality/hybrid-clock.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import type { Conflicts } from '#causality/state.ts';
 import { MalformedBytes } from '#kernel/binary.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
-import type { GroupCommit, GroupTransaction } from '#replica/group-commit.ts';
+import type { GroupCommit, GroupOperation, GroupTransaction } from '#replica/group-commit.ts';
 import type { Place } from '#replica/records.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
@@ -21,6 +22,7 @@ import {
   HINT_AGES,
   hintKey,
   HINTS,
+  justAfter,
   ownerOf,
   ownerPrefix,
   type AgeEntry,
@@ -47,6 +49,19 @@ export interface StoredHint {
   /** 0 when the row holds news beside what was stored now, so that this write alone says nothing about the whole row. */
   readonly revision: number;
 }
+
+/** An operation of the group commit, but for what it does. */
+export type HintOperation<T> = Pick<GroupOperation<T>, 'bytes' | 'durable' | 'beforeCommit'>;
+
+/** What such an operation may do. */
+export interface HintTransaction {
+  readonly transaction: GroupTransaction;
+  readonly read: (name: HintName) => Hint | undefined;
+  readonly put: (name: HintName, added: NewHint, conflicts: Conflicts) => StoredHint;
+}
+
+const PAGE = 1000;
+const IN_PASSING = { bytes: 0, durable: false };
 
 export interface FoundHint {
   readonly owner: NodeIndex;
@@ -78,24 +93,27 @@ export class HintTable {
   }
 
   /** Joins the hint into the row of its name; rejects with {@link Refusal} `hints-full` when there is no room for it. */
-  async store(name: HintName, added: NewHint, conflicts: Conflicts, durable: boolean): Promise<StoredHint> {
-    const row = hintKey(name);
-    const { clock, world } = this.#options;
-    const stored = await this.#change(added.state?.length ?? 0, durable, (transaction, changes) => {
-      const before = this.#readForChange(transaction, row);
-      const low = Math.min(added.low, clock.last());
-      const merged = mergeHints(before, { ...added, low }, clock.tick(), conflicts, world.digest.crc32);
-      this.#replace(transaction, row, before, merged.hint, changes);
+  store(name: HintName, added: NewHint, conflicts: Conflicts, durable: boolean): Promise<StoredHint> {
+    const operation = { bytes: added.state?.length ?? 0, durable };
+    return this.write(operation, ({ put }) => put(name, added, conflicts));
+  }
+
+  /** Reads and stores hints in one operation of the group commit; rejects as {@link store}, with nothing changed. */
+  write<T>(operation: HintOperation<T>, run: (hints: HintTransaction) => T): Promise<T> {
+    return this.#change(operation, (transaction, changes) => {
+      const result = run({
+        transaction,
+        read: (name) => this.#readForChange(transaction, hintKey(name)),
+        put: (name, added, conflicts) => this.#put(transaction, changes, name, added, conflicts),
+      });
       this.#checkRoom(changes);
-      return { revision: merged.includesBefore ? merged.hint.revision : 0 };
+      return result;
     });
-    this.#stored.add();
-    return stored;
   }
 
   /** Takes the row away unless it has changed since `revision`; whether it is gone. */
   forget(row: Uint8Array, revision: number): Promise<boolean> {
-    return this.#change(0, false, (transaction, changes) => {
+    return this.#change(IN_PASSING, (transaction, changes) => {
       const hint = this.#readForChange(transaction, row);
       if (hint === undefined) return true;
       if (hint.revision !== revision) return false;
@@ -106,7 +124,7 @@ export class HintTable {
 
   /** Enough owners have what the row held at `revision`: it is not the only copy any more. */
   settle(row: Uint8Array, revision: number): Promise<void> {
-    return this.#change(0, false, (transaction, changes) => {
+    return this.#change(IN_PASSING, (transaction, changes) => {
       const hint = this.#readForChange(transaction, row);
       if (hint?.revision === revision && hint.sole)
         this.#replace(transaction, row, hint, { ...hint, sole: false }, changes);
@@ -115,7 +133,7 @@ export class HintTable {
 
   /** Takes away what these index entries name, as far as it has not become something else; how many that were. */
   drop(entries: readonly AgeEntry[]): Promise<number> {
-    return this.#change(0, false, (transaction, changes) => {
+    return this.#change(IN_PASSING, (transaction, changes) => {
       let dropped = 0;
       for (const { row, sole, low, bytes } of entries) {
         const hint = this.#readForChange(transaction, row);
@@ -158,6 +176,19 @@ export class HintTable {
     return this.#options.world.disk.range(HINT_AGES, range).map(ageEntry);
   }
 
+  /** All index entries, a page in each turn. */
+  async *all(): AsyncGenerator<AgeEntry> {
+    const { disk, clock } = this.#options.world;
+    for (let from = EMPTY_BYTES; ;) {
+      const page = disk.range(HINT_AGES, { from, limit: PAGE });
+      yield* page.map(ageEntry);
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      from = justAfter(last[0]);
+      await new Promise<void>((resolve) => clock.after(0, resolve));
+    }
+  }
+
   /** The hybrid time of the oldest operation that waits for the owner. */
   oldest(owner: NodeIndex): number | undefined {
     const lows = [false, true].flatMap((sole) => {
@@ -165,6 +196,23 @@ export class HintTable {
       return entry?.sole === sole ? [entry.low] : [];
     });
     return lows.length === 0 ? undefined : Math.min(...lows);
+  }
+
+  #put(
+    transaction: GroupTransaction,
+    changes: FigureChange[],
+    name: HintName,
+    added: NewHint,
+    conflicts: Conflicts,
+  ): StoredHint {
+    const { clock, world } = this.#options;
+    const row = hintKey(name);
+    const before = this.#readForChange(transaction, row);
+    const low = Math.min(added.low, clock.last());
+    const merged = mergeHints(before, { ...added, low }, clock.tick(), conflicts, world.digest.crc32);
+    this.#replace(transaction, row, before, merged.hint, changes);
+    this.#stored.add();
+    return { revision: merged.includesBefore ? merged.hint.revision : 0 };
   }
 
   #ownersWithRows(): readonly NodeIndex[] {
@@ -183,8 +231,7 @@ export class HintTable {
 
   /** Runs in the group's transaction; the figures change with it and change back when it is not committed. */
   async #change<T>(
-    bytes: number,
-    durable: boolean,
+    operation: HintOperation<T>,
     run: (transaction: GroupTransaction, changes: FigureChange[]) => T,
   ): Promise<T> {
     const changes: FigureChange[] = [];
@@ -197,8 +244,7 @@ export class HintTable {
           applied = true;
           return result;
         },
-        bytes,
-        durable,
+        ...operation,
       });
     } catch (error) {
       if (applied) this.figures.apply(changes.map((change) => ({ ...change, sign: change.sign === 1 ? -1 : 1 })));

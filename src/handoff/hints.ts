@@ -7,13 +7,13 @@ import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { highestCounter } from '#causality/vector.ts';
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
-import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Checksum } from '#kernel/native.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Reachability } from '#membership/reachability.ts';
 import type { FetchRequest } from '#replica/messages.ts';
 import type { Place } from '#replica/records.ts';
 import { asRefusal } from '#replica/refusals.ts';
-import type { Replica } from '#replica/replica.ts';
+import type { Replica, ReplicaLimits } from '#replica/replica.ts';
 import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -30,7 +30,9 @@ import {
   type HintReply,
   type HintRequest,
 } from './messages.ts';
-import { ageEntry, HINT_AGES, hintName, justAfter, type HintName } from './tables.ts';
+import { hintKey, hintName, type HintName } from './tables.ts';
+import { HintSettler } from './hint-settler.ts';
+import { mintInPlace, type InPlaceRequest, type MintedInPlace } from './mint-in-place.ts';
 
 export interface HintSettings extends HintDeliverySettings {
   /** Bytes of all hints at this node. */
@@ -54,15 +56,17 @@ export const DEFAULT_HINT_SETTINGS: HintSettings = {
 export interface HintsOptions {
   readonly world: World;
   readonly messaging: Messaging;
+  readonly peers: Reachability;
   readonly replica: Replica;
   readonly knowledge: Knowledge;
   readonly clock: HybridClock;
   readonly self: NodeId;
   readonly ready: () => boolean;
   readonly settings: HintSettings;
+  /** Of one key, as at a replica. */
+  readonly limits: Pick<ReplicaLimits, 'siblingsMax' | 'stateBytesMax'>;
 }
 
-const PAGE = 1000;
 const NOT_READY = 'not-ready';
 
 export class Hints {
@@ -70,6 +74,7 @@ export class Hints {
   readonly #table: HintTable;
   readonly #room: HintRoom;
   readonly #delivery: HintDelivery;
+  readonly #settler: HintSettler;
 
   /** Registers the handlers. */
   constructor(options: HintsOptions) {
@@ -81,6 +86,7 @@ export class Hints {
     const { bytesMax, ageMax } = settings;
     this.#room = new HintRoom({ world, table: this.#table, nameOf, bytesMax, ageMax });
     this.#delivery = new HintDelivery({ ...options, table: this.#table, room: this.#room });
+    this.#settler = new HintSettler(options);
     options.messaging.handle(HintMessage, (request, { deadline }) => {
       this.#checkReady();
       return this.keep(request, deadline);
@@ -106,14 +112,19 @@ export class Hints {
 
   /** Keeps a state in an owner's place; answers when that is committed, or synced if asked. Rejects with Refusal. */
   async keep({ store, owner, sole, origin }: HintRequest, deadline: number): Promise<HintReply> {
-    const { knowledge, clock, world } = this.#options;
+    const { knowledge, clock, world, replica } = this.#options;
     if (store.scope.epoch > knowledge.epoch()) await knowledge.catchUp(store.scope.epoch, deadline);
     const { conflicts } = fenceFallback(store.scope, knowledge);
-    clock.receive(highestCounter(checkedState(store.state, world.digest.crc32).vector));
+    const state = checkedState(store.state, world.digest.crc32);
+    clock.receive(highestCounter(state.vector));
     const hint = { state: store.state, own: false, sole, low: origin };
     const name = { ...placeOf(store.scope), owner, key: store.key };
     try {
-      const { revision } = await this.#table.store(name, hint, conflicts, store.durable);
+      const operation = { bytes: store.state.length, durable: store.durable };
+      const { revision } = await this.#table.write(operation, ({ transaction, put }) => {
+        replica.retries.merge(transaction, store, state, conflicts);
+        return put(name, hint, conflicts);
+      });
       if (this.#room.crowded) void this.#room.make();
       return { durable: store.durable, revision };
     } catch (error) {
@@ -144,7 +155,8 @@ export class Hints {
 
   /** Whether any hint of the bucket waits here. */
   async holdsKeys(bucket: string, incarnation: number): Promise<boolean> {
-    for await (const { name } of this.#all()) {
+    for await (const { row } of this.#table.all()) {
+      const name = hintName(row);
       if (name.bucket === bucket && name.incarnation === incarnation) return true;
     }
     return false;
@@ -153,7 +165,8 @@ export class Hints {
   /** The oldest operation, as a hybrid time, that waits here for each partition; by `n/partition`. */
   async oldestByPartition(): Promise<ReadonlyMap<string, number>> {
     const oldest = new Map<string, number>();
-    for await (const { name, low } of this.#all()) {
+    for await (const { row, low } of this.#table.all()) {
+      const name = hintName(row);
       const partition = `${name.n}/${name.partition}`;
       oldest.set(partition, Math.min(low, oldest.get(partition) ?? Infinity));
     }
@@ -164,31 +177,37 @@ export class Hints {
     if (!this.#options.ready()) throw new Refusal(NOT_READY, 'this node does not serve data now');
   }
 
-  async *#all(): AsyncGenerator<{ readonly name: HintName; readonly low: number }> {
-    const { disk, clock } = this.#options.world;
-    for (let from = EMPTY_BYTES; ;) {
-      const page = disk.range(HINT_AGES, { from, limit: PAGE });
-      for (const row of page) {
-        const { row: hint, low } = ageEntry(row);
-        yield { name: hintName(hint), low };
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) return;
-      from = justAfter(last[0]);
-      await new Promise<void>((resolve) => clock.after(0, resolve));
-    }
-  }
-
   /** What waits at this node of a key, and for whom. Notes about the own record are none of it. */
   async held(request: FetchRequest, deadline: number): Promise<HeldReply> {
-    const { knowledge, world } = this.#options;
-    const { scope } = request;
+    const { knowledge, world, replica } = this.#options;
+    const { scope, key, retryId } = request;
     if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
+    fenceFallback(scope, knowledge);
+    const found = (await this.#table.find(placeOf(scope), key)).filter(({ hint }) => hint.state !== null);
+    // Something may have been learned meanwhile.
     const { conflicts } = fenceFallback(scope, knowledge);
-    const found = (await this.#table.find(placeOf(scope), request.key)).filter(({ hint }) => hint.state !== null);
     const states = found.map(({ hint }) => hint.state);
     const state = states.reduce((a, b) => joinEncoded(a, b, conflicts, world.digest.crc32), null);
-    return { state, owners: found.map(({ owner }) => owner) };
+    const owners = found.map(({ owner }) => owner);
+    if (retryId === undefined) return { state, owners };
+    return { state, owners, retry: replica.retries.read(scope, key, retryId, world.disk) ?? null, retriesFull: false };
+  }
+
+  /** Mints a write in the place of owners of whom none can be reached: see {@link mintInPlace}. */
+  mint(request: InPlaceRequest, send: (minted: MintedInPlace) => void): Promise<MintedInPlace> {
+    const { replica, knowledge, clock, world, limits } = this.#options;
+    const checksum = world.digest.crc32;
+    return mintInPlace({ table: this.#table, replica, knowledge, clock, checksum, limits }, request, send);
+  }
+
+  /** Enough owners have what a fallback was given: it need not be kept as if it were the only copy. */
+  settled(fallback: NodeId, name: HintName, revision: number): void {
+    this.#settler.add(fallback, { row: hintKey(name), revision });
+  }
+
+  /** A hybrid time before that of any operation that begins now. */
+  now(): number {
+    return this.#options.clock.last();
   }
 }
 

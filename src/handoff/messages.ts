@@ -4,10 +4,18 @@
  */
 
 import { nodeIndex, type NodeIndex } from '#kernel/identity.ts';
-import { FetchMessage, StoreMessage, type FetchRequest, type StoreRequest } from '#replica/messages.ts';
+import {
+  FetchMessage,
+  StoreMessage,
+  type FetchReply,
+  type FetchRequest,
+  type StoreRequest,
+} from '#replica/messages.ts';
 import type { MessageType } from '#wire/message.ts';
-import { asArray, asBoolean, asBytes, asInteger } from '#wire/shape.ts';
-import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
+import { asArray, asBoolean, asBytes, asInteger, asListOf } from '#wire/shape.ts';
+
+/** Members for whom one node may keep hints. */
+const OWNERS_MAX = 65_536;
 
 export interface HintRequest {
   readonly store: StoreRequest;
@@ -44,10 +52,8 @@ export const HintMessage: MessageType<HintRequest, HintReply> = {
   },
 };
 
-export interface HeldReply {
-  /** What the hints for the key hold together; null when there are none. */
-  readonly state: Uint8Array | null;
-  /** For whom they wait. */
+export interface HeldReply extends FetchReply {
+  /** For whom hints of the key wait. `state` is what they hold together; null when there are none. */
   readonly owners: readonly NodeIndex[];
 }
 
@@ -56,12 +62,12 @@ export const HeldMessage: MessageType<FetchRequest, HeldReply> = {
   name: 'handoff.held',
   encodeRequest: FetchMessage.encodeRequest,
   decodeRequest: FetchMessage.decodeRequest,
-  encodeReply: ({ state, owners }) => [state, owners],
+  encodeReply: ({ owners, ...reply }) => [FetchMessage.encodeReply(reply), owners],
   decodeReply: (body) => {
     const fields = asArray(body, 2, 'handoff.held reply');
     return {
-      state: fields[0] === null ? null : asBytes(fields[0], 'state', MAX_MESSAGE_BYTES),
-      owners: asArray(fields[1], 0, 'owners').map((owner) => nodeIndex(asInteger(owner, 'owner', 0, 65_535))),
+      ...FetchMessage.decodeReply(fields[0]),
+      owners: asListOf(fields[1], 'owners', OWNERS_MAX, (owner) => nodeIndex(asInteger(owner, 'owner', 0, 65_535))),
     };
   },
 };
@@ -80,15 +86,13 @@ export const SettleMessage: MessageType<readonly SettledHint[], number> = {
   name: 'handoff.settle',
   encodeRequest: (hints) => hints.map(({ row, revision }) => [row, revision]),
   decodeRequest: (body) =>
-    asArray(body, 0, 'handoff.settle')
-      .slice(0, SETTLED_MAX)
-      .map((hint) => {
-        const fields = asArray(hint, 2, 'settled hint');
-        return {
-          row: asBytes(fields[0], 'row', ROW_BYTES_MAX),
-          revision: asInteger(fields[1], 'revision', 0),
-        };
-      }),
+    asListOf(body, 'handoff.settle', SETTLED_MAX, (hint) => {
+      const fields = asArray(hint, 2, 'settled hint');
+      return {
+        row: asBytes(fields[0], 'row', ROW_BYTES_MAX),
+        revision: asInteger(fields[1], 'revision', 0),
+      };
+    }),
   encodeReply: (count) => [count],
   decodeReply: (body) => asInteger(asArray(body, 1, 'handoff.settle reply')[0], 'count', 0),
 };

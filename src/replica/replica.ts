@@ -234,9 +234,9 @@ export class Replica {
     return this.#records.read(place, key, this.#options.world.disk);
   }
 
-  /** What requests with idempotency keys have become: whoever hands the key's state on gives these along. */
-  retriesOf(place: Place, key: Uint8Array): readonly RetryRow[] {
-    return this.#retries.ofKey(place, key);
+  /** What requests with idempotency keys have become: whoever hands a key's state on gives those of the key along. */
+  get retries(): Pick<Retries, 'read' | 'merge' | 'ofKey'> {
+    return this.#retries;
   }
 
   /** Whether this node has any row of the bucket, live or deleted. */

@@ -11,8 +11,10 @@ import { HintTable } from '#handoff/hint-table.ts';
 import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import { HANDOFF_TABLES, type HintName } from '#handoff/tables.ts';
 import { utf8 } from '#kernel/bytes.ts';
+import type { Assessment } from '#membership/reachability.ts';
 import { GroupCommit } from '#replica/group-commit.ts';
 import type { StoreReply, StoreRequest } from '#replica/messages.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
 import { REPLICA_TABLES } from '#replica/tables.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import { foundRing } from '#ring/founding.ts';
@@ -87,6 +89,7 @@ export class Holder {
   answer: (to: NodeId, request: StoreRequest) => Promise<OwnerAnswer> = () =>
     Promise.resolve({ kind: 'reply', reply: { durable: true } });
   readonly reachable = new Set<NodeId>();
+  retries: readonly RetryRow[] = [];
   readonly records = new Map<string, Uint8Array>();
   readonly bounds: { bytesMax: number; ageMax: number };
   readonly settings: HintDeliverySettings;
@@ -95,7 +98,7 @@ export class Holder {
   table!: HintTable;
   room!: HintRoom;
   delivery!: HintDelivery;
-  #listeners: ((peer: NodeId, reachable: boolean) => void)[] = [];
+  #listeners: ((peer: NodeId, now: Assessment) => void)[] = [];
 
   constructor(settings: Partial<HintDeliverySettings> = {}, bounds = { bytesMax: 1024 ** 2, ageMax: 3_600_000 }) {
     this.settings = { ...DEFAULT_HINT_SETTINGS, ...settings };
@@ -129,6 +132,10 @@ export class Holder {
     this.delivery = new HintDelivery({
       world,
       messaging: this.#messaging(),
+      peers: {
+        usable: (peer) => this.reachable.has(peer),
+        onChange: (listener) => void this.#listeners.push(listener),
+      },
       table: this.table,
       room: this.room,
       replica: {
@@ -136,6 +143,7 @@ export class Holder {
           this.given.push({ to: HOLDER.id, request });
           return Promise.resolve({ durable: true });
         },
+        retries: { ofKey: () => this.retries },
         record: (_place, key) => {
           const record = this.records.get(String.fromCharCode(...key));
           return record === undefined ? undefined : { state: decoded(record), encoded: record };
@@ -156,7 +164,7 @@ export class Holder {
 
   cameBack(peer: NodeId): void {
     this.reachable.add(peer);
-    for (const listener of this.#listeners) listener(peer, true);
+    for (const listener of this.#listeners) listener(peer, 'usable');
   }
 
   async store(owner: NodeIndex, key: string, state: Uint8Array, change: { sole?: boolean; low?: number } = {}) {
@@ -170,9 +178,7 @@ export class Holder {
   }
 
   #messaging(): Messaging {
-    const messaging: Pick<Messaging, 'call' | 'reachable' | 'onReachability'> = {
-      reachable: (peer) => this.reachable.has(peer),
-      onReachability: (listener) => void this.#listeners.push(listener),
+    const messaging: Pick<Messaging, 'call'> = {
       call: async (to, _type, request) => {
         const store = request as unknown as StoreRequest;
         this.given.push({ to, request: store });

@@ -117,8 +117,8 @@ test('the row is written with the write, and found again after a restart', async
   const again = await OneReplica.boot('siblings', {}, one.machine);
   const asked = { scope: SCOPE, requestId: 'r', key: KEY, retryId: mark(1).id };
   expect(await again.settle(again.replica.fetch(asked, Infinity))).toMatchObject({ retry: minted.retry });
-  expect(again.replica.retriesOf(SCOPE, KEY)).toEqual([minted.retry]);
-  expect(again.replica.retriesOf(SCOPE, utf8('other'))).toEqual([]);
+  expect(again.replica.retries.ofKey(SCOPE, KEY)).toEqual([minted.retry]);
+  expect(again.replica.retries.ofKey(SCOPE, utf8('other'))).toEqual([]);
   await expect(again.settle(again.mint(1))).rejects.toThrow(AlreadyMinted);
 });
 
@@ -166,7 +166,7 @@ test('of two attempts that meet here the later goes, live or not, and the first 
     for (const { state, row } of order) states.push(await one.store(state, [row]));
     expect(states[1]!.versions.map(({ dot }) => dot)).toEqual([first.dot]);
     expect(states[1]!.vector.map(({ counter }) => counter)).toEqual([5, 9]);
-    expect(one.replica.retriesOf(SCOPE, KEY)).toEqual([first.row]);
+    expect(one.replica.retries.ofKey(SCOPE, KEY)).toEqual([first.row]);
   }
   // The first was superseded before the second came.
   const one = await OneReplica.boot();
@@ -181,7 +181,7 @@ test('a last-write-wins bucket does not drop by rows: the latest dot decides alo
   await one.store(elsewhere(5, 7).state, [elsewhere(5, 7).row]);
   const state = await one.store(elsewhere(9, 8).state, [elsewhere(9, 8).row]);
   expect(state.versions.map(({ dot: { counter } }) => counter)).toEqual([9]);
-  expect(one.replica.retriesOf(SCOPE, KEY)).toEqual([elsewhere(5, 7).row]);
+  expect(one.replica.retries.ofKey(SCOPE, KEY)).toEqual([elsewhere(5, 7).row]);
 });
 
 test('a row whose request is another, or whose window was over, takes no version away', () => {

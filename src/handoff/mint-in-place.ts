@@ -1,0 +1,93 @@
+/**
+ * A write that no owner can take: a fallback mints it itself, in the place of the owners.
+ *
+ * It does so as an actor that exists for this one write. An actor of its own would be wrong: the hint is handed over and
+ * forgotten, so the next write for the key would be minted without knowing the one before, by the same actor and with a
+ * larger counter, and at the owners its vector would cover, and so erase, what it never saw.
+ */
+
+import type { HybridClock } from '#causality/hybrid-clock.ts';
+import { joinStates } from '#causality/join.ts';
+import { EMPTY_STATE, type Content, type State, type VersionVector } from '#causality/state.ts';
+import { decodeState, encodeState } from '#causality/state-codec.ts';
+import { applyWrite, counterFor } from '#causality/write.ts';
+import type { Dot } from '#causality/dot.ts';
+import type { NodeIndex } from '#kernel/identity.ts';
+import type { Checksum } from '#kernel/native.ts';
+import { OVERLOADED, TOO_LATE, TooManySiblings } from '#replica/refusals.ts';
+import type { Replica, ReplicaLimits } from '#replica/replica.ts';
+import type { StoredState } from '#replica/records.ts';
+import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
+import { Refusal } from '#wire/message.ts';
+import type { HintTable, HintTransaction } from './hint-table.ts';
+
+export interface InPlaceRequest {
+  readonly scope: Scope;
+  readonly key: Uint8Array;
+  /** The owners for whom this node keeps the write; it counts in the place of the first. */
+  readonly owners: readonly NodeIndex[];
+  readonly content: Content | null;
+  readonly context: VersionVector;
+  readonly expiresAt: number;
+  readonly durable: boolean;
+  /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
+  readonly stillWanted: () => boolean;
+}
+
+export interface MintedInPlace extends StoredState {
+  readonly dot: Dot;
+}
+
+export interface InPlaceOptions {
+  readonly table: HintTable;
+  readonly replica: Pick<Replica, 'tenureForOnce'>;
+  readonly knowledge: Knowledge;
+  readonly clock: HybridClock;
+  readonly checksum: Checksum;
+  readonly limits: Pick<ReplicaLimits, 'siblingsMax' | 'stateBytesMax'>;
+}
+
+/**
+ * Mints on top of what this node keeps for the owners already. `send` gets the state before it is committed here. Rejects
+ * with Refusal, {@link TooManySiblings} or DiskError; nothing was sent when `send` was not called.
+ */
+export function mintInPlace(
+  options: InPlaceOptions,
+  request: InPlaceRequest,
+  send: (minted: MintedInPlace) => void,
+): Promise<MintedInPlace> {
+  const operation = { bytes: request.content?.value.length ?? 0, durable: request.durable, beforeCommit: send };
+  return options.table.write(operation, (hints) => mint(options, request, hints));
+}
+
+function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTransaction): MintedInPlace {
+  const { knowledge, clock, checksum, replica, limits } = options;
+  const { scope, key, owners, content, context, expiresAt } = request;
+  if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
+  const { conflicts } = fenceFallback(scope, knowledge);
+  const { n, partition, bucket, incarnation } = scope;
+  const names = owners.map((owner) => ({ owner, n, partition, bucket, incarnation, key }));
+  const before = names.reduce<State>((joined, name) => {
+    const kept = hints.read(name)?.state ?? null;
+    return kept === null ? joined : joinStates(joined, decodeState(kept, checksum), conflicts);
+  }, EMPTY_STATE);
+  const tenure = replica.tenureForOnce();
+  if (tenure === undefined) throw new Refusal(OVERLOADED, 'this node is reserving more tenures');
+  const dot = { node: knowledge.self(), tenure, counter: counterFor(clock.tick(), context, before) };
+  const state = applyWrite(before, { context, dot, content, expiresAt, conflicts });
+  const encoded = encodeState(state, checksum);
+  checkSize(before, state, encoded, limits);
+  for (const name of names) hints.put(name, { state: encoded, own: false, sole: true, low: dot.counter }, conflicts);
+  return { state, encoded, dot };
+}
+
+function checkSize(
+  before: State,
+  { versions }: State,
+  encoded: Uint8Array,
+  { siblingsMax, stateBytesMax }: InPlaceOptions['limits'],
+): void {
+  if (versions.length <= 1 || versions.length <= before.versions.length) return;
+  if (versions.length > siblingsMax || encoded.length > stateBytesMax)
+    throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
+}

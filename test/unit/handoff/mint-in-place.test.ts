@@ -1,0 +1,93 @@
+import { beforeEach, expect, test } from 'vitest';
+import { joinStates } from '#causality/join.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
+import { mintInPlace, type InPlaceRequest, type MintedInPlace } from '#handoff/mint-in-place.ts';
+import { hintKey } from '#handoff/tables.ts';
+import { epoch } from '#kernel/identity.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { TooManySiblings } from '#replica/refusals.ts';
+import { digest } from '#world/digest.ts';
+import { contentOf } from '../causality/examples.ts';
+import { decoded, Holder, HOLDER, nameFor, OWNERS, RING } from './holder.ts';
+
+const [A, B] = [OWNERS[0]!, OWNERS[1]!];
+const SCOPE = { epoch: epoch(3), n: 3, partition: 0, bucket: 'b', incarnation: 0, definition: epoch(0) };
+
+let holder: Holder;
+let tenure: number;
+
+beforeEach(() => {
+  holder = new Holder();
+  tenure = 1000;
+});
+
+function write(text: string, change: Partial<InPlaceRequest> = {}): Promise<MintedInPlace> {
+  const options = {
+    table: holder.table,
+    replica: { tenureForOnce: () => tenure++ },
+    knowledge: holder.facts.knowledge(),
+    clock: holder.clock,
+    checksum: digest.crc32,
+    limits: { siblingsMax: 3, stateBytesMax: 10_000 },
+  };
+  const request = {
+    scope: SCOPE,
+    key: utf8('k'),
+    owners: [A],
+    content: contentOf(text),
+    context: [],
+    expiresAt: 0,
+    durable: true,
+    stillWanted: () => true,
+    ...change,
+  };
+  return holder.machine.simulation.settle(mintInPlace(options, request, () => undefined));
+}
+
+function texts({ versions }: State): readonly string[] {
+  return versions.map(({ content }) => String.fromCharCode(...content!.value)).toSorted();
+}
+
+test('each write has an actor of its own, and what waits already is built upon', async () => {
+  const first = await write('one');
+  const second = await write('two');
+  expect(first.dot.node).toBe(HOLDER.index);
+  expect(second.dot.tenure).not.toBe(first.dot.tenure);
+  expect(texts(second.state)).toEqual(['one', 'two']);
+  const kept = holder.table.read(hintKey(nameFor(A, 'k')))!;
+  expect(kept).toMatchObject({ sole: true });
+  expect(decoded(kept.state!)).toEqual(second.state);
+});
+
+test('after the hint was handed over, the next write erases nothing at the owner that it has not seen', async () => {
+  const first = await write('one');
+  const row = hintKey(nameFor(A, 'k'));
+  await holder.machine.simulation.settle(holder.table.forget(row, holder.table.read(row)!.revision));
+  const second = await write('two');
+  const atOwner = joinStates(joinStates(EMPTY_STATE, first.state, 'siblings'), second.state, 'siblings');
+  expect(texts(atOwner)).toEqual(['one', 'two']);
+});
+
+test('what the client has seen is replaced, and one write may wait for several owners', async () => {
+  const first = await write('one', { owners: [A, B] });
+  const second = await write('two', { owners: [A, B], context: first.state.vector });
+  expect(texts(second.state)).toEqual(['two']);
+  for (const owner of [A, B]) {
+    expect(decoded(holder.table.read(hintKey(nameFor(owner, 'k')))!.state!)).toEqual(second.state);
+  }
+});
+
+test('it is refused: too many siblings, no tenure, too late, by an owner', async () => {
+  for (const text of ['a', 'b', 'c']) await write(text);
+  await expect(write('d')).rejects.toThrow(TooManySiblings);
+  await expect(write('d', { stillWanted: () => false })).rejects.toThrow('deadline');
+  holder.facts.ring = {
+    ...RING,
+    placements: RING.placements.map((p) => ({
+      ...p,
+      partitions: p.partitions.map((o) => ({ ...o, owners: [HOLDER.index] })),
+    })),
+  };
+  await expect(write('d')).rejects.toThrow('stands in for nobody');
+  expect(texts(decoded(holder.table.read(hintKey(nameFor(A, 'k')))!.state!))).toEqual(['a', 'b', 'c']);
+});
