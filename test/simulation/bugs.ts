@@ -31,13 +31,13 @@ export const BUGS_TO_COME: Readonly<Record<string, string>> = {
   'fallback-counted-as-primary': 'there are no fallbacks yet',
   'hint-deleted-without-revision': 'there are no hints yet',
   'old-backup-goes-on': 'a restored backup is not noticed yet',
-  'retry-mints-again': 'the clients do not send requests again yet',
 };
 
 const JOIN = 'src/causality/join.ts';
 const WRITE = 'src/causality/write.ts';
 const PUT = 'src/coordinator/put.ts';
 const READ_ROUND = 'src/coordinator/read-round.ts';
+const BEFORE_WRITE = 'src/coordinator/before-write.ts';
 const REPLICA = 'src/replica/replica.ts';
 const GROUP_COMMIT = 'src/replica/group-commit.ts';
 const NODE_STORAGE = 'src/replica/node-storage.ts';
@@ -281,6 +281,91 @@ export const BUGS: readonly Bug[] = [
     about: 'a write waits for its quorum for ever',
     edits: [{ file: PUT, from: "() => this.#end('deadline')", to: '() => undefined' }],
     foundBy: { scenario: 'disk-hangs' },
+  },
+  {
+    name: 'retry-mints-again',
+    about: 'nobody asks whether a request with an idempotency key was carried out before',
+    edits: [
+      { file: BEFORE_WRITE, from: 'if (mark !== null) {', to: 'if (mark !== null && false) {' },
+      {
+        file: REPLICA,
+        from: 'if (known !== undefined) throw new AlreadyMinted(',
+        to: 'if (false) throw new AlreadyMinted(',
+      },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'retry-row-stays-home',
+    about: 'what a request has become is not given to the other owners with the state, nor named by the version',
+    edits: [
+      { file: PUT, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
+      { file: REPLICA, from: 'request: name,', to: 'request: undefined,' },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'retry-row-after-the-write',
+    about: 'what a request has become is written in a transaction of its own, after that of the write',
+    edits: [
+      {
+        file: REPLICA,
+        from: 'if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);',
+        to: 'if (retry !== null) this.#options.world.clock.after(100, () => void this.#commits.submit({ run: (later) => this.#retries.put(later, request.scope, request.key, retry), bytes: 0, durable: true }));',
+      },
+      { file: PUT, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
+      { file: REPLICA, from: 'request: name,', to: 'request: undefined,' },
+    ],
+    foundBy: 'random',
+  },
+  {
+    name: 'retry-asks-one-owner',
+    about: 'one owner that knows of no earlier attempt is enough to mint',
+    edits: [
+      {
+        file: BEFORE_WRITE,
+        from: "return Math.max(resolveQuorum('quorum', owners), owners - w + 1);",
+        to: "return Math.min(1, resolveQuorum('quorum', owners), owners - w + 1);",
+      },
+    ],
+    foundBy: { scenario: 'retried-where-nobody-knows' },
+  },
+  {
+    name: 'condition-before-retry',
+    about: 'the condition of a request that was carried out before is judged again',
+    edits: [
+      { file: BEFORE_WRITE, from: 'if (mark !== null) {', to: 'if (mark !== null && request.conditions === null) {' },
+    ],
+    foundBy: { scenario: 'created-once' },
+  },
+  {
+    name: 'repeats-stay-siblings',
+    about: 'two attempts of one request that meet stay beside each other',
+    edits: [
+      {
+        file: 'src/causality/repeats.ts',
+        from: 'if (request === undefined) return false;',
+        to: 'if (request === undefined || versions.length > 0) return false;',
+      },
+      {
+        file: 'src/replica/settle-retries.ts',
+        from: "if (repeat === undefined || conflicts !== 'siblings'",
+        to: "if (repeat === undefined || conflicts !== 'siblings' || conflicts.length > 0",
+      },
+    ],
+    foundBy: { scenario: 'attempts-meet' },
+  },
+  {
+    name: 'lww-drops-repeats',
+    about: 'the later attempt of a request goes in last-write-wins buckets too, against the order that settles there',
+    edits: [
+      {
+        file: 'src/replica/settle-retries.ts',
+        from: "if (repeat === undefined || conflicts !== 'siblings'",
+        to: 'if (repeat === undefined || conflicts.length === 0',
+      },
+    ],
+    foundBy: { scenario: 'attempts-meet' },
   },
   {
     name: 'tenures-from-one',

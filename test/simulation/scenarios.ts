@@ -4,11 +4,13 @@
  */
 
 import { Arena, type Finding } from './arena.ts';
+import { StoreMessage } from '#replica/messages.ts';
+import { requestName } from './messages-on-the-wire.ts';
 import type { Machine } from './cluster.ts';
 import { levelsFor, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Timeline } from './timeline.ts';
 import type { Tampering } from './tampering.ts';
-import type { Client, Clients, Target } from './workload.ts';
+import type { Client, Clients, ComposedWrite, Target } from './workload.ts';
 
 type Script = (stage: Stage) => Promise<void>;
 
@@ -166,6 +168,44 @@ const SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  /** A request is sent again where nobody can be asked who knows that it was carried out, and something has come after it. */
+  'retried-where-nobody-knows': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      const write = stage.keyed(key, ONE);
+      await stage.send(write, first);
+      await stage.replace(second, key, STRICT);
+      await stage.send(write, third);
+      await stage.heal();
+      await stage.send(write, third);
+      await stage.get(third, key, STRICT);
+    });
+  },
+  /** Two attempts at one request are minted by nodes that could not know of each other, and meet. */
+  'attempts-meet': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      const { network } = stage.arena.cluster;
+      const loses = (message: Uint8Array): boolean => requestName(message) === StoreMessage.name;
+      for (const { host } of [second, third]) network.setFault(first.host, host, { loses });
+      const write = stage.keyed(key, STRICT);
+      await stage.send(write, first);
+      stage.cut(first, [second, third]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.send(write, second);
+      await stage.heal();
+      await stage.get(third, key, ALL);
+      await stage.send(write, third);
+      await stage.get(first, key, ALL);
+    });
+  },
+  /** A request that creates is sent again: what it finds is what it has made. */
+  'created-once': async (stage) => {
+    await stage.rounds(async (key, machines) => {
+      const write = stage.keyed(key, STRICT, 'absent');
+      for (const machine of machines) await stage.send(write, machine);
+    });
+  },
   /** A bucket is dropped while a node is down that has its keys, lacks some of them, and comes back into the next life. */
   'bucket-is-dropped': async (stage) => {
     await stage.rounds(async ({ key }, [first, second, third]) => {
@@ -209,6 +249,11 @@ export async function play(name: ScenarioName, options: ScenarioOptions): Promis
   return arena.findings;
 }
 
+interface Sendable {
+  readonly client: Client;
+  readonly write: ComposedWrite;
+}
+
 /** What a script can do. */
 class Stage {
   readonly arena: Arena;
@@ -241,6 +286,17 @@ class Stage {
   /** The same, under way. */
   async putting(machine: Machine, target: Target, level: Level): Promise<void> {
     await this.#somebody().write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS });
+  }
+
+  /** A blind write by somebody new that can be sent several times. */
+  keyed(target: Target, level: Level, condition?: 'absent'): Sendable {
+    const client = this.#somebody();
+    const what = { kind: 'put', level, timeout: TIMEOUT_MS, keyed: true } as const;
+    return { client, write: client.compose(target, condition === undefined ? what : { ...what, condition }) };
+  }
+
+  async send({ client, write }: Sendable, machine: Machine): Promise<void> {
+    await this.#settle(client.attempt(write, machine, TIMEOUT_MS));
   }
 
   /** A delete by somebody who knows nothing. */

@@ -1,7 +1,8 @@
 /**
  * The clients. Each sends one request after the other, to any node, at any consistency level: blind writes, writes after a
  * read, with the context of just now, with one from long ago or with none, deletes and re-creations, and sets that grow by
- * read-modify-write. Some wait for their answers, some turn away early, and then try something else.
+ * read-modify-write. Some wait for their answers, some turn away early, and then try something else, or, when the write has
+ * an idempotency key, send it again to another node.
  */
 
 import { present } from '#kernel/assert.ts';
@@ -18,7 +19,6 @@ import type { Recorder, WriteBegun } from './recorder.ts';
 
 /** What the clients would do if the nodes could. */
 export const WORKLOADS_OFF = {
-  'idempotent retries': 'the clients do not send requests again yet',
   sessions: 'session tokens answer 501 today',
   'strong keys': 'strong buckets answer 501 today',
   'data types': 'buckets of data types answer 501 today',
@@ -59,6 +59,11 @@ const TIMEOUTS = [300, 1000, 2000, 5000];
 /** How long a client waits beyond the deadline before it concludes that no answer will come. */
 const GRACE_MS = 1000;
 const LARGE_VALUE = 70 * 1024;
+/** Of the writes, how many have an idempotency key. */
+const KEYED = 0.3;
+/** How often one of those is sent, at most, and how often again although it was answered. */
+const ATTEMPTS_MAX = 4;
+const AGAIN_ALTHOUGH_APPLIED = 0.25;
 
 /** What a client knows of a key. */
 interface Knowledge {
@@ -66,7 +71,7 @@ interface Knowledge {
   readonly covers: readonly WriteId[];
 }
 
-interface Write {
+export interface Write {
   readonly kind: 'put' | 'delete';
   readonly level: Level;
   readonly timeout: number;
@@ -76,6 +81,18 @@ interface Write {
   readonly elements?: readonly WriteId[];
   /** Passes only while this is the one value there, or while there is none. */
   readonly condition?: { readonly write: WriteId; readonly etag: string } | 'absent';
+  /** Whether it has an idempotency key, so that it may be sent again. */
+  readonly keyed?: boolean;
+}
+
+/** A write as it is sent, once or several times. */
+export interface ComposedWrite {
+  readonly target: Target;
+  readonly what: Write;
+  readonly write: WriteId;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+  readonly elements: readonly WriteId[] | null;
 }
 
 export interface Target {
@@ -208,22 +225,18 @@ export class Client {
   }
 
   /** One write at the node. */
-  async write({ bucket, key }: Target, machine: Machine, what: Write): Promise<WriteHeard> {
-    const { kind, level, timeout, knowledge, condition } = what;
+  async write(target: Target, machine: Machine, what: Write): Promise<WriteHeard> {
+    return await this.attempt(this.compose(target, what), machine, what.timeout);
+  }
+
+  compose(target: Target, what: Write): ComposedWrite {
+    const { kind, knowledge, condition, keyed } = what;
     const write = `${this.#name}.${++this.#writes}`;
     const elements = what.elements === undefined ? null : [...what.elements, write];
-    this.#clients.willWrite({ bucket, key }, write, elements);
-    const end = this.#workload.recorder.write({
-      ...this.#facts(bucket, key, machine, timeout),
-      ...intent(what),
-      kind,
-      write,
-      quorum: level.write,
-      idempotencyKey: null,
-      elements,
-    });
+    this.#clients.willWrite(target, write, elements);
     const headers = {
       'x-request-id': write,
+      ...(keyed === true ? { 'idempotency-key': write } : {}),
       ...(knowledge === undefined ? {} : { 'quoral-context': knowledge.context }),
       ...(condition === undefined
         ? {}
@@ -232,11 +245,27 @@ export class Client {
           : { 'if-match': condition.etag }),
     };
     const body = kind === 'put' ? valueOf(write, this.#padding()) : undefined;
+    return { target, what, write, headers, body, elements };
+  }
+
+  /** Sends the write to the node, for the first time or again. */
+  async attempt(composed: ComposedWrite, machine: Machine, timeout: number): Promise<WriteHeard> {
+    const { target, what, write, headers, body, elements } = composed;
+    const { bucket, key } = target;
+    const { kind, level, knowledge, keyed } = what;
+    const end = this.#workload.recorder.write({
+      ...this.#facts(bucket, key, machine, timeout),
+      ...intent(what),
+      kind,
+      write,
+      quorum: level.write,
+      idempotencyKey: keyed === true ? write : null,
+      elements,
+    });
     const method = kind === 'put' ? 'PUT' : 'DELETE';
     const path = pathOf(bucket, key, level, timeout);
-    const heard = heardOfWrite(
-      await this.#send(machine, { method, target: path, headers, ...(body === undefined ? {} : { body }) }, timeout),
-    );
+    const request = { method, target: path, headers, ...(body === undefined ? {} : { body }) };
+    const heard = heardOfWrite(await this.#send(machine, request, timeout));
     end(heard);
     if (heard.context !== null) {
       this.#knowledge.set(`${bucket.name}/${key}`, { context: heard.context, covers: [write] });
@@ -295,7 +324,16 @@ export class Client {
     kind: Write['kind'],
     more: Pick<Write, 'knowledge' | 'elements' | 'condition'>,
   ): Promise<void> {
-    await this.write(aim, this.#machine(), { ...more, kind, level: this.#level(aim), timeout: this.#timeout() });
+    const keyed = this.#random.chance(KEYED);
+    const composed = this.compose(aim, { ...more, kind, keyed, level: this.#level(aim), timeout: this.#timeout() });
+    let heard = await this.attempt(composed, this.#machine(), composed.what.timeout);
+    for (let attempts = 1; keyed && attempts < ATTEMPTS_MAX; attempts++) {
+      if (heard.preconditionFailed) return;
+      if (heard.outcome === 'applied' && !this.#random.chance(AGAIN_ALTHOUGH_APPLIED)) return;
+      await this.#clients.sleep(this.#random.exponential(this.#workload.thinkTime), 'client sends again');
+      if (!this.#clients.begin()) return;
+      heard = await this.attempt(composed, this.#machine(), this.#timeout());
+    }
   }
 
   #putOr(other: 'delete', probability: number): Write['kind'] {

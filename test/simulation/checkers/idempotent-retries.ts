@@ -1,6 +1,7 @@
 /**
  * A request sent again with its idempotency key makes no second version: all requests with one idempotency key for one key
- * have at most one version live at any time, in any place, and only ever one value.
+ * have at most one version live at any time, in any place, and only ever one value. And what was acknowledged is found before
+ * its condition is judged again.
  */
 
 import type { ReplicaSnapshot, WhiteBox, WriteId } from '../history.ts';
@@ -14,6 +15,7 @@ export function checkIdempotentRetries(histories: KeyHistories, whiteBox: WhiteB
   for (const key of histories.values()) {
     const requests = new RetriedRequests(key);
     if (!requests.isEmpty()) retried.set(key.name, requests);
+    requests.lookAtConditions();
     for (const { shown, request } of key.reads) {
       requests.look(
         `a read by ${request.client}`,
@@ -55,13 +57,16 @@ function viewOf(snapshots: readonly ReplicaSnapshot[]): readonly Seen[] {
 /** The requests to one key that carry an idempotency key. */
 class RetriedRequests {
   readonly violations: Violation[] = [];
+  readonly #key: KeyHistory;
   readonly #name: string;
   readonly #idempotencyKeyOf: ReadonlyMap<WriteId, string>;
   /** By idempotency key, the value that was seen first. */
   readonly #valueOf = new Map<string, WriteId>();
   readonly #told = new Set<string>();
 
-  constructor({ name, writes }: KeyHistory) {
+  constructor(key: KeyHistory) {
+    const { name, writes } = key;
+    this.#key = key;
     this.#name = name;
     this.#idempotencyKeyOf = new Map(
       [...writes.values()].flatMap(({ id, requests }) => {
@@ -73,6 +78,24 @@ class RetriedRequests {
 
   isEmpty(): boolean {
     return this.#idempotencyKeyOf.size === 0;
+  }
+
+  /**
+   * A request that so many owners have confirmed that any question to a quorum meets one of them must not fail on its
+   * condition when it is sent again.
+   */
+  lookAtConditions(): void {
+    const { owners, writes } = this.#key;
+    for (const { id, requests, acknowledged, holders } of writes.values()) {
+      const { idempotencyKey, quorum } = requests[0]!;
+      if (idempotencyKey === null) continue;
+      const asked = Math.max(Math.floor(owners / 2) + 1, owners - quorum.w + 1);
+      const failed = requests.find(({ start, preconditionFailed }) => preconditionFailed && start.order > acknowledged);
+      if (failed === undefined || holders + asked <= owners) continue;
+      this.#tell(idempotencyKey, `sent again at time ${failed.start.time} the condition is judged, though it was met`, [
+        id,
+      ]);
+    }
   }
 
   /** Looks at what is live at once in some place. Each idempotency key is told once. */

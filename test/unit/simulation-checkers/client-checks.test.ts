@@ -533,6 +533,27 @@ describe('idempotent-retries', () => {
     expect(planted.read(['a']).read(['b']).found(check)).toEqual(['a b']);
   });
 
+  it('sees a condition that is judged again when the request was acknowledged', () => {
+    const condition = { kind: 'absent' } as const;
+    const failed = { retryOf: 'i', condition, preconditionFailed: true, outcome: 'not-applied' } as const;
+    const keyed = { retryOf: 'i', condition } as const;
+    expect(new Planted().put('a', keyed).put('a', failed).found(check)).toEqual(['a']);
+    // What was not acknowledged, or by too few, need not be found.
+    expect(
+      new Planted()
+        .put('a', { ...keyed, outcome: 'unknown' })
+        .put('a', failed)
+        .found(check),
+    ).toEqual([]);
+    const few = { w: 1, pw: 0, sloppy: true };
+    expect(
+      new Planted()
+        .put('a', { ...keyed, ...few })
+        .put('a', { ...failed, ...few })
+        .found(check),
+    ).toEqual([]);
+  });
+
   it('has nothing to say of other writes, nor of the same idempotency key elsewhere', () => {
     const planted = new Planted()
       .put('a', { retryOf: 'i' })
