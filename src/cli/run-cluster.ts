@@ -75,7 +75,9 @@ export async function runCluster(options: Record<string, string>): Promise<void>
     writeClusterFile(layout.directory, nodes);
     print('cluster ready');
     const ca = process.env['QUORAL_CA'];
-    const curl = nodes[0]!.url.startsWith('https') && ca !== undefined ? `curl -i --cacert ${ca}` : 'curl -i';
+    const trusted = nodes[0]!.url.startsWith('https') && ca !== undefined ? ` --cacert ${ca}` : '';
+    const shown = process.env['QUORAL_AUTH'] === 'tokens' ? ' -H "authorization: Bearer $QUORAL_TOKEN"' : '';
+    const curl = `curl -i${trusted}${shown}`;
     print(
       `try: ${curl} -X PUT -d 'hello' ${nodes[0]!.url}/v1/kv/demo/greeting && ${curl} ${nodes.at(-1)!.url}/v1/kv/demo/greeting`,
     );
