@@ -53,8 +53,12 @@ export function decide(request: WriteRequest, gathered: Gathered, now: number, s
     if (earlier.kind === 'mismatch') return over(request, gathered, 'idempotency-mismatch', MISMATCH);
     if (earlier.kind === 'found') return { kind: 'again', state: earlier.state, first: earlier.first };
   }
-  if (gathered.kind === 'failed')
-    return over(request, gathered, gathered.trouble, `reading before the write: ${gathered.detail}`);
+  if (gathered.kind === 'failed') {
+    // Of the reading, which is what was not met.
+    const { trouble, agreement } = gathered;
+    const detail = `reading before the write: ${gathered.detail}`;
+    return { kind: 'over', outcome: { kind: 'not-applied', trouble, detail, agreement } };
+  }
   if (mark !== null && gathered.retriesFull) return over(request, gathered, 'overloaded', FULL);
   return judged(request, gathered, now, self);
 }

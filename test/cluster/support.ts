@@ -90,6 +90,8 @@ export interface ClusterLook {
   readonly scheme?: 'http' | 'https';
   /** Beside those that every node gets. */
   readonly flagsOf?: (id: string) => readonly string[];
+  /** For the runtime instead of the program, such as what to load before it. */
+  readonly runtime?: readonly string[];
 }
 
 /** A cluster of real node processes that this test owns. */
@@ -143,7 +145,9 @@ export class TestCluster {
       ...(this.#look.flagsOf?.(id) ?? []),
       ...extra,
     ];
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = spawn(process.execPath, [...(this.#look.runtime ?? []), MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
     let stdout = '';
     let stderr = '';
     child.stdout!.on('data', (chunk: Buffer) => (stdout = (stdout + chunk.toString()).slice(-200_000)));

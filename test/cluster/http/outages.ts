@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { agreementOf } from './levels.ts';
 import { valuesOf } from './multipart.ts';
 import { OpenSocket } from './raw.ts';
+import { retryAfterDeath } from './retries.ts';
 import {
   call,
   contextOf,
@@ -124,6 +125,10 @@ function deadTests(): void {
     notApplied(await del(`${target}?r=all`), 3);
     const read = await get(target);
     expect([read.body.toString(), etagOf(read)]).toEqual(['old', tag]);
+  });
+
+  test('a write whose node died before it answered is retried at another one, and is one version', async () => {
+    await retryAfterDeath((name) => kill(name));
   });
 
   test('a definition is confirmed without the dead one, which knows it before it serves', async () => {

@@ -1,0 +1,64 @@
+/**
+ * What nodes really say to each other: requests recorded from a simulated cluster at work, as a start for damage. Every
+ * message that the sources declare is known by name, also those that were not heard.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeEnvelope } from '#wire/envelope.ts';
+import { SimulatedCluster } from '../simulation/cluster.ts';
+
+const SOURCES = new URL('../../src', import.meta.url).pathname;
+/** Requests kept of each name. */
+const KEPT_MAX = 12;
+
+export interface Heard {
+  readonly name: string;
+  readonly body: unknown;
+}
+
+/** The names of all messages in the sources. */
+export function messageNames(): readonly string[] {
+  const names = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .flatMap((path) => [...readFileSync(join(SOURCES, path), 'utf8').matchAll(/^ +name: '([a-z]+\.[a-z-]+)',$/gm)])
+    .map((match) => match[1]!);
+  return [...new Set(names)].toSorted();
+}
+
+export async function recordCorpus(): Promise<readonly Heard[]> {
+  const heard: Heard[] = [];
+  const counts = new Map<string, number>();
+  const cluster = new SimulatedCluster({ seed: 1, nodes: 3 });
+  const record = (message: Uint8Array): boolean => {
+    const envelope = decodeEnvelope(message);
+    if (envelope.kind !== 'request') return false;
+    const count = counts.get(envelope.name) ?? 0;
+    counts.set(envelope.name, count + 1);
+    if (count < KEPT_MAX) heard.push({ name: envelope.name, body: envelope.body });
+    return false;
+  };
+  for (const from of cluster.machines)
+    for (const to of cluster.machines) if (from !== to) cluster.network.setFault(from.host, to.host, { loses: record });
+  const { simulation } = cluster;
+  await simulation.settle(Promise.all(cluster.machines.map((machine) => cluster.start(machine))));
+  await simulation.run(() => cluster.machines.every(({ running }) => running?.node.ready() === true));
+  await work(cluster);
+  return heard;
+}
+
+async function work(cluster: SimulatedCluster): Promise<void> {
+  const json = { 'content-type': 'application/json' };
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: json, body: '{"conflicts":"siblings"}' });
+  await cluster.request('n2', 'PUT', '/v1/buckets/one', { headers: json, body: '{"n":1}' });
+  for (let i = 0; i < 12; i++) {
+    const id = `n${(i % 3) + 1}`;
+    await cluster.request(id, 'PUT', `/v1/kv/s/k${i % 3}`, { headers: { 'quoral-meta-a': 'b' }, body: `value ${i}` });
+    await cluster.request(id, 'PUT', `/v1/kv/one/k${i}`, { body: 'x' });
+    await cluster.request(id, 'PUT', `/v1/kv/plain/k${i}?return=body`, { body: 'x' });
+    await cluster.request(id, 'GET', `/v1/kv/s/k${i % 3}`);
+    await cluster.request(id, 'DELETE', `/v1/kv/plain/k${i}`);
+  }
+  await cluster.request('n3', 'PUT', '/v1/buckets/one', { headers: json, body: '{"n":2}' });
+  await cluster.request('n3', 'DELETE', '/v1/buckets/s');
+}
