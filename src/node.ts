@@ -8,11 +8,10 @@ import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
-import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
-import { utf8 } from '#kernel/bytes.ts';
 import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
 import { EpochTables } from '#consensus/epoch-tables.ts';
 import type { Facts } from '#consensus/facts.ts';
+import { finishRefill } from '#consensus/introduce-self.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { Hints, type HintSettings } from '#handoff/hints.ts';
@@ -24,10 +23,9 @@ import type { MembershipSettings } from '#membership/settings.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
-import { Repair, type RepairSettings } from '#repair/repair.ts';
+import { REPAIR_TABLES, Repair, type RepairSettings } from '#repair/repair.ts';
 import { treeOfRow } from '#repair/tree-of-row.ts';
 import { MerkleTrees } from '#repair/trees.ts';
-import { TREE_TABLES } from '#repair/tree-tables.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
@@ -40,12 +38,13 @@ import type { Messaging, Peer } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import type { WireSettings } from '#wire/settings.ts';
 import type { TableDefinition, World } from '#world/world.ts';
+import { contextMac } from './context-mac.ts';
 
 /** Every table that a node's disk must have. */
 export const NODE_TABLES: readonly TableDefinition[] = [
   ...REPLICA_TABLES,
   ...CHAIN_TABLES,
-  ...TREE_TABLES,
+  ...REPAIR_TABLES,
   ...HANDOFF_TABLES,
   ...MEMBERSHIP_TABLES,
 ];
@@ -288,8 +287,15 @@ export class QuoralNode {
       trees,
       self: this.options.id,
       ready: () => this.ready(),
+      activate: () => this.#finishRefill(),
       settings: this.options.repair,
     });
+  }
+
+  async #finishRefill(): Promise<boolean> {
+    const self = { id: this.options.id, storageId: this.#storage.storageId };
+    const deadline = this.world.clock.monotonic() + this.options.repair.callTimeout;
+    return (await this.chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   }
 
   #knowledge(): Knowledge {
@@ -377,13 +383,4 @@ function foundersText(options: NodeOptions): string {
     .map(({ id, peer }) => `${id}=${peer}`)
     .sort()
     .join(',');
-}
-
-/**
- * Contexts are signed under a key of their own, so that a signature can serve for nothing else. SipHash is a MAC of just
- * the eight bytes that a context carries, and costs a tenth of an HMAC.
- */
-function contextMac(world: World, secret: Uint8Array): Mac {
-  const key = sipKey(world.digest.hmacSha256(secret, utf8('quoral context 1')).subarray(0, 16));
-  return (bytes) => hash64ToBytes(sipHash64(key, bytes));
 }

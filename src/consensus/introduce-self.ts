@@ -31,3 +31,17 @@ function introduced(member: Member, self: Self): Member {
   if (member.storageId === null) return { ...member, url, storageId, zone: self.zone, weight: self.weight };
   return { ...member, url, storageId, state: member.state === 'active' ? 'refilling' : member.state };
 }
+
+/** The facts with this member active, once it is filled again; the same facts when there is nothing to do. */
+export function finishRefill(
+  facts: Facts,
+  { id, storageId }: Pick<Self, 'id' | 'storageId'>,
+): Facts | { readonly refused: string } {
+  const member = memberNamed(facts, id);
+  if (member?.storageId !== storageId) return { refused: `${id} is bound to another disk` };
+  if (member.state !== 'refilling') return facts;
+  const members = facts.ring.members.map((other) =>
+    other === member ? { ...member, state: 'active' as const } : other,
+  );
+  return { ...facts, epoch: epoch(facts.epoch + 1), ring: { ...facts.ring, members } };
+}

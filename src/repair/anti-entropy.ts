@@ -8,7 +8,15 @@
 import type { NodeId } from '#kernel/identity.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
-import { ask, exchange, ExchangeFailed, joinRows, type ExchangeEnvironment, type ExchangeResult } from './exchange.ts';
+import {
+  ask,
+  exchange,
+  ExchangeFailed,
+  joinRows,
+  type ExchangeEnvironment,
+  type ExchangeOptions,
+  type ExchangeResult,
+} from './exchange.ts';
 import {
   ForestMessage,
   GROUP_SIZE,
@@ -111,9 +119,8 @@ export class AntiEntropy {
   }
 
   /** Compares one partition with the peer and mends both, when no other exchange runs. Throws {@link ExchangeFailed}. */
-  async exchange(peer: NodeId, place: TreePlace, bucket?: string, settle?: number): Promise<PlaceResult> {
-    const { settings } = this.#options;
-    const options = { settle: settle ?? settings.settle, keysMax: KEYS_AN_EXCHANGE, bucket };
+  async exchange(peer: NodeId, place: TreePlace, given: Partial<ExchangeOptions> = {}): Promise<PlaceResult> {
+    const options = { settle: this.#options.settings.settle, keysMax: KEYS_AN_EXCHANGE, ...given };
     return await this.#alone(async () => {
       const result = await exchange(this.#options, peer, place, options);
       this.#note(peer, place, result);
@@ -162,10 +169,10 @@ export class AntiEntropy {
       const places = source.shared(from);
       return source.roots(groups.flatMap((group) => places.slice(group * GROUP_SIZE, (group + 1) * GROUP_SIZE)));
     });
-    messaging.handle(NodesMessage, ({ basis, place }) => {
+    messaging.handle(NodesMessage, ({ basis, place, vouch = false }) => {
       check();
       source.check(basis);
-      return source.nodes(place);
+      return source.nodes(place, vouch);
     });
     messaging.handle(LeavesMessage, ({ basis, place, nodes }) => {
       check();

@@ -101,14 +101,17 @@ export const RootsMessage: MessageType<RootsRequest, Uint8Array> = {
 export interface NodesRequest {
   readonly basis: Basis;
   readonly place: TreePlace;
+  /** Whether the callee must be able to vouch for what it lacks, and refuse otherwise. */
+  readonly vouch?: boolean;
 }
 
 export const NodesMessage: MessageType<NodesRequest, Uint8Array> = {
   name: 'repair.nodes',
-  encodeRequest: ({ basis, place }) => [basisToWire(basis), placeToWire(place)],
+  encodeRequest: ({ basis, place, vouch = false }) => [basisToWire(basis), placeToWire(place), vouch],
   decodeRequest: (body) => {
-    const fields = asArray(body, 2, 'repair.nodes');
-    return { basis: basisFromWire(fields[0]), place: placeFromWire(fields[1]) };
+    const fields = asArray(body, 3, 'repair.nodes');
+    const vouch = asBoolean(fields[2], 'vouch');
+    return { basis: basisFromWire(fields[0]), place: placeFromWire(fields[1]), vouch };
   },
   encodeReply: (nodes) => [nodes],
   decodeReply: (body) => hashes(asArray(body, 1, 'repair.nodes reply')[0], 'nodes', NODES * HASH_BYTES),
@@ -156,16 +159,17 @@ export interface KeysReply extends KeyList {
 
 export const KeysMessage: MessageType<KeysRequest, KeysReply> = {
   name: 'repair.keys',
-  encodeRequest: ({ basis, place, leaves, after, bucket, settle }) => [
+  encodeRequest: ({ basis, place, leaves, after, bucket, settle, vouch = false }) => [
     basisToWire(basis),
     placeToWire(place),
     [...leaves],
     after === undefined ? null : [after.high, after.low],
     bucket ?? null,
     settle,
+    vouch,
   ],
   decodeRequest: (body) => {
-    const fields = asArray(body, 6, 'repair.keys');
+    const fields = asArray(body, 7, 'repair.keys');
     const after = fields[3] === null ? undefined : asArray(fields[3], 2, 'after');
     const half = (value: unknown): number => asInteger(value, 'after', 0, 0xffff_ffff);
     return {
@@ -175,6 +179,7 @@ export const KeysMessage: MessageType<KeysRequest, KeysReply> = {
       after: after && { high: half(after[0]), low: half(after[1]) },
       bucket: fields[4] === null ? undefined : asString(fields[4], 'bucket', 128),
       settle: asInteger(fields[5], 'settle'),
+      vouch: asBoolean(fields[6], 'vouch'),
     };
   },
   encodeReply: ({ entries, recent, more }) => [entries, recent, more],

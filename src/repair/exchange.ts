@@ -59,6 +59,8 @@ export interface ExchangeOptions {
   /** Differing keys after which it ends, to be continued by another exchange. */
   readonly keysMax: number;
   readonly bucket?: string | undefined;
+  /** Whether the other owner must be able to vouch for what it lacks. */
+  readonly vouch?: boolean;
 }
 
 export interface ExchangeResult {
@@ -141,8 +143,9 @@ class Exchange {
   async #differingLeaves(): Promise<readonly number[]> {
     const { source } = this.#environment;
     const place = this.#place;
-    const theirNodes = await this.#ask(NodesMessage, { basis: this.#basis, place });
-    const nodes = differences(source.nodes(place), theirNodes);
+    const vouch = this.#options.vouch === true;
+    const theirNodes = await this.#ask(NodesMessage, { basis: this.#basis, place, vouch });
+    const nodes = differences(source.nodes(place, false), theirNodes);
     if (nodes.length === 0) return [];
     const theirLeaves = await this.#ask(LeavesMessage, { basis: this.#basis, place, nodes });
     await this.#environment.pace.take(theirNodes.length + theirLeaves.length);
@@ -153,9 +156,11 @@ class Exchange {
 
   /** False when the exchange has done as much as it may. */
   async #compareLeaves(leaves: readonly number[]): Promise<boolean> {
-    const { settle, bucket } = this.#options;
+    const { settle, bucket, vouch = false } = this.#options;
     const request = { place: this.#place, leaves, bucket, settle };
-    const theirs = await this.#allKeys((after) => this.#ask(KeysMessage, { ...request, basis: this.#basis, after }));
+    const theirs = await this.#allKeys((after) =>
+      this.#ask(KeysMessage, { ...request, basis: this.#basis, after, vouch }),
+    );
     const mine = await this.#allKeys((after) => this.#environment.source.keys({ ...request, after }));
     const { differing, recent } = compareKeys(mine, theirs);
     this.#recent += recent;
@@ -195,6 +200,8 @@ class Exchange {
       this.#pulled += joined;
       this.#note(rows.length - joined, refusals, 'here');
       if (handled === 0) throw new ExchangeFailed('no state comes back');
+      // What is not there any more was taken away meanwhile, or cannot be read.
+      if (rows.length < handled) this.#refused += handled - rows.length;
       first += handled;
     }
   }

@@ -6,6 +6,8 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import type { DamagedRow } from '#replica/damaged-rows.ts';
+import { CORRUPT_ROW } from '#replica/records.ts';
+import { REFILLING } from '#replica/refusals.ts';
 import { FetchMessage } from '#replica/messages.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
@@ -47,7 +49,7 @@ export class Mend {
     this.#options = options;
     const { metrics } = options.world;
     this.#mended = metrics.counter('quoral_rows_mended_total', 'Damaged rows that were got back from other owners');
-    this.#lost = metrics.counter('quoral_rows_lost_total', 'Damaged rows that no other node owns');
+    this.#lost = metrics.counter('quoral_rows_lost_total', 'Damaged rows that too few other owners could give back');
     options.replica.damaged.onMarked(() => this.#soon(0));
   }
 
@@ -97,31 +99,43 @@ export class Mend {
       this.#lost.add();
       world.log.error('row-lost', { ...fields, detail: 'no other node owns the key' });
     } else if (isOwner && knowledge.bucket(place.bucket).incarnation === place.incarnation) {
-      const able = others.filter(({ state }) => state !== 'refilling').map(({ id }) => id);
-      const answered = await Promise.all(able.map((id) => this.#joinFrom(id, row)));
-      if (answered.filter(Boolean).length < othersNeeded(owners.length)) return;
-      this.#mended.add();
-      world.log.info('row-mended', fields);
+      const answers = await Promise.all(
+        others.map(async ({ id, state }) => (state === 'refilling' ? 'lost' : this.#joinFrom(id, row))),
+      );
+      const joined = answers.filter((answer) => answer === 'joined').length;
+      if (joined >= othersNeeded(owners.length)) {
+        this.#mended.add();
+        world.log.info('row-mended', fields);
+      } else if (answers.every((answer) => answer !== 'silent')) {
+        // All have been heard, and some have lost it too: nothing more can be learnt from anybody.
+        this.#lost.add();
+        world.log.error('row-lost', {
+          ...fields,
+          detail: 'too many owners have lost what they had of the key',
+          joined,
+        });
+      } else return;
     }
     await replica.damaged.mended(row);
   }
 
-  /** Whether the owner has said what it holds, and that is joined here on stable storage. */
-  async #joinFrom(id: NodeId, { place, key }: DamagedRow): Promise<boolean> {
+  /** `joined`: the owner has said what it holds, and that is joined here on stable storage. `lost`: its row is gone too. */
+  async #joinFrom(id: NodeId, { place, key }: DamagedRow): Promise<'joined' | 'lost' | 'silent'> {
     const { messaging, knowledge, world, callTimeout, replica } = this.#options;
     const deadline = world.clock.monotonic() + callTimeout;
     const definition = knowledge.bucket(place.bucket).version;
     const { n, partition, bucket, incarnation } = place;
     const scope: Scope = { epoch: knowledge.epoch(), n, partition, bucket, incarnation, definition };
     const result = await messaging.call(id, FetchMessage, { scope, requestId: 'mend', key }, { deadline });
-    if (result.kind !== 'reply') return false;
+    if (result.kind === 'refused' && (result.code === CORRUPT_ROW || result.code === REFILLING)) return 'lost';
+    if (result.kind !== 'reply') return 'silent';
     const { state } = result.reply;
-    if (state === null) return true;
+    if (state === null) return 'joined';
     try {
       await replica.store({ scope, requestId: 'mend', key, state, durable: true }, deadline);
-      return true;
+      return 'joined';
     } catch (error) {
-      if (error instanceof Refusal) return false;
+      if (error instanceof Refusal) return 'silent';
       throw error;
     }
   }

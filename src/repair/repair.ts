@@ -13,11 +13,14 @@ import { hasPlacement } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import type { RecordName } from '#replica/tables.ts';
-import type { World } from '#world/world.ts';
+import type { TableDefinition, World } from '#world/world.ts';
+import { REFILL_TABLES, Refill } from './refill.ts';
 import { Scrub } from './scrub.ts';
 import { TreeRebuild } from './tree-rebuild.ts';
-import type { TreePlace } from './tree-tables.ts';
+import { TREE_TABLES, type TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
+
+export const REPAIR_TABLES: readonly TableDefinition[] = [...TREE_TABLES, ...REFILL_TABLES];
 
 /** Milliseconds between two looks at whether something is to be done that had to wait. */
 const TICK_MS = 1000;
@@ -46,6 +49,8 @@ export interface RepairOptions {
   readonly self: NodeId;
   /** Whether this node may serve. */
   readonly ready: () => boolean;
+  /** Makes this member, which is filled again, active in the facts of the cluster; true when it is. */
+  readonly activate: () => Promise<boolean>;
   readonly settings: RepairSettings;
 }
 
@@ -55,18 +60,20 @@ export class Repair {
   readonly antiEntropy: AntiEntropy;
   readonly scrub: Scrub;
   readonly #mend: Mend;
+  readonly #refill: Refill;
   #running = false;
 
   constructor(options: RepairOptions) {
     this.#options = options;
     const { world, knowledge, trees, settings } = options;
     const pace = new Pace(world.clock, settings);
-    const source = new TreeSource({ world, trees, knowledge, pace });
+    const source = new TreeSource({ ...options, pace });
     this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });
     const placeOf = (name: RecordName): TreePlace | undefined => placeOfRow(knowledge, name);
     this.#rebuild = new TreeRebuild({ world, trees, placeOf });
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
+    this.#refill = new Refill({ ...options, antiEntropy: this.antiEntropy });
   }
 
   start(): void {
@@ -74,6 +81,7 @@ export class Repair {
     this.antiEntropy.start();
     this.scrub.start();
     this.#mend.start();
+    this.#refill.start();
     this.#tick();
   }
 
@@ -82,6 +90,7 @@ export class Repair {
     this.antiEntropy.stop();
     this.scrub.stop();
     this.#mend.stop();
+    this.#refill.stop();
     this.#rebuild.stop();
   }
 

@@ -7,6 +7,9 @@ import { highestCounter } from '#causality/vector.ts';
 import { concatBytes } from '#kernel/bytes.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
+import { CORRUPT_ROW } from '#replica/records.ts';
+import { REFILLING } from '#replica/refusals.ts';
+import type { Replica } from '#replica/replica.ts';
 import { BEHIND, NOT_OWNER, STALE, type Knowledge } from '#replica/scope.ts';
 import { recordName } from '#replica/tables.ts';
 import { ownersOf } from '#ring/preference-list.ts';
@@ -42,6 +45,7 @@ export interface TreeSourceOptions {
   readonly world: { readonly clock: Clock; readonly disk: Disk };
   readonly trees: MerkleTrees;
   readonly knowledge: Knowledge;
+  readonly replica: Pick<Replica, 'record' | 'damaged'>;
   readonly pace: Pace;
 }
 
@@ -111,8 +115,9 @@ export class TreeSource {
     return hashesToBytes(places.map((place) => this.#options.trees.root(place)));
   }
 
-  nodes(place: TreePlace): Uint8Array {
+  nodes(place: TreePlace, vouch: boolean): Uint8Array {
     this.#own(place);
+    if (vouch) this.#vouch(place);
     return this.#options.trees.tree(place).nodeBytes();
   }
 
@@ -123,8 +128,9 @@ export class TreeSource {
   }
 
   async keys(request: Omit<KeysRequest, 'basis'>): Promise<KeysReply> {
-    const { place, leaves, after, bucket, settle } = request;
+    const { place, leaves, after, bucket, settle, vouch = false } = request;
     this.#own(place);
+    if (vouch) this.#vouch(place);
     const list = new KeyListWriter();
     for (const leaf of leaves) {
       if (after !== undefined && leaf < leafOf(after)) continue;
@@ -132,7 +138,8 @@ export class TreeSource {
       for (;;) {
         const page = this.#page(place, leaf, last, after);
         for (const row of page) {
-          if (bucket === undefined || recordName(row.rowKey).bucket === bucket) this.#add(list, row, settle);
+          if (row.state === undefined) this.#missing(place, row, vouch);
+          else if (bucket === undefined || recordName(row.rowKey).bucket === bucket) this.#add(list, row, settle);
         }
         last = page.at(-1);
         if (last === undefined || page.length < PAGE_ROWS) break;
@@ -176,6 +183,24 @@ export class TreeSource {
     // As far ahead of the clock it is not recent but wrong, and must not stay unrepaired for ever.
     const age = this.#options.world.clock.wall() - timeOf(highestCounter(state.vector));
     if (settle > 0 && Math.abs(age) < settle) list.recent(hash);
+  }
+
+  /** Throws {@link Refusal} when this node may have forgotten something of the partition. */
+  #vouch({ n, partition }: TreePlace): void {
+    const { knowledge, replica } = this.#options;
+    if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node is being filled itself');
+    if (replica.damaged.list().some(({ place }) => place.n === n && place.partition === partition))
+      throw new Refusal(CORRUPT_ROW, 'this node has not got a damaged row of the partition back yet');
+  }
+
+  /** A row of the index that cannot be read: reading it through the replica begins its mending, if it is there. */
+  #missing({ n, partition }: TreePlace, { rowKey }: LeafRow, vouch: boolean): void {
+    const { bucket, incarnation, key } = recordName(rowKey);
+    try {
+      this.#options.replica.record({ n, partition, bucket, incarnation }, key);
+    } catch (error) {
+      if (vouch || !(error instanceof Refusal)) throw error;
+    }
   }
 
   #own({ n, partition }: TreePlace): void {

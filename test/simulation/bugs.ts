@@ -93,8 +93,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: REPLICA,
-        from: 'if (this.#spoken) {',
-        to: 'if (this.#spoken && false) {',
+        from: 'if (this.#spoken) this.#renewTenure();',
+        to: '',
       },
     ],
     foundBy: { scenario: 'commit-fails-after-sending' },
