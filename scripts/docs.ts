@@ -1,0 +1,18 @@
+/**
+ * Writes the lists in docs/ anew from what the program shows: figures from a running cluster, events from the source.
+ */
+
+import { spawnSync } from 'node:child_process';
+
+const LISTS = ['test/cluster/metrics-list.test.ts', 'test/unit/log-events.test.ts'];
+
+function run(...args: readonly string[]): void {
+  const { status } = spawnSync(process.execPath, args, {
+    stdio: 'inherit',
+    env: { ...process.env, WRITE_DOCS: '1' },
+  });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+run('node_modules/vitest/vitest.mjs', 'run', ...LISTS);
+run('node_modules/oxfmt/bin/oxfmt', 'docs');
