@@ -17,8 +17,9 @@ import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { Hints, type HintSettings } from '#handoff/hints.ts';
 import { HANDOFF_TABLES } from '#handoff/tables.ts';
 import { MEMBERSHIP_TABLES } from '#membership/boot-records.ts';
-import { Membership } from '#membership/membership.ts';
-import { Reachability } from '#membership/reachability.ts';
+import type { Membership } from '#membership/membership.ts';
+import type { HedgeSettings } from '#membership/hedging.ts';
+import type { Reachability } from '#membership/reachability.ts';
 import type { MembershipSettings } from '#membership/settings.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
@@ -37,6 +38,7 @@ import type { VersionRange } from '#wire/handshake.ts';
 import type { Messaging, Peer } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import type { WireSettings } from '#wire/settings.ts';
+import { createNodePeers } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { contextMac } from './context-mac.ts';
 
@@ -69,6 +71,7 @@ export interface NodeOptions {
   /** In place of all protocol versions that this program speaks. */
   readonly protocolVersions?: VersionRange;
   readonly membership: MembershipSettings;
+  readonly hedging: HedgeSettings;
   readonly replica: ReplicaLimits;
   readonly coordinator: CoordinatorSettings;
   readonly hints: HintSettings;
@@ -129,8 +132,18 @@ export class QuoralNode {
     this.mac = contextMac(world, options.secret);
     this.messaging = this.#createMessaging(storage);
     this.chain = epochChain(world, options, storage, this.messaging, () => this.membership.diskVerified());
-    this.membership = this.#newMembership();
-    this.peers = new Reachability({ messaging: this.messaging, membership: this.membership });
+    const { membership, peers, hedging } = createNodePeers({
+      world,
+      messaging: this.messaging,
+      self: options.id,
+      storage,
+      epoch: () => this.chain.facts()?.epoch ?? 0,
+      heardEpoch: (peer, epoch) => this.chain.hear(peer, epoch as Epoch),
+      membership: options.membership,
+      hedging: options.hedging,
+    });
+    this.membership = membership;
+    this.peers = peers;
     this.buckets = new BucketDirectory(this.chain);
     this.tokens = tokenDirectory(world, this.chain, options);
     const knowledge = this.#knowledge();
@@ -152,6 +165,7 @@ export class QuoralNode {
       world,
       messaging: this.messaging,
       peers: this.peers,
+      hedging,
       replica: this.replica,
       repair: this.#readRepair(),
       knowledge,
@@ -263,19 +277,6 @@ export class QuoralNode {
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();
     await this.world.disk.close();
-  }
-
-  #newMembership(): Membership {
-    return new Membership({
-      world: this.world,
-      messaging: this.messaging,
-      self: this.options.id,
-      boots: this.#storage,
-      incarnation: this.#storage.clock.last(),
-      epoch: () => this.chain.facts()?.epoch ?? 0,
-      heardEpoch: (peer, epoch) => this.chain.hear(peer, epoch as Epoch),
-      settings: this.options.membership,
-    });
   }
 
   #repairWith(trees: MerkleTrees, knowledge: Knowledge): Repair {

@@ -94,7 +94,14 @@ export const SETTINGS = {
   ),
   // requests
   'request-timeout': setting(duration(1, 60_000), '5s', 'what `timeout` is when a request does not say'),
-  'read-hedge-delay': setting(duration(1, 60_000), '50ms', 'when a read asks the owners it has not asked yet'),
+  'read-hedge-delay': setting(
+    duration(1, 60_000),
+    '50ms',
+    'when a read asks one more owner, as long as it is not known how fast the asked one usually is',
+  ),
+  'hedge-delay-min': setting(duration(1, 60_000), '5ms', 'shortest such delay when it is known'),
+  'hedge-delay-max': setting(duration(1, 60_000), '500ms', 'longest such delay when it is known'),
+  'hedge-share': setting(fraction, '0.05', 'share of the calls to peers that may be made once more to another'),
   'value-max': setting(bytes(1, 8 * 1024 ** 2), '4MiB', 'largest value'),
   'siblings-max': setting(integer(2, 142), '100', 'concurrent versions of one key'),
   'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),

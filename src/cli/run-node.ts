@@ -23,6 +23,7 @@ import { createNetwork } from '#world/real/network.ts';
 import { watchEventLoop } from '#world/real/event-loop.ts';
 import { realRandom } from '#world/real/random.ts';
 import type { RealTrace } from '#world/real/trace.ts';
+import type { HedgeSettings } from '#membership/hedging.ts';
 import { DEFAULT_MEMBERSHIP_SETTINGS, type MembershipSettings } from '#membership/settings.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { DiskError, NetworkError, type World } from '#world/world.ts';
@@ -156,16 +157,25 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       maxConcurrentHandlers: settings['peer-handlers-max'],
     },
     membership: membershipSettings(settings),
+    hedging: hedgeSettings(settings),
     replica: replicaLimits(settings),
     coordinator: {
       ...DEFAULT_COORDINATOR_SETTINGS,
-      readHedgeDelay: settings['read-hedge-delay'],
       staleRetries: settings['stale-retries'],
     },
     hints: hintSettings(settings),
     repair: repairSettings(settings),
     drop: { bytesPerSecond: settings['drop-throttle'] },
     readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
+  };
+}
+
+function hedgeSettings(settings: Settings): HedgeSettings {
+  return {
+    delay: settings['read-hedge-delay'],
+    delayMin: settings['hedge-delay-min'],
+    delayMax: settings['hedge-delay-max'],
+    share: settings['hedge-share'],
   };
 }
 

@@ -9,6 +9,7 @@ import type { Member } from '#ring/ring.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { present } from '#kernel/assert.ts';
+import type { Hedging } from '#membership/hedging.ts';
 import type { Assessment, Reachability } from '#membership/reachability.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Replica } from '#replica/replica.ts';
@@ -17,19 +18,19 @@ import type { World } from '#world/world.ts';
 import type { ReadRepair } from '#repair/read-repair.ts';
 
 export interface CoordinatorSettings {
-  /** Milliseconds after which a read asks the owners that it has not asked yet, because those it asked are slow. */
-  readonly readHedgeDelay: number;
   /** How often a request starts again because the ring or the bucket has changed under it. */
   readonly staleRetries: number;
 }
 
-export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { readHedgeDelay: 50, staleRetries: 3 };
+export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { staleRetries: 3 };
 
 export interface Environment {
   readonly world: World;
   readonly messaging: Messaging;
   /** Says of every peer whether it can be used now. */
   readonly peers: Reachability;
+  /** Says when to ask somebody else as well. */
+  readonly hedging: Hedging;
   readonly replica: Replica;
   readonly repair: ReadRepair;
   readonly knowledge: Knowledge;
@@ -76,9 +77,9 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
 /** The owners that can be asked now: this node first, what it has itself costs no message; the doubtful ones last. */
 export function reachableOwners(environment: Environment, owners: readonly Member[]): readonly Member[] {
   const { self, peers } = environment;
-  const standing = (wanted: Assessment): readonly Member[] =>
-    owners.filter(({ id }) => id !== self && peers.assess(id) === wanted);
-  return [...owners.filter(({ id }) => id === self), ...standing('usable'), ...standing('doubtful')];
+  const sorted: Record<'self' | Assessment, Member[]> = { self: [], usable: [], doubtful: [], down: [] };
+  for (const owner of owners) sorted[owner.id === self ? 'self' : peers.admit(owner.id)].push(owner);
+  return [...sorted.self, ...sorted.usable, ...sorted.doubtful];
 }
 
 /**

@@ -15,6 +15,7 @@ import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
+import { ReadHedge } from './read-hedge.ts';
 import type { Agreement, ReadRequest } from './requests.ts';
 
 /** A read that may also ask what a request with an idempotency key has become. */
@@ -39,6 +40,9 @@ export class ReadRound {
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
   #waiting: Member[];
+  /** Asked, and without an answer so far. */
+  readonly #asked = new Set<NodeId>();
+  readonly #hedge: ReadHedge;
   #late = false;
   #end: (ending: Ending) => void = () => undefined;
   #ended = false;
@@ -50,6 +54,11 @@ export class ReadRound {
     this.#tally = new ReadTally({ r: request.r, pr: request.pr });
     this.#waiting = reachableOwners(environment, this.#route.owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#tally.expect(owner.index, 'primary');
+    this.#hedge = new ReadHedge(environment, {
+      next: () => this.#waiting[0]?.id,
+      slow: () => [...this.#asked].filter((id) => id !== environment.self),
+      askNext: () => this.#ask(1),
+    });
   }
 
   async run(): Promise<Ending> {
@@ -57,18 +66,17 @@ export class ReadRound {
     const { clock } = this.#environment.world;
     const { deadline, r, pr, retryId } = this.#request;
     return new Promise<Ending>((resolve) => {
-      const timers = [
-        clock.after(deadline - clock.monotonic(), () => this.#end({ kind: 'deadline' })),
-        clock.after(this.#environment.settings.readHedgeDelay, () => this.#hedge()),
-      ];
+      const timer = clock.after(deadline - clock.monotonic(), () => this.#end({ kind: 'deadline' }));
       this.#end = (ending) => {
         if (this.#ended) return;
         this.#ended = true;
-        for (const timer of timers) timer.cancel();
+        timer.cancel();
+        this.#hedge.cancel();
         resolve(ending);
       };
       // Whoever knows of an earlier attempt is worth more than a message saved.
       this.#ask(retryId === undefined ? Math.max(r, pr) : this.#waiting.length);
+      this.#hedge.start();
     });
   }
 
@@ -91,15 +99,11 @@ export class ReadRound {
     return this.#answers.some(({ retriesFull }) => retriesFull === true);
   }
 
-  /** Those that were asked are slow: the others may be faster. */
-  #hedge(): void {
-    if (this.#waiting.length === 0) return;
-    this.#environment.figures.hedged.add();
-    this.#ask(this.#waiting.length);
-  }
-
   #ask(count: number): void {
-    for (const owner of this.#waiting.splice(0, count)) void this.#fetch(owner);
+    for (const owner of this.#waiting.splice(0, count)) {
+      this.#asked.add(owner.id);
+      void this.#fetch(owner);
+    }
   }
 
   async #fetch(owner: Member): Promise<void> {
@@ -121,6 +125,7 @@ export class ReadRound {
       return;
     }
     const { deadline, trace } = request;
+    environment.hedging.called();
     const result = await environment.messaging.call(owner.id, FetchMessage, fetch, { deadline, trace });
     if (result.kind === 'reply') this.#answered(owner, result.reply);
     else if (result.kind === 'refused') this.#failed(owner, result.code, result.value);
@@ -135,6 +140,7 @@ export class ReadRound {
 
   #answered(owner: Member, reply: FetchReply): void {
     if (this.#ended) return;
+    this.#asked.delete(owner.id);
     if (this.#request.retryId !== undefined && reply.retry === undefined) {
       this.#failed(owner, 'knows-no-retries', 0);
       return;
@@ -151,6 +157,7 @@ export class ReadRound {
       this.#end({ kind: 'stale', epoch: value as Epoch });
       return;
     }
+    this.#asked.delete(owner.id);
     if (reason === 'timeout') this.#late = true;
     this.#tally.fail(owner.index);
     this.#ask(1);

@@ -41,6 +41,7 @@ export class Membership {
   readonly #indexes = new Map<NodeId, NodeIndex>();
   readonly #names = new Map<NodeIndex, NodeId>();
   readonly #listeners: ((peer: NodeId) => void)[] = [];
+  readonly #tickListeners: (() => void)[] = [];
   #detector: FailureDetector | undefined;
   #timer: Timer | undefined;
   #running = false;
@@ -124,6 +125,11 @@ export class Membership {
     this.#listeners.push(listener);
   }
 
+  /** Calls back every {@link MembershipSettings.tickInterval}. */
+  onTick(listener: () => void): void {
+    this.#tickListeners.push(listener);
+  }
+
   /** Why this node's disk must not be used; undefined as long as nothing speaks against it. */
   diskPutBack(): string | undefined {
     return this.#witness.putBack();
@@ -152,6 +158,7 @@ export class Membership {
   #schedule(): void {
     this.#timer = this.#options.world.clock.after(this.#options.settings.tickInterval, () => {
       this.#tick();
+      for (const listener of this.#tickListeners) listener();
       if (this.#running) this.#schedule();
     });
   }

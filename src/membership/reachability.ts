@@ -1,7 +1,7 @@
 /**
  * The one place that says whether a peer can be used now.
  *
- * - `usable`: connected, believed alive by the cluster, and answering this node.
+ * - `usable`: connected, believed alive by the cluster, answering this node, and doing its work.
  * - `doubtful`: connected, but something speaks against it. Others come first; it is still tried when there are too few.
  * - `down`: not connected, or dead as far as the cluster can tell.
  *
@@ -9,26 +9,59 @@
  */
 
 import type { NodeId } from '#kernel/identity.ts';
-import type { Messaging } from '#wire/messaging.ts';
+import type { CallEnding, Messaging } from '#wire/messaging.ts';
+import type { World } from '#world/world.ts';
+import { Experience } from './experience.ts';
+import type { Standing } from './member-table.ts';
 import type { Membership } from './membership.ts';
 
-export type Assessment = 'usable' | 'doubtful' | 'down';
+export const ASSESSMENTS = ['usable', 'doubtful', 'down'] as const;
+export type Assessment = (typeof ASSESSMENTS)[number];
 
 export interface ReachabilityOptions {
-  readonly messaging: Pick<Messaging, 'reachable' | 'onReachability'>;
-  readonly membership: Pick<Membership, 'standing' | 'isSilent' | 'onChange'>;
+  readonly world: Pick<World, 'clock' | 'log' | 'metrics'>;
+  readonly messaging: Pick<Messaging, 'reachable' | 'onReachability' | 'onCallEnd'>;
+  readonly membership: Pick<Membership, 'standing' | 'isSilent' | 'onChange' | 'onTick'>;
+  /** Names of the messages that are work: a peer is judged by how it does it. */
+  readonly work: readonly string[];
+}
+
+interface Known {
+  readonly experience: Experience;
+  /** Worked out when something has changed, because every request asks for it. */
+  assessment: Assessment;
+  why: string;
+  /** Whether a request may be sent to see whether a broken peer works again. */
+  trial: boolean;
+  wasUp: boolean;
+  standing: Standing;
+  /** Whether it has proved who it is since it was last believed dead: then the belief is old. */
+  met: boolean;
 }
 
 export class Reachability {
   readonly #options: ReachabilityOptions;
-  /** Worked out when something has changed, because every request asks for it. */
-  readonly #assessed = new Map<NodeId, Assessment>();
+  readonly #known = new Map<NodeId, Known>();
+  /** Those of whom something changes by the mere passing of time. */
+  readonly #timed = new Set<NodeId>();
   readonly #listeners: ((peer: NodeId, now: Assessment) => void)[] = [];
 
   constructor(options: ReachabilityOptions) {
+    const { world, messaging, membership } = options;
     this.#options = options;
-    options.messaging.onReachability((peer) => this.#reassess(peer));
-    options.membership.onChange((peer) => this.#reassess(peer));
+    messaging.onReachability((peer, reachable) => {
+      this.#of(peer).met = reachable;
+      this.#reassess(peer);
+    });
+    membership.onChange((peer) => this.#reassess(peer));
+    membership.onTick(() => {
+      for (const peer of [...this.#timed]) this.#reassess(peer);
+    });
+    messaging.onCallEnd((peer, ending) => this.#callEnded(peer, ending));
+    for (const assessment of ASSESSMENTS) {
+      const count = (): number => [...this.#known.values()].filter((known) => known.assessment === assessment).length;
+      world.metrics.gauge('quoral_peers_assessed', 'Peers, by whether they can be used now.', count, { assessment });
+    }
   }
 
   /** Whether the peer can be used now without a second thought. */
@@ -37,7 +70,27 @@ export class Reachability {
   }
 
   assess(peer: NodeId): Assessment {
-    return this.#assessed.get(peer) ?? 'down';
+    return this.#known.get(peer)?.assessment ?? 'down';
+  }
+
+  /** As {@link assess}, for a request that is about to be sent: now and then one may try a peer that was broken. */
+  admit(peer: NodeId): Assessment {
+    const known = this.#known.get(peer);
+    if (known === undefined) return 'down';
+    if (!known.trial || known.assessment !== 'doubtful') return known.assessment;
+    known.trial = false;
+    known.experience.breaker.takeTrial(this.#now());
+    return 'usable';
+  }
+
+  /** Why the peer is not usable; empty when it is. */
+  why(peer: NodeId): string {
+    return this.#known.get(peer)?.why ?? 'never connected';
+  }
+
+  /** What this node's own calls have taught it of the peer. */
+  experience(peer: NodeId): Experience {
+    return this.#of(peer).experience;
   }
 
   /** Calls back whenever {@link assess} of some peer has changed. */
@@ -45,25 +98,87 @@ export class Reachability {
     this.#listeners.push(listener);
   }
 
-  #reassess(peer: NodeId): void {
-    const before = this.assess(peer);
-    const now = this.#judge(peer);
-    if (now === before) return;
-    this.#assessed.set(peer, now);
-    for (const listener of this.#listeners) listener(peer, now);
+  #callEnded(peer: NodeId, ending: CallEnding): void {
+    const { experience } = this.#of(peer);
+    const now = this.#now();
+    const before = experience.breaker.state(now);
+    experience.ended(ending, now);
+    const after = experience.breaker.state(now);
+    if ((before === 'closed') === (after === 'closed')) return;
+    const { log, metrics } = this.#options.world;
+    if (after === 'closed') {
+      log.info('breaker-closed', { peer });
+    } else {
+      metrics.counter('quoral_breaker_openings_total', 'Peers that were left alone because they failed.').add();
+      log.warn('breaker-opened', { peer, message: ending.name, reason: ending.reason });
+    }
+    this.#reassess(peer);
   }
 
-  #judge(peer: NodeId): Assessment {
-    const { messaging, membership } = this.#options;
-    if (!messaging.reachable(peer)) return 'down';
-    switch (membership.standing(peer)) {
-      case 'dead':
-      case 'left':
-        return 'down';
-      case 'suspect':
-        return 'doubtful';
-      case 'alive':
-        return membership.isSilent(peer) ? 'doubtful' : 'usable';
+  #of(peer: NodeId): Known {
+    let known = this.#known.get(peer);
+    if (known === undefined) {
+      const experience = new Experience(this.#options.work);
+      const judged = { assessment: 'down', why: 'never connected', trial: false, wasUp: false } as const;
+      known = { ...judged, experience, standing: 'alive', met: false };
+      this.#known.set(peer, known);
     }
+    return known;
   }
+
+  #reassess(peer: NodeId): void {
+    const known = this.#of(peer);
+    const now = this.#now();
+    const before = known.assessment;
+    this.#noteStanding(peer, known);
+    let why = this.#objection(peer, known, now);
+    if (before === 'down' && why.assessment !== 'down') {
+      if (known.wasUp) this.#holdDown(peer, known, now);
+      known.wasUp = true;
+      why = this.#objection(peer, known, now);
+    }
+    known.assessment = why.assessment;
+    known.why = why.text;
+    known.trial = known.experience.breaker.state(now) === 'half-open';
+    if (why.timed) this.#timed.add(peer);
+    else this.#timed.delete(peer);
+    if (before === why.assessment) return;
+    for (const listener of this.#listeners) listener(peer, why.assessment);
+  }
+
+  #noteStanding(peer: NodeId, known: Known): void {
+    const standing = this.#options.membership.standing(peer);
+    if (standing !== known.standing && standing !== 'alive') known.met = false;
+    known.standing = standing;
+  }
+
+  #holdDown(peer: NodeId, { experience }: Known, now: number): void {
+    const milliseconds = experience.holdDown.returned(now);
+    if (milliseconds === 0) return;
+    this.#options.world.log.warn('peer-held-down', { peer, milliseconds, reason: 'it comes and goes' });
+  }
+
+  #objection(peer: NodeId, { experience, standing, met }: Known, now: number): Objection {
+    const { messaging, membership } = this.#options;
+    if (!messaging.reachable(peer)) return { assessment: 'down', text: 'not connected', timed: false };
+    if (standing === 'dead' || standing === 'left') {
+      return { assessment: met ? 'doubtful' : 'down', text: standing, timed: false };
+    }
+    if (standing === 'suspect') return { assessment: 'doubtful', text: 'suspected', timed: false };
+    if (membership.isSilent(peer)) return { assessment: 'doubtful', text: 'silent', timed: false };
+    if (experience.breaker.state(now) !== 'closed') return { assessment: 'doubtful', text: 'fails', timed: true };
+    if (experience.holdDown.isHeld(now)) return { assessment: 'doubtful', text: 'comes and goes', timed: true };
+    return { assessment: 'usable', text: '', timed: false };
+  }
+
+  #now(): number {
+    return this.#options.world.clock.monotonic();
+  }
+}
+
+interface Objection {
+  readonly assessment: Assessment;
+  readonly text: string;
+  /** Whether it may end by the mere passing of time. */
+  readonly timed: boolean;
 }

@@ -17,7 +17,7 @@ import type { CallEnvelope, RequestEnvelope } from './envelope.ts';
 import type { Handshake, Remote } from './handshake.ts';
 import { asMalformed, MalformedMessage } from './message.ts';
 import type { MessageType } from './message.ts';
-import type { CallResult, Peer } from './messaging.ts';
+import type { CallEnding, CallResult, Peer } from './messaging.ts';
 import { Session } from './session.ts';
 import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
 
@@ -25,6 +25,8 @@ export interface LinkOwner {
   handshakeWith(peer: Peer, connection: Connection): Handshake;
   opened(link: Link, remote: Remote): void;
   heartbeat(link: Link, epoch: number): void;
+  /** Called at the end of each call that was sent. */
+  callEnded(link: Link, ending: CallEnding): void;
   /** The peer cannot be called any more; calls under way have ended, or end while it is stopping. */
   lost(link: Link): void;
 }
@@ -219,18 +221,25 @@ export class Link implements SessionOwner {
     return new Promise((resolve) => {
       const ends = this.#context.counters.calls;
       const seconds = this.#seconds;
+      const ended = (result: CallEnding['result'], reason: string): void => {
+        const elapsed = world.clock.monotonic() - startedAt;
+        if (result === 'reply') seconds.observe(elapsed / 1000);
+        this.#owner.callEnded(this, { name: type.name, result, reason, elapsed });
+      };
       calls.add({
         deadline,
         bytes: message.length,
         reply(replyBody) {
           resolve({ kind: 'reply', reply: decodeReply(type, replyBody) });
           ends.reply.add();
-          seconds.observe((world.clock.monotonic() - startedAt) / 1000);
+          ended('reply', '');
           span?.end();
         },
         unanswered(result) {
           resolve(result);
           ends[result.kind === 'refused' ? 'refused' : result.reason].add();
+          if (result.kind === 'refused') ended('refused', result.code);
+          else if (result.kind === 'lost') ended('lost', result.reason);
           span?.end(result.kind === 'refused' ? result.code : result.reason);
         },
       });

@@ -39,6 +39,17 @@ export interface CallerInfo {
 
 export type Handler<Request, Reply> = (request: Request, caller: CallerInfo) => Reply | Promise<Reply>;
 
+/** How a call that was sent came to its end. */
+export interface CallEnding {
+  /** Of the message. */
+  readonly name: string;
+  readonly result: Exclude<CallResult<never>['kind'], 'not-sent'>;
+  /** The code of a refusal, or the reason why there is no answer; empty with a reply. */
+  readonly reason: string;
+  /** Milliseconds from sending to the end. */
+  readonly elapsed: number;
+}
+
 export interface Peer {
   readonly id: NodeId;
   /** `host:port` of its peer door. */
@@ -66,6 +77,8 @@ export interface Messaging {
   storageIdOf(peer: NodeId): string | undefined;
   /** Calls back whenever {@link reachable} of some peer has changed. */
   onReachability(listener: (peer: NodeId, reachable: boolean) => void): void;
+  /** Calls back at the end of every call that was sent. */
+  onCallEnd(listener: (peer: NodeId, ending: CallEnding) => void): void;
   /** Calls back with the epoch that a peer states in its handshake and heartbeats. */
   onEpoch(listener: (peer: NodeId, epoch: number) => void): void;
   /** Opens the peer door. */

@@ -17,7 +17,7 @@ import { wireGauges } from './gauges.ts';
 import { Link } from './link.ts';
 import type { LinkOwner } from './link.ts';
 import type { MessageType } from './message.ts';
-import type { CallOptions, CallResult, Handler, Messaging, Peer } from './messaging.ts';
+import type { CallEnding, CallOptions, CallResult, Handler, Messaging, Peer } from './messaging.ts';
 import { Session } from './session.ts';
 import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
 import { checkWireSettings, DEFAULT_WIRE_SETTINGS } from './settings.ts';
@@ -61,6 +61,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   readonly #incoming = new Set<Session>();
   readonly #storageIds = new Map<NodeId, string>();
   readonly #reachabilityListeners: ((peer: NodeId, reachable: boolean) => void)[] = [];
+  readonly #callListeners: ((peer: NodeId, ending: CallEnding) => void)[] = [];
   readonly #epochListeners: ((peer: NodeId, epoch: number) => void)[] = [];
   #unverified = 0;
   /** A stop was announced: no more connections are taken. */
@@ -143,6 +144,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     this.#reachabilityListeners.push(listener);
   }
 
+  onCallEnd(listener: (peer: NodeId, ending: CallEnding) => void): void {
+    this.#callListeners.push(listener);
+  }
+
   onEpoch(listener: (peer: NodeId, epoch: number) => void): void {
     this.#epochListeners.push(listener);
   }
@@ -207,6 +212,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
 
   lost(link: Link): void {
     if (link.channel === 'foreground') this.#tellReachability(link.peer.id, false);
+  }
+
+  callEnded(link: Link, ending: CallEnding): void {
+    for (const listener of this.#callListeners) listener(link.peer.id, ending);
   }
 
   // --- Connections of others; `heartbeat` serves both directions -------------------------------------------------

@@ -10,6 +10,7 @@ import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { present } from '#kernel/assert.ts';
 import { nodeId, type NodeId } from '#kernel/identity.ts';
+import { DEFAULT_HEDGE_SETTINGS } from '#membership/hedging.ts';
 import { DEFAULT_MEMBERSHIP_SETTINGS } from '#membership/settings.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { SimulatedMedium } from '#world/simulated/disk-medium.ts';
@@ -184,6 +185,7 @@ export class SimulatedCluster {
       drop: { bytesPerSecond: 8 * 1024 * 1024 },
       wire: DEFAULT_WIRE_SETTINGS,
       membership: DEFAULT_MEMBERSHIP_SETTINGS,
+      hedging: DEFAULT_HEDGE_SETTINGS,
       replica: {
         siblingsMax: 100,
         stateBytesMax: 8 * 1024 * 1024,

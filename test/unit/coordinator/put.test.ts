@@ -53,7 +53,7 @@ async function play(after: Bucket): Promise<Played> {
         return Promise.resolve(minted);
       },
     },
-    peers: { assess: () => 'usable' },
+    peers: { admit: () => 'usable' },
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
         if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });

@@ -92,7 +92,7 @@ export class VirtualMembers {
       heardEpoch: () => undefined,
       settings: DEFAULT_MEMBERSHIP_SETTINGS,
     });
-    const peers = new Reachability({ messaging, membership });
+    const peers = new Reachability({ world, messaging, membership, work: ['membership.exchange'] });
     const others = this.#ring.filter(({ id }) => id !== member.id);
     messaging.setPeers(others.map(({ id, peer }) => ({ id, address: peer })));
     membership.setMembers(
