@@ -40,8 +40,10 @@ function freshNode(): StubNode {
 
 function forget(node: StubNode): void {
   node.states.clear();
+  node.retries.clear();
   node.reads.length = 0;
   node.writes.length = 0;
+  node.minted = 0;
 }
 
 /** Faults of the program have come to the log. */
@@ -86,8 +88,7 @@ const withinProcess: Target = {
       if (answer.status < 400 && !leadsSomewhere(target))
         broken('nowhere leads nowhere', { target, status: answer.status });
       if (node.writes.length > 0 && (method === 'GET' || method === 'HEAD')) broken('reading writes nothing', target);
-      if (node.writes.length > 0 && !admitsWrite({ ...answer, headers }))
-        broken('no write behind a refusal', answer.status);
+      if (node.minted > 0 && !admitsWrite({ ...answer, headers })) broken('no write behind a refusal', answer.status);
     });
   },
 };
@@ -189,7 +190,7 @@ async function overSocket<Case>(
     const answers = await exchange(one, send, node);
     checkAll(answers);
     const confirmed = answers.filter(admitsWrite).length;
-    if (answers.length > 0 && node.writes.length > confirmed)
+    if (answers.length > 0 && node.minted > confirmed)
       broken(
         'no write without its answer',
         answers.map(({ status }) => status),

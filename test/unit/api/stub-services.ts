@@ -33,7 +33,10 @@ export class StubNode {
   retriesFull = false;
   readonly properties = new Map<string, Partial<BucketProperties>>();
   readonly reads: ReadRequest[] = [];
+  /** Whatever was asked for, also when its conditions did not hold. */
   readonly writes: WriteRequest[] = [];
+  /** Of them, those that made a version. */
+  minted = 0;
   readonly logged: { readonly event: string; readonly fields: unknown }[] = [];
   members = 3;
   refusal: string | undefined;
@@ -164,6 +167,7 @@ export class StubNode {
     const { conflicts } = request.bucket.properties;
     const after = joinStates({ vector, versions: [...kept, ...written] }, EMPTY_STATE, conflicts);
     this.states.set(nameOf(request), after);
+    this.minted += 1;
     if (request.mark !== null)
       this.retries.set(nameOf(request), [...retries, { ...request.mark, dot, until: Number.MAX_SAFE_INTEGER }]);
     return this.#applied(request, after, dot);
