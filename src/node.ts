@@ -69,7 +69,7 @@ export interface NodeOptions {
   readonly foundingPatience: number;
   readonly wire: WireSettings;
   /** In place of all protocol versions that this program speaks. */
-  readonly protocolVersions?: VersionRange;
+  readonly protocolVersions?: VersionRange | undefined;
   readonly membership: MembershipSettings;
   readonly hedging: HedgeSettings;
   readonly replica: ReplicaLimits;

@@ -7,8 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDisk } from '#world/real/disk.ts';
-import type { Log } from '#world/world.ts';
-import { inspectFiles, linesOf, startWriter } from './disk-files.ts';
+import type { Migration } from '#world/real/disk-schema.ts';
+import type { Disk, Log } from '#world/world.ts';
+import { inspectFiles, linesOf, startMigrator, startWriter } from './disk-files.ts';
+import { MARK, markEachRow } from './disk-migration.ts';
 import { WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
 
 const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -129,4 +131,26 @@ test('a second process is refused while the first lives, and let in when it was 
   const disk = await open();
   expect(disk.range('rows', { limit: 10 })).toHaveLength(10);
   await disk.close();
+});
+
+test('a process killed while it changes the format leaves the former one, and the next does it once, whole', async () => {
+  await killAfter(200);
+  const open = async (migrations?: readonly Migration[]): Promise<Disk> =>
+    openDisk({ path: options.path, tables: WRITER_TABLES, log: silentLog, ...(migrations && { migrations }) });
+  const rowsOf = async (migrations?: readonly Migration[]): Promise<readonly Uint8Array[]> => {
+    const disk = await open(migrations);
+    const rows = disk.range('rows', { limit: 100_000 }).map(([, value]) => value);
+    await disk.close();
+    return rows;
+  };
+  const before = await rowsOf();
+  for (const row of [1, before.length]) {
+    const child = startMigrator(options.path, row);
+    expect(await linesOf(child, () => child.kill('SIGKILL'))).toEqual(['stands']);
+    expect(await rowsOf(), 'a program of the former format can go on').toEqual(before);
+  }
+  for (let i = 0; i < 2; i++) {
+    expect(await rowsOf(markEachRow())).toEqual(before.map((value) => Uint8Array.of(...value, MARK)));
+  }
+  await expect(rowsOf()).rejects.toThrow(/has format \d+ and this program knows formats up to \d+/);
 });

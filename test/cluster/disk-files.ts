@@ -20,6 +20,11 @@ export function startWriter(options: WriterOptions): ChildProcess {
   return spawn(process.execPath, [WRITER, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
+export function startMigrator(path: string, standsAt: number): ChildProcess {
+  const program = fileURLToPath(new URL('./disk-migrator.ts', import.meta.url));
+  return spawn(process.execPath, [program, path, String(standsAt)], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
 /** The lines that a process writes until it ends. `each` sees them as they come. */
 export async function linesOf(child: ChildProcess, each?: (line: string) => void): Promise<string[]> {
   const lines: string[] = [];

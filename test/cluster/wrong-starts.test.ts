@@ -3,11 +3,13 @@
  * from and what is allowed, and harms nobody else.
  */
 
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { APPLICATION_ID } from '#world/real/disk-schema.ts';
 import { freePorts, http, runQuoral, temporaryDirectory, TestCluster } from './support.ts';
 
 let directory: string;
@@ -95,6 +97,22 @@ test('a database that is none', async () => {
   mkdirSync(damaged);
   writeFileSync(join(damaged, 'quoral.db'), 'this is no database, whatever its name says. '.repeat(200));
   expect(await refusal([...doors().slice(0, 4), '--data-dir', damaged])).toContain('quoral.db');
+});
+
+test('a data directory of a newer program', async () => {
+  const newer = join(directory, 'newer');
+  mkdirSync(newer);
+  const path = join(newer, 'quoral.db');
+  const database = new Database(path);
+  database.pragma(`application_id = ${APPLICATION_ID}`);
+  database.pragma('user_version = 99');
+  database.close();
+  const before = readFileSync(path);
+  expect(await refusal([...doors().slice(0, 4), '--data-dir', newer])).toMatch(
+    /newer\/quoral\.db has format 99 and this program knows formats up to \d+; start a newer program/,
+  );
+  expect(readFileSync(path).equals(before)).toBe(true);
+  expect(readdirSync(newer)).toEqual(['quoral.db']);
 });
 
 test('doors beyond loopback need TLS and a secret, or --insecure', async () => {

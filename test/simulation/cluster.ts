@@ -12,6 +12,7 @@ import { present } from '#kernel/assert.ts';
 import { nodeId, type NodeId } from '#kernel/identity.ts';
 import { DEFAULT_HEDGE_SETTINGS } from '#membership/hedging.ts';
 import { DEFAULT_MEMBERSHIP_SETTINGS } from '#membership/settings.ts';
+import type { VersionRange } from '#wire/handshake.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { SimulatedMedium } from '#world/simulated/disk-medium.ts';
 import { openSimulatedDisk, type SimulatedDisk } from '#world/simulated/disk.ts';
@@ -44,6 +45,8 @@ export interface ClusterOptions {
   readonly trace?: (line: string) => void;
   /** In place of what every node is started with. */
   readonly node?: Partial<NodeOptions>;
+  /** The protocol versions that a node speaks when it starts, in place of all that there are. */
+  readonly protocolVersions?: (id: NodeId) => VersionRange;
   /** In place of one that keeps everything. */
   readonly log?: SimulatedLog;
   /** Takes the spans of all nodes; without it nothing is traced. */
@@ -184,6 +187,7 @@ export class SimulatedCluster {
       adminToken: undefined,
       drop: { bytesPerSecond: 8 * 1024 * 1024 },
       wire: DEFAULT_WIRE_SETTINGS,
+      protocolVersions: this.#options.protocolVersions?.(machine.id),
       membership: DEFAULT_MEMBERSHIP_SETTINGS,
       hedging: DEFAULT_HEDGE_SETTINGS,
       replica: {

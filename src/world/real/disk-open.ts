@@ -8,7 +8,8 @@ import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
 import type { TableDefinition } from '#world/world.ts';
 import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
-import { checkSchema, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
+import { peek } from './disk-peek.ts';
+import { APPLICATION_ID, checkSchema, checkVersion, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
 
 export interface OpenOptions {
   readonly path: string;
@@ -45,6 +46,8 @@ type DatabaseConstructor = typeof import('better-sqlite3');
 export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
   const Sqlite = await loadSqlite();
   const path = resolve(options.path);
+  const marks = peek(path);
+  if (marks?.application === APPLICATION_ID) checkVersion(marks.version, path, options.migrations ?? MIGRATIONS);
   const walBytes = options.walBytes ?? WAL_BYTES;
   let lock: Database | undefined;
   let database: Database | undefined;
@@ -86,7 +89,7 @@ export function checkNodeVersion(version: string): void {
 
 function prepare(database: Database, path: string, options: OpenOptions & { readonly walBytes: number }): void {
   const migrations = options.migrations ?? MIGRATIONS;
-  checkVersion(database);
+  checkSqliteVersion(database);
   checkSchema(database, path, migrations);
   // Takes effect in an empty file only, and only before the log is chosen.
   database.pragma(`page_size = ${PAGE_BYTES}`);
@@ -104,7 +107,7 @@ function prepare(database: Database, path: string, options: OpenOptions & { read
   migrate(database, options.tables, migrations);
 }
 
-function checkVersion(database: Database): void {
+function checkSqliteVersion(database: Database): void {
   const version = String(database.prepare('SELECT sqlite_version()').pluck().get());
   const parts = version.split('.').map(Number);
   const first = SQLITE_MIN.findIndex((part, index) => parts[index] !== part);

@@ -13,7 +13,10 @@ export const APPLICATION_ID = 0x51756f72;
 
 export type Migration = (database: Database) => void;
 
-/** The migration at place n turns version n into version n + 1; 0 is the empty file. Append only. */
+/**
+ * The migration at place n turns version n into version n + 1; 0 is the empty file. Append only. All that are due run in one
+ * transaction, so a process that is killed in between leaves the former version.
+ */
 export const MIGRATIONS: readonly Migration[] = [
   (database) => {
     database.pragma(`application_id = ${APPLICATION_ID}`);
@@ -37,11 +40,15 @@ export function checkSchema(database: Database, path: string, migrations: readon
       `${path} is a database of another program; move the file away or choose another data directory`,
     );
   }
-  if (version > migrations.length) {
-    throw new DataDirectoryError(
-      `${path} has format ${version} and this program knows formats up to ${migrations.length}; start a newer program`,
-    );
-  }
+  checkVersion(version, path, migrations);
+}
+
+/** Throws {@link DataDirectoryError} for a format that only a newer program knows. */
+export function checkVersion(version: number, path: string, migrations: readonly Migration[]): void {
+  if (version <= migrations.length) return;
+  throw new DataDirectoryError(
+    `${path} has format ${version} and this program knows formats up to ${migrations.length}; start a newer program`,
+  );
 }
 
 /** Brings the file to the newest format and creates the tables that are missing, all or nothing. */

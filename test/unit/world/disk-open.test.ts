@@ -4,10 +4,12 @@
 
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -58,6 +60,11 @@ async function refusal(): Promise<string> {
   const { message } = error as DataDirectoryError;
   expect(message).not.toContain('\n');
   return message;
+}
+
+function contents(place: string): readonly string[] {
+  const names = readdirSync(place, { withFileTypes: true }).filter((entry) => entry.isFile());
+  return names.map(({ name }) => `${name} ${readFileSync(join(place, name)).toString('base64')}`).sort();
 }
 
 async function fill(rows: number): Promise<void> {
@@ -127,6 +134,43 @@ describe('the format', () => {
     expect(await refusal()).toBe(
       `${path} has format ${MIGRATIONS.length + 2} and this program knows formats up to ${MIGRATIONS.length}; start a newer program`,
     );
+  });
+
+  test('of a newer program is refused without touching anything, even when only the log says so', async () => {
+    await (await open()).close();
+    const newer = new Database(path);
+    newer.pragma('wal_autocheckpoint = 0');
+    newer.pragma(`user_version = ${MIGRATIONS.length + 7}`);
+    // As a killed process leaves it: the log is there, and nothing of it in the file.
+    const copy = join(directory, 'copy');
+    mkdirSync(copy);
+    for (const name of ['data.db', 'data.db-wal']) copyFileSync(join(directory, name), join(copy, name));
+    newer.close();
+    for (const place of [directory, copy]) {
+      path = join(place, 'data.db');
+      const before = contents(place);
+      expect(await refusal()).toContain(`has format ${MIGRATIONS.length + 7} and this program knows formats up to`);
+      expect(contents(place)).toEqual(before);
+    }
+  });
+
+  test('is not taken for newer because of what a migration wrote and never committed', async () => {
+    await fill(500);
+    const copy = join(directory, 'copy');
+    mkdirSync(copy);
+    const unfinished: Migration = (database) => {
+      database.pragma(`user_version = ${MIGRATIONS.length + 1}`);
+      database.pragma('cache_size = 10');
+      database.exec('UPDATE rows SET v = randomblob(2000)');
+      for (const name of ['data.db', 'data.db-wal']) copyFileSync(join(directory, name), join(copy, name));
+      throw new Error('killed here');
+    };
+    await expect(open([...MIGRATIONS, unfinished])).rejects.toThrow('killed here');
+    expect(statSync(join(copy, 'data.db-wal')).size, 'some of it reached the log').toBeGreaterThan(100_000);
+    path = join(copy, 'data.db');
+    const disk = await open();
+    expect(disk.range('rows', { limit: 1000 }).every(([, value]) => value.length === 500)).toBe(true);
+    await disk.close();
   });
 
   test('of an older program is brought up to date once, and its rows are kept', async () => {
