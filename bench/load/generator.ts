@@ -17,6 +17,7 @@ const { values: flags } = parseArgs({
     keys: { type: 'string', default: '20000' },
     bytes: { type: 'string', default: '1024' },
     query: { type: 'string', default: '' },
+    token: { type: 'string' },
   },
 });
 
@@ -24,6 +25,8 @@ const urls = flags.urls!.split(',');
 const keys = Number(flags.keys);
 const bytes = Number(flags.bytes);
 const query = flags.query === '' ? '' : `?${flags.query}`;
+const authorization: Record<string, string> =
+  flags.token === undefined ? {} : { authorization: `Bearer ${flags.token}` };
 const noise = randomBytes(1024 * 1024);
 
 interface Figures {
@@ -54,12 +57,12 @@ async function client(
     try {
       const { statusCode, body } =
         flags.mode === 'get'
-          ? await connection.request({ method: 'GET', path })
+          ? await connection.request({ method: 'GET', path, headers: authorization })
           : await connection.request({
               method: 'PUT',
               path,
               body: nextValue(),
-              headers: { 'content-type': 'application/octet-stream' },
+              headers: { 'content-type': 'application/octet-stream', ...authorization },
             });
       await body.arrayBuffer();
       if (statusCode < 300) {
@@ -86,6 +89,7 @@ async function fill(): Promise<void> {
         const { body, statusCode } = await connection.request({
           method: 'PUT',
           path: `/v1/kv/bench/key-${next++}`,
+          headers: authorization,
           body: nextValue(),
         });
         await body.arrayBuffer();

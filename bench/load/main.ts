@@ -1,10 +1,11 @@
 /**
  * `npm run bench:load`: three real nodes with durable data, load from a separate process, PUT and GET of 1 KiB at quorum.
  * Prints operations a second, latencies, errors and the nodes' CPU time for an operation; `--json FILE` writes the same.
- * `--profile DIR` records a CPU profile of every node.
+ * `--profile DIR` records a CPU profile of every node, `--auth` lets every request show a token.
  */
 
 import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,7 @@ const { values: flags } = parseArgs({
     connections: { type: 'string', default: '64' },
     'base-port': { type: 'string', default: '17101' },
     rounds: { type: 'string', default: '3' },
+    auth: { type: 'boolean', default: false },
   },
 });
 
@@ -28,6 +30,7 @@ const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const GENERATOR = new URL('generator.ts', import.meta.url).pathname;
 const basePort = Number(flags['base-port']);
 const directory = mkdtempSync(join(tmpdir(), 'quoral-load-'));
+const adminTokenFile = join(directory, 'admin-token');
 const urls = Array.from({ length: NODES }, (_, index) => `http://127.0.0.1:${basePort + index}`);
 
 interface Figures {
@@ -49,6 +52,7 @@ function startNode(index: number): ChildProcess {
     ...['--peer-listen', `127.0.0.1:${basePort + 100 + index}`, '--data-dir', join(directory, `n${index + 1}`)],
     ...['--cluster-secret', 'a secret of this benchmark', '--initial-cluster', founders, '--log-level', 'warn'],
   ];
+  if (flags.auth) args.push('--auth', 'tokens', '--admin-token-file', adminTokenFile);
   return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
@@ -81,6 +85,18 @@ function cpuMicros(nodes: readonly ChildProcess[]): number {
   return ticks * 10_000;
 }
 
+/** A token like that of any client: the one from the file takes another way. */
+async function createToken(): Promise<string> {
+  const response = await fetch(`${urls[0]}/v1/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${readFileSync(adminTokenFile, 'utf8')}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'load', scopes: ['read:bench', 'write:bench'] }),
+  });
+  return ((await response.json()) as { token: string }).token;
+}
+
+let token: string | undefined;
+
 async function generate(nodes: readonly ChildProcess[], mode: 'fill' | 'put' | 'get'): Promise<Figures | undefined> {
   const args = [
     '--urls',
@@ -91,6 +107,7 @@ async function generate(nodes: readonly ChildProcess[], mode: 'fill' | 'put' | '
     flags.connections,
     '--seconds',
     flags.seconds,
+    ...(token === undefined ? [] : ['--token', token]),
   ];
   const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let before = 0;
@@ -132,6 +149,7 @@ function show(mix: string, figures: Figures): string {
 }
 
 async function main(): Promise<void> {
+  if (flags.auth) writeFileSync(adminTokenFile, randomBytes(32).toString('hex'));
   const nodes = urls.map((_, index) => startNode(index));
   const rounds: Record<'put' | 'get', Figures[]> = { put: [], get: [] };
   const machine = `${cpus()[0]?.model ?? 'unknown'} × ${cpus().length}, ${(totalmem() / 1024 ** 3).toFixed(0)} GiB, Node ${process.version}`;
@@ -139,8 +157,9 @@ async function main(): Promise<void> {
     await waitUntilReady();
     console.log(`${machine}, commit ${commit()}`);
     console.log(
-      `${NODES} nodes, N=3 R=2 W=2, fsync before every answer, 1 KiB values, ${flags.connections} connections, ${flags.seconds} s a round`,
+      `${NODES} nodes, N=3 R=2 W=2, fsync before every answer, 1 KiB values, ${flags.connections} connections, ${flags.seconds} s a round${flags.auth ? ', tokens' : ''}`,
     );
+    if (flags.auth) token = await createToken();
     await generate(nodes, 'fill');
     for (let round = 0; round < Number(flags.rounds); round++) {
       for (const mode of ['put', 'get'] as const) rounds[mode].push((await generate(nodes, mode))!);
