@@ -249,6 +249,53 @@ export function bucketTests(): void {
     });
   });
 
+  describe('a bucket that is dropped', () => {
+    test('is empty at once, at every node, and has the defaults again', async () => {
+      const bucket = await definedBucket({ conflicts: 'siblings', r: 1 });
+      const target = `/v1/kv/${bucket}/k`;
+      await put(target, 'a');
+      await put(target, 'b', { at: 'n2' });
+      const dropped = await del(`/v1/buckets/${bucket}`, { at: 'n3' });
+      expect([dropped.status, dropped.body.length]).toEqual([204, 0]);
+      for (const at of NAMES) {
+        const gone = await get(target, { at });
+        problem(gone, 404, 'not-found');
+        expect(gone.headers['quoral-context']).toBeUndefined();
+        expect(await definition(bucket, at)).toEqual(DEFAULTS);
+        expect((await listed(at)).map(({ name }) => name)).not.toContain(bucket);
+      }
+    });
+
+    test('begins a new life, under other rules, in which the old one cannot be met', async () => {
+      const bucket = await definedBucket({ n: 1, conflicts: 'siblings' });
+      const target = `/v1/kv/${bucket}/k`;
+      const sent = { headers: { 'idempotency-key': 'of-the-old-life' } };
+      const old = await put(target, 'old', sent);
+      expect((await del(`/v1/buckets/${bucket}`)).status).toBe(204);
+      expect((await defineBucket(bucket, { n: 3, conflicts: 'siblings' }, 'n2')).status).toBe(200);
+      invalid(await put(target, 'x', { headers: { 'quoral-context': contextOf(old) } }), 'Quoral-Context');
+      expect((await put(target, 'new', { ...sent, at: 'n3' })).status).toBe(204);
+      for (const at of NAMES) expect((await get(target, { at })).body.toString()).toBe('new');
+    });
+
+    test('need not have been defined, nor be there', async () => {
+      const bucket = freshBucket();
+      await put(`/v1/kv/${bucket}/k`, 'x');
+      for (const at of NAMES) expect((await del(`/v1/buckets/${bucket}`, { at })).status).toBe(204);
+      problem(await get(`/v1/kv/${bucket}/k`), 404, 'not-found');
+      expect((await del(`/v1/buckets/${freshBucket()}`)).status).toBe(204);
+    });
+
+    test('takes no parameters but a timeout', async () => {
+      const bucket = await definedBucket({});
+      problem(await del(`/v1/buckets/${bucket}?force=true`), 400, 'invalid-request');
+      invalid(await del(`/v1/buckets/${bucket}?timeout=0`), 'timeout');
+      invalid(await del('/v1/buckets/a%20b'), 'bucket');
+      expect((await listed()).map(({ name }) => name)).toContain(bucket);
+      expect((await del(`/v1/buckets/${bucket}?timeout=9000`)).status).toBe(204);
+    });
+  });
+
   describe('definitions over a socket', () => {
     test('requests sent ahead see the definitions before them', async () => {
       const bucket = freshBucket();
