@@ -43,6 +43,7 @@ export function nodeServices(
   const reachable = (id: NodeId): boolean => id === node.options.id || node.peers.usable(id);
   return {
     self: node.options.id,
+    zone: () => node.member()?.zone ?? node.options.zone,
     settings: {
       ...DEFAULT_API_SETTINGS,
       valueMaxBytes: settings['value-max'],

@@ -31,6 +31,7 @@ export function benchServices(value: Uint8Array): ApiServices {
   };
   return {
     self,
+    zone: () => 'z',
     settings: DEFAULT_API_SETTINGS,
     read: async () => ({ kind: 'found', ...object }),
     write: async () => ({ kind: 'applied', ...object, written: dot }),

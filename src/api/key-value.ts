@@ -172,8 +172,9 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
   );
 }
 
-function common({ requestId, trace }: Exchange, { bucket, key, deadline, asked }: KeyRequest) {
-  return { requestId, bucket, key, deadline, trace, sloppy: asked.sloppy ?? bucket.properties.sloppy };
+function common({ requestId, trace, services }: Exchange, { bucket, key, deadline, asked }: KeyRequest) {
+  const sloppy = asked.sloppy ?? bucket.properties.sloppy;
+  return { requestId, bucket, key, deadline, trace, sloppy, zone: asked.local ? services.zone() : undefined };
 }
 
 function presentation({ incoming, services }: Exchange, { query, scope }: KeyRequest): Presentation {

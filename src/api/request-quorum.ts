@@ -27,6 +27,8 @@ export interface Asked {
   readonly read: AskedRead;
   readonly write: AskedWrite;
   readonly sloppy: boolean | undefined;
+  /** Whether a majority of the key's owners in this node's zone is wanted, whatever the numbers. */
+  readonly local: boolean;
 }
 
 export interface ReadQuorum {
@@ -40,7 +42,7 @@ export interface WriteQuorum {
   readonly dw: number;
 }
 
-const NOTHING_ASKED: Asked = { read: {}, write: {}, sloppy: undefined };
+const NOTHING_ASKED: Asked = { read: {}, write: {}, sloppy: undefined, local: false };
 
 /** All quorum parameters are read for every request, so that one that means nothing to it is still checked. */
 export function parseAsked(query: Query): Asked | Problem {
@@ -59,7 +61,7 @@ export function parseAsked(query: Query): Asked | Problem {
   if (sloppy !== undefined && sloppy !== 'true' && sloppy !== 'false') {
     return invalid('sloppy', `${quoted(sloppy)} is neither true nor false`);
   }
-  return { read: words, write: words, sloppy: sloppy === undefined ? undefined : sloppy === 'true' };
+  return { read: words, write: words, sloppy: sloppy === undefined ? undefined : sloppy === 'true', local: false };
 }
 
 function parseConsistency(text: string, query: Query): Asked | Problem {
@@ -67,7 +69,6 @@ function parseConsistency(text: string, query: Query): Asked | Problem {
   if (meaning.kind === 'invalid') return new Problem('invalid-request', meaning.detail, { field: 'consistency' });
   const part = PARTS_OF_CONSISTENCY.find((name) => query.has(name));
   if (part !== undefined) return invalid('consistency', `stands for ${part} too; give one of them only`);
-  if (meaning.kind === 'unsupported') return new Problem('not-implemented', meaning.detail, { field: 'consistency' });
   return meaning;
 }
 

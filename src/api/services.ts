@@ -14,6 +14,8 @@ import type { Trace } from '#world/world.ts';
 export interface ApiServices {
   /** This node. */
   readonly self: NodeId;
+  /** The zone that it stands in. */
+  zone(): string;
   readonly settings: ApiSettings;
 
   read(request: ReadRequest): Promise<ReadOutcome>;

@@ -14,7 +14,7 @@ import type { NodeId } from '#kernel/identity.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
 import { attemptIn } from '#replica/settle-retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
-import { routeOf, type Environment } from './environment.ts';
+import { inItsZone, routeOf, type Environment } from './environment.ts';
 import { gather, liveVersions, type Gathered } from './get.ts';
 import { judge } from './preconditions.ts';
 import type { WriteOutcome, WriteRequest } from './requests.ts';
@@ -30,12 +30,19 @@ export async function beforeWrite(environment: Environment, request: WriteReques
   const looks = conditions !== null || (content === null && context === null);
   if (mark === null && !looks) return { kind: 'mint', context: context ?? EMPTY_VECTOR };
   const { owners } = routeOf(environment, request.bucket, request.key);
-  const gathered = await gather(environment, {
-    ...request,
-    r: Math.max(looks ? request.r : 0, mark === null ? 0 : answersForRetries(owners.length, request.w)),
-    pr: looks ? request.pr : 0,
-    retryId: mark?.id,
-  });
+  const { r, pr, w } = inItsZone(request, owners);
+  const questions =
+    mark === null
+      ? request
+      : // Of all owners, whatever the zone: so many that they are a read of the zone, too.
+        {
+          ...request,
+          zone: undefined,
+          r: Math.max(looks ? r : 0, answersForRetries(owners.length, w)),
+          pr: looks ? pr : 0,
+          retryId: mark.id,
+        };
+  const gathered = await gather(environment, questions);
   const now = environment.world.clock.wall();
   return decide(request, gathered, now, environment.self);
 }

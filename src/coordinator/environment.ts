@@ -6,6 +6,8 @@ import type { NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { CoordinatorFigures } from './figures.ts';
 import type { Member } from '#ring/ring.ts';
+import { resolveQuorum } from '#quorum/resolve.ts';
+import type { KeyRequest } from './requests.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { present } from '#kernel/assert.ts';
@@ -72,6 +74,24 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
     },
     owners,
   };
+}
+
+/** The owners whose answers count. */
+export function countedOwners({ zone }: KeyRequest, owners: readonly Member[]): readonly Member[] {
+  return zone === undefined ? owners : owners.filter((owner) => owner.zone === zone);
+}
+
+/** How many of the owners that count are needed; in a zone without any it is one all the same, which nobody can be. */
+export function inItsZone<Request extends KeyRequest & Numbers>(request: Request, owners: readonly Member[]): Request {
+  if (request.zone === undefined) return request;
+  const majority = resolveQuorum('quorum', countedOwners(request, owners).length);
+  const read = { ...request, r: majority, pr: majority };
+  return 'w' in request ? { ...read, w: majority, pw: majority, dw: majority } : read;
+}
+
+interface Numbers {
+  readonly r: number;
+  readonly pr: number;
 }
 
 /** The owners that can be asked now: this node first, what it has itself costs no message; the doubtful ones last. */

@@ -50,16 +50,17 @@ export async function gather(environment: Environment, request: RoundRequest): P
       await environment.knowledge.catchUp(ending.epoch, request.deadline);
       continue;
     }
-    return tooFew(environment, round, ending.kind === 'deadline');
+    return tooFew(environment, request, round, ending.kind === 'deadline');
   }
 }
 
-function tooFew(environment: Environment, round: ReadRound, late: boolean): Gathered {
+function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRound, late: boolean): Gathered {
+  const where = zone === undefined ? '' : ` in zone ${zone}`;
   const partial = round.retries().length > 0 ? joined(environment, round) : undefined;
   return {
     kind: 'failed',
     trouble: late ? 'quorum-timeout' : 'quorum-unavailable',
-    detail: late ? 'not enough replicas answered in time' : 'too few replicas can be reached',
+    detail: late ? 'not enough replicas answered in time' : `too few replicas${where} can be reached`,
     agreement: round.agreement(),
     retries: round.retries(),
     ...(partial?.kind === 'gathered' ? { state: partial.state } : {}),

@@ -130,6 +130,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
       request.returnBody,
       conditionsToWire(request.conditions),
       markToWire(request.mark),
+      request.zone ?? null,
     ],
     decodeRequest: (body) => {
       const fields = asArray(body, 11, 'coordinator.write');
@@ -156,6 +157,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
         returnBody: asBoolean(fields[8], 'returnBody'),
         conditions: conditionsFromWire(fields[9]),
         mark: markFromWire(fields[10]),
+        ...(isGiven(fields[11]) ? { zone: asString(fields[11], 'zone', 64) } : {}),
       };
     },
     encodeReply: (outcome) => outcomeToWire(outcome, checksum),

@@ -20,7 +20,16 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { DiskError } from '#world/world.ts';
 import { beforeWrite, type Before } from './before-write.ts';
-import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment, type Route } from './environment.ts';
+import {
+  countedOwners,
+  inItsZone,
+  reachableOwners,
+  REDEFINED,
+  routeOf,
+  sameBucketNow,
+  type Environment,
+  type Route,
+} from './environment.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 
 /** A state that has the write, and what the owners shall remember of the request. */
@@ -59,6 +68,8 @@ class WriteRound {
   readonly #route: Route;
   readonly #targets: readonly Member[];
   readonly #tally: WriteTally;
+  /** Owners that count. */
+  readonly #of: number;
   /** What is given to the owners. */
   #offer: Offer | undefined;
   /** Replicas that may hold the write, however the round ends. */
@@ -71,12 +82,16 @@ class WriteRound {
 
   constructor(environment: Environment, request: WriteRequest, before: Exclude<Before, { kind: 'over' }>) {
     this.#environment = environment;
-    this.#request = request;
     this.#before = before;
     this.#route = routeOf(environment, request.bucket, request.key);
+    this.#request = inItsZone(request, this.#route.owners);
+    const counted = countedOwners(request, this.#route.owners);
+    this.#of = counted.length;
     this.#targets = reachableOwners(environment, this.#route.owners);
-    this.#tally = new WriteTally({ w: request.w, pw: request.pw, dw: request.dw });
-    for (const owner of this.#targets) this.#tally.expect(owner.index, 'primary');
+    const { w, pw, dw } = this.#request;
+    this.#tally = new WriteTally({ w, pw, dw });
+    for (const owner of this.#targets)
+      this.#tally.expect(owner.index, counted.includes(owner) ? 'primary' : 'bystander');
   }
 
   async run(): Promise<Ending> {
@@ -122,7 +137,7 @@ class WriteRound {
 
   #agreement(): Agreement {
     const { w, pw, dw } = this.#request;
-    return { acked: this.#tally.acked, needed: Math.max(w, pw, dw), of: this.#route.owners.length, fallbacks: 0 };
+    return { acked: this.#tally.acked, needed: Math.max(w, pw, dw), of: this.#of, fallbacks: 0 };
   }
 
   #applied(agreement: Agreement): WriteOutcome {
@@ -149,7 +164,8 @@ class WriteRound {
     const reasons = this.#refusals.length > 0 ? ` (${this.#refusals.join(', ')})` : '';
     if (trouble === 'quorum-timeout') return `not enough replicas confirmed the write in time${reasons}`;
     if (trouble === 'disk-full') return `the disk of a replica is full${reasons}`;
-    return `too few replicas can take the write${reasons}`;
+    const where = this.#request.zone === undefined ? '' : ` in zone ${this.#request.zone}`;
+    return `too few replicas${where} can take the write${reasons}`;
   }
 
   /** Mints and commits at this node; the other owners get the state before the commit. */

@@ -14,7 +14,7 @@ import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
-import { reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
+import { countedOwners, inItsZone, reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
 import { ReadHedge } from './read-hedge.ts';
 import type { Agreement, ReadRequest } from './requests.ts';
 
@@ -37,6 +37,8 @@ export class ReadRound {
   readonly #environment: Environment;
   readonly #request: RoundRequest;
   readonly #route: Route;
+  /** Those whose answers count. */
+  readonly #owners: readonly Member[];
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
   #waiting: Member[];
@@ -49,10 +51,11 @@ export class ReadRound {
 
   constructor(environment: Environment, request: RoundRequest) {
     this.#environment = environment;
-    this.#request = request;
     this.#route = routeOf(environment, request.bucket, request.key);
-    this.#tally = new ReadTally({ r: request.r, pr: request.pr });
-    this.#waiting = reachableOwners(environment, this.#route.owners).filter((owner) => owner.state !== 'refilling');
+    this.#request = inItsZone(request, this.#route.owners);
+    this.#owners = countedOwners(request, this.#route.owners);
+    this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });
+    this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#tally.expect(owner.index, 'primary');
     this.#hedge = new ReadHedge(environment, {
       next: () => this.#waiting[0]?.id,
@@ -82,7 +85,7 @@ export class ReadRound {
 
   agreement(): Agreement {
     const { r, pr } = this.#request;
-    return { acked: this.#tally.acked, needed: Math.max(r, pr), of: this.#route.owners.length, fallbacks: 0 };
+    return { acked: this.#tally.acked, needed: Math.max(r, pr), of: this.#owners.length, fallbacks: 0 };
   }
 
   answeredBy(): readonly NodeId[] {

@@ -19,6 +19,8 @@ export interface KeyRequest {
   readonly key: Uint8Array;
   /** An instant of the monotonic clock by which the answer must be out. */
   readonly deadline: number;
+  /** Only owners in this zone count, and a majority of them is needed, whatever the numbers say. */
+  readonly zone?: string | undefined;
   /** The step that this request is a part of, when it is traced. */
   readonly trace?: Span | undefined;
 }

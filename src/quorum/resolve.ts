@@ -157,9 +157,9 @@ export type Consistency =
       readonly write: AskedWrite;
       /** False when the word excludes fallbacks; undefined when it leaves that to the bucket. */
       readonly sloppy: false | undefined;
+      /** The numbers are a majority of the key's owners in the zone of the node that takes the request. */
+      readonly local: boolean;
     }
-  /** A known word that this version cannot honour. */
-  | { readonly kind: 'unsupported'; readonly detail: string }
   | { readonly kind: 'invalid'; readonly detail: string };
 
 const CONSISTENCY_WORDS = ['one', 'quorum', 'strict_quorum', 'all', 'local_quorum'] as const;
@@ -174,22 +174,38 @@ export function resolveConsistency(text: string): Consistency {
   return meaning(word);
 }
 
+const ANYWHERE = { sloppy: undefined, local: false } as const;
+
 function meaning(word: ConsistencyWord): Consistency {
   switch (word) {
     case 'one':
-      return { kind: 'ok', read: { r: 'one' }, write: { w: 'one', dw: 'one' }, sloppy: undefined };
+      return { kind: 'ok', read: { r: 'one' }, write: { w: 'one', dw: 'one' }, ...ANYWHERE };
     case 'quorum':
-      return { kind: 'ok', read: { r: 'quorum' }, write: { w: 'quorum', dw: 'quorum' }, sloppy: undefined };
+      return { kind: 'ok', read: { r: 'quorum' }, write: { w: 'quorum', dw: 'quorum' }, ...ANYWHERE };
     case 'strict_quorum':
       return {
         kind: 'ok',
         read: { r: 'quorum', pr: 'quorum' },
         write: { w: 'quorum', pw: 'quorum', dw: 'quorum' },
         sloppy: false,
+        local: false,
       };
     case 'all':
-      return { kind: 'ok', read: { r: 'all', pr: 'all' }, write: { w: 'all', pw: 'all', dw: 'all' }, sloppy: false };
+      return {
+        kind: 'ok',
+        read: { r: 'all', pr: 'all' },
+        write: { w: 'all', pw: 'all', dw: 'all' },
+        sloppy: false,
+        local: false,
+      };
     case 'local_quorum':
-      return { kind: 'unsupported', detail: 'consistency=local_quorum is not available in this version' };
+      // At least one owner; how many of the zone make a majority is known where the key's owners are.
+      return {
+        kind: 'ok',
+        read: { r: 'one', pr: 'one' },
+        write: { w: 'one', pw: 'one', dw: 'one' },
+        sloppy: undefined,
+        local: true,
+      };
   }
 }

@@ -13,8 +13,11 @@ import type { NodeIndex } from '#kernel/identity.ts';
 
 export type Decision = 'pending' | 'reached' | 'impossible';
 
-/** A primary owns the key; a fallback stands in for one and never counts for `pr` and `pw`. */
-export type Role = 'primary' | 'fallback';
+/**
+ * A primary owns the key; a fallback stands in for one and never counts for `pr` and `pw`; a bystander owns it too, but not
+ * in the zone whose owners are to agree, and counts for nothing.
+ */
+export type Role = 'primary' | 'fallback' | 'bystander';
 
 interface Candidate {
   readonly role: Role;
@@ -115,7 +118,8 @@ export class WriteTally {
   #places(wanted: (candidate: Candidate) => boolean): number {
     let count = 0;
     for (const candidate of this.#candidates.values()) {
-      if (wanted(candidate) && this.#firstAtPlace(candidate, wanted)) count++;
+      if (candidate.role === 'bystander' || !wanted(candidate)) continue;
+      if (this.#firstAtPlace(candidate, wanted)) count++;
     }
     return count;
   }

@@ -47,6 +47,8 @@ export interface ClusterOptions {
   readonly node?: Partial<NodeOptions>;
   /** The protocol versions that a node speaks when it starts, in place of all that there are. */
   readonly protocolVersions?: (id: NodeId) => VersionRange;
+  /** Of each machine in order; all in one without it. */
+  readonly zones?: readonly string[];
   /** In place of one that keeps everything. */
   readonly log?: SimulatedLog;
   /** Takes the spans of all nodes; without it nothing is traced. */
@@ -178,7 +180,7 @@ export class SimulatedCluster {
       id: machine.id,
       peer: machine.address,
       url: `http://${machine.id}`,
-      zone: 'default',
+      zone: this.#options.zones?.[this.machines.indexOf(machine)] ?? 'default',
       weight: 1,
       secret: SECRET,
       founders: this.machines.map(({ id, address }) => ({ id, peer: address })),

@@ -43,6 +43,8 @@ async function together(cluster: SimulatedCluster): Promise<void> {
       cluster.machines.every(({ id }) => running!.node.options.id === id || running!.node.messaging.reachable(id)),
     ),
   );
+  // The failure detector needs a moment longer than the connections.
+  await cluster.simulation.run(cluster.simulation.now + 10_000);
 }
 
 for (const conflicts of ['siblings', 'lww']) {

@@ -337,6 +337,15 @@ describe('consistency', () => {
     expect(node.writes[2]).toMatchObject({ content: null, context: null, r: 1, w: 3 });
   });
 
+  test('local_quorum names the zone of the node, whose owners decide the numbers', async () => {
+    const { send, node } = harness();
+    await send('GET', '/v1/kv/b/k?consistency=local_quorum');
+    await send('GET', '/v1/kv/b/k');
+    expect(node.reads.map(({ zone }) => zone)).toEqual(['z1', undefined]);
+    await send('PUT', '/v1/kv/b/k?consistency=local_quorum', {}, HI);
+    expect(node.writes[0]).toMatchObject({ zone: 'z1' });
+  });
+
   test('the deadline is the timeout from now', async () => {
     const { send, node } = harness();
     const now = performance.now();
@@ -412,7 +421,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
     ['GET', '/v1/kv/b/k', { 'Quoral-Session': 'x' }, 'Quoral-Session'],
     ['PUT', '/v1/kv/b/k?ttl=5', {}, 'ttl'],
     ['PUT', '/v1/kv/b/k', { 'If-Unmodified-Since': 'x' }, 'If-Unmodified-Since'],
-    ['PUT', '/v1/kv/b/k?consistency=local_quorum', {}, 'consistency'],
     ['POST', '/v1/kv/b/k', {}, 'path'],
     ['GET', '/v1/kv/b?prefix=a', {}, 'path'],
     ['GET', '/v1/watch/b', {}, 'path'],

@@ -65,6 +65,7 @@ export class StubNode {
     const log = (event: string, fields?: unknown): void => void this.logged.push({ event, fields });
     return {
       self: nodeId('n1'),
+      zone: () => 'z1',
       settings: this.settings,
       read: (request) => this.#read(request),
       write: (request) => this.#write(request),

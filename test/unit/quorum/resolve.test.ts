@@ -156,14 +156,15 @@ test('consistency words', () => {
     const write = resolveWrite(meaning.write, { w: 'quorum', pw: 'one', dw: 'quorum' }, n, n);
     if (read.kind !== 'ok' || write.kind !== 'ok') return 'contradiction';
     const sloppy = meaning.sloppy ?? "the bucket's";
-    return `r=${read.r} pr=${read.pr} w=${write.w} pw=${write.pw} dw=${write.dw} sloppy=${sloppy}`;
+    const local = meaning.local ? ' local' : '';
+    return `r=${read.r} pr=${read.pr} w=${write.w} pw=${write.pw} dw=${write.dw} sloppy=${sloppy}${local}`;
   };
   expect(numbers('one')).toBe("r=1 pr=1 w=1 pw=1 dw=1 sloppy=the bucket's");
   expect(numbers('quorum')).toBe("r=2 pr=1 w=2 pw=1 dw=2 sloppy=the bucket's");
   expect(numbers('quorum', 5)).toBe("r=3 pr=1 w=3 pw=1 dw=3 sloppy=the bucket's");
   expect(numbers('strict_quorum')).toBe('r=2 pr=2 w=2 pw=2 dw=2 sloppy=false');
   expect(numbers('all')).toBe('r=3 pr=3 w=3 pw=3 dw=3 sloppy=false');
-  expect(numbers('local_quorum')).toBe('unsupported');
+  expect(numbers('local_quorum')).toBe("r=1 pr=1 w=1 pw=1 dw=1 sloppy=the bucket's local");
   for (const text of ['', 'strong', 'Quorum', 'constructor', '2']) {
     expect(resolveConsistency(text)).toEqual({
       kind: 'invalid',
