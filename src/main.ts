@@ -145,7 +145,11 @@ function tokenCommand(): Command {
   const token = new Command('token').description('give clients tokens, and take them back');
   asClient(token.command('create'))
     .argument('<name>')
-    .requiredOption('--scope <scope...>', 'read, write or admin: for all buckets, or as read:BUCKET or read:PREFIX*')
+    .option(
+      '--scope <scope...>',
+      'read, write or admin: for all buckets, or as read:BUCKET or read:PREFIX* (default: none, figures and the ring only)',
+      [],
+    )
     .option('--ttl <time>', 'how long it is valid, such as 12h or 30d (default: for ever)')
     .description('create a token and print it; it cannot be shown again')
     .action(async (name: string, options) => (await import('./cli/token-command.ts')).createToken(name, options));

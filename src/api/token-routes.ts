@@ -82,9 +82,10 @@ function readWish(body: unknown): TokenWish | Problem {
   return { name, scopes: read, ttl };
 }
 
+/** None is allowed too: such a token sees figures and the ring, and no bucket. */
 function readScopes(given: unknown): readonly Scope[] | Problem {
-  const wrong = `must be a list of 1 to ${TOKEN_SCOPES_MAX} scopes: ${SCOPE_FORM}`;
-  if (!Array.isArray(given) || given.length === 0 || given.length > TOKEN_SCOPES_MAX) return invalid('scopes', wrong);
+  const wrong = `must be a list of at most ${TOKEN_SCOPES_MAX} scopes: ${SCOPE_FORM}`;
+  if (!Array.isArray(given) || given.length > TOKEN_SCOPES_MAX) return invalid('scopes', wrong);
   const scopes: Scope[] = [];
   for (const text of given as readonly unknown[]) {
     const scope = typeof text === 'string' ? parseScope(text) : undefined;

@@ -65,6 +65,7 @@ const SCOPES: Readonly<Record<string, readonly string[]>> = {
   'writes-all': ['write:*'],
   'rules-all': ['admin:*'],
   everything: ['read', 'write', 'admin'],
+  'figures-only': [],
 };
 
 const BUCKETS = ['orders', '%6frders', 'ord%65rs', 'other', 'o%74her'] as const;
