@@ -22,6 +22,8 @@ import { createMetrics } from '#world/real/metrics.ts';
 interface Cost {
   readonly name: string;
   readonly nanoseconds: number;
+  /** Of memory that one call allocates. */
+  readonly bytes: number;
 }
 
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -79,10 +81,25 @@ export async function run(milliseconds: number): Promise<readonly Cost[]> {
   await bench.run();
   return bench.tasks.map((task) => {
     if (task.result.state !== 'completed') throw new Error(`${task.name}: ${task.result.state}`);
-    return { name: task.name, nanoseconds: (task.result.latency.p50 * 1e6) / CALLS };
+    const piece = pieces.find(([name]) => name === task.name)![1];
+    return { name: task.name, nanoseconds: (task.result.latency.p50 * 1e6) / CALLS, bytes: allocatedBy(piece) };
   });
 }
 
+/** The least that a few rounds have shown: a round in which garbage was collected shows less than nothing. */
+function allocatedBy(piece: () => unknown): number {
+  const rounds = Array.from({ length: 20 }, () => {
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < CALLS; i++) piece();
+    return process.memoryUsage().heapUsed - before;
+  });
+  const least = Math.min(...rounds.filter((bytes) => bytes >= 0));
+  // Asking itself takes a few hundred bytes.
+  return Math.round(least / CALLS);
+}
+
 if (process.argv[1] === import.meta.filename) {
-  for (const { name, nanoseconds } of await run(500)) console.log(`${nanoseconds.toFixed(1).padStart(8)} ns  ${name}`);
+  for (const { name, nanoseconds, bytes } of await run(500)) {
+    console.log(`${nanoseconds.toFixed(1).padStart(8)} ns ${String(bytes).padStart(6)} bytes  ${name}`);
+  }
 }

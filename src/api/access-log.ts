@@ -10,8 +10,6 @@ import { Problem } from './problem.ts';
 import type { ApiServices, Fields } from './services.ts';
 
 const WINDOW_MS = 1000;
-/** What was asked for does not exist: nothing has failed. */
-const NOT_BUILT = 501;
 const TRACE_ID = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/;
 
 export interface Answered {
@@ -49,9 +47,11 @@ export class AccessLog {
   }
 
   /** To be asked of every answer: undefined when there is nothing to tell. */
-  judge(status: number, elapsedMs: number): Verdict | undefined {
+  judge({ status, problem }: Answer, elapsedMs: number): Verdict | undefined {
     const { accessLog, slowRequestMs } = this.#services.settings;
-    if (accessLog !== 'off' && status >= 500 && status !== NOT_BUILT) return 'failed';
+    // A probe that is told of trouble with 503 was answered well.
+    const failed = status >= 500 && problem !== undefined && problem !== 'not-implemented';
+    if (accessLog !== 'off' && failed) return 'failed';
     if (elapsedMs >= slowRequestMs) return 'slow';
     return accessLog === 'all' ? 'answered' : undefined;
   }

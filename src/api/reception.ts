@@ -60,7 +60,7 @@ export class Reception {
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
     if (trace !== undefined) endRequestSpan(trace, answer);
     this.#figures.count(path, incoming.method, answer, elapsed / 1000);
-    const verdict = this.#log.judge(answer.status, elapsed);
+    const verdict = this.#log.judge(answer, elapsed);
     if (verdict !== undefined) {
       const traceparent = trace?.parent.traceparent;
       this.#log.write(verdict, { incoming, route: path, requestId, answer, elapsedMs: elapsed, traceparent });

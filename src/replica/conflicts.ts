@@ -26,9 +26,11 @@ export class ConflictFigures {
   minted(before: State, context: VersionVector, conflicts: Conflicts): void {
     const { versions } = before;
     if (versions.length === 0) return;
-    const unseen = versions.some(({ dot }) => !covers(context, dot));
-    if (unseen) this.#met(conflicts);
-    else if (versions.length > 1) this.#client.add();
+    // A loop, because this stands in every write and a closure would be garbage.
+    for (const { dot } of versions) {
+      if (!covers(context, dot)) return this.#met(conflicts);
+    }
+    if (versions.length > 1) this.#client.add();
   }
 
   /** Two states were joined into one that is neither of them. */

@@ -25,11 +25,12 @@ function failing(node: StubNode): void {
 
 describe('the access log', () => {
   test('by default a request that is answered well leaves no line', async () => {
-    const { node, send } = withSettings({});
+    const { node, send } = withSettings({}, (stub) => void (stub.healthy = false));
     await send('PUT', '/v1/kv/b/k', {}, utf8('v'));
     await send('GET', '/v1/kv/b/absent');
     await send('GET', '/v1/nowhere');
     await send('POST', '/v1/batch');
+    await send('GET', '/healthz');
     expect(node.logged).toEqual([]);
   });
 
