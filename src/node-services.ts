@@ -57,6 +57,8 @@ export function nodeServices(
     },
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
+    changeLease: (request, change) => coordinator.strong.changeLease(request, change),
+    showLease: (request) => coordinator.strong.showLease(request),
     buckets: bucketServices(node),
     guard: {
       required: settings.auth === 'tokens',
@@ -134,8 +136,7 @@ function otherMembers(node: QuoralNode): readonly NodeId[] {
 }
 
 /** Modes that a definition may name and that nothing serves yet. */
-function whatIsNotBuilt({ consistency, type, ttl }: Partial<BucketProperties>): string | undefined {
-  if (consistency === 'strong') return 'consistency "strong" is not built yet';
+function whatIsNotBuilt({ type, ttl }: Partial<BucketProperties>): string | undefined {
   if (type !== undefined && type !== 'value') return `type ${JSON.stringify(type)} is not built yet`;
   return ttl === undefined || ttl === null ? undefined : 'ttl is not built yet';
 }

@@ -173,6 +173,11 @@ export class QuoralNode {
       ready: () => this.ready(),
       settings: options.coordinator,
       resolveBucket: (name) => this.buckets.resolve(name),
+      strong: {
+        storage,
+        valueBytesMax: options.replica.stateBytesMax,
+        queueMax: options.coordinator.strongChangesMax,
+      },
     });
     this.#connect();
   }

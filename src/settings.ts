@@ -107,6 +107,11 @@ export const SETTINGS = {
   'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
   'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
   'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
+  'strong-changes-max': setting(
+    integer(1, 1_000_000),
+    '4096',
+    'changes of strong keys that wait at this node; more get 429',
+  ),
   // storage
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),

@@ -43,6 +43,8 @@ export function benchServices(value: Uint8Array): ApiServices {
     cluster: unused,
     ring: unused,
     locate: unused,
+    changeLease: () => Promise.reject(new Error('not measured')),
+    showLease: () => Promise.reject(new Error('not measured')),
     explain: () => Promise.reject(new Error('not measured')),
     refusal: () => undefined,
     live: () => healthy,

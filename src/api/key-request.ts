@@ -61,13 +61,23 @@ export function parseTimeout(query: Query, defaultMs: number): number | Problem 
   return timeout;
 }
 
-function notBuilt({ incoming }: Exchange, { name, properties }: Bucket, query: Query): Problem | undefined {
+function notBuilt(exchange: Exchange, { name, properties }: Bucket, query: Query): Problem | undefined {
   const { consistency, type } = properties;
-  if (consistency === 'strong') return unbuilt('bucket', `strong buckets, such as ${quoted(name)},`);
+  const { incoming } = exchange;
+  if (consistency === 'strong') return meaninglessInStrong(exchange, name, query);
   if (type !== 'value') return unbuilt('bucket', `buckets of data types, such as ${quoted(name)} (${type}),`);
   if (query.has('session')) return unbuilt('session', 'sessions');
   if (incoming.header('quoral-session') !== undefined) return unbuilt('Quoral-Session', 'sessions');
   return undefined;
+}
+
+/** A majority of the owners takes part in everything there: whoever asks for something else expects another bucket. */
+function meaninglessInStrong({ incoming }: Exchange, name: string, query: Query): Problem | undefined {
+  const given = QUORUM_PARAMETERS.find((parameter) => query.has(parameter));
+  const where = `bucket ${quoted(name)} is strong:`;
+  if (given !== undefined) return invalid(given, `${where} every request takes a majority of the key's owners`);
+  if (incoming.header('quoral-context') === undefined) return undefined;
+  return invalid('Quoral-Context', `${where} it has no siblings and no contexts; use If-Match with the ETag`);
 }
 
 /** `what` is a plural. */

@@ -66,7 +66,8 @@ export function writeAnswer(
       else if (live.length > 0) headers['etag'] = quotedEtag(live);
       // What was written is among the live versions, so this many mean that nothing else is.
       const alone = shows && live.length === (wrote === 'value' ? 1 : 0);
-      if (alone) headers['quoral-context'] = contextOf(outcome.context, presentation);
+      // A strong bucket has no contexts.
+      if (alone && outcome.context.length > 0) headers['quoral-context'] = contextOf(outcome.context, presentation);
       return { status: 204, headers, body: null };
     }
     case 'precondition-failed': {
@@ -126,7 +127,7 @@ function siblingAnswer(
     });
     return problemAnswer(problem, headers);
   }
-  if (live.length === 1) headers['quoral-context'] = contextOf(context, presentation);
+  if (live.length === 1 && context.length > 0) headers['quoral-context'] = contextOf(context, presentation);
   return valueAnswer(wanted, headers);
 }
 
@@ -147,7 +148,7 @@ function figures({ needed, acked }: Agreement): { readonly needed: number; reado
 }
 
 /** The coordinator is the owner that minted the version, or the node that merged the read. */
-function whatHappened({ acked, needed, of, fallbacks }: Agreement, coordinator: NodeId): Record<string, string> {
+export function whatHappened({ acked, needed, of, fallbacks }: Agreement, coordinator: NodeId): Record<string, string> {
   return {
     'quoral-replicas': `acked=${acked}; needed=${needed}; of=${of}; fallbacks=${fallbacks}`,
     'quoral-coordinator': coordinator,

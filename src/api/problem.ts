@@ -52,6 +52,9 @@ export interface ProblemExtras {
   readonly got?: number;
   /** Of a write: whether it may have been applied. */
   readonly outcome?: 'not-applied' | 'unknown';
+  /** Of a lease that somebody else holds: who, and until when. */
+  readonly holder?: string;
+  readonly expiresAt?: string;
 }
 
 /** A problem as a value: functions return it beside what they promise, and callers ask with `instanceof`. */

@@ -67,7 +67,13 @@ function whole(target: string, segments: readonly string[], end: number): Target
 function fieldOf(segments: readonly string[]): string {
   const family = segments[0] === 'v1' ? segments[1] : undefined;
   const of = family === 'ring' && segments[2] === 'locate' ? 3 : 2;
-  const hasBucket = of === 3 || family === 'kv' || family === 'kv64' || family === 'buckets' || family === 'explain';
+  const hasBucket =
+    of === 3 ||
+    family === 'kv' ||
+    family === 'kv64' ||
+    family === 'leases' ||
+    family === 'buckets' ||
+    family === 'explain';
   if (!hasBucket || segments.length <= of) return 'path';
   if (segments.length === of + 1) return 'bucket';
   return segments.length === of + 2 ? 'key' : 'path';

@@ -9,6 +9,7 @@ import type { Answer, Exchange } from './exchange.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
+import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { createToken, listTokens, revokeToken } from './token-routes.ts';
@@ -59,6 +60,12 @@ const KEY: Route['methods'] = {
   POST: ['write', notBuilt('operations on data types')],
 };
 
+const LEASE: Route['methods'] = {
+  GET: ['read', showLease],
+  POST: ['write', acquireLease],
+  DELETE: ['write', releaseLease],
+};
+
 const BUCKET: Route['methods'] = {
   GET: ['concern', showBucket],
   PUT: ['admin', defineBucket],
@@ -74,6 +81,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/v1/batch', methods: { POST: ['token', notBuilt('batches')] }, kind: 'data' },
   { path: '/v1/buckets', methods: { GET: ['token', plain(listBuckets)] }, kind: 'data' },
   { path: '/v1/buckets/:bucket', methods: BUCKET, kind: 'data' },
+  { path: '/v1/leases/:bucket/:key', methods: LEASE, kind: 'data' },
   { path: '/v1/tokens', methods: { GET: ['admin', plain(listTokens)], POST: ['admin', createToken] }, kind: 'data' },
   { path: '/v1/tokens/:name', methods: { DELETE: ['admin', revokeToken] }, kind: 'data' },
   { path: '/v1/cluster', methods: { GET: ['token', plain(showCluster)] }, kind: 'work' },

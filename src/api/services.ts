@@ -5,7 +5,15 @@
 
 import type { Authentication, TokenDirectory } from '#access/directory.ts';
 import type { Bucket } from '#buckets/definition.ts';
-import type { ReadOutcome, ReadRequest, Trouble, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
+import type {
+  KeyRequest,
+  ReadOutcome,
+  ReadRequest,
+  Trouble,
+  WriteOutcome,
+  WriteRequest,
+} from '#coordinator/requests.ts';
+import type { LeaseChange, LeaseOutcome } from '#coordinator/strong.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Explanation } from '#operator/explain-key.ts';
 import type { Mac } from '#kernel/native.ts';
@@ -20,6 +28,9 @@ export interface ApiServices {
 
   read(request: ReadRequest): Promise<ReadOutcome>;
   write(request: WriteRequest): Promise<WriteOutcome>;
+  /** Gives, renews, takes back or shows the lease of a key in a strong bucket. */
+  changeLease(request: KeyRequest, change: LeaseChange): Promise<LeaseOutcome>;
+  showLease(request: KeyRequest): Promise<LeaseOutcome>;
   readonly buckets: BucketServices;
   readonly guard: GuardServices;
   readonly tokens: TokenServices;

@@ -162,6 +162,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     coordinator: {
       ...DEFAULT_COORDINATOR_SETTINGS,
       staleRetries: settings['stale-retries'],
+      strongChangesMax: settings['strong-changes-max'],
     },
     hints: hintSettings(settings),
     repair: repairSettings(settings),

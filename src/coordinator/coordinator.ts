@@ -16,17 +16,25 @@ import { readKey } from './get.ts';
 import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeAtOwner } from './put.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
+import { StrongKeys, type StrongOptions } from './strong.ts';
 import { traced } from './traced.ts';
 
 const NOT_READY = 'not-ready';
 
+export interface CoordinatorOptions extends Omit<Environment, 'figures'> {
+  readonly strong: Omit<StrongOptions, 'environment'>;
+}
+
 export class Coordinator {
   readonly #options: Environment;
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
+  /** Keys of strong buckets go their own way. */
+  readonly strong: StrongKeys;
 
   /** Registers the handlers of replica and coordinator requests with the environment's messaging. */
-  constructor(options: Omit<Environment, 'figures'>) {
+  constructor({ strong, ...options }: CoordinatorOptions) {
     this.#options = { ...options, figures: new CoordinatorFigures(options.world.metrics) };
+    this.strong = new StrongKeys({ environment: this.#options, ...strong });
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
     messaging.handle(StoreMessage, (request, { deadline, trace }) => {
@@ -56,12 +64,18 @@ export class Coordinator {
     if (!this.#options.ready()) {
       return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.r) };
     }
-    return traced('coordinator.get', request, (read) => readKey(this.#options, read));
+    const { consistency } = request.bucket.properties;
+    return traced('coordinator.get', request, (read) =>
+      consistency === 'strong' ? this.strong.read(read) : readKey(this.#options, read),
+    );
   }
 
   async #write(request: WriteRequest): Promise<WriteOutcome> {
     if (!this.#options.ready()) {
       return { kind: 'not-applied', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.w) };
+    }
+    if (request.bucket.properties.consistency === 'strong') {
+      return traced('coordinator.put', request, (write) => this.strong.write(write));
     }
     for (let attempt = 0; attempt <= this.#options.settings.staleRetries; attempt++) {
       const bucket = sameBucketNow(this.#options, request.bucket);

@@ -22,9 +22,11 @@ import type { ReadRepair } from '#repair/read-repair.ts';
 export interface CoordinatorSettings {
   /** How often a request starts again because the ring or the bucket has changed under it. */
   readonly staleRetries: number;
+  /** Changes of strong keys that wait or are under way at this node; more are refused. */
+  readonly strongChangesMax: number;
 }
 
-export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { staleRetries: 3 };
+export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { staleRetries: 3, strongChangesMax: 4096 };
 
 export interface Environment {
   readonly world: World;

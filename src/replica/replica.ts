@@ -28,7 +28,7 @@ import { attemptIn } from './settle-retries.ts';
 import { CORRUPT_ROW, Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
 import { AlreadyMinted, asRefusal, DISK_FAILED, OVERLOADED, REFILLING, TOO_LATE, TooManySiblings } from './refusals.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
-import { recordKey, recordPrefix, RECORDS } from './tables.ts';
+import { recordKey, recordPrefix, RECORDS, REGISTERS } from './tables.ts';
 
 export interface ReplicaOptions {
   readonly world: {
@@ -242,7 +242,7 @@ export class Replica {
   /** Whether this node has any row of the bucket, live or deleted. */
   holdsKeys(bucket: string, incarnation: number): boolean {
     const range = { from: recordPrefix(bucket, incarnation), to: recordPrefix(bucket, incarnation + 1), limit: 1 };
-    return this.#options.world.disk.range(RECORDS, range).length > 0;
+    return [RECORDS, REGISTERS].some((table) => this.#options.world.disk.range(table, range).length > 0);
   }
 
   /** Finishes what is queued and marks the stop as clean, so that the tenure can go on. */

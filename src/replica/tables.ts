@@ -6,6 +6,8 @@ import { concatBytes, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { TableDefinition } from '#world/world.ts';
 
 export const RECORDS = 'records';
+/** Strong keys, by the same names as {@link RECORDS}: a bucket has rows in one of the two. */
+export const REGISTERS = 'registers';
 export const NODE = 'node';
 /** What requests with idempotency keys have become, and when that may be forgotten: see retries.ts. */
 export const RETRIES = 'retries';
@@ -17,6 +19,7 @@ export const DAMAGED = 'damaged_records';
 
 export const REPLICA_TABLES: readonly TableDefinition[] = [
   { name: RECORDS, rows: 'wide' },
+  { name: REGISTERS, rows: 'wide' },
   { name: NODE, rows: 'narrow' },
   { name: RETRIES, rows: 'narrow' },
   { name: RETRY_EXPIRY, rows: 'narrow' },

@@ -1,5 +1,5 @@
 /**
- * docs/metrics.md lists every figure of ours that a node shows, and no other: whoever renames one breaks dashboards. The
+ * config/metrics.md lists every figure of ours that a node shows, and no other: whoever renames one breaks dashboards. The
  * names, types and labels come from three real nodes. `npm run docs` writes the list anew.
  */
 
@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { http, TestCluster } from './support.ts';
 
-const DOCUMENT = new URL('../../docs/metrics.md', import.meta.url);
+const DOCUMENT = new URL('../../config/metrics.md', import.meta.url);
 const INTRODUCTION = `# Figures
 
 What \`/metrics\` shows of a node, beside the figures of the process that prom-client names (\`process_…\`, \`nodejs_…\`). Names, types
@@ -62,7 +62,7 @@ test('the list of figures is true', async () => {
     .split('\n')
     .filter((line) => line.startsWith('| `'))
     .map((line) => line.replaceAll(/ +/g, ' '));
-  expect(shown, 'docs/metrics.md: run npm run docs').toEqual(rows);
+  expect(shown, 'config/metrics.md: run npm run docs').toEqual(rows);
 
   // Prometheus' own conventions.
   for (const [name, { type, help }] of families) {

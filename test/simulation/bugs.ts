@@ -11,6 +11,7 @@ import { NODE, RECORDS } from '#replica/tables.ts';
 import type { Dot } from './history.ts';
 import type { ScenarioName } from './scenarios.ts';
 import type { SourceEdit } from './source-edits.ts';
+import { STRONG_BUGS } from './strong-bugs.ts';
 import type { Tampering } from './tampering.ts';
 
 export interface Bug {
@@ -409,6 +410,7 @@ export const BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'bucket-is-dropped' },
   },
+  ...STRONG_BUGS,
 ];
 
 export function bugNamed(name: string): Bug {

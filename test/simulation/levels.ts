@@ -3,7 +3,7 @@
  * anew: the checkers must not believe the product's own arithmetic.
  */
 
-import type { ReadQuorum, WriteQuorum } from './history.ts';
+import type { BucketFacts, ReadQuorum, WriteQuorum } from './history.ts';
 
 export interface Level {
   readonly query: string;
@@ -23,16 +23,17 @@ function level(query: string, sloppy: boolean, { r, pr = 0, w, pw = 0, dw }: Num
   return { query, read: { r, pr, sloppy }, write: { r, pr, w, pw, dw, sloppy } };
 }
 
-/** Levels for keys with so many owners in a bucket with the default quorums. */
-export function levelsFor(owners: number): readonly Level[] {
+/** Levels for the keys of a bucket with the default quorums. */
+export function levelsFor({ owners, mode }: BucketFacts): readonly Level[] {
   const all = owners;
   const quorum = Math.floor(owners / 2) + 1;
+  if (mode === 'strong') return [strictQuorum({ owners, mode })];
   return [
     level('', true, { r: quorum, w: quorum, dw: quorum }),
     level('consistency=one', true, { r: 1, w: 1, dw: 1 }),
     level('consistency=quorum', true, { r: quorum, w: quorum, dw: quorum }),
-    strictQuorum(owners),
-    strictAll(owners),
+    strictQuorum({ owners, mode }),
+    strictAll({ owners, mode }),
     level('sloppy=false', false, { r: quorum, w: quorum, dw: quorum }),
     level('r=1&w=1&dw=0', true, { r: 1, w: 1, dw: 0 }),
     level('r=all&w=1&dw=1&sloppy=false', false, { r: all, w: 1, dw: 1 }),
@@ -41,11 +42,14 @@ export function levelsFor(owners: number): readonly Level[] {
   ];
 }
 
-export function strictQuorum(owners: number): Level {
+/** A strong bucket takes no level: a majority of the owners is in everything. */
+export function strictQuorum({ owners, mode }: BucketFacts): Level {
   const quorum = Math.floor(owners / 2) + 1;
-  return level('consistency=strict_quorum', false, { r: quorum, pr: quorum, w: quorum, pw: quorum, dw: quorum });
+  const query = mode === 'strong' ? '' : 'consistency=strict_quorum';
+  return level(query, false, { r: quorum, pr: quorum, w: quorum, pw: quorum, dw: quorum });
 }
 
-export function strictAll(owners: number): Level {
+export function strictAll({ owners, mode }: BucketFacts): Level {
+  if (mode === 'strong') return strictQuorum({ owners, mode });
   return level('consistency=all', false, { r: owners, pr: owners, w: owners, pw: owners, dw: owners });
 }

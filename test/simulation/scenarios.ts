@@ -19,9 +19,10 @@ const ROUNDS = 6;
 const TIMEOUT_MS = 2000;
 /** After so long a node knows that it is cut off. */
 const UNREACHABLE_MS = 4500;
-const STRICT = strictQuorum(NODES);
-const ALL = strictAll(NODES);
-const ONE = levelsFor(NODES).find(({ query }) => query === 'consistency=one')!;
+const FACTS = { owners: NODES, mode: 'lww' } as const;
+const STRICT = strictQuorum(FACTS);
+const ALL = strictAll(FACTS);
+const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 
 const SCRIPTS = {
   /** A write that only one node has is acknowledged; then that node loses its power. */

@@ -20,7 +20,6 @@ import type { Recorder, WriteBegun } from './recorder.ts';
 /** What the clients would do if the nodes could. */
 export const WORKLOADS_OFF = {
   sessions: 'session tokens answer 501 today',
-  'strong keys': 'strong buckets answer 501 today',
   'data types': 'buckets of data types answer 501 today',
 } as const;
 
@@ -114,7 +113,7 @@ export class Clients {
   constructor(workload: Workload) {
     this.#workload = workload;
     this.#simulation = workload.cluster.simulation;
-    this.#levels = new Map(workload.buckets.map(({ name, facts }) => [name, levelsFor(facts.owners)]));
+    this.#levels = new Map(workload.buckets.map(({ name, facts }) => [name, levelsFor(facts)]));
   }
 
   /** Every key that was ever written to. */

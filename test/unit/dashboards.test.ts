@@ -1,5 +1,5 @@
 /**
- * The dashboard, the alerts and the scrape example in config/ against docs/metrics.md: every figure that they use exists, as
+ * The dashboard, the alerts and the scrape example in config/ against config/metrics.md: every figure that they use exists, as
  * the kind of figure that they take it for, with the labels that they ask it for.
  */
 
@@ -29,7 +29,7 @@ function read(path: string): string {
 
 function families(): ReadonlyMap<string, Family> {
   const known = new Map(Object.entries(OTHERS));
-  for (const [, name, type, labels] of read('docs/metrics.md').matchAll(/^\| `(\w+)` *\| (\w+) *\| ([\w, ]*)\|/gm)) {
+  for (const [, name, type, labels] of read('config/metrics.md').matchAll(/^\| `(\w+)` *\| (\w+) *\| ([\w, ]*)\|/gm)) {
     known.set(name!, { type: type!, labels: new Set(labels!.split(',').map((label) => label.trim())) });
   }
   return known;
@@ -58,7 +58,7 @@ function check(where: string, expression: string): void {
   expect(uses.length, `${where} uses a figure`).toBeGreaterThan(0);
   for (const { name, base, labels } of uses) {
     const family = known.get(base);
-    expect(family, `${where}: ${name} is in docs/metrics.md`).toBeDefined();
+    expect(family, `${where}: ${name} is in config/metrics.md`).toBeDefined();
     const allowed = [...family!.labels, ...OF_PROMETHEUS];
     for (const label of labels) expect(allowed, `${where}: labels of ${name}`).toContain(label);
     expect(name !== base, `${where}: ${name} and its type`).toBe(family!.type === 'histogram');

@@ -1,12 +1,12 @@
 /**
- * docs/log-events.md names every event that the program logs, and no other. `npm run docs` writes it anew.
+ * config/log-events.md names every event that the program logs, and no other. `npm run docs` writes it anew.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { sourceFiles } from '../architecture/sources.ts';
 
-const DOCUMENT = new URL('../../docs/log-events.md', import.meta.url);
+const DOCUMENT = new URL('../../config/log-events.md', import.meta.url);
 const CALL = /\blog\s*\.\s*(debug|info|warn|error)\(/g;
 const INTRODUCTION = `# Events in the log
 
@@ -64,7 +64,7 @@ test('the table of events is true', () => {
     .split('\n')
     .filter((line) => line.startsWith('| `'))
     .map((line) => line.replaceAll(/ +/g, ' '));
-  expect(shown, 'docs/log-events.md: run npm run docs').toEqual(rows);
+  expect(shown, 'config/log-events.md: run npm run docs').toEqual(rows);
 });
 
 test('events are named in kebab-case', () => {

@@ -425,8 +425,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
     ['GET', '/v1/kv/b?prefix=a', {}, 'path'],
     ['GET', '/v1/watch/b', {}, 'path'],
     ['POST', '/v1/batch', {}, 'path'],
-    ['GET', '/v1/kv/strong/k', {}, 'bucket'],
-    ['PUT', '/v1/kv/strong/k', {}, 'bucket'],
     ['PUT', '/v1/kv/counter/k', {}, 'bucket'],
     ['PUT', '/v1/kv/brief/k', {}, 'bucket'],
     ['POST', '/v1/ring/plans', {}, 'path'],
@@ -434,7 +432,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
     ['GET', '/ui/', {}, 'path'],
   ])('%s %s %o', async (method, path, headers, field) => {
     const { send, node } = harness(({ properties }) => {
-      properties.set('strong', { consistency: 'strong' });
       properties.set('counter', { type: 'counter' });
       properties.set('brief', { ttl: 60 });
     });

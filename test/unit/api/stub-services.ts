@@ -69,6 +69,8 @@ export class StubNode {
       settings: this.settings,
       read: (request) => this.#read(request),
       write: (request) => this.#write(request),
+      changeLease: async () => ({ kind: 'lease', lease: null, agreement: agreed(2) }),
+      showLease: async () => ({ kind: 'lease', lease: null, agreement: agreed(2) }),
       buckets: {
         resolve: (name) => this.#bucket(name),
         list: () => [...this.properties.keys()].toSorted().map((name) => this.#bucket(name)),

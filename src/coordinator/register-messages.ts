@@ -1,0 +1,115 @@
+/**
+ * What a proposer asks of the owners of a strong key. Values travel as the bytes that the registers hold: what they mean is
+ * the proposer's business alone.
+ */
+
+import type { Accepted } from '#consensus/acceptor.ts';
+import type { Ballot } from '#consensus/facts.ts';
+import { ballotFromWire, ballotToWire } from '#consensus/vote-codec.ts';
+import { scopeFromWire, scopeToWire } from '#replica/messages.ts';
+import type { Scope } from '#replica/scope.ts';
+import { MalformedMessage, type MessageType } from '#wire/message.ts';
+import { asArray, asBytes, asString } from '#wire/shape.ts';
+import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
+
+const KEY_BYTES_MAX = 1024;
+
+interface OfRegister {
+  readonly scope: Scope;
+  readonly key: Uint8Array;
+}
+
+/** Asks for what was accepted, without promising anything. */
+export type PeekRequest = OfRegister;
+
+export interface PeekReply {
+  readonly accepted: Accepted<Uint8Array> | null;
+}
+
+export interface PrepareRequest extends OfRegister {
+  readonly ballot: Ballot;
+}
+
+export interface AcceptRequest extends OfRegister {
+  readonly ballot: Ballot;
+  readonly value: Uint8Array;
+  /** To be promised to the same proposer in the same step. */
+  readonly next: Ballot | null;
+}
+
+export type PrepareReply =
+  | { readonly kind: 'promised'; readonly accepted: Accepted<Uint8Array> | null }
+  | { readonly kind: 'rejected'; readonly highest: Ballot };
+
+export type AcceptReply = { readonly kind: 'accepted' } | { readonly kind: 'rejected'; readonly highest: Ballot };
+
+function acceptedToWire(accepted: Accepted<Uint8Array> | null): unknown {
+  return accepted === null ? null : [ballotToWire(accepted.ballot), accepted.value];
+}
+
+function acceptedFromWire(body: unknown): Accepted<Uint8Array> | null {
+  if (body === null) return null;
+  const fields = asArray(body, 2, 'accepted value');
+  return { ballot: ballotFromWire(fields[0]), value: asBytes(fields[1], 'value', MAX_MESSAGE_BYTES) };
+}
+
+function ofRegister(fields: readonly unknown[]): OfRegister {
+  return { scope: scopeFromWire(fields[0]), key: asBytes(fields[1], 'key', KEY_BYTES_MAX) };
+}
+
+function rejectedFromWire(fields: readonly unknown[], kind: string): { kind: 'rejected'; highest: Ballot } {
+  if (kind !== 'rejected') throw new MalformedMessage(`an owner's answer is ${JSON.stringify(kind.slice(0, 32))}`);
+  return { kind, highest: ballotFromWire(fields[1]) };
+}
+
+export const PeekMessage: MessageType<PeekRequest, PeekReply> = {
+  name: 'register.peek',
+  encodeRequest: ({ scope, key }) => [scopeToWire(scope), key],
+  decodeRequest: (body) => ofRegister(asArray(body, 2, 'register.peek')),
+  encodeReply: ({ accepted }) => [acceptedToWire(accepted)],
+  decodeReply: (body) => ({ accepted: acceptedFromWire(asArray(body, 1, 'register.peek reply')[0]) }),
+};
+
+export const PrepareMessage: MessageType<PrepareRequest, PrepareReply> = {
+  name: 'register.prepare',
+  encodeRequest: ({ scope, key, ballot }) => [scopeToWire(scope), key, ballotToWire(ballot)],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 3, 'register.prepare');
+    return { ...ofRegister(fields), ballot: ballotFromWire(fields[2]) };
+  },
+  encodeReply: (reply) =>
+    reply.kind === 'promised'
+      ? [reply.kind, acceptedToWire(reply.accepted)]
+      : [reply.kind, ballotToWire(reply.highest)],
+  decodeReply: (body) => {
+    const fields = asArray(body, 2, 'register.prepare reply');
+    const kind = asString(fields[0], 'answer', 32);
+    return kind === 'promised' ? { kind, accepted: acceptedFromWire(fields[1]) } : rejectedFromWire(fields, kind);
+  },
+};
+
+export const AcceptMessage: MessageType<AcceptRequest, AcceptReply> = {
+  name: 'register.accept',
+  encodeRequest: ({ scope, key, ballot, value, next }) => [
+    scopeToWire(scope),
+    key,
+    ballotToWire(ballot),
+    value,
+    next === null ? null : ballotToWire(next),
+  ],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 5, 'register.accept');
+    return {
+      ...ofRegister(fields),
+      ballot: ballotFromWire(fields[2]),
+      value: asBytes(fields[3], 'value', MAX_MESSAGE_BYTES),
+      next: fields[4] === null ? null : ballotFromWire(fields[4]),
+    };
+  },
+  encodeReply: (reply) => (reply.kind === 'accepted' ? [reply.kind, null] : [reply.kind, ballotToWire(reply.highest)]),
+  decodeReply: (body) => {
+    const fields = asArray(body, 2, 'register.accept reply');
+    const kind = asString(fields[0], 'answer', 32);
+    return kind === 'accepted' ? { kind } : rejectedFromWire(fields, kind);
+  },
+};

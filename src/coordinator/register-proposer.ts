@@ -1,0 +1,306 @@
+/**
+ * Changing a strong key: CASPaxos (Rystsov 2018) among the key's owners. Any node may propose at any time and safety does
+ * not depend on who does; that requests of a key usually meet at one owner (strong.ts) only keeps proposers from duelling.
+ *
+ * A round prepares a fresh ballot at a majority, takes the value under the highest accepted ballot, makes the changes on it
+ * and has a majority accept the result. That accept asks for the next ballot's promise as well, so a proposer that goes on
+ * with the same key saves the first phase. Two rules that shortcuts have broken elsewhere: whatever is answered, a read too,
+ * was accepted by a majority; and a ballot is used for one proposal only, so after anything but a success the next attempt
+ * prepares a fresh one.
+ *
+ * An attempt that was not confirmed may have been chosen all the same. The next one then finds its changes in the value by
+ * their ids, or has closed the door on them with its higher ballot.
+ */
+
+import type { Bucket } from '#buckets/definition.ts';
+import { EMPTY_VECTOR } from '#causality/state.ts';
+import { counterFor } from '#causality/write.ts';
+import { valueToAdopt } from '#consensus/acceptor.ts';
+import { BallotSource } from '#consensus/ballot.ts';
+import type { Ballot } from '#consensus/facts.ts';
+import { agreedValue } from '#consensus/register.ts';
+import { backoff, sleep } from '#consensus/waiting.ts';
+import { equalBytes, toHex } from '#kernel/bytes.ts';
+import type { NodeStorage } from '#replica/node-storage.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import { MalformedMessage } from '#wire/message.ts';
+import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
+import { RegisterCache } from './register-cache.ts';
+import { RegisterRound, type Setback } from './register-round.ts';
+import type { RegisterRows } from './register-rows.ts';
+import { decodeValue, encodeValue } from './register-value-codec.ts';
+import {
+  BATCH_MAX,
+  changeValue,
+  NO_VALUE,
+  RECENT_MAX,
+  remembersSince,
+  type ChangeResult,
+  type RegisterChange,
+  type RegisterValue,
+} from './register-value.ts';
+
+/** Bounds of the random wait after a duel, in milliseconds. */
+const BACKOFF_FIRST_MS = 4;
+const BACKOFF_LONGEST_MS = 200;
+/** Rounds of one batch before its requests are told that the key is contended. */
+const ATTEMPTS_MAX = 20;
+
+export interface RegisterRequest {
+  readonly bucket: Bucket;
+  readonly key: Uint8Array;
+  /** An instant of the monotonic clock. */
+  readonly deadline: number;
+  readonly change: RegisterChange;
+  /** 16 bytes: equal for all attempts at this change, wherever they are made. */
+  readonly id: Uint8Array;
+  /** When another proposer was given the change, whose fate there is not known: milliseconds since 1970; 0 for never. */
+  readonly triedAt: number;
+}
+
+export interface Confirmation {
+  readonly acked: number;
+  readonly needed: number;
+  readonly of: number;
+}
+
+export type FailureReason = 'unavailable' | 'timeout' | 'overloaded' | 'too-large';
+
+export type Proposed =
+  | { readonly kind: 'done'; readonly result: ChangeResult; readonly confirmation: Confirmation }
+  /** `mayBeMade`: the change was proposed to somebody and may yet win. */
+  | {
+      readonly kind: 'failed';
+      readonly reason: FailureReason;
+      readonly detail: string;
+      readonly mayBeMade: boolean;
+    };
+
+export interface RegisterProposerOptions {
+  readonly environment: Environment;
+  readonly rows: RegisterRows;
+  readonly storage: NodeStorage;
+  /** Bytes of a register's value. */
+  readonly valueBytesMax: number;
+  /** Changes that wait for their turn at this node. */
+  readonly queueMax: number;
+}
+
+interface Task {
+  readonly request: RegisterRequest;
+  readonly settle: (proposed: Proposed) => void;
+  settled: boolean;
+  /** The version of the value that it was first made on. */
+  firstVersion: number | undefined;
+  /** An owner may have accepted it. */
+  proposed: boolean;
+}
+
+export class RegisterProposer {
+  readonly #options: RegisterProposerOptions;
+  readonly #ballots: BallotSource;
+  readonly #cache = new RegisterCache();
+  /** The changes of each key that has any, in the order of their arrival. */
+  readonly #queues = new Map<string, Task[]>();
+  #waiting = 0;
+
+  constructor(options: RegisterProposerOptions) {
+    const { environment, storage } = options;
+    this.#options = options;
+    this.#ballots = new BallotSource(environment.world.clock, storage.boot);
+    environment.world.metrics.gauge(
+      'quoral_register_changes',
+      'Changes of strong keys that wait or are under way.',
+      () => this.#waiting,
+    );
+  }
+
+  /** Keeps this node's ballots above those that it sees as an owner. */
+  observe(ballot: Ballot): void {
+    this.#ballots.observe(ballot);
+  }
+
+  /** Makes the change, or says by the deadline what is known of it. Never rejects. */
+  propose(request: RegisterRequest): Promise<Proposed> {
+    const { clock } = this.#options.environment.world;
+    if (this.#waiting >= this.#options.queueMax) {
+      return Promise.resolve(failed('overloaded', `${this.#waiting} changes of strong keys wait already`, false));
+    }
+    this.#waiting += 1;
+    return new Promise<Proposed>((resolve) => {
+      const task: Task = {
+        request,
+        settled: false,
+        firstVersion: undefined,
+        proposed: false,
+        settle: (proposed) => {
+          if (task.settled) return;
+          task.settled = true;
+          timer.cancel();
+          this.#waiting -= 1;
+          resolve(proposed);
+        },
+      };
+      const timer = clock.after(request.deadline - clock.monotonic(), () =>
+        task.settle(failed('timeout', 'a majority of the owners did not confirm in time', task.proposed)),
+      );
+      this.#enqueue(task);
+    });
+  }
+
+  /**
+   * What a majority of the owners has accepted under one ballot, in one round without a write; undefined when they differ or
+   * too few answer, which {@link propose} of a look can settle.
+   */
+  async peek(
+    bucket: Bucket,
+    key: Uint8Array,
+    deadline: number,
+  ): Promise<{ readonly value: RegisterValue; readonly confirmation: Confirmation } | undefined> {
+    const { environment, rows } = this.#options;
+    const round = new RegisterRound({ environment, rows, route: routeOf(environment, bucket, key), key, deadline });
+    if (round.hopeless() !== undefined) return undefined;
+    const phase = await round.peek();
+    if (phase.kind !== 'majority') return undefined;
+    const agreed = agreedValue(phase.values, round.majority);
+    if (agreed === undefined) return undefined;
+    const value = this.#decoded(agreed.accepted?.value);
+    return { value, confirmation: { acked: phase.values.length, needed: round.majority, of: round.of } };
+  }
+
+  #enqueue(task: Task): void {
+    const { bucket, key } = task.request;
+    const name = `${bucket.name}/${bucket.incarnation}/${toHex(key)}`;
+    const queue = this.#queues.get(name);
+    if (queue !== undefined) {
+      queue.push(task);
+      return;
+    }
+    const fresh = [task];
+    this.#queues.set(name, fresh);
+    void this.#work(name, fresh);
+  }
+
+  /** One batch after the other: what waits while a round is under way shares the next one. */
+  async #work(name: string, queue: Task[]): Promise<void> {
+    while (queue.length > 0) {
+      const batch = queue.splice(0, BATCH_MAX);
+      try {
+        await this.#make(name, batch);
+      } catch (error) {
+        const detail = error instanceof MalformedMessage ? error.message : 'this node has failed on the request';
+        this.#options.environment.world.log.error('register-faulty', { reason: String(error) });
+        for (const task of batch) task.settle(failed('unavailable', detail, task.proposed));
+      }
+    }
+    this.#queues.delete(name);
+  }
+
+  async #make(name: string, batch: readonly Task[]): Promise<void> {
+    const { environment, rows } = this.#options;
+    const { world, knowledge } = environment;
+    let detail = '';
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const open = batch.filter((task) => !task.settled);
+      const [first] = open;
+      if (first === undefined) return;
+      const { key } = first.request;
+      const bucket = sameBucketNow(environment, first.request.bucket);
+      if (bucket === undefined) return failAll(open, REDEFINED);
+      const deadline = Math.max(...open.map(({ request }) => request.deadline));
+      const route = routeOf(environment, bucket, key);
+      const round = new RegisterRound({ environment, rows, route, key, deadline });
+      const hopeless = round.hopeless();
+      if (hopeless !== undefined) return failAll(open, hopeless);
+      const { changedIn } = ownersOf(knowledge.ring(), route.scope.n, route.scope.partition);
+      const setback = await this.#attempt(round, name, changedIn, open);
+      if (setback === undefined) return;
+      if (setback.kind === 'failed') ({ detail } = setback);
+      if (setback.kind === 'rejected') this.#ballots.observe(setback.highest);
+      if (setback.kind === 'stale') await knowledge.catchUp(setback.epoch, deadline);
+      else await sleep(world.clock, backoff(world.random, attempt, BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS));
+    }
+    failAll(batch, `no round of ${ATTEMPTS_MAX} succeeded: ${detail === '' ? 'others change the key too' : detail}`);
+  }
+
+  /** One round. Undefined when it succeeded, and then all of the batch have their answers. */
+  async #attempt(
+    round: RegisterRound,
+    name: string,
+    changedIn: Parameters<RegisterCache['take']>[1],
+    batch: readonly Task[],
+  ): Promise<Setback | undefined> {
+    const { environment, valueBytesMax } = this.#options;
+    const base = this.#cache.take(name, changedIn) ?? (await this.#prepare(round));
+    if ('kind' in base) return base;
+    const { value, results } = this.#change(base, batch);
+    const encoded = encodeValue(value, environment.world.digest.crc32);
+    if (encoded.length > valueBytesMax) {
+      const detail = `the key's register would have ${encoded.length} bytes; at most ${valueBytesMax} are allowed`;
+      for (const task of batch) task.settle(failed('too-large', detail, task.proposed));
+      return undefined;
+    }
+    const next = this.#ballots.next(environment.knowledge.self());
+    for (const { task } of results) if (task.request.change.kind !== 'look') task.proposed = true;
+    const accepted = await round.accept(base.ballot, encoded, next);
+    if (accepted.kind !== 'majority') return accepted;
+    this.#cache.put(name, { ballot: next, value, bytes: encoded.length, changedIn });
+    const confirmation = { acked: accepted.values.length, needed: round.majority, of: round.of };
+    for (const { task, result } of results) task.settle({ kind: 'done', result, confirmation });
+    return undefined;
+  }
+
+  async #prepare(round: RegisterRound): Promise<{ readonly ballot: Ballot; readonly value: RegisterValue } | Setback> {
+    const ballot = this.#ballots.next(this.#options.environment.knowledge.self());
+    const promised = await round.prepare(ballot);
+    if (promised.kind !== 'majority') return promised;
+    return { ballot, value: this.#decoded(valueToAdopt(promised.values)) };
+  }
+
+  /** Makes one change after the other on the value. */
+  #change(
+    base: { readonly ballot: Ballot; readonly value: RegisterValue },
+    batch: readonly Task[],
+  ): { readonly value: RegisterValue; readonly results: { readonly task: Task; readonly result: ChangeResult }[] } {
+    const { environment, storage } = this.#options;
+    let { value } = base;
+    const results: { readonly task: Task; readonly result: ChangeResult }[] = [];
+    for (const task of batch) {
+      if (isForgotten(task, value)) {
+        task.settle(failed('unavailable', 'too many changes came after one whose fate is not known', true));
+        continue;
+      }
+      task.firstVersion ??= value.version;
+      const counter = counterFor(storage.clock.tick(), EMPTY_VECTOR, value.state);
+      const changed = changeValue(value, task.request.change, {
+        id: task.request.id,
+        dot: { node: environment.knowledge.self(), tenure: storage.tenure.current(), counter },
+        now: environment.world.clock.wall(),
+        leastToken: base.ballot.time,
+      });
+      ({ value } = changed);
+      results.push({ task, result: changed.result });
+    }
+    return { value, results };
+  }
+
+  /** @throws MalformedMessage for a value that this program cannot read */
+  #decoded(bytes: Uint8Array | undefined): RegisterValue {
+    return bytes === undefined ? NO_VALUE : decodeValue(bytes, this.#options.environment.world.digest.crc32);
+  }
+}
+
+/** Whether the change may have been made already without being remembered: then it must not be made again. */
+function isForgotten({ request, proposed, firstVersion }: Task, value: RegisterValue): boolean {
+  if (value.recent.some(({ id }) => equalBytes(id, request.id))) return false;
+  if (proposed && value.version - firstVersion! >= RECENT_MAX - BATCH_MAX) return true;
+  return request.triedAt > 0 && !remembersSince(value, request.triedAt);
+}
+
+function failed(reason: FailureReason, detail: string, mayBeMade: boolean): Proposed {
+  return { kind: 'failed', reason, detail, mayBeMade };
+}
+
+function failAll(tasks: readonly Task[], detail: string): void {
+  for (const task of tasks) task.settle(failed('unavailable', detail, task.proposed));
+}

@@ -1,0 +1,145 @@
+/**
+ * One phase of a round among the owners of a strong key: ask all that can be reached, count to a majority of all.
+ */
+
+import type { Accepted } from '#consensus/acceptor.ts';
+import type { Ballot } from '#consensus/facts.ts';
+import { poll, type PollAnswer } from '#consensus/poll.ts';
+import type { Epoch } from '#kernel/identity.ts';
+import { STALE } from '#replica/scope.ts';
+import type { Member } from '#ring/ring.ts';
+import { Refusal, type MessageType } from '#wire/message.ts';
+import { reachableOwners, type Environment, type Route } from './environment.ts';
+import { AcceptMessage, PeekMessage, PrepareMessage } from './register-messages.ts';
+import type { RegisterRows } from './register-rows.ts';
+
+/** Milliseconds that one phase waits for the owners, within the deadline of the request. */
+const PHASE_MS = 1000;
+
+/** How a phase ended, when a majority did not agree to it. */
+export type Setback =
+  /** Somebody uses a higher ballot. */
+  | { readonly kind: 'rejected'; readonly highest: Ballot }
+  /** An owner knows an epoch that this node does not. */
+  | { readonly kind: 'stale'; readonly epoch: Epoch }
+  | { readonly kind: 'failed'; readonly detail: string };
+
+export type Phase<T> = { readonly kind: 'majority'; readonly values: readonly T[] } | Setback;
+
+export interface RoundOptions {
+  readonly environment: Environment;
+  /** This node's own registers, for when it is an owner itself. */
+  readonly rows: RegisterRows;
+  readonly route: Route;
+  readonly key: Uint8Array;
+  /** An instant of the monotonic clock. */
+  readonly deadline: number;
+}
+
+type Reply<T> = { readonly kind: 'yes'; readonly value: T } | { readonly kind: 'rejected'; readonly highest: Ballot };
+
+export class RegisterRound {
+  readonly #options: RoundOptions;
+  readonly #asked: readonly Member[];
+  readonly majority: number;
+  #stale: Epoch | undefined;
+
+  constructor(options: RoundOptions) {
+    const { environment, route } = options;
+    this.#options = options;
+    this.#asked = reachableOwners(environment, route.owners).filter(({ state }) => state !== 'refilling');
+    this.majority = Math.floor(route.owners.length / 2) + 1;
+  }
+
+  /** Owners of the key, reachable or not. */
+  get of(): number {
+    return this.#options.route.owners.length;
+  }
+
+  /** Why no phase can succeed now; undefined when one may. */
+  hopeless(): string | undefined {
+    if (this.#asked.length >= this.majority) return undefined;
+    return `${this.#asked.length} of the ${this.majority} owners that are needed can be reached`;
+  }
+
+  /** What was accepted, without a promise. */
+  peek(): Promise<Phase<Accepted<Uint8Array> | null>> {
+    const { rows } = this.#options;
+    return this.#phase(
+      PeekMessage,
+      this.#ofRegister(),
+      (request) => rows.peek(request),
+      ({ accepted }) => ({ kind: 'yes', value: accepted }),
+    );
+  }
+
+  /** Phase 1; the values are what the owners had accepted. */
+  prepare(ballot: Ballot): Promise<Phase<Accepted<Uint8Array> | null>> {
+    const { rows } = this.#options;
+    return this.#phase(
+      PrepareMessage,
+      { ...this.#ofRegister(), ballot },
+      (request, deadline) => rows.prepare(request, deadline),
+      (reply) => (reply.kind === 'promised' ? { kind: 'yes', value: reply.accepted } : reply),
+    );
+  }
+
+  /** Phase 2, with the promise for the `next` ballot. */
+  accept(ballot: Ballot, value: Uint8Array, next: Ballot | null): Promise<Phase<null>> {
+    const { rows } = this.#options;
+    return this.#phase(
+      AcceptMessage,
+      { ...this.#ofRegister(), ballot, value, next },
+      (request, deadline) => rows.accept(request, deadline),
+      (reply) => (reply.kind === 'accepted' ? { kind: 'yes', value: null } : reply),
+    );
+  }
+
+  #ofRegister() {
+    const { route, key } = this.#options;
+    return { scope: route.scope, key };
+  }
+
+  async #phase<Request, Answer, T>(
+    type: MessageType<Request, Answer>,
+    request: Request,
+    own: (request: Request, deadline: number) => Promise<Answer>,
+    read: (answer: Answer) => Reply<T>,
+  ): Promise<Phase<T>> {
+    const { clock } = this.#options.environment.world;
+    const deadline = Math.min(this.#options.deadline, clock.monotonic() + PHASE_MS);
+    const answers = this.#asked.map(async (owner): Promise<PollAnswer<T>> => {
+      try {
+        return await this.#ask(owner, type, request, own, read, deadline);
+      } catch (error) {
+        if (error instanceof Refusal) return this.#refused(owner, error.code, error.value);
+        throw error;
+      }
+    });
+    const result = await poll(answers, { majority: this.majority, waitForAll: false });
+    if (result.kind === 'majority' || result.kind === 'rejected') return result;
+    if (this.#stale !== undefined) return { kind: 'stale', epoch: this.#stale };
+    return { kind: 'failed', detail: result.kind === 'failed' ? result.detail : result.kind };
+  }
+
+  async #ask<Request, Answer, T>(
+    owner: Member,
+    type: MessageType<Request, Answer>,
+    request: Request,
+    own: (request: Request, deadline: number) => Promise<Answer>,
+    read: (answer: Answer) => Reply<T>,
+    deadline: number,
+  ): Promise<PollAnswer<T>> {
+    const { self, messaging } = this.#options.environment;
+    if (owner.id === self) return read(await own(request, deadline));
+    const result = await messaging.call(owner.id, type, request, { deadline });
+    if (result.kind === 'reply') return read(result.reply);
+    if (result.kind === 'refused') return this.#refused(owner, result.code, result.value);
+    return { kind: 'failed', detail: `${owner.id}: ${result.reason}` };
+  }
+
+  #refused(owner: Member, code: string, value: number): PollAnswer<never> {
+    if (code === STALE) this.#stale = Math.max(this.#stale ?? 0, value) as Epoch;
+    return { kind: 'failed', detail: `${owner.id}: ${code}` };
+  }
+}

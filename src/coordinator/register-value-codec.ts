@@ -1,0 +1,78 @@
+/**
+ * The bytes of a register's value: MessagePack of
+ *
+ *     [1, version, state, [holder, token, expiresAt] or nil, fence, [[id, version, dot], …], [[id, fingerprint, dot, until], …]]
+ *
+ * with the state in its own format and a dot as three numbers. The first element names the format; the owners store the bytes
+ * with a checksum of their own.
+ */
+
+import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
+import type { Checksum } from '#kernel/native.ts';
+import { retryFromWire, retryToWire } from '#replica/retry-codec.ts';
+import { decode, encode } from '#wire/codec.ts';
+import { MalformedMessage } from '#wire/message.ts';
+import { asArray, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
+import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
+import { dotFromWire, dotToWire } from './request-codec.ts';
+import { KEYED_MAX, RECENT_MAX, type Lease, type RecentChange, type RegisterValue } from './register-value.ts';
+
+const FORMAT_1 = 1;
+const ID_BYTES = 16;
+export const HOLDER_MAX = 256;
+
+export function encodeValue(value: RegisterValue, checksum: Checksum): Uint8Array {
+  const { version, state, lease, fence, recent, keyed } = value;
+  return encode([
+    FORMAT_1,
+    version,
+    encodeState(state, checksum),
+    leaseToWire(lease),
+    fence,
+    recent.map((change) => [change.id, change.version, dotToWire(change.dot)]),
+    keyed.map(retryToWire),
+  ]);
+}
+
+/** @throws MalformedMessage for bytes that no version of this program wrote */
+export function decodeValue(bytes: Uint8Array, checksum: Checksum): RegisterValue {
+  const fields = asArray(decode(bytes), 7, 'value of a register');
+  if (fields[0] !== FORMAT_1) throw new MalformedMessage(`format ${String(fields[0])} of a register's value`);
+  return {
+    version: asInteger(fields[1], 'version'),
+    state: stateFrom(asBytes(fields[2], 'state', MAX_MESSAGE_BYTES), checksum),
+    lease: leaseFromWire(fields[3]),
+    fence: asInteger(fields[4], 'fence'),
+    recent: asListOf(fields[5], 'recent changes', RECENT_MAX, recentFromWire),
+    keyed: asListOf(fields[6], 'idempotency keys', KEYED_MAX, retryFromWire),
+  };
+}
+
+function stateFrom(bytes: Uint8Array, checksum: Checksum): RegisterValue['state'] {
+  try {
+    return decodeState(bytes, checksum);
+  } catch (error) {
+    throw error instanceof CorruptState ? new MalformedMessage(`state of a register: ${error.message}`) : error;
+  }
+}
+
+export function leaseToWire(lease: Lease | null): unknown {
+  return lease === null ? null : [lease.holder, lease.token, lease.expiresAt];
+}
+
+export function leaseFromWire(body: unknown): Lease | null {
+  if (body === null || body === undefined) return null;
+  const fields = asArray(body, 3, 'lease');
+  return {
+    holder: asString(fields[0], 'holder', HOLDER_MAX),
+    token: asInteger(fields[1], 'token'),
+    expiresAt: asInteger(fields[2], 'expiresAt'),
+  };
+}
+
+function recentFromWire(body: unknown): RecentChange {
+  const fields = asArray(body, 3, 'recent change');
+  const id = asBytes(fields[0], 'id', ID_BYTES);
+  if (id.length !== ID_BYTES) throw new MalformedMessage(`id of ${id.length} bytes`);
+  return { id, version: asInteger(fields[1], 'version'), dot: dotFromWire(fields[2]) };
+}

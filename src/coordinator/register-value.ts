@@ -1,0 +1,198 @@
+/**
+ * What the register of a strong key holds, and how one change makes the next value of it. Pure: a proposer computes it, the
+ * owners store the bytes.
+ *
+ * Beside the key's state (one version or none) a value remembers the changes that were made last, so that an attempt whose
+ * fate its proposer does not know finds itself when it is made again, and the requests with idempotency keys for as long as
+ * they may be sent again. The lease of the key (a lock with a fencing token) lives in the same register, hence in the same
+ * order.
+ */
+
+import type { Dot } from '#causality/dot.ts';
+import { etagOf } from '#causality/etag.ts';
+import { timeOf } from '#causality/hybrid-clock.ts';
+import { windowEnd, type RequestMark } from '#causality/repeats.ts';
+import { EMPTY_STATE, type Content, type State } from '#causality/state.ts';
+import { equalBytes } from '#kernel/bytes.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
+import { isLive } from './get.ts';
+import { judge, type Conditions } from './preconditions.ts';
+
+export interface Lease {
+  readonly holder: string;
+  /** Grows with each lease of the key that somebody else was given before: the fencing token. */
+  readonly token: number;
+  /** Milliseconds since 1970, by the clock of the proposer that gave it. */
+  readonly expiresAt: number;
+}
+
+/** A change that was made: who finds its id here must not make it again. */
+export interface RecentChange {
+  /** 16 bytes that the attempt was given when it was first made. */
+  readonly id: Uint8Array;
+  /** The value's version after it. */
+  readonly version: number;
+  readonly dot: Dot;
+}
+
+export interface RegisterValue {
+  /** Counts the changes. */
+  readonly version: number;
+  /** At most one version; none is the tombstone. The vector holds the dot of the last write. */
+  readonly state: State;
+  readonly lease: Lease | null;
+  /** The highest token that was ever given. */
+  readonly fence: number;
+  /** Oldest first. */
+  readonly recent: readonly RecentChange[];
+  readonly keyed: readonly RetryRow[];
+}
+
+export const NO_VALUE: RegisterValue = {
+  version: 0,
+  state: EMPTY_STATE,
+  lease: null,
+  fence: 0,
+  recent: [],
+  keyed: [],
+};
+
+/** Changes that a value remembers by their ids. More than {@link BATCH_MAX}, so that a batch can find itself. */
+export const RECENT_MAX = 64;
+export const BATCH_MAX = 16;
+/** Longer than any request may take, the clocks' error included: nobody looks for an attempt any more. */
+const RECENT_MS = 90_000;
+/** What two nodes' clocks may be apart. */
+const CLOCKS_DIFFER_MS = 5000;
+/** Requests with idempotency keys that one key remembers. */
+export const KEYED_MAX = 1024;
+
+export type RegisterChange =
+  /** Changes nothing: a read that takes part in the order of changes. */
+  | { readonly kind: 'look' }
+  | {
+      readonly kind: 'write';
+      /** Null to delete. */
+      readonly content: Content | null;
+      readonly conditions: Conditions | null;
+      readonly mark: RequestMark | null;
+      readonly expiresAt: number;
+    }
+  | { readonly kind: 'acquire'; readonly holder: string; readonly milliseconds: number }
+  | { readonly kind: 'release'; readonly token: number };
+
+export type ChangeResult =
+  | { readonly kind: 'state'; readonly state: State; readonly lease: Lease | null }
+  /** `written` is the dot of the write, of a request sent again that of the first. */
+  | { readonly kind: 'written'; readonly state: State; readonly written: Dot }
+  | { readonly kind: 'precondition-failed'; readonly etag: string | undefined }
+  | { readonly kind: 'idempotency-mismatch' }
+  | { readonly kind: 'too-many-keys' }
+  | { readonly kind: 'leased'; readonly lease: Lease }
+  /** Somebody else holds it. */
+  | { readonly kind: 'held'; readonly lease: Lease }
+  | { readonly kind: 'released' }
+  /** The token is not that of the present lease. */
+  | { readonly kind: 'not-held'; readonly lease: Lease | null };
+
+export interface Circumstances {
+  /** Of the attempt: the same when it is made again. */
+  readonly id: Uint8Array;
+  /** Fresh, later than all that the value knows. */
+  readonly dot: Dot;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** No token may be lower: the time of the ballot, which outlives a register that was erased. */
+  readonly leastToken: number;
+}
+
+export interface Changed {
+  readonly value: RegisterValue;
+  readonly result: ChangeResult;
+}
+
+/** The value after the change; the same value when nothing is changed. */
+export function changeValue(value: RegisterValue, change: RegisterChange, circumstances: Circumstances): Changed {
+  switch (change.kind) {
+    case 'look':
+      return { value, result: { kind: 'state', state: value.state, lease: liveLease(value, circumstances.now) } };
+    case 'write':
+      return write(value, change, circumstances);
+    case 'acquire':
+      return acquire(value, change, circumstances);
+    case 'release':
+      return release(value, change.token, circumstances);
+  }
+}
+
+function write(
+  value: RegisterValue,
+  change: Extract<RegisterChange, { kind: 'write' }>,
+  circumstances: Circumstances,
+): Changed {
+  const { id, dot, now } = circumstances;
+  const made = value.recent.find((recent) => equalBytes(recent.id, id));
+  if (made !== undefined) return { value, result: { kind: 'written', state: value.state, written: made.dot } };
+  const { content, conditions, mark, expiresAt } = change;
+  const keyed = value.keyed.filter((row) => row.until > now);
+  const first = mark === null ? undefined : keyed.find((row) => equalBytes(row.id, mark.id));
+  if (first !== undefined) {
+    if (!equalBytes(first.fingerprint, mark!.fingerprint)) return { value, result: { kind: 'idempotency-mismatch' } };
+    return { value, result: { kind: 'written', state: value.state, written: first.dot } };
+  }
+  const live = value.state.versions.filter((version) => isLive(version, now));
+  const etag = live.length === 0 ? undefined : etagOf(live);
+  if (conditions !== null && judge(conditions, etag) !== 'proceed') {
+    return { value, result: { kind: 'precondition-failed', etag } };
+  }
+  if (mark !== null && keyed.length >= KEYED_MAX) return { value, result: { kind: 'too-many-keys' } };
+  const state: State = { vector: [dot], versions: content === null ? [] : [{ dot, content, expiresAt }] };
+  const next = remember({ ...value, state }, circumstances);
+  const rows = mark === null ? keyed : [...keyed, { ...mark, dot, until: windowEnd(dot) }];
+  return { value: { ...next, keyed: rows }, result: { kind: 'written', state, written: dot } };
+}
+
+function acquire(
+  value: RegisterValue,
+  { holder, milliseconds }: Extract<RegisterChange, { kind: 'acquire' }>,
+  circumstances: Circumstances,
+): Changed {
+  const { now, leastToken } = circumstances;
+  const present = liveLease(value, now);
+  if (present !== null && present.holder !== holder) return { value, result: { kind: 'held', lease: present } };
+  const expiresAt = Math.max(now + milliseconds, present?.expiresAt ?? 0);
+  const token = present?.token ?? Math.max(value.fence + 1, leastToken);
+  const lease = { holder, token, expiresAt };
+  return { value: remember({ ...value, lease, fence: token }, circumstances), result: { kind: 'leased', lease } };
+}
+
+function release(value: RegisterValue, token: number, circumstances: Circumstances): Changed {
+  if (value.recent.some((recent) => equalBytes(recent.id, circumstances.id))) {
+    return { value, result: { kind: 'released' } };
+  }
+  const present = liveLease(value, circumstances.now);
+  if (present?.token !== token) return { value, result: { kind: 'not-held', lease: present } };
+  return { value: remember({ ...value, lease: null }, circumstances), result: { kind: 'released' } };
+}
+
+function remember(value: RegisterValue, { id, dot }: Circumstances): RegisterValue {
+  const version = value.version + 1;
+  const oldest = timeOf(dot.counter) - RECENT_MS;
+  const recent = value.recent.filter((change) => timeOf(change.dot.counter) > oldest).slice(1 - RECENT_MAX);
+  return { ...value, version, recent: [...recent, { id, version, dot }] };
+}
+
+/**
+ * Whether an attempt made since `since` (milliseconds since 1970, by another node's clock) would be among the recent changes,
+ * if it was made at all. Only overflow forgets changes before their time.
+ */
+export function remembersSince({ recent }: RegisterValue, since: number): boolean {
+  const [oldest] = recent;
+  if (oldest === undefined || recent.length < RECENT_MAX) return true;
+  return timeOf(oldest.dot.counter) < since - CLOCKS_DIFFER_MS;
+}
+
+/** The lease that holds now. */
+export function liveLease({ lease }: RegisterValue, now: number): Lease | null {
+  return lease !== null && lease.expiresAt > now ? lease : null;
+}

@@ -1,0 +1,275 @@
+/**
+ * Strong keys at the coordinator: linearizable reads and changes, whichever node takes the request.
+ *
+ * A read asks a majority of the owners and answers when they agree. Everything else is a change of the key's register, made
+ * at the first owner that can be reached: not because that one leads (any owner may propose), but because proposers that meet
+ * in one place queue up instead of duelling, and it can save the first phase of each round. A change whose proposer was lost
+ * is made again elsewhere under the same id, so it happens once.
+ */
+
+import { EMPTY_VECTOR, type Version } from '#causality/state.ts';
+import type { Epoch } from '#kernel/identity.ts';
+import type { NodeStorage } from '#replica/node-storage.ts';
+import { mayHaveBegun } from '#replica/refusals.ts';
+import { STALE } from '#replica/scope.ts';
+import type { Member } from '#ring/ring.ts';
+import { Refusal, type MessageType } from '#wire/message.ts';
+import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
+import { isLive } from './get.ts';
+import { withoutValues } from './messages.ts';
+import { AcceptMessage, PeekMessage, PrepareMessage } from './register-messages.ts';
+import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
+import { RegisterRows } from './register-rows.ts';
+import { liveLease, type ChangeResult, type Lease, type RegisterChange } from './register-value.ts';
+import type { Agreement, KeyRequest, ReadOutcome, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
+import { changeMessage, type ForwardedChange } from './strong-message.ts';
+
+export interface StrongOptions {
+  readonly environment: Environment;
+  readonly storage: NodeStorage;
+  readonly valueBytesMax: number;
+  readonly queueMax: number;
+}
+
+export type LeaseChange = Extract<RegisterChange, { readonly kind: 'acquire' | 'release' }>;
+
+export type LeaseOutcome =
+  | { readonly kind: 'lease'; readonly lease: Lease | null; readonly agreement: Agreement }
+  | { readonly kind: 'leased' | 'held'; readonly lease: Lease; readonly agreement: Agreement }
+  | { readonly kind: 'released'; readonly agreement: Agreement }
+  | { readonly kind: 'not-held'; readonly lease: Lease | null; readonly agreement: Agreement }
+  | {
+      readonly kind: 'not-applied' | 'unknown';
+      readonly trouble: Trouble;
+      readonly detail: string;
+      readonly agreement: Agreement;
+    };
+
+type Failure = Extract<Proposed, { readonly kind: 'failed' }>;
+
+const TROUBLES: Readonly<Record<Failure['reason'], Trouble>> = {
+  unavailable: 'quorum-unavailable',
+  timeout: 'quorum-timeout',
+  overloaded: 'overloaded',
+  'too-large': 'value-too-large',
+};
+
+export class StrongKeys {
+  readonly #environment: Environment;
+  readonly #proposer: RegisterProposer;
+  readonly #change: MessageType<ForwardedChange, Proposed>;
+
+  /** Registers the handlers of registers with the environment's messaging. */
+  constructor({ environment, storage, valueBytesMax, queueMax }: StrongOptions) {
+    const { messaging, world } = environment;
+    const rows = new RegisterRows({ ...environment, observe: (ballot) => this.#proposer.observe(ballot) });
+    this.#environment = environment;
+    this.#proposer = new RegisterProposer({ environment, rows, storage, valueBytesMax, queueMax });
+    this.#change = changeMessage(world.digest.crc32);
+    messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));
+    messaging.handle(PrepareMessage, (request, { deadline }) => this.#whenReady(() => rows.prepare(request, deadline)));
+    messaging.handle(AcceptMessage, (request, { deadline }) => this.#whenReady(() => rows.accept(request, deadline)));
+    messaging.handle(this.#change, (request, { deadline }) =>
+      this.#whenReady(() => this.#takeForwarded(request, deadline)),
+    );
+  }
+
+  async read(request: KeyRequest): Promise<ReadOutcome> {
+    const { self, world } = this.#environment;
+    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline);
+    if (peeked !== undefined) {
+      const live = peeked.value.state.versions.filter((version) => isLive(version, world.clock.wall()));
+      return found(live, self, peeked.confirmation);
+    }
+    const proposed = await this.#make(request, { kind: 'look' });
+    if (proposed.kind === 'failed') {
+      const { reason, detail } = proposed;
+      return { kind: 'failed', trouble: TROUBLES[reason], detail, agreement: this.#agreement(request) };
+    }
+    const { state } = expectResult(proposed.result, 'state');
+    return found(
+      state.versions.filter((version) => isLive(version, world.clock.wall())),
+      self,
+      proposed.confirmation,
+    );
+  }
+
+  async write(request: WriteRequest): Promise<WriteOutcome> {
+    const { content, conditions, mark, expiresAt } = request;
+    const proposed = await this.#make(request, { kind: 'write', content, conditions, mark, expiresAt });
+    if (proposed.kind === 'failed') return this.#failed(request, proposed);
+    const { result, confirmation } = proposed;
+    const agreement = agreementOf(confirmation);
+    const coordinator = this.#environment.self;
+    switch (result.kind) {
+      case 'written': {
+        const { versions } = result.state;
+        const shown = request.returnBody ? versions : withoutValues(versions);
+        return {
+          kind: 'applied',
+          agreement,
+          coordinator,
+          versions: shown,
+          context: EMPTY_VECTOR,
+          written: result.written,
+        };
+      }
+      case 'precondition-failed':
+        return { kind: 'precondition-failed', agreement, coordinator, etag: result.etag };
+      case 'idempotency-mismatch':
+        return {
+          kind: 'not-applied',
+          trouble: 'idempotency-mismatch',
+          detail: 'the idempotency key belongs to another request',
+          agreement,
+        };
+      case 'too-many-keys':
+        return {
+          kind: 'not-applied',
+          trouble: 'overloaded',
+          detail: 'the key remembers as many idempotency keys as it may',
+          agreement,
+        };
+      default:
+        throw new RangeError(`a write ended as ${result.kind}`);
+    }
+  }
+
+  /** Gives, renews or takes back the lease of the key. */
+  async changeLease(request: KeyRequest, change: LeaseChange): Promise<LeaseOutcome> {
+    const proposed = await this.#make(request, change);
+    if (proposed.kind === 'failed') return this.#failed(request, proposed);
+    const agreement = agreementOf(proposed.confirmation);
+    const { result } = proposed;
+    switch (result.kind) {
+      case 'leased':
+      case 'held':
+      case 'released':
+      case 'not-held':
+        return { ...result, agreement };
+      default:
+        throw new RangeError(`a lease ended as ${result.kind}`);
+    }
+  }
+
+  async showLease(request: KeyRequest): Promise<LeaseOutcome> {
+    const now = this.#environment.world.clock.wall();
+    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline);
+    if (peeked !== undefined) {
+      return { kind: 'lease', lease: liveLease(peeked.value, now), agreement: agreementOf(peeked.confirmation) };
+    }
+    const proposed = await this.#make(request, { kind: 'look' });
+    if (proposed.kind === 'failed') return this.#failed(request, proposed);
+    const { lease } = expectResult(proposed.result, 'state');
+    return { kind: 'lease', lease, agreement: agreementOf(proposed.confirmation) };
+  }
+
+  /** Makes the change here or at the first owner that takes it. */
+  async #make(request: KeyRequest, change: RegisterChange): Promise<Proposed> {
+    const { world, settings } = this.#environment;
+    const id = world.random.bytes(16);
+    let triedAt = 0;
+    for (let attempt = 0; attempt <= settings.staleRetries; attempt++) {
+      const bucket = sameBucketNow(this.#environment, request.bucket);
+      if (bucket === undefined) return unavailable(REDEFINED, triedAt > 0);
+      const { owners } = routeOf(this.#environment, bucket, request.key);
+      const { key, deadline } = request;
+      const outcome = await this.#offer(owners, { bucket, key, deadline, change, id, triedAt });
+      if (outcome.kind !== 'again') return outcome;
+      ({ triedAt } = outcome);
+    }
+    return unavailable('the ring kept changing while the request was under way', triedAt > 0);
+  }
+
+  /** `again`: an owner knew a newer epoch. */
+  async #offer(
+    owners: readonly Member[],
+    request: RegisterRequest,
+  ): Promise<Proposed | { readonly kind: 'again'; readonly triedAt: number }> {
+    const { self, messaging, knowledge, world } = this.#environment;
+    const { deadline } = request;
+    let { triedAt } = request;
+    for (const owner of this.#proposers(owners)) {
+      if (deadline <= world.clock.monotonic()) break;
+      if (owner.id === self) return withDoubt(await this.#proposer.propose({ ...request, triedAt }), triedAt);
+      const sentAt = world.clock.wall();
+      const forwarded = { ...request, triedAt, epoch: knowledge.epoch() };
+      const result = await messaging.call(owner.id, this.#change, forwarded, { deadline });
+      if (result.kind === 'reply') return withDoubt(result.reply, triedAt);
+      if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) triedAt ||= sentAt;
+      if (result.kind === 'refused' && result.code === STALE) {
+        await knowledge.catchUp(result.value as Epoch, deadline);
+        return { kind: 'again', triedAt };
+      }
+    }
+    if (deadline > world.clock.monotonic()) return unavailable('no owner of the key can take the change', triedAt > 0);
+    return { kind: 'failed', reason: 'timeout', detail: 'no owner gave an outcome in time', mayBeMade: triedAt > 0 };
+  }
+
+  /** In preference order, so that all nodes choose the same one; the doubtful ones last. */
+  #proposers(owners: readonly Member[]): readonly Member[] {
+    const { self, peers } = this.#environment;
+    const judged = owners.map((owner) => ({ owner, is: owner.id === self ? 'usable' : peers.admit(owner.id) }));
+    return ['usable', 'doubtful'].flatMap((wanted) =>
+      judged.filter(({ is }) => is === wanted).map(({ owner }) => owner),
+    );
+  }
+
+  async #takeForwarded(request: ForwardedChange, deadline: number): Promise<Proposed> {
+    const { knowledge, resolveBucket, self } = this.#environment;
+    if (request.epoch > knowledge.epoch()) await knowledge.catchUp(request.epoch, deadline);
+    const bucket = resolveBucket(request.bucket.name);
+    if (bucket.version !== request.bucket.version || bucket.incarnation !== request.bucket.incarnation) {
+      throw new Refusal(STALE, `bucket ${bucket.name} is defined in epoch ${bucket.version} here`, knowledge.epoch());
+    }
+    const { owners } = routeOf(this.#environment, bucket, request.key);
+    if (!owners.some(({ id }) => id === self)) {
+      throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
+    }
+    return this.#proposer.propose({ ...request, bucket, deadline });
+  }
+
+  #whenReady<T>(answer: () => Promise<T>): Promise<T> {
+    if (this.#environment.ready()) return answer();
+    throw new Refusal('not-ready', 'this node has not confirmed its epoch, or its disk has failed');
+  }
+
+  #failed(request: KeyRequest, { reason, detail, mayBeMade }: Failure) {
+    const kind = mayBeMade ? ('unknown' as const) : ('not-applied' as const);
+    return { kind, trouble: TROUBLES[reason], detail, agreement: this.#agreement(request) };
+  }
+
+  #agreement({ bucket, key }: KeyRequest): Agreement {
+    const { owners } = routeOf(this.#environment, bucket, key);
+    return { acked: 0, needed: Math.floor(owners.length / 2) + 1, of: owners.length, fallbacks: 0 };
+  }
+}
+
+function expectResult<K extends ChangeResult['kind']>(
+  result: ChangeResult,
+  kind: K,
+): Extract<ChangeResult, { readonly kind: K }> {
+  if (result.kind !== kind) throw new RangeError(`a change ended as ${result.kind}, not as ${kind}`);
+  return result as Extract<ChangeResult, { readonly kind: K }>;
+}
+
+/** What one proposer does not know of does not undo the doubt about an earlier one. */
+function withDoubt(proposed: Proposed, triedAt: number): Proposed {
+  return proposed.kind === 'failed' && triedAt > 0 ? { ...proposed, mayBeMade: true } : proposed;
+}
+
+function unavailable(detail: string, mayBeMade: boolean): Failure {
+  return { kind: 'failed', reason: 'unavailable', detail, mayBeMade };
+}
+
+function agreementOf({ acked, needed, of }: Confirmation): Agreement {
+  return { acked, needed, of, fallbacks: 0 };
+}
+
+function found(
+  versions: readonly Version[],
+  coordinator: Environment['self'],
+  confirmation: Confirmation,
+): ReadOutcome {
+  return { kind: 'found', agreement: agreementOf(confirmation), coordinator, versions, context: EMPTY_VECTOR };
+}
