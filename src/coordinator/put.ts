@@ -31,6 +31,7 @@ import {
   type Route,
 } from './environment.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
+import { failureName } from '#wire/failure-name.ts';
 
 /** A state that has the write, and what the owners shall remember of the request. */
 interface Offer extends StoredState {
@@ -194,7 +195,7 @@ class WriteRound {
       this.#tally.accept(here.index, request.dw > 0);
       this.#decide();
     } catch (error) {
-      span?.end(String(error));
+      span?.end(failureName(error));
       this.#mintFailed(here, error);
     }
   }

@@ -17,6 +17,7 @@ import { Refusal } from '#wire/message.ts';
 import { countedOwners, inItsZone, reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
 import { ReadHedge } from './read-hedge.ts';
 import type { Agreement, ReadRequest } from './requests.ts';
+import { failureName } from '#wire/failure-name.ts';
 
 /** A read that may also ask what a request with an idempotency key has become. */
 export interface RoundRequest extends ReadRequest {
@@ -121,7 +122,7 @@ export class ReadRound {
         span?.end();
         this.#answered(owner, reply);
       } catch (error) {
-        span?.end(String(error));
+        span?.end(failureName(error));
         if (error instanceof Refusal) this.#failed(owner, error.code, error.value);
         else this.#faulty(owner, error);
       }

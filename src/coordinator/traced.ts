@@ -3,6 +3,7 @@
  */
 
 import type { Agreement, KeyRequest, ReadOutcome, WriteOutcome } from './requests.ts';
+import { failureName } from '#wire/failure-name.ts';
 
 /** Runs `story` inside a span of its own when the request is traced, and as it is otherwise. */
 export function traced<Request extends KeyRequest, Outcome extends ReadOutcome | WriteOutcome>(
@@ -27,7 +28,7 @@ async function withSpan<Request extends KeyRequest, Outcome extends ReadOutcome 
     span?.end('trouble' in outcome ? outcome.trouble : undefined);
     return outcome;
   } catch (error) {
-    span?.end(String(error));
+    span?.end(failureName(error));
     throw error;
   }
 }

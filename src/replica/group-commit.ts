@@ -9,6 +9,7 @@
 
 import { equalBytes } from '#kernel/bytes.ts';
 import type { Clock, Counter, Disk, DiskTransaction, Histogram, Metrics, Span } from '#world/world.ts';
+import { failureName } from '#wire/failure-name.ts';
 
 /** What an operation may do inside the group's transaction. */
 export interface GroupTransaction {
@@ -263,7 +264,7 @@ export class GroupCommit {
   #fail(group: readonly Waiting[], error: unknown): void {
     this.#options.onFailure(error);
     for (const waiting of group) {
-      waiting.span?.end(String(error));
+      waiting.span?.end(failureName(error));
       waiting.reject(error);
     }
     this.#schedule();

@@ -10,6 +10,7 @@ import { asMalformed, MalformedMessage, Refusal } from './message.ts';
 import type { MessageType } from './message.ts';
 import type { CallerInfo, Handler } from './messaging.ts';
 import type { Session, SessionContext } from './session.ts';
+import { failureName } from './failure-name.ts';
 
 /** Runs the handler and settles the answer, now or later. Throws MalformedMessage when the body does not fit. */
 type Run = (body: unknown, caller: CallerInfo, answer: Answer) => void;
@@ -100,7 +101,7 @@ export class Dispatch {
       },
       failed: (error) => {
         this.#failed(session, request, error);
-        trace?.end(error instanceof Refusal ? error.code : String(error));
+        trace?.end(failureName(error));
       },
     };
     try {

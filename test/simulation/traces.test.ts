@@ -20,12 +20,12 @@ function path(span: FinishedSpan, spans: readonly FinishedSpan[]): string {
 
 async function spansOf(
   nodes: number,
-  run: (cluster: SimulatedCluster) => Promise<void>,
+  run: (cluster: SimulatedCluster, traces: SimulatedTraces) => Promise<void>,
 ): Promise<readonly FinishedSpan[]> {
   const traces = new SimulatedTraces();
   const cluster = await SimulatedCluster.founded({ seed: 'traces', nodes, traces });
   traces.finished.length = 0;
-  await run(cluster);
+  await run(cluster, traces);
   await cluster.simulation.run(() => traces.open === 0);
   return traces.finished;
 }
@@ -80,8 +80,9 @@ test('a write at a node that does not own the key goes through its owner in the 
 });
 
 test('a GET asks its replicas in the same trace; one that fails says why', async () => {
-  const spans = await spansOf(3, async (cluster) => {
+  const spans = await spansOf(3, async (cluster, traces) => {
     await put(cluster, 'n1', {});
+    await cluster.simulation.run(() => traces.open === 0);
     cluster.crash(cluster.machine('n2'));
     const answer = await cluster.request('n1', 'GET', '/v1/kv/b/private-name?r=3&timeout=300', { headers: TRACED });
     expect(answer.status).toBeGreaterThanOrEqual(503);
