@@ -33,6 +33,9 @@ export class Breaker {
 
   state(now: number): BreakerState {
     if (this.#trialAt === undefined) return 'closed';
+    // Nobody had anything to try it with: what it failed at is too long ago to count.
+    if (now >= this.#trialAt + WINDOW_MS) this.#close();
+    if (this.#trialAt === undefined) return 'closed';
     return now >= this.#trialAt ? 'half-open' : 'open';
   }
 
@@ -43,7 +46,7 @@ export class Breaker {
   }
 
   failed(now: number): void {
-    if (this.#trialAt !== undefined) {
+    if (this.state(now) !== 'closed') {
       this.#trialAt = now + TRIAL_INTERVAL_MS;
       return;
     }

@@ -30,7 +30,8 @@ export class Experience {
     for (const name of measured) this.#latencies.set(name, new LatencyDigest(QUANTILE));
   }
 
-  ended({ name, result, reason, elapsed }: CallEnding, now: number): void {
+  /** `explained` when it is known anyway that the peer does not answer: then silence says nothing about its work. */
+  ended({ name, result, reason, elapsed }: CallEnding, now: number, explained: boolean): void {
     const latency = this.#latencies.get(name);
     // Only work is judged: probes are the failure detector's, and answers to them prove nothing about the work.
     if (latency === undefined) return;
@@ -42,6 +43,7 @@ export class Experience {
       else if (this.breaker.state(now) !== 'closed') this.breaker.succeeded(now);
       if (SHEDDING.has(reason)) this.#shedAt = now;
     } else if (result === 'lost' && reason === 'timeout' && elapsed >= PATIENCE_MS) {
+      if (explained) return;
       latency.observe(elapsed);
       this.breaker.failed(now);
     }

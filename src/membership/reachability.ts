@@ -102,7 +102,7 @@ export class Reachability {
     const { experience } = this.#of(peer);
     const now = this.#now();
     const before = experience.breaker.state(now);
-    experience.ended(ending, now);
+    experience.ended(ending, now, this.#isAbsent(peer));
     const after = experience.breaker.state(now);
     if ((before === 'closed') === (after === 'closed')) return;
     const { log, metrics } = this.#options.world;
@@ -113,6 +113,12 @@ export class Reachability {
       log.warn('breaker-opened', { peer, message: ending.name, reason: ending.reason });
     }
     this.#reassess(peer);
+  }
+
+  /** Whether the peer does not answer probes either. */
+  #isAbsent(peer: NodeId): boolean {
+    const { messaging, membership } = this.#options;
+    return !messaging.reachable(peer) || membership.standing(peer) !== 'alive' || membership.isSilent(peer);
   }
 
   #of(peer: NodeId): Known {

@@ -47,6 +47,13 @@ test('a trial a second; its success closes, its failure waits on', () => {
   expect(breaker.state(2700)).toBe('closed');
 });
 
+test('without anybody to try it, it closes when what it failed at is long past', () => {
+  const breaker = new Breaker();
+  for (let i = 0; i < 5; i++) breaker.failed(0);
+  expect(breaker.state(10_999)).toBe('half-open');
+  expect(breaker.state(11_000)).toBe('closed');
+});
+
 test('whatever happens, an open breaker allows at most a trial a second and a success closes it', () => {
   const step = fc.record({ after: fc.integer({ min: 0, max: 3000 }), what: fc.constantFrom('ok', 'fail', 'try') });
   fc.assert(

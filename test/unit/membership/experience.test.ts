@@ -58,7 +58,7 @@ describe('the breaker is opened', () => {
       ending('refused', 'disk-failed'),
     ]) {
       const experience = new Experience(WORK);
-      for (let i = 0; i < 5; i++) experience.ended(failure, i);
+      for (let i = 0; i < 5; i++) experience.ended(failure, i, false);
       expect(experience.breaker.state(5)).toBe('open');
     }
   });
@@ -73,22 +73,23 @@ describe('the breaker is opened', () => {
       { ...ending('lost', 'timeout', 1000), name: 'membership.probe' },
     ];
     const experience = new Experience(WORK);
-    for (const one of harmless) for (let i = 0; i < 50; i++) experience.ended(one, i);
+    for (let i = 0; i < 50; i++) experience.ended(ending('lost', 'timeout', 1000), i, true);
+    for (const one of harmless) for (let i = 0; i < 50; i++) experience.ended(one, i, false);
     expect(experience.breaker.state(50)).toBe('closed');
   });
 
   test('a peer that refuses for overload sheds load for a second', () => {
     const experience = new Experience(WORK);
-    experience.ended(ending('refused', 'overloaded'), 100);
+    experience.ended(ending('refused', 'overloaded'), 100, false);
     expect(experience.isShedding(1000)).toBe(true);
     expect(experience.isShedding(1100)).toBe(false);
   });
 
   test('a few answers are no experience yet', () => {
     const experience = new Experience(WORK);
-    for (let i = 0; i < 19; i++) experience.ended(ending('reply', '', 3), i);
+    for (let i = 0; i < 19; i++) experience.ended(ending('reply', '', 3), i, false);
     expect(experience.usualLatency('replica.fetch')).toBeUndefined();
-    experience.ended(ending('reply', '', 3), 20);
+    experience.ended(ending('reply', '', 3), 20, false);
     expect(experience.usualLatency('replica.fetch')).toBeCloseTo(3, 0);
     expect(experience.usualLatency('other')).toBeUndefined();
   });
@@ -132,8 +133,8 @@ describe('hedging', () => {
       return experience;
     };
     for (let i = 0; i < 100; i++) {
-      of(FAST).ended(ending('reply', '', 1), i);
-      of(SLOW).ended(ending('reply', '', 120), i);
+      of(FAST).ended(ending('reply', '', 1), i, false);
+      of(SLOW).ended(ending('reply', '', 120), i, false);
     }
     const world = { clock: { monotonic: () => 200 }, metrics: new SimulatedMetrics() } as unknown as World;
     const peers = { usable: (peer: NodeId) => peer !== DEAD, experience: of };
@@ -156,7 +157,7 @@ describe('hedging', () => {
     for (let i = 0; i < 100; i++) expect(made.mayCall(FAST, [DEAD])).toBe(true);
     const allowed = Array.from({ length: 100 }, () => made.mayCall(FAST, [SLOW]));
     expect(allowed.filter(Boolean)).toHaveLength(20);
-    of(FAST).ended(ending('refused', 'overloaded'), 150);
+    of(FAST).ended(ending('refused', 'overloaded'), 150, false);
     expect(made.mayCall(FAST, [DEAD])).toBe(false);
   });
 });
