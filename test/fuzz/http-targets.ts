@@ -30,7 +30,7 @@ import { admitsWrite, broken, checkAll, checkAnswer, leadsSomewhere, reachOf } f
 import type { OpenTarget, Target } from './target.ts';
 
 /** How long a door may keep a client that has said everything waiting. */
-const SILENCE_MAX_MS = 8000;
+const SILENCE_MAX_MS = 20_000;
 
 function freshNode(): StubNode {
   const node = new StubNode();

@@ -7,7 +7,7 @@ import { checkAll } from './promises.ts';
 import { atNode } from './real-node.ts';
 import type { Target } from './target.ts';
 
-const SILENCE_MAX_MS = 8000;
+const SILENCE_MAX_MS = 20_000;
 
 const requests = fc.oneof(
   fc.array(validRequest, { minLength: 1, maxLength: 4 }).map((all) => all.map(serialized).join('')),

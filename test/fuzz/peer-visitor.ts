@@ -14,7 +14,7 @@ export const UPGRADE =
   'GET /peer HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: quoral/1\r\nquoral-channel: foreground\r\n\r\n';
 
 /** How long a node may keep a visitor waiting: longer than it gives one to prove itself. */
-const SILENCE_MAX_MS = 6000;
+const SILENCE_MAX_MS = 20_000;
 
 /** The bytes of these messages as they travel. */
 export function framed(...messages: readonly Uint8Array[]): Buffer {
@@ -56,6 +56,8 @@ export class PeerVisitor {
   readonly #socket: Socket;
   readonly #messages: Uint8Array[] = [];
   #wake: () => void = () => undefined;
+  /** Why the node has closed, if it said so. */
+  #end = 'without a reason';
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -74,7 +76,10 @@ export class PeerVisitor {
     }
     const reader = new FrameReader(new ReassemblyBudget(64 * 1024 * 1024), {
       message: (message) => visitor.#take(message),
-      closing: () => socket.destroy(),
+      closing: (reason) => {
+        visitor.#end = reason;
+        socket.destroy();
+      },
       violation: (reason) => socket.destroy(new Error(reason)),
     });
     socket.on('data', (chunk) => reader.push(chunk));
@@ -102,7 +107,7 @@ export class PeerVisitor {
     visitor.send(encodeEnvelope(handshake.first()!));
     for (;;) {
       const message = await visitor.next();
-      if (message === undefined) throw new Error('the handshake was broken off');
+      if (message === undefined) throw new Error(`the handshake was broken off: ${visitor.#end}`);
       const step = handshake.receive(decodeEnvelope(message) as HandshakeEnvelope);
       if (step.kind === 'refused') throw new Error(`refused: ${step.reason}: ${step.detail}`);
       if (step.send !== undefined) visitor.send(encodeEnvelope(step.send));

@@ -19,7 +19,8 @@ export interface RealNode extends Host {
 
 export async function atNode(make: (node: RealNode) => Promise<fc.IAsyncProperty<[unknown]>>): Promise<OpenTarget> {
   const cluster = await TestCluster.prepare(1, {
-    flagsOf: () => ['--log-level', 'warn'],
+    // On a busy machine the visitor itself may be slow.
+    flagsOf: () => ['--log-level', 'warn', '--handshake-timeout', '15s'],
     runtime: ['--import', HEAP_DOOR],
   });
   cluster.startAll();
