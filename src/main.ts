@@ -166,7 +166,6 @@ function tokenCommand(): Command {
 const program = new Command('quoral')
   .description('A leaderless, replicated key/value store with tunable consistency per request.')
   .version(VERSION)
-  .showHelpAfterError('(see --help)')
   .addCommand(nodeCommand())
   .addCommand(clusterCommand())
   .addCommand(keyCommand())
@@ -174,6 +173,13 @@ const program = new Command('quoral')
   .addCommand(bucketCommand())
   .addCommand(tokenCommand());
 
+/** Commands that are made by themselves inherit nothing. */
+function pointToHelp(command: Command): void {
+  command.showHelpAfterError('(see --help)');
+  for (const part of command.commands) pointToHelp(part);
+}
+
+pointToHelp(program);
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -94,7 +94,7 @@ export function parseContext(exchange: Exchange, scope: Uint8Array): VersionVect
     case 'context':
       return decoded.vector;
     case 'invalid':
-      return invalid('Quoral-Context', decoded.reason);
+      return invalid('Quoral-Context', `${decoded.reason}; it must be as an answer for this key gave it`);
   }
 }
 

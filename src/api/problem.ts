@@ -82,7 +82,7 @@ export function invalid(field: string, detail: string): Problem {
 /** The problem document's text. */
 export function problemBody({ code, detail, extras }: Problem): string {
   const [status, title] = PROBLEMS[code];
-  return JSON.stringify({ type: PROBLEM_TYPE_PREFIX + code, title, status, detail, ...extras });
+  return `${JSON.stringify({ type: PROBLEM_TYPE_PREFIX + code, title, status, detail, ...extras })}\n`;
 }
 
 /** Header fields that go with every problem of this code. */

@@ -169,7 +169,10 @@ type ConsistencyWord = (typeof CONSISTENCY_WORDS)[number];
 export function resolveConsistency(text: string): Consistency {
   const word = CONSISTENCY_WORDS.find((known) => known === text);
   if (word === undefined) {
-    return { kind: 'invalid', detail: `consistency: one of ${CONSISTENCY_WORDS.join(', ')}` };
+    return {
+      kind: 'invalid',
+      detail: `consistency: ${JSON.stringify(text.slice(0, 64))} is not a level; these are: ${CONSISTENCY_WORDS.join(', ')}`,
+    };
   }
   return meaning(word);
 }

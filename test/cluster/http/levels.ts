@@ -61,6 +61,8 @@ export function levelTests(): void {
       ['?consistency=quorum', 2, 2],
       ['?consistency=strict_quorum', 2, 2],
       ['?consistency=all', 3, 3],
+      // All nodes of this cluster are in one zone.
+      ['?consistency=local_quorum', 2, 2],
       ['?consistency=all&timeout=5000', 3, 3],
     ])('%s needs %d to read and %d to write', async (query, read, write) => {
       await needs(freshKey(), query, read, write);

@@ -168,7 +168,7 @@ test('consistency words', () => {
   for (const text of ['', 'strong', 'Quorum', 'constructor', '2']) {
     expect(resolveConsistency(text)).toEqual({
       kind: 'invalid',
-      detail: 'consistency: one of one, quorum, strict_quorum, all, local_quorum',
+      detail: `consistency: ${JSON.stringify(text)} is not a level; these are: one, quorum, strict_quorum, all, local_quorum`,
     });
   }
 });
