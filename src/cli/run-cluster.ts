@@ -14,7 +14,8 @@ import { print, UsageError } from './output.ts';
 import { SAME_ACT_MS, type ChildMessage } from './start-and-stop.ts';
 
 const STARTUP_LIMIT_MS = 60_000;
-const STOP_LIMIT_MS = 20_000;
+/** Longer than a node's own patience, with its clients and with its peers; a second signal ends it at once. */
+const STOP_LIMIT_MS = 30_000;
 const POLL_MS = 50;
 
 interface LocalNode {

@@ -3,9 +3,11 @@
  * names, types and labels come from three real nodes. `npm run docs` writes the list anew.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent } from 'undici';
 import { afterAll, expect, test } from 'vitest';
-import { http, TestCluster } from './support.ts';
+import { Authority, writePair } from '../authority.ts';
+import { http, temporaryDirectory, TestCluster } from './support.ts';
 
 const DOCUMENT = new URL('../../config/metrics.md', import.meta.url);
 const INTRODUCTION = `# Figures
@@ -24,9 +26,15 @@ interface Family {
   readonly labels: ReadonlySet<string>;
 }
 
+const directory = temporaryDirectory();
 let cluster: TestCluster | undefined;
+let dispatcher: Agent | undefined;
 
-afterAll(async () => cluster?.stop());
+afterAll(async () => {
+  await dispatcher?.close();
+  await cluster?.stop();
+  rmSync(directory, { recursive: true });
+});
 
 function familiesIn(text: string): ReadonlyMap<string, Family> {
   const families = new Map<string, { help: string; type: string; labels: Set<string> }>();
@@ -46,9 +54,17 @@ function familiesIn(text: string): ReadonlyMap<string, Family> {
 
 test('the list of figures is true', async () => {
   // Everything that has figures of its own is on.
-  cluster = await TestCluster.start(3, ['--otlp-endpoint', 'http://127.0.0.1:9']);
-  await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'v' });
-  const { body } = await http('GET', `${cluster.url('n1')}/metrics`);
+  const authority = new Authority('of the figures');
+  const { cert, key, ca } = writePair(directory, 'node', authority.sign({ names: ['127.0.0.1'] }), authority.pem);
+  const tls = ['--tls-cert', cert, '--tls-key', key];
+  const peerTls = ['--peer-tls-cert', cert, '--peer-tls-key', key, '--peer-tls-ca', ca];
+  const flags = ['--otlp-endpoint', 'http://127.0.0.1:9', ...tls, ...peerTls];
+  cluster = await TestCluster.prepare(3, { scheme: 'https', flagsOf: () => flags });
+  cluster.startAll();
+  dispatcher = new Agent({ connect: { ca: authority.pem } });
+  await cluster.ready(cluster.ids, dispatcher);
+  await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'v', dispatcher });
+  const { body } = await http('GET', `${cluster.url('n1')}/metrics`, { dispatcher });
   const families = familiesIn(body.toString());
   const rows = [...families]
     .filter(([name]) => name.startsWith('quoral_'))

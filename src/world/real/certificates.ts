@@ -10,7 +10,7 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type TLSSocket } from 'node:tls';
-import type { Clock, Counter, Log, Metrics, Timer } from '#world/world.ts';
+import type { Clock, Counter, Log, LogFields, Metrics, Timer } from '#world/world.ts';
 import { handshakeTrouble } from './tls.ts';
 
 export type DoorName = 'client' | 'peer';
@@ -86,7 +86,7 @@ export class Certificates {
   }
 
   private constructor(options: CertificateOptions, texts: Texts) {
-    const { door, files, metrics } = options;
+    const { door, files, log, metrics } = options;
     this.#options = options;
     this.door = door;
     this.#loaded = load(texts, files);
@@ -106,7 +106,7 @@ export class Certificates {
       expires,
       { door },
     );
-    this.#tellLoaded('certificate-loaded');
+    log.info('certificate-loaded', this.#told());
     this.#warnOfEnd();
   }
 
@@ -175,7 +175,7 @@ export class Certificates {
     this.#trouble = undefined;
     this.#warnedAt = -Infinity;
     this.#reloads.loaded?.add();
-    this.#tellLoaded('certificate-reloaded');
+    this.#options.log.info('certificate-reloaded', this.#told());
     for (const listener of this.#listeners) listener();
   }
 
@@ -206,9 +206,9 @@ export class Certificates {
     });
   }
 
-  #tellLoaded(event: string): void {
+  #told(): LogFields {
     const { expires, fingerprint } = this.#loaded;
-    this.#options.log.info(event, { door: this.door, fingerprint, expires: new Date(expires).toISOString() });
+    return { door: this.door, fingerprint, expires: new Date(expires).toISOString() };
   }
 
   #warnOfEnd(): void {

@@ -173,7 +173,9 @@ class PeerDoor implements Listener {
     const { log } = this.#options;
     const isTls = error.rawPacket?.[0] === TLS_HANDSHAKE;
     const reason = isTls ? 'it speaks TLS, and this door does not: peer-tls-cert is not set' : error.code;
-    log[isTls ? 'warn' : 'debug']('peer-door-visitor-refused', { remote: remoteOf(socket), reason });
+    const fields = { remote: remoteOf(socket), reason };
+    if (isTls) log.warn('peer-door-visitor-refused', fields);
+    else log.debug('peer-door-visitor-refused', fields);
     if (socket.writable)
       socket.end(`HTTP/1.1 ${statusOfBroken(error)}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     socket.once('finish', () => socket.destroy());

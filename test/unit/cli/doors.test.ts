@@ -51,3 +51,10 @@ test.each<[string, Record<string, string>, RegExp]>([
   expect(trouble(flags)).toMatch(line);
   expect(trouble(flags)).not.toContain('\n');
 });
+
+test.each(['node.yaml', 'cluster.yaml', 'zones.yaml'])('the example config/%s may be used as it is', (name) => {
+  const file = new URL(`../../../config/${name}`, import.meta.url).pathname;
+  const flags = name === 'node.yaml' ? {} : { listen: '10.0.0.1:7101', 'peer-listen': '10.0.0.1:7201' };
+  const { settings, origins } = loadConfig({ file, environment: {}, flags });
+  expect(checkDoors(settings, origins)).toBeUndefined();
+});

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
+import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
 import { Certificates } from '#world/real/certificates.ts';
@@ -176,4 +177,17 @@ test('an authority taken out of the file lets nobody in any more', async () => {
   writePair(directory, 'server', ours.sign({ names: ['n1'] }), theirs.pem);
   await server.reload();
   await expect(dial(client)).rejects.toThrow('cannot connect');
+});
+
+test('garbage instead of a handshake hurts nobody', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.boolean(), async (garbage, looksLikeTls) => {
+      const socket = connectTcp(port(), '127.0.0.1').on('error', () => undefined);
+      socket.end(looksLikeTls ? Buffer.concat([Buffer.from('160301', 'hex'), garbage]) : garbage);
+      socket.resume();
+      await once(socket, 'close');
+    }),
+    { numRuns: 30 },
+  );
+  (await dial(certificatesFor('client', { names: ['n2'] }))).close('done');
 });
