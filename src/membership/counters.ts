@@ -10,6 +10,7 @@ export interface MembershipCounters {
   readonly indirectProbes: Counter;
   readonly exchanges: Counter;
   readonly verdicts: Readonly<Record<Standing, Counter>>;
+  readonly silences: Counter;
   readonly refutations: Counter;
   readonly lateTicks: Counter;
 }
@@ -22,6 +23,7 @@ export function membershipCounters(metrics: Metrics): MembershipCounters {
     indirectProbes: metrics.counter('quoral_member_indirect_probes_total', 'Probes that others were asked for.'),
     exchanges: metrics.counter('quoral_member_exchanges_total', 'Exchanges of all that is believed.'),
     verdicts: { alive: verdict('alive'), suspect: verdict('suspect'), dead: verdict('dead'), left: verdict('left') },
+    silences: metrics.counter('quoral_member_silences_total', 'Times that a member did not answer this node in time.'),
     refutations: metrics.counter('quoral_member_refutations_total', 'Accusations of this node that it refuted.'),
     lateTicks: metrics.counter(
       'quoral_event_loop_late_total',

@@ -335,6 +335,7 @@ export class Membership {
         return;
       case 'silent':
       case 'heard':
+        if (finding.kind === 'silent') this.#counters.silences.add();
         log.info(`member-${finding.kind}`, { peer: name(finding.member) });
         break;
       case 'late':

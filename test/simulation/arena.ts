@@ -7,6 +7,8 @@ import { assert } from '#kernel/assert.ts';
 import type { BucketFacts, FinalSnapshot, Moment, ReplicaSnapshot } from './history.ts';
 import { checkHistory } from './checkers/check-history.ts';
 import type { CheckName } from './checkers/violation.ts';
+import type { Reachability } from '#membership/reachability.ts';
+import type { NodeId } from '#kernel/identity.ts';
 import { SimulatedCluster, type ClusterOptions, type Machine } from './cluster.ts';
 import { strictAll, strictQuorum } from './levels.ts';
 import { Recorder } from './recorder.ts';
@@ -18,7 +20,7 @@ import { Client, Clients, type Workload, type WorkloadBucket } from './workload.
 import type { Tampering } from './tampering.ts';
 
 /** Beside the checkers' names: what the run itself finds. */
-export type Check = CheckName | 'crash' | 'liveness' | 'progress' | 'determinism' | 'dropped-bucket';
+export type Check = CheckName | 'crash' | 'liveness' | 'progress' | 'determinism' | 'dropped-bucket' | 'accusation';
 
 export interface Finding {
   readonly check: Check;
@@ -148,12 +150,12 @@ export class Arena {
     return new Client(clients, this.workload({ ...IDLE, random }), name);
   }
 
-  /** Waits until every node serves and every two are connected. */
+  /** Waits until every node serves and every two can use each other, or at least prefer others only for a while. */
   async recovered(): Promise<void> {
     const { machines, simulation } = this.cluster;
     const isWell = ({ running, id }: Machine): boolean =>
       running?.node.ready() === true &&
-      machines.every((other) => other.id === id || running.node.messaging.reachable(other.id));
+      machines.every((other) => other.id === id || isUsed(running.node.peers, other.id));
     const deadline = simulation.now + RECOVERY_MS;
     while (!machines.every(isWell) && simulation.now < deadline) await simulation.run(simulation.now + 50);
     for (const machine of machines) {
@@ -307,4 +309,9 @@ function bucketsFor(nodes: number): readonly WorkloadBucket[] {
 function agree([first, ...others]: readonly ReplicaSnapshot[]): boolean {
   const show = ({ vector, versions }: ReplicaSnapshot): string => JSON.stringify([vector, versions]);
   return first === undefined || others.every((other) => show(other) === show(first));
+}
+
+/** What comes and goes, or has failed too often, is not preferred for a while; that may last. */
+function isUsed(peers: Reachability, id: NodeId): boolean {
+  return peers.usable(id) || ['comes and goes', 'fails'].includes(peers.why(id));
 }

@@ -31,7 +31,6 @@ export const BUG_RUNS = { seeds: [3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 16, 17], cha
 export const BUGS_TO_COME: Readonly<Record<string, string>> = {
   'fallback-counted-as-primary': 'there are no fallbacks yet',
   'hint-deleted-without-revision': 'there are no hints yet',
-  'old-backup-goes-on': 'a restored backup is not noticed yet',
 };
 
 const JOIN = 'src/causality/join.ts';
@@ -45,6 +44,60 @@ const NODE_STORAGE = 'src/replica/node-storage.ts';
 const TALLY = 'src/quorum/tally.ts';
 
 export const BUGS: readonly Bug[] = [
+  {
+    name: 'old-backup-goes-on',
+    about: 'a node whose disk was put back to an earlier state serves and votes',
+    edits: [
+      {
+        file: 'src/membership/boot-records.ts',
+        from: 'if (seen.storage !== own.storageId) return undefined;',
+        to: 'if (seen.storage !== own.storageId || seen.boot > 0) return undefined;',
+      },
+    ],
+    foundBy: { scenario: 'disk-is-put-back' },
+  },
+  {
+    name: 'verdict-moves-data',
+    about: 'a dead verdict takes members out of the owners, so that a quorum is one of those that are left',
+    edits: [
+      {
+        file: 'src/coordinator/put.ts',
+        from: 'this.#tally = new WriteTally({ w, pw, dw });',
+        to: 'const left = (n: number) => Math.min(n, Math.floor(this.#targets.length / 2) + 1); this.#tally = new WriteTally({ w: left(w), pw: left(pw), dw: left(dw) });',
+      },
+      {
+        file: READ_ROUND,
+        from: 'this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });',
+        to: 'const left = Math.floor(reachableOwners(environment, this.#route.owners).length / 2) + 1; this.#tally = new ReadTally({ r: Math.min(left, this.#request.r), pr: Math.min(left, this.#request.pr) });',
+      },
+    ],
+    foundBy: { scenario: 'one-alone-is-asked' },
+  },
+  {
+    name: 'refutes-with-old-incarnation',
+    about:
+      'a node that is accused says that it is alive without raising its incarnation, so it stays dead to the others',
+    edits: [
+      {
+        file: 'src/membership/member-table.ts',
+        from: 'this.#incarnation = news.incarnation + 1;',
+        to: 'this.#incarnation = Math.max(this.#incarnation, news.incarnation);',
+      },
+    ],
+    foundBy: { scenario: 'frozen-and-back' },
+  },
+  {
+    name: 'late-loop-accuses',
+    about: 'a node that was held up itself takes those for silent whose answers it could not read',
+    edits: [
+      {
+        file: 'src/membership/failure-detector.ts',
+        from: 'if (lateness <= probeTimeout) return;',
+        to: 'if (lateness <= probeTimeout || lateness > 0) return;',
+      },
+    ],
+    foundBy: { scenario: 'frozen-and-back' },
+  },
   {
     name: 'ack-before-fsync',
     about: 'the disk calls a commit durable before it has synced it',

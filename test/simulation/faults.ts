@@ -30,7 +30,8 @@ export interface ChosenFault {
 /** Kinds that the mechanisms of today cannot stand, with what they wait for. */
 export const SWITCHED_OFF = {
   'wiped-disk': 'a node that lost its disk stays `refilling`: nothing gives it its share of the data back yet',
-  'old-backup': 'a node does not notice yet that its disk has been put back to an earlier state',
+  'old-backup':
+    'a node whose disk was put back refuses to serve until the disk is wiped, and then waits for what a wiped one needs; the script disk-is-put-back plays it',
 } as const;
 
 /** One kind's view of the run. */

@@ -210,6 +210,58 @@ const SCRIPTS = {
     });
   },
   /** A bucket is dropped while a node is down that has its keys, lacks some of them, and comes back into the next life. */
+  /** A disk is put back to an earlier state; the only other node within reach never had the write. */
+  'disk-is-put-back': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      stage.arena.supervisor.crash(first, 50);
+      const backup = first.medium.snapshot();
+      await stage.heal();
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, STRICT);
+      stage.cut(second, [first, third]);
+      stage.arena.supervisor.crash(first, 50);
+      const newest = first.medium.snapshot();
+      first.medium.restore(backup);
+      stage.reconnect(first, third);
+      await stage.pass(3000);
+      await stage.get(third, key, STRICT);
+      await stage.get(first, key, STRICT);
+      stage.arena.supervisor.crash(first, 50);
+      first.medium.restore(newest);
+    });
+  },
+  /** Of three nodes one is cut off and asked all the same. */
+  'one-alone-is-asked': async (stage) => {
+    await stage.rounds(async (key, [alone, ...others]) => {
+      stage.cut(alone, others);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(others[0], key, STRICT);
+      await stage.get(alone, key, STRICT);
+      await stage.put(alone, key, STRICT);
+    });
+  },
+  /** A node is frozen while others wait for it and it for them, and goes on. */
+  'frozen-and-back': async (stage) => {
+    const { network, machines } = stage.arena.cluster;
+    await stage.rounds(async (key, [frozen, asked]) => {
+      for (const a of machines) for (const b of machines) if (a !== b) network.setFault(a.host, b.host, { delay: 15 });
+      await stage.put(asked, key, STRICT);
+      for (let i = 0; i < 8; i++) {
+        const before = stage.suspicionsOf(frozen);
+        await stage.whileItProbes(frozen);
+        stage.arena.supervisor.pause(frozen);
+        await stage.pass(1500);
+        stage.arena.supervisor.resume(frozen);
+        await stage.pass(1000);
+        stage.accusesNobody(frozen, before);
+      }
+      stage.arena.supervisor.pause(frozen);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(asked, key, STRICT);
+      stage.arena.supervisor.resume(frozen);
+    });
+  },
   'bucket-is-dropped': async (stage) => {
     await stage.rounds(async ({ key }, [first, second, third]) => {
       const bucket = `dropped-${key}`;
@@ -344,6 +396,32 @@ class Stage {
     if (running?.node.replica.holdsKeys(bucket, incarnation) !== true) return;
     const detail = `${id} still has rows of life ${incarnation}`;
     this.arena.find({ check: 'dropped-bucket', key: bucket, detail });
+  }
+
+  /** Until the machine has just asked another whether it is there. */
+  async whileItProbes({ running }: Machine): Promise<void> {
+    const probes = (): number => running!.world.metrics.value('quoral_member_probes_total');
+    const before = probes();
+    await this.arena.cluster.simulation.run(() => probes() > before);
+  }
+
+  /** How often the machine has found that another does not answer. */
+  suspicionsOf({ running }: Machine): number {
+    const { metrics } = running!.world;
+    const suspects = metrics.value('quoral_member_verdicts_total', { standing: 'suspect' });
+    return suspects + metrics.value('quoral_member_silences_total');
+  }
+
+  /** The machine has had no more suspicions than these, for all is well with the others. */
+  accusesNobody(machine: Machine, before: number): void {
+    const more = this.suspicionsOf(machine) - before;
+    if (more <= 0) return;
+    const detail = `${machine.id}, which was held up itself, has ${more} more suspicions`;
+    this.arena.find({ check: 'accusation', key: machine.id, detail });
+  }
+
+  reconnect(a: Machine, b: Machine): void {
+    this.arena.cluster.network.heal(a.host, b.host);
   }
 
   cut(machine: Machine, others: readonly Machine[]): void {
