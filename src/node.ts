@@ -225,6 +225,7 @@ export class QuoralNode {
       commits,
       records,
       lives: () => livesOf(this.chain.facts()),
+      others: () => this.hints.discardDropped(),
       placeOf: (transaction, rowKey) => treeOfRow(transaction, trees.hash, knowledge.ring(), rowKey),
       ...this.options.drop,
     });

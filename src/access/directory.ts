@@ -129,7 +129,10 @@ export class TokenDirectory {
     if (result.kind === 'refused') return { kind: 'refused', detail: result.reason };
     if (result.kind === 'failed') return result;
     const trouble = await this.#installed(result.facts.epoch, deadline);
-    return trouble ?? { kind: 'created', token: shown(row), text: formatToken(name, secret) };
+    // Its secret is told to nobody then.
+    if (trouble !== undefined)
+      return { ...trouble, detail: `${trouble.detail}; revoke ${name} before another attempt` };
+    return { kind: 'created', token: shown(row), text: formatToken(name, secret) };
   }
 
   /** From the answer on no member that can be reached accepts the token. */

@@ -20,7 +20,7 @@ import type { Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
 import { joinEncoded } from './hint.ts';
 import { HintDelivery, type HintDeliverySettings } from './hint-delivery.ts';
-import { HintRoom } from './hint-room.ts';
+import { droppedCounter, HintRoom } from './hint-room.ts';
 import { HintTable, type FoundHint } from './hint-table.ts';
 import {
   HeldMessage,
@@ -30,7 +30,7 @@ import {
   type HintReply,
   type HintRequest,
 } from './messages.ts';
-import { hintKey, hintName, type HintName } from './tables.ts';
+import { hintKey, hintName, type AgeEntry, type HintName } from './tables.ts';
 import { HintSettler } from './hint-settler.ts';
 import { mintInPlace, type InPlaceRequest, type MintedInPlace } from './mint-in-place.ts';
 
@@ -68,6 +68,8 @@ export interface HintsOptions {
 }
 
 const NOT_READY = 'not-ready';
+/** Hints of dropped buckets that go in one transaction. */
+const DISCARDED_AT_ONCE = 64;
 
 export class Hints {
   readonly #options: HintsOptions;
@@ -160,6 +162,22 @@ export class Hints {
       if (name.bucket === bucket && name.incarnation === incarnation) return true;
     }
     return false;
+  }
+
+  /** Takes away the hints of buckets that were dropped since, also those for owners that never come back. */
+  async discardDropped(): Promise<void> {
+    const { knowledge, world } = this.#options;
+    const dropped = droppedCounter(world.metrics, 'bucket-dropped');
+    const discard = async (entries: readonly AgeEntry[]): Promise<void> => dropped.add(await this.#table.drop(entries));
+    let over: AgeEntry[] = [];
+    for await (const entry of this.#table.all()) {
+      const { bucket, incarnation } = hintName(entry.row);
+      if (knowledge.bucket(bucket).incarnation > incarnation) over.push(entry);
+      if (over.length < DISCARDED_AT_ONCE) continue;
+      await discard(over);
+      over = [];
+    }
+    if (over.length > 0) await discard(over);
   }
 
   /** The oldest operation, as a hybrid time, that waits here for each partition; by `n/partition`. */

@@ -23,6 +23,8 @@ export interface DroppedBucketsOptions {
   readonly lives: () => readonly Life[];
   /** With which n a row was written is not known any more, since the definition went with the life; this finds it. */
   readonly placeOf: (transaction: GroupTransaction, rowKey: Uint8Array) => Pick<Place, 'n' | 'partition'> | undefined;
+  /** Takes away what else waits for dropped buckets at this node. */
+  readonly others: () => Promise<void>;
   /** How fast rows go; a small row counts as {@link ROW_BYTES_MIN}. */
   readonly bytesPerSecond: number;
 }
@@ -81,11 +83,13 @@ export class DroppedBuckets {
 
   async #work(): Promise<void> {
     const { clock, log } = this.#options.world;
-    for (let [life] = this.#waiting(); this.#running && life !== undefined; [life] = this.#waiting()) {
+    for (let lives = this.#waiting(); this.#running && lives.length > 0; lives = this.#waiting()) {
       try {
-        await this.#empty(life);
+        for (const life of lives) await this.#empty(life);
+        await this.#options.others();
+        if (this.#running) for (const { bucket, incarnation } of lives) this.#emptyBelow.set(bucket, incarnation);
       } catch (error) {
-        log.warn('dropped-rows-delayed', { bucket: life.bucket, reason: String(error) });
+        log.warn('dropped-rows-delayed', { reason: String(error) });
         await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
       }
     }
@@ -99,7 +103,6 @@ export class DroppedBuckets {
     while (this.#running) {
       const page = this.#page(bucket, incarnation);
       if (page.length === 0) {
-        this.#emptyBelow.set(bucket, incarnation);
         if (rows > 0) log.info('dropped-bucket-emptied', { bucket, incarnation, rows });
         await new Promise<void>((resolve) => clock.defer(resolve));
         return;

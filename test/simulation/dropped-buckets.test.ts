@@ -5,8 +5,11 @@
 
 import { expect, test } from 'vitest';
 import type { InProcessAnswer } from '#api/in-process.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { epoch } from '#kernel/identity.ts';
 import { TREE_KEYS } from '#repair/tree-tables.ts';
 import { recordName, RECORDS } from '#replica/tables.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
 import { SimulatedCluster, type ClusterOptions } from './cluster.ts';
 
 const NODES = ['n1', 'n2', 'n3'] as const;
@@ -169,4 +172,32 @@ test('a bucket that nobody ever used leaves no trace, one with keys in its defau
   await pass(cluster, 6000);
   await drop(cluster, 'n1', 'nothing');
   expect(epoch()).toBe(before + 2);
+});
+
+test('hints of a dropped bucket go although their owner does not come back', async () => {
+  const cluster = await founded({ seed: 'hints' });
+  cluster.crash(cluster.machine('n3'));
+  await pass(cluster, 6000);
+  const { node, world } = cluster.running('n1');
+  const now = (world.clock.wall() - Date.UTC(2025, 0)) * 4096;
+  const { epoch: known, ring } = node.chain.facts()!;
+  const owner = ring.members.find(({ id }) => id === 'n3')!.index;
+  for (const bucket of ['b', 'kept']) {
+    for (const name of KEYS) {
+      await put(cluster, 'n1', bucket, name);
+      const key = utf8(name);
+      const partition = partitionOf(ring, hashKey(ring, bucket, key));
+      const scope = { epoch: known, n: 3, partition, bucket, incarnation: 0, definition: epoch(0) };
+      await cluster.simulation.settle(node.hints.note(scope, key, owner, now));
+    }
+  }
+  const waiting = (): number => node.hints.waiting();
+  expect(waiting()).toBe(60);
+  await drop(cluster, 'n1', 'b');
+  await pass(cluster, 5000);
+  expect(waiting()).toBe(30);
+  await cluster.restart('n3');
+  await pass(cluster, 60_000);
+  expect(waiting()).toBe(0);
+  expect(left(cluster, 'n3')).toEqual({ 'kept 0': 30 });
 });

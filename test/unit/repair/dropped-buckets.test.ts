@@ -32,11 +32,13 @@ function setup(bytesPerSecond = 1024 ** 3) {
     ...{ groupSizeMax: 8, queueMax: 10_000, queueBytesMax: 1e9 },
   });
   const lives: Life[] = [];
+  const others = { rounds: 0 };
   const dropped = new DroppedBuckets({
     world,
     commits,
     records,
     lives: () => lives,
+    others: async () => void (others.rounds += 1),
     placeOf: (transaction, rowKey) => treeOfRow(transaction, trees.hash, ring, rowKey),
     bytesPerSecond,
   });
@@ -63,7 +65,7 @@ function setup(bytesPerSecond = 1024 ** 3) {
       const { bucket, incarnation, key } = recordName(rowKey);
       return `${bucket} ${incarnation} ${new TextDecoder().decode(key)}`;
     });
-  return { machine, world, trees, dropped, lives, write, pass, rows, partition };
+  return { others, machine, world, trees, dropped, lives, write, pass, rows, partition };
 }
 
 test('in whichever tree they are, damaged or not', async () => {
