@@ -8,7 +8,7 @@
 import type { Clock, Counter, Disk, Log, Metrics } from '#world/world.ts';
 import type { GroupCommit, GroupTransaction } from './group-commit.ts';
 import type { Place, Records } from './records.ts';
-import { recordPrefix, RECORDS } from './tables.ts';
+import { recordPrefix, RECORDS, REGISTERS } from './tables.ts';
 
 /** A bucket that was dropped at least once, and the life that it is in now. */
 export interface Life {
@@ -27,6 +27,14 @@ export interface DroppedBucketsOptions {
   readonly others: () => Promise<void>;
   /** How fast rows go; a small row counts as {@link ROW_BYTES_MIN}. */
   readonly bytesPerSecond: number;
+}
+
+/** Whose rows are named alike. */
+const TABLES = [RECORDS, REGISTERS] as const;
+
+interface Page {
+  readonly table: (typeof TABLES)[number];
+  readonly rows: readonly (readonly [rowKey: Uint8Array, row: Uint8Array])[];
 }
 
 /** Rows in one transaction, and about as many bytes: a few milliseconds of the thread. */
@@ -102,38 +110,44 @@ export class DroppedBuckets {
     let rows = 0;
     while (this.#running) {
       const page = this.#page(bucket, incarnation);
-      if (page.length === 0) {
+      if (page === undefined) {
         if (rows > 0) log.info('dropped-bucket-emptied', { bucket, incarnation, rows });
         await new Promise<void>((resolve) => clock.defer(resolve));
         return;
       }
       const cost = await this.#take(page);
-      rows += page.length;
+      rows += page.rows.length;
       await new Promise<void>((resolve) => void clock.after((cost / this.#options.bytesPerSecond) * 1000, resolve));
     }
   }
 
-  #page(bucket: string, incarnation: number): readonly (readonly [rowKey: Uint8Array, row: Uint8Array])[] {
-    const range = { from: recordPrefix(bucket, 0), to: recordPrefix(bucket, incarnation), limit: this.#pageRows };
-    const page = this.#options.world.disk.range(RECORDS, range);
-    const bytes = page.reduce((sum, [, row]) => sum + row.length, 0);
-    const bytesNext = Math.min(PAGE_BYTES, this.#options.bytesPerSecond * PAGE_SECONDS);
-    const fitting = Math.floor(bytesNext / Math.max(ROW_BYTES_MIN, bytes / Math.max(1, page.length)));
-    this.#pageRows = Math.max(1, Math.min(PAGE_ROWS_MAX, fitting));
-    return page;
+  #page(bucket: string, incarnation: number): Page | undefined {
+    for (const table of TABLES) {
+      const range = { from: recordPrefix(bucket, 0), to: recordPrefix(bucket, incarnation), limit: this.#pageRows };
+      const rows = this.#options.world.disk.range(table, range);
+      const bytes = rows.reduce((sum, [, row]) => sum + row.length, 0);
+      const bytesNext = Math.min(PAGE_BYTES, this.#options.bytesPerSecond * PAGE_SECONDS);
+      const fitting = Math.floor(bytesNext / Math.max(ROW_BYTES_MIN, bytes / Math.max(1, rows.length)));
+      this.#pageRows = Math.max(1, Math.min(PAGE_ROWS_MAX, fitting));
+      if (rows.length > 0) return { table, rows };
+    }
+    return undefined;
   }
 
   /** Nobody writes rows of an earlier life, so they are what they were when the page was read. */
-  async #take(page: readonly (readonly [rowKey: Uint8Array, row: Uint8Array])[]): Promise<number> {
+  async #take({ table, rows }: Page): Promise<number> {
     const { commits, records, placeOf } = this.#options;
     await commits.submit({
       run: (transaction) => {
-        for (const [rowKey, row] of page) records.drop(transaction, rowKey, row, placeOf(transaction, rowKey));
+        for (const [rowKey, row] of rows) {
+          if (table === RECORDS) records.drop(transaction, rowKey, row, placeOf(transaction, rowKey));
+          else transaction.delete(table, rowKey);
+        }
       },
       bytes: 0,
       durable: true,
     });
-    this.#rows.add(page.length);
-    return page.reduce((sum, [, row]) => sum + Math.max(row.length, ROW_BYTES_MIN), 0);
+    this.#rows.add(rows.length);
+    return rows.reduce((sum, [, row]) => sum + Math.max(row.length, ROW_BYTES_MIN), 0);
   }
 }

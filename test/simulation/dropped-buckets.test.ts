@@ -8,7 +8,7 @@ import type { InProcessAnswer } from '#api/in-process.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { epoch } from '#kernel/identity.ts';
 import { TREE_KEYS } from '#repair/tree-tables.ts';
-import { recordName, RECORDS } from '#replica/tables.ts';
+import { recordName, RECORDS, REGISTERS } from '#replica/tables.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { SimulatedCluster, type ClusterOptions } from './cluster.ts';
 
@@ -200,4 +200,22 @@ test('hints of a dropped bucket go although their owner does not come back', asy
   await pass(cluster, 60_000);
   expect(waiting()).toBe(0);
   expect(left(cluster, 'n3')).toEqual({ 'kept 0': 30 });
+});
+
+test('a strong bucket is dropped like any other', async () => {
+  const cluster = await founded({ seed: 'strong' });
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body: '{"consistency":"strong"}' });
+  for (const key of KEYS.slice(0, 5)) await put(cluster, 'n1', 's', key);
+  await drop(cluster, 'n2', 's');
+  for (const id of NODES) expect((await cluster.request(id, 'GET', '/v1/kv/s/k1')).status).toBe(404);
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body: '{"consistency":"strong"}' });
+  for (const id of NODES) expect((await cluster.request(id, 'GET', '/v1/kv/s/k1')).status).toBe(404);
+  await put(cluster, 'n3', 's', 'k1');
+  await pass(cluster, 5000);
+  for (const id of NODES) {
+    expect((await cluster.request(id, 'GET', '/v1/kv/s/k1')).status).toBe(200);
+    const rows = cluster.running(id).disk.range(REGISTERS, { limit: 1000 });
+    // Those that were only read have a row of their own; none is of the first life.
+    expect(rows.map(([rowKey]) => recordName(rowKey).incarnation).filter((life) => life !== 1)).toEqual([]);
+  }
 });

@@ -11,7 +11,7 @@ import { MerkleTrees } from '#repair/trees.ts';
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { GroupCommit } from '#replica/group-commit.ts';
 import { Records } from '#replica/records.ts';
-import { recordKey, recordName, RECORDS, REPLICA_TABLES } from '#replica/tables.ts';
+import { recordKey, recordName, RECORDS, REGISTERS, REPLICA_TABLES } from '#replica/tables.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { exampleFacts } from '../consensus/examples.ts';
 import { OneMachine } from '../replica/worlds.ts';
@@ -69,7 +69,7 @@ function setup(bytesPerSecond = 1024 ** 3) {
 }
 
 test('in whichever tree they are, damaged or not', async () => {
-  const { world, trees, dropped, lives, write, pass, rows, partition } = setup();
+  const { others, world, trees, dropped, lives, write, pass, rows, partition } = setup();
   for (const n of [2, 3]) for (let i = 0; i < 40; i++) await write('b', n - 2, n, `k${i}`);
   await write('b', 2, 3, 'now');
   await write('ba', 0, 3, 'other');
@@ -78,12 +78,15 @@ test('in whichever tree they are, damaged or not', async () => {
   world.disk.commit((transaction) => {
     transaction.put(RECORDS, recordKey('b', 0, utf8('k3')), utf8('damaged'));
     transaction.put(RECORDS, recordKey('b', 1, utf8('stray')), utf8('whatever'));
+    for (const life of [1, 2]) transaction.put(REGISTERS, recordKey('b', life, utf8('strong')), utf8('a vote'));
   });
   lives.push({ bucket: 'b', incarnation: 2 });
   dropped.start();
   await pass(1000);
   expect(rows()).toEqual(['a 0 other', 'b 2 now', 'ba 0 other']);
-  expect(world.metrics.value('quoral_dropped_rows_total')).toBe(81);
+  expect(world.metrics.value('quoral_dropped_rows_total')).toBe(82);
+  expect(world.disk.range(REGISTERS, { limit: 10 }).map(([rowKey]) => recordName(rowKey).incarnation)).toEqual([2]);
+  expect(others.rounds).toBe(1);
   for (const n of [2, 3]) {
     for (let p = 0; p < ring.partitionCount; p++) {
       const kept = [
