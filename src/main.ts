@@ -114,6 +114,10 @@ function ringCommand(): Command {
     .action(async (bucket: string, key: string, options) =>
       (await import('./cli/ring-command.ts')).ringLocate(bucket, key, options),
     );
+  asClient(ring.command('repair'))
+    .option('--bucket <bucket>', 'only the keys of this bucket')
+    .description('compare and mend all replicas now, and say what differed')
+    .action(async (options) => (await import('./cli/repair-command.ts')).ringRepair(options));
   return ring;
 }
 

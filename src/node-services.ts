@@ -75,6 +75,7 @@ export function nodeServices(
     },
     locate: (bucket, key) => locate(facts(), bucket, key),
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
+    repair: node.ringRepair,
     refusal: () => node.notReadyReason(),
     live: () => liveHealth(node),
     ready: () => readyHealth(node, host),

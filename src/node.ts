@@ -23,6 +23,7 @@ import type { Reachability } from '#membership/reachability.ts';
 import type { MembershipSettings } from '#membership/settings.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
+import { RingRepair } from '#operator/ring-repair.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
 import { REPAIR_TABLES, Repair, type RepairSettings } from '#repair/repair.ts';
 import { treeOfRow } from '#repair/tree-of-row.ts';
@@ -99,6 +100,7 @@ export class QuoralNode {
   readonly bucketKeys: BucketKeys;
   readonly explainKey: ExplainKey;
   readonly repair: Repair;
+  readonly ringRepair: RingRepair;
   readonly dropped: DroppedBuckets;
   readonly #storage: NodeStorage;
 
@@ -160,6 +162,15 @@ export class QuoralNode {
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
     this.repair = this.#repairWith(trees, knowledge);
+    const { slices } = this.repair;
+    this.ringRepair = new RingRepair({
+      world,
+      messaging: this.messaging,
+      knowledge,
+      slices,
+      self: options.id,
+      ...options.repair,
+    });
     this.dropped = this.#droppedBuckets(knowledge, trees);
     this.coordinator = new Coordinator({
       world,

@@ -12,6 +12,7 @@ import { unbuilt } from './key-request.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
+import { beginRepair, showRepair } from './repair-routes.ts';
 import { createToken, listTokens, revokeToken } from './token-routes.ts';
 
 export type Handler = (exchange: Exchange) => Promise<Answer>;
@@ -88,6 +89,11 @@ export const ROUTES: readonly Route[] = [
   { path: '/v1/ring', methods: { GET: ['token', plain(showRing)] }, kind: 'data' },
   { path: '/v1/ring/locate/:bucket/:key', methods: { GET: ['concern', plain(locateKey)] }, kind: 'data' },
   { path: '/v1/explain/:bucket/:key', methods: { GET: ['read', plain(explainKey)] }, kind: 'data' },
+  {
+    path: '/v1/ring/repair',
+    methods: { GET: ['admin', plain(showRepair)], POST: ['admin', plain(beginRepair)] },
+    kind: 'data',
+  },
   { path: '/v1/ring/plans', methods: { POST: ['admin', notBuilt('plans of ring changes')] }, kind: 'work' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', notBuilt('ring changes')] }, kind: 'work' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', notBuilt('transfers')] }, kind: 'work' },

@@ -17,6 +17,8 @@ const PROBE_MS = 1;
 /** Pause while the node is busy, doubled up to the longest. */
 const BUSY_PAUSE_MS = 100;
 const BUSY_PAUSE_LONGEST_MS = 1600;
+/** Bytes between two looks at whether to wait. */
+const STRIDE_BYTES = 16 * 1024;
 const BURST_SECONDS = 0.25;
 
 export class Pace {
@@ -24,6 +26,8 @@ export class Pace {
   readonly #settings: PaceSettings;
   /** When all that was taken is paid for, by the monotonic clock. */
   #paidAt: number;
+  /** Bytes that were taken since the last look at the clock. */
+  #untold = 0;
 
   constructor(clock: Clock, settings: PaceSettings) {
     this.#clock = clock;
@@ -33,6 +37,13 @@ export class Pace {
 
   /** Resolves when this many bytes may go. */
   async take(bytes: number): Promise<void> {
+    this.#untold += bytes;
+    if (this.#untold < STRIDE_BYTES) return;
+    await this.#wait(this.#untold);
+  }
+
+  async #wait(bytes: number): Promise<void> {
+    this.#untold = 0;
     for (let pause = BUSY_PAUSE_MS; (await this.#sleep(PROBE_MS)) > this.#settings.busyDelay; pause *= 2) {
       await this.#sleep(pause);
       if (pause >= BUSY_PAUSE_LONGEST_MS) break;

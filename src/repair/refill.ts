@@ -158,7 +158,8 @@ export class Refill {
     await replica.commits.submit({
       run: (transaction) => transaction.put(REFILLED, refilledKey(place, index), NOTHING),
       bytes: 0,
-      durable: true,
+      // The states are on stable storage already; should this be lost, it is done again.
+      durable: false,
     });
     return undefined;
   }

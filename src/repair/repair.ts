@@ -15,6 +15,7 @@ import type { Knowledge } from '#replica/scope.ts';
 import type { RecordName } from '#replica/tables.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { REFILL_TABLES, Refill } from './refill.ts';
+import { Slices } from './slices.ts';
 import { Scrub } from './scrub.ts';
 import { TreeRebuild } from './tree-rebuild.ts';
 import { TREE_TABLES, type TreePlace } from './tree-tables.ts';
@@ -59,6 +60,7 @@ export class Repair {
   readonly #rebuild: TreeRebuild;
   readonly antiEntropy: AntiEntropy;
   readonly scrub: Scrub;
+  readonly slices: Slices;
   readonly #mend: Mend;
   readonly #refill: Refill;
   #running = false;
@@ -72,6 +74,7 @@ export class Repair {
     const placeOf = (name: RecordName): TreePlace | undefined => placeOfRow(knowledge, name);
     this.#rebuild = new TreeRebuild({ world, trees, placeOf });
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
+    this.slices = new Slices({ ...options, antiEntropy: this.antiEntropy, scrub: this.scrub, source });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
     this.#refill = new Refill({ ...options, antiEntropy: this.antiEntropy });
   }

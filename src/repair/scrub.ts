@@ -1,7 +1,7 @@
 /**
- * Scrubbing: reads every row within a given time, leaf by leaf of all trees, and looks whether it fits its checksum and
- * whether the leaf fits its rows. What decays on a disk is often not read for months, and must be found while the others
- * still have it. A pass over the rows themselves follows the leaves, to find those that the index lacks.
+ * Scrubbing: reads every row within a given time, tree by tree, and looks whether it fits its checksum and whether the
+ * leaves fit their rows. What decays on a disk is often not read for months, and must be found while the others
+ * still have it. A pass over the rows themselves follows the trees, to find those that the index lacks.
  */
 
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
@@ -13,7 +13,8 @@ import { recordName, RECORDS, type RecordName } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Clock, Disk, Log, Metrics, Timer } from '#world/world.ts';
 import type { Digest } from '#world/world.ts';
-import { LEAVES } from './merkle-tree.ts';
+import type { GroupTransaction } from '#replica/group-commit.ts';
+import { differences, leafOf, LEAVES, MerkleTree } from './merkle-tree.ts';
 import type { Pace } from './pace.ts';
 import { TREE_KEYS, treeKeysKey, type TreePlace } from './tree-tables.ts';
 import { successor, type LeafRow } from './tree-index.ts';
@@ -42,7 +43,9 @@ export interface ScrubResult {
 }
 
 const PAGE_ROWS = 64;
-/** Milliseconds between two steps at least: a shorter period makes the steps larger. */
+/** What a page costs beside the bytes of its rows. */
+const PAGE_COST_BYTES = 1024;
+/** Milliseconds between two steps at least: in a shorter period each step looks at more trees. */
 const STEP_MS = 250;
 const NEXT_PASS_MS = 1000;
 
@@ -94,57 +97,71 @@ export class Scrub {
     };
   }
 
+  /** Looks at the tree of a partition, counted over all of them; false when there is none. */
+  async tree(number: number): Promise<boolean> {
+    const { trees } = this.#options;
+    const place = trees.ready() ? trees.places()[number] : undefined;
+    if (place !== undefined) await this.#tree(place);
+    return place !== undefined;
+  }
+
   #begin(): void {
     if (this.#stopped) return;
     const { trees, knowledge } = this.#options;
     const places = trees.ready() && knowledge.epoch() > 0 ? trees.places() : [];
-    this.#next({ places, at: 0, from: places.length === 0 ? undefined : EMPTY_BYTES });
+    const counts = places.length > 0;
+    this.#next({ places: [...places], counts, from: counts ? EMPTY_BYTES : undefined });
   }
 
   #next(pass: Pass): void {
-    const delay = Math.max(STEP_MS, this.#options.period / Math.max(1, pass.places.length * LEAVES));
+    const delay = Math.max(STEP_MS, this.#options.period / (pass.places.length + 1));
     this.#timer = this.#options.world.clock.after(delay, () => void this.#step(pass, delay));
   }
 
   async #step(pass: Pass, delay: number): Promise<void> {
-    if (this.#stopped) return;
-    const all = pass.places.length * LEAVES;
-    const due = Math.max(1, Math.ceil((all * delay) / this.#options.period));
+    const due = Math.max(1, Math.ceil((pass.places.length * delay) / this.#options.period));
     try {
-      for (let i = 0; i < due && pass.at < all && !this.#stopped; i++, pass.at++) {
-        await this.#leaf(pass.places[Math.floor(pass.at / LEAVES)]!, pass.at % LEAVES);
+      for (const place of pass.places.splice(0, due)) if (!this.#stopped) await this.#tree(place);
+      while (!this.#stopped && pass.places.length === 0 && pass.from !== undefined) {
+        pass.from = (await this.page(pass.from)).next;
       }
-      if (pass.at >= all && pass.from !== undefined) pass.from = (await this.page(pass.from)).next;
     } catch (error) {
       // A disk that has failed is told of elsewhere.
       this.#options.world.log.debug('scrub-failed', { reason: String(error) });
     }
     if (this.#stopped) return;
-    if (pass.at < all || pass.from !== undefined) this.#next(pass);
-    else {
-      if (all > 0) this.#passes += 1;
-      this.#timer = this.#options.world.clock.after(NEXT_PASS_MS, () => this.#begin());
+    if (pass.from !== undefined) {
+      this.#next(pass);
+      return;
     }
+    if (pass.counts) this.#passes += 1;
+    this.#timer = this.#options.world.clock.after(NEXT_PASS_MS, () => this.#begin());
   }
 
-  async #leaf(place: TreePlace, leaf: number): Promise<void> {
+  async #tree(place: TreePlace): Promise<void> {
     const { trees, world, pace } = this.#options;
-    let last: LeafRow | undefined;
-    let bytes = 0;
-    let first: LeafRow | undefined;
-    for (;;) {
-      const page: readonly LeafRow[] = trees.index.rows(world.disk, place, [leaf, leaf + 1], PAGE_ROWS, last);
-      first ??= page[0];
-      for (const { rowKey, state, encoded } of page) {
+    const fresh = new MerkleTree();
+    for (let last: LeafRow | undefined; ;) {
+      const page: readonly LeafRow[] = trees.index.rows(world.disk, place, [0, LEAVES], PAGE_ROWS, last);
+      let bytes = PAGE_COST_BYTES;
+      for (const { rowKey, hash, state, encoded } of page) {
         bytes += encoded?.length ?? 0;
-        if (state !== undefined) continue;
-        if (this.#report(place, recordName(rowKey)) === 0) await this.#recheck(place, rowKey);
+        if (state === undefined) {
+          if (this.#report(place, recordName(rowKey)) === 0) await this.#recheck(place, rowKey);
+          continue;
+        }
+        const { high, low } = trees.hash.stateHash(hash, state);
+        fresh.change(leafOf(hash), high, low);
       }
       last = page.at(-1);
+      await pace.take(bytes);
       if (last === undefined || page.length < PAGE_ROWS) break;
     }
-    await pace.take(bytes);
-    if (first !== undefined && !this.#fits(place, leaf)) await this.#recheck(place, first.rowKey);
+    // Rows that were written meanwhile make leaves differ too; only what differs at one moment is a fault.
+    for (const leaf of differences(trees.tree(place).toBytes(), fresh.toBytes())) {
+      if (this.#fits(place, leaf)) continue;
+      await this.#commit((transaction) => trees.recheckLeaf(transaction, place, leaf));
+    }
   }
 
   #fits(place: TreePlace, leaf: number): boolean {
@@ -183,19 +200,18 @@ export class Scrub {
   }
 
   async #recheck(place: TreePlace, rowKey: Uint8Array): Promise<void> {
-    const { replica, trees } = this.#options;
-    await replica.commits.submit({
-      run: (transaction) => trees.recheck(transaction, place, rowKey),
-      bytes: 0,
-      durable: false,
-    });
+    await this.#commit((transaction) => this.#options.trees.recheck(transaction, place, rowKey));
+  }
+
+  async #commit(run: (transaction: GroupTransaction) => void): Promise<void> {
+    await this.#options.replica.commits.submit({ run, bytes: 0, durable: false });
   }
 }
 
 interface Pass {
-  readonly places: readonly TreePlace[];
-  /** The leaf that is next, counted over all trees. */
-  at: number;
+  /** The partitions whose trees are still to be looked at. */
+  readonly places: TreePlace[];
+  readonly counts: boolean;
   /** Where the walk over the rows goes on after that; undefined when it is over. */
   from: Uint8Array | undefined;
 }

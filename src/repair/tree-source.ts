@@ -38,6 +38,8 @@ import type { MerkleTrees } from './trees.ts';
 
 /** Rows that are read in one go. */
 const PAGE_ROWS = 128;
+/** What reading a page costs, as bytes to the pace of repair. */
+const PAGE_COST_BYTES = 16 * 1024;
 /** Bytes of states in one message, unless a single one is larger. */
 export const PAGE_BYTES: number = 1024 * 1024;
 
@@ -144,7 +146,7 @@ export class TreeSource {
         last = page.at(-1);
         if (last === undefined || page.length < PAGE_ROWS) break;
         if (list.length >= ENTRIES_MAX - PAGE_ROWS) return list.reply(true);
-        await this.#options.pace.take(PAGE_ROWS);
+        await this.#options.pace.take(PAGE_COST_BYTES);
       }
       if (list.length >= ENTRIES_MAX - PAGE_ROWS && leaf !== leaves.at(-1)) return list.reply(true);
     }

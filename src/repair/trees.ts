@@ -197,6 +197,11 @@ export class MerkleTrees implements RecordParticipant {
     transaction.afterwards(() => this.#unknown.push({ place, leaf: leafOf(hash), expected: false }));
   }
 
+  /** Computes the leaf anew when the group has run. */
+  recheckLeaf(transaction: GroupTransaction, place: TreePlace, leaf: number): void {
+    if (this.ready()) transaction.afterwards(() => this.#unknown.push({ place, leaf, expected: false }));
+  }
+
   // --- building, for tree-rebuild.ts ---------------------------------------------------------------------------------
 
   /** Forgets all trees; they are built row by row from now on. */

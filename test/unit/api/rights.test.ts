@@ -38,6 +38,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'GET /v1/ring': 'token',
   'GET /v1/ring/locate/:bucket/:key': 'any bucket',
   'GET /v1/explain/:bucket/:key': 'read bucket',
+  'GET /v1/ring/repair': 'admin all',
+  'POST /v1/ring/repair': 'admin all',
   'POST /v1/ring/plans': 'admin all',
   'POST /v1/ring/plans/:id/apply': 'admin all',
   'GET /v1/ring/transfers': 'admin all',

@@ -96,6 +96,7 @@ export class StubNode {
         authenticate: (token) => this.tokens.authenticate(token),
       },
       tokens: this.tokens,
+      repair: { begin: () => undefined, current: () => undefined },
       audit: (fields) => void this.audited.push(fields),
       members: () => this.members,
       cluster: () => ({ clusterId: 'c', epoch: 7, self: 'n1', members: [], transfers: [], hintsWaiting: 0 }),

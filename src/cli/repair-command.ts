@@ -1,0 +1,61 @@
+/** `quoral ring repair`. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { askJson, type ClientOptions } from './client.ts';
+import { print, table } from './output.ts';
+
+interface RunView {
+  readonly id: number;
+  readonly state: 'running' | 'done';
+  readonly done: number;
+  readonly steps: number;
+  readonly compared: number;
+  readonly keys: number;
+  readonly underWay: number;
+  readonly refused: number;
+  readonly nodes: readonly { node: string; rows: number; damaged: number; received: number }[];
+  readonly differed: readonly { n: number; partition: number; between: readonly string[]; keys: number }[];
+  readonly failures: readonly string[];
+}
+
+const PATH = '/v1/ring/repair';
+const POLL_MS = 300;
+
+export async function ringRepair(options: ClientOptions & { readonly bucket?: string }): Promise<void> {
+  const body = JSON.stringify(options.bucket === undefined ? {} : { bucket: options.bucket });
+  const headers = { 'content-type': 'application/json' };
+  let run = (await askJson(options, PATH, { method: 'POST', headers, body }, [202])) as RunView;
+  const { id } = run;
+  while (run.state === 'running' && run.id === id) {
+    if (options.json !== true) progress(run);
+    await sleep(POLL_MS);
+    run = (await askJson(options, PATH)) as RunView;
+  }
+  if (options.json === true) print(JSON.stringify(run));
+  else report(run);
+  if (run.failures.length > 0) process.exitCode = 1;
+}
+
+/** One line that is written over, and only for people. */
+function progress({ done, steps, keys }: RunView): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${steps} steps, ${keys} keys differed `);
+}
+
+function report({ compared, keys, underWay, refused, nodes, differed, failures }: RunView): void {
+  if (process.stderr.isTTY) process.stderr.write('\n');
+  print(`${compared} partitions compared, ${keys} keys differed${keys === 0 ? '' : ' and were mended'}`);
+  if (underWay > 0) print(`${underWay} keys were being written meanwhile`);
+  if (refused > 0) print(`${refused} states were not taken: the logs of the nodes say why`);
+  const rows = nodes.map(({ node, rows: read, damaged, received }) => [node, read, damaged, received].map(String));
+  print(table(['node', 'rows', 'damaged', 'received'], rows));
+  if (differed.length > 0) {
+    const lines = differed.map((one) => [
+      String(one.n),
+      String(one.partition),
+      one.between.join(' '),
+      String(one.keys),
+    ]);
+    print(table(['n', 'partition', 'between', 'keys'], lines));
+  }
+  for (const failure of failures) print(`failed: ${failure}`);
+}

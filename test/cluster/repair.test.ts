@@ -1,0 +1,137 @@
+/** Disks that decay or are lost, with real processes and real files. */
+
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { afterEach, expect, test } from 'vitest';
+import { utf8 } from '#kernel/bytes.ts';
+import { recordKey } from '#replica/tables.ts';
+import { http, runQuoral, TestCluster } from './support.ts';
+
+const FLAGS = ['--partitions', '16', '--repair-settle-time', '200ms'];
+const KEYS = 200;
+let cluster: TestCluster;
+
+afterEach(async () => cluster.stop());
+
+function url(id: string, key: string, query: string): string {
+  return `${cluster.url(id)}/v1/kv/b/${key}?${query}`;
+}
+
+async function put(id: string, key: string, value: string, query = 'w=3'): Promise<number> {
+  return (await http('PUT', url(id, key, query), { body: value })).status;
+}
+
+async function get(id: string, key: string, query: string): Promise<string> {
+  const { status, body } = await http('GET', url(id, key, query));
+  return status === 200 ? body.toString() : String(status);
+}
+
+async function fill(): Promise<void> {
+  const keys = Array.from({ length: KEYS }, (_, i) => i);
+  const statuses = await Promise.all(keys.map((i) => put(`n${(i % 3) + 1}`, `k${i}`, `v${i}`)));
+  expect(new Set(statuses)).toEqual(new Set([204]));
+}
+
+async function stateOf(id: string, asked: string): Promise<string | undefined> {
+  const { body } = await http('GET', `${cluster.url(asked)}/v1/cluster`);
+  const { members } = JSON.parse(body.toString()) as { members: { id: string; state: string }[] };
+  return members.find((member) => member.id === id)?.state;
+}
+
+async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    if (await holds().catch(() => false)) return;
+    await sleep(50);
+  }
+  throw new Error(`${what} within 30 s`);
+}
+
+/** Changes rows in the database file of a node that does not run. */
+function harm(id: string, change: (database: Database.Database) => void): void {
+  const database = new Database(join(cluster.directory, id, 'quoral.db'));
+  change(database);
+  database.close();
+}
+
+function row(key: string): Uint8Array {
+  return recordKey('b', 0, utf8(key));
+}
+
+function flipLastByte(database: Database.Database, key: string): void {
+  const value = database.prepare('SELECT v FROM records WHERE k = ?').pluck().get(row(key)) as Buffer;
+  value[value.length - 6]! ^= 1;
+  expect(database.prepare('UPDATE records SET v = ? WHERE k = ?').run(value, row(key)).changes).toBe(1);
+}
+
+interface Run {
+  readonly keys: number;
+  readonly nodes: readonly { readonly node: string; readonly damaged: number; readonly received: number }[];
+  readonly failures: readonly string[];
+}
+
+async function repair(): Promise<Run> {
+  const { status, stdout, stderr } = await runQuoral(['ring', 'repair', '--json', '--url', cluster.url('n1')]);
+  expect(status, stderr).toBe(0);
+  return JSON.parse(stdout) as Run;
+}
+
+test('rows that were damaged or taken away by hand are found and mended, whoever meets them first', async () => {
+  cluster = await TestCluster.start(3, FLAGS);
+  await fill();
+  await cluster.signal('n2', 'SIGTERM');
+  harm('n2', (database) => {
+    for (const key of ['k1', 'k2', 'k3']) flipLastByte(database, key);
+    for (const key of ['k4', 'k5']) database.prepare('DELETE FROM records WHERE k = ?').run(row(key));
+  });
+  cluster.startNode('n2');
+  await cluster.ready();
+  expect(await get('n2', 'k1', 'r=1')).toBe('v1');
+  expect([204, 503]).toContain(await put('n2', 'k2', 'second'));
+  await eventually('a read is answered by n2 alone', async () => (await get('n2', 'k1', 'r=1&sloppy=false')) === 'v1');
+  await eventually('the write goes through', async () => (await put('n2', 'k2', 'third')) === 204);
+
+  const first = await repair();
+  expect(first.failures).toEqual([]);
+  expect(first.nodes.find(({ node }) => node === 'n2')?.damaged).toBe(1);
+  await eventually('nothing is left to mend', async () => {
+    const { body } = await http('GET', `${cluster.url('n2')}/metrics`);
+    return body.toString().includes('quoral_damaged_rows 0');
+  });
+  expect(
+    cluster.nodes
+      .get('n2')!
+      .stdout()
+      .match(/"tree-drifted"/g)?.length,
+  ).toBe(2);
+  const second = await repair();
+  expect(second.keys).toBe(0);
+  expect(second.nodes.every(({ damaged, received }) => damaged === 0 && received === 0)).toBe(true);
+  for (const id of ['n1', 'n3']) await cluster.signal(id, 'SIGSTOP');
+  for (const key of ['k1', 'k3', 'k4', 'k5']) expect(await get('n2', key, 'r=1&sloppy=false')).toBe(`v${key.slice(1)}`);
+  expect(await get('n2', 'k2', 'r=1&sloppy=false')).toBe('third');
+}, 60_000);
+
+test('a member whose database file was deleted is filled again, and its absences never counted', async () => {
+  cluster = await TestCluster.start(3, FLAGS);
+  await fill();
+  // Known to n1 and n2 only, as far as quorums go.
+  await cluster.signal('n3', 'SIGTERM');
+  expect(await put('n1', 'both', 'kept', 'w=2&pw=2')).toBe(204);
+  await cluster.signal('n2', 'SIGTERM');
+  rmSync(join(cluster.directory, 'n2'), { recursive: true });
+  cluster.startNode('n2');
+  cluster.startNode('n3');
+  const seen = new Set<string>();
+  await eventually('n2 is active again', async () => {
+    seen.add(await get('n3', 'both', 'consistency=strict_quorum&timeout=1000').catch(() => 'no answer'));
+    return (await stateOf('n2', 'n1')) === 'active';
+  });
+  expect([...seen].filter((answer) => answer === '404')).toEqual([]);
+  await cluster.ready();
+  for (let i = 0; i < KEYS; i++) expect(await get('n2', `k${i}`, 'r=1&sloppy=false')).toBe(`v${i}`);
+  expect(await get('n2', 'both', 'consistency=strict_quorum')).toBe('kept');
+  expect(await put('n2', 'k0', 'as another actor')).toBe(204);
+  expect(await get('n1', 'k0', 'r=3')).toBe('as another actor');
+}, 90_000);
