@@ -11,7 +11,6 @@ import { present } from '#kernel/assert.ts';
 import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
 import { EpochTables } from '#consensus/epoch-tables.ts';
 import type { Facts } from '#consensus/facts.ts';
-import { finishRefill } from '#consensus/introduce-self.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
 import { Hints, type HintSettings } from '#handoff/hints.ts';
@@ -23,9 +22,9 @@ import type { Reachability } from '#membership/reachability.ts';
 import type { MembershipSettings } from '#membership/settings.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
 import { ExplainKey } from '#operator/explain-key.ts';
-import { RingRepair } from '#operator/ring-repair.ts';
+import type { RingRepair } from '#operator/ring-repair.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
-import { REPAIR_TABLES, Repair, type RepairSettings } from '#repair/repair.ts';
+import { REPAIR_TABLES, type Repair, type RepairSettings } from '#repair/repair.ts';
 import { treeOfRow } from '#repair/tree-of-row.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
@@ -42,6 +41,7 @@ import type { WireSettings } from '#wire/settings.ts';
 import { createNodePeers } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { contextMac } from './context-mac.ts';
+import { createRepair } from './node-repair.ts';
 
 /** Every table that a node's disk must have. */
 export const NODE_TABLES: readonly TableDefinition[] = [
@@ -161,16 +161,12 @@ export class QuoralNode {
     this.hints = this.#createHints(knowledge, storage);
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
-    this.repair = this.#repairWith(trees, knowledge);
-    const { slices } = this.repair;
-    this.ringRepair = new RingRepair({
-      world,
-      messaging: this.messaging,
-      knowledge,
-      slices,
-      self: options.id,
-      ...options.repair,
-    });
+    ({ repair: this.repair, ringRepair: this.ringRepair } = createRepair({
+      ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, chain: this.chain },
+      self: { id: options.id, storageId: storage.storageId },
+      ready: () => this.ready(),
+      settings: options.repair,
+    }));
     this.dropped = this.#droppedBuckets(knowledge, trees);
     this.coordinator = new Coordinator({
       world,
@@ -294,26 +290,6 @@ export class QuoralNode {
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();
     await this.world.disk.close();
-  }
-
-  #repairWith(trees: MerkleTrees, knowledge: Knowledge): Repair {
-    return new Repair({
-      world: this.world,
-      messaging: this.messaging,
-      knowledge,
-      replica: this.replica,
-      trees,
-      self: this.options.id,
-      ready: () => this.ready(),
-      activate: () => this.#finishRefill(),
-      settings: this.options.repair,
-    });
-  }
-
-  async #finishRefill(): Promise<boolean> {
-    const self = { id: this.options.id, storageId: this.#storage.storageId };
-    const deadline = this.world.clock.monotonic() + this.options.repair.callTimeout;
-    return (await this.chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   }
 
   #knowledge(): Knowledge {
