@@ -174,6 +174,7 @@ export class QuoralNode {
       peers: this.peers,
       hedging,
       replica: this.replica,
+      hints: this.hints,
       repair: this.#readRepair(),
       knowledge,
       self: options.id,

@@ -149,6 +149,11 @@ export const SETTINGS = {
   ),
   'read-repair-timeout': setting(duration(1, 600_000), '5s', 'how long one read repair may take'),
   // hints
+  'hint-after': setting(
+    duration(1, 60_000),
+    '150ms',
+    'a fallback gets a write too when an owner is silent for so long',
+  ),
   'hints-bytes-max': setting(
     bytes(1024 ** 2, 1024 * 1024 ** 3),
     '1GiB',

@@ -163,6 +163,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       ...DEFAULT_COORDINATOR_SETTINGS,
       staleRetries: settings['stale-retries'],
       strongChangesMax: settings['strong-changes-max'],
+      hintAfter: settings['hint-after'],
     },
     hints: hintSettings(settings),
     repair: repairSettings(settings),

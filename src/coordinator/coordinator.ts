@@ -10,11 +10,18 @@ import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo } from '#wire/messaging.ts';
-import { reachableOwners, REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
+import {
+  reachableFallbacks,
+  reachableOwners,
+  REDEFINED,
+  routeOf,
+  sameBucketNow,
+  type Environment,
+} from './environment.ts';
 import { CoordinatorFigures } from './figures.ts';
 import { readKey } from './get.ts';
 import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
-import { writeAtOwner } from './put.ts';
+import { writeHere } from './put.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
 import { StrongKeys, type StrongOptions } from './strong.ts';
 import { traced } from './traced.ts';
@@ -94,18 +101,33 @@ export class Coordinator {
     const others = candidates.filter(({ id }) => id !== self);
     // A version that is sent and then not committed for want of space costs a tenure: rather let another owner mint.
     const full = world.disk.failure()?.kind === 'full' && others.length > 0;
-    if (others.length === candidates.length || full) return this.#forward(request, others);
-    return this.#shown(request, await this.#writeHere(request));
+    const isOwner = others.length < candidates.length;
+    if (isOwner && !full) return this.#shown(request, await this.#writeHere(request));
+    const outcome = await this.#forward(request, others);
+    if (outcome !== 'nobody') return outcome;
+    if (!isOwner && this.#mayStandIn(request)) return this.#shown(request, await this.#writeHere(request));
+    return notApplied(request, 'no owner of the key can take the write');
+  }
+
+  /** Whether this node may mint in the place of owners of whom none can be reached. */
+  #mayStandIn(request: WriteRequest): boolean {
+    const route = routeOf(this.#options, request.bucket, request.key);
+    const { self } = this.#options;
+    return request.sloppy && reachableFallbacks(this.#options, route).some(({ id }) => id === self);
   }
 
   #writeHere(request: WriteRequest): Promise<WriteOutcome> {
-    return traced('coordinator.put', request, (write) => writeAtOwner(this.#options, write));
+    return traced('coordinator.put', request, (write) => writeHere(this.#options, write));
   }
 
-  /** Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. */
-  async #forward(request: WriteRequest, candidates: readonly Member[]): Promise<WriteOutcome | 'moved'> {
+  /**
+   * Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. `nobody` when
+   * none is there: one that is there and refuses has its reasons, which a fallback must not get around.
+   */
+  async #forward(request: WriteRequest, candidates: readonly Member[]): Promise<WriteOutcome | 'moved' | 'nobody'> {
     const { messaging, knowledge, world, figures } = this.#options;
     if (candidates.length > 0) figures.forwarded.add();
+    let refused = false;
     for (const owner of candidates) {
       const forwarded = { ...request, epoch: knowledge.epoch() };
       const { deadline, trace } = request;
@@ -121,9 +143,10 @@ export class Coordinator {
         await knowledge.catchUp(result.value as Epoch, request.deadline);
         return 'moved';
       }
+      if (result.kind === 'refused' && result.code !== NOT_READY) refused = true;
       world.log.debug('forward-refused', { requestId: request.requestId, peer: owner.id, result: result.kind });
     }
-    return notApplied(request, 'no owner of the key can take the write');
+    return refused ? notApplied(request, 'no owner of the key can take the write') : 'nobody';
   }
 
   async #takeForwarded(request: ForwardedWrite, { deadline, trace }: CallerInfo): Promise<WriteOutcome> {

@@ -2,13 +2,14 @@
  * What every piece of a request's story needs: the world, the network, this node's own replica and what it knows.
  */
 
-import type { NodeId } from '#kernel/identity.ts';
+import type { Epoch, NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { CoordinatorFigures } from './figures.ts';
+import type { Hints } from '#handoff/hints.ts';
 import type { Member } from '#ring/ring.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
 import type { KeyRequest } from './requests.ts';
-import { ownersOf } from '#ring/preference-list.ts';
+import { ownersOf, preferenceList } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { present } from '#kernel/assert.ts';
 import type { Hedging } from '#membership/hedging.ts';
@@ -24,9 +25,15 @@ export interface CoordinatorSettings {
   readonly staleRetries: number;
   /** Changes of strong keys that wait or are under way at this node; more are refused. */
   readonly strongChangesMax: number;
+  /** Milliseconds after which a fallback gets a write too, because an owner is silent. */
+  readonly hintAfter: number;
 }
 
-export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = { staleRetries: 3, strongChangesMax: 4096 };
+export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
+  staleRetries: 3,
+  strongChangesMax: 4096,
+  hintAfter: 150,
+};
 
 export interface Environment {
   readonly world: World;
@@ -36,6 +43,8 @@ export interface Environment {
   /** Says when to ask somebody else as well. */
   readonly hedging: Hedging;
   readonly replica: Replica;
+  /** What this node keeps for others. */
+  readonly hints: Hints;
   readonly repair: ReadRepair;
   readonly knowledge: Knowledge;
   /** Every bucket's definition as this node knows it. */
@@ -104,6 +113,21 @@ export function reachableOwners(environment: Environment, owners: readonly Membe
   return [...sorted.self, ...sorted.usable, ...sorted.doubtful];
 }
 
+/** Whether something speaks against the peer, so that others should do its work as well. */
+export function isDoubtful({ self, peers }: Environment, { id }: Member): boolean {
+  return id !== self && peers.assess(id) === 'doubtful';
+}
+
+/**
+ * Who can stand in for owners of the key, in order: this node first if it may, since that costs no message, then the others
+ * as the ring says.
+ */
+export function reachableFallbacks({ self, peers, knowledge }: Environment, { scope }: Route): readonly Member[] {
+  const { fallbacks } = preferenceList(knowledge.ring(), scope.n, scope.partition);
+  const here = fallbacks.filter(({ id }) => id === self);
+  return [...here, ...fallbacks.filter(({ id }) => id !== self && peers.usable(id))];
+}
+
 /**
  * The bucket as it is defined now, when a request that began under `former` may go on under it: where its key lives and how
  * versions are settled must be the same. Undefined otherwise.
@@ -117,6 +141,22 @@ export function sameBucketNow(environment: Environment, former: Bucket): Bucket 
     now.properties.consistency === former.properties.consistency &&
     now.properties.type === former.properties.type;
   return same ? now : undefined;
+}
+
+/**
+ * Learns an epoch that an owner knows. The scope to offer a state with once more, if it still belongs to that owner under the
+ * same rules; otherwise undefined, and the owner does not get it.
+ */
+export async function scopeOnceLearned(
+  environment: Environment,
+  request: { readonly bucket: Bucket; readonly key: Uint8Array; readonly deadline: number },
+  owner: Member,
+  newer: Epoch,
+): Promise<Scope | undefined> {
+  await environment.knowledge.catchUp(newer, request.deadline);
+  const bucket = sameBucketNow(environment, request.bucket);
+  const route = bucket === undefined ? undefined : routeOf(environment, bucket, request.key);
+  return route?.owners.some(({ index }) => index === owner.index) === true ? route.scope : undefined;
 }
 
 export const REDEFINED = 'the bucket was redefined while the request was under way';

@@ -24,6 +24,9 @@ export class CoordinatorFigures {
   /** Writes that went to another node because this one does not own the key, or has no space. */
   readonly forwarded: Counter;
 
+  /** Owners that have missed a write and get no hint. */
+  readonly hintsLeftOut: Counter;
+
   constructor(metrics: Metrics) {
     const read = (outcome: string): Counter =>
       metrics.counter('quoral_reads_total', 'Reads that came in here, by what they found', { outcome });
@@ -51,6 +54,10 @@ export class CoordinatorFigures {
       'quoral_context_entries',
       'Actors in the context of what was read or written',
       CONTEXT_ENTRIES,
+    );
+    this.hintsLeftOut = metrics.counter(
+      'quoral_hints_left_out_total',
+      'Writes that an owner has missed and for which no hint could be stored',
     );
     this.hedged = metrics.counter('quoral_hedged_reads_total', 'Reads that asked more owners because some were slow');
     this.forwarded = metrics.counter(

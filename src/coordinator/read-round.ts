@@ -1,20 +1,31 @@
 /**
  * Asking the owners of a key for what they have: as many as are needed, this node first, the others when one fails or is
- * slow.
+ * slow. Where owners are missing, fallbacks are asked for hints. What they keep is joined into the answer; they count only
+ * for an owner for whom they keep the key: that a fallback has nothing says nothing about the key.
  */
 
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { joinStates } from '#causality/join.ts';
 import { decodeState } from '#causality/state-codec.ts';
 import { equalBytes } from '#kernel/bytes.ts';
-import type { Epoch, NodeId } from '#kernel/identity.ts';
+import { HeldMessage, type HeldReply } from '#handoff/messages.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { ReadTally } from '#quorum/tally.ts';
 import { FetchMessage, type FetchReply, type FetchRequest } from '#replica/messages.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
-import { countedOwners, inItsZone, reachableOwners, routeOf, type Environment, type Route } from './environment.ts';
+import type { CallResult } from '#wire/messaging.ts';
+import {
+  countedOwners,
+  inItsZone,
+  reachableFallbacks,
+  reachableOwners,
+  routeOf,
+  type Environment,
+  type Route,
+} from './environment.ts';
 import { ReadHedge } from './read-hedge.ts';
 import type { Agreement, ReadRequest } from './requests.ts';
 import { failureName } from '#wire/failure-name.ts';
@@ -26,6 +37,7 @@ export interface RoundRequest extends ReadRequest {
 
 interface Answer extends FetchReply {
   readonly from: NodeId;
+  readonly isOwner: boolean;
 }
 
 export type Ending =
@@ -43,6 +55,10 @@ export class ReadRound {
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
   #waiting: Member[];
+  /** Who may be asked for hints when more owners turn out to be missing. */
+  readonly #fallbacks: Member[];
+  /** Owners for whom somebody has given an answer that counts. */
+  readonly #answeredFor = new Set<NodeIndex>();
   /** Asked, and without an answer so far. */
   readonly #asked = new Set<NodeId>();
   readonly #hedge: ReadHedge;
@@ -58,6 +74,9 @@ export class ReadRound {
     this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });
     this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#tally.expect(owner.index, 'primary');
+    this.#fallbacks =
+      request.sloppy && request.zone === undefined ? [...reachableFallbacks(environment, this.#route)] : [];
+    for (let missing = this.#owners.length - this.#waiting.length; missing > 0; missing--) this.#expectFallback();
     this.#hedge = new ReadHedge(environment, {
       next: () => this.#waiting[0]?.id,
       slow: () => [...this.#asked].filter((id) => id !== environment.self),
@@ -86,7 +105,8 @@ export class ReadRound {
 
   agreement(): Agreement {
     const { r, pr } = this.#request;
-    return { acked: this.#tally.acked, needed: Math.max(r, pr), of: this.#owners.length, fallbacks: 0 };
+    const { acked, fallbacks } = this.#tally;
+    return { acked, needed: Math.max(r, pr), of: this.#owners.length, fallbacks };
   }
 
   answeredBy(): readonly NodeId[] {
@@ -110,30 +130,54 @@ export class ReadRound {
     }
   }
 
-  async #fetch(owner: Member): Promise<void> {
-    const { environment, request } = { environment: this.#environment, request: this.#request };
-    const { requestId, key, retryId } = request;
+  #isOwner(member: Member): boolean {
+    return this.#owners.includes(member);
+  }
+
+  /** One more fallback may be asked, when its turn comes. */
+  #expectFallback(): void {
+    const fallback = this.#fallbacks.shift();
+    if (fallback === undefined) return;
+    this.#tally.expect(fallback.index, 'fallback');
+    this.#waiting.push(fallback);
+  }
+
+  async #fetch(member: Member): Promise<void> {
+    const { messaging, hedging, self } = this.#environment;
+    const { requestId, key, retryId, deadline, trace } = this.#request;
     const plain = { scope: this.#route.scope, requestId, key };
     const fetch: FetchRequest = retryId === undefined ? plain : { ...plain, retryId };
-    if (owner.id === environment.self) {
-      const span = request.trace?.child('replica.fetch', 'internal');
-      try {
-        const reply = await environment.replica.fetch(fetch, request.deadline);
-        span?.end();
-        this.#answered(owner, reply);
-      } catch (error) {
-        span?.end(failureName(error));
-        if (error instanceof Refusal) this.#failed(owner, error.code, error.value);
-        else this.#faulty(owner, error);
-      }
-      return;
+    if (member.id === self) return this.#fetchHere(member, fetch);
+    hedging.called();
+    if (this.#isOwner(member)) {
+      const result = await messaging.call(member.id, FetchMessage, fetch, { deadline, trace });
+      if (result.kind === 'reply') this.#answered(member, result.reply);
+      else this.#unanswered(member, result);
+    } else {
+      const result = await messaging.call(member.id, HeldMessage, fetch, { deadline, trace });
+      if (result.kind === 'reply') this.#heldBy(member, result.reply);
+      else this.#unanswered(member, result);
     }
-    const { deadline, trace } = request;
-    environment.hedging.called();
-    const result = await environment.messaging.call(owner.id, FetchMessage, fetch, { deadline, trace });
-    if (result.kind === 'reply') this.#answered(owner, result.reply);
-    else if (result.kind === 'refused') this.#failed(owner, result.code, result.value);
-    else this.#failed(owner, result.reason, 0);
+  }
+
+  async #fetchHere(here: Member, fetch: FetchRequest): Promise<void> {
+    const { replica, hints } = this.#environment;
+    const { deadline, trace } = this.#request;
+    const span = trace?.child('replica.fetch', 'internal');
+    try {
+      if (this.#isOwner(here)) this.#answered(here, await replica.fetch(fetch, deadline));
+      else this.#heldBy(here, await hints.held(fetch, deadline));
+      span?.end();
+    } catch (error) {
+      span?.end(failureName(error));
+      if (error instanceof Refusal) this.#failed(here, error.code, error.value);
+      else this.#faulty(here, error);
+    }
+  }
+
+  #unanswered(member: Member, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
+    if (result.kind === 'refused') this.#failed(member, result.code, result.value);
+    else this.#failed(member, result.reason, 0);
   }
 
   /** A fault of this program costs the answer of this replica, not the process. */
@@ -149,8 +193,30 @@ export class ReadRound {
       this.#failed(owner, 'knows-no-retries', 0);
       return;
     }
-    this.#answers.push({ from: owner.id, ...reply });
+    this.#answers.push({ from: owner.id, isOwner: true, ...reply });
+    this.#answeredFor.add(owner.index);
     this.#tally.accept(owner.index);
+    this.#decide();
+  }
+
+  /**
+   * A fallback's hints. Of a request that was sent before they may tell, but they do not count: the hint of the first attempt
+   * may lie at another fallback.
+   */
+  #heldBy(fallback: Member, reply: HeldReply): void {
+    if (this.#ended) return;
+    this.#asked.delete(fallback.id);
+    const { owners, ...answer } = reply;
+    if (answer.state !== null) this.#answers.push({ from: fallback.id, isOwner: false, ...answer });
+    const place = owners.find(
+      (owner) => !this.#answeredFor.has(owner) && this.#owners.some(({ index }) => index === owner),
+    );
+    if (place === undefined || this.#request.retryId !== undefined) {
+      this.#failed(fallback, 'keeps-nothing', 0);
+      return;
+    }
+    this.#answeredFor.add(place);
+    this.#tally.accept(fallback.index, place);
     this.#decide();
   }
 
@@ -163,6 +229,7 @@ export class ReadRound {
     }
     this.#asked.delete(owner.id);
     if (reason === 'timeout') this.#late = true;
+    this.#expectFallback();
     this.#tally.fail(owner.index);
     this.#ask(1);
     this.#decide();
@@ -183,8 +250,9 @@ export class ReadRound {
     if (this.#answers.every(({ state }) => sameState(state, first))) {
       return first === null ? EMPTY_STATE : decodeState(first, crc32);
     }
-    const states = this.#answers.map(({ from, state }) => ({
+    const states = this.#answers.map(({ from, isOwner, state }) => ({
       from,
+      isOwner,
       state: state === null ? EMPTY_STATE : decodeState(state, crc32),
     }));
     const merged = states.reduce((joined, { state }) => joinStates(joined, state, conflicts), EMPTY_STATE);
@@ -193,7 +261,8 @@ export class ReadRound {
       requestId: this.#request.requestId,
       key: this.#request.key,
       merged,
-      answers: states,
+      // Never towards fallbacks: their hints would only take longer to go home.
+      answers: states.filter(({ isOwner }) => isOwner),
     });
     return merged;
   }

@@ -35,7 +35,8 @@ export const BUGS_TO_COME: Readonly<Record<string, string>> = {
 
 const JOIN = 'src/causality/join.ts';
 const WRITE = 'src/causality/write.ts';
-const PUT = 'src/coordinator/put.ts';
+const WRITE_ROUND = 'src/coordinator/write-round.ts';
+const WRITE_OUTCOME = 'src/coordinator/write-outcome.ts';
 const READ_ROUND = 'src/coordinator/read-round.ts';
 const BEFORE_WRITE = 'src/coordinator/before-write.ts';
 const REPLICA = 'src/replica/replica.ts';
@@ -258,8 +259,8 @@ export const BUGS: readonly Bug[] = [
     about: 'a write that failed after it was sent is called not applied',
     edits: [
       {
-        file: PUT,
-        from: "const kind = this.#mayHold === 0 ? 'not-applied' : 'unknown';",
+        file: WRITE_OUTCOME,
+        from: "const kind = mayHold === 0 ? 'not-applied' : 'unknown';",
         to: "const kind = 'not-applied' as const;",
       },
     ],
@@ -282,7 +283,7 @@ export const BUGS: readonly Bug[] = [
     about: 'a replica that refused or did not answer counts for w',
     edits: [
       {
-        file: PUT,
+        file: WRITE_ROUND,
         from: 'this.#tally.fail(owner.index); break;',
         to: 'this.#tally.accept(owner.index, true); break;',
       },
@@ -295,8 +296,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: TALLY,
-        from: 'return this.#count((c) => c.accepted);',
-        to: 'return this.#count((c) => c.accepted) + this.#count((c) => c.durable);',
+        from: 'return this.#places((c) => c.accepted);',
+        to: 'return this.#places((c) => c.accepted) + this.#places((c) => c.durable);',
       },
       {
         file: TALLY,
@@ -333,7 +334,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'write-without-deadline',
     about: 'a write waits for its quorum for ever',
-    edits: [{ file: PUT, from: "() => this.#end('deadline')", to: '() => undefined' }],
+    edits: [{ file: WRITE_ROUND, from: "() => this.#end('deadline')", to: '() => undefined' }],
     foundBy: { scenario: 'disk-hangs' },
   },
   {
@@ -353,7 +354,7 @@ export const BUGS: readonly Bug[] = [
     name: 'retry-row-stays-home',
     about: 'what a request has become is not given to the other owners with the state, nor named by the version',
     edits: [
-      { file: PUT, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
+      { file: WRITE_ROUND, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
       { file: REPLICA, from: 'request: name,', to: 'request: undefined,' },
     ],
     foundBy: 'random',
@@ -367,7 +368,7 @@ export const BUGS: readonly Bug[] = [
         from: 'if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);',
         to: 'if (retry !== null) this.#options.world.clock.after(100, () => void this.#commits.submit({ run: (later) => this.#retries.put(later, request.scope, request.key, retry), bytes: 0, durable: true }));',
       },
-      { file: PUT, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
+      { file: WRITE_ROUND, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
       { file: REPLICA, from: 'request: name,', to: 'request: undefined,' },
     ],
     foundBy: 'random',

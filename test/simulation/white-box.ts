@@ -4,6 +4,9 @@
  */
 
 import { decodeState } from '#causality/state-codec.ts';
+import type { Content } from '#causality/state.ts';
+import type { Hints } from '#handoff/hints.ts';
+import { HintMessage, type HintRequest } from '#handoff/messages.ts';
 import { present } from '#kernel/assert.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
@@ -25,37 +28,56 @@ export function watchMints(
   recorder: Recorder,
   minted: (dot: Dot, write: WriteId | null) => void,
 ): void {
-  const { replica, messaging } = node;
+  const { replica, hints, messaging } = node;
   const deletions = new WeakMap<Uint8Array, Dot>();
-  const mint: Replica['mint'] = replica.mint.bind(replica);
-  replica.mint = async (request, send) => {
-    const write = request.content === null ? null : writeIdIn(request.content.value);
-    let dot: Dot | undefined;
-    const note = (made: StoredState): void => {
+  /** Notes the dot when the state leaves the node, or when it is committed if nobody gets it. */
+  const watched = (content: Content | null): ((made: StoredState) => void) => {
+    const write = content === null ? null : writeIdIn(content.value);
+    let isNoted = false;
+    return (made) => {
+      if (isNoted) return;
+      isNoted = true;
       const self = present(node.member(), 'the member that mints').index;
       const own = made.state.vector.filter((entry) => entry.node === self);
-      dot = present(own.toSorted((a, b) => b.counter - a.counter)[0], 'the dot of the write');
+      const dot = present(own.toSorted((x, y) => y.counter - x.counter)[0], 'the dot of the write');
       minted(dot, write);
       if (write === null) deletions.set(made.encoded, dot);
       else recorder.mints.push({ write, dot });
     };
+  };
+  const mint: Replica['mint'] = replica.mint.bind(replica);
+  replica.mint = async (request, send) => {
+    const note = watched(request.content);
     const made = await mint(request, (state) => {
       const sent = send(state);
       if (sent) note(state);
       return sent;
     });
-    // What nobody was sent has a dot only once it is committed.
-    if (dot === undefined) note(made);
+    note(made);
     return made;
   };
-  // A deletion has no value that tells whose it is; the message that carries it to the other owners does.
+  const mintInPlace: Hints['mint'] = hints.mint.bind(hints);
+  hints.mint = async (request, send) => {
+    const note = watched(request.content);
+    const made = await mintInPlace(request, (state) => {
+      note(state);
+      send(state);
+    });
+    return made;
+  };
+  // A deletion has no value that tells whose it is; the message that carries it to others does.
   const call: Messaging['call'] = messaging.call.bind(messaging);
   messaging.call = (to, type, request, options) => {
-    if (type.name === StoreMessage.name) {
-      const { state, requestId } = request as StoreRequest;
-      const dot = deletions.get(state);
-      if (dot !== undefined) recorder.mints.push({ write: requestId, dot });
-      deletions.delete(state);
+    const store =
+      type.name === StoreMessage.name
+        ? (request as StoreRequest)
+        : type.name === HintMessage.name
+          ? (request as HintRequest).store
+          : undefined;
+    if (store !== undefined) {
+      const dot = deletions.get(store.state);
+      if (dot !== undefined) recorder.mints.push({ write: store.requestId, dot });
+      deletions.delete(store.state);
     }
     return call(to, type, request, options);
   };

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { DEFAULT_PROPERTIES, type Bucket } from '#buckets/definition.ts';
 import { DEFAULT_COORDINATOR_SETTINGS, type Environment } from '#coordinator/environment.ts';
-import { writeAtOwner } from '#coordinator/put.ts';
+import { writeHere } from '#coordinator/put.ts';
 import type { WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { clusterId, epoch, nodeId, nodeIndex, storageId, type Epoch } from '#kernel/identity.ts';
@@ -53,7 +53,8 @@ async function play(after: Bucket): Promise<Played> {
         return Promise.resolve(minted);
       },
     },
-    peers: { admit: () => 'usable' },
+    peers: { admit: () => 'usable', assess: () => 'usable', usable: () => true },
+    hints: { now: () => 1, note: () => Promise.resolve() },
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
         if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });
@@ -87,7 +88,7 @@ async function play(after: Bucket): Promise<Played> {
     conditions: null,
     mark: null,
   };
-  return { outcome: await machine.simulation.settle(writeAtOwner(environment, request)), offers };
+  return { outcome: await machine.simulation.settle(writeHere(environment, request)), offers };
 }
 
 test('it is offered again under the newer epoch when the key still lives there under the same rules', async () => {

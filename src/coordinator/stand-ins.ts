@@ -1,0 +1,47 @@
+/**
+ * Who stands in for owners that do not take a write (Dynamo's sloppy quorum): the fallbacks of the ring walk, those in zones
+ * without an owner first, each for one owner and none twice. A fallback that fails is followed by the next.
+ */
+
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Member } from '#ring/ring.ts';
+
+export interface StandIn {
+  readonly owner: Member;
+  readonly fallback: Member;
+}
+
+export class StandIns {
+  readonly #free: Member[];
+  readonly #byOwner = new Map<NodeIndex, Member>();
+
+  /** `fallbacks`: those that can be reached, in preference order. */
+  constructor(fallbacks: readonly Member[]) {
+    this.#free = [...fallbacks];
+  }
+
+  /** The next fallback, from now on in the owner's place; undefined when all are used. */
+  assign(owner: Member): StandIn | undefined {
+    const fallback = this.#free.shift();
+    if (fallback === undefined) return undefined;
+    this.#byOwner.set(owner.index, fallback);
+    return { owner, fallback };
+  }
+
+  /** Puts this fallback into the owner's place, whatever its turn. */
+  take(owner: Member, fallback: NodeId): void {
+    const at = this.#free.findIndex(({ id }) => id === fallback);
+    const [member] = at < 0 ? [] : this.#free.splice(at, 1);
+    if (member !== undefined) this.#byOwner.set(owner.index, member);
+  }
+
+  /** Whether somebody stands in for the owner. */
+  has(owner: Member): boolean {
+    return this.#byOwner.has(owner.index);
+  }
+
+  /** The owner's fallback has failed it. */
+  release(owner: Member): void {
+    this.#byOwner.delete(owner.index);
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What a write has come to, said in the contract's words. Pure.
+ */
+
+import type { Dot } from '#causality/dot.ts';
+import { HINTS_FULL } from '#handoff/hint-table.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import { DISK_FULL, OVERLOADED, TooManySiblings } from '#replica/refusals.ts';
+import type { StoredState } from '#replica/records.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
+import { REDEFINED } from './environment.ts';
+import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
+
+/** A state that has the write, and what shall be remembered of the request. */
+export interface Offer extends StoredState {
+  readonly dot: Dot;
+  readonly retries: readonly RetryRow[];
+}
+
+export type Ending = 'reached' | 'impossible' | 'deadline' | 'not-minted';
+
+/** What is known of a round when it has ended otherwise than well. */
+export interface Failure {
+  readonly ending: Exclude<Ending, 'reached'>;
+  /** Nodes that may hold the write. */
+  readonly mayHold: number;
+  /** Codes with which nodes refused it, and reasons for their silence. */
+  readonly refusals: readonly string[];
+  readonly reasonNotMinted: unknown;
+  /** The write's dot, if it got one that anybody may know. */
+  readonly written: Dot | undefined;
+  /** The zone whose owners were to agree; undefined when all were. */
+  readonly zone: string | undefined;
+}
+
+export function applied({ state, dot }: Offer, agreement: Agreement, coordinator: NodeId): WriteOutcome {
+  return {
+    kind: 'applied',
+    agreement,
+    coordinator,
+    versions: state.versions,
+    context: state.vector,
+    written: dot,
+  };
+}
+
+export function failed(failure: Failure, agreement: Agreement): WriteOutcome {
+  const { ending, mayHold, refusals, reasonNotMinted } = failure;
+  if (reasonNotMinted instanceof TooManySiblings) {
+    const { message, state } = reasonNotMinted;
+    return { kind: 'not-applied', trouble: 'too-many-siblings', detail: message, agreement, context: state.vector };
+  }
+  const kind = mayHold === 0 ? 'not-applied' : 'unknown';
+  const trouble = troubleOf(ending, refusals);
+  const written = failure.written === undefined ? {} : { written: failure.written };
+  return { kind, trouble, detail: detailOf(trouble, failure), agreement, ...written };
+}
+
+function troubleOf(ending: Failure['ending'], refusals: readonly string[]): Trouble {
+  if (refusals.includes(DISK_FULL) || refusals.includes(HINTS_FULL)) return 'disk-full';
+  if (refusals.includes(OVERLOADED)) return 'overloaded';
+  // A call's own deadline may pass a moment before that of the round, which is the same.
+  return ending === 'deadline' || refusals.includes('timeout') ? 'quorum-timeout' : 'quorum-unavailable';
+}
+
+function detailOf(trouble: Trouble, { refusals, zone }: Failure): string {
+  const reasons = refusals.length > 0 ? ` (${refusals.join(', ')})` : '';
+  if (trouble === 'quorum-timeout') return `not enough replicas confirmed the write in time${reasons}`;
+  if (trouble === 'disk-full') return `the disk of a replica is full${reasons}`;
+  const where = zone === undefined ? '' : ` in zone ${zone}`;
+  return `too few replicas${where} can take the write${reasons}`;
+}
+
+export function redefined({ w, pw, dw }: WriteRequest): WriteOutcome {
+  const agreement = { acked: 0, needed: Math.max(w, pw, dw), of: 0, fallbacks: 0 };
+  return { kind: 'not-applied', trouble: 'quorum-unavailable', detail: REDEFINED, agreement };
+}

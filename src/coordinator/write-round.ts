@@ -1,0 +1,398 @@
+/**
+ * One attempt at a write: mint the version, give the whole new state to the other owners while the own commit is in flight,
+ * let fallbacks stand in for owners that cannot be reached or are silent for too long, count who has it.
+ *
+ * Once the state has left this node nobody can take it back, so from then on a failure is "unknown" unless every node has
+ * said itself that it did not take it. When the client has its answer the round goes on: whoever of the owners has not got
+ * the write in the end gets a hint.
+ */
+
+import { encodeState } from '#causality/state-codec.ts';
+import type { VersionVector } from '#causality/state.ts';
+import { HintMessage } from '#handoff/messages.ts';
+import type { Epoch, NodeIndex } from '#kernel/identity.ts';
+import { WriteTally } from '#quorum/tally.ts';
+import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import { AlreadyMinted, asRefusal, mayHaveBegun, TooManySiblings } from '#replica/refusals.ts';
+import { STALE, type Scope } from '#replica/scope.ts';
+import type { Member } from '#ring/ring.ts';
+import { Refusal } from '#wire/message.ts';
+import { failureName } from '#wire/failure-name.ts';
+import type { CallResult } from '#wire/messaging.ts';
+import { DiskError } from '#world/world.ts';
+import type { Before } from './before-write.ts';
+import {
+  countedOwners,
+  inItsZone,
+  isDoubtful,
+  reachableFallbacks,
+  reachableOwners,
+  routeOf,
+  scopeOnceLearned,
+  type Environment,
+  type Route,
+} from './environment.ts';
+import { MissedWrites, type StoredStandIn } from './missed-writes.ts';
+import type { Agreement, WriteOutcome, WriteRequest } from './requests.ts';
+import { StandIns, type StandIn } from './stand-ins.ts';
+import { applied, failed, type Ending, type Offer } from './write-outcome.ts';
+
+type Minting = Exclude<Before, { kind: 'over' }>;
+
+export class WriteRound {
+  readonly #environment: Environment;
+  readonly #request: WriteRequest;
+  readonly #before: Minting;
+  readonly #route: Route;
+  /** This node as an owner; undefined when it stands in for owners of whom none can be reached. */
+  readonly #here: Member | undefined;
+  /** The other owners that can be asked. */
+  readonly #others: readonly Member[];
+  readonly #standIns: StandIns;
+  /** Who gets a hint together with the owners' states. */
+  readonly #planned: StandIn[] = [];
+  /** Owners for whom there is nobody but this node. */
+  readonly #unattended: Member[] = [];
+  readonly #tally: WriteTally;
+  /** Owners that count. */
+  readonly #of: number;
+  readonly #missed: MissedWrites;
+  #offer: Offer | undefined;
+  /** Owners that have the write. */
+  readonly #confirmed = new Set<NodeIndex>();
+  /** Hints that fallbacks have stored, for owners that may still have to get them. */
+  readonly #stored: StoredStandIn[] = [];
+  /** Nodes that may hold the write, however the round ends. */
+  #mayHold = 0;
+  /** Commits and calls under way. */
+  #underWay = 0;
+  #committedHere = false;
+  #reasonNotMinted: unknown;
+  readonly #refusals: string[] = [];
+  #newerEpoch: Epoch | undefined;
+  #end: (ending: Ending) => void = () => undefined;
+  #ended = false;
+
+  constructor(environment: Environment, request: WriteRequest, before: Minting) {
+    this.#environment = environment;
+    this.#before = before;
+    this.#route = routeOf(environment, request.bucket, request.key);
+    this.#request = inItsZone(request, this.#route.owners);
+    const counted = countedOwners(request, this.#route.owners);
+    this.#of = counted.length;
+    this.#missed = new MissedWrites(environment, request, this.#route.scope);
+    const { owners } = this.#route;
+    const asked = reachableOwners(environment, owners);
+    this.#here = asked.find(({ id }) => id === environment.self);
+    this.#others = asked.filter((owner) => owner !== this.#here);
+    const mayStandIn = request.sloppy && request.zone === undefined;
+    this.#standIns = new StandIns(mayStandIn ? reachableFallbacks(environment, this.#route) : []);
+    const { w, pw, dw } = this.#request;
+    this.#tally = new WriteTally({ w, pw, dw });
+    for (const owner of asked) this.#tally.expect(owner.index, counted.includes(owner) ? 'primary' : 'bystander');
+    if (this.#here === undefined) this.#standInMyself();
+    for (const owner of owners) {
+      if (asked.includes(owner) ? isDoubtful(environment, owner) : !this.#standIns.has(owner)) this.#plan(owner);
+    }
+  }
+
+  async run(): Promise<Ending> {
+    const mints = this.#here !== undefined || this.#standIns.has(this.#route.owners[0]!);
+    if (!mints || this.#tally.decision() === 'impossible') return 'impossible';
+    const { clock } = this.#environment.world;
+    const remaining = this.#request.deadline - clock.monotonic();
+    const hintAfter = Math.min(this.#environment.settings.hintAfter, remaining);
+    return new Promise<Ending>((resolve) => {
+      // One timer for both: nearly every write is over before the first time.
+      let timer = clock.after(hintAfter, () => {
+        this.#standInForTheSilent();
+        timer = clock.after(remaining - hintAfter, () => this.#end('deadline'));
+      });
+      this.#end = (ending) => {
+        if (this.#ended) return;
+        this.#ended = true;
+        timer.cancel();
+        resolve(ending);
+      };
+      if (this.#before.kind === 'again') void this.#offerAgain(this.#before);
+      else if (this.#here === undefined) void this.#mintInPlace(this.#before.context);
+      else void this.#mintHere(this.#here, this.#before.context);
+    });
+  }
+
+  /** Whether to begin anew: nothing was minted, for this node knew too little or another attempt was there first. */
+  async mayTryAgain(ending: Ending): Promise<boolean> {
+    if (ending !== 'not-minted') return false;
+    if (this.#newerEpoch !== undefined)
+      await this.#environment.knowledge.catchUp(this.#newerEpoch, this.#request.deadline);
+    return this.#newerEpoch !== undefined || this.#reasonNotMinted instanceof AlreadyMinted;
+  }
+
+  outcome(ending: Ending): WriteOutcome {
+    const agreement = this.#agreement();
+    if (ending === 'reached') {
+      const { dot } = this.#offer!;
+      const minter = this.#environment.knowledge.ring().members.find(({ index }) => index === dot.node);
+      return applied(this.#offer!, agreement, minter?.id ?? this.#environment.self);
+    }
+    const [mayHold, refusals, reasonNotMinted] = [this.#mayHold, this.#refusals, this.#reasonNotMinted];
+    const [written, zone] = [this.#offer?.dot, this.#request.zone];
+    return failed({ ending, mayHold, refusals, reasonNotMinted, written, zone }, agreement);
+  }
+
+  #agreement(): Agreement {
+    const { w, pw, dw } = this.#request;
+    const { acked, fallbacks } = this.#tally;
+    return { acked, needed: Math.max(w, pw, dw), of: this.#of, fallbacks };
+  }
+
+  // --- Who stands in for whom --------------------------------------------------------------------------------------
+
+  /** This node is the fallback of the first owner. */
+  #standInMyself(): void {
+    const { self, knowledge } = this.#environment;
+    const owner = this.#route.owners[0]!;
+    this.#standIns.take(owner, self);
+    if (this.#standIns.has(owner)) this.#tally.expect(knowledge.self(), 'fallback', owner.index);
+  }
+
+  #plan(owner: Member): void {
+    const standIn = this.#standIns.assign(owner);
+    if (standIn === undefined) {
+      this.#unattended.push(owner);
+      return;
+    }
+    this.#tally.expect(standIn.fallback.index, 'fallback', owner.index);
+    this.#planned.push(standIn);
+  }
+
+  /** The next fallback gets the write, if there is one; it is announced before the owner is taken for failed. */
+  #standInFor(owner: Member): void {
+    if (this.#ended || this.#offer === undefined || this.#standIns.has(owner)) return;
+    const standIn = this.#standIns.assign(owner);
+    if (standIn === undefined) return;
+    this.#tally.expect(standIn.fallback.index, 'fallback', owner.index);
+    void this.#hint(standIn, this.#offer);
+  }
+
+  #standInForTheSilent(): void {
+    for (const owner of this.#others) if (!this.#confirmed.has(owner.index)) this.#standInFor(owner);
+  }
+
+  // --- Minting -----------------------------------------------------------------------------------------------------
+
+  /** Mints and commits at this node; the others get the state before the commit. */
+  async #mintHere(here: Member, context: VersionVector): Promise<void> {
+    const { environment, request } = { environment: this.#environment, request: this.#request };
+    const span = request.trace?.child('replica.mint', 'internal');
+    const { key, content, expiresAt, mark } = request;
+    const minting = environment.replica.mint(
+      {
+        scope: this.#route.scope,
+        key,
+        content,
+        context,
+        expiresAt,
+        durable: request.dw > 0,
+        mark,
+        stillWanted: () => !this.#ended,
+        trace: span,
+      },
+      (minted) => {
+        this.#mayHold += 1;
+        return this.#giveToOthers({ ...minted, retries: minted.retry === null ? [] : [minted.retry] });
+      },
+    );
+    // In the same turn as the mint, so that it shares its commit.
+    for (const owner of this.#unattended) this.#missed.note(owner);
+    this.#underWay += 1;
+    try {
+      await minting;
+      span?.end();
+      this.#acceptedHere(here);
+    } catch (error) {
+      span?.end(failureName(error));
+      this.#mintFailed(here.index, error);
+    }
+    this.#over();
+  }
+
+  /** Mints in the place of owners; what this node keeps counts for the first of them. */
+  async #mintInPlace(context: VersionVector): Promise<void> {
+    const { environment, request } = { environment: this.#environment, request: this.#request };
+    const { key, content, expiresAt } = request;
+    const self = environment.knowledge.self();
+    this.#underWay += 1;
+    try {
+      await environment.hints.mint(
+        {
+          scope: this.#route.scope,
+          key,
+          owners: [this.#route.owners[0]!, ...this.#unattended].map(({ index }) => index),
+          content,
+          context,
+          expiresAt,
+          durable: request.dw > 0,
+          stillWanted: () => !this.#ended,
+        },
+        (minted) => {
+          this.#mayHold += 1;
+          this.#giveToOthers({ ...minted, retries: [] });
+        },
+      );
+      this.#committedHere = true;
+      this.#tally.accept(self, request.dw > 0);
+      this.#decide();
+    } catch (error) {
+      this.#mintFailed(self, error);
+    }
+    this.#over();
+  }
+
+  /**
+   * The request was carried out before: all owners are given what became of it, this one too, and whoever has it counts. A
+   * failure is never "not applied", for the first attempt was.
+   */
+  async #offerAgain({ state, first }: Extract<Before, { kind: 'again' }>): Promise<void> {
+    const { environment, request } = { environment: this.#environment, request: this.#request };
+    const here = this.#here;
+    this.#mayHold += 1;
+    const encoded = encodeState(state, environment.world.digest.crc32);
+    const offer = { state, encoded, dot: first.dot, retries: [first] };
+    this.#underWay += 1;
+    this.#giveToOthers(offer);
+    try {
+      if (here === undefined) throw new Refusal('not-owner', 'a fallback offers nothing again');
+      await environment.replica.store(this.#storeRequest(this.#route.scope, offer), request.deadline);
+      this.#acceptedHere(here);
+    } catch (error) {
+      this.#mintFailed(here?.index ?? environment.knowledge.self(), error);
+    }
+    this.#over();
+  }
+
+  #acceptedHere(here: Member): void {
+    this.#committedHere = true;
+    this.#confirmed.add(here.index);
+    this.#tally.accept(here.index, this.#request.dw > 0);
+    this.#decide();
+  }
+
+  #mintFailed(candidate: NodeIndex, error: unknown): void {
+    const refusal = asRefusal(error);
+    const expected = refusal instanceof Refusal || error instanceof TooManySiblings || error instanceof AlreadyMinted;
+    if (!expected)
+      this.#environment.world.log.error('mint-failed', { requestId: this.#request.requestId, reason: String(error) });
+    if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
+    if (this.#offer === undefined) {
+      this.#reasonNotMinted = error;
+      if (refusal instanceof Refusal && refusal.code === STALE) this.#newerEpoch = refusal.value as Epoch;
+      this.#end('not-minted');
+      return;
+    }
+    if (error instanceof DiskError && !error.uncertain) this.#mayHold -= 1;
+    this.#tally.fail(candidate);
+    this.#decide();
+  }
+
+  // --- Giving it to others -----------------------------------------------------------------------------------------
+
+  /** Whether anybody was given the offer. */
+  #giveToOthers(offer: Offer): boolean {
+    this.#offer = offer;
+    for (const owner of this.#others) void this.#sendTo(owner, offer);
+    for (const standIn of this.#planned) void this.#hint(standIn, offer);
+    return this.#others.length + this.#planned.length > 0;
+  }
+
+  #storeRequest(scope: Scope, { encoded, retries }: Offer): StoreRequest {
+    const { requestId, key, dw } = this.#request;
+    return { scope, requestId, key, state: encoded, durable: dw > 0, retries };
+  }
+
+  /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
+  async #sendTo(owner: Member, offer: Offer): Promise<void> {
+    const { environment, request } = { environment: this.#environment, request: this.#request };
+    this.#mayHold += 1;
+    this.#underWay += 1;
+    let { scope } = this.#route;
+    for (let attempt = 0; ; attempt++) {
+      const result = await environment.messaging.call(owner.id, StoreMessage, this.#storeRequest(scope, offer), {
+        deadline: request.deadline,
+        trace: request.trace,
+      });
+      if (result.kind === 'reply') {
+        this.#confirmed.add(owner.index);
+        this.#tally.accept(owner.index, result.reply.durable);
+        break;
+      }
+      if (result.kind === 'refused' && result.code === STALE && attempt < environment.settings.staleRetries) {
+        const newer = await scopeOnceLearned(environment, request, owner, result.value as Epoch);
+        if (newer !== undefined) {
+          scope = newer;
+          continue;
+        }
+      }
+      this.#notTaken(result);
+      this.#standInFor(owner);
+      this.#tally.fail(owner.index);
+      break;
+    }
+    this.#decide();
+    this.#over();
+  }
+
+  /** Gives the state to a fallback, to keep it for the owner. */
+  async #hint(standIn: StandIn, offer: Offer): Promise<void> {
+    const { owner, fallback } = standIn;
+    this.#mayHold += 1;
+    this.#underWay += 1;
+    const store = this.#storeRequest(this.#route.scope, offer);
+    const hint = { store, owner: owner.index, sole: !this.#ownersHaveIt(), origin: this.#missed.origin };
+    const { deadline, trace } = this.#request;
+    const result = await this.#environment.messaging.call(fallback.id, HintMessage, hint, { deadline, trace });
+    if (result.kind === 'reply') {
+      this.#tally.accept(fallback.index, result.reply.durable);
+      this.#stored.push({ ...standIn, revision: result.reply.revision });
+    } else {
+      this.#notTaken(result);
+      this.#standIns.release(owner);
+      if (!this.#confirmed.has(owner.index)) this.#standInFor(owner);
+      this.#tally.fail(fallback.index);
+    }
+    this.#decide();
+    this.#over();
+  }
+
+  #notTaken(result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
+    this.#refusals.push(result.kind === 'refused' ? result.code : result.reason);
+    if (result.kind !== 'lost' && !(result.kind === 'refused' && mayHaveBegun(result.code))) this.#mayHold -= 1;
+  }
+
+  #decide(): void {
+    const decision = this.#tally.decision();
+    if (decision !== 'pending') this.#end(decision);
+  }
+
+  // --- Afterwards --------------------------------------------------------------------------------------------------
+
+  /** Whether so many owners have the write that no hint is needed for its sake. */
+  #ownersHaveIt(): boolean {
+    return this.#confirmed.size >= Math.max(1, this.#request.w);
+  }
+
+  /** One of the commits and calls has ended; with the last of them it is known which owners have missed the write. */
+  #over(): void {
+    this.#underWay -= 1;
+    const offer = this.#offer;
+    if (this.#underWay > 0 || offer === undefined) return;
+    if (this.#ownersHaveIt()) this.#missed.settle(this.#stored);
+    if (!this.#committedHere) return;
+    const kept = new Set(this.#stored.map(({ owner }) => owner.index));
+    for (const owner of this.#route.owners) {
+      if (this.#confirmed.has(owner.index) || kept.has(owner.index) || this.#unattended.includes(owner)) continue;
+      if (this.#here !== undefined) this.#missed.note(owner);
+      else if (owner !== this.#route.owners[0]) this.#missed.keep(owner, this.#storeRequest(this.#route.scope, offer));
+    }
+  }
+}
