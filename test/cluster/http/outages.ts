@@ -86,6 +86,7 @@ function oneDeadTests(): void {
   });
 
   test('with one of three dead, everything at quorum goes on', async () => {
+    await definedBucket({ n: 1 });
     const before = freshKey();
     await put(before, 'before');
     await kill('n3');
