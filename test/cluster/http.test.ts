@@ -14,6 +14,7 @@ import { protocolTests } from './http/protocol.ts';
 import { retryTests } from './http/retries.ts';
 import { siblingTests } from './http/siblings.ts';
 import { closeSite, openSite } from './http/site.ts';
+import { strongTests } from './http/strong.ts';
 import { valueTests } from './http/values.ts';
 import { writeTests } from './http/writes.ts';
 
@@ -27,6 +28,7 @@ siblingTests();
 conditionTests();
 retryTests();
 levelTests();
+strongTests();
 bucketTests();
 protocolTests();
 healthTests();
