@@ -206,20 +206,19 @@ function encodeRequest({ callId, name, remaining, body, trace }: RequestEnvelope
 }
 
 function decodeRequest(parts: readonly unknown[]): RequestEnvelope {
-  const trace = traceAt(parts, 5);
-  return {
+  const request: RequestEnvelope = {
     kind: 'request',
     callId: asInteger(parts[1], 'call id', 1),
     name: asString(parts[2], 'message name', MAXIMUM_NAME_LENGTH),
     remaining: asInteger(parts[3], 'remaining time'),
     body: bodyAt(parts, 4),
-    ...(trace === undefined ? {} : { trace }),
   };
+  const trace = parts.length > 5 ? traceOf(parts[5]) : undefined;
+  return trace === undefined ? request : { ...request, trace };
 }
 
 /** A trace helps to understand a request: one that does not fit is left out, and the request goes on. */
-function traceAt(parts: readonly unknown[], index: number): TraceParent | undefined {
-  const parent = parts[index];
+function traceOf(parent: unknown): TraceParent | undefined {
   if (!Array.isArray(parent)) return undefined;
   const [traceparent, tracestate = ''] = parent as readonly unknown[];
   if (typeof traceparent !== 'string' || traceparent.length !== TRACEPARENT_LENGTH) return undefined;

@@ -1,4 +1,5 @@
 import { InMemorySpanExporter } from '@opentelemetry/sdk-trace';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '#world/real/metrics.ts';
 import { createTrace } from '#world/real/trace.ts';
@@ -115,5 +116,22 @@ describe.each(WORLDS)('traces of the %s world', (_name, make) => {
     const [span] = await finished();
     expect(span!.parentId).toBeUndefined();
     expect(span!.traceId).not.toBe(TRACE_ID);
+  });
+
+  test('whatever a client sends as a parent, a span begins or does not, and what it hands on is valid', () => {
+    const { trace } = make();
+    const part = fc.oneof(fc.string(), fc.constantFrom(TRACE_ID, PARENT_ID, '00', '01', '-', 'ff', '=', ','));
+    const text = fc.oneof(
+      fc.array(part).map((parts) => parts.join('')),
+      fc.constant(`00-${TRACE_ID}-${PARENT_ID}-01`),
+      fc.constant(`cc-${TRACE_ID}-${PARENT_ID}-ff-what-comes-later`),
+    );
+    fc.assert(
+      fc.property(text, text, (traceparent, tracestate) => {
+        const span = trace.begin('x', 'server', { traceparent, tracestate });
+        if (span !== undefined) expect(span.parent.traceparent).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/);
+        span?.end();
+      }),
+    );
   });
 });

@@ -48,7 +48,8 @@ export interface RealTrace extends Trace {
   stop(patience: number): Promise<void>;
 }
 
-const BATCH_MAX = 512;
+/** Spans that are made into one message: what holds the event loop. */
+const BATCH_MAX = 128;
 const EXPORT_TIMEOUT_MS = 10_000;
 /** A collector that stays away is worth a line a minute. */
 const COMPLAINT_INTERVAL_MS = 60_000;
