@@ -235,8 +235,9 @@ export const SETTINGS = {
   'disk-free-warning': setting(
     bytes(0, 1024 ** 5),
     '1GiB',
-    'less free space for the data than this is a warning in /readyz',
+    'less free space for the data than this is a warning in /readyz and in the log',
   ),
+  'disk-free-interval': setting(duration(100, 86_400_000), '1m', 'pause between two looks at the free space'),
   'event-loop-delay-warning': setting(
     duration(1, 60_000),
     '500ms',

@@ -39,6 +39,7 @@ import { createAudit } from './audit-file.ts';
 import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
 import { checkDoors } from './doors.ts';
 import { fail } from './output.ts';
+import { watchSpace } from './watch-space.ts';
 import { repairSettings } from './repair-settings.ts';
 import { replicaLimits } from './replica-limits.ts';
 import { announceStart, StopRequest } from './start-and-stop.ts';
@@ -243,6 +244,7 @@ async function serve(
   process.on('uncaughtException', (error) => endAfterFault(world, error));
   const stop = new StopRequest(certificates);
   const eventLoop = watchEventLoop(world.metrics);
+  watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
   const host: HostHealth = {
     eventLoopDelay: () => eventLoop.worstDelay(),
     stopping: () => stop.isAsked,
