@@ -167,11 +167,16 @@ test('a bucket that nobody ever used leaves no trace, one with keys in its defau
   await drop(cluster, 'n1', 'default');
   expect(epoch()).toBe(before + 1);
   expect(await found(cluster, NODES, 'default')).toEqual([]);
+  // A definition goes also when there was never a key.
+  await cluster.request('n1', 'PUT', '/v1/buckets/empty', { headers: JSON_HEADERS, body: '{"n":2}' });
+  await drop(cluster, 'n2', 'empty');
+  const list = await cluster.request('n3', 'GET', '/v1/buckets');
+  expect(JSON.parse(new TextDecoder().decode(list.body))).toEqual({ buckets: [] });
   // One that cannot be asked may have a key.
   cluster.crash(cluster.machine('n3'));
   await pass(cluster, 6000);
   await drop(cluster, 'n1', 'nothing');
-  expect(epoch()).toBe(before + 2);
+  expect(epoch()).toBe(before + 4);
 });
 
 test('hints of a dropped bucket go although their owner does not come back', async () => {
