@@ -87,7 +87,7 @@ async function settled(cluster: TestCluster): Promise<void> {
   }
 }
 
-test('three nodes restarted one after the other under load lose no request', { timeout: 60_000 }, async () => {
+test('three nodes restarted one after the other under load lose no request', { timeout: 120_000 }, async () => {
   const cluster = await TestCluster.start(3);
   try {
     await settled(cluster);

@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type TLSSocket } from 'node:tls';
 import type { Clock, Counter, Log, LogFields, Metrics, Timer } from '#world/world.ts';
+import { Seldom } from './seldom.ts';
 import { handshakeTrouble } from './tls.ts';
 
 export type DoorName = 'client' | 'peer';
@@ -70,12 +71,12 @@ export class Certificates {
   readonly #listeners: (() => void)[] = [];
   readonly #reloads: Readonly<Record<'loaded' | 'refused', Counter | undefined>>;
   readonly #failures: Counter | undefined;
+  readonly #seldom: Seldom;
   #loaded: Loaded;
   /** A digest of what was tried last, whether or not it could be used. */
   #tried: string;
   #trouble: string | undefined;
   #warnedAt = -Infinity;
-  #lastFailure = '';
   #timer: Timer | undefined;
 
   /** Reads the files and keeps looking at them. Throws {@link CertificateError} when they cannot be used. */
@@ -88,6 +89,7 @@ export class Certificates {
   private constructor(options: CertificateOptions, texts: Texts) {
     const { door, files, log, metrics } = options;
     this.#options = options;
+    this.#seldom = new Seldom(() => options.clock.monotonic());
     this.door = door;
     this.#loaded = load(texts, files);
     this.#tried = digestOf(texts);
@@ -125,16 +127,15 @@ export class Certificates {
     this.#listeners.push(listener);
   }
 
-  /** A handshake failed at the door. The same reason is told loudly once, so that a port scan cannot fill the log. */
+  /** A handshake failed at the door. The same reason is told loudly now and then, so that a port scan cannot fill the log. */
   handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
     const { log } = this.#options;
     const reason = handshakeTrouble(error, socket);
     const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
     this.#failures?.add();
     const fields = { door: this.door, remote, reason };
-    if (reason === this.#lastFailure) log.debug('tls-handshake-failed', fields);
-    else log.warn('tls-handshake-failed', fields);
-    this.#lastFailure = reason;
+    if (this.#seldom.isNews(reason)) log.warn('tls-handshake-failed', fields);
+    else log.debug('tls-handshake-failed', fields);
   }
 
   /** Whether somebody should look after the files: the end is near, or what they hold now cannot be used. */

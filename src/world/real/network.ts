@@ -21,6 +21,7 @@ import type { Certificates } from './certificates.ts';
 import { SocketConnection } from './connection.ts';
 import { dial, formatAddress } from './dial.ts';
 import { ReassemblyBudget } from './frame-reader.ts';
+import { Seldom } from './seldom.ts';
 import { PEER_TLS_VERSION } from './tls.ts';
 import { CHANNEL_HEADER, parseChannel, PEER_PATH, PROTOCOL } from './upgrade.ts';
 
@@ -67,6 +68,7 @@ class PeerDoor implements Listener {
   readonly #accept: Accept;
   readonly #server: Server | TlsServer;
   readonly #connections = new Set<Connection>();
+  readonly #seldom = new Seldom(() => performance.now());
   #address: PeerAddress = '';
 
   constructor(options: NetworkOptions, budget: ReassemblyBudget, accept: Accept) {
@@ -174,7 +176,7 @@ class PeerDoor implements Listener {
     const isTls = error.rawPacket?.[0] === TLS_HANDSHAKE;
     const reason = isTls ? 'it speaks TLS, and this door does not: peer-tls-cert is not set' : error.code;
     const fields = { remote: remoteOf(socket), reason };
-    if (isTls) log.warn('peer-door-visitor-refused', fields);
+    if (isTls && this.#seldom.isNews('TLS')) log.warn('peer-door-visitor-refused', fields);
     else log.debug('peer-door-visitor-refused', fields);
     if (socket.writable)
       socket.end(`HTTP/1.1 ${statusOfBroken(error)}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
