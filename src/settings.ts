@@ -125,6 +125,11 @@ export const SETTINGS = {
     '8MiB',
     'bytes a second that rows of dropped buckets are taken away with',
   ),
+  'session-poll-delay': setting(
+    duration(1, 60_000),
+    '50ms',
+    'when a read asks again for what its session has seen and nobody knows',
+  ),
   // requests with idempotency keys
   'retry-window': setting(
     duration(1000, 600_000),

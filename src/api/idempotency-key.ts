@@ -21,6 +21,7 @@ const TELLING_HEADERS = ['quoral-context', 'if-match', 'if-none-match'] as const
 export function parseIdempotencyKey(incoming: Incoming): string | undefined | Problem {
   const key = incoming.header('idempotency-key');
   if (key === undefined) return undefined;
+  if (incoming.fields('idempotency-key').length > 1) return invalid('Idempotency-Key', 'given more than once');
   if (key.length > MAX_IDEMPOTENCY_KEY || !PRINTABLE_ASCII.test(key)) {
     const allowed = `1 to ${MAX_IDEMPOTENCY_KEY} characters of printable ASCII`;
     return invalid('Idempotency-Key', `${quoted(key)} is not ${allowed}`);

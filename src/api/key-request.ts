@@ -12,6 +12,7 @@ import { decodeBucket, decodeKey, decodeKey64 } from './key-path.ts';
 import { invalid, Problem } from './problem.ts';
 import { parseQuery, type Query } from './query.ts';
 import { quoted } from './raw-path.ts';
+import { parseSession, type RequestSession } from './request-session.ts';
 import { parseAsked, QUORUM_PARAMETERS, type Asked } from './request-quorum.ts';
 
 export const MAX_TIMEOUT_MS = 60_000;
@@ -27,6 +28,8 @@ export interface KeyRequest {
   readonly scope: Uint8Array;
   readonly query: Query;
   readonly asked: Asked;
+  /** Undefined when it belongs to none. */
+  readonly session: RequestSession | undefined;
   /** An instant of the monotonic clock. */
   readonly deadline: number;
 }
@@ -48,7 +51,10 @@ export function parseKeyRequest(exchange: Exchange, parameters: readonly string[
   const bucket = services.buckets.resolve(name);
   const refusal = notBuilt(exchange, bucket, query);
   if (refusal !== undefined) return refusal;
-  return { bucket, key, scope: contextScope(bucket, key), query, asked, deadline: startedAt + timeout };
+  const scope = contextScope(bucket, key);
+  const session = parseSession(exchange.incoming, query, scope, services.mac);
+  if (session instanceof Problem) return session;
+  return { bucket, key, scope, query, asked, session, deadline: startedAt + timeout };
 }
 
 export function parseTimeout(query: Query, defaultMs: number): number | Problem {
@@ -63,11 +69,8 @@ export function parseTimeout(query: Query, defaultMs: number): number | Problem 
 
 function notBuilt(exchange: Exchange, { name, properties }: Bucket, query: Query): Problem | undefined {
   const { consistency, type } = properties;
-  const { incoming } = exchange;
   if (consistency === 'strong') return meaninglessInStrong(exchange, name, query);
   if (type !== 'value') return unbuilt('bucket', `buckets of data types, such as ${quoted(name)} (${type}),`);
-  if (query.has('session')) return unbuilt('session', 'sessions');
-  if (incoming.header('quoral-session') !== undefined) return unbuilt('Quoral-Session', 'sessions');
   return undefined;
 }
 

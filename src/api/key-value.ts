@@ -2,7 +2,9 @@
  * `/v1/kv/{bucket}/{key}` and `/v1/kv64/{bucket}/{key}`: reading, writing and deleting one key.
  */
 
-import type { Content, VersionVector } from '#causality/state.ts';
+import { EMPTY_VECTOR, type Content, type VersionVector } from '#causality/state.ts';
+import { joinVectors } from '#causality/vector.ts';
+import type { ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import { judge, type Conditions } from '#coordinator/preconditions.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { prefersJson } from './accept.ts';
@@ -31,9 +33,21 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   if (request instanceof Problem) return problemAnswer(request);
   const conditions = parseConditions(exchange.incoming);
   if (conditions instanceof Problem) return problemAnswer(conditions);
-  const quorum = readQuorum(request.asked, request.bucket, exchange.services.members());
+  const quorum = readQuorumOf(request, exchange.services.members());
   if (quorum instanceof Problem) return problemAnswer(quorum);
-  const outcome = await exchange.services.read({ ...common(exchange, request), ...quorum });
+  const { session } = request;
+  const zone = session?.needsQuorum() === true ? { zone: undefined } : {};
+  const outcome = await exchange.services.read({ ...common(exchange, request), ...quorum, ...zone });
+  const answer = shown(outcome, exchange, request, conditions);
+  return session?.answer(answer, outcome.kind === 'found' ? outcome.context : EMPTY_VECTOR) ?? answer;
+}
+
+function shown(
+  outcome: ReadOutcome,
+  exchange: Exchange,
+  request: KeyRequest,
+  conditions: Conditions | undefined,
+): Answer {
   const answer = readAnswer(outcome, presentation(exchange, request));
   if (conditions === undefined || outcome.kind !== 'found') return answer;
   return conditional(answer, conditions);
@@ -63,9 +77,11 @@ export async function putValue(exchange: Exchange): Promise<Answer> {
   const write = parseWrite(exchange, 'value');
   if (write instanceof Problem) return problemAnswer(write);
   const { valueMaxBytes } = exchange.services.settings;
-  return withBody(exchange, valueMaxBytes, write.request.deadline, (value) =>
+  const answer = await withBody(exchange, valueMaxBytes, write.request.deadline, (value) =>
     performWrite(exchange, write, { value, ...write.description }),
   );
+  if (answer.headers['quoral-session'] !== undefined) return answer;
+  return write.request.session?.answer(answer, EMPTY_VECTOR) ?? answer;
 }
 
 export async function deleteValue(exchange: Exchange): Promise<Answer> {
@@ -113,7 +129,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
   const members = services.members();
   const quorum = writeQuorum(asked, bucket, members);
   if (quorum instanceof Problem) return idempotencyKey === undefined ? quorum : forAllAttempts(quorum);
-  const reads = readQuorum(asked, bucket, members);
+  const reads = readQuorumOf(request, members);
   const needsRead = conditions !== undefined || (what === 'deletion' && context === null);
   // A bucket's own r may be more than the cluster has: a write that reads nothing does not mind.
   if (reads instanceof Problem && (needsRead || reads.code === 'invalid-request')) return reads;
@@ -164,17 +180,37 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
     dw: quorum.dw,
     returnBody: write.returnBody,
   });
-  return writeAnswer(
-    outcome,
-    content === null ? 'deletion' : 'value',
-    write.returnBody,
-    presentation(exchange, request),
-  );
+  const wrote = content === null ? 'deletion' : 'value';
+  const answer = writeAnswer(outcome, wrote, write.returnBody, presentation(exchange, request));
+  return request.session?.answer(answer, learned(outcome, write.returnBody)) ?? answer;
 }
 
-function common({ requestId, trace, services }: Exchange, { bucket, key, deadline, asked }: KeyRequest) {
+/**
+ * What the client's session knows from now on. Of a write whose outcome is unknown it learns nothing: whether the session
+ * reads it is open, and if it was lost with a node, reads would wait for it for ever.
+ */
+function learned(outcome: WriteOutcome, showsAll: boolean): VersionVector {
+  if (outcome.kind !== 'applied') return EMPTY_VECTOR;
+  return showsAll ? joinVectors(outcome.context, [outcome.written]) : [outcome.written];
+}
+
+function common({ requestId, trace, services }: Exchange, { bucket, key, deadline, asked, session }: KeyRequest) {
   const sloppy = asked.sloppy ?? bucket.properties.sloppy;
-  return { requestId, bucket, key, deadline, trace, sloppy, zone: asked.local ? services.zone() : undefined };
+  const least = session?.least();
+  return {
+    ...{ requestId, bucket, key, deadline, trace, sloppy },
+    zone: asked.local ? services.zone() : undefined,
+    least: least === undefined || least.length === 0 ? undefined : least,
+  };
+}
+
+/** A session whose token had no room for the key asks a strict quorum for it, whatever else is asked. */
+function readQuorumOf({ asked, bucket, session }: KeyRequest, members: number): ReadQuorum | Problem {
+  const quorum = readQuorum(asked, bucket, members);
+  if (quorum instanceof Problem || session?.needsQuorum() !== true) return quorum;
+  const strict = readQuorum({ ...asked, read: { r: 'quorum', pr: 'quorum' } }, bucket, members);
+  if (strict instanceof Problem) return strict;
+  return { r: Math.max(quorum.r, strict.r), pr: Math.max(quorum.pr, strict.pr) };
 }
 
 function presentation({ incoming, services }: Exchange, { query, scope }: KeyRequest): Presentation {

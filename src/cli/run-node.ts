@@ -165,6 +165,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
       staleRetries: settings['stale-retries'],
       strongChangesMax: settings['strong-changes-max'],
       hintAfter: settings['hint-after'],
+      sessionPollDelay: settings['session-poll-delay'],
     },
     hints: hintSettings(settings),
     repair: repairSettings(settings),

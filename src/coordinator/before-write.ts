@@ -7,7 +7,7 @@
 import { etagOf } from '#causality/etag.ts';
 import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { windowEnd, type RequestMark } from '#causality/repeats.ts';
-import { covers, joinVectors } from '#causality/vector.ts';
+import { covers, highestCounter, joinVectors } from '#causality/vector.ts';
 import { compareDotsByTime } from '#causality/dot.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { NodeId } from '#kernel/identity.ts';
@@ -40,6 +40,7 @@ export async function beforeWrite(environment: Environment, request: WriteReques
           zone: undefined,
           r: Math.max(looks ? r : 0, answersForRetries(owners.length, w)),
           pr: looks ? pr : 0,
+          least: looks ? request.least : undefined,
           retryId: mark.id,
         };
   const gathered = await gather(environment, questions);
@@ -122,4 +123,9 @@ function over(
 ): Before {
   const agreement = { acked: 0, needed: Math.max(w, pw, dw), of, fallbacks: 0 };
   return { kind: 'over', outcome: { kind: 'not-applied', trouble, detail, agreement } };
+}
+
+/** A session's write is later than all that the session has seen, whatever the clocks say; 0 for no session. */
+export function afterSession({ least }: WriteRequest): number {
+  return least === undefined ? 0 : highestCounter(least);
 }

@@ -27,12 +27,15 @@ export interface CoordinatorSettings {
   readonly strongChangesMax: number;
   /** Milliseconds after which a fallback gets a write too, because an owner is silent. */
   readonly hintAfter: number;
+  /** Milliseconds after which a read asks again for what its session has seen and nobody that answered knows. */
+  readonly sessionPollDelay: number;
 }
 
 export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
   staleRetries: 3,
   strongChangesMax: 4096,
   hintAfter: 150,
+  sessionPollDelay: 50,
 };
 
 export interface Environment {

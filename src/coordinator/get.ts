@@ -38,20 +38,40 @@ export async function readKey(environment: Environment, request: ReadRequest): P
   };
 }
 
-/** Asks until enough owners have answered, again when the ring has changed meanwhile. */
+/**
+ * Asks until enough owners have answered, again when the ring has changed meanwhile. In a session it asks on, of everybody,
+ * until what the session has seen is known or the time is over.
+ */
 export async function gather(environment: Environment, request: RoundRequest): Promise<Gathered> {
-  for (let attempt = 0; ; attempt++) {
+  for (let attempt = 0; ;) {
     const bucket = sameBucketNow(environment, request.bucket);
     if (bucket === undefined) return redefined(request);
     const round = new ReadRound(environment, { ...request, bucket });
     const ending = await round.run();
     if (ending.kind === 'reached') return joined(environment, round);
-    if (ending.kind === 'stale' && attempt < environment.settings.staleRetries) {
+    if (ending.kind === 'stale' && attempt++ < environment.settings.staleRetries) {
       await environment.knowledge.catchUp(ending.epoch, request.deadline);
       continue;
     }
+    if (ending.kind === 'unmet' && (await mayWait(environment, request.deadline))) continue;
+    if (!round.met() && round.enough()) return unmet(round);
     return tooFew(environment, request, round, ending.kind === 'deadline');
   }
+}
+
+/** Lets some time pass for others to learn what the session has seen; false when there is none left. */
+async function mayWait({ world: { clock }, settings }: Environment, deadline: number): Promise<boolean> {
+  const left = deadline - clock.monotonic();
+  if (left <= 0) return false;
+  await new Promise<void>((resolve) => {
+    clock.after(Math.min(settings.sessionPollDelay, left), resolve);
+  });
+  return true;
+}
+
+function unmet(round: ReadRound): Gathered {
+  const detail = 'no replica that can be asked knows what this session has seen of the key';
+  return { kind: 'failed', trouble: 'session-not-met', detail, agreement: round.agreement(), retries: round.retries() };
 }
 
 function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRound, late: boolean): Gathered {

@@ -41,6 +41,7 @@ const TROUBLES: readonly Trouble[] = [
   'too-many-siblings',
   'value-too-large',
   'idempotency-mismatch',
+  'session-not-met',
 ];
 
 function agreementToWire({ acked, needed, of, fallbacks }: Agreement): unknown {
@@ -131,6 +132,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
       conditionsToWire(request.conditions),
       markToWire(request.mark),
       request.zone ?? null,
+      request.least === undefined ? null : vectorToWire(request.least),
     ],
     decodeRequest: (body) => {
       const fields = asArray(body, 11, 'coordinator.write');
@@ -158,6 +160,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
         conditions: conditionsFromWire(fields[9]),
         mark: markFromWire(fields[10]),
         ...(isGiven(fields[11]) ? { zone: asString(fields[11], 'zone', 64) } : {}),
+        ...(isGiven(fields[12]) ? { least: vectorFromWire(fields[12]) } : {}),
       };
     },
     encodeReply: (outcome) => outcomeToWire(outcome, checksum),

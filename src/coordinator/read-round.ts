@@ -4,13 +4,14 @@
  * for an owner for whom they keep the key: that a fallback has nothing says nothing about the key.
  */
 
-import { EMPTY_STATE, type State } from '#causality/state.ts';
+import { EMPTY_STATE, EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
+import { dominates, joinVectors } from '#causality/vector.ts';
 import { joinStates } from '#causality/join.ts';
-import { decodeState } from '#causality/state-codec.ts';
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import { HeldMessage, type HeldReply } from '#handoff/messages.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
-import { ReadTally } from '#quorum/tally.ts';
+import { ReadTally, type Role } from '#quorum/tally.ts';
 import { FetchMessage, type FetchReply, type FetchRequest } from '#replica/messages.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE } from '#replica/scope.ts';
@@ -41,7 +42,8 @@ interface Answer extends FetchReply {
 }
 
 export type Ending =
-  | { readonly kind: 'reached' | 'impossible' | 'deadline' }
+  /** `unmet`: everybody has answered, and nobody knows what the session has seen. */
+  | { readonly kind: 'reached' | 'impossible' | 'deadline' | 'unmet' }
   /** A replica knows an epoch that this node does not. */
   | { readonly kind: 'stale'; readonly epoch: Epoch };
 
@@ -59,10 +61,16 @@ export class ReadRound {
   readonly #fallbacks: Member[];
   /** Owners for whom somebody has given an answer that counts. */
   readonly #answeredFor = new Set<NodeIndex>();
+  /** Who has been asked, or will be when the turn comes. */
+  readonly #invited = new Set<NodeId>();
+  /** What those that have answered know together; only kept for a session. */
+  #known: VersionVector = EMPTY_VECTOR;
   /** Asked, and without an answer so far. */
   readonly #asked = new Set<NodeId>();
   readonly #hedge: ReadHedge;
   #late = false;
+  /** The numbers are met, and more are asked for what the session has seen. */
+  #hasEnough = false;
   #end: (ending: Ending) => void = () => undefined;
   #ended = false;
 
@@ -73,7 +81,7 @@ export class ReadRound {
     this.#owners = countedOwners(request, this.#route.owners);
     this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });
     this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
-    for (const owner of this.#waiting) this.#tally.expect(owner.index, 'primary');
+    for (const owner of this.#waiting) this.#invite(owner, 'primary');
     this.#fallbacks =
       request.sloppy && request.zone === undefined ? [...reachableFallbacks(environment, this.#route)] : [];
     for (let missing = this.#owners.length - this.#waiting.length; missing > 0; missing--) this.#expectFallback();
@@ -109,6 +117,11 @@ export class ReadRound {
     return { acked, needed: Math.max(r, pr), of: this.#owners.length, fallbacks };
   }
 
+  /** Whether enough have answered, whatever they know. */
+  enough(): boolean {
+    return this.#tally.decision() === 'reached';
+  }
+
   answeredBy(): readonly NodeId[] {
     return this.#answers.map(({ from }) => from);
   }
@@ -130,15 +143,20 @@ export class ReadRound {
     }
   }
 
+  #invite(member: Member, role: Role): void {
+    this.#invited.add(member.id);
+    this.#tally.expect(member.index, role);
+  }
+
   #isOwner(member: Member): boolean {
-    return this.#owners.includes(member);
+    return this.#route.owners.includes(member);
   }
 
   /** One more fallback may be asked, when its turn comes. */
   #expectFallback(): void {
     const fallback = this.#fallbacks.shift();
     if (fallback === undefined) return;
-    this.#tally.expect(fallback.index, 'fallback');
+    this.#invite(fallback, 'fallback');
     this.#waiting.push(fallback);
   }
 
@@ -196,6 +214,7 @@ export class ReadRound {
     this.#answers.push({ from: owner.id, isOwner: true, ...reply });
     this.#answeredFor.add(owner.index);
     this.#tally.accept(owner.index);
+    this.#learn(reply.state);
     this.#decide();
   }
 
@@ -208,10 +227,11 @@ export class ReadRound {
     this.#asked.delete(fallback.id);
     const { owners, ...answer } = reply;
     if (answer.state !== null) this.#answers.push({ from: fallback.id, isOwner: false, ...answer });
+    this.#learn(answer.state);
     const place = owners.find(
       (owner) => !this.#answeredFor.has(owner) && this.#owners.some(({ index }) => index === owner),
     );
-    if (place === undefined || this.#request.retryId !== undefined) {
+    if (place === undefined || this.#request.retryId !== undefined || this.#hasEnough) {
       this.#failed(fallback, 'keeps-nothing', 0);
       return;
     }
@@ -238,8 +258,44 @@ export class ReadRound {
   #decide(): void {
     const decision = this.#tally.decision();
     if (decision === 'pending') return;
+    if (decision === 'reached' && !this.met()) {
+      this.#askEverybody();
+      return;
+    }
     // A call's own deadline may pass a moment before that of the round, which is the same.
     this.#end({ kind: decision === 'impossible' && this.#late ? 'deadline' : decision });
+  }
+
+  /** Whether what the session has seen is known to those that have answered. */
+  met(): boolean {
+    const { least } = this.#request;
+    return least === undefined || dominates(this.#known, least);
+  }
+
+  #learn(state: Uint8Array | null): void {
+    if (this.#request.least === undefined || state === null) return;
+    try {
+      this.#known = joinVectors(this.#known, decodeState(state, this.#environment.world.digest.crc32).vector);
+    } catch (error) {
+      // A damaged answer is found, and told, when the answers are joined.
+      if (!(error instanceof CorruptState)) throw error;
+    }
+  }
+
+  /** Enough have answered, and the session has seen more: whoever was not asked may know it, in hints and other zones too. */
+  #askEverybody(): void {
+    if (!this.#hasEnough) {
+      this.#hasEnough = true;
+      this.#fallbacks.splice(0);
+      const others = [
+        ...reachableOwners(this.#environment, this.#route.owners),
+        ...reachableFallbacks(this.#environment, this.#route),
+      ].filter(({ id, state }) => !this.#invited.has(id) && state !== 'refilling');
+      for (const other of others) this.#invite(other, 'bystander');
+      this.#waiting.push(...others);
+      this.#ask(this.#waiting.length);
+    }
+    if (this.#asked.size === 0) this.#end({ kind: 'unmet' });
   }
 
   /** Joins the answers; when they differ, hands those that are behind to repair. Throws CorruptState. */

@@ -21,6 +21,8 @@ export interface KeyRequest {
   readonly deadline: number;
   /** Only owners in this zone count, and a majority of them is needed, whatever the numbers say. */
   readonly zone?: string | undefined;
+  /** What the client's session has seen of the key: a read answers when it knows that much, a write comes after it. */
+  readonly least?: VersionVector | undefined;
   /** The step that this request is a part of, when it is traced. */
   readonly trace?: Span | undefined;
 }
@@ -69,7 +71,8 @@ export type Trouble =
   | 'disk-full'
   | 'too-many-siblings'
   | 'value-too-large'
-  | 'idempotency-mismatch';
+  | 'idempotency-mismatch'
+  | 'session-not-met';
 
 export type ReadOutcome =
   | {

@@ -20,7 +20,7 @@ import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import { DiskError } from '#world/world.ts';
-import type { Before } from './before-write.ts';
+import { afterSession, type Before } from './before-write.ts';
 import {
   countedOwners,
   inItsZone,
@@ -195,6 +195,7 @@ export class WriteRound {
         expiresAt,
         durable: request.dw > 0,
         mark,
+        after: afterSession(request),
         stillWanted: () => !this.#ended,
         trace: span,
       },
@@ -232,6 +233,7 @@ export class WriteRound {
           content,
           context,
           expiresAt,
+          after: afterSession(request),
           durable: request.dw > 0,
           stillWanted: () => !this.#ended,
         },

@@ -30,6 +30,8 @@ export interface InPlaceRequest {
   readonly context: VersionVector;
   readonly expiresAt: number;
   readonly durable: boolean;
+  /** A counter that the new dot must be later than, beside those of the context; 0 for none. */
+  readonly after: number;
   /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
   readonly stillWanted: () => boolean;
 }
@@ -73,7 +75,11 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
   }, EMPTY_STATE);
   const tenure = replica.tenureForOnce();
   if (tenure === undefined) throw new Refusal(OVERLOADED, 'this node is reserving more tenures');
-  const dot = { node: knowledge.self(), tenure, counter: counterFor(clock.tick(), context, before) };
+  const dot = {
+    node: knowledge.self(),
+    tenure,
+    counter: Math.max(counterFor(clock.tick(), context, before), request.after + 1),
+  };
   const state = applyWrite(before, { context, dot, content, expiresAt, conflicts });
   const encoded = encodeState(state, checksum);
   checkSize(before, state, encoded, limits);

@@ -67,6 +67,8 @@ export interface MintRequest {
   readonly durable: boolean;
   /** Of a request with an idempotency key: what it is remembered by. */
   readonly mark: RequestMark | null;
+  /** A counter that the new dot must be later than, beside those of the context; 0 for none. */
+  readonly after: number;
   /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
   readonly stillWanted: () => boolean;
   /** The step that mints, when it is traced. */
@@ -278,7 +280,7 @@ export class Replica {
     const before = stored ?? EMPTY_STATE;
     const name = mark === null ? undefined : toHex(mark.fingerprint);
     if (mark !== null) this.#checkNew(request, mark, before, transaction);
-    const counter = counterFor(storage.clock.tick(), request.context, before);
+    const counter = Math.max(counterFor(storage.clock.tick(), request.context, before), request.after + 1);
     const dot = { node: knowledge.self(), tenure: storage.tenure.current(), counter };
     const state = applyWrite(before, {
       context: request.context,

@@ -417,8 +417,6 @@ describe('consistency', () => {
 
 describe('modes that are not built yet are refused, never weakened', () => {
   test.each([
-    ['GET', '/v1/kv/b/k?session=new', {}, 'session'],
-    ['GET', '/v1/kv/b/k', { 'Quoral-Session': 'x' }, 'Quoral-Session'],
     ['PUT', '/v1/kv/b/k?ttl=5', {}, 'ttl'],
     ['PUT', '/v1/kv/b/k', { 'If-Unmodified-Since': 'x' }, 'If-Unmodified-Since'],
     ['POST', '/v1/kv/b/k', {}, 'path'],

@@ -38,6 +38,7 @@ test('a forwarded write comes over as it went out', () => {
     { context: [] },
     { returnBody: true, sloppy: false },
     { zone: 'z1' },
+    { least: [DOT] },
     { mark: { id: new Uint8Array(16).fill(1), fingerprint: new Uint8Array(16).fill(2) } },
     { conditions: { ifMatch: '*' as const, ifNoneMatch: undefined } },
     { conditions: { ifMatch: undefined, ifNoneMatch: [{ weak: true, opaque: '' }] } },

@@ -38,6 +38,7 @@ function write(text: string, change: Partial<InPlaceRequest> = {}): Promise<Mint
     context: [],
     expiresAt: 0,
     durable: true,
+    after: 0,
     stillWanted: () => true,
     ...change,
   };

@@ -79,7 +79,7 @@ class OneReplica {
 
   mint(id: number, key = KEY): Promise<Minted> {
     const request = { scope: SCOPE, key, content: CONTENT, context: [], expiresAt: 0, durable: true };
-    return this.replica.mint({ ...request, mark: mark(id), stillWanted: () => true }, () => false);
+    return this.replica.mint({ ...request, mark: mark(id), after: 0, stillWanted: () => true }, () => false);
   }
 
   async store(state: State, retries: readonly RetryRow[]): Promise<State> {
