@@ -154,8 +154,7 @@ async function holdsKeys(
   const { n, conflicts } = fillDefaults(wanted);
   const silentMax = n === properties.n && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others, silentMax, deadline);
-  if (answer.kind === 'unknown')
-    throw new Error(`${answer.silent.join(', ')} do not answer, and may hold keys of the bucket`);
+  if (answer.kind === 'unknown') throw new Error(`no answer from ${answer.silent.join(', ')}, which may hold some`);
   return answer.holds;
 }
 

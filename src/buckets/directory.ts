@@ -163,7 +163,10 @@ async function whyKept(
   try {
     holds = await holdsKeys();
   } catch (error) {
-    return failed('not-applied', `whether bucket ${name} holds keys cannot be told now: ${String(error)}`);
+    return failed(
+      'not-applied',
+      `whether bucket ${name} holds keys cannot be told now: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   if (!holds) return undefined;
   return { kind: 'refused', reason: 'conflict', detail: `${fixed} is fixed while bucket ${name} holds keys` };

@@ -186,6 +186,9 @@ const fieldValue = fc.oneof(
 );
 export const anyFields = fc.dictionary(fieldName, fieldValue, { maxKeys: 4 });
 const harmlessField = fc.constantFrom(
+  'Idempotency-Key: a',
+  'If-Match: *',
+
   'Accept: application/json',
   'Quoral-Meta-A: b',
   'Content-Type: a/b',

@@ -1,7 +1,7 @@
 /** What is answered when replicas are dead, frozen or cut off, and how nodes stop and start. Comes last: it does harm. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { agreementOf } from './levels.ts';
 import { valuesOf } from './multipart.ts';
 import { OpenSocket } from './raw.ts';
@@ -46,6 +46,15 @@ async function restart(...names: readonly Name[]): Promise<void> {
   for (const at of NAMES) await sees(at, NAMES);
 }
 
+/** The target of a new key of a bucket with one replica that lives on this node. */
+async function ownedBy(name: Name, bucket: string): Promise<string> {
+  for (;;) {
+    const target = freshKey(bucket);
+    const { primaries } = jsonOf(await get(target.replace('/v1/kv/', '/v1/ring/locate/')));
+    if ((primaries as readonly string[])[0] === name) return target;
+  }
+}
+
 /** Until the others have seen it. */
 async function kill(...names: readonly Name[]): Promise<void> {
   await Promise.all(names.map((name) => site().signal(name, 'SIGKILL')));
@@ -86,7 +95,6 @@ function oneDeadTests(): void {
   });
 
   test('with one of three dead, everything at quorum goes on', async () => {
-    await definedBucket({ n: 1 });
     const before = freshKey();
     await put(before, 'before');
     await kill('n3');
@@ -131,6 +139,31 @@ function oneDeadTests(): void {
     notApplied(await del(`${target}?r=all`), 3);
     const read = await get(target);
     expect([read.body.toString(), etagOf(read)]).toEqual(['old', tag]);
+  });
+
+  test('where owners are dead, others stand in, unless the request or the bucket says no', async () => {
+    await allUp();
+    const lone = await definedBucket({ n: 1 });
+    const before = await ownedBy('n3', lone);
+    const target = await ownedBy('n3', lone);
+    expect((await put(before, 'before')).status).toBe(204);
+    await kill('n3');
+    for (const query of ['sloppy=false', 'pw=1', 'consistency=strict_quorum', 'consistency=all'])
+      notApplied(await put(`${target}?${query}`, 'no'), 1);
+    const written = await put(target, 'held for n3', { at: 'n2' });
+    expect([written.status, agreementOf(written)]).toEqual([204, { acked: 1, needed: 1, of: 1, fallbacks: 1 }]);
+    const read = await get(target);
+    expect([read.status, read.body.toString(), agreementOf(read).fallbacks]).toEqual([200, 'held for n3', 1]);
+    for (const query of ['sloppy=false', 'pr=1', 'consistency=all']) unavailable(await get(`${target}?${query}`), 1);
+    // Who only stands in does not know what the owner had: that it has nothing is no answer.
+    unavailable(await get(before), 1);
+  });
+
+  test('what only all can vouch for waits for the dead one: whether there are keys that a definition would move', async () => {
+    await kill('n3');
+    const answer = problem(await defineBucket(freshBucket(), { n: 1 }), 503, 'quorum-unavailable');
+    expect(answer['detail']).toContain('n3');
+    expect(answer['outcome']).toBe('not-applied');
   });
 
   test('a definition is confirmed without the dead one, which knows it before it serves', async () => {
@@ -304,6 +337,9 @@ async function restartAll(): Promise<void> {
 
 export function outageTests(): void {
   describe('one dead node', () => {
+    beforeAll(async () => {
+      await definedBucket({ n: 1 });
+    });
     oneDeadTests();
   });
   describe('dead nodes', () => {
