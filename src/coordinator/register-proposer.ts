@@ -24,6 +24,7 @@ import { equalBytes, toHex } from '#kernel/bytes.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { MalformedMessage } from '#wire/message.ts';
+import type { Span } from '#world/world.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { RegisterCache } from './register-cache.ts';
 import { RegisterRound, type Setback } from './register-round.ts';
@@ -56,6 +57,8 @@ export interface RegisterRequest {
   readonly id: Uint8Array;
   /** When another proposer was given the change, whose fate there is not known: milliseconds since 1970; 0 for never. */
   readonly triedAt: number;
+  /** The step that wants the change, when it is traced. */
+  readonly trace?: Span | undefined;
 }
 
 export interface Confirmation {
@@ -156,9 +159,11 @@ export class RegisterProposer {
     bucket: Bucket,
     key: Uint8Array,
     deadline: number,
+    trace: Span | undefined,
   ): Promise<{ readonly value: RegisterValue; readonly confirmation: Confirmation } | undefined> {
     const { environment, rows } = this.#options;
-    const round = new RegisterRound({ environment, rows, route: routeOf(environment, bucket, key), key, deadline });
+    const route = routeOf(environment, bucket, key);
+    const round = new RegisterRound({ environment, rows, route, key, deadline, trace });
     if (round.hopeless() !== undefined) return undefined;
     const phase = await round.peek();
     if (phase.kind !== 'majority') return undefined;
@@ -209,7 +214,9 @@ export class RegisterProposer {
       if (bucket === undefined) return failAll(open, REDEFINED);
       const deadline = Math.max(...open.map(({ request }) => request.deadline));
       const route = routeOf(environment, bucket, key);
-      const round = new RegisterRound({ environment, rows, route, key, deadline });
+      // A round that several share stands in the trace of the first that has one.
+      const trace = open.find(({ request }) => request.trace !== undefined)?.request.trace;
+      const round = new RegisterRound({ environment, rows, route, key, deadline, trace });
       const hopeless = round.hopeless();
       if (hopeless !== undefined) return failAll(open, hopeless);
       const { changedIn } = ownersOf(knowledge.ring(), route.scope.n, route.scope.partition);

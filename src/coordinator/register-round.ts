@@ -9,6 +9,7 @@ import type { Epoch } from '#kernel/identity.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
+import type { Span } from '#world/world.ts';
 import { reachableOwners, type Environment, type Route } from './environment.ts';
 import { AcceptMessage, PeekMessage, PrepareMessage } from './register-messages.ts';
 import type { RegisterRows } from './register-rows.ts';
@@ -34,6 +35,8 @@ export interface RoundOptions {
   readonly key: Uint8Array;
   /** An instant of the monotonic clock. */
   readonly deadline: number;
+  /** The step that the round is a part of, when it is traced. */
+  readonly trace: Span | undefined;
 }
 
 type Reply<T> = { readonly kind: 'yes'; readonly value: T } | { readonly kind: 'rejected'; readonly highest: Ballot };
@@ -79,7 +82,7 @@ export class RegisterRound {
     return this.#phase(
       PrepareMessage,
       { ...this.#ofRegister(), ballot },
-      (request, deadline) => rows.prepare(request, deadline),
+      (request, deadline, trace) => rows.prepare(request, deadline, trace),
       (reply) => (reply.kind === 'promised' ? { kind: 'yes', value: reply.accepted } : reply),
     );
   }
@@ -90,7 +93,7 @@ export class RegisterRound {
     return this.#phase(
       AcceptMessage,
       { ...this.#ofRegister(), ballot, value, next },
-      (request, deadline) => rows.accept(request, deadline),
+      (request, deadline, trace) => rows.accept(request, deadline, trace),
       (reply) => (reply.kind === 'accepted' ? { kind: 'yes', value: null } : reply),
     );
   }
@@ -103,7 +106,7 @@ export class RegisterRound {
   async #phase<Request, Answer, T>(
     type: MessageType<Request, Answer>,
     request: Request,
-    own: (request: Request, deadline: number) => Promise<Answer>,
+    own: (request: Request, deadline: number, trace: Span | undefined) => Promise<Answer>,
     read: (answer: Answer) => Reply<T>,
   ): Promise<Phase<T>> {
     const { clock } = this.#options.environment.world;
@@ -126,13 +129,14 @@ export class RegisterRound {
     owner: Member,
     type: MessageType<Request, Answer>,
     request: Request,
-    own: (request: Request, deadline: number) => Promise<Answer>,
+    own: (request: Request, deadline: number, trace: Span | undefined) => Promise<Answer>,
     read: (answer: Answer) => Reply<T>,
     deadline: number,
   ): Promise<PollAnswer<T>> {
-    const { self, messaging } = this.#options.environment;
-    if (owner.id === self) return read(await own(request, deadline));
-    const result = await messaging.call(owner.id, type, request, { deadline });
+    const { environment, trace } = this.#options;
+    const { self, messaging } = environment;
+    if (owner.id === self) return read(await own(request, deadline, trace));
+    const result = await messaging.call(owner.id, type, request, { deadline, trace });
     if (result.kind === 'reply') return read(result.reply);
     if (result.kind === 'refused') return this.#refused(owner, result.code, result.value);
     return { kind: 'failed', detail: `${owner.id}: ${result.reason}` };

@@ -21,7 +21,7 @@ import { decode, encode } from '#wire/codec.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { asArray, asBytes } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
-import type { DiskReader, World } from '#world/world.ts';
+import type { DiskReader, Span, World } from '#world/world.ts';
 import type {
   AcceptReply,
   AcceptRequest,
@@ -62,9 +62,9 @@ export class RegisterRows {
     return { accepted: this.#read(scope, key, world.disk).accepted };
   }
 
-  async prepare({ scope, key, ballot }: PrepareRequest, deadline: number): Promise<PrepareReply> {
+  async prepare({ scope, key, ballot }: PrepareRequest, deadline: number, trace?: Span): Promise<PrepareReply> {
     this.#options.observe(ballot);
-    return this.#vote(scope, key, 0, deadline, (register, put) => {
+    return this.#vote(scope, key, { bytes: 0, deadline, trace }, (register, put) => {
       const step = prepareRegister(register, ballot);
       if (step.kind === 'rejected') return step;
       put(step.register);
@@ -72,9 +72,13 @@ export class RegisterRows {
     });
   }
 
-  async accept({ scope, key, ballot, value, next }: AcceptRequest, deadline: number): Promise<AcceptReply> {
+  async accept(
+    { scope, key, ballot, value, next }: AcceptRequest,
+    deadline: number,
+    trace?: Span,
+  ): Promise<AcceptReply> {
     this.#options.observe(next ?? ballot);
-    return this.#vote(scope, key, value.length, deadline, (register, put) => {
+    return this.#vote(scope, key, { bytes: value.length, deadline, trace }, (register, put) => {
       const step = acceptRegister(register, { ballot, value }, next, equalBytes);
       if (step.kind === 'rejected') return step;
       put(step.register);
@@ -85,8 +89,7 @@ export class RegisterRows {
   async #vote<Reply>(
     scope: Scope,
     key: Uint8Array,
-    bytes: number,
-    deadline: number,
+    { bytes, deadline, trace }: { readonly bytes: number; readonly deadline: number; readonly trace: Span | undefined },
     decide: (register: Vote, put: (next: Vote) => void) => Reply,
   ): Promise<Reply> {
     const { replica, knowledge } = this.#options;
@@ -99,6 +102,7 @@ export class RegisterRows {
         },
         bytes,
         durable: true,
+        trace,
       });
     } catch (error) {
       throw asRefusal(error);

@@ -24,7 +24,7 @@ import { HOLDER_MAX, leaseFromWire, leaseToWire } from './register-value-codec.t
 import type { ChangeResult, Lease, RegisterChange } from './register-value.ts';
 
 /** A {@link RegisterRequest} without what each node knows for itself: the deadline and the bucket's properties. */
-export interface ForwardedChange extends Omit<RegisterRequest, 'deadline' | 'bucket'> {
+export interface ForwardedChange extends Omit<RegisterRequest, 'deadline' | 'bucket' | 'trace'> {
   readonly epoch: Epoch;
   readonly bucket: Pick<Bucket, 'name' | 'incarnation' | 'version'>;
 }

@@ -14,6 +14,7 @@ import { mayHaveBegun } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
+import type { CallerInfo } from '#wire/messaging.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { isLive } from './get.ts';
 import { withoutValues } from './messages.ts';
@@ -67,16 +68,18 @@ export class StrongKeys {
     this.#proposer = new RegisterProposer({ environment, rows, storage, valueBytesMax, queueMax });
     this.#change = changeMessage(world.digest.crc32);
     messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));
-    messaging.handle(PrepareMessage, (request, { deadline }) => this.#whenReady(() => rows.prepare(request, deadline)));
-    messaging.handle(AcceptMessage, (request, { deadline }) => this.#whenReady(() => rows.accept(request, deadline)));
-    messaging.handle(this.#change, (request, { deadline }) =>
-      this.#whenReady(() => this.#takeForwarded(request, deadline)),
+    messaging.handle(PrepareMessage, (request, { deadline, trace }) =>
+      this.#whenReady(() => rows.prepare(request, deadline, trace)),
     );
+    messaging.handle(AcceptMessage, (request, { deadline, trace }) =>
+      this.#whenReady(() => rows.accept(request, deadline, trace)),
+    );
+    messaging.handle(this.#change, (request, caller) => this.#whenReady(() => this.#takeForwarded(request, caller)));
   }
 
   async read(request: KeyRequest): Promise<ReadOutcome> {
     const { self, world } = this.#environment;
-    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline);
+    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace);
     if (peeked !== undefined) {
       const live = peeked.value.state.versions.filter((version) => isLive(version, world.clock.wall()));
       return found(live, self, peeked.confirmation);
@@ -154,7 +157,7 @@ export class StrongKeys {
 
   async showLease(request: KeyRequest): Promise<LeaseOutcome> {
     const now = this.#environment.world.clock.wall();
-    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline);
+    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace);
     if (peeked !== undefined) {
       return { kind: 'lease', lease: liveLease(peeked.value, now), agreement: agreementOf(peeked.confirmation) };
     }
@@ -173,8 +176,8 @@ export class StrongKeys {
       const bucket = sameBucketNow(this.#environment, request.bucket);
       if (bucket === undefined) return unavailable(REDEFINED, triedAt > 0);
       const { owners } = routeOf(this.#environment, bucket, request.key);
-      const { key, deadline } = request;
-      const outcome = await this.#offer(owners, { bucket, key, deadline, change, id, triedAt });
+      const { key, deadline, trace } = request;
+      const outcome = await this.#offer(owners, { bucket, key, deadline, change, id, triedAt, trace });
       if (outcome.kind !== 'again') return outcome;
       ({ triedAt } = outcome);
     }
@@ -187,14 +190,14 @@ export class StrongKeys {
     request: RegisterRequest,
   ): Promise<Proposed | { readonly kind: 'again'; readonly triedAt: number }> {
     const { self, messaging, knowledge, world } = this.#environment;
-    const { deadline } = request;
+    const { deadline, trace } = request;
     let { triedAt } = request;
     for (const owner of this.#proposers(owners)) {
       if (deadline <= world.clock.monotonic()) break;
       if (owner.id === self) return withDoubt(await this.#proposer.propose({ ...request, triedAt }), triedAt);
       const sentAt = world.clock.wall();
       const forwarded = { ...request, triedAt, epoch: knowledge.epoch() };
-      const result = await messaging.call(owner.id, this.#change, forwarded, { deadline });
+      const result = await messaging.call(owner.id, this.#change, forwarded, { deadline, trace });
       if (result.kind === 'reply') return withDoubt(result.reply, triedAt);
       if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) triedAt ||= sentAt;
       if (result.kind === 'refused' && result.code === STALE) {
@@ -215,7 +218,7 @@ export class StrongKeys {
     );
   }
 
-  async #takeForwarded(request: ForwardedChange, deadline: number): Promise<Proposed> {
+  async #takeForwarded(request: ForwardedChange, { deadline, trace }: CallerInfo): Promise<Proposed> {
     const { knowledge, resolveBucket, self } = this.#environment;
     if (request.epoch > knowledge.epoch()) await knowledge.catchUp(request.epoch, deadline);
     const bucket = resolveBucket(request.bucket.name);
@@ -226,7 +229,7 @@ export class StrongKeys {
     if (!owners.some(({ id }) => id === self)) {
       throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
     }
-    return this.#proposer.propose({ ...request, bucket, deadline });
+    return this.#proposer.propose({ ...request, bucket, deadline, trace });
   }
 
   #whenReady<T>(answer: () => Promise<T>): Promise<T> {

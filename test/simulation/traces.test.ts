@@ -95,6 +95,32 @@ test('a GET asks its replicas in the same trace; one that fails says why', async
   expect(traced.find(({ name }) => name === 'coordinator.get')?.failure).toMatch(/quorum-/);
 });
 
+test('a PUT of a strong key: the votes of all owners, also through another node', async () => {
+  const spans = await spansOf(4, async (cluster, traces) => {
+    const body = JSON.stringify({ consistency: 'strong' });
+    const headers = { 'content-type': 'application/json' };
+    const defined = await cluster.request('n1', 'PUT', '/v1/buckets/strong', { headers, body });
+    expect(defined.status).toBeLessThan(300);
+    await cluster.simulation.run(() => traces.open === 0);
+    traces.finished.length = 0;
+    for (const id of ['n1', 'n2', 'n3', 'n4']) {
+      const answer = await cluster.request(id, 'PUT', '/v1/kv/strong/k', { headers: TRACED, body: id });
+      expect(answer.status).toBe(204);
+    }
+  });
+  const paths = spans.map((span) => path(span, spans));
+  expect(paths.filter((one) => !one.startsWith('PUT /v1/kv/:bucket/:key@'))).toEqual([]);
+  // One of the four is no owner: three vote each time, and each makes its vote durable.
+  expect(new Set(spans.filter(({ name }) => name === 'disk.sync').map(({ host }) => host)).size).toBe(3);
+  const puts = spans.filter(({ name, parentId }) => name.startsWith('PUT ') && parentId === CLIENT);
+  for (const { host } of puts) {
+    const votes = paths.filter(
+      (one) => one.startsWith(`PUT /v1/kv/:bucket/:key@${host} `) && / > disk\.sync@n\d$/.test(one),
+    );
+    expect(new Set(votes.map((one) => one.slice(-2))).size).toBeGreaterThanOrEqual(2);
+  }
+});
+
 test('what the client does not want to be traced is not', async () => {
   const unsampled = { traceparent: `00-${TRACE_ID}-${CLIENT}-00` };
   const spans = await spansOf(3, async (cluster) => {
