@@ -88,7 +88,12 @@ export class Dispatch {
     if (this.#refusing && !session.isDraining) {
       return this.#refuse(session, callId, 'stopping', 'this node is stopping');
     }
-    if (remaining <= 0) return this.#refuse(session, callId, 'deadline', `${name} came too late`);
+    const now = world.clock.monotonic();
+    const waited = request.sentAt === undefined ? 0 : session.waited(request.sentAt, now);
+    if (remaining <= waited) {
+      const detail = `${name} had ${remaining} ms left and waited ${Math.round(waited)} ms on its way`;
+      return this.#refuse(session, callId, 'deadline', detail);
+    }
     if (this.#running >= settings.maxConcurrentHandlers) {
       return this.#refuse(session, callId, 'overloaded', `${this.#running} requests are being worked on`);
     }
@@ -105,7 +110,7 @@ export class Dispatch {
       },
     };
     try {
-      run(request.body, { from, deadline: world.clock.monotonic() + remaining, trace }, answer);
+      run(request.body, { from, deadline: now + remaining - waited, trace }, answer);
     } catch (error) {
       answer.failed(error);
     }

@@ -75,6 +75,8 @@ export interface RequestEnvelope {
   readonly body: unknown;
   /** The caller's span, when the request is traced. */
   readonly trace?: TraceParent;
+  /** Whole milliseconds since the caller opened the connection, by its clock. */
+  readonly sentAt?: number | undefined;
 }
 
 export interface ReplyEnvelope {
@@ -198,11 +200,15 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   }
 }
 
-function encodeRequest({ callId, name, remaining, body, trace }: RequestEnvelope): Uint8Array {
-  if (trace === undefined) return encode([REQUEST, callId, name, remaining, body]);
-  const { traceparent, tracestate } = trace;
-  const parent = tracestate === '' ? [traceparent] : [traceparent, tracestate.slice(0, MAXIMUM_TRACESTATE_LENGTH)];
+function encodeRequest({ callId, name, remaining, body, trace, sentAt }: RequestEnvelope): Uint8Array {
+  const parent = trace === undefined ? null : encodeTrace(trace);
+  if (sentAt !== undefined) return encode([REQUEST, callId, name, remaining, body, parent, sentAt]);
+  if (parent === null) return encode([REQUEST, callId, name, remaining, body]);
   return encode([REQUEST, callId, name, remaining, body, parent]);
+}
+
+function encodeTrace({ traceparent, tracestate }: TraceParent): unknown {
+  return tracestate === '' ? [traceparent] : [traceparent, tracestate.slice(0, MAXIMUM_TRACESTATE_LENGTH)];
 }
 
 function decodeRequest(parts: readonly unknown[]): RequestEnvelope {
@@ -212,9 +218,14 @@ function decodeRequest(parts: readonly unknown[]): RequestEnvelope {
     name: asString(parts[2], 'message name', MAXIMUM_NAME_LENGTH),
     remaining: asInteger(parts[3], 'remaining time'),
     body: bodyAt(parts, 4),
+    sentAt: isTime(parts[6]) ? parts[6] : undefined,
   };
   const trace = parts.length > 5 ? traceOf(parts[5]) : undefined;
   return trace === undefined ? request : { ...request, trace };
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** A trace helps to understand a request: one that does not fit is left out, and the request goes on. */

@@ -210,7 +210,15 @@ export class Link implements SessionOwner {
     if (remaining < 1) return this.#notSent('expired');
     const body = type.encodeRequest(request);
     const span = trace?.child(type.name, 'client');
-    const envelope: RequestEnvelope = { kind: 'request', callId: calls.nextId, name: type.name, remaining, body };
+    const sentAt = session.age(startedAt);
+    const envelope: RequestEnvelope = {
+      kind: 'request',
+      callId: calls.nextId,
+      name: type.name,
+      remaining,
+      body,
+      sentAt,
+    };
     const message = encodeEnvelope(span === undefined ? envelope : { ...envelope, trace: span.parent });
     if (message.length > settings.maxMessageBytes) {
       span?.end('too-large');

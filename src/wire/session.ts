@@ -10,6 +10,7 @@ import type { CallEnvelope, Envelope, Heartbeat } from './envelope.ts';
 import { DRAINING_VERSION } from './handshake.ts';
 import type { Handshake, HandshakeStep, Remote } from './handshake.ts';
 import { MalformedMessage } from './message.ts';
+import { QueueingDelay } from './queueing-delay.ts';
 import { SeenCalls } from './seen-calls.ts';
 import type { WireSettings } from './settings.ts';
 
@@ -51,6 +52,8 @@ export class Session implements ConnectionEvents {
   #remote: Remote | undefined;
   #ended = false;
   #draining = false;
+  readonly #openedAt: number;
+  readonly #queueing = new QueueingDelay();
   #heardAt: number;
   #pingAt = 0;
 
@@ -67,7 +70,8 @@ export class Session implements ConnectionEvents {
     this.direction = direction;
     this.#handshake = handshake;
     this.#owner = owner;
-    this.#heardAt = world.clock.monotonic();
+    this.#openedAt = world.clock.monotonic();
+    this.#heardAt = this.#openedAt;
     this.#timer = world.clock.after(settings.handshakeTimeout, () =>
       this.end(`no handshake within ${settings.handshakeTimeout} ms`),
     );
@@ -83,6 +87,16 @@ export class Session implements ConnectionEvents {
   /** When the last message came, by the monotonic clock. */
   get heardAt(): number {
     return this.#heardAt;
+  }
+
+  /** Whole milliseconds since the connection stands. */
+  age(now: number): number {
+    return Math.floor(now - this.#openedAt);
+  }
+
+  /** How long a message of the other end, sent at that age of its end of the connection, has waited on its way. */
+  waited(sentAt: number, now: number): number {
+    return this.#queueing.of(sentAt, now);
   }
 
   get isEnded(): boolean {

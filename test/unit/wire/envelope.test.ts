@@ -50,6 +50,7 @@ const GOLDEN: [Envelope, string][] = [
     },
     `960a01a1610203` + `92d937${toHex(utf8(TRACEPARENT))}a3783d31`,
   ],
+  [{ kind: 'request', callId: 1, name: 'a', remaining: 2, body: 3, sentAt: 300 }, '970a01a1610203c0cd012c'],
   [{ kind: 'reply', callId: 300, body: null }, '930bcd012cc0'],
   [{ kind: 'refusal', callId: 1, code: 'stale', detail: 'old', value: -2 }, '950c01a57374616c65a36f6c64fe'],
   [{ kind: 'ping', epoch: 3 }, '920d03'],
