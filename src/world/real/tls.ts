@@ -21,6 +21,8 @@ export function certifierOf(socket: Duplex): ((name: string) => boolean) | undef
 /** By its alternative names only: the subject's common name is no proof of anything since RFC 6125. */
 function namesIn(certificate: X509Certificate, name: string): boolean {
   if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
+  // OpenSSL takes a name with a dot in front for all names below it.
+  if (name.startsWith('.')) return false;
   return certificate.checkHost(name, { subject: 'never' }) !== undefined;
 }
 
