@@ -1,0 +1,94 @@
+/**
+ * `quoral cluster`, with TLS from the environment: what it says, what it writes, what it survives and how it ends.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent } from 'undici';
+import { afterAll, expect, test } from 'vitest';
+import { Authority, writePair } from '../authority.ts';
+import { freePorts, http, temporaryDirectory } from './support.ts';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const authority = new Authority('of a local cluster');
+const directory = temporaryDirectory();
+const { cert, key, ca } = writePair(
+  join(directory, 'tls'),
+  'all',
+  authority.sign({ names: ['127.0.0.1'] }),
+  authority.pem,
+);
+const ENVIRONMENT = {
+  QUORAL_TLS_CERT: cert,
+  QUORAL_TLS_KEY: key,
+  QUORAL_PEER_TLS_CERT: cert,
+  QUORAL_PEER_TLS_KEY: key,
+  QUORAL_PEER_TLS_CA: ca,
+  QUORAL_CA: ca,
+};
+
+let running: { readonly child: ChildProcess; readonly output: () => string } | undefined;
+
+afterAll(() => {
+  // Its nodes end when their channel to it does.
+  running?.child.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function start(basePort: number): Promise<boolean> {
+  const args = ['cluster', '--nodes', '3', '--base-port', String(basePort), '--data-dir', join(directory, 'data')];
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...ENVIRONMENT } });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  running = { child, output: () => output };
+  while (!output.includes('cluster ready')) {
+    if (child.exitCode !== null) return false;
+    await sleep(25);
+  }
+  return true;
+}
+
+/** The ports above the free one may be in use: then another one. */
+async function startSomewhere(): Promise<number> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const [basePort] = await freePorts(1);
+    if (basePort! < 65_000 && (await start(basePort!))) return basePort!;
+  }
+  throw new Error(`no cluster: ${running?.output()}`);
+}
+
+test(
+  'three nodes over TLS: ready when all serve, goes on without one, ends with all',
+  { timeout: 120_000 },
+  async () => {
+    const basePort = await startSomewhere();
+    const { child, output } = running!;
+    const dispatcher = new Agent({ connect: { ca: authority.pem } });
+    try {
+      const { nodes } = JSON.parse(readFileSync(join(directory, 'data', 'cluster.json'), 'utf8')) as {
+        nodes: { id: string; pid: number; url: string; peer: string }[];
+      };
+      expect(nodes.map(({ id, url }) => [id, url])).toEqual(
+        [0, 1, 2].map((i) => [`n${i + 1}`, `https://127.0.0.1:${basePort + i}`]),
+      );
+      for (const { id, url } of nodes) expect(output()).toContain(`${id} serves on ${url} `);
+      expect(output()).toContain(`try: curl -i --cacert ${ca} -X PUT`);
+      const url = (i: number): string => `${nodes[i]!.url}/v1/kv/demo/greeting`;
+      expect((await http('PUT', url(0), { body: 'hello', dispatcher })).status).toBe(204);
+      process.kill(nodes[1]!.pid, 'SIGKILL');
+      while (!output().includes('n2 stopped (signal SIGKILL)')) await sleep(25);
+      expect((await http('GET', url(2), { dispatcher })).body.toString()).toBe('hello');
+    } finally {
+      await dispatcher.close();
+    }
+    const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+    child.kill('SIGINT');
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    expect(output()).toMatch(/\nstopping\n/);
+    for (const id of ['n1', 'n3']) expect(output()).toContain(`${id} stopped (exit status 0)`);
+    expect(output(), 'two signals that come together are one act').not.toContain('at once');
+  },
+);
