@@ -61,7 +61,7 @@ export function parseSession(
   if (parameter === undefined && header === undefined) return undefined;
   if (parameter !== undefined && header !== undefined)
     return invalid('session', 'given as a parameter and as the header Quoral-Session; give one of them');
-  if (parameter === 'new') return new RequestSession(NEW_SESSION, scope, mac);
+  if ((parameter ?? header) === 'new') return new RequestSession(NEW_SESSION, scope, mac);
   const field = parameter === undefined ? 'Quoral-Session' : 'session';
   const session = readTokens((parameter ?? header)!, field, mac);
   return session instanceof Problem ? session : new RequestSession(session, scope, mac);

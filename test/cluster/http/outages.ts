@@ -6,6 +6,7 @@ import { agreementOf } from './levels.ts';
 import { valuesOf } from './multipart.ts';
 import { OpenSocket } from './raw.ts';
 import { retryAfterDeath } from './retries.ts';
+import { sessionOf } from './sessions.ts';
 import {
   call,
   contextOf,
@@ -193,13 +194,21 @@ function manyDeadTests(): void {
     expect(definition['outcome']).toMatch(/^(not-applied|unknown)$/);
     const read = await get(`${target}?consistency=one`);
     expect([read.status, read.body.toString()]).toEqual([200, 'old']);
-    const written = await put(`${other}?consistency=one`, 'alone');
+    const written = await put(`${other}?consistency=one&session=new`, 'alone');
     expect([written.status, agreementOf(written)]).toEqual([204, { acked: 1, needed: 1, of: 3, fallbacks: 0 }]);
     expect((await get('/healthz')).status).toBe(503);
     expect((await get('/livez')).status).toBe(200);
 
-    await restart('n2', 'n3');
-    expect(valuesOf(await get(`${other}?r=all`, { at: 'n2' }))).toEqual(['alone', 'old']);
+    // Without the node that took it, a session that wrote it reads nothing rather than less.
+    await site().signal('n1', 'SIGKILL');
+    for (const name of ['n2', 'n3']) site().startNode(name);
+    await site().ready(['n2', 'n3']);
+    const headers = { 'quoral-session': sessionOf(written) };
+    const unmet = await get(`${other}?r=1&timeout=300`, { at: 'n2', headers });
+    expect(problem(unmet, 504, 'session-not-met')).toMatchObject({ needed: 1, got: expect.any(Number) as number });
+    expect((await get(other, { at: 'n3' })).body.toString()).toBe('old');
+    await restart('n1');
+    expect(valuesOf(await get(`${other}?r=1`, { at: 'n2', headers }))).toEqual(['alone', 'old']);
     expect((await get(target, { at: 'n3' })).body.toString()).toBe('old');
   });
 

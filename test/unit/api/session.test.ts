@@ -64,7 +64,7 @@ test('what is no token, or said twice, is refused', async () => {
     ['?session=old', {}, 'session'],
     [`?session=new,${token}`, {}, 'session'],
     [`?session=${token}A`, {}, 'session'],
-    ['', { 'quoral-session': 'new' }, 'Quoral-Session'],
+    ['', { 'quoral-session': 'newest' }, 'Quoral-Session'],
     [`?session=${token}`, { 'quoral-session': token }, 'session'],
   ] as const) {
     for (const method of ['GET', 'PUT', 'DELETE']) {
