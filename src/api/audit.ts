@@ -7,6 +7,7 @@ import type { Access } from '#access/access.ts';
 import type { Answer, Incoming } from './exchange.ts';
 import { REFUSAL_REASONS, Stranger, type RefusalReason } from './guard.ts';
 import { Problem } from './problem.ts';
+import type { Target } from './raw-path.ts';
 import type { Need } from './routes.ts';
 import type { ApiServices, Fields } from './services.ts';
 
@@ -83,8 +84,14 @@ function line({ incoming, route, requestId, client }: Visit): Fields & { readonl
     token: client instanceof Stranger ? null : (client.token ?? null),
     remote,
     act: `${method} ${route ?? 'none'}`,
-    target: target instanceof Problem ? '' : target.path.slice(0, TARGET_CHARACTERS_MAX),
+    target: target instanceof Problem ? '' : shownPath(route, target).slice(0, TARGET_CHARACTERS_MAX),
   };
+}
+
+/** A key may be private: the path ends before it, and early where nobody knows what it means. */
+function shownPath(route: string | undefined, { path, segments }: Target): string {
+  const named = route === undefined ? 2 : route.split('/').indexOf(':key') - 1;
+  return named < 0 || named >= segments.length ? path : `/${segments.slice(0, named).join('/')}/…`;
 }
 
 /** What became of an act, in the words of the answer. */

@@ -64,6 +64,22 @@ test('a path as long as a head can be does not fill the log', () => {
   expect(JSON.stringify(lines).length).toBeLessThan(500);
 });
 
+test('no key is in it, whatever the path', async () => {
+  const { node, send } = harness((stub) => (stub.guarded = true));
+  const paths = [
+    '/v1/kv/b/private',
+    '/v1/kv64/b/private',
+    '/v1/ring/locate/b/private',
+    '/v1/kv/b/a/private',
+    '/private',
+  ];
+  for (const path of paths) await send('GET', path);
+  await send('GET', '/v1/kv/b');
+  expect(node.audited.map(({ target }) => target)).toEqual([
+    ...['/v1/kv/b/…', '/v1/kv64/b/…', '/v1/ring/locate/b/…', '/v1/kv/…', '/private', '/v1/kv/b'],
+  ]);
+});
+
 test('refusals beyond the bound are counted and told in one line, and every one in the figures', async () => {
   const { audit, visit, stranger, lines, timers, advance, metrics } = setup();
   for (let i = 0; i < 1000; i++) audit.answered(visit, stranger.answer());
@@ -137,7 +153,7 @@ test('through the front door: nothing of a token is kept but its name', async ()
   await send('GET', '/v1/kv/b/k', { Authorization: `Bearer ${BOOTSTRAP_TOKEN}x` });
   expect(node.audited.map(({ token, target }) => [token, target])).toEqual([
     ['bootstrap', '/v1/tokens/app'],
-    [null, '/v1/kv/b/k'],
+    [null, '/v1/kv/b/…'],
   ]);
   const { token } = JSON.parse(new TextDecoder().decode(made.body)) as { token: string };
   const told = JSON.stringify([node.audited, node.logged, node.chain.current]);
