@@ -70,6 +70,7 @@ type Delivered =
 /** Refusals that say something of this one hint, or of what this node knows. */
 const NO_FAULT_OF_THE_OWNER: readonly string[] = [STALE, NOT_OWNER, BEHIND, CORRUPT_ROW];
 
+const NOT_READY_PAUSE_MS = 250;
 const PAGE = 128;
 const BURST_SECONDS = 0.25;
 
@@ -125,7 +126,9 @@ export class HintDelivery {
   #tick(): void {
     if (this.#stopped) return;
     const { world, settings, room, ready } = this.#options;
-    this.#timer = world.clock.after(settings.interval, () => this.#tick());
+    // After a start what waits goes as soon as this node serves.
+    const pause = ready() ? settings.interval : Math.min(settings.interval, NOT_READY_PAUSE_MS);
+    this.#timer = world.clock.after(pause, () => this.#tick());
     if (!ready()) return;
     void room.make();
     void this.#discardDropped();

@@ -10,13 +10,14 @@ import type { CheckName } from './checkers/violation.ts';
 import type { Reachability } from '#membership/reachability.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import { SimulatedCluster, type ClusterOptions, type Machine } from './cluster.ts';
+import type { NodeOptions } from '#node.ts';
 import { strictAll, strictQuorum } from './levels.ts';
 import { Recorder } from './recorder.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Timeline } from './timeline.ts';
 import { WatchedLog } from './watched-log.ts';
 import { ownersOfKey, snapshotOf, watchMints } from './white-box.ts';
-import { Client, Clients, type Workload, type WorkloadBucket } from './workload.ts';
+import { Client, Clients, type Target, type Workload, type WorkloadBucket } from './workload.ts';
 import type { Tampering } from './tampering.ts';
 
 /** Beside the checkers' names: what the run itself finds. */
@@ -32,6 +33,8 @@ export interface Finding {
 export interface ArenaOptions {
   readonly seed: string | number;
   readonly nodes: number;
+  /** In place of the nodes' usual settings. */
+  readonly node?: Partial<NodeOptions>;
   /** Whether a crash of the run may lose what had not been synced. */
   readonly losesUnsynced: boolean;
   readonly timeline?: Timeline;
@@ -42,8 +45,9 @@ export interface ArenaOptions {
 /** After healing, the cluster serves again within this many virtual milliseconds. */
 const RECOVERY_MS = 60_000;
 const SAMPLE_INTERVAL_MS = 150;
-/** Rounds of reading every key at all owners until they agree. */
-const REPAIR_ROUNDS = 6;
+/** Virtual milliseconds after healing within which everything has come home. */
+const HOMECOMING_MS = 60_000;
+const HOMECOMING_STEP_MS = 1000;
 const FINAL_TIMEOUT_MS = 5000;
 /** What a scripted client has no use for. */
 const IDLE = { clients: 0, thinkTime: 0, operationsMax: 0, keyLifetime: 1, impatience: 0 } as const;
@@ -71,7 +75,7 @@ export class Arena {
   #final: FinalSnapshot | null = null;
 
   constructor(options: ArenaOptions) {
-    const { seed, nodes, timeline, tampering } = options;
+    const { seed, nodes, node, timeline, tampering } = options;
     this.#options = options;
     this.#timeline = timeline;
     const crashed = (error: unknown): void => this.crashed('', error);
@@ -90,7 +94,7 @@ export class Arena {
       },
       disk: (disk, machine) => tampering?.disk?.(disk, machine) ?? disk,
     };
-    this.cluster = new SimulatedCluster({ seed, nodes, log, ...hooks });
+    this.cluster = new SimulatedCluster({ seed, nodes, log, ...hooks, ...(node === undefined ? {} : { node }) });
     this.recorder = new Recorder(this.cluster.simulation);
     this.supervisor = new Supervisor(this.cluster, this.recorder, crashed, note);
     this.buckets = bucketsFor(nodes);
@@ -168,8 +172,8 @@ export class Arena {
   }
 
   /**
-   * Brings all owners of all keys to the same state, by the only means there is yet, read repair; then looks at what they
-   * hold, and has every node read everything.
+   * Waits until all owners of all keys have come to the same state by themselves; then looks at what they hold, and has every
+   * node read everything.
    */
   async converge(clients: Clients): Promise<void> {
     if (this.findings.some(({ check }) => check === 'liveness' || check === 'crash')) return;
@@ -177,26 +181,31 @@ export class Arena {
     const reader = this.client(clients, 'final');
     await this.#servesAll(reader);
     const { targets } = clients;
-    let waiting = targets;
-    for (let round = 0; round < REPAIR_ROUNDS && waiting.length > 0; round++) {
-      for (const target of waiting) {
-        const level = strictAll(target.bucket.facts);
-        const machine = machines[round % machines.length]!;
-        const heard = await simulation.settle(reader.read(target, machine, level, FINAL_TIMEOUT_MS));
-        if (heard.shown !== null || round + 1 < REPAIR_ROUNDS) continue;
-        const key = `${target.bucket.name}/${target.key}`;
-        this.find({ check: 'liveness', key, detail: `a read at all owners, all healed, is answered ${heard.answer}` });
-      }
-      await simulation.run(simulation.now + 500);
-      waiting = waiting.filter(({ bucket, key }) => !agree(this.#snapshots(bucket.name, key)));
-    }
+    await this.#comesHome(targets);
     const replicas = targets.flatMap(({ bucket, key }) => this.#snapshots(bucket.name, key));
-    this.#final = { replicas, hints: [] };
+    this.#final = { replicas, hints: this.#hintsWaiting() };
     this.#convergedAt = this.recorder.moment();
     for (const [i, target] of targets.entries()) {
       const level = strictQuorum(target.bucket.facts);
       await simulation.settle(reader.read(target, machines[i % machines.length]!, level, FINAL_TIMEOUT_MS));
     }
+  }
+
+  /** Waits until the owners of all keys hold the same and no hint waits, without reading anything: the nodes see to it. */
+  async #comesHome(targets: readonly Target[]): Promise<void> {
+    const { simulation } = this.cluster;
+    const began = simulation.now;
+    let differing = targets;
+    for (;;) {
+      differing = differing.filter(({ bucket, key }) => !agree(this.#snapshots(bucket.name, key)));
+      const isHome = differing.length === 0 && this.#hintsWaiting().every(({ waiting }) => waiting === 0);
+      if (isHome || simulation.now - began > HOMECOMING_MS) break;
+      await simulation.run(simulation.now + HOMECOMING_STEP_MS);
+    }
+  }
+
+  #hintsWaiting(): FinalSnapshot['hints'] {
+    return this.cluster.machines.map(({ id, running }) => ({ node: id, waiting: running?.node.hints.waiting() ?? 0 }));
   }
 
   /** Every node takes a write at all owners. */

@@ -28,10 +28,7 @@ export interface Bug {
 export const BUG_RUNS = { seeds: [3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 16, 17], changes: { duration: 20_000 } } as const;
 
 /** Bugs of mechanisms that are not built yet. */
-export const BUGS_TO_COME: Readonly<Record<string, string>> = {
-  'fallback-counted-as-primary': 'there are no fallbacks yet',
-  'hint-deleted-without-revision': 'there are no hints yet',
-};
+export const BUGS_TO_COME: Readonly<Record<string, string>> = {};
 
 const JOIN = 'src/causality/join.ts';
 const WRITE = 'src/causality/write.ts';
@@ -62,9 +59,9 @@ export const BUGS: readonly Bug[] = [
     about: 'a dead verdict takes members out of the owners, so that a quorum is one of those that are left',
     edits: [
       {
-        file: 'src/coordinator/put.ts',
+        file: WRITE_ROUND,
         from: 'this.#tally = new WriteTally({ w, pw, dw });',
-        to: 'const left = (n: number) => Math.min(n, Math.floor(this.#targets.length / 2) + 1); this.#tally = new WriteTally({ w: left(w), pw: left(pw), dw: left(dw) });',
+        to: 'const left = (n: number) => Math.min(n, Math.floor((this.#others.length + 1) / 2) + 1); this.#tally = new WriteTally({ w: left(w), pw: left(pw), dw: left(dw) });',
       },
       {
         file: READ_ROUND,
@@ -230,8 +227,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/api/outcome.ts',
-        from: "if (alone) headers['quoral-context']",
-        to: "if (alone || true) headers['quoral-context']",
+        from: 'if (alone && outcome.context.length > 0)',
+        to: 'if ((alone || true) && outcome.context.length > 0)',
       },
     ],
     foundBy: 'random',
@@ -465,6 +462,77 @@ export const BUGS: readonly Bug[] = [
     foundBy: { scenario: 'bucket-is-dropped' },
   },
   ...STRONG_BUGS,
+  {
+    name: 'fallback-actor-reused',
+    about: 'a fallback that mints in the place of owners does so as the same actor each time',
+    edits: [
+      {
+        file: 'src/handoff/mint-in-place.ts',
+        from: 'const tenure = replica.tenureForOnce();',
+        to: 'const tenure = replica === undefined ? undefined : 1;',
+      },
+    ],
+    foundBy: { scenario: 'fallback-writes-twice' },
+  },
+  {
+    name: 'hint-deleted-without-revision',
+    about: 'a hint is deleted when it was delivered, whatever has come to it meanwhile',
+    edits: [
+      {
+        file: 'src/handoff/hint-table.ts',
+        from: 'if (hint.revision !== revision) return false;',
+        to: 'if (hint.revision === -revision) return false;',
+      },
+    ],
+    foundBy: { scenario: 'hint-grows-while-delivered' },
+  },
+  {
+    name: 'fallback-counted-as-primary',
+    about: 'a fallback that has a write counts for pw',
+    edits: [
+      {
+        file: TALLY,
+        from: "return this.#places((c) => c.accepted && c.role === 'primary');",
+        to: 'return this.#places((c) => c.accepted);',
+      },
+      {
+        file: TALLY,
+        from: "this.#places((c) => mayAccept(c) && c.role === 'primary') >= pw",
+        to: 'this.#places((c) => mayAccept(c)) >= pw',
+      },
+    ],
+    foundBy: { scenario: 'owners-are-asked-for' },
+  },
+  {
+    name: 'absence-at-a-fallback-counted',
+    about: 'a fallback that keeps nothing of a key counts as one that says that there is nothing',
+    edits: [
+      {
+        file: READ_ROUND,
+        from: 'if (place === undefined || this.#request.retryId !== undefined) {',
+        to: `if (place === undefined && reply.state === null) {
+          this.#answers.push({ from: fallback.id, isOwner: false, state: null });
+          this.#tally.accept(fallback.index);
+          this.#decide();
+          return;
+        }
+        if (place === undefined || this.#request.retryId !== undefined) {`,
+      },
+    ],
+    foundBy: { scenario: 'a-fallback-knows-nothing' },
+  },
+  {
+    name: 'hint-keyed-without-owner',
+    about: 'hints for several owners of a key are one row',
+    edits: [
+      {
+        file: 'src/handoff/tables.ts',
+        from: 'u16(writer, owner); writer.u8(n);',
+        to: 'u16(writer, owner * 0); writer.u8(n);',
+      },
+    ],
+    foundBy: { scenario: 'kept-for-several-owners' },
+  },
 ];
 
 export function bugNamed(name: string): Bug {

@@ -49,6 +49,13 @@ export function strictQuorum({ owners, mode }: BucketFacts): Level {
   return level(query, false, { r: quorum, pr: quorum, w: quorum, pw: quorum, dw: quorum });
 }
 
+/** As many owners, but fallbacks may take part beside them. */
+export function sloppyWithOwners({ owners }: BucketFacts): Level {
+  const quorum = Math.floor(owners / 2) + 1;
+  const query = 'r=quorum&pr=quorum&w=quorum&pw=quorum';
+  return level(query, true, { r: quorum, pr: quorum, w: quorum, pw: quorum, dw: quorum });
+}
+
 export function strictAll({ owners, mode }: BucketFacts): Level {
   if (mode === 'strong') return strictQuorum({ owners, mode });
   return level('consistency=all', false, { r: owners, pr: owners, w: owners, pw: owners, dw: owners });

@@ -6,8 +6,11 @@
 import { Arena, type Finding } from './arena.ts';
 import { StoreMessage } from '#replica/messages.ts';
 import { requestName } from './messages-on-the-wire.ts';
+import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
-import { levelsFor, strictAll, strictQuorum, type Level } from './levels.ts';
+import { ownersOfKey } from './white-box.ts';
+import { levelsFor, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Timeline } from './timeline.ts';
 import type { Tampering } from './tampering.ts';
 import type { Client, Clients, ComposedWrite, Target } from './workload.ts';
@@ -22,6 +25,8 @@ const UNREACHABLE_MS = 4500;
 const FACTS = { owners: NODES, mode: 'lww' } as const;
 const STRICT = strictQuorum(FACTS);
 const ALL = strictAll(FACTS);
+const SLOPPY = levelsFor(FACTS).find(({ query }) => query === '')!;
+const WITH_OWNERS = sloppyWithOwners(FACTS);
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 
 const SCRIPTS = {
@@ -279,7 +284,81 @@ const SCRIPTS = {
       for (const machine of [first, second, third]) stage.nothingOf(machine, bucket, 0);
     });
   },
+  /**
+   * A fallback that no owner hears writes, hands over what it keeps, and writes again. It has forgotten the first write and
+   * must not claim to have seen it.
+   */
+  'fallback-writes-twice': async (stage) => {
+    await stage.hintRounds(async (key, owners, [fallback]) => {
+      for (let i = 0; i < 2; i++) {
+        stage.cut(fallback!, owners);
+        await stage.pass(UNREACHABLE_MS);
+        await stage.put(fallback!, key, ONE);
+        await stage.put(owners[0], key, STRICT);
+        await stage.heal();
+      }
+    });
+  },
+  /** A hint gets more while what it held is on its way to the owner. */
+  'hint-grows-while-delivered': async (stage) => {
+    await stage.hintRounds(async (key, [first, second, third], [fallback]) => {
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      stage.arena.cluster.network.setFault(fallback!.host, third.host, { delay: 400 });
+      for (let i = 0; i < 12; i++) {
+        await stage.put(first, key, SLOPPY);
+        await stage.pass(130);
+      }
+      await stage.pass(2000);
+    });
+  },
+  /** An owner and a fallback on one side, the other owners on the other. */
+  'owners-are-asked-for': async (stage) => {
+    await stage.hintRounds(async (key, [first, second, third], others) => {
+      for (const side of [first, ...others]) stage.cut(side, [second, third]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, WITH_OWNERS);
+      await stage.get(second, key, STRICT);
+    });
+  },
+  /** The same, and the one owner has missed a write: together with a fallback that keeps nothing it knows nothing. */
+  'a-fallback-knows-nothing': async (stage) => {
+    await stage.hintRounds(async (key, [first, second, third], others) => {
+      for (const side of [first, ...others]) stage.cut(side, [second, third]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(second, key, STRICT);
+      await stage.mustNotAnswer(others[0]!, key, SLOPPY);
+    });
+  },
+  /** One fallback keeps a write for all owners, one after the other of whom comes back. */
+  'kept-for-several-owners': async (stage) => {
+    await stage.hintRounds(async (key, owners, [fallback]) => {
+      stage.cut(fallback!, owners);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(fallback!, key, ONE);
+      for (const owner of owners) {
+        stage.reconnect(fallback!, owner);
+        await stage.pass(UNREACHABLE_MS);
+      }
+    });
+  },
 } satisfies Readonly<Record<string, Script>>;
+
+/**
+ * Played by more nodes than a key has owners, none of which crashes, and without anti-entropy, whose calls have no time: only
+ * hints bring home what was missed.
+ */
+const WITH_FALLBACKS: ReadonlySet<string> = new Set([
+  'fallback-writes-twice',
+  'hint-grows-while-delivered',
+  'owners-are-asked-for',
+  'a-fallback-knows-nothing',
+  'kept-for-several-owners',
+]);
+const HINTS_ONLY = {
+  repair: { ...DEFAULT_REPAIR_SETTINGS, callTimeout: 0 },
+  hints: { ...DEFAULT_HINT_SETTINGS, interval: 300 },
+};
 
 export type ScenarioName = keyof typeof SCRIPTS;
 /** Scenarios that the product of today does not pass, with what it would take. */
@@ -294,7 +373,10 @@ export interface ScenarioOptions {
 
 /** What the checkers find when the scenario is played. */
 export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
-  const arena = new Arena({ ...options, seed: name, nodes: NODES, losesUnsynced: true });
+  const setting = WITH_FALLBACKS.has(name)
+    ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
+    : { nodes: NODES, losesUnsynced: true };
+  const arena = new Arena({ ...options, ...setting, seed: name });
   const clients = arena.directedClients();
   for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
   await arena.run(async () => {
@@ -331,6 +413,35 @@ class Stage {
       await sequence({ bucket, key: `round${round}` }, order);
       await this.heal();
     }
+  }
+
+  /** The same with the owners of the key first and the nodes that may stand in for them. */
+  async hintRounds(
+    sequence: (
+      target: Target,
+      owners: readonly [Machine, Machine, Machine],
+      others: readonly Machine[],
+    ) => Promise<void>,
+  ): Promise<void> {
+    const { cluster } = this.arena;
+    for (let round = 0; round < ROUNDS; round++) {
+      const bucket = this.#clients.bucket(round % 2 === 0 ? 'siblings' : 'latest');
+      const key = `round${round}`;
+      const owners = ownersOfKey(cluster, bucket.name, key) as readonly [Machine, Machine, Machine];
+      const others = cluster.machines.filter((machine) => !owners.includes(machine));
+      await sequence({ bucket, key }, owners, others);
+      await this.heal();
+    }
+  }
+
+  /** A read that may only fail: too few of those who could know are there. */
+  async mustNotAnswer(machine: Machine, target: Target, level: Level): Promise<void> {
+    const heard = this.#somebody().read(target, machine, level, TIMEOUT_MS);
+    await this.#settle(heard);
+    const { shown, answer } = await heard;
+    if (shown === null) return;
+    const detail = `a read at ${machine.id} that too few can answer is answered ${answer} [${shown.join()}]`;
+    this.arena.find({ check: 'strict-reads', key: `${target.bucket.name}/${target.key}`, detail });
   }
 
   /** A blind write by somebody new. */

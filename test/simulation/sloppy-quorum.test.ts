@@ -9,8 +9,8 @@ import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const KEY = '/v1/kv/b/k';
-/** Everything comes home by hints or not at all. */
-const NO_ANTI_ENTROPY = { repair: { ...DEFAULT_REPAIR_SETTINGS, interval: 86_400_000 } };
+/** Anti-entropy has no time for its calls: everything comes home by hints or not at all. */
+const NO_ANTI_ENTROPY = { repair: { ...DEFAULT_REPAIR_SETTINGS, callTimeout: 0 } };
 
 interface Replicas {
   readonly acked: number;

@@ -1,0 +1,115 @@
+/** Four real nodes, one of which is killed under writes and comes back: fallbacks stand in for it, and it gets what it missed. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { http, TestCluster } from './support.ts';
+
+let cluster: TestCluster;
+
+afterEach(async () => await cluster.stop());
+
+interface Written {
+  readonly key: string;
+  readonly value: string;
+  readonly status: number;
+  /** Milliseconds between the kill and the beginning of the request; negative before it. */
+  readonly since: number;
+  readonly fallbacks: number;
+  readonly answer: string;
+}
+
+const VICTIM = 'n4';
+const WRITERS = 6;
+
+/** Writers that go on until told to stop. */
+class Load {
+  readonly written: Written[] = [];
+  killedAt = Infinity;
+  #stopping = false;
+  readonly #done: Promise<unknown>;
+
+  constructor(nodes: readonly string[]) {
+    this.#done = Promise.all(Array.from({ length: WRITERS }, (_, i) => this.#write(i, nodes)));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#done;
+  }
+
+  async #write(writer: number, nodes: readonly string[]): Promise<void> {
+    for (let i = 0; !this.#stopping; i++) {
+      // Each key is written several times, so that hints meet hints.
+      const key = `w${writer}-${i % 15}`;
+      const value = `${writer} ${i}`;
+      const began = performance.now();
+      const url = `${cluster.url(nodes[i % nodes.length]!)}/v1/kv/b/${key}`;
+      const { status, headers, body } = await http('PUT', url, { body: value });
+      const fallbacks = Number(/fallbacks=(\d)/.exec(String(headers['quoral-replicas']))?.[1] ?? 0);
+      this.written.push({ key, value, status, since: began - this.killedAt, fallbacks, answer: body.toString() });
+      await sleep(5);
+    }
+  }
+}
+
+async function hintsWaiting(ids: readonly string[]): Promise<number> {
+  const views = await Promise.all(ids.map((id) => http('GET', `${cluster.url(id)}/v1/cluster`)));
+  return views.reduce(
+    (sum, { body }) => sum + (JSON.parse(body.toString()) as { hintsWaiting: number }).hintsWaiting,
+    0,
+  );
+}
+
+async function until(what: string, holds: () => Promise<boolean>, limit: number): Promise<void> {
+  const end = performance.now() + limit;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${limit} ms`);
+    await sleep(100);
+  }
+}
+
+/** What each owner has of the key, asked at that owner. */
+async function atItsOwners(key: string): Promise<readonly string[]> {
+  const { body } = await http('GET', `${cluster.url('n1')}/v1/ring/locate/b/${key}`);
+  const { primaries } = JSON.parse(body.toString()) as { primaries: readonly string[] };
+  return Promise.all(
+    primaries.map(async (id) => {
+      const answer = await http('GET', `${cluster.url(id)}/v1/kv/b/${key}?r=1&sloppy=false`);
+      return `${answer.status} ${answer.body.toString()}`;
+    }),
+  );
+}
+
+test('writes go on while an owner is dead; it comes back and gets all of them, kept hints outlive a kill of their keeper', async () => {
+  cluster = await TestCluster.start(4);
+  const others = cluster.ids.filter((id) => id !== VICTIM);
+  const load = new Load(others);
+  await sleep(500);
+  load.killedAt = performance.now();
+  await cluster.signal(VICTIM, 'SIGKILL');
+  await sleep(3000);
+  await load.stop();
+  const { written } = load;
+  // What was under way at the victim has lost its answer; nothing that began a second later has failed.
+  const failed = written.filter(({ status }) => status !== 204);
+  expect(failed.filter(({ since }) => since > 1000)).toEqual([]);
+  expect(failed.length).toBeLessThanOrEqual(WRITERS);
+  for (const { answer } of failed) expect(JSON.parse(answer)).toMatchObject({ outcome: 'unknown' });
+  expect(written.some(({ since, fallbacks }) => since > 1000 && fallbacks > 0)).toBe(true);
+  expect(await hintsWaiting(others)).toBeGreaterThan(10);
+
+  await cluster.signal('n1', 'SIGKILL');
+  cluster.startNode('n1');
+  await cluster.ready(['n1']);
+  cluster.startNode(VICTIM);
+  await cluster.ready();
+  await until('all hints are delivered', async () => (await hintsWaiting(cluster.ids)) === 0, 20_000);
+  for (const key of new Set(written.map((write) => write.key))) {
+    const values = await atItsOwners(key);
+    expect(new Set(values).size, `${key}: ${values.join(', ')}`).toBe(1);
+    // One writer writes a key, one write after the other: the last acknowledged one, or a later one without an answer.
+    const last = written.findLastIndex((write) => write.key === key && write.status === 204);
+    const possible = written.slice(last).filter((write) => write.key === key);
+    expect(possible.map(({ value }) => `200 ${value}`)).toContain(values[0]);
+  }
+}, 90_000);
