@@ -99,6 +99,8 @@ class Door implements HttpServer {
     this.#server.maxConnections = MAX_CONNECTIONS;
     // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
     this.#server.maxHeadersCount = 0;
+    // Who has said everything may close that direction; without this, Node drops the answers that are still owed.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server
       .on('connection', (socket) => this.#count(socket))
       .on('request', (message, response) => this.#take(message, response, 'nothing'))

@@ -284,6 +284,30 @@ describe('requests sent ahead', () => {
     expect(node.writes).toHaveLength(2);
   });
 
+  test('are answered to a client that has said that nothing more will come', async () => {
+    let answerRead = (): void => undefined;
+    const asked = new Promise<void>((resolve) => {
+      node.read = (request) => {
+        resolve();
+        const outcome = { kind: 'found' as const, agreement: agreed(request.r), versions: [], context: [] };
+        return new Promise((done) => (answerRead = () => done({ ...outcome, coordinator: node.services().self })));
+      };
+    });
+    const received = new Promise<string>((resolve) => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+      let text = '';
+      socket.on('data', (chunk) => (text += chunk.toString('latin1')));
+      socket.on('end', () => socket.destroy());
+      socket.on('close', () => resolve(text));
+      socket.end(`GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\n${PUT}`);
+    });
+    await asked;
+    // By the time of this answer the door has noticed the end as well.
+    for (let i = 0; i < 3; i++) await send('GET /livez HTTP/1.1\r\n', CLOSE);
+    answerRead();
+    expect(statuses(responses(await received))).toEqual([404, 204]);
+  });
+
   test('behind an answer that closes the connection are not done', async () => {
     const closing = [
       'GET /livez HTTP/1.1\r\n\r\n',
