@@ -95,7 +95,7 @@ test('the verbs with --ca, with QUORAL_CA, and without', async () => {
   expect((await runQuoral([...args, '--ca', '/absent'])).stderr).toContain('--ca or QUORAL_CA: /absent cannot be read');
 });
 
-test('certificates renewed under load: connections stand, new handshakes see the new one, a wrong one changes nothing', async () => {
+test('certificates renewed while it runs: connections stand, new handshakes see the new one, a wrong one changes nothing', async () => {
   const before = await handshake('n1');
   const former = before.getPeerX509Certificate()!.fingerprint256;
   filesOf('n1', ['n1', '127.0.0.1', 'renewed']);
