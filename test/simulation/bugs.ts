@@ -509,14 +509,14 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: READ_ROUND,
-        from: 'if (place === undefined || this.#request.retryId !== undefined) {',
+        from: 'if (place === undefined || this.#request.retryId !== undefined || this.#hasEnough) {',
         to: `if (place === undefined && reply.state === null) {
           this.#answers.push({ from: fallback.id, isOwner: false, state: null });
           this.#tally.accept(fallback.index);
           this.#decide();
           return;
         }
-        if (place === undefined || this.#request.retryId !== undefined) {`,
+        if (place === undefined || this.#request.retryId !== undefined || this.#hasEnough) {`,
       },
     ],
     foundBy: { scenario: 'a-fallback-knows-nothing' },
