@@ -11,6 +11,7 @@ import { NODE, RECORDS } from '#replica/tables.ts';
 import type { Dot } from './history.ts';
 import type { ScenarioName } from './scenarios.ts';
 import type { SourceEdit } from './source-edits.ts';
+import { SESSION_BUGS } from './session-bugs.ts';
 import { STRONG_BUGS } from './strong-bugs.ts';
 import type { Tampering } from './tampering.ts';
 
@@ -462,6 +463,7 @@ export const BUGS: readonly Bug[] = [
     foundBy: { scenario: 'bucket-is-dropped' },
   },
   ...STRONG_BUGS,
+  ...SESSION_BUGS,
   {
     name: 'fallback-actor-reused',
     about: 'a fallback that mints in the place of owners does so as the same actor each time',

@@ -92,14 +92,20 @@ async function live(arena: Arena, plan: Plan): Promise<void> {
   await simulation.settle(over, LAST_ANSWER_MS);
   if (mode === 'safety') await arena.recovered();
   await arena.converge(clients);
-  checkServes(arena, healthySince);
+  checkServes(
+    arena,
+    healthySince,
+    plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind)),
+  );
 }
 
 /** Once all is healed, no request fails for want of replicas or time. */
-function checkServes(arena: Arena, since: number): void {
+function checkServes(arena: Arena, since: number, mayLose: boolean): void {
   for (const request of arena.recorder.requests) {
     if (request.start.order < since || request.ending !== 'answered') continue;
     if (!/^(5|429)/.test(request.answer)) continue;
+    // What a session was told and a crash has taken away cannot come back: the client has to begin a new one.
+    if (mayLose && request.answer.includes('session-not-met')) continue;
     const detail = `a ${request.kind} at ${request.node}, all healed, is answered ${request.answer}`;
     arena.find({ check: 'liveness', key: `${request.bucket}/${request.key}`, detail });
   }

@@ -214,6 +214,33 @@ const SCRIPTS = {
       for (const machine of machines) await stage.send(write, machine);
     });
   },
+  /** Sessions that write and read at a node that is cut off, and then read at others. */
+  'session-goes-elsewhere': async (stage) => {
+    await stage.rounds(async (key, [first, ...others]) => {
+      await stage.put(first, key, ALL);
+      stage.cut(first, others);
+      const [writer, reader] = [stage.inSession(), stage.inSession()];
+      await stage.write(writer, first, key, ONE);
+      await stage.read(writer, others[0], key, ONE);
+      await stage.read(reader, first, key, ONE);
+      await stage.read(reader, others[1], key, ONE);
+      await stage.heal();
+      for (const client of [writer, reader]) await stage.read(client, others[0], key, ONE);
+    });
+  },
+  /** A session writes at a node whose clock is ahead, and then, without having read, at one whose clock is not. */
+  'session-with-slow-clocks': async (stage) => {
+    await stage.rounds(async (key, [first, ...others]) => {
+      first.host.clock.jump(400);
+      stage.cut(first, others);
+      const client = stage.inSession();
+      await stage.write(client, first, key, ONE);
+      await stage.write(client, others[0], key, STRICT);
+      first.host.clock.jump(-400);
+      await stage.heal();
+      await stage.read(client, others[1], key, ALL);
+    });
+  },
   /** A bucket is dropped while a node is down that has its keys, lacks some of them, and comes back into the next life. */
   /** A disk is put back to an earlier state; the only other node within reach never had the write. */
   'disk-is-put-back': async (stage) => {
@@ -452,6 +479,21 @@ class Stage {
   /** The same, under way. */
   async putting(machine: Machine, target: Target, level: Level): Promise<void> {
     await this.#somebody().write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS });
+  }
+
+  /** Somebody new all of whose requests belong to one session. */
+  inSession(): Client {
+    const client = this.#somebody();
+    client.beginSession();
+    return client;
+  }
+
+  async write(client: Client, machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#settle(client.write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS }));
+  }
+
+  async read(client: Client, machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#settle(client.read(target, machine, level, TIMEOUT_MS));
   }
 
   /** A blind write by somebody new that can be sent several times. */

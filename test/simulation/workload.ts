@@ -15,11 +15,11 @@ import { exchange, type HttpRequest, type Reply } from './exchange.ts';
 import type { BucketFacts, WriteId } from './history.ts';
 import { levelsFor } from './levels.ts';
 import type { Level } from './levels.ts';
+import { ClientSession } from './client-session.ts';
 import type { Recorder, WriteBegun } from './recorder.ts';
 
 /** What the clients would do if the nodes could. */
 export const WORKLOADS_OFF = {
-  sessions: 'session tokens answer 501 today',
   'data types': 'buckets of data types answer 501 today',
 } as const;
 
@@ -63,6 +63,9 @@ const KEYED = 0.3;
 /** How often one of those is sent, at most, and how often again although it was answered. */
 const ATTEMPTS_MAX = 4;
 const AGAIN_ALTHOUGH_APPLIED = 0.25;
+/** Of the clients, how many work in sessions; and how often one begins a new one. */
+const IN_SESSION = 0.5;
+const NEW_SESSION = 0.02;
 
 /** What a client knows of a key. */
 interface Knowledge {
@@ -179,6 +182,7 @@ export class Client {
   readonly #name: string;
   readonly #random: SeededRandom;
   readonly #knowledge = new Map<string, Knowledge>();
+  #session: ClientSession | undefined;
   #writes = 0;
 
   constructor(clients: Clients, workload: Workload, name: string) {
@@ -189,13 +193,20 @@ export class Client {
   }
 
   async run(): Promise<void> {
+    if (this.#random.chance(IN_SESSION)) this.beginSession();
     for (;;) {
       await this.#clients.sleep(this.#random.exponential(this.#workload.thinkTime), 'client thinks');
       if (!this.#clients.begin()) return;
+      if (this.#random.chance(NEW_SESSION)) this.#session?.renew();
       const target = this.#target();
       if (target.bucket.use === 'set') await this.#grow(target);
       else await this.#useRegister(target);
     }
+  }
+
+  /** From now on all that it does belongs to a session. */
+  beginSession(): void {
+    this.#session = new ClientSession(this.#name);
   }
 
   /** What it was shown last of the key, with the context of that. */
@@ -344,15 +355,21 @@ export class Client {
     const turnsAway = this.#random.below(100) < impatience;
     const patience = turnsAway ? this.#random.exponential(20) : timeout + GRACE_MS;
     const client = { simulation: cluster.simulation, random: this.#random, crashed };
-    const reply = await exchange(client, machine, request, patience);
+    const reply = await exchange(client, machine, this.#inSession(request), patience);
+    if (this.#session?.hear(reply) === false) crashed(new Error(`an answer without a token: ${request.target}`));
     // Whoever turns away early has broken the connection himself.
     return turnsAway && reply.kind === 'gave-up' ? { kind: 'connection-lost', sent: true } : reply;
+  }
+
+  #inSession(request: HttpRequest): HttpRequest {
+    if (this.#session === undefined) return request;
+    return { ...request, target: `${request.target}&${this.#session.query}` };
   }
 
   #facts(bucket: WorkloadBucket, key: string, machine: Machine, timeout: number) {
     return {
       client: this.#name,
-      session: null,
+      session: this.#session?.id ?? null,
       bucket: bucket.name,
       key,
       node: machine.id,

@@ -4,6 +4,7 @@
  * et al. 1994.) Of two requests under way at once neither is the earlier one.
  */
 
+import { compareRank } from './dots.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 import { MustKnow } from './must-know.ts';
 import type { Violation } from './violation.ts';
@@ -16,7 +17,11 @@ interface Lesson {
 
 export function checkSessionGuarantees(histories: KeyHistories): readonly Violation[] {
   return [...histories.values()].flatMap((key) => {
-    const sessions = new Set(key.reads.map(({ request }) => request.session));
+    const requests = [
+      ...key.reads.map(({ request }) => request),
+      ...[...key.writes.values()].flatMap((one) => one.requests),
+    ];
+    const sessions = new Set(requests.map(({ session }) => session));
     return [...sessions].flatMap((session) =>
       session === null || key.mode === 'strong' ? [] : inSession(key, session),
     );
@@ -26,7 +31,7 @@ export function checkSessionGuarantees(histories: KeyHistories): readonly Violat
 function inSession(key: KeyHistory, session: string): readonly Violation[] {
   const known = new MustKnow(key);
   const lessons = [...ownWrites(key, session), ...ownReads(key, session)].toSorted((a, b) => a.from - b.from);
-  const violations: Violation[] = [];
+  const violations: Violation[] = [...writesThatLose(key, session, lessons)];
   let next = 0;
   for (const read of key.reads) {
     if (read.request.session !== session) continue;
@@ -44,6 +49,23 @@ function inSession(key: KeyHistory, session: string): readonly Violation[] {
     }
   }
   return violations;
+}
+
+/**
+ * Where the last write wins, a write of the session comes after all that the session has seen: it would be no write of its
+ * own that a read shows if it lost against that. Requests that were sent again are left out, for their second dots.
+ */
+function writesThatLose(key: KeyHistory, session: string, lessons: readonly Lesson[]): readonly Violation[] {
+  if (key.mode !== 'lww') return [];
+  const once = ({ requests, dots }: Write): boolean => requests.length === 1 && dots.length === 1;
+  return [...key.writes.values()].flatMap((write) => {
+    if (write.requests[0]!.session !== session || write.acknowledged === Infinity || !once(write)) return [];
+    const earlier = lessons.filter(({ from }) => from < write.start).flatMap(({ writes }) => writes);
+    const rival = earlier.find((seen) => once(seen) && compareRank(seen.dots[0]!, write.dots[0]!) > 0);
+    if (rival === undefined) return [];
+    const detail = `in session ${session}, ${write.id} loses against ${rival.id}, which the session had seen before`;
+    return [{ check: 'session-guarantees', key: key.name, detail, writes: [write.id, rival.id] } as const];
+  });
 }
 
 function ownWrites(key: KeyHistory, session: string): readonly Lesson[] {

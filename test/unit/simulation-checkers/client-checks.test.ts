@@ -579,6 +579,19 @@ describe('session-guarantees', () => {
     ).toEqual(['a b', 'b']);
   });
 
+  it('sees a write of the session lose against what the session had seen', () => {
+    const ordered = (later: string) =>
+      new Planted('lww')
+        .put('a', { ...s, dots: ['1.10'] })
+        .put('b', { ...s, dots: [later] })
+        .found(check);
+    expect(ordered('2.9')).toEqual(['b a']);
+    expect(ordered('2.11')).toEqual([]);
+    // Another session has not seen it.
+    const other = new Planted('lww').put('a', { ...s, dots: ['1.10'] }).put('b', { session: 't', dots: ['2.9'] });
+    expect(other.found(check)).toEqual([]);
+  });
+
   it('sees a session go back in time', () => {
     const planted = new Planted().put('a').put('b', { covers: ['a'] });
     expect(planted.read(['b'], s).read(['a'], s).found(check)).toEqual(['a b', 'b']);
