@@ -302,7 +302,11 @@ export class HintDelivery {
         return { failed: error instanceof Refusal ? error.code : String(error) };
       }
     }
-    const result = await messaging.call(member.id, StoreMessage, request, { deadline, channel: 'bulk' });
+    const result = await messaging.call(member.id, StoreMessage, request, {
+      deadline,
+      channel: 'bulk',
+      priority: 'background',
+    });
     if (result.kind === 'reply') return 'delivered';
     if (result.kind !== 'refused') return { failed: `${member.id}: ${result.reason}` };
     if (result.code === STALE) await knowledge.catchUp(result.value as Epoch, deadline);

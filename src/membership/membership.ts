@@ -210,7 +210,10 @@ export class Membership {
   async #probe(name: NodeId, target: NodeIndex, deadline: number): Promise<boolean> {
     const { messaging } = this.#options;
     const request = this.#tidingsFor(name);
-    const result = await messaging.call(name, ProbeMessage, request, { deadline: deadline - RELAY_MARGIN_MS });
+    const result = await messaging.call(name, ProbeMessage, request, {
+      deadline: deadline - RELAY_MARGIN_MS,
+      priority: 'vital',
+    });
     this.#came(name, target, result);
     return result.kind === 'reply' || result.kind === 'refused';
   }
@@ -241,7 +244,10 @@ export class Membership {
     const { messaging } = this.#options;
     const name = this.#names.get(to);
     if (name === undefined) return;
-    const result = await messaging.call(name, ProbeMessage, this.#tidingsFor(name), { deadline: this.#in(timeout) });
+    const result = await messaging.call(name, ProbeMessage, this.#tidingsFor(name), {
+      deadline: this.#in(timeout),
+      priority: 'vital',
+    });
     this.#came(name, to, result);
   }
 
@@ -250,7 +256,10 @@ export class Membership {
     const name = this.#names.get(relay);
     if (name === undefined) return;
     const request = { ...this.#tidingsFor(name), target };
-    const result = await messaging.call(name, ProbeForMessage, request, { deadline: this.#in(timeout) });
+    const result = await messaging.call(name, ProbeForMessage, request, {
+      deadline: this.#in(timeout),
+      priority: 'vital',
+    });
     if (result.kind === 'reply') {
       this.#hear(name, result.reply);
       this.#detector?.relayed(target, relay, result.reply.reached);

@@ -93,7 +93,7 @@ export class ReadRepair {
     this.#sent.add();
     try {
       if (to === self) await replica.store(request, deadline);
-      else await messaging.call(to, StoreMessage, request, { deadline });
+      else await messaging.call(to, StoreMessage, request, { deadline, priority: 'background' });
     } catch (error) {
       if (error instanceof Refusal) world.log.debug('read-repair-refused', { peer: to, reason: error.code });
       else world.log.error('read-repair-faulty', { peer: to, reason: String(error) });

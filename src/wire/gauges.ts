@@ -33,6 +33,9 @@ export function wireGauges(metrics: Metrics, { links, incoming, handlers }: Hold
   metrics.gauge('quoral_peer_calls_in_flight', 'Calls to peers that wait for an answer.', () =>
     sum(({ callsInFlight }) => callsInFlight),
   );
+  metrics.gauge('quoral_peer_calls_limit', 'Calls that may wait for an answer now, of all peers together.', () =>
+    sum(({ inFlightLimit }) => inFlightLimit),
+  );
   metrics.gauge('quoral_peer_calls_in_flight_bytes', 'Bytes of the calls to peers that wait for an answer.', () =>
     sum(({ bytesInFlight }) => bytesInFlight),
   );

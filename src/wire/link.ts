@@ -8,7 +8,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { Channel, Connection, ConnectionEvents, Histogram, Span, Timer } from '#world/world.ts';
+import type { Channel, Connection, ConnectionEvents, Histogram, Timer } from '#world/world.ts';
 import { PendingCalls } from './calls.ts';
 import type { Unanswered } from './calls.ts';
 import { callSeconds, type NotSentReason } from './counters.ts';
@@ -17,7 +17,8 @@ import type { CallEnvelope, RequestEnvelope } from './envelope.ts';
 import type { Handshake, Remote } from './handshake.ts';
 import { asMalformed, MalformedMessage } from './message.ts';
 import type { MessageType } from './message.ts';
-import type { CallEnding, CallResult, Peer } from './messaging.ts';
+import { InFlightLimit } from './in-flight-limit.ts';
+import type { CallEnding, CallOptions, Priority, CallResult, Peer } from './messaging.ts';
 import { Session } from './session.ts';
 import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
 
@@ -46,6 +47,7 @@ export class Link implements SessionOwner {
   readonly #context: SessionContext;
   readonly #owner: LinkOwner;
   readonly #seconds: Histogram;
+  readonly #limit: InFlightLimit;
   #state: State = 'idle';
   #session: Session | undefined;
   #calls: PendingCalls;
@@ -67,6 +69,7 @@ export class Link implements SessionOwner {
     this.#owner = owner;
     this.#calls = new PendingCalls(context.world.clock);
     this.#seconds = callSeconds(context.world.metrics, peer.id);
+    this.#limit = new InFlightLimit(context.settings.maxInFlightPerPeer);
   }
 
   get isOpen(): boolean {
@@ -75,6 +78,11 @@ export class Link implements SessionOwner {
 
   get callsInFlight(): number {
     return this.#calls.size;
+  }
+
+  /** How many calls may wait for an answer now. */
+  get inFlightLimit(): number {
+    return this.#limit.limit;
   }
 
   /** Bytes of the requests that wait for an answer. */
@@ -106,16 +114,16 @@ export class Link implements SessionOwner {
   call<Request, Reply>(
     type: MessageType<Request, Reply>,
     request: Request,
-    deadline: number,
-    trace?: Span,
+    options: CallOptions,
   ): Promise<CallResult<Reply>> {
+    const { deadline } = options;
     assert(Number.isFinite(deadline), `a call of ${type.name} has no deadline`);
-    if (this.isOpen) return this.#callNow(type, request, deadline, trace);
+    if (this.isOpen) return this.#callNow(type, request, options);
     const openable = this.channel === 'bulk' && (this.#state === 'idle' || this.#state === 'dialing');
     if (!openable) return this.#notSent('unreachable');
     if (this.#waiters.size >= this.#context.settings.maxInFlightPerPeer) return this.#notSent('overloaded');
     this.dial();
-    return this.#attemptEnds(deadline).then(() => this.#callNow(type, request, deadline, trace));
+    return this.#attemptEnds(deadline).then(() => this.#callNow(type, request, options));
   }
 
   flush(): void {
@@ -196,14 +204,13 @@ export class Link implements SessionOwner {
   #callNow<Request, Reply>(
     type: MessageType<Request, Reply>,
     request: Request,
-    deadline: number,
-    trace: Span | undefined,
+    { deadline, trace, priority = 'work' }: CallOptions,
   ): Promise<CallResult<Reply>> {
     const { world, settings } = this.#context;
     const calls = this.#calls;
     const session = this.#session;
     if (session === undefined || !this.isOpen) return this.#notSent('unreachable');
-    const full = calls.size >= settings.maxInFlightPerPeer || calls.bytes >= settings.maxInFlightBytes;
+    const full = calls.size >= this.#mostInFlight(priority) || calls.bytes >= settings.maxInFlightBytes;
     if (full || session.isCongested) return this.#notSent('overloaded');
     const startedAt = world.clock.monotonic();
     const remaining = Math.floor(deadline - startedAt);
@@ -232,6 +239,7 @@ export class Link implements SessionOwner {
       const ended = (result: CallEnding['result'], reason: string): void => {
         const elapsed = world.clock.monotonic() - startedAt;
         if (result === 'reply') seconds.observe(elapsed / 1000);
+        this.#limit.ended(result, reason, calls.size, startedAt + elapsed);
         this.#owner.callEnded(this, { name: type.name, result, reason, elapsed });
       };
       calls.add({
@@ -253,6 +261,11 @@ export class Link implements SessionOwner {
       });
       session.sendEncoded(message);
     });
+  }
+
+  #mostInFlight(priority: Priority): number {
+    if (priority === 'vital') return this.#context.settings.maxInFlightPerPeer;
+    return priority === 'work' ? this.#limit.limit : this.#limit.limit / 2;
   }
 
   #notSent(reason: NotSentReason): Promise<CallResult<never>> {

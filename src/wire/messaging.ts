@@ -19,11 +19,19 @@ export type CallResult<Reply> =
   /** It was sent and no answer came: it may have been executed. */
   | { readonly kind: 'lost'; readonly reason: 'disconnected' | 'timeout' };
 
+/**
+ * Whose calls a peer that is slow gets last: `background` fill at most half of what may be under way to it, `vital` ones,
+ * which ask whether it is there at all, are never held back by the others.
+ */
+export type Priority = 'vital' | 'work' | 'background';
+
 export interface CallOptions {
   /** An instant of the monotonic clock. The callee gets the time that remains. */
   readonly deadline: number;
   /** `foreground` without it. */
   readonly channel?: Channel;
+  /** `work` without it. */
+  readonly priority?: Priority;
   /** The step that makes the call, when it is traced: the call and what the callee does become parts of it. */
   readonly trace?: Span | undefined;
 }

@@ -117,7 +117,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
       this.#context.counters.calls.unreachable.add();
       return Promise.resolve(NOT_SENT);
     }
-    return links[options.channel ?? 'foreground'].call(type, request, options.deadline, options.trace);
+    return links[options.channel ?? 'foreground'].call(type, request, options);
   }
 
   flush(): void {

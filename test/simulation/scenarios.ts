@@ -551,11 +551,12 @@ class Stage {
     this.arena.find({ check: 'dropped-bucket', key: bucket, detail });
   }
 
-  /** Until the machine has just asked another whether it is there. */
+  /** Until the machine has just asked another whether it is there, if it still asks anybody. */
   async whileItProbes({ running }: Machine): Promise<void> {
     const probes = (): number => running!.world.metrics.value('quoral_member_probes_total');
-    const before = probes();
-    await this.arena.cluster.simulation.run(() => probes() > before);
+    const { simulation } = this.arena.cluster;
+    const [before, patience] = [probes(), simulation.now + 2000];
+    await simulation.run(() => probes() > before || simulation.now > patience);
   }
 
   /** How often the machine has found that another does not answer. */
