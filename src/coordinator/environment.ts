@@ -108,12 +108,21 @@ interface Numbers {
   readonly pr: number;
 }
 
-/** The owners that can be asked now: this node first, what it has itself costs no message; the doubtful ones last. */
+/** The owners that can be asked now: this node first, what it has itself costs no message; slow and doubtful ones last. */
 export function reachableOwners(environment: Environment, owners: readonly Member[]): readonly Member[] {
   const { self, peers } = environment;
-  const sorted: Record<'self' | Assessment, Member[]> = { self: [], usable: [], doubtful: [], down: [] };
-  for (const owner of owners) sorted[owner.id === self ? 'self' : peers.admit(owner.id)].push(owner);
-  return [...sorted.self, ...sorted.usable, ...sorted.doubtful];
+  const sorted: Record<'self' | 'slow' | Assessment, Member[]> = {
+    self: [],
+    usable: [],
+    slow: [],
+    doubtful: [],
+    down: [],
+  };
+  for (const owner of owners) {
+    const is = owner.id === self ? 'self' : peers.admit(owner.id);
+    sorted[is === 'usable' && peers.isSlow(owner.id) ? 'slow' : is].push(owner);
+  }
+  return [...sorted.self, ...sorted.usable, ...sorted.slow, ...sorted.doubtful];
 }
 
 /** Whether something speaks against the peer, so that others should do its work as well. */

@@ -19,6 +19,7 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
 import type { CallResult } from '#wire/messaging.ts';
+import { callPatiently } from '#wire/patient-call.ts';
 import { DiskError } from '#world/world.ts';
 import { afterSession, type Before } from './before-write.ts';
 import {
@@ -319,10 +320,9 @@ export class WriteRound {
     this.#underWay += 1;
     let { scope } = this.#route;
     for (let attempt = 0; ; attempt++) {
-      const result = await environment.messaging.call(owner.id, StoreMessage, this.#storeRequest(scope, offer), {
-        deadline: request.deadline,
-        trace: request.trace,
-      });
+      const store = this.#storeRequest(scope, offer);
+      const { deadline, trace } = request;
+      const result = await callPatiently(environment, owner.id, StoreMessage, store, { deadline, trace });
       if (result.kind === 'reply') {
         this.#confirmed.add(owner.index);
         this.#tally.accept(owner.index, result.reply.durable);

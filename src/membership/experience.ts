@@ -16,6 +16,8 @@ const PATIENCE_MS = 250;
 /** After a refusal for overload a peer gets no second calls for so long. */
 const SHEDDING_MS = 1000;
 const QUANTILE = 0.95;
+/** Of the latest answer in the average. */
+const AVERAGE_WEIGHT = 0.1;
 /** Fewer answers than this are no experience. */
 const OBSERVATIONS_LEAST = 20;
 
@@ -24,6 +26,7 @@ export class Experience {
   readonly holdDown = new HoldDown();
   /** By message name: a read and a sync take different times. */
   readonly #latencies = new Map<string, LatencyDigest>();
+  readonly #averages = new Map<string, number>();
   #shedAt = Number.NEGATIVE_INFINITY;
 
   constructor(measured: readonly string[]) {
@@ -37,6 +40,8 @@ export class Experience {
     if (latency === undefined) return;
     if (result === 'reply') {
       latency.observe(elapsed);
+      const average = this.#averages.get(name) ?? elapsed;
+      this.#averages.set(name, average + AVERAGE_WEIGHT * (elapsed - average));
       this.breaker.succeeded(now);
     } else if (result === 'refused') {
       if (FAILURES.has(reason)) this.breaker.failed(now);
@@ -53,6 +58,11 @@ export class Experience {
   usualLatency(name: string): number | undefined {
     const latency = this.#latencies.get(name);
     return latency === undefined || latency.size < OBSERVATIONS_LEAST ? undefined : latency.quantile();
+  }
+
+  /** Milliseconds that answers to this message take of late; undefined without any. */
+  average(name: string): number | undefined {
+    return this.#averages.get(name);
   }
 
   isShedding(now: number): boolean {

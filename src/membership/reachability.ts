@@ -18,6 +18,12 @@ import type { Membership } from './membership.ts';
 export const ASSESSMENTS = ['usable', 'doubtful', 'down'] as const;
 export type Assessment = (typeof ASSESSMENTS)[number];
 
+/** A peer is slow when its work takes so many times as long as the fastest peer's, and so many milliseconds more. */
+const SLOW_FACTOR = 4;
+const SLOW_LEAST_MS = 10;
+/** Ticks between two comparisons. */
+const COMPARED_EVERY = 10;
+
 export interface ReachabilityOptions {
   readonly world: Pick<World, 'clock' | 'log' | 'metrics'>;
   readonly messaging: Pick<Messaging, 'reachable' | 'onReachability' | 'onCallEnd'>;
@@ -33,6 +39,7 @@ interface Known {
   why: string;
   /** Whether a request may be sent to see whether a broken peer works again. */
   trial: boolean;
+  slow: boolean;
   wasUp: boolean;
   standing: Standing;
   /** Whether it has proved who it is since it was last believed dead: then the belief is old. */
@@ -44,6 +51,7 @@ export class Reachability {
   readonly #known = new Map<NodeId, Known>();
   /** Those of whom something changes by the mere passing of time. */
   readonly #timed = new Set<NodeId>();
+  #ticks = 0;
   readonly #listeners: ((peer: NodeId, now: Assessment) => void)[] = [];
 
   constructor(options: ReachabilityOptions) {
@@ -56,6 +64,8 @@ export class Reachability {
     membership.onChange((peer) => this.#reassess(peer));
     membership.onTick(() => {
       for (const peer of [...this.#timed]) this.#reassess(peer);
+      this.#ticks += 1;
+      if (this.#ticks % COMPARED_EVERY === 0) this.#compare();
     });
     messaging.onCallEnd((peer, ending) => this.#callEnded(peer, ending));
     for (const assessment of ASSESSMENTS) {
@@ -81,6 +91,11 @@ export class Reachability {
     known.trial = false;
     known.experience.breaker.takeTrial(this.#now());
     return 'usable';
+  }
+
+  /** Whether others do the same work much faster: whoever has a choice takes them. */
+  isSlow(peer: NodeId): boolean {
+    return this.#known.get(peer)?.slow ?? false;
   }
 
   /** Why the peer is not usable; empty when it is. */
@@ -121,11 +136,22 @@ export class Reachability {
     return !messaging.reachable(peer) || membership.standing(peer) !== 'alive' || membership.isSilent(peer);
   }
 
+  #compare(): void {
+    const all = [...this.#known];
+    for (const [, known] of all) known.slow = false;
+    for (const name of this.#options.work) {
+      const times = all.map(([, { experience }]) => experience.average(name) ?? Number.POSITIVE_INFINITY);
+      const fastest = Math.min(...times);
+      const bound = Math.max(SLOW_FACTOR * fastest, fastest + SLOW_LEAST_MS);
+      for (const [i, [, known]] of all.entries()) if (times[i]! > bound && times[i]! < Infinity) known.slow = true;
+    }
+  }
+
   #of(peer: NodeId): Known {
     let known = this.#known.get(peer);
     if (known === undefined) {
       const experience = new Experience(this.#options.work);
-      const judged = { assessment: 'down', why: 'never connected', trial: false, wasUp: false } as const;
+      const judged = { assessment: 'down', why: 'never connected', trial: false, slow: false, wasUp: false } as const;
       known = { ...judged, experience, standing: 'alive', met: false };
       this.#known.set(peer, known);
     }

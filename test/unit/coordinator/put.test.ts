@@ -53,7 +53,7 @@ async function play(after: Bucket): Promise<Played> {
         return Promise.resolve(minted);
       },
     },
-    peers: { admit: () => 'usable', assess: () => 'usable', usable: () => true },
+    peers: { isSlow: () => false, admit: () => 'usable', assess: () => 'usable', usable: () => true },
     hints: { now: () => 1, note: () => Promise.resolve() },
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {

@@ -69,8 +69,8 @@ class Sources {
     this.#tick();
   }
 
-  ended(result: CallEnding['result'], reason = ''): void {
-    this.#callEnded(PEER, { name: 'work', result, reason, elapsed: 1000 });
+  ended(result: CallEnding['result'], reason = '', elapsed = 1000, peer = PEER): void {
+    this.#callEnded(peer, { name: 'work', result, reason, elapsed });
   }
 }
 
@@ -123,6 +123,25 @@ test('a peer that fails is tried by one request a second until one succeeds', ()
   sources.ended('reply');
   expect(peers.usable(PEER)).toBe(true);
   expect(sources.logged).toEqual(['breaker-opened', 'breaker-closed']);
+});
+
+test('a peer is slow when another does the same work many times faster', () => {
+  const sources = new Sources();
+  const { peers } = sources;
+  const work = (elapsed: number, other: number): void => {
+    for (let i = 0; i < 50; i++) {
+      sources.ended('reply', '', elapsed);
+      sources.ended('reply', '', other, nodeId('n3'));
+    }
+    for (let i = 0; i < 10; i++) sources.pass(50);
+  };
+  work(100, 1);
+  expect([peers.isSlow(PEER), peers.isSlow(nodeId('n3'))]).toEqual([true, false]);
+  // A few milliseconds are no reason to prefer anybody, nor is it when all are slow.
+  work(9, 1);
+  expect(peers.isSlow(PEER)).toBe(false);
+  work(300, 200);
+  expect(peers.isSlow(PEER)).toBe(false);
 });
 
 test('a peer that comes and goes is held down for a while', () => {
