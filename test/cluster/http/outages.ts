@@ -186,7 +186,12 @@ function manyDeadTests(): void {
     const [target, other] = [freshKey(), await siblingsKey()];
     await put(`${target}?w=all`, 'old');
     await put(`${other}?w=all`, 'old');
+    const strong = freshKey(await definedBucket({ consistency: 'strong' }));
+    await put(strong, 'strong');
     await kill('n2', 'n3');
+    unavailable(await get(strong), 2);
+    notApplied(await put(strong, 'weak'), 2);
+    notApplied(await del(strong), 2);
     unavailable(await get(target), 2);
     notApplied(await put(target, 'new'), 2);
     notApplied(await del(target), 2);
@@ -208,6 +213,7 @@ function manyDeadTests(): void {
     expect(problem(unmet, 504, 'session-not-met')).toMatchObject({ needed: 1, got: expect.any(Number) as number });
     expect((await get(other, { at: 'n3' })).body.toString()).toBe('old');
     await restart('n1');
+    expect((await get(strong, { at: 'n2' })).body.toString()).toBe('strong');
     expect(valuesOf(await get(`${other}?r=1`, { at: 'n2', headers }))).toEqual(['alone', 'old']);
     expect((await get(target, { at: 'n3' })).body.toString()).toBe('old');
   });

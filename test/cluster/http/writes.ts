@@ -358,6 +358,17 @@ export function writeTests(): void {
       problem(await get(target), 404, 'not-found');
     });
 
+    test('what is not built yet says so, instead of doing something weaker', async () => {
+      const json = { headers: { 'content-type': 'application/json' } };
+      for (const answer of [
+        await get('/v1/kv/some-bucket?prefix=a'),
+        await get('/v1/watch/some-bucket'),
+        await call('POST', '/v1/batch', { ...json, body: '{"operations":[]}' }),
+        await call('PUT', '/v1/buckets/typed', { ...json, body: '{"type":"counter"}' }),
+      ])
+        expect([answer.status, answer.headers['content-type']]).toEqual([501, 'application/problem+json']);
+    });
+
     test('a path that leads nowhere is 404 with every method', async () => {
       for (const method of ['GET', 'PUT', 'DELETE', 'POST', 'PATCH'])
         for (const target of ['/', '/v1', '/v1/nothing', '/v2/kv/b/k', '/v1/kv', '/metrics/x', '/favicon.ico'])
