@@ -137,9 +137,10 @@ function otherMembers(node: QuoralNode): readonly NodeId[] {
 }
 
 /** Modes that a definition may name and that nothing serves yet. */
-function whatIsNotBuilt({ type, ttl }: Partial<BucketProperties>): string | undefined {
+function whatIsNotBuilt({ type, ttl, consistency }: Partial<BucketProperties>): string | undefined {
   if (type !== undefined && type !== 'value') return `type ${JSON.stringify(type)} is not built yet`;
-  return ttl === undefined || ttl === null ? undefined : 'ttl is not built yet';
+  if (consistency === 'strong' && (ttl ?? null) !== null) return 'ttl in strong buckets is not built yet';
+  return undefined;
 }
 
 /** Rejects when too few members answer to tell. */

@@ -26,6 +26,7 @@ import type { RingRepair } from '#operator/ring-repair.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
 import { REPAIR_TABLES, type Repair, type RepairSettings } from '#repair/repair.ts';
 import { treeOfRow } from '#repair/tree-of-row.ts';
+import { DeadRows } from '#repair/dead-rows.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
@@ -150,19 +151,21 @@ export class QuoralNode {
     this.tokens = tokenDirectory(world, this.chain, options);
     const knowledge = this.#knowledge();
     const trees = new MerkleTrees({ world, secret: options.secret });
+    const dead = new DeadRows(world.disk, world.metrics);
     this.replica = new Replica({
       world,
       storage,
       knowledge,
       flushNetwork: () => this.messaging.flush(),
-      participants: [trees],
+      participants: [trees, dead],
       limits: options.replica,
     });
     this.hints = this.#createHints(knowledge, storage);
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
     ({ repair: this.repair, ringRepair: this.ringRepair } = createRepair({
-      ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, chain: this.chain },
+      ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, dead, chain: this.chain },
+      waiting: () => this.hints.oldestNow(),
       self: { id: options.id, storageId: storage.storageId },
       ready: () => this.ready(),
       settings: options.repair,

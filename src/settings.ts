@@ -198,6 +198,21 @@ export const SETTINGS = {
     '168h',
     'time in which every row is read once, to see whether it is whole',
   ),
+  'reclaim-interval': setting(
+    duration(10, 7 * 24 * 3_600_000),
+    '10m',
+    'pause between two passes that give tombstones up',
+  ),
+  'reclaim-age': setting(
+    duration(0, 366 * 24 * 3_600_000),
+    '10m',
+    'time that a key is dead before its tombstone is given up',
+  ),
+  'reclaim-wait': setting(
+    duration(10, 3_600_000),
+    '30s',
+    'time that messages are given to arrive before a tombstone is given up; more than clocks differ',
+  ),
   'repair-call-timeout': setting(duration(1, 600_000), '30s', 'how long one call of repair to another node may take'),
   // peers
   'connect-timeout': setting(duration(1, 600_000), '2s', 'how long dialling a peer may take'),

@@ -13,6 +13,7 @@ import { invalid, Problem } from './problem.ts';
 import { parseQuery, type Query } from './query.ts';
 import { quoted } from './raw-path.ts';
 import { parseSession, type RequestSession } from './request-session.ts';
+import { TTL_MAX } from '#buckets/schema.ts';
 import { parseAsked, QUORUM_PARAMETERS, type Asked } from './request-quorum.ts';
 
 export const MAX_TIMEOUT_MS = 60_000;
@@ -65,6 +66,20 @@ export function parseTimeout(query: Query, defaultMs: number): number | Problem 
     return invalid('timeout', `${quoted(text)} is not a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
   }
   return timeout;
+}
+
+/** How long the value that is written lives, in milliseconds; 0 for ever. */
+export function parseTtl(query: Query, bucketSeconds: number | null): number | Problem {
+  const text = query.get('ttl');
+  if (text === undefined) return (bucketSeconds ?? 0) * 1000;
+  const seconds = /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : 0;
+  if (seconds < 1 || seconds > TTL_MAX)
+    return invalid('ttl', `${quoted(text)} is not a whole number of seconds from 1 to ${TTL_MAX}`);
+  return seconds * 1000;
+}
+
+export function noTtl(query: Query): 0 | Problem {
+  return query.has('ttl') ? invalid('ttl', 'a deletion does not expire') : 0;
 }
 
 function notBuilt(exchange: Exchange, { name, properties }: Bucket, query: Query): Problem | undefined {

@@ -14,8 +14,10 @@ import { describeContent, type Description } from './content-headers.ts';
 import type { Answer, Exchange, Headers } from './exchange.ts';
 import { markOf, parseIdempotencyKey } from './idempotency-key.ts';
 import {
+  noTtl,
   parseContext,
   parseKeyRequest,
+  parseTtl,
   READ_PARAMETERS,
   unbuilt,
   WRITE_PARAMETERS,
@@ -95,6 +97,8 @@ interface Write {
   readonly conditions: Conditions | undefined;
   readonly context: VersionVector | null;
   readonly idempotencyKey: string | undefined;
+  /** Milliseconds; 0 for ever. */
+  readonly ttl: number;
   readonly quorum: WriteQuorum;
   /** Zeros when the write needs no read. */
   readonly readQuorum: ReadQuorum;
@@ -126,6 +130,8 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
   if (context instanceof Problem) return context;
   const idempotencyKey = parseIdempotencyKey(incoming);
   if (idempotencyKey instanceof Problem) return idempotencyKey;
+  const ttl = what === 'deletion' ? noTtl(request.query) : parseTtl(request.query, bucket.properties.ttl);
+  if (ttl instanceof Problem) return ttl;
   const members = services.members();
   const quorum = writeQuorum(asked, bucket, members);
   if (quorum instanceof Problem) return idempotencyKey === undefined ? quorum : forAllAttempts(quorum);
@@ -139,6 +145,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
     conditions,
     context,
     idempotencyKey,
+    ttl,
     quorum,
     readQuorum: reads instanceof Problem ? NO_READ : reads,
     returnBody: returns !== undefined,
@@ -146,8 +153,9 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
 }
 
 function notBuiltForWrites({ incoming }: Exchange, { bucket, query }: KeyRequest): Problem | undefined {
-  if (query.has('ttl')) return unbuilt('ttl', 'values that expire');
-  if (bucket.properties.ttl !== null) return unbuilt('bucket', 'values that expire, as this bucket wants,');
+  const expires = query.has('ttl') || bucket.properties.ttl !== null;
+  if (expires && bucket.properties.consistency === 'strong')
+    return unbuilt('ttl', 'values that expire in strong buckets');
   if (incoming.header('if-unmodified-since') !== undefined) {
     return unbuilt('If-Unmodified-Since', 'conditions on dates');
   }
@@ -172,7 +180,7 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
     context,
     conditions: conditions ?? null,
     mark: idempotencyKey === undefined ? null : markOf(idempotencyKey, marked, services.sha256),
-    expiresAt: 0,
+    ttl: write.ttl,
     r: write.readQuorum.r,
     pr: write.readQuorum.pr,
     w: quorum.w,

@@ -14,7 +14,7 @@ export type ParsedProperties =
   | { readonly kind: 'invalid'; readonly field: string; readonly detail: string };
 
 /** Seconds: a hundred years, so that every instant of expiry is an exact number of milliseconds. */
-const TTL_MAX = 100 * 365 * 24 * 3600;
+export const TTL_MAX = 100 * 365 * 24 * 3600;
 
 const BUCKET_NAME = /^[A-Za-z0-9._-]{1,128}$/;
 

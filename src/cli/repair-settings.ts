@@ -10,6 +10,9 @@ export function repairSettings(settings: Settings): RepairSettings {
     callTimeout: settings['repair-call-timeout'],
     bytesPerSecond: settings['repair-rate-max'],
     busyDelay: settings['repair-busy-delay'],
+    reclaimInterval: settings['reclaim-interval'],
+    reclaimAge: settings['reclaim-age'],
+    reclaimWait: settings['reclaim-wait'],
     scrubPeriod: settings['scrub-period'],
   };
 }

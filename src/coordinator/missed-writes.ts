@@ -31,7 +31,7 @@ export class MissedWrites {
     this.#environment = environment;
     this.#request = request;
     this.#scope = scope;
-    this.origin = environment.hints.now();
+    this.origin = environment.replica.now();
   }
 
   /** Notes here that the owner lacks what this owner has in its own record. */

@@ -51,6 +51,8 @@ export type Ending =
 export class ReadRound {
   readonly #environment: Environment;
   readonly #request: RoundRequest;
+  /** A hybrid time before anything was read. */
+  readonly #origin: number;
   readonly #route: Route;
   /** Those whose answers count. */
   readonly #owners: readonly Member[];
@@ -76,6 +78,7 @@ export class ReadRound {
 
   constructor(environment: Environment, request: RoundRequest) {
     this.#environment = environment;
+    this.#origin = environment.replica.now();
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#request = inItsZone(request, this.#route.owners);
     this.#owners = countedOwners(request, this.#route.owners);
@@ -319,6 +322,7 @@ export class ReadRound {
       merged,
       // Never towards fallbacks: their hints would only take longer to go home.
       answers: states.filter(({ isOwner }) => isOwner),
+      origin: this.#origin,
     });
     return merged;
   }

@@ -44,8 +44,8 @@ export interface WriteRequest extends KeyRequest {
   readonly conditions: Conditions | null;
   /** What the request is known by when it is sent again; null without an idempotency key. */
   readonly mark: RequestMark | null;
-  /** Milliseconds since 1970, 0 for never. */
-  readonly expiresAt: number;
+  /** Milliseconds that the value lives, from when an owner writes it; 0 for ever. */
+  readonly ttl: number;
   readonly w: number;
   readonly pw: number;
   readonly dw: number;
@@ -116,3 +116,8 @@ export type WriteOutcome =
       /** The dot that it got, when it got one: it may surface. */
       readonly written?: Dot;
     };
+
+/** When the value that the request writes expires, in milliseconds since 1970; 0 for never. */
+export function expiryOf({ ttl, content }: Pick<WriteRequest, 'ttl' | 'content'>, now: number): number {
+  return ttl === 0 || content === null ? 0 : now + ttl;
+}

@@ -98,8 +98,8 @@ export class StrongKeys {
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
-    const { content, conditions, mark, expiresAt } = request;
-    const proposed = await this.#make(request, { kind: 'write', content, conditions, mark, expiresAt });
+    const { content, conditions, mark } = request;
+    const proposed = await this.#make(request, { kind: 'write', content, conditions, mark, expiresAt: 0 });
     if (proposed.kind === 'failed') return this.#failed(request, proposed);
     const { result, confirmation } = proposed;
     const agreement = agreementOf(confirmation);

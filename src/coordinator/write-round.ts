@@ -34,7 +34,7 @@ import {
   type Route,
 } from './environment.ts';
 import { MissedWrites, type StoredStandIn } from './missed-writes.ts';
-import type { Agreement, WriteOutcome, WriteRequest } from './requests.ts';
+import { expiryOf, type Agreement, type WriteOutcome, type WriteRequest } from './requests.ts';
 import { StandIns, type StandIn } from './stand-ins.ts';
 import { applied, failed, type Ending, type Offer } from './write-outcome.ts';
 
@@ -186,14 +186,14 @@ export class WriteRound {
   async #mintHere(here: Member, context: VersionVector): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     const span = request.trace?.child('replica.mint', 'internal');
-    const { key, content, expiresAt, mark } = request;
+    const { key, content, mark } = request;
     const minting = environment.replica.mint(
       {
         scope: this.#route.scope,
         key,
         content,
         context,
-        expiresAt,
+        expiresAt: expiryOf(request, environment.world.clock.wall()),
         durable: request.dw > 0,
         mark,
         after: afterSession(request),
@@ -222,7 +222,7 @@ export class WriteRound {
   /** Mints in the place of owners; what this node keeps counts for the first of them. */
   async #mintInPlace(context: VersionVector): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
-    const { key, content, expiresAt } = request;
+    const { key, content } = request;
     const self = environment.knowledge.self();
     this.#underWay += 1;
     try {
@@ -233,8 +233,8 @@ export class WriteRound {
           owners: [this.#route.owners[0]!, ...this.#unattended].map(({ index }) => index),
           content,
           context,
-          expiresAt,
           after: afterSession(request),
+          expiresAt: expiryOf(request, environment.world.clock.wall()),
           durable: request.dw > 0,
           stillWanted: () => !this.#ended,
         },
@@ -310,7 +310,7 @@ export class WriteRound {
 
   #storeRequest(scope: Scope, { encoded, retries }: Offer): StoreRequest {
     const { requestId, key, dw } = this.#request;
-    return { scope, requestId, key, state: encoded, durable: dw > 0, retries };
+    return { scope, requestId, key, state: encoded, durable: dw > 0, origin: this.#missed.origin, retries };
   }
 
   /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */

@@ -44,7 +44,7 @@ export interface HintDeliveryOptions {
   readonly peers: Pick<Reachability, 'usable' | 'onChange'>;
   readonly table: HintTable;
   readonly room: HintRoom;
-  readonly replica: Pick<Replica, 'store' | 'record'> & { readonly retries: Pick<Replica['retries'], 'ofKey'> };
+  readonly replica: Pick<Replica, 'store' | 'record' | 'now'> & { readonly retries: Pick<Replica['retries'], 'ofKey'> };
   readonly knowledge: Knowledge;
   readonly self: NodeId;
   /** Whether this node may act at all: its epoch is confirmed and its disk works. */
@@ -238,7 +238,8 @@ export class HintDelivery {
   }
 
   async #deliver(entry: AgeEntry): Promise<Delivered> {
-    const { table, knowledge } = this.#options;
+    const { table, knowledge, replica } = this.#options;
+    const origin = replica.now();
     const hint = table.read(entry.row);
     if (hint === undefined) {
       await table.drop([entry]);
@@ -259,7 +260,7 @@ export class HintDelivery {
     // The record that it speaks of is gone, as proven to be held by nobody any more.
     if (state === null) return this.#giveUp(entry.row, hint, this.#nothingLeft);
     const results = await Promise.all(
-      recipients.to.map((owner) => this.#give(owner, recipients.scope, name.key, state)),
+      recipients.to.map((owner) => this.#give(owner, recipients.scope, { key: name.key, state, origin })),
     );
     for (const result of results) if (result !== 'delivered') return result;
     if (!(await table.forget(entry.row, hint.revision))) return 'kept';
@@ -287,11 +288,15 @@ export class HintDelivery {
     return 'kept';
   }
 
-  async #give(owner: NodeIndex, scope: Scope, key: Uint8Array, state: Uint8Array): Promise<Delivered> {
+  async #give(
+    owner: NodeIndex,
+    scope: Scope,
+    what: Pick<StoreRequest, 'key' | 'state' | 'origin'>,
+  ): Promise<Delivered> {
     const { world, messaging, replica, knowledge, self, settings } = this.#options;
     const deadline = world.clock.monotonic() + settings.timeout;
-    const retries = replica.retries.ofKey(scope, key);
-    const request: StoreRequest = { scope, requestId: 'hint', key, state, durable: true, retries };
+    const retries = replica.retries.ofKey(scope, what.key);
+    const request: StoreRequest = { scope, requestId: 'hint', ...what, durable: true, retries };
     const member = knowledge.ring().members.find(({ index }) => index === owner);
     if (member === undefined) return { failed: `the ring names no member ${owner}` };
     if (member.id === self) {

@@ -176,6 +176,17 @@ export class HintTable {
     return this.#options.world.disk.range(HINT_AGES, range).map(ageEntry);
   }
 
+  /** All index entries, in one turn. */
+  *allNow(): Generator<AgeEntry> {
+    for (let from = EMPTY_BYTES; ;) {
+      const page = this.#options.world.disk.range(HINT_AGES, { from, limit: PAGE });
+      yield* page.map(ageEntry);
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      from = justAfter(last[0]);
+    }
+  }
+
   /** All index entries, a page in each turn. */
   async *all(): AsyncGenerator<AgeEntry> {
     const { disk, clock } = this.#options.world;

@@ -68,6 +68,8 @@ export interface HintsOptions {
 }
 
 const NOT_READY = 'not-ready';
+/** Hints that may be looked at in one turn. */
+const SCAN_MAX = 50_000;
 /** Hints of dropped buckets that go in one transaction. */
 const DISCARDED_AT_ONCE = 64;
 
@@ -117,6 +119,7 @@ export class Hints {
     const { knowledge, clock, world, replica } = this.#options;
     if (store.scope.epoch > knowledge.epoch()) await knowledge.catchUp(store.scope.epoch, deadline);
     const { conflicts } = fenceFallback(store.scope, knowledge);
+    replica.floors.check(store.scope, origin);
     const state = checkedState(store.state, world.digest.crc32);
     clock.receive(highestCounter(state.vector));
     const hint = { state: store.state, own: false, sole, low: origin };
@@ -180,6 +183,21 @@ export class Hints {
     if (over.length > 0) await discard(over);
   }
 
+  /**
+   * The same in one turn, so that no hint can move meanwhile; undefined when there are too many for that, or when they are
+   * not all counted yet.
+   */
+  oldestNow(): ReadonlyMap<string, number> | undefined {
+    const { figures } = this.#table;
+    if (!figures.complete || figures.rows > SCAN_MAX) return undefined;
+    const oldest = new Map<string, number>();
+    for (const { row, low } of this.#table.allNow()) {
+      const { n, partition } = hintName(row);
+      oldest.set(`${n}/${partition}`, Math.min(low, oldest.get(`${n}/${partition}`) ?? Infinity));
+    }
+    return oldest;
+  }
+
   /** The oldest operation, as a hybrid time, that waits here for each partition; by `n/partition`. */
   async oldestByPartition(): Promise<ReadonlyMap<string, number>> {
     const oldest = new Map<string, number>();
@@ -221,11 +239,6 @@ export class Hints {
   /** Enough owners have what a fallback was given: it need not be kept as if it were the only copy. */
   settled(fallback: NodeId, name: HintName, revision: number): void {
     this.#settler.add(fallback, { row: hintKey(name), revision });
-  }
-
-  /** A hybrid time before that of any operation that begins now. */
-  now(): number {
-    return this.#options.clock.last();
   }
 }
 

@@ -189,9 +189,9 @@ export class AntiEntropy {
       source.check(request.basis);
       return source.pull(request);
     });
-    messaging.handle(PushMessage, async ({ place, rows }) => {
+    messaging.handle(PushMessage, async ({ place, origin, rows }) => {
       check();
-      return await joinRows(this.#options, place, rows);
+      return await joinRows(this.#options, place, origin, rows);
     });
   }
 

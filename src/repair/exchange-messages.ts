@@ -7,6 +7,7 @@
 
 import { concatBytes } from '#kernel/bytes.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
+import { retryFromWire, retryToWire, type RetryRow } from '#replica/retry-codec.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
 import { asArray, asBoolean, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
@@ -21,6 +22,7 @@ export const ENTRY_BYTES = 16;
 const FOREST_BYTES_MAX = 8 * 7 * 65_536;
 const LIST_BYTES_MAX = 1024 * 1024;
 const ROW_KEY_MAX = 1280;
+const RETRIES_MAX = 4096;
 export const ROWS_MAX = 256;
 export const ENTRIES_MAX = 4096;
 /** Partitions whose roots are summed up in one hash. */
@@ -43,11 +45,11 @@ function basisFromWire(body: unknown): Basis {
   return { fingerprint: asInteger(fields[0], 'fingerprint', 0, 0xffff_ffff), epoch: asInteger(fields[1], 'epoch') };
 }
 
-function placeToWire({ n, partition }: TreePlace): unknown {
+export function placeToWire({ n, partition }: TreePlace): unknown {
   return [n, partition];
 }
 
-function placeFromWire(body: unknown): TreePlace {
+export function placeFromWire(body: unknown): TreePlace {
   const fields = asArray(body, 2, 'place');
   return { n: asInteger(fields[0], 'n', 1, 7), partition: asInteger(fields[1], 'partition', 0, 65_535) };
 }
@@ -191,13 +193,22 @@ export const KeysMessage: MessageType<KeysRequest, KeysReply> = {
   },
 };
 
-/** A row as it travels: its key in the table of records, and its encoded state. */
-export type RowOnTheWire = readonly [rowKey: Uint8Array, state: Uint8Array];
+/** A row as it travels: its key in the table of records, its encoded state, and what requests for it have become. */
+export type RowOnTheWire = readonly [rowKey: Uint8Array, state: Uint8Array, retries: readonly RetryRow[]];
+
+function rowsToWire(rows: readonly RowOnTheWire[]): unknown {
+  return rows.map(([rowKey, state, retries]) => [rowKey, state, retries.map(retryToWire)]);
+}
 
 function rowsFromWire(body: unknown): readonly RowOnTheWire[] {
   return asListOf(body, 'rows', ROWS_MAX, (row) => {
-    const fields = asArray(row, 2, 'row');
-    return [asBytes(fields[0], 'row key', ROW_KEY_MAX), asBytes(fields[1], 'state', MAX_MESSAGE_BYTES)] as const;
+    const fields = asArray(row, 3, 'row');
+    const retries = asListOf(fields[2], 'retries', RETRIES_MAX, retryFromWire);
+    return [
+      asBytes(fields[0], 'row key', ROW_KEY_MAX),
+      asBytes(fields[1], 'state', MAX_MESSAGE_BYTES),
+      retries,
+    ] as const;
   });
 }
 
@@ -222,7 +233,7 @@ export const PullMessage: MessageType<PullRequest, PullReply> = {
       hashes: hashes(fields[2], 'hashes', ROWS_MAX * HASH_BYTES),
     };
   },
-  encodeReply: ({ handled, rows }) => [handled, rows],
+  encodeReply: ({ handled, rows }) => [handled, rowsToWire(rows)],
   decodeReply: (body) => {
     const fields = asArray(body, 2, 'repair.pull reply');
     return { handled: asInteger(fields[0], 'handled', 0, ROWS_MAX), rows: rowsFromWire(fields[1]) };
@@ -231,6 +242,8 @@ export const PullMessage: MessageType<PullRequest, PullReply> = {
 
 export interface PushRequest {
   readonly place: TreePlace;
+  /** A hybrid time of the sender before it read the rows. */
+  readonly origin: number;
   readonly rows: readonly RowOnTheWire[];
 }
 
@@ -243,10 +256,10 @@ export interface PushReply {
 
 export const PushMessage: MessageType<PushRequest, PushReply> = {
   name: 'repair.push',
-  encodeRequest: ({ place, rows }) => [placeToWire(place), rows],
+  encodeRequest: ({ place, origin, rows }) => [placeToWire(place), origin, rowsToWire(rows)],
   decodeRequest: (body) => {
-    const fields = asArray(body, 2, 'repair.push');
-    return { place: placeFromWire(fields[0]), rows: rowsFromWire(fields[1]) };
+    const fields = asArray(body, 3, 'repair.push');
+    return { place: placeFromWire(fields[0]), origin: asInteger(fields[1], 'origin'), rows: rowsFromWire(fields[2]) };
   },
   encodeReply: ({ joined, refusals }) => [joined, [...refusals]],
   decodeReply: (body) => {

@@ -33,6 +33,7 @@ import {
   type RowOnTheWire,
 } from './exchange-messages.ts';
 import { differences, LEAVES_OF_NODE } from './merkle-tree.ts';
+import { retriesOf } from './retries-of.ts';
 import type { Pace } from './pace.ts';
 import { PAGE_BYTES, type TreeSource } from './tree-source.ts';
 import type { TreePlace } from './tree-tables.ts';
@@ -194,9 +195,10 @@ class Exchange {
   async #pull(wanted: readonly Hash64[]): Promise<void> {
     for (let first = 0; first < wanted.length;) {
       const hashes = hashesToBytes(wanted.slice(first));
+      const origin = this.#environment.replica.now();
       const { handled, rows } = await this.#ask(PullMessage, { basis: this.#basis, place: this.#place, hashes });
       await this.#environment.pace.take(bytesOf(rows));
-      const { joined, refusals } = await joinRows(this.#environment, this.#place, rows);
+      const { joined, refusals } = await joinRows(this.#environment, this.#place, origin, rows);
       this.#pulled += joined;
       this.#note(rows.length - joined, refusals, 'here');
       if (handled === 0) throw new ExchangeFailed('no state comes back');
@@ -208,15 +210,17 @@ class Exchange {
 
   /** Gives the other owner what it lacks: also what this node has learnt a moment ago, joined with its own. */
   async #push(differing: readonly KeyDifference[]): Promise<void> {
-    const { world, trees } = this.#environment;
+    const { world, trees, replica } = this.#environment;
+    let origin = replica.now();
     let page: RowOnTheWire[] = [];
     const send = async (): Promise<void> => {
       if (page.length === 0) return;
       await this.#environment.pace.take(bytesOf(page));
-      const { joined, refusals } = await this.#ask(PushMessage, { place: this.#place, rows: page });
+      const { joined, refusals } = await this.#ask(PushMessage, { place: this.#place, origin, rows: page });
       this.#pushed += joined;
       this.#note(page.length - joined, refusals, this.#peer);
       page = [];
+      origin = replica.now();
     };
     for (const { hash, theirs } of differing) {
       for (const { state, encoded, rowKey } of trees.index.rowsOf(world.disk, this.#place, hash)) {
@@ -224,7 +228,7 @@ class Exchange {
         const now = trees.hash.stateHash(hash, state);
         if (now.high === theirs?.high && now.low === theirs.low) continue;
         if (page.length >= ROWS_MAX || bytesOf(page) + encoded.length > PAGE_BYTES) await send();
-        page.push([rowKey, encoded]);
+        page.push([rowKey, encoded, retriesOf(replica, this.#place, rowKey)]);
       }
     }
     await send();
@@ -254,7 +258,10 @@ class Exchange {
   }
 }
 
-/** Joins states of another owner with this node's, on stable storage; those that it may not take are counted. */
+/**
+ * Joins states of another owner with this node's, on stable storage; those that it may not take are counted. `origin`: a
+ * hybrid time, of whichever node, before the states were read.
+ */
 export async function joinRows(
   {
     world,
@@ -263,17 +270,18 @@ export async function joinRows(
     callTimeout,
   }: Pick<ExchangeEnvironment, 'world' | 'knowledge' | 'replica' | 'callTimeout'>,
   place: TreePlace,
+  origin: number,
   rows: PushRequest['rows'],
 ): Promise<PushReply> {
   const deadline = world.clock.monotonic() + callTimeout;
   const refusals = await Promise.all(
-    rows.map(async ([rowKey, state]) => {
+    rows.map(async ([rowKey, state, retries]) => {
       const { bucket, incarnation, key } = recordName(rowKey);
       const { version: definition, incarnation: current } = knowledge.bucket(bucket);
       if (current !== incarnation) return OTHER_LIFE;
       const scope = { ...place, epoch: knowledge.epoch(), bucket, incarnation, definition };
       try {
-        await replica.store({ scope, requestId: 'repair', key, state, durable: true }, deadline);
+        await replica.store({ scope, requestId: 'repair', key, state, durable: true, origin, retries }, deadline);
         return undefined;
       } catch (error) {
         if (error instanceof Refusal) return error.code;

@@ -126,13 +126,14 @@ export class Mend {
     const definition = knowledge.bucket(place.bucket).version;
     const { n, partition, bucket, incarnation } = place;
     const scope: Scope = { epoch: knowledge.epoch(), n, partition, bucket, incarnation, definition };
+    const origin = replica.now();
     const result = await messaging.call(id, FetchMessage, { scope, requestId: 'mend', key }, { deadline });
     if (result.kind === 'refused' && (result.code === CORRUPT_ROW || result.code === REFILLING)) return 'lost';
     if (result.kind !== 'reply') return 'silent';
     const { state } = result.reply;
     if (state === null) return 'joined';
     try {
-      await replica.store({ scope, requestId: 'mend', key, state, durable: true }, deadline);
+      await replica.store({ scope, requestId: 'mend', key, state, durable: true, origin }, deadline);
       return 'joined';
     } catch (error) {
       if (error instanceof Refusal) return 'silent';

@@ -31,6 +31,8 @@ export interface ReadDifference {
   readonly requestId: string;
   readonly key: Uint8Array;
   readonly merged: State;
+  /** A hybrid time of this node before the read began. */
+  readonly origin: number;
   readonly answers: readonly ReadAnswer[];
 }
 
@@ -71,6 +73,7 @@ export class ReadRepair {
         key: difference.key,
         state,
         durable: false,
+        origin: difference.origin,
       });
     }
   }

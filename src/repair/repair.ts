@@ -6,6 +6,8 @@ import type { NodeId } from '#kernel/identity.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
+import { DEAD_TABLES, type DeadRows } from './dead-rows.ts';
+import { Expiry } from './expiry.ts';
 import { Mend } from './mend.ts';
 import { Pace, type PaceSettings } from './pace.ts';
 import { TreeSource } from './tree-source.ts';
@@ -14,6 +16,8 @@ import { hashKey, partitionOf } from '#ring/locate.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import type { RecordName } from '#replica/tables.ts';
 import type { TableDefinition, World } from '#world/world.ts';
+import { Reclaim, type ReclaimSettings } from './reclaim.ts';
+import { ReclaimMember } from './reclaim-member.ts';
 import { REFILL_TABLES, Refill } from './refill.ts';
 import { Slices } from './slices.ts';
 import { Scrub } from './scrub.ts';
@@ -21,12 +25,13 @@ import { TreeRebuild } from './tree-rebuild.ts';
 import { TREE_TABLES, type TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
 
-export const REPAIR_TABLES: readonly TableDefinition[] = [...TREE_TABLES, ...REFILL_TABLES];
+export const REPAIR_TABLES: readonly TableDefinition[] = [...TREE_TABLES, ...REFILL_TABLES, ...DEAD_TABLES];
 
 /** Milliseconds between two looks at whether something is to be done that had to wait. */
 const TICK_MS = 1000;
 
 export type RepairSettings = AntiEntropySettings &
+  ReclaimSettings &
   PaceSettings & {
     /** Milliseconds in which every row is read once, to see whether it is whole. */
     readonly scrubPeriod: number;
@@ -39,6 +44,9 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   bytesPerSecond: 8 * 1024 ** 2,
   busyDelay: 50,
   scrubPeriod: 7 * 24 * 3_600_000,
+  reclaimInterval: 600_000,
+  reclaimAge: 600_000,
+  reclaimWait: 30_000,
 };
 
 export interface RepairOptions {
@@ -47,6 +55,9 @@ export interface RepairOptions {
   readonly knowledge: Knowledge;
   readonly replica: Replica;
   readonly trees: MerkleTrees;
+  readonly dead: DeadRows;
+  /** See {@link ReclaimMember}. */
+  readonly waiting: () => ReadonlyMap<string, number> | undefined;
   readonly self: NodeId;
   /** Whether this node may serve. */
   readonly ready: () => boolean;
@@ -63,6 +74,8 @@ export class Repair {
   readonly slices: Slices;
   readonly #mend: Mend;
   readonly #refill: Refill;
+  readonly #expiry: Expiry;
+  readonly reclaim: Reclaim;
   #running = false;
 
   constructor(options: RepairOptions) {
@@ -76,6 +89,9 @@ export class Repair {
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
     this.slices = new Slices({ ...options, antiEntropy: this.antiEntropy, scrub: this.scrub, source });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
+    this.#expiry = new Expiry(options);
+    const shared = { ...options, callTimeout: settings.callTimeout };
+    this.reclaim = new Reclaim({ ...shared, member: new ReclaimMember(shared) });
     this.#refill = new Refill({ ...options, antiEntropy: this.antiEntropy });
   }
 
@@ -85,6 +101,8 @@ export class Repair {
     this.scrub.start();
     this.#mend.start();
     this.#refill.start();
+    this.#expiry.start();
+    this.reclaim.start();
     this.#tick();
   }
 
@@ -94,6 +112,8 @@ export class Repair {
     this.scrub.stop();
     this.#mend.stop();
     this.#refill.stop();
+    this.#expiry.stop();
+    this.reclaim.stop();
     this.#rebuild.stop();
   }
 

@@ -30,6 +30,7 @@ import {
   type PullRequest,
   type RowOnTheWire,
 } from './exchange-messages.ts';
+import { retriesOf } from './retries-of.ts';
 import { leafOf } from './merkle-tree.ts';
 import type { Pace } from './pace.ts';
 import type { TreeEntry, TreePlace } from './tree-tables.ts';
@@ -47,7 +48,7 @@ export interface TreeSourceOptions {
   readonly world: { readonly clock: Clock; readonly disk: Disk };
   readonly trees: MerkleTrees;
   readonly knowledge: Knowledge;
-  readonly replica: Pick<Replica, 'record' | 'damaged'>;
+  readonly replica: Pick<Replica, 'record' | 'damaged' | 'retries'>;
   readonly pace: Pace;
 }
 
@@ -165,7 +166,7 @@ export class TreeSource {
       const hash = { high: view.getUint32(at), low: view.getUint32(at + 4) };
       for (const { rowKey, encoded } of this.#options.trees.index.rowsOf(disk, place, hash)) {
         if (encoded === undefined) continue;
-        rows.push([rowKey, encoded]);
+        rows.push([rowKey, encoded, retriesOf(this.#options.replica, place, rowKey)]);
         bytes += rowKey.length + encoded.length;
       }
       handled += 1;

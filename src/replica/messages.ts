@@ -20,6 +20,11 @@ export interface StoreRequest {
   readonly state: Uint8Array;
   /** Whether to answer only when the write is on stable storage. */
   readonly durable: boolean;
+  /**
+   * The hybrid time of the sender before the operation read or made anything of what it sends. A replica that has given up
+   * tombstones since refuses what would be news: see floors.ts.
+   */
+  readonly origin: number;
   /** What requests with idempotency keys have become, as far as the sender knows of this key; none without it. */
   readonly retries?: readonly RetryRow[];
 }
@@ -65,10 +70,15 @@ export function scopeFromWire(body: unknown): Scope {
 
 export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
   name: 'replica.store',
-  encodeRequest: ({ scope, requestId, key, state, durable, retries = [] }) => {
-    const body = [scopeToWire(scope), requestId, key, state, durable];
-    return retries.length === 0 ? body : [...body, retries.map(retryToWire)];
-  },
+  encodeRequest: ({ scope, requestId, key, state, durable, retries = [], origin }) => [
+    scopeToWire(scope),
+    requestId,
+    key,
+    state,
+    durable,
+    retries.map(retryToWire),
+    origin,
+  ],
   decodeRequest: (body) => {
     const fields = asArray(body, 5, 'replica.store');
     const retries = asListOf(fields[5] ?? [], 'retries', RETRIES_MAX, retryFromWire);
@@ -78,6 +88,8 @@ export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
       state: asBytes(fields[3], 'state', MAX_MESSAGE_BYTES),
       durable: asBoolean(fields[4], 'durable'),
+      // A sender that names none has to be taken for one from before everything.
+      origin: asInteger(fields[6] ?? 0, 'origin'),
       ...(retries.length === 0 ? {} : { retries }),
     };
   },

@@ -17,6 +17,7 @@ import { DiskError } from '#world/world.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { ConflictFigures } from './conflicts.ts';
 import { DamagedRows } from './damaged-rows.ts';
+import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
@@ -91,6 +92,8 @@ export class Replica {
   readonly #records: Records;
   /** Rows that are forgotten and not got back yet. */
   readonly damaged: DamagedRows;
+  /** From when on something is news. */
+  readonly floors: Floors;
   readonly #renewals: Counter;
   readonly #conflicts: ConflictFigures;
   readonly #tenures: TenureSupply;
@@ -146,6 +149,7 @@ export class Replica {
     const interval = options.limits.retryPurgeInterval;
     this.#purge = new RetryPurge({ clock, log, commits: this.#commits, retries: this.#retries, interval });
     const renew = (): void => this.#renewTenure();
+    this.floors = new Floors(options.world.disk);
     this.damaged = new DamagedRows({ ...options.world, commits: this.#commits, records: this.#records, renew });
   }
 
@@ -226,8 +230,13 @@ export class Replica {
   }
 
   /** The way to take away rows that no request can reach any more. */
-  get records(): Pick<Records, 'drop'> {
+  get records(): Pick<Records, 'drop' | 'read' | 'write' | 'remove'> {
     return this.#records;
+  }
+
+  /** A hybrid time after all that this node has done, and before whatever begins now: the origin of that. */
+  now(): number {
+    return this.#clock().tick();
   }
 
   /** This node's own record as it stands, perhaps not synced yet. Throws {@link Refusal} for a damaged one. */
@@ -324,6 +333,7 @@ export class Replica {
     const united = joinStates(before, incoming, conflicts);
     const joined = this.#retries.merge(transaction, request, united, conflicts);
     if (joined === before) return;
+    this.floors.check(request.scope, request.origin);
     if (joined !== incoming) this.#conflicts.joined(conflicts);
     const encoded = joined === incoming ? request.state : encodeState(joined, world.digest.crc32);
     this.#records.write(transaction, request.scope, request.key, local, { state: joined, encoded });

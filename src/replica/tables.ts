@@ -17,6 +17,9 @@ export const RETRY_COUNT: Uint8Array = utf8('retries');
 /** Row keys of records that were damaged and forgotten, with n and partition: see damaged-rows.ts. */
 export const DAMAGED = 'damaged_records';
 
+/** n and partition → the hybrid time below which nothing is news any more: see floors.ts. */
+export const FLOORS = 'floors';
+
 export const REPLICA_TABLES: readonly TableDefinition[] = [
   { name: RECORDS, rows: 'wide' },
   { name: REGISTERS, rows: 'wide' },
@@ -24,6 +27,7 @@ export const REPLICA_TABLES: readonly TableDefinition[] = [
   { name: RETRIES, rows: 'narrow' },
   { name: RETRY_EXPIRY, rows: 'narrow' },
   { name: DAMAGED, rows: 'narrow' },
+  { name: FLOORS, rows: 'narrow' },
 ];
 
 /**

@@ -164,7 +164,7 @@ test('what a keyed request has become travels with the hint', async () => {
   kill(cluster, [third]);
   await pass(cluster, 5000);
   const headers = { 'idempotency-key': 'abc' };
-  const written = await cluster.request(first, 'PUT', KEY, { headers, body: 'v' });
+  const written = await cluster.request(first, 'PUT', `${KEY}?w=3`, { headers, body: 'v' });
   expect([written.status, replicas(written).fallbacks]).toEqual([204, 1]);
   await restart(cluster, [third]);
   await pass(cluster, 15_000);

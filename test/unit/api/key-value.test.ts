@@ -415,16 +415,41 @@ describe('consistency', () => {
   });
 });
 
+describe('ttl', () => {
+  test.each([
+    ['b', '', 0],
+    ['b', '?ttl=5', 5000],
+    ['brief', '', 60_000],
+    ['brief', '?ttl=1', 1000],
+    ['b', '?ttl=3153600000', 3_153_600_000_000],
+  ])('in bucket %s with "%s" a value lives for %d milliseconds', async (bucket, query, milliseconds) => {
+    const { send, node } = harness((stub) => stub.properties.set('brief', { ttl: 60 }));
+    expect((await send('PUT', `/v1/kv/${bucket}/k${query}`, {}, HI)).status).toBe(204);
+    expect(node.writes[0]?.ttl).toBe(milliseconds);
+  });
+
+  test.each(['0', '-1', '1.5', '', 'x', '1e3', '01', '3153600001', '99999999999999999999'])(
+    'ttl=%s is refused',
+    async (ttl) => {
+      const { send, node } = harness();
+      expectProblem(await send('PUT', `/v1/kv/b/k?ttl=${ttl}`, {}, HI), 400, 'invalid-request', 'ttl');
+      expect(node.writes).toHaveLength(0);
+    },
+  );
+
+  test('a deletion does not expire', async () => {
+    expectProblem(await harness().send('DELETE', '/v1/kv/b/k?ttl=5'), 400, 'invalid-request', 'ttl');
+  });
+});
+
 describe('modes that are not built yet are refused, never weakened', () => {
   test.each([
-    ['PUT', '/v1/kv/b/k?ttl=5', {}, 'ttl'],
     ['PUT', '/v1/kv/b/k', { 'If-Unmodified-Since': 'x' }, 'If-Unmodified-Since'],
     ['POST', '/v1/kv/b/k', {}, 'path'],
     ['GET', '/v1/kv/b?prefix=a', {}, 'path'],
     ['GET', '/v1/watch/b', {}, 'path'],
     ['POST', '/v1/batch', {}, 'path'],
     ['PUT', '/v1/kv/counter/k', {}, 'bucket'],
-    ['PUT', '/v1/kv/brief/k', {}, 'bucket'],
     ['POST', '/v1/ring/plans', {}, 'path'],
     ['GET', '/openapi.json', {}, 'path'],
     ['GET', '/ui/', {}, 'path'],

@@ -37,7 +37,7 @@ function request(changes: Partial<WriteRequest> = {}): WriteRequest {
     context: null,
     conditions: null,
     mark: null,
-    expiresAt: 0,
+    ttl: 0,
     ...{ r: 2, pr: 0, w: 2, pw: 0, dw: 2 },
     sloppy: true,
     returnBody: false,

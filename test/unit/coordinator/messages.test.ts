@@ -23,7 +23,7 @@ const REQUEST: ForwardedWrite = {
   w: 2,
   pw: 1,
   dw: 2,
-  expiresAt: 0,
+  ttl: 0,
   sloppy: true,
   returnBody: false,
   conditions: null,

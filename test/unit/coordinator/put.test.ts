@@ -48,13 +48,14 @@ async function play(after: Bucket): Promise<Played> {
     self: SELF,
     settings: DEFAULT_COORDINATOR_SETTINGS,
     replica: {
+      now: () => 1,
       mint: (_request: unknown, send: (state: typeof minted) => boolean) => {
         expect(send(minted)).toBe(true);
         return Promise.resolve(minted);
       },
     },
     peers: { isSlow: () => false, admit: () => 'usable', assess: () => 'usable', usable: () => true },
-    hints: { now: () => 1, note: () => Promise.resolve() },
+    hints: { note: () => Promise.resolve() },
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
         if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });
@@ -81,7 +82,7 @@ async function play(after: Bucket): Promise<Played> {
     deadline: 1000,
     content: { value: utf8('v'), contentType: 'a/b', contentEncoding: '', meta: [] },
     context: null,
-    expiresAt: 0,
+    ttl: 0,
     ...{ r: 2, pr: 0, w: 2, pw: 0, dw: 2 },
     sloppy: true,
     returnBody: false,

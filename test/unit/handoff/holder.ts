@@ -143,6 +143,7 @@ export class Holder {
           this.given.push({ to: HOLDER.id, request });
           return Promise.resolve({ durable: true });
         },
+        now: () => 1,
         retries: { ofKey: () => this.retries },
         record: (_place, key) => {
           const record = this.records.get(String.fromCharCode(...key));

@@ -37,9 +37,9 @@ test('rows of a bucket are neighbours, those of other buckets and lives lie outs
 });
 
 test('what a coordinator sends to a replica', () => {
-  const store = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), state: utf8('state'), durable: true };
+  const store = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), state: utf8('state'), durable: true, origin: 9 };
   const storeBytes = encode(StoreMessage.encodeRequest(store));
-  expect(toHex(storeBytes)).toBe('95960703ccc8a563617274730105a3722d31c403616e6ec4057374617465c3');
+  expect(toHex(storeBytes)).toBe('97960703ccc8a563617274730105a3722d31c403616e6ec4057374617465c39009');
   expect(StoreMessage.decodeRequest(decode(storeBytes))).toEqual(store);
   const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann') };
   const fetchBytes = encode(FetchMessage.encodeRequest(fetch));
@@ -58,10 +58,18 @@ const RETRY: RetryRow = {
 };
 
 test('what a request has become travels with the state, and with the answer when it was asked for', () => {
-  const store = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), state: utf8('s'), durable: true, retries: [RETRY] };
+  const store = {
+    scope: SCOPE,
+    requestId: 'r-1',
+    key: utf8('ann'),
+    state: utf8('s'),
+    durable: true,
+    origin: 9,
+    retries: [RETRY],
+  };
   const bytes = encode(StoreMessage.encodeRequest(store));
   const wire = `96c410${'01'.repeat(16)}c410${'ab'.repeat(16)}0209cd012ccb4279ab697e800000`;
-  expect(toHex(bytes)).toBe(`96960703ccc8a563617274730105a3722d31c403616e6ec40173c391${wire}`);
+  expect(toHex(bytes)).toBe(`97960703ccc8a563617274730105a3722d31c403616e6ec40173c391${wire}09`);
   expect(StoreMessage.decodeRequest(decode(bytes))).toEqual(store);
   const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), retryId: RETRY.id };
   expect(FetchMessage.decodeRequest(decode(encode(FetchMessage.encodeRequest(fetch))))).toEqual(fetch);
@@ -94,6 +102,7 @@ test('a request of the wrong shape is malformed, one with more elements is a new
     key: utf8('k'),
     state: utf8('s'),
     durable: false,
+    origin: 0,
   }) as unknown[];
   expect(StoreMessage.decodeRequest([...good, [], 'from a later version'])).toMatchObject({ requestId: 'r' });
   for (const bad of [
@@ -107,8 +116,9 @@ test('a request of the wrong shape is malformed, one with more elements is a new
     [good[0], 'r', 'key as text', ...good.slice(3)],
     [good[0], 'r', new Uint8Array(1025), ...good.slice(3)],
     [...good.slice(0, 4), 1],
-    [...good, 'no list of retries'],
-    [...good, [[new Uint8Array(15), MARK, 0, 1, 1, 0]]],
+    [...good.slice(0, 5), 'no list of retries', 0],
+    [...good.slice(0, 5), [[new Uint8Array(15), MARK, 0, 1, 1, 0]], 0],
+    [...good.slice(0, 6), -1],
   ]) {
     expect(() => StoreMessage.decodeRequest(bad), JSON.stringify(bad)).toThrow(MalformedMessage);
   }

@@ -84,7 +84,7 @@ class OneReplica {
 
   async store(state: State, retries: readonly RetryRow[]): Promise<State> {
     const encoded = encodeState(state, digest.crc32);
-    const request = { scope: SCOPE, requestId: 'r', key: KEY, state: encoded, durable: true, retries };
+    const request = { scope: SCOPE, requestId: 'r', key: KEY, state: encoded, durable: true, origin: 1, retries };
     await this.settle(this.replica.store(request, Infinity));
     const { state: row } = await this.settle(this.replica.fetch({ scope: SCOPE, requestId: 'r', key: KEY }, Infinity));
     return decodeState(row!, digest.crc32);

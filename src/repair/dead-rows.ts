@@ -1,0 +1,149 @@
+/**
+ * Which rows are dead, and which will be: two indexes that change in the transaction of the rows. A dead row has no version
+ * with a value: it is a tombstone, in whichever of its forms (nothing live, a deletion marker, versions that have expired and
+ * were stripped of their values), and waits to be given up.
+ *
+ *     dead_rows  n u8 | partition u16 | row key                       →  the time of its newest dot, u64
+ *     expiring   milliseconds since 1970 u64 | n u8 | partition u16 | row key  →  nothing
+ */
+
+import type { State } from '#causality/state.ts';
+import { highestCounter } from '#causality/vector.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import type { GroupTransaction } from '#replica/group-commit.ts';
+import type { Place, RecordChange, RecordParticipant } from '#replica/records.ts';
+import { recordKey } from '#replica/tables.ts';
+import type { Disk, DiskReader, Metrics, TableDefinition } from '#world/world.ts';
+import { successor } from './tree-index.ts';
+import { placeOfKey, sequenceKey, sequenceOfKey, treeKey, type TreePlace } from './tree-tables.ts';
+
+export const DEAD_ROWS = 'dead_rows';
+export const EXPIRING = 'expiring';
+export const DEAD_TABLES: readonly TableDefinition[] = [
+  { name: DEAD_ROWS, rows: 'narrow' },
+  { name: EXPIRING, rows: 'narrow' },
+];
+
+const PAGE_ROWS = 1024;
+const PLACE_BYTES = 3;
+const TIME_BYTES = 8;
+
+/** Whether nobody will ever be shown anything of it. A row that has expired is dead once it is stripped. */
+export function isDead({ vector, versions }: State): boolean {
+  return vector.length > 0 && versions.every(({ content }) => content === null);
+}
+
+/** When the first of its values expires; 0 when none does. */
+export function expiryOf({ versions }: State): number {
+  let first = 0;
+  for (const { content, expiresAt } of versions) {
+    if (content !== null && expiresAt !== 0 && (first === 0 || expiresAt < first)) first = expiresAt;
+  }
+  return first;
+}
+
+export interface DeadRow {
+  readonly rowKey: Uint8Array;
+  /** The hybrid time of its newest dot. */
+  readonly since: number;
+}
+
+export interface ExpiringRow {
+  readonly place: TreePlace;
+  readonly rowKey: Uint8Array;
+  /** Of the index. */
+  readonly key: Uint8Array;
+}
+
+export class DeadRows implements RecordParticipant {
+  #count = 0;
+  #before = 0;
+
+  constructor(disk: Disk, metrics: Metrics) {
+    for (let from: Uint8Array = EMPTY_BYTES; ;) {
+      const rows = disk.range(DEAD_ROWS, { from, limit: PAGE_ROWS });
+      this.#count += rows.length;
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PAGE_ROWS) break;
+      from = successor(last[0]);
+    }
+    metrics.gauge('quoral_tombstones', 'Rows of deleted and expired keys that wait to be given up', () => this.#count);
+  }
+
+  recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
+    const wasDead = isDead(before);
+    const nowDead = isDead(after);
+    const expired = expiryOf(before);
+    const expires = expiryOf(after);
+    if (!wasDead && !nowDead && expired === expires) return;
+    const rowKey = recordKey(place.bucket, place.incarnation, key);
+    if (expired !== expires) {
+      if (expired !== 0) transaction.delete(EXPIRING, expiringKey(expired, place, rowKey));
+      if (expires !== 0) transaction.put(EXPIRING, expiringKey(expires, place, rowKey), EMPTY_BYTES);
+    }
+    const name = joined(treeKey(place), rowKey);
+    if (nowDead) transaction.put(DEAD_ROWS, name, sequenceKey(highestCounter(after.vector)));
+    else if (wasDead) transaction.delete(DEAD_ROWS, name);
+    const change = Number(nowDead) - Number(wasDead);
+    if (change !== 0) transaction.afterwards(() => (this.#count += change));
+  }
+
+  recordForgotten(transaction: GroupTransaction, place: Place, key: Uint8Array): void {
+    const name = joined(treeKey(place), recordKey(place.bucket, place.incarnation, key));
+    if (transaction.get(DEAD_ROWS, name) === undefined) return;
+    transaction.delete(DEAD_ROWS, name);
+    transaction.afterwards(() => (this.#count -= 1));
+  }
+
+  groupBegins(): void {
+    this.#before = this.#count;
+  }
+
+  groupFailed(): void {
+    this.#count = this.#before;
+  }
+
+  /** Dead rows of a partition, at most so many, from this row key on. */
+  of(reader: DiskReader, place: TreePlace, limit: number, from: Uint8Array = EMPTY_BYTES): readonly DeadRow[] {
+    const prefix = treeKey(place);
+    const next =
+      place.partition < 65_535 ? { n: place.n, partition: place.partition + 1 } : { n: place.n + 1, partition: 0 };
+    return reader
+      .range(DEAD_ROWS, { from: joined(prefix, from), to: treeKey(next), limit })
+      .map(([key, value]) => ({ rowKey: key.subarray(PLACE_BYTES), since: sequenceOfKey(value) }));
+  }
+
+  /** The partitions that have dead rows. */
+  places(reader: DiskReader): readonly TreePlace[] {
+    const places: TreePlace[] = [];
+    for (let from: Uint8Array = EMPTY_BYTES; ;) {
+      const [row] = reader.range(DEAD_ROWS, { from, limit: 1 });
+      if (row === undefined) return places;
+      const place = placeOfKey(row[0]);
+      places.push(place);
+      from = treeKey(
+        place.partition < 65_535 ? { n: place.n, partition: place.partition + 1 } : { n: place.n + 1, partition: 0 },
+      );
+    }
+  }
+
+  /** Rows of which some value has expired by then. */
+  expired(reader: DiskReader, before: number, limit: number): readonly ExpiringRow[] {
+    return reader.range(EXPIRING, { to: sequenceKey(before + 1), limit }).map(([key]) => ({
+      key,
+      place: placeOfKey(key.subarray(TIME_BYTES)),
+      rowKey: key.subarray(TIME_BYTES + PLACE_BYTES),
+    }));
+  }
+}
+
+function expiringKey(expiresAt: number, place: TreePlace, rowKey: Uint8Array): Uint8Array {
+  return joined(joined(sequenceKey(expiresAt), treeKey(place)), rowKey);
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

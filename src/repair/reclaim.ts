@@ -1,0 +1,339 @@
+/**
+ * Giving tombstones up, by proof instead of a guess of days. The first owner of a partition that can be reached drives it:
+ *
+ * 1. Confirm: all owners have the same dead state. A row that one of them lacks is given to it.
+ * 2. Ask every member for its time: the highest is the floor. Whatever any of them read or made before its answer has an
+ *    origin below the floor; whatever is read later, is read where all owners have the tombstone already.
+ * 3. Wait, so that what is on its way arrives, and so that clocks that are behind come past the floor.
+ * 4. Promise: every member puts the floor on its disk and from then on takes nothing from below it; then it says how old the
+ *    oldest hint is that it keeps. One from below the floor, or a member that cannot be asked, ends the attempt.
+ * 5. Give up: each owner takes away the rows that are still what was confirmed. One that fails has its tombstone left, which
+ *    comes to the others again and is given up another time.
+ *
+ * Nothing is kept between attempts but the floors, so an attempt may end anywhere.
+ */
+
+import type { NodeId } from '#kernel/identity.ts';
+import { timeOf } from '#causality/hybrid-clock.ts';
+import type { Hash64 } from '#kernel/siphash.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import type { Member, Ring } from '#ring/ring.ts';
+import type { MessageType } from '#wire/message.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Counter, Timer } from '#world/world.ts';
+import type { DeadRows } from './dead-rows.ts';
+import { isDead } from './dead-rows.ts';
+import { ask, ExchangeFailed } from './exchange.ts';
+import type { RowOnTheWire } from './exchange-messages.ts';
+import {
+  BATCH_MAX,
+  ConfirmMessage,
+  GiveUpMessage,
+  PromiseMessage,
+  ReclaimMessage,
+  TimeMessage,
+  type ReclaimProgress,
+} from './reclaim-messages.ts';
+import type { ReclaimMember, ReclaimMemberOptions } from './reclaim-member.ts';
+import { recordName } from '#replica/tables.ts';
+import { PAGE_BYTES } from './tree-source.ts';
+import type { TreePlace } from './tree-tables.ts';
+
+export interface ReclaimSettings {
+  /** Milliseconds between two passes. */
+  readonly reclaimInterval: number;
+  /** Milliseconds that a key must have been dead. */
+  readonly reclaimAge: number;
+  /** Milliseconds that messages are given to arrive. */
+  readonly reclaimWait: number;
+}
+
+export interface ReclaimOptions extends ReclaimMemberOptions {
+  readonly member: ReclaimMember;
+  readonly dead: DeadRows;
+  readonly self: NodeId;
+  readonly settings: ReclaimSettings;
+}
+
+export const BLOCKS = ['owner', 'member', 'hints', 'ring'] as const;
+type Block = (typeof BLOCKS)[number];
+
+interface Batch {
+  readonly place: TreePlace;
+  readonly owners: readonly Member[];
+  readonly changedIn: number;
+  rows: readonly { readonly rowKey: Uint8Array; readonly hash: Hash64 }[];
+}
+
+/** Keys in one pass: bounds the memory that it takes. */
+const PASS_MAX = 20_000;
+const COMPLAINT_MS = 24 * 3_600_000;
+const BLOCKED_LISTED_MAX = 256;
+
+export class Reclaim {
+  readonly #options: ReclaimOptions;
+  readonly #given: Counter;
+  #blocked = new Map<string, { readonly block: Block; readonly text: string }>();
+  #blockedSince: number | undefined;
+  #running = false;
+  #total = 0;
+  #timer: Timer | undefined;
+  #stopped = true;
+
+  constructor(options: ReclaimOptions) {
+    this.#options = options;
+    const { metrics } = options.world;
+    this.#given = metrics.counter('quoral_tombstones_reclaimed_total', 'Tombstones that this node has given up');
+    for (const block of BLOCKS) {
+      const help =
+        'Partitions whose tombstones could not be given up in the last pass of this node, by what was in the way';
+      const count = (): number => [...this.#blocked.values()].filter((one) => one.block === block).length;
+      metrics.gauge('quoral_reclaim_blocked_partitions', help, count, { by: block });
+    }
+    options.messaging.handle(ReclaimMessage, (begin) => this.run(begin === 1));
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.#later(this.#options.settings.reclaimInterval * this.#chance());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** How far the pass is that is under way, or how the last one has ended; `begin` begins one if none is. */
+  run(begin: boolean): ReclaimProgress {
+    if (begin && !this.#running) void this.#turn();
+    const blocked = [...this.#blocked.values()].map(({ text }) => text).slice(0, BLOCKED_LISTED_MAX);
+    return { running: this.#running, given: this.#total, blocked };
+  }
+
+  #later(delay: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.world.clock.after(delay, () => void this.#turn());
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#stopped || this.#running) return;
+    const { ready, settings, world } = this.#options;
+    this.#running = true;
+    let more = false;
+    try {
+      if (ready()) more = await this.#pass();
+    } catch (error) {
+      const expected = error instanceof Refusal || error instanceof ExchangeFailed;
+      world.log[expected ? 'debug' : 'error']('reclaim-failed', { reason: String(error) });
+    }
+    this.#running = false;
+    if (!this.#stopped) this.#later(more ? settings.reclaimWait : settings.reclaimInterval * (0.5 + this.#chance()));
+  }
+
+  /** True when there was more than goes into one pass. */
+  async #pass(): Promise<boolean> {
+    const { world, knowledge, settings } = this.#options;
+    this.#blocked = new Map();
+    const ring = knowledge.ring();
+    const members = ring.members.filter(({ state }) => state !== 'removed');
+    const { batches, more } = this.#batches(ring);
+    const confirmed: Batch[] = [];
+    for (const batch of batches) {
+      if (this.#ownersCan(batch) && this.#membersCan(batch, members) && (await this.#confirm(batch)))
+        confirmed.push(batch);
+    }
+    if (confirmed.length > 0) {
+      const floor = await this.#floor(members);
+      await new Promise<void>((resolve) => void world.clock.after(settings.reclaimWait, resolve));
+      const free = await this.#promised(confirmed, members, floor);
+      for (const batch of free) {
+        if (sameRing(ring, knowledge.ring())) await this.#giveUp(batch, floor);
+        else this.#note(batch.place, 'ring', 'the members have changed meanwhile');
+      }
+    }
+    this.#tell();
+    return more && this.#blocked.size === 0;
+  }
+
+  /** The dead rows of the partitions that this node drives. */
+  #batches(ring: Ring): { readonly batches: readonly Batch[]; readonly more: boolean } {
+    const { dead, world, self, messaging, settings, trees, knowledge } = this.#options;
+    const batches: Batch[] = [];
+    const before = world.clock.wall() - settings.reclaimAge;
+    let count = 0;
+    let more = false;
+    for (const place of dead.places(world.disk)) {
+      if (!ring.placements.some(({ n }) => n === place.n)) continue;
+      const { owners: indexes, changedIn } = ownersOf(ring, place.n, place.partition);
+      const owners = indexes.flatMap((index) => ring.members.filter((member) => member.index === index));
+      const driver = owners.find(({ id, state }) => state === 'active' && (id === self || messaging.reachable(id)));
+      if (driver?.id !== self || !trees.ready()) continue;
+      const rows = dead
+        .of(world.disk, place, BATCH_MAX)
+        .filter(({ since, rowKey }) => {
+          const { bucket, incarnation } = recordName(rowKey);
+          return timeOf(since) <= before && knowledge.bucket(bucket).incarnation === incarnation;
+        })
+        .map(({ rowKey }) => ({ rowKey, hash: { high: 0, low: 0 } }));
+      if (rows.length === 0) continue;
+      if (rows.length === BATCH_MAX) more = true;
+      count += rows.length;
+      if (count > PASS_MAX) return { batches, more: true };
+      batches.push({ place, owners, changedIn, rows });
+    }
+    return { batches, more };
+  }
+
+  #ownersCan({ place, owners }: Batch): boolean {
+    const unable = owners.find(({ id, state }) => state !== 'active' || !this.#reaches(id));
+    if (unable === undefined) return true;
+    const why = unable.state === 'active' ? 'cannot be reached' : `is ${unable.state}`;
+    this.#note(place, 'owner', `owner ${unable.id} ${why}`);
+    return false;
+  }
+
+  /** Anybody may keep a hint, or have something of the partition under way. */
+  #membersCan({ place }: Batch, members: readonly Member[]): boolean {
+    const unable = members.find(({ id }) => !this.#reaches(id));
+    if (unable !== undefined) this.#note(place, 'member', `member ${unable.id} cannot be reached`);
+    return unable === undefined;
+  }
+
+  #reaches(id: NodeId): boolean {
+    return id === this.#options.self || this.#options.messaging.reachable(id);
+  }
+
+  /** Leaves in the batch what every owner has just so; false when that is nothing. */
+  async #confirm(batch: Batch): Promise<boolean> {
+    const { self, replica, member } = this.#options;
+    const { place, changedIn } = batch;
+    const origin = replica.now();
+    const found = this.#read(batch);
+    let equal = found;
+    for (const { id } of batch.owners) {
+      const rows = equal.map(({ wire }) => wire);
+      if (rows.length === 0) return false;
+      const request = { place, changedIn, origin, rows };
+      try {
+        const places =
+          id === self ? await member.confirm(request) : await ask(this.#options, id, ConfirmMessage, request);
+        equal = places.flatMap((i) => equal[i] ?? []);
+      } catch (error) {
+        this.#failed(place, 'owner', `owner ${id}`, error);
+        return false;
+      }
+    }
+    batch.rows = equal.map(({ rowKey, hash }) => ({ rowKey, hash }));
+    return equal.length > 0;
+  }
+
+  #read({ place, rows }: Batch): readonly { rowKey: Uint8Array; hash: Hash64; wire: RowOnTheWire }[] {
+    const { replica, trees } = this.#options;
+    let bytes = 0;
+    return rows.flatMap(({ rowKey }) => {
+      const { key, ...life } = recordName(rowKey);
+      if (replica.damaged.has({ ...place, ...life }, key)) return [];
+      const row = replica.record({ ...place, ...life }, key);
+      if (row === undefined || !isDead(row.state) || bytes > PAGE_BYTES) return [];
+      bytes += rowKey.length + row.encoded.length;
+      const hash = trees.hash.stateHash(trees.hash.keyHash(rowKey), row.state);
+      return [{ rowKey, hash, wire: [rowKey, row.encoded, []] as const }];
+    });
+  }
+
+  /** A time that no operation has as its origin which any member began before this is known. Throws {@link ExchangeFailed}. */
+  async #floor(members: readonly Member[]): Promise<number> {
+    const { self, replica } = this.#options;
+    const times = await Promise.all(
+      members.map(async ({ id }) => (id === self ? replica.now() : ask(this.#options, id, TimeMessage, null))),
+    );
+    return Math.max(...times);
+  }
+
+  /** The batches for whose partitions nothing from below the floor waits anywhere. */
+  async #promised(batches: readonly Batch[], members: readonly Member[], floor: number): Promise<readonly Batch[]> {
+    const places = batches.map(({ place }) => place);
+    const blocked = new Set<Batch>();
+    for (const { id } of members) {
+      try {
+        const lows = await this.#promiseOf(id, { floor, places });
+        if (lows.length !== places.length) throw new ExchangeFailed('an answer for other partitions');
+        for (const [i, batch] of batches.entries()) {
+          const low = lows[i]!;
+          if (low === 0 || low > floor) continue;
+          blocked.add(batch);
+          this.#note(batch.place, 'hints', `${id} keeps a hint from before`);
+        }
+      } catch (error) {
+        for (const { place } of batches) this.#failed(place, 'member', `member ${id}`, error);
+        return [];
+      }
+    }
+    return batches.filter((batch) => !blocked.has(batch));
+  }
+
+  async #promiseOf(id: NodeId, request: { floor: number; places: readonly TreePlace[] }): Promise<readonly number[]> {
+    const { self, member } = this.#options;
+    return id === self ? await member.promise(request) : await this.#ask(id, PromiseMessage, request);
+  }
+
+  async #giveUp({ place, owners, changedIn, rows }: Batch, floor: number): Promise<void> {
+    const { self, member } = this.#options;
+    const request = { place, changedIn, floor, rows };
+    // This node last: as long as it has the rows, it will try again.
+    const order = [...owners.filter(({ id }) => id !== self), ...owners.filter(({ id }) => id === self)];
+    for (const { id } of order) {
+      try {
+        const count = id === self ? await member.giveUp(request) : await this.#ask(id, GiveUpMessage, request);
+        if (id !== self) continue;
+        this.#given.add(count);
+        this.#total += count;
+      } catch (error) {
+        this.#failed(place, 'owner', `owner ${id}`, error);
+        return;
+      }
+    }
+  }
+
+  async #ask<Request, Reply>(id: NodeId, type: MessageType<Request, Reply>, request: Request): Promise<Reply> {
+    return await ask(this.#options, id, type, request);
+  }
+
+  #failed(place: TreePlace, block: Block, who: string, error: unknown): void {
+    if (!(error instanceof ExchangeFailed) && !(error instanceof Refusal)) throw error;
+    this.#note(place, block, `${who}: ${error.message}`);
+  }
+
+  #note({ n, partition }: TreePlace, block: Block, reason: string): void {
+    const text = `n=${n} partition ${partition}: ${reason}`;
+    this.#blocked.set(`${n}/${partition}`, { block, text });
+  }
+
+  /** Once when something begins to be in the way, and once a day as long as it is. */
+  #tell(): void {
+    const { world } = this.#options;
+    const now = world.clock.monotonic();
+    if (this.#blocked.size === 0) {
+      this.#blockedSince = undefined;
+      return;
+    }
+    const first = this.#blockedSince === undefined;
+    const due = this.#blockedSince !== undefined && now - this.#blockedSince >= COMPLAINT_MS;
+    if (!first && !due) return;
+    this.#blockedSince = now;
+    const [example] = this.#blocked.values();
+    const fields = { partitions: this.#blocked.size, example: example?.text };
+    world.log[due ? 'error' : 'warn']('reclaim-blocked', fields);
+  }
+
+  #chance(): number {
+    return this.#options.world.random.uint32() / 2 ** 32;
+  }
+}
+
+/** Whether the same members have the same disks and are in the same state. */
+function sameRing(a: Ring, b: Ring): boolean {
+  const show = ({ members }: Ring): string =>
+    JSON.stringify(members.map(({ index, storageId, state }) => [index, storageId, state]));
+  return a === b || show(a) === show(b);
+}

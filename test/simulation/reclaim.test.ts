@@ -1,0 +1,167 @@
+/** Tombstones are given up once it is proven that nobody can bring back what they say is dead, and values expire for good. */
+
+import { expect, test } from 'vitest';
+import { utf8 } from '#kernel/bytes.ts';
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
+import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import { RECORDS, recordKey } from '#replica/tables.ts';
+import { SimulatedCluster } from './cluster.ts';
+
+const REPAIR = {
+  ...DEFAULT_REPAIR_SETTINGS,
+  interval: 1000,
+  settle: 200,
+  reclaimInterval: 2000,
+  reclaimAge: 1000,
+  reclaimWait: 1000,
+};
+const JSON_HEADERS = { 'content-type': 'application/json' };
+
+async function cluster(seed: number, nodes = 3): Promise<SimulatedCluster> {
+  const on = await SimulatedCluster.founded({ seed, nodes, node: { repair: REPAIR } });
+  const body = JSON.stringify({ conflicts: 'siblings' });
+  expect((await on.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body })).status).toBeLessThan(300);
+  return on;
+}
+
+async function put(on: SimulatedCluster, at: string, path: string, body = 'v'): Promise<number> {
+  return (await on.request(at, 'PUT', `/v1/kv/${path}`, { body })).status;
+}
+
+async function remove(on: SimulatedCluster, at: string, path: string): Promise<number> {
+  return (await on.request(at, 'DELETE', `/v1/kv/${path}`)).status;
+}
+
+async function get(on: SimulatedCluster, at: string, path: string): Promise<number> {
+  return (await on.request(at, 'GET', `/v1/kv/${path}`)).status;
+}
+
+function count(on: SimulatedCluster, id: string, table: string = RECORDS): number {
+  return [...on.machine(id).medium.table(table).rows()].length;
+}
+
+function counts(on: SimulatedCluster, table?: string): readonly number[] {
+  return on.machines.map(({ id }) => count(on, id, table));
+}
+
+async function pass(on: SimulatedCluster, milliseconds: number): Promise<void> {
+  await on.simulation.run(on.simulation.now + milliseconds);
+}
+
+function metric(on: SimulatedCluster, id: string, name: string): number {
+  return on.running(id).world.metrics.value(name);
+}
+
+test('deleted keys leave nothing behind, in both kinds of buckets, and a key can come again', async () => {
+  const on = await cluster(1);
+  for (let i = 0; i < 40; i++) {
+    await put(on, 'n1', `s/k${i}`);
+    await put(on, 'n2', `b/k${i}`);
+  }
+  for (let i = 0; i < 39; i++) {
+    expect(await remove(on, 'n3', `s/k${i}`)).toBe(204);
+    expect(await remove(on, 'n1', `b/k${i}`)).toBe(204);
+  }
+  await on.simulation.run(() => counts(on).every((rows) => rows === 2));
+  expect(counts(on, 'dead_rows')).toEqual([0, 0, 0]);
+  expect(on.machines.map(({ id }) => metric(on, id, 'quoral_tombstones'))).toEqual([0, 0, 0]);
+  for (const bucket of ['s', 'b']) {
+    expect(await get(on, 'n2', `${bucket}/k0?r=3`)).toBe(404);
+    expect(await put(on, 'n3', `${bucket}/k0`, 'again')).toBe(204);
+    expect(await get(on, 'n2', `${bucket}/k0?r=3`)).toBe(200);
+    expect(await get(on, 'n2', `${bucket}/k39?r=3`)).toBe(200);
+  }
+  await pass(on, 20_000);
+  expect(counts(on)).toEqual([4, 4, 4]);
+});
+
+test('a member that is down blocks it, and the figures and the log name it', async () => {
+  const on = await cluster(2, 4);
+  for (let i = 0; i < 20; i++) await put(on, 'n1', `s/k${i}`, 'w=3');
+  on.crash(on.machine('n4'));
+  await pass(on, 5000);
+  for (let i = 0; i < 20; i++) expect(await remove(on, 'n1', `s/k${i}`)).toBe(204);
+  await pass(on, 30_000);
+  expect(Math.min(...['n1', 'n2', 'n3'].map((id) => count(on, id, 'dead_rows')))).toBeGreaterThan(0);
+  const blocked = ['n1', 'n2', 'n3'].flatMap((id) => on.running(id).node.repair.reclaim.run(false).blocked);
+  expect(blocked.length).toBeGreaterThan(0);
+  expect(blocked.every((text) => text.includes('n4'))).toBe(true);
+  await on.restart('n4');
+  await on.simulation.run(() => counts(on).every((rows) => rows === 0));
+});
+
+test('a message that was on its way all the time brings nothing back', async () => {
+  const on = await cluster(3);
+  await put(on, 'n1', 's/k?w=3', 'to be deleted');
+  const old = on
+    .machine('n1')
+    .medium.table(RECORDS)
+    .get(recordKey('s', 0, utf8('k')))!;
+  const { node } = on.running('n1');
+  const origin = node.replica.now();
+  expect(await remove(on, 'n2', 's/k?w=3')).toBe(204);
+  await on.simulation.run(() => counts(on).every((rows) => rows === 0));
+  const { ring, epoch } = node.chain.facts()!;
+  const { version: definition, incarnation } = node.buckets.resolve('s');
+  const located = JSON.parse(new TextDecoder().decode((await on.request('n1', 'GET', '/v1/ring/locate/s/k')).body)) as {
+    partition: number;
+  };
+  const scope = { epoch, n: 3, partition: located.partition, bucket: 's', incarnation, definition };
+  const request: StoreRequest = { scope, requestId: 'late', key: utf8('k'), state: old, durable: false, origin };
+  const deadline = on.simulation.now + 1000;
+  const late = await on.simulation.settle(
+    node.messaging.call(ring.members[2]!.id, StoreMessage, request, { deadline }),
+  );
+  expect(late).toMatchObject({ kind: 'refused', code: 'too-old' });
+  expect(await get(on, 'n3', 's/k?r=3')).toBe(404);
+});
+
+test('a hint from before waits first', async () => {
+  const on = await cluster(4, 4);
+  await put(on, 'n1', 's/k?w=3', 'first');
+  const { primaries, fallbacks } = JSON.parse(
+    new TextDecoder().decode((await on.request('n1', 'GET', '/v1/ring/locate/s/k')).body),
+  ) as { primaries: string[]; fallbacks: string[] };
+  const [a, b, c] = primaries as [string, string, string];
+  const holder = fallbacks[0]!;
+  // The holder keeps a write for c that c never gets, as long as the two cannot talk.
+  for (const other of [a, b, holder]) on.network.partition(on.machine(c).host, on.machine(other).host);
+  await pass(on, 6000);
+  expect(await put(on, a, 's/k', 'second')).toBe(204);
+  expect(count(on, holder, 'hints') + count(on, a, 'hints')).toBeGreaterThan(0);
+  on.network.clearFaults();
+  on.network.partition(on.machine(c).host, on.machine(holder).host);
+  on.network.partition(on.machine(c).host, on.machine(a).host);
+  await pass(on, 6000);
+  await remove(on, b, 's/k');
+  await pass(on, 30_000);
+  on.network.clearFaults();
+  await on.simulation.run(() => counts(on).every((rows) => rows === 0));
+  await pass(on, 30_000);
+  for (const id of primaries) expect(await get(on, id, 's/k?r=3'), id).toBe(404);
+});
+
+test('a value with a time to live is gone when that is over, everywhere and for good, and leaves nothing', async () => {
+  const on = await cluster(5);
+  expect(await put(on, 'n1', 's/k?ttl=5&w=3')).toBe(204);
+  expect(await put(on, 'n1', 'b/k?ttl=5&w=3')).toBe(204);
+  expect(await put(on, 'n1', 'b/other?ttl=5&w=3')).toBe(204);
+  // One replica is away when the value expires, and has it still when it comes back.
+  on.crash(on.machine('n3'));
+  await pass(on, 4000);
+  for (const path of ['s/k', 'b/k']) expect(await get(on, 'n2', path)).toBe(200);
+  expect(await put(on, 'n1', 'b/other', 'refreshed')).toBe(204);
+  await pass(on, 1500);
+  for (const path of ['s/k', 'b/k']) expect(await get(on, 'n2', path)).toBe(404);
+  await pass(on, 5000);
+  const row = on
+    .machine('n1')
+    .medium.table(RECORDS)
+    .get(recordKey('b', 0, utf8('k')))!;
+  expect(Buffer.from(row).includes('octet')).toBe(false);
+  await on.restart('n3');
+  for (const id of ['n1', 'n2', 'n3']) for (const path of ['s/k', 'b/k']) expect(await get(on, id, path)).toBe(404);
+  await on.simulation.run(() => counts(on).every((rows) => rows === 1));
+  expect(await get(on, 'n3', 'b/other?r=3')).toBe(200);
+  expect(counts(on, 'expiring')).toEqual([0, 0, 0]);
+});
