@@ -14,6 +14,7 @@ import { membershipCounters, type MembershipCounters } from './counters.ts';
 import { STANDINGS, type News, type Standing } from './member-table.ts';
 import { ExchangeMessage, ProbeForMessage, ProbeMessage, type Tidings } from './messages.ts';
 import type { MembershipSettings } from './settings.ts';
+import { tellFinding } from './tell-finding.ts';
 
 export interface MembershipOptions {
   readonly world: World;
@@ -322,37 +323,13 @@ export class Membership {
   }
 
   #tell(finding: Finding): void {
-    const { log } = this.#options.world;
-    const name = (index: NodeIndex): string => this.#names.get(index) ?? `member ${index}`;
-    switch (finding.kind) {
-      case 'standing': {
-        const { before, after } = finding;
-        const fields = { peer: name(finding.member), incarnation: after.incarnation, before: before.standing };
-        this.#counters.verdicts[after.standing].add();
-        const first = before.incarnation === 0 && after.standing === 'alive';
-        const level = after.standing === 'alive' ? (first ? 'debug' : 'info') : 'warn';
-        log[level](`member-${after.standing}`, { ...fields, by: name(after.from) });
-        break;
-      }
-      case 'refuted':
-        this.#counters.refutations.add();
-        log.warn('accusation-refuted', {
-          by: name(finding.accusation.from),
-          accusation: finding.accusation.standing,
-          incarnation: finding.incarnation,
-        });
-        return;
-      case 'silent':
-      case 'heard':
-        if (finding.kind === 'silent') this.#counters.silences.add();
-        log.info(`member-${finding.kind}`, { peer: name(finding.member) });
-        break;
-      case 'late':
-        this.#counters.lateTicks.add();
-        log.warn('event-loop-late', { milliseconds: Math.round(finding.lateness), reason: 'probes are thrown away' });
-        return;
-    }
-    const peer = this.#names.get(finding.member);
+    tellFinding(
+      this.#options.world.log,
+      this.#counters,
+      finding,
+      (index) => this.#names.get(index) ?? `member ${index}`,
+    );
+    const peer = 'member' in finding ? this.#names.get(finding.member) : undefined;
     if (peer !== undefined) this.#changed(peer);
   }
 
