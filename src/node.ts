@@ -334,6 +334,7 @@ export class QuoralNode {
         members.filter(({ state }) => state !== 'removed'),
         voters,
       );
+      this.hints.membersChanged();
     };
     follow(this.chain.facts());
     this.chain.onFacts(follow);

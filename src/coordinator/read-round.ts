@@ -59,8 +59,8 @@ export class ReadRound {
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
   #waiting: Member[];
-  /** Who may be asked for hints when more owners turn out to be missing. */
-  readonly #fallbacks: Member[];
+  /** Who may be asked for hints when more owners turn out to be missing; worked out when that happens. */
+  #fallbacks: Member[] | undefined;
   /** Owners for whom somebody has given an answer that counts. */
   readonly #answeredFor = new Set<NodeIndex>();
   /** Who has been asked, or will be when the turn comes. */
@@ -85,8 +85,6 @@ export class ReadRound {
     this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });
     this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#invite(owner, 'primary');
-    this.#fallbacks =
-      request.sloppy && request.zone === undefined ? [...reachableFallbacks(environment, this.#route)] : [];
     for (let missing = this.#owners.length - this.#waiting.length; missing > 0; missing--) this.#expectFallback();
     this.#hedge = new ReadHedge(environment, {
       next: () => this.#waiting[0]?.id,
@@ -157,6 +155,9 @@ export class ReadRound {
 
   /** One more fallback may be asked, when its turn comes. */
   #expectFallback(): void {
+    const { sloppy, zone } = this.#request;
+    if (!sloppy || zone !== undefined) return;
+    this.#fallbacks ??= [...reachableFallbacks(this.#environment, this.#route)];
     const fallback = this.#fallbacks.shift();
     if (fallback === undefined) return;
     this.#invite(fallback, 'fallback');
@@ -289,7 +290,7 @@ export class ReadRound {
   #askEverybody(): void {
     if (!this.#hasEnough) {
       this.#hasEnough = true;
-      this.#fallbacks.splice(0);
+      this.#fallbacks = [];
       const others = [
         ...reachableOwners(this.#environment, this.#route.owners),
         ...reachableFallbacks(this.#environment, this.#route),

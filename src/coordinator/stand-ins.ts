@@ -12,16 +12,18 @@ export interface StandIn {
 }
 
 export class StandIns {
-  readonly #free: Member[];
+  readonly #fallbacks: () => readonly Member[];
+  #free: Member[] | undefined;
   readonly #byOwner = new Map<NodeIndex, Member>();
 
-  /** `fallbacks`: those that can be reached, in preference order. */
-  constructor(fallbacks: readonly Member[]) {
-    this.#free = [...fallbacks];
+  /** `fallbacks`: those that can be reached, in preference order; asked for when the first is needed, which is rare. */
+  constructor(fallbacks: () => readonly Member[]) {
+    this.#fallbacks = fallbacks;
   }
 
   /** The next fallback, from now on in the owner's place; undefined when all are used. */
   assign(owner: Member): StandIn | undefined {
+    this.#free ??= [...this.#fallbacks()];
     const fallback = this.#free.shift();
     if (fallback === undefined) return undefined;
     this.#byOwner.set(owner.index, fallback);
@@ -30,6 +32,7 @@ export class StandIns {
 
   /** Puts this fallback into the owner's place, whatever its turn. */
   take(owner: Member, fallback: NodeId): void {
+    this.#free ??= [...this.#fallbacks()];
     const at = this.#free.findIndex(({ id }) => id === fallback);
     const [member] = at < 0 ? [] : this.#free.splice(at, 1);
     if (member !== undefined) this.#byOwner.set(owner.index, member);

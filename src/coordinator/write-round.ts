@@ -87,7 +87,7 @@ export class WriteRound {
     this.#here = asked.find(({ id }) => id === environment.self);
     this.#others = asked.filter((owner) => owner !== this.#here);
     const mayStandIn = request.sloppy && request.zone === undefined;
-    this.#standIns = new StandIns(mayStandIn ? reachableFallbacks(environment, this.#route) : []);
+    this.#standIns = new StandIns(() => (mayStandIn ? reachableFallbacks(environment, this.#route) : []));
     const { w, pw, dw } = this.#request;
     this.#tally = new WriteTally({ w, pw, dw });
     for (const owner of asked) this.#tally.expect(owner.index, counted.includes(owner) ? 'primary' : 'bystander');

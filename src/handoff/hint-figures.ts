@@ -52,9 +52,14 @@ export class HintFigures {
     return this.#byOwner.get(owner) ?? { rows: 0, bytes: 0 };
   }
 
-  /** Owners for whom hints have waited since the start. */
+  /** Owners for whom hints wait or have waited, and those that are known. */
   owners(): readonly NodeIndex[] {
     return [...this.#byOwner.keys()];
+  }
+
+  /** Shows figures for an owner for whom nothing has waited yet. */
+  know(owner: NodeIndex): void {
+    this.#add(owner, 0, 0);
   }
 
   /** To be called in the transaction that changes the rows, or when that has failed, with the signs turned. */

@@ -114,6 +114,11 @@ export class Hints {
     this.#delivery.stop();
   }
 
+  /** To be called when the members may have changed. */
+  membersChanged(): void {
+    this.#delivery.learnMembers();
+  }
+
   /** Keeps a state in an owner's place; answers when that is committed, or synced if asked. Rejects with Refusal. */
   async keep({ store, owner, sole, origin }: HintRequest, deadline: number): Promise<HintReply> {
     const { knowledge, clock, world, replica } = this.#options;

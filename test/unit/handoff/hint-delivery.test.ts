@@ -103,6 +103,32 @@ test('when the owner has lost its place all current owners get the hint, and all
   expect(holder.table.figures.rows).toBe(0);
 });
 
+test('a hint for a member that has lost its place waits for those who have it now, also when it cannot be reached', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  const stranger = RING.members.find(({ index }) => !OWNERS.includes(index) && index !== HOLDER.index)!.index;
+  await holder.store(stranger, 'k', encoded(1, 5));
+  for (const owner of OWNERS.slice(1)) holder.cameBack(memberId(owner));
+  await holder.run(60_000);
+  expect(holder.given).toEqual([]);
+  holder.cameBack(memberId(A));
+  await holder.run(120_000);
+  expect(holder.given.map(({ to }) => to)).toEqual(OWNERS.map(memberId));
+  expect(holder.table.figures.rows).toBe(0);
+});
+
+test('a disk that takes nothing away any more is told, and nothing breaks', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k', encoded(1, 5));
+  holder.table.forget = () => Promise.reject(new Error('no disk'));
+  holder.cameBack(memberId(A));
+  await holder.run(1000);
+  expect(holder.table.figures.rows).toBe(1);
+  const told = holder.machine.log.entries.find(({ event }) => event === 'hints-not-delivered');
+  expect(told?.fields).toMatchObject({ peer: memberId(A), left: 1, reason: 'Error: no disk' });
+});
+
 test('hints of a dropped bucket are thrown away and counted, those of one not heard of yet wait', async () => {
   const holder = new Holder();
   holder.delivery.start();

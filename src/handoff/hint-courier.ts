@@ -1,0 +1,162 @@
+/**
+ * Takes one hint to those who should have it now, and removes it when they have. It goes through the ordinary store of a
+ * replica, which only joins, so delivering twice is harmless; that is why a crash between the owner's answer and the removal
+ * costs nothing. A hint is taken away only if it is still what was delivered and everybody has it on stable storage.
+ */
+
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
+import type { Conflicts } from '#causality/state.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Reachability } from '#membership/reachability.ts';
+import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import { CORRUPT_ROW } from '#replica/records.ts';
+import type { Replica } from '#replica/replica.ts';
+import { BEHIND, NOT_OWNER, STALE, type Knowledge, type Scope } from '#replica/scope.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { Counter, World } from '#world/world.ts';
+import { joinEncoded, type Hint } from './hint.ts';
+import { droppedCounter } from './hint-room.ts';
+import type { HintTable } from './hint-table.ts';
+import { recipientsOf } from './recipients.ts';
+import { hintName, type AgeEntry, type HintName } from './tables.ts';
+
+export interface HintCourierOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly peers: Pick<Reachability, 'usable'>;
+  readonly table: HintTable;
+  readonly replica: Pick<Replica, 'store' | 'record' | 'now'> & { readonly retries: Pick<Replica['retries'], 'ofKey'> };
+  readonly knowledge: Knowledge;
+  readonly self: NodeId;
+  /** Milliseconds that an owner has to take one hint. */
+  readonly timeout: number;
+}
+
+export type Delivered =
+  | 'delivered'
+  /** It has become another hint meanwhile, or cannot be delivered now; the others may go on. */
+  | 'kept'
+  /** Somebody else than the owner that it is for should get it, and cannot now. */
+  | 'elsewhere'
+  /** The owner takes nothing at the moment. */
+  | { readonly failed: string };
+
+/** Refusals that say something of this one hint, or of what this node knows. */
+const NO_FAULT_OF_THE_OWNER: readonly string[] = [STALE, NOT_OWNER, BEHIND, CORRUPT_ROW];
+
+export class HintCourier {
+  readonly #options: HintCourierOptions;
+  readonly #delivered: Counter;
+  readonly #bucketDropped: Counter;
+  readonly #nothingLeft: Counter;
+
+  constructor(options: HintCourierOptions) {
+    this.#options = options;
+    const { metrics } = options.world;
+    this.#delivered = metrics.counter('quoral_hints_delivered_total', 'Hints that reached all who should have them');
+    this.#bucketDropped = droppedCounter(metrics, 'bucket-dropped');
+    this.#nothingLeft = droppedCounter(metrics, 'nothing-left');
+  }
+
+  /** Whether the member can be given anything now. */
+  mayTake(owner: NodeIndex): boolean {
+    const { knowledge, self, peers } = this.#options;
+    const member = knowledge.ring().members.find(({ index }) => index === owner);
+    if (member === undefined || member.state === 'removed') return false;
+    return member.id === self || peers.usable(member.id);
+  }
+
+  /** Never rejects. */
+  async deliver(entry: AgeEntry): Promise<Delivered> {
+    try {
+      return await this.#deliver(entry);
+    } catch (error) {
+      return { failed: error instanceof Refusal ? error.code : String(error) };
+    }
+  }
+
+  async #deliver(entry: AgeEntry): Promise<Delivered> {
+    const { table, knowledge, replica } = this.#options;
+    const origin = replica.now();
+    const hint = table.read(entry.row);
+    if (hint === undefined) {
+      await table.drop([entry]);
+      return 'kept';
+    }
+    const name = hintName(entry.row);
+    const bucket = knowledge.bucket(name.bucket);
+    const recipients = recipientsOf(name, { epoch: knowledge.epoch(), ring: knowledge.ring(), bucket });
+    if (recipients.kind === 'wait') return 'kept';
+    if (recipients.kind === 'discard') return this.#giveUp(entry.row, hint, this.#bucketDropped);
+    if (!recipients.to.every((owner) => this.mayTake(owner)))
+      return recipients.to.includes(name.owner) ? 'kept' : 'elsewhere';
+    let state: Uint8Array | null;
+    try {
+      state = this.#stateOf(name, hint, bucket.conflicts);
+    } catch (error) {
+      if (error instanceof CorruptState || error instanceof Refusal) return this.#keptDamaged(name, error);
+      throw error;
+    }
+    // The record that it speaks of is gone, as proven to be held by nobody any more.
+    if (state === null) return this.#giveUp(entry.row, hint, this.#nothingLeft);
+    const results = await Promise.all(
+      recipients.to.map((owner) => this.#give(owner, recipients.scope, { key: name.key, state, origin })),
+    );
+    for (const result of results) if (result !== 'delivered') return result;
+    if (!(await table.forget(entry.row, hint.revision))) return 'kept';
+    this.#delivered.add();
+    return 'delivered';
+  }
+
+  /** What to deliver: the state that was kept, and the own record where the hint speaks of it. */
+  #stateOf(name: HintName, hint: Hint, conflicts: Conflicts): Uint8Array | null {
+    const { replica, world } = this.#options;
+    const { crc32 } = world.digest;
+    // A damaged state must not be sent: the receiver would take it for a fault of the connection.
+    if (hint.state !== null) decodeState(hint.state, crc32);
+    const record = hint.own ? (replica.record(name, name.key)?.encoded ?? null) : null;
+    return joinEncoded(record, hint.state, conflicts, crc32);
+  }
+
+  async #giveUp(row: Uint8Array, hint: Hint, counter: Counter): Promise<Delivered> {
+    if (await this.#options.table.forget(row, hint.revision)) counter.add();
+    return 'kept';
+  }
+
+  #keptDamaged({ bucket, partition, key }: HintName, error: Error): Delivered {
+    this.#options.world.log.error('hint-damaged', { bucket, partition, key, reason: error.message });
+    return 'kept';
+  }
+
+  async #give(
+    owner: NodeIndex,
+    scope: Scope,
+    what: Pick<StoreRequest, 'key' | 'state' | 'origin'>,
+  ): Promise<Delivered> {
+    const { world, messaging, replica, knowledge, self, timeout } = this.#options;
+    const deadline = world.clock.monotonic() + timeout;
+    const retries = replica.retries.ofKey(scope, what.key);
+    const request: StoreRequest = { scope, requestId: 'hint', ...what, durable: true, retries };
+    const member = knowledge.ring().members.find(({ index }) => index === owner);
+    if (member === undefined) return { failed: `the ring names no member ${owner}` };
+    if (member.id === self) {
+      try {
+        await replica.store(request, deadline);
+        return 'delivered';
+      } catch (error) {
+        return { failed: error instanceof Refusal ? error.code : String(error) };
+      }
+    }
+    const result = await messaging.call(member.id, StoreMessage, request, {
+      deadline,
+      channel: 'bulk',
+      priority: 'background',
+    });
+    if (result.kind === 'reply') return 'delivered';
+    if (result.kind !== 'refused') return { failed: `${member.id}: ${result.reason}` };
+    if (result.code === STALE) await knowledge.catchUp(result.value as Epoch, deadline);
+    // A row that is damaged over there, or a ring that has moved, must not stop the other hints.
+    return NO_FAULT_OF_THE_OWNER.includes(result.code) ? 'kept' : { failed: `${member.id}: ${result.code}` };
+  }
+}
