@@ -6,6 +6,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { bucketTests } from './http/buckets.ts';
 import { conditionTests } from './http/conditions.ts';
+import { expiryTests } from './http/expiry.ts';
 import { healthTests } from './http/health.ts';
 import { keyTests } from './http/keys.ts';
 import { levelTests } from './http/levels.ts';
@@ -30,6 +31,7 @@ conditionTests();
 retryTests();
 levelTests();
 sessionTests();
+expiryTests();
 strongTests();
 bucketTests();
 protocolTests();

@@ -1,0 +1,86 @@
+/** Values that live for a time: as long as they live they are like any other, and then they are gone everywhere. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { valuesOf } from './multipart.ts';
+import {
+  call,
+  defineBucket,
+  definedBucket,
+  etagOf,
+  freshKey,
+  get,
+  invalid,
+  jsonOf,
+  NAMES,
+  problem,
+  put,
+  siblingsKey,
+} from './site.ts';
+
+/** Long enough for a value with one second to live, on a busy machine too. */
+const SOON_MS = 1600;
+
+export function expiryTests(): void {
+  describe('time to live', () => {
+    test('a value is there until its time is over, and then at no node', async () => {
+      const bucket = await definedBucket({ ttl: 1 });
+      const [own, byBucket, longer, siblings] = [freshKey(), freshKey(bucket), freshKey(bucket), await siblingsKey()];
+      const sent = { headers: { 'idempotency-key': 'short-lived' } };
+      const tag = etagOf(await put(`${own}?ttl=1&w=all`, 'x', sent));
+      await put(`${byBucket}?w=all`, 'x', { at: 'n2' });
+      await put(`${longer}?ttl=3600&w=all`, 'stays', { at: 'n3' });
+      await put(`${siblings}?ttl=1&w=all`, 'goes');
+      await put(`${siblings}?w=all`, 'stays', { at: 'n2' });
+      // The same again is the same version, with the end that it had.
+      expect(etagOf(await put(`${own}?ttl=1`, 'x', { ...sent, at: 'n2' }))).toBe(tag);
+      problem(await put(`${own}?ttl=2`, 'x', sent), 422, 'idempotency-mismatch');
+      await sleep(SOON_MS);
+      for (const at of NAMES) {
+        for (const target of [own, byBucket]) {
+          for (const query of ['', '?r=1', '?r=all']) problem(await get(target + query, { at }), 404, 'not-found');
+          expect((await call('HEAD', target, { at })).status).toBe(404);
+        }
+        expect((await get(longer, { at })).body.toString()).toBe('stays');
+        const left = await get(siblings, { at });
+        expect([left.status, left.body.toString()]).toEqual([200, 'stays']);
+      }
+      problem(await put(own, 'y', { headers: { 'if-match': tag } }), 412, 'precondition-failed');
+      problem(await put(own, 'y', { headers: { 'if-match': '*' } }), 412, 'precondition-failed');
+      expect((await put(own, 'again', { headers: { 'if-none-match': '*' } })).status).toBe(204);
+      expect((await get(own)).body.toString()).toBe('again');
+    });
+
+    test('a value that lives is like any other, and a write without a time ends the time', async () => {
+      const target = freshKey();
+      await put(`${target}?ttl=2`, 'short');
+      expect((await get(target, { at: 'n2' })).body.toString()).toBe('short');
+      expect((await put(target, 'for good', { at: 'n3' })).status).toBe(204);
+      const siblings = await siblingsKey();
+      await put(`${siblings}?ttl=3600`, 'a');
+      await put(siblings, 'b');
+      expect(valuesOf(await get(siblings))).toEqual(['a', 'b']);
+      await sleep(SOON_MS + 1000);
+      expect((await get(target)).body.toString()).toBe('for good');
+    });
+
+    test.each(['0', '-1', '1.5', '', 'x', '1s', '01', '1e3', '99999999999999999999'])('%j is none', async (text) => {
+      const target = freshKey();
+      invalid(await put(`${target}?ttl=${text}`, 'x'), 'ttl');
+      problem(await get(target), 404, 'not-found');
+    });
+
+    test('is nothing that a reading could have', async () => {
+      problem(await get(`${freshKey()}?ttl=5`), 400, 'invalid-request');
+    });
+
+    test('of a bucket may change while it holds keys', async () => {
+      const bucket = await definedBucket({});
+      const target = freshKey(bucket);
+      await put(target, 'x');
+      const answer = await defineBucket(bucket, { ttl: 60 });
+      expect([answer.status, jsonOf(answer)['ttl']]).toEqual([200, 60]);
+      expect((await get(target)).status).toBe(200);
+    });
+  });
+}
