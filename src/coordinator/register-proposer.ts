@@ -273,6 +273,8 @@ export class RegisterProposer {
     let { value } = base;
     const results: { readonly task: Task; readonly result: ChangeResult }[] = [];
     for (const task of batch) {
+      // Its request has been told meanwhile that nothing was done, and that must stay true.
+      if (task.settled) continue;
       if (isForgotten(task, value)) {
         task.settle(failed('unavailable', 'too many changes came after one whose fate is not known', true));
         continue;
