@@ -1,6 +1,7 @@
 /**
  * The load, in a process of its own so that its CPU time is apart: a closed loop of `connections` clients, each sending its
- * next request when the last one was answered. Writes its figures as one JSON line on stdout.
+ * next request when the last one was answered. Writes its figures as one JSON line on stdout. The modes are `fill`, `get`,
+ * `put`, and `mixed` for as many of both.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -56,7 +57,7 @@ async function client(
     const started = performance.now();
     try {
       const { statusCode, body } =
-        flags.mode === 'get'
+        flags.mode === 'get' || (flags.mode === 'mixed' && Math.random() < 0.5)
           ? await connection.request({ method: 'GET', path, headers: authorization })
           : await connection.request({
               method: 'PUT',

@@ -1,0 +1,104 @@
+/** Node processes of a benchmark that are killed, frozen and started again; their logs are kept whole, in files. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+
+export interface LogLine {
+  readonly node: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly level: string;
+  readonly event: string;
+  readonly text: string;
+}
+
+export class Nodes {
+  readonly directory = mkdtempSync(join(tmpdir(), 'quoral-outages-'));
+  readonly ids: readonly string[];
+  readonly #basePort: number;
+  readonly #flags: readonly string[];
+  readonly #processes = new Map<string, ChildProcess>();
+
+  constructor(count: number, basePort: number, flags: readonly string[]) {
+    this.ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
+    this.#basePort = basePort;
+    this.#flags = flags;
+  }
+
+  get urls(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.ids.map((id, index) => [id, `http://127.0.0.1:${this.#basePort + index}`]));
+  }
+
+  start(id: string): void {
+    const peer = (of: string): string => `127.0.0.1:${this.#basePort + 100 + this.ids.indexOf(of)}`;
+    const args = [
+      ...['node', '--id', id, '--listen', new URL(this.urls[id]!).host, '--peer-listen', peer(id)],
+      ...['--data-dir', join(this.directory, id), '--cluster-secret', 'a secret of this benchmark'],
+      ...['--initial-cluster', this.ids.map((other) => `${other}=${peer(other)}`).join(',')],
+      ...this.#flags,
+    ];
+    const log = openSync(join(this.directory, `${id}.log`), 'a');
+    this.#processes.set(id, spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', log, log, 'ipc'] }));
+    closeSync(log);
+  }
+
+  async startAll(): Promise<void> {
+    for (const id of this.ids) this.start(id);
+    for (const id of this.ids) await this.ready(id);
+  }
+
+  /** Until the node serves. */
+  async ready(id: string, path = '/readyz'): Promise<void> {
+    for (let attempt = 0; attempt < 1200; attempt++) {
+      const ready = await fetch(`${this.urls[id]}${path}`, { signal: AbortSignal.timeout(1000) }).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (ready) return;
+      await sleep(25);
+    }
+    throw new Error(`${id} did not get ready`);
+  }
+
+  /** Sends a signal and, if it ends the process, waits for that. */
+  async signal(id: string, signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    const child = this.#processes.get(id);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await ended;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.ids.map(async (id) => {
+        await this.signal(id, 'SIGCONT');
+        await this.signal(id, 'SIGTERM');
+      }),
+    );
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  log(): readonly LogLine[] {
+    return this.ids.flatMap((node) =>
+      readFileSync(join(this.directory, `${node}.log`), 'utf8')
+        .split('\n')
+        .filter((text) => text !== '')
+        .map((text) => logLine(node, text)),
+    );
+  }
+}
+
+function logLine(node: string, text: string): LogLine {
+  try {
+    const { time, level, event } = JSON.parse(text) as { time: string | number; level: string; event: string };
+    return { node, time: new Date(time).getTime(), level, event, text };
+  } catch {
+    return { node, time: Number.NaN, level: 'not JSON', event: text.slice(0, 80), text };
+  }
+}
