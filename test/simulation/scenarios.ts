@@ -29,6 +29,9 @@ const SLOPPY = levelsFor(FACTS).find(({ query }) => query === '')!;
 const WITH_OWNERS = sloppyWithOwners(FACTS);
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 
+/** Requests by which a replica gets what it lacks. */
+const CARRY_STATES = /^(replica\.store|handoff\.|repair\.)/;
+
 const SCRIPTS = {
   /** A write that only one node has is acknowledged; then that node loses its power. */
   'power-loss-after-ack': async (stage) => {
@@ -56,9 +59,10 @@ const SCRIPTS = {
       await stage.pass(UNREACHABLE_MS);
       second.medium.extraSyncMilliseconds = 1000;
       await stage.during(stage.putting(first, key, STRICT), 50, () => stage.crash(second));
-      await stage.heal();
+      // Who still has it must not bring it home first.
+      stage.clear();
       stage.cut(first, [second, third]);
-      await stage.pass(UNREACHABLE_MS);
+      await stage.pass(2 * UNREACHABLE_MS);
       await stage.get(second, key, STRICT);
     });
   },
@@ -118,11 +122,11 @@ const SCRIPTS = {
   /** Both nodes that have a write die while they are asked for it. */
   'who-knows-dies': async (stage) => {
     await stage.rounds(async (key, [first, second, third]) => {
-      stage.cut(third, [first, second]);
-      await stage.pass(UNREACHABLE_MS);
+      const { network } = stage.arena.cluster;
+      const loses = (message: Uint8Array): boolean => CARRY_STATES.test(requestName(message));
+      for (const { host } of [first, second]) network.setFault(host, third.host, { loses });
       await stage.put(first, key, STRICT);
-      await stage.heal();
-      for (const { host } of [first, second]) stage.arena.cluster.network.setFault(third.host, host, { delay: 1000 });
+      for (const { host } of [first, second]) network.setFault(third.host, host, { delay: 1000 });
       await stage.during(stage.getting(third, key, STRICT), 100, () => {
         stage.crash(first);
         stage.crash(second);
@@ -587,12 +591,17 @@ class Stage {
     this.arena.supervisor.crash(machine, 10);
   }
 
-  async heal(): Promise<void> {
+  /** Nothing is wrong with the network and the disks any more. */
+  clear(): void {
     this.arena.cluster.network.clearFaults();
     for (const { medium } of this.arena.cluster.machines) {
       medium.extraSyncMilliseconds = 0;
       medium.capacityBytes = Number.POSITIVE_INFINITY;
     }
+  }
+
+  async heal(): Promise<void> {
+    this.clear();
     await this.pass(20);
     await this.arena.recovered();
   }
