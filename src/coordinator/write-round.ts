@@ -13,14 +13,11 @@ import { HintMessage } from '#handoff/messages.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
 import { WriteTally } from '#quorum/tally.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
-import { AlreadyMinted, asRefusal, mayHaveBegun, TooManySiblings } from '#replica/refusals.ts';
 import { STALE, type Scope } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
-import type { CallResult } from '#wire/messaging.ts';
 import { callPatiently } from '#wire/patient-call.ts';
-import { DiskError } from '#world/world.ts';
 import { afterSession, type Before } from './before-write.ts';
 import {
   countedOwners,
@@ -36,6 +33,7 @@ import {
 import { MissedWrites, type StoredStandIn } from './missed-writes.ts';
 import { expiryOf, type Agreement, type WriteOutcome, type WriteRequest } from './requests.ts';
 import { StandIns, type StandIn } from './stand-ins.ts';
+import { tellFaultyMint, WriteLedger } from './write-ledger.ts';
 import { applied, failed, type Ending, type Offer } from './write-outcome.ts';
 
 type Minting = Exclude<Before, { kind: 'over' }>;
@@ -63,14 +61,10 @@ export class WriteRound {
   readonly #confirmed = new Set<NodeIndex>();
   /** Hints that fallbacks have stored, for owners that may still have to get them. */
   readonly #stored: StoredStandIn[] = [];
-  /** Nodes that may hold the write, however the round ends. */
-  #mayHold = 0;
+  readonly #ledger = new WriteLedger();
   /** Commits and calls under way. */
   #underWay = 0;
   #committedHere = false;
-  #reasonNotMinted: unknown;
-  readonly #refusals: string[] = [];
-  #newerEpoch: Epoch | undefined;
   #end: (ending: Ending) => void = () => undefined;
   #ended = false;
 
@@ -124,9 +118,9 @@ export class WriteRound {
   /** Whether to begin anew: nothing was minted, for this node knew too little or another attempt was there first. */
   async mayTryAgain(ending: Ending): Promise<boolean> {
     if (ending !== 'not-minted') return false;
-    if (this.#newerEpoch !== undefined)
-      await this.#environment.knowledge.catchUp(this.#newerEpoch, this.#request.deadline);
-    return this.#newerEpoch !== undefined || this.#reasonNotMinted instanceof AlreadyMinted;
+    const { newerEpoch, mintedBefore } = this.#ledger;
+    if (newerEpoch !== undefined) await this.#environment.knowledge.catchUp(newerEpoch, this.#request.deadline);
+    return newerEpoch !== undefined || mintedBefore;
   }
 
   outcome(ending: Ending): WriteOutcome {
@@ -136,9 +130,7 @@ export class WriteRound {
       const minter = this.#environment.knowledge.ring().members.find(({ index }) => index === dot.node);
       return applied(this.#offer!, agreement, minter?.id ?? this.#environment.self);
     }
-    const [mayHold, refusals, reasonNotMinted] = [this.#mayHold, this.#refusals, this.#reasonNotMinted];
-    const [written, zone] = [this.#offer?.dot, this.#request.zone];
-    return failed({ ending, mayHold, refusals, reasonNotMinted, written, zone }, agreement);
+    return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone), agreement);
   }
 
   #agreement(): Agreement {
@@ -160,7 +152,8 @@ export class WriteRound {
   #plan(owner: Member): void {
     const standIn = this.#standIns.assign(owner);
     if (standIn === undefined) {
-      this.#unattended.push(owner);
+      // One that is asked all the same may have it in the end.
+      if (!this.#others.includes(owner)) this.#unattended.push(owner);
       return;
     }
     this.#tally.expect(standIn.fallback.index, 'fallback', owner.index);
@@ -201,7 +194,7 @@ export class WriteRound {
         trace: span,
       },
       (minted) => {
-        this.#mayHold += 1;
+        this.#ledger.given();
         return this.#giveToOthers({ ...minted, retries: minted.retry === null ? [] : [minted.retry] });
       },
     );
@@ -239,7 +232,7 @@ export class WriteRound {
           stillWanted: () => !this.#ended,
         },
         (minted) => {
-          this.#mayHold += 1;
+          this.#ledger.given();
           this.#giveToOthers({ ...minted, retries: [] });
         },
       );
@@ -259,7 +252,7 @@ export class WriteRound {
   async #offerAgain({ state, first }: Extract<Before, { kind: 'again' }>): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     const here = this.#here;
-    this.#mayHold += 1;
+    this.#ledger.given();
     const encoded = encodeState(state, environment.world.digest.crc32);
     const offer = { state, encoded, dot: first.dot, retries: [first] };
     this.#underWay += 1;
@@ -282,18 +275,13 @@ export class WriteRound {
   }
 
   #mintFailed(candidate: NodeIndex, error: unknown): void {
-    const refusal = asRefusal(error);
-    const expected = refusal instanceof Refusal || error instanceof TooManySiblings || error instanceof AlreadyMinted;
-    if (!expected)
-      this.#environment.world.log.error('mint-failed', { requestId: this.#request.requestId, reason: String(error) });
-    if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
+    tellFaultyMint(this.#environment.world.log, this.#request.requestId, error);
     if (this.#offer === undefined) {
-      this.#reasonNotMinted = error;
-      if (refusal instanceof Refusal && refusal.code === STALE) this.#newerEpoch = refusal.value as Epoch;
+      this.#ledger.notMinted(error);
       this.#end('not-minted');
       return;
     }
-    if (error instanceof DiskError && !error.uncertain) this.#mayHold -= 1;
+    this.#ledger.notCommitted(error);
     this.#tally.fail(candidate);
     this.#decide();
   }
@@ -316,7 +304,7 @@ export class WriteRound {
   /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
   async #sendTo(owner: Member, offer: Offer): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
-    this.#mayHold += 1;
+    this.#ledger.given();
     this.#underWay += 1;
     let { scope } = this.#route;
     for (let attempt = 0; ; attempt++) {
@@ -335,7 +323,7 @@ export class WriteRound {
           continue;
         }
       }
-      this.#notTaken(result);
+      this.#ledger.notTaken(result);
       this.#standInFor(owner);
       this.#tally.fail(owner.index);
       break;
@@ -347,7 +335,7 @@ export class WriteRound {
   /** Gives the state to a fallback, to keep it for the owner. */
   async #hint(standIn: StandIn, offer: Offer): Promise<void> {
     const { owner, fallback } = standIn;
-    this.#mayHold += 1;
+    this.#ledger.given();
     this.#underWay += 1;
     const store = this.#storeRequest(this.#route.scope, offer);
     const hint = { store, owner: owner.index, sole: !this.#ownersHaveIt(), origin: this.#missed.origin };
@@ -357,18 +345,13 @@ export class WriteRound {
       this.#tally.accept(fallback.index, result.reply.durable);
       this.#stored.push({ ...standIn, revision: result.reply.revision });
     } else {
-      this.#notTaken(result);
+      this.#ledger.notTaken(result);
       this.#standIns.release(owner);
       if (!this.#confirmed.has(owner.index)) this.#standInFor(owner);
       this.#tally.fail(fallback.index);
     }
     this.#decide();
     this.#over();
-  }
-
-  #notTaken(result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
-    this.#refusals.push(result.kind === 'refused' ? result.code : result.reason);
-    if (result.kind !== 'lost' && !(result.kind === 'refused' && mayHaveBegun(result.code))) this.#mayHold -= 1;
   }
 
   #decide(): void {

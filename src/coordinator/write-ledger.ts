@@ -1,0 +1,69 @@
+/**
+ * Who may hold a write, and why others do not: what decides, when a round has not ended well, between "not applied" and
+ * "unknown". A node may hold what was given to it unless it has said itself that it did not take it.
+ */
+
+import type { Dot } from '#causality/dot.ts';
+import type { Epoch } from '#kernel/identity.ts';
+import { AlreadyMinted, asRefusal, mayHaveBegun, TooManySiblings } from '#replica/refusals.ts';
+import { STALE } from '#replica/scope.ts';
+import { Refusal } from '#wire/message.ts';
+import type { CallResult } from '#wire/messaging.ts';
+import { DiskError, type Log } from '#world/world.ts';
+import type { Failure } from './write-outcome.ts';
+
+export class WriteLedger {
+  /** Nodes that may hold the write, however the round ends. */
+  #mayHold = 0;
+  readonly #refusals: string[] = [];
+  #reasonNotMinted: unknown;
+  #newerEpoch: Epoch | undefined;
+
+  /** The epoch that a replica knew and this node did not, when nothing was minted because of it. */
+  get newerEpoch(): Epoch | undefined {
+    return this.#newerEpoch;
+  }
+
+  /** Whether nothing was minted because another attempt at the same request was there first. */
+  get mintedBefore(): boolean {
+    return this.#reasonNotMinted instanceof AlreadyMinted;
+  }
+
+  /** The write is given to one more node. */
+  given(): void {
+    this.#mayHold += 1;
+  }
+
+  /** A node that was given it has not confirmed it. */
+  notTaken(result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
+    this.#refusals.push(result.kind === 'refused' ? result.code : result.reason);
+    if (result.kind !== 'lost' && !(result.kind === 'refused' && mayHaveBegun(result.code))) this.#mayHold -= 1;
+  }
+
+  /** Nothing was minted, so nobody has been given anything. */
+  notMinted(error: unknown): void {
+    const refusal = asRefusal(error);
+    if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
+    this.#reasonNotMinted = error;
+    if (refusal instanceof Refusal && refusal.code === STALE) this.#newerEpoch = refusal.value as Epoch;
+  }
+
+  /** This node has minted and sent, and could not commit. */
+  notCommitted(error: unknown): void {
+    const refusal = asRefusal(error);
+    if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
+    if (error instanceof DiskError && !error.uncertain) this.#mayHold -= 1;
+  }
+
+  failure(ending: Failure['ending'], written: Dot | undefined, zone: string | undefined): Failure {
+    const [mayHold, refusals, reasonNotMinted] = [this.#mayHold, this.#refusals, this.#reasonNotMinted];
+    return { ending, mayHold, refusals, reasonNotMinted, written, zone };
+  }
+}
+
+/** What no replica gives as a reason is a fault of the program. */
+export function tellFaultyMint(log: Log, requestId: string, error: unknown): void {
+  const isExpected =
+    asRefusal(error) instanceof Refusal || error instanceof TooManySiblings || error instanceof AlreadyMinted;
+  if (!isExpected) log.error('mint-failed', { requestId, reason: String(error) });
+}
