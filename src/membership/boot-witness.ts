@@ -27,6 +27,7 @@ export class BootWitness {
   readonly #busy = new Set<NodeId>();
   #voters: readonly NodeId[] = [];
   #putBack: string | undefined;
+  #verified = false;
 
   /** Registers its handler. */
   constructor(options: BootWitnessOptions) {
@@ -39,6 +40,8 @@ export class BootWitness {
   }
 
   setVoters(voters: readonly NodeId[]): void {
+    // Those of the epoch before may have been enough.
+    this.verified();
     this.#voters = voters;
   }
 
@@ -47,9 +50,13 @@ export class BootWitness {
     return this.#putBack;
   }
 
-  /** Whether a majority of the voters has nothing against this disk and remembers this boot. */
+  /**
+   * Whether a majority of the voters has had nothing against this disk and remembers this boot. Once is enough: other voters
+   * that a later epoch names are told too, but nothing waits for them.
+   */
   verified(): boolean {
-    return this.#putBack === undefined && this.#isMajority(this.#announced);
+    this.#verified ||= this.#isMajority(this.#announced);
+    return this.#verified && this.#putBack === undefined;
   }
 
   /** What others have seen. */
