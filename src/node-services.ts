@@ -4,7 +4,7 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
-import { memberStatuses, placementsByName } from '#operator/status.ts';
+import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { preferenceList } from '#ring/preference-list.ts';
@@ -160,12 +160,16 @@ async function holdsKeys(
 }
 
 function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): ClusterView {
-  const facts = node.chain.facts();
+  const { chain } = node;
+  const facts = chain.facts();
   return {
     clusterId: node.clusterId,
     epoch: facts?.epoch ?? 0,
     self: node.options.id,
-    members: facts === undefined ? [] : memberStatuses(facts, reachable, (member) => node.hints.waiting(member)),
+    members: [
+      ...(facts === undefined ? [] : memberStatuses(facts, reachable, (member) => node.hints.waiting(member))),
+      ...chain.newcomers().map(newcomerStatus),
+    ],
     transfers: [],
     hintsWaiting: node.hints.waiting(),
   };

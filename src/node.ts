@@ -9,7 +9,7 @@ import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
 import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
-import { EpochTables } from '#consensus/epoch-tables.ts';
+import type { JoiningSettings } from '#consensus/epoch-joining.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
@@ -43,6 +43,7 @@ import { createNodePeers } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { contextMac } from './context-mac.ts';
 import { createRepair } from './node-repair.ts';
+import { whyNotReady } from './why-not-ready.ts';
 
 /** Every table that a node's disk must have. */
 export const NODE_TABLES: readonly TableDefinition[] = [
@@ -67,6 +68,9 @@ export interface NodeOptions {
   readonly secret: Uint8Array;
   /** Founders of a new cluster, this node among them. A disk that has a ring ignores it. */
   readonly founders: readonly { readonly id: NodeId; readonly peer: string }[];
+  /** `host:port` of peers of a running cluster that it wants to join: then it has no founders. A disk that has a ring ignores it. */
+  readonly seeds?: readonly string[];
+  readonly joining?: JoiningSettings;
   readonly partitionCount: number;
   readonly foundingPatience: number;
   readonly wire: WireSettings;
@@ -97,22 +101,19 @@ export class QuoralNode {
   readonly coordinator: Coordinator;
   /** Signs contexts: the same on every node of the cluster. */
   readonly mac: Mac;
-  readonly clusterId: ClusterId;
   readonly bucketKeys: BucketKeys;
   readonly explainKey: ExplainKey;
   readonly repair: Repair;
   readonly ringRepair: RingRepair;
   readonly dropped: DroppedBuckets;
   readonly #storage: NodeStorage;
+  readonly #founded: ClusterId | '';
 
   /** Takes the disk into possession. Rejects with what is wrong with it. */
   static async create(world: World, options: NodeOptions): Promise<QuoralNode> {
     const { disk, random, clock } = world;
     const storage = await takeStorage({ disk, random, wall: () => clock.wall(), id: options.id });
-    // Before the first epoch another list of founders may still be tried.
-    const known = new EpochTables(world.digest).newest(disk)?.ring.clusterId;
-    const cluster = known ?? clusterIdOf(options.founders, (bytes) => world.digest.sha256(bytes));
-    const node = new QuoralNode(world, options, storage, cluster);
+    const node = new QuoralNode(world, options, storage);
     node.#checkAddress();
     return node;
   }
@@ -127,11 +128,12 @@ export class QuoralNode {
     this.dropped.start();
   }
 
-  private constructor(world: World, options: NodeOptions, storage: NodeStorage, cluster: ClusterId) {
+  private constructor(world: World, options: NodeOptions, storage: NodeStorage) {
     this.world = world;
     this.options = options;
     this.#storage = storage;
-    this.clusterId = cluster;
+    // Before the first epoch another list of founders may still be tried.
+    this.#founded = options.founders.length === 0 ? '' : clusterIdOf(options.founders, world.digest.sha256);
     this.mac = contextMac(world, options.secret);
     this.messaging = this.#createMessaging(storage);
     this.chain = epochChain(world, options, storage, this.messaging, () => this.membership.diskVerified());
@@ -194,10 +196,16 @@ export class QuoralNode {
   }
 
   #createMessaging({ storageId }: NodeStorage): Messaging {
-    const { world, options, clusterId } = this;
+    const { world, options } = this;
+    const clusterId = (): string => this.clusterId;
     return createMessaging({
       world,
-      self: { id: options.id, storageId, clusterId, foundersText: foundersText(options) },
+      self: {
+        ...{ id: options.id, storageId, foundersText: foundersText(options) },
+        get clusterId(): string {
+          return clusterId();
+        },
+      },
       secret: options.secret,
       epoch: () => this.chain.facts()?.epoch ?? 0,
       settings: options.wire,
@@ -217,6 +225,11 @@ export class QuoralNode {
     const { digest } = world;
     const self = this.options.id;
     return new ExplainKey({ messaging, replica, hints, knowledge, digest, self, timeText: isoDate });
+  }
+
+  /** Empty for a node that wants to join a cluster and has not met it. */
+  get clusterId(): ClusterId | '' {
+    return this.chain.facts()?.ring.clusterId ?? this.#founded;
   }
 
   /** False when all tenures of this boot are spent. */
@@ -251,23 +264,7 @@ export class QuoralNode {
 
   /** Why data requests are refused now, in words; undefined when they are served. */
   notReadyReason(): string | undefined {
-    if (!this.#storage.tenure.valid()) return 'no tenure is left to write in until more are reserved on the disk';
-    const failure = this.world.disk.failure();
-    if (failure !== undefined && failure.kind !== 'full')
-      return `the disk cannot be trusted any more: ${failure.message}`;
-    const putBack = this.membership.diskPutBack();
-    if (putBack !== undefined) {
-      return `the disk was put back to an earlier state: ${putBack}; delete the data directory to be filled by the others`;
-    }
-    const facts = this.chain.facts();
-    if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
-    if (!this.chain.confirmed()) return `a majority of the cluster has not confirmed epoch ${facts.epoch} yet`;
-    if (!this.membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
-    const self = this.member();
-    if (self === undefined) return `epoch ${facts.epoch} does not name ${this.options.id} as a member`;
-    if (self.storageId !== this.#storage.storageId)
-      return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
-    return undefined;
+    return whyNotReady(this, this.#storage);
   }
 
   /** This node in the newest ring that it knows. */
@@ -324,7 +321,8 @@ export class QuoralNode {
   #connect(): void {
     const peersOf = (facts: Facts | undefined): readonly Peer[] => {
       const known = facts?.ring.members.filter(({ state }) => state !== 'removed') ?? this.options.founders;
-      return known.filter(({ id }) => id !== this.options.id).map(({ id, peer }) => ({ id, address: peer }));
+      const others = known.filter(({ id }) => id !== this.options.id).map(({ id, peer }) => ({ id, address: peer }));
+      return facts === undefined ? [...others, ...seedsOf(this.options)] : others;
     };
     const follow = (facts: Facts | undefined): void => {
       this.messaging.setPeers(peersOf(facts));
@@ -339,6 +337,12 @@ export class QuoralNode {
     follow(this.chain.facts());
     this.chain.onFacts(follow);
   }
+}
+
+/** What answers there, for as long as its name is not known: no name has a colon. */
+function seedsOf({ seeds = [], peer }: NodeOptions): readonly Peer[] {
+  const others = new Set(seeds.filter((address) => address !== peer));
+  return [...others].map((address) => ({ id: address as NodeId, address, seed: true }));
 }
 
 /** The buckets that were dropped at least once. */
@@ -373,6 +377,8 @@ function epochChain(
     founders: options.founders,
     partitionCount: options.partitionCount,
     foundingPatience: options.foundingPatience,
+    seeds: seedsOf(options).map(({ id }) => id),
+    joining: options.joining,
     trusted,
   });
 }

@@ -85,6 +85,12 @@ export const SETTINGS = {
     'founders of a new cluster, id=host:peerport,…; the same list on each',
   ),
   seeds: setting(readSeeds, '', 'peers of a running cluster to join, host:peerport,…'),
+  'join-interval': setting(
+    duration(100, 600_000),
+    '2s',
+    'how often a node that waits to join makes itself known to the members',
+  ),
+  'join-forget-after': setting(duration(200, 3_600_000), '10s', 'how long members remember one that is silent'),
   // the ring
   partitions: setting(integer(8, 4096), '256', 'equal slices of the ring, a power of two; counts at founding only'),
   'founding-patience': setting(

@@ -111,10 +111,13 @@ function hintSettings(settings: Settings): HintSettings {
 function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
   const id = nodeId(settings.id);
   const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
-  if (settings.seeds.length > 0) {
+  if (settings.seeds.length > 0 && settings['initial-cluster'].length > 0) {
     throw new ConfigError(
-      `setting seeds (${origins['seeds']}): joining a running cluster is not built yet; use --initial-cluster`,
+      `setting seeds (${origins['seeds']}): initial-cluster (${origins['initial-cluster']}) founds a cluster and seeds join one; give one of them`,
     );
+  }
+  if (settings.seeds.every((seed) => seed === peer) && settings.seeds.length > 0) {
+    throw new ConfigError(`setting seeds (${origins['seeds']}): ${peer} is this node; name a member of the cluster`);
   }
   if (!isPartitionCount(settings.partitions)) {
     throw new ConfigError(
@@ -141,7 +144,9 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     weight: settings.weight,
     secret: readSecret(settings, origins),
     adminToken: readAdminToken(settings, origins),
-    founders: founders.length > 0 ? founders : [{ id, peer }],
+    founders: founders.length > 0 || settings.seeds.length > 0 ? founders : [{ id, peer }],
+    seeds: settings.seeds,
+    joining: { interval: settings['join-interval'], forgetAfter: settings['join-forget-after'] },
     partitionCount: settings.partitions,
     foundingPatience: settings['founding-patience'],
     wire: {

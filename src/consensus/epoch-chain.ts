@@ -16,15 +16,17 @@ import { memberNamed } from './electorate.ts';
 import { EpochAcceptor } from './epoch-acceptor.ts';
 import { EpochConfirmation } from './epoch-confirmation.ts';
 import { EpochFounding } from './epoch-founding.ts';
+import { DEFAULT_JOINING_SETTINGS, EpochJoining, type JoiningSettings } from './epoch-joining.ts';
 import { handleEpochMessages } from './epoch-handlers.ts';
 import { EpochLearner } from './epoch-learner.ts';
 import { EpochLog } from './epoch-log.ts';
 import { EpochProposer } from './epoch-proposer.ts';
 import type { Change, ProposeResult } from './epoch-proposer.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, Introduction } from './facts.ts';
 import { EPOCH_TABLES } from './epoch-tables.ts';
 import { introduceSelf } from './introduce-self.ts';
 import type { Self } from './introduce-self.ts';
+import { acquaint, Newcomers } from './newcomers.ts';
 import { backoff, sleep } from './waiting.ts';
 
 /** What a node's disk must have for the chain. */
@@ -64,6 +66,9 @@ export interface EpochChainOptions {
   readonly partitionCount: number;
   /** Milliseconds to wait for all founders before a majority of them goes on; {@link DEFAULT_FOUNDING_PATIENCE}. */
   readonly foundingPatience?: number;
+  /** The names under which messaging knows the seeds of a node that joins. Ignored when the disk holds an epoch. */
+  readonly seeds?: readonly NodeId[];
+  readonly joining?: JoiningSettings | undefined;
   readonly settings?: Partial<EpochChainSettings>;
   /** False while it is not known whether the disk still has all votes that this node gave; without it, always true. */
   readonly trusted?: () => boolean;
@@ -77,6 +82,8 @@ export class EpochChain {
   readonly #learner: EpochLearner;
   readonly #founding: EpochFounding | undefined;
   readonly #confirmation: EpochConfirmation;
+  readonly #joining: EpochJoining;
+  readonly #newcomers: Newcomers;
   #confirmed = false;
   #running = false;
   #driving = false;
@@ -147,7 +154,11 @@ export class EpochChain {
         turn: 2 * settings.backoffFirst,
       });
     }
-    handleEpochMessages({ ...shared, acceptor, proposer, learner, founding: this.#founding, self });
+    const { interval, forgetAfter } = options.joining ?? DEFAULT_JOINING_SETTINGS;
+    this.#joining = new EpochJoining({ ...shared, learner, self, seeds: options.seeds ?? [], interval });
+    this.#newcomers = new Newcomers({ clock: world.clock, log, forgetAfter });
+    const newcomers = this.#newcomers;
+    handleEpochMessages({ ...shared, acceptor, proposer, learner, founding: this.#founding, newcomers, self });
     log.onInstalled(() => {
       this.#reportStanding();
       this.#drive();
@@ -168,6 +179,18 @@ export class EpochChain {
     return this.#confirmed && standing !== 'unbound' && standing !== 'superseded';
   }
 
+  /** Why this node is no member, in words; undefined when it is one, or will be without anybody's doing. */
+  whyOutside(): string | undefined {
+    const { standing, newest } = this.#log;
+    return standing === 'unbound' && newest !== undefined ? this.#refused(newest) : this.#joining.why();
+  }
+
+  /** Nodes that wait to become members, as far as this one knows: itself, and those that have made themselves known to it. */
+  newcomers(): readonly Introduction[] {
+    const waiting = this.#newcomers.list();
+    return this.#joining.isWaiting() ? [...waiting, this.#options.self] : waiting;
+  }
+
   /** Takes note of the epoch that a peer says it knows. */
   hear(peer: NodeId, known: Epoch): void {
     this.#learner.hear(peer, known);
@@ -177,11 +200,13 @@ export class EpochChain {
   start(): void {
     this.#running = true;
     this.#reportStanding();
+    this.#joining.start();
     this.#drive();
   }
 
   stop(): void {
     this.#running = false;
+    this.#joining.stop();
   }
 
   /** Calls back with the newest facts each time that they have changed, when they are on stable storage. */
@@ -258,6 +283,7 @@ export class EpochChain {
       case 'superseded':
         return undefined;
       case 'unbound':
+        if (this.#refused(facts) !== undefined) return undefined;
         return async () => await this.#introduce();
       case 'member':
       case 'outsider':
@@ -287,9 +313,18 @@ export class EpochChain {
     this.#options.world.log.info('epoch-confirmed', { epoch: this.#log.newestEpoch });
   }
 
+  /** Why this node cannot take the place that has its name. */
+  #refused(facts: Facts): string | undefined {
+    const verdict = acquaint(facts, this.#options.self);
+    return verdict.kind === 'refused' ? verdict.detail : undefined;
+  }
+
   #reportStanding(): void {
-    if (this.#log.standing !== 'superseded') return;
     const { world, self } = this.#options;
+    const { standing, newest } = this.#log;
+    const refused = standing === 'unbound' && newest !== undefined ? this.#refused(newest) : undefined;
+    if (refused !== undefined) world.log.error('introduction-refused', { reason: refused });
+    if (standing !== 'superseded') return;
     world.log.error('superseded', {
       id: self.id,
       storageId: self.storageId,

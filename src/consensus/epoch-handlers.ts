@@ -14,6 +14,7 @@ import type { EpochLearner } from './epoch-learner.ts';
 import type { EpochLog } from './epoch-log.ts';
 import type { EpochProposer } from './epoch-proposer.ts';
 import type { Introduction } from './facts.ts';
+import type { Newcomers } from './newcomers.ts';
 import {
   acceptEpoch,
   announceDecided,
@@ -32,13 +33,14 @@ export interface HandlerOptions {
   readonly proposer: EpochProposer;
   readonly learner: EpochLearner;
   readonly founding: EpochFounding | undefined;
+  readonly newcomers: Newcomers;
   readonly self: Introduction;
   /** Milliseconds for one call. */
   readonly callTimeout: number;
 }
 
 export function handleEpochMessages(options: HandlerOptions): void {
-  const { messaging, log, acceptor, proposer, learner, founding, self } = options;
+  const { messaging, log, acceptor, proposer, learner, founding, newcomers, self } = options;
 
   /** Refuses the chain of another founding, and fetches the epochs up to `wanted` that the caller knows. */
   const follow = async (origin: string, wanted: number, caller: CallerInfo): Promise<void> => {
@@ -54,7 +56,7 @@ export function handleEpochMessages(options: HandlerOptions): void {
       throw new Refusal('wrong-name', `${caller.from} introduced itself as ${message.introduction.id}`);
     }
     // Answered even to a foreign one, so that both sides log that the cluster was founded twice.
-    log.isForeign(message.origin, caller.from);
+    if (!log.isForeign(message.origin, caller.from)) newcomers.meet(message.introduction);
     founding?.meet(message.introduction);
     return { introduction: self, epoch: log.newestEpoch, origin: log.origin };
   });

@@ -9,6 +9,7 @@ import { epoch } from '#kernel/identity.ts';
 import type { Member } from '#ring/ring.ts';
 import { memberNamed } from './electorate.ts';
 import type { Facts, Introduction } from './facts.ts';
+import { acquaint } from './newcomers.ts';
 
 export type Self = Introduction & { readonly id: NodeId; readonly storageId: StorageId };
 
@@ -17,10 +18,8 @@ export function introduceSelf(facts: Facts, self: Self): Facts | { readonly refu
   const member = memberNamed(facts, self.id);
   if (member === undefined || member.state === 'removed') return { refused: `${self.id} is not a member` };
   if (member.storageId === self.storageId && member.url === self.url) return facts;
-  const sharing = facts.ring.members.find((other) => other !== member && other.storageId === self.storageId);
-  if (sharing !== undefined) {
-    return { refused: `the storage identity of ${self.id} is that of ${sharing.id}: its data directory is a copy` };
-  }
+  const verdict = acquaint(facts, self);
+  if (verdict.kind === 'refused') return { refused: verdict.detail };
   const members = facts.ring.members.map((other) => (other === member ? introduced(member, self) : other));
   return { ...facts, epoch: epoch(facts.epoch + 1), ring: { ...facts.ring, members } };
 }

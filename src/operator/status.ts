@@ -2,7 +2,7 @@
  * The cluster as one node sees it: members and their shares, and how much of the ring has a quorum right now.
  */
 
-import type { Facts } from '#consensus/facts.ts';
+import type { Facts, Introduction } from '#consensus/facts.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import { shares } from '#ring/balance.ts';
 import type { Member, Ring } from '#ring/ring.ts';
@@ -41,6 +41,12 @@ export function memberStatuses(
       partitions: owned.get(member.index)?.partitions ?? 0,
       hintsWaiting: hintsWaiting(member.index),
     }));
+}
+
+/** A node that waits to become a member. */
+export function newcomerStatus({ id, url, peer, zone, weight }: Introduction): MemberStatus {
+  const nothing = { share: 0, partitions: 0, hintsWaiting: 0 };
+  return { id, url, peer, zone, weight, state: 'joining', reachable: true, ...nothing };
 }
 
 /** Owner names of every partition, for each n in use: what a client needs to go to an owner at once. */

@@ -30,6 +30,7 @@ const MAXIMUM_VERSION = 65_535;
 export interface Identity {
   readonly id: NodeId;
   readonly storageId: string;
+  /** Empty while it wants to join a cluster and has not met any. */
   readonly clusterId: string;
 }
 
@@ -39,8 +40,8 @@ export interface Hello {
   readonly highestVersion: number;
   readonly nonce: Uint8Array;
   readonly from: Identity;
-  /** Whom the dialer means to reach. */
-  readonly to: NodeId;
+  /** Whom the dialer means to reach; empty for whoever answers, which is how a node that knows only an address begins. */
+  readonly to: NodeId | '';
 }
 
 export interface Welcome {
@@ -255,7 +256,7 @@ function decodeHello(parts: readonly unknown[]): Hello {
     highestVersion: asInteger(parts[2], 'highest version', lowestVersion, MAXIMUM_VERSION),
     nonce: asBytesOf(NONCE_BYTES, parts[3], 'nonce'),
     from: identityAt(parts, 4),
-    to: asNodeId(parts[7], 'dialed node'),
+    to: parts[7] === '' ? '' : asNodeId(parts[7], 'dialed node'),
   };
 }
 

@@ -15,6 +15,9 @@
  *
  * A stranger that dials is told names and ids, and that the secrets differ. Clusters are compared after the secret, and
  * each side tells the other its founders (a dialer tells whoever it was made to dial), so that both can log both lists.
+ *
+ * A node that wants to join a cluster knows an address and the secret: it dials whoever answers there, and states no cluster of
+ * its own. Two nodes without a cluster have nothing to tell each other.
  */
 
 import type { NodeId } from '#kernel/identity.ts';
@@ -92,7 +95,8 @@ export interface Handshake {
   receive(message: HandshakeEnvelope): HandshakeStep;
 }
 
-export function dialerHandshake(options: HandshakeOptions, dialed: NodeId): Handshake {
+/** `dialed` is empty for whoever answers. */
+export function dialerHandshake(options: HandshakeOptions, dialed: NodeId | ''): Handshake {
   return new DialerHandshake(options, dialed);
 }
 
@@ -105,7 +109,7 @@ class DialerHandshake implements Handshake {
   readonly #hello: Hello;
   #welcome: Welcome | undefined;
 
-  constructor(options: HandshakeOptions, dialed: NodeId) {
+  constructor(options: HandshakeOptions, dialed: NodeId | '') {
     const { self, nonce, versions } = options;
     this.#options = options;
     const { lowest, highest } = versions;
@@ -133,7 +137,7 @@ class DialerHandshake implements Handshake {
     }
     const trouble = whoTrouble(this.#options, from);
     if (trouble !== undefined) return refuse(trouble.reason, trouble.detail, from);
-    if (from.id !== this.#hello.to) {
+    if (this.#hello.to !== '' && from.id !== this.#hello.to) {
       return refuse('wrong-node', `dialed ${this.#hello.to}, but it is ${from.id} that answers`, from);
     }
     const proof = proofOf(this.#options, 'dialer', this.#hello, welcome, { epoch, founders });
@@ -145,7 +149,7 @@ class DialerHandshake implements Handshake {
     const { from, version } = welcome;
     const expected = proofOf(this.#options, 'acceptor', this.#hello, welcome, accepted);
     if (!digest.equalSecrets(expected, accepted.proof)) return refuseSecret(from);
-    if (from.clusterId !== self.clusterId) {
+    if (!mayMeet(self, from)) {
       return refuseCluster({ ours: cluster(self, founders), theirs: cluster(from, accepted.founders) }, from);
     }
     return { kind: 'verified', remote: { ...from, version, epoch: accepted.epoch } };
@@ -192,7 +196,7 @@ class AcceptorHandshake implements Handshake {
     }
     const trouble = whoTrouble(this.#options, from);
     if (trouble !== undefined) return refuse(trouble.reason, trouble.detail, from);
-    if (hello.to !== self.id) {
+    if (hello.to !== '' && hello.to !== self.id) {
       return refuse('wrong-node', `${from.id} dialed ${hello.to}, but this is ${self.id}`, from);
     }
     this.#welcome = { kind: 'welcome', version, nonce, from: self };
@@ -204,7 +208,7 @@ class AcceptorHandshake implements Handshake {
     const { from } = hello;
     const expected = proofOf(this.#options, 'dialer', hello, welcome, proof);
     if (!digest.equalSecrets(expected, proof.proof)) return refuseSecret(from);
-    if (from.clusterId !== self.clusterId) {
+    if (!mayMeet(self, from)) {
       return refuseCluster({ ours: cluster(self, founders), theirs: cluster(from, proof.founders) }, from);
     }
     const own = proofOf(this.#options, 'acceptor', hello, welcome, { epoch, founders });
@@ -250,7 +254,14 @@ function whoTrouble(
   return { reason: 'same-name', detail: `two nodes with different disks are named ${self.id}` };
 }
 
+/** Of one cluster, or one of them of none yet. */
+function mayMeet(self: Identity, other: Identity): boolean {
+  if (self.clusterId === '' || other.clusterId === '') return self.clusterId !== other.clusterId;
+  return self.clusterId === other.clusterId;
+}
+
 function cluster(identity: Identity, founders: string): string {
+  if (identity.clusterId === '') return 'no cluster yet';
   return `cluster ${identity.clusterId} founded by ${founders}`;
 }
 

@@ -61,6 +61,7 @@ export class Link implements SessionOwner {
   #isUp = false;
   #retry: Timer | undefined;
   #lastTrouble = '';
+  #trouble: string | undefined;
 
   constructor(context: SessionContext, peer: Peer, channel: Channel, owner: LinkOwner) {
     this.#context = context;
@@ -74,6 +75,11 @@ export class Link implements SessionOwner {
 
   get isOpen(): boolean {
     return this.#state === 'open';
+  }
+
+  /** Why the last attempt to open it failed; undefined when it did not. */
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   get callsInFlight(): number {
@@ -152,6 +158,7 @@ export class Link implements SessionOwner {
     this.#state = 'open';
     this.#openedAt = clock.monotonic();
     this.#lastTrouble = '';
+    this.#trouble = undefined;
     this.#isUp = true;
     log.info('peer-connected', { ...session.describe(), version: remote.version, epoch: remote.epoch });
     this.#wakeWaiters();
@@ -192,6 +199,7 @@ export class Link implements SessionOwner {
     const { clock, log } = this.#context.world;
     const { steadyAfter } = this.#context.settings;
     if (session.remote === undefined) {
+      this.#trouble = end.reason;
       // The session has logged a refusal already, with all that is known.
       if (!end.refused && this.#state !== 'closed') this.#logTrouble(end.reason);
     } else {
@@ -314,7 +322,8 @@ export class Link implements SessionOwner {
 
   #dialFailed(attempt: number, error: unknown): void {
     if (this.#state !== 'dialing' || attempt !== this.#attempt || this.#session !== undefined) return;
-    this.#logTrouble(error instanceof Error ? error.message : String(error));
+    this.#trouble = error instanceof Error ? error.message : String(error);
+    this.#logTrouble(this.#trouble);
     this.#notOpen('waiting');
   }
 

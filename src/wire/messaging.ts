@@ -62,6 +62,8 @@ export interface Peer {
   readonly id: NodeId;
   /** `host:port` of its peer door. */
   readonly address: string;
+  /** Whoever answers at the address is meant, because its name is not known yet; `id` stands for it in calls. */
+  readonly seed?: boolean;
 }
 
 export interface Messaging {
@@ -79,6 +81,8 @@ export interface Messaging {
   flush(): void;
   /** True while a verified connection stands and the peer has been heard of lately. */
   reachable(peer: NodeId): boolean;
+  /** Why the last attempt to connect with the peer failed; undefined when it did not, or none has ended yet. */
+  trouble(peer: NodeId): string | undefined;
   /** Milliseconds for which the peer has owed answers to this node's calls and not been heard of; 0 when it owes none. */
   owes(peer: NodeId): number;
   /** The disk identity that the node stated when it last proved who it is; undefined when it never did. */

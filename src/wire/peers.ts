@@ -28,6 +28,7 @@ export interface WireOptions {
   readonly self: {
     readonly id: NodeId;
     readonly storageId: string;
+    /** Empty as long as this node wants to join a cluster and knows none; then it must be read anew each time. */
     readonly clusterId: string;
     /** The founders' list that the cluster id was made of, for the log of a node that belongs to another cluster. */
     readonly foundersText: string;
@@ -51,6 +52,11 @@ export function createMessaging(options: WireOptions): Messaging {
 const TICKS_PER_HEARTBEAT = 4;
 const NOT_SENT: CallResult<never> = { kind: 'not-sent', reason: 'unreachable' };
 const REFUSED: ConnectionEvents = { message: () => undefined, closed: () => undefined };
+
+/** Undefined for a seed: what goes by its address is no name that others know. */
+function nameOf(peer: Peer): NodeId | undefined {
+  return peer.seed === true ? undefined : peer.id;
+}
 
 class Peers implements Messaging, LinkOwner, SessionOwner {
   readonly #options: WireOptions;
@@ -132,6 +138,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     return this.#links.get(peer)?.foreground.isOpen ?? false;
   }
 
+  trouble(peer: NodeId): string | undefined {
+    return this.#links.get(peer)?.foreground.trouble;
+  }
+
   owes(peer: NodeId): number {
     return this.#links.get(peer)?.foreground.owes(this.#options.world.clock.monotonic()) ?? 0;
   }
@@ -198,7 +208,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   // --- Links -----------------------------------------------------------------------------------------------------
 
   handshakeWith(peer: Peer, connection: Connection): Handshake {
-    return dialerHandshake(this.#handshakeOptions(connection), peer.id);
+    return dialerHandshake(this.#handshakeOptions(connection, peer), peer.seed === true ? '' : peer.id);
   }
 
   opened(link: Link, remote: Remote): void {
@@ -243,7 +253,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   }
 
   heartbeat(from: Session | Link, epoch: number): void {
-    const id = from instanceof Link ? from.peer.id : from.remote?.id;
+    const id = from instanceof Link ? nameOf(from.peer) : from.remote?.id;
     if (id !== undefined) this.#tellEpoch(id, epoch);
   }
 
@@ -290,17 +300,17 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     return session;
   }
 
-  #handshakeOptions(connection: Connection): HandshakeOptions {
+  #handshakeOptions(connection: Connection, dialed?: Peer): HandshakeOptions {
     const { world, self, secret, epoch, versions = PROTOCOL_VERSIONS } = this.#options;
     return {
-      self,
+      self: { id: self.id, storageId: self.storageId, clusterId: self.clusterId },
       founders: self.foundersText.slice(0, MAXIMUM_FOUNDERS_LENGTH),
       epoch: epoch(),
       secret,
       nonce: world.random.bytes(NONCE_BYTES),
       digest: world.digest,
       versions,
-      certifies: certifierFor(connection, (id) => this.#links.get(id)?.foreground.peer.address),
+      certifies: certifierFor(connection, (id) => this.#links.get(id)?.foreground.peer.address ?? dialed?.address),
     };
   }
 

@@ -67,6 +67,10 @@ export interface Machine {
   readonly address: string;
   readonly host: SimulatedHost;
   readonly medium: SimulatedMedium;
+  /** Whom it asks when it has no ring; founders ask each other. */
+  readonly seeds?: readonly string[];
+  /** Another one than all others have. */
+  readonly secret?: Uint8Array;
   /** What runs on it now; undefined when nothing does, or not yet. */
   running: RunningProcess | undefined;
 }
@@ -82,7 +86,8 @@ export class SimulatedCluster {
   readonly simulation: Simulation;
   readonly network: SimulatedNetwork;
   readonly log: SimulatedLog;
-  readonly machines: readonly Machine[];
+  readonly machines: Machine[];
+  readonly #founders: NodeOptions['founders'];
   readonly #options: ClusterOptions;
 
   constructor(options: ClusterOptions) {
@@ -93,11 +98,13 @@ export class SimulatedCluster {
     });
     this.network = new SimulatedNetwork(this.simulation);
     this.log = options.log ?? new SimulatedLog(options.trace);
-    this.machines = Array.from({ length: options.nodes }, (_, index) => {
+    const founders = Array.from({ length: options.nodes }, (_, index) => {
       const id = nodeId(`n${index + 1}`);
       const host = new SimulatedHost(this.simulation, id);
       return { id, address: `${id}:7201`, host, medium: new SimulatedMedium(), running: undefined };
     });
+    this.machines = founders;
+    this.#founders = founders.map(({ id, address }) => ({ id, peer: address }));
   }
 
   /** Starts all nodes and waits until each of them serves. */
@@ -106,6 +113,14 @@ export class SimulatedCluster {
     await cluster.simulation.settle(Promise.all(cluster.machines.map(async (machine) => cluster.start(machine))));
     await cluster.simulation.run(() => cluster.machines.every((machine) => machine.running?.node.ready() === true));
     return cluster;
+  }
+
+  /** A machine that is no founder, with nothing running on it yet. */
+  add(id: string, seeds: readonly string[], address = `${id}:7201`): Machine {
+    const host = new SimulatedHost(this.simulation, id);
+    const machine = { id: nodeId(id), address, host, medium: new SimulatedMedium(), seeds, running: undefined };
+    this.machines.push(machine);
+    return machine;
   }
 
   machine(id: string): Machine {
@@ -182,8 +197,9 @@ export class SimulatedCluster {
       url: `http://${machine.id}`,
       zone: this.#options.zones?.[this.machines.indexOf(machine)] ?? 'default',
       weight: 1,
-      secret: SECRET,
-      founders: this.machines.map(({ id, address }) => ({ id, peer: address })),
+      secret: machine.secret ?? SECRET,
+      founders: machine.seeds === undefined ? this.#founders : [],
+      seeds: machine.seeds ?? [],
       partitionCount: PARTITIONS,
       foundingPatience: 3000,
       adminToken: undefined,

@@ -351,6 +351,7 @@ export class Hub {
       flush: () => undefined,
       reachable: (peer) => this.#connected(id, peer),
       owes: () => 0,
+      trouble: () => undefined,
       onCallEnd: () => undefined,
       storageIdOf: () => undefined,
       announceStop: () => undefined,

@@ -92,6 +92,20 @@ describe('handshake', () => {
     expect(dialer).toMatchObject({ kind: 'refused', by: 'them', reason: 'wrong-version', detail });
   });
 
+  test('a node that joins dials whoever answers, and knows no cluster', () => {
+    const joins = { self: { clusterId: '' } };
+    const { dialer, acceptor } = converse(dialerHandshake(side('n9', 1, joins), ''), acceptorHandshake(side('n2', 2)));
+    expect(dialer).toMatchObject({ kind: 'verified', remote: { id: 'n2', clusterId: 'c1', epoch: 2 } });
+    expect(acceptor).toMatchObject({ kind: 'verified', remote: { id: 'n9', clusterId: '', epoch: 1 } });
+    const strange = meet({ ...joins, secret: utf8('guess') });
+    expect(strange.acceptor).toMatchObject({ by: 'us', reason: 'wrong-secret' });
+  });
+
+  test('two nodes without a cluster have nothing to tell each other', () => {
+    const joins = { self: { clusterId: '' } };
+    expect(meet(joins, joins).acceptor).toMatchObject({ by: 'us', reason: 'wrong-cluster' });
+  });
+
   test('a version that was not offered is malformed', () => {
     const dialer = dialerHandshake(side('n1', 1), nodeId('n2'));
     const welcome: Welcome = { kind: 'welcome', version: 2, nonce: new Uint8Array(32), from: side('n2', 2).self };
