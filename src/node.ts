@@ -171,6 +171,7 @@ export class QuoralNode {
       self: { id: options.id, storageId: storage.storageId },
       ready: () => this.ready(),
       settings: options.repair,
+      fillRegisters: () => this.coordinator.strong.refill.fill(),
     }));
     this.dropped = this.#droppedBuckets(knowledge, trees);
     this.coordinator = new Coordinator({

@@ -4,9 +4,9 @@
  * acknowledged.
  */
 
-import type { NodeId, StorageId } from '#kernel/identity.ts';
+import type { Epoch, NodeId, NodeIndex, StorageId } from '#kernel/identity.ts';
 import { epoch } from '#kernel/identity.ts';
-import type { Member } from '#ring/ring.ts';
+import type { Member, Ring } from '#ring/ring.ts';
 import { memberNamed } from './electorate.ts';
 import type { Facts, Introduction } from './facts.ts';
 import { acquaint } from './newcomers.ts';
@@ -21,7 +21,22 @@ export function introduceSelf(facts: Facts, self: Self): Facts | { readonly refu
   const verdict = acquaint(facts, self);
   if (verdict.kind === 'refused') return { refused: verdict.detail };
   const members = facts.ring.members.map((other) => (other === member ? introduced(member, self) : other));
-  return { ...facts, epoch: epoch(facts.epoch + 1), ring: { ...facts.ring, members } };
+  const next = epoch(facts.epoch + 1);
+  const forgotten = member.storageId !== null && member.storageId !== self.storageId;
+  const ring = forgotten ? fenced(facts.ring, member.index, next) : facts.ring;
+  return { ...facts, epoch: next, ring: { ...ring, members } };
+}
+
+/**
+ * Ends what is under way at the member's partitions: a round of a strong key must not count what the lost disk had promised
+ * together with what others say later.
+ */
+function fenced(ring: Ring, index: NodeIndex, changedIn: Epoch): Ring {
+  const placements = ring.placements.map(({ n, partitions }) => ({
+    n,
+    partitions: partitions.map((entry) => (entry.owners.includes(index) ? { ...entry, changedIn } : entry)),
+  }));
+  return { ...ring, placements };
 }
 
 function introduced(member: Member, self: Self): Member {

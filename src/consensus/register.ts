@@ -12,7 +12,7 @@
  */
 
 import type { Accepted } from './acceptor.ts';
-import { compareBallots } from './ballot.ts';
+import { compareBallots, higherBallot } from './ballot.ts';
 import type { Ballot } from './facts.ts';
 
 export interface Register<Value> {
@@ -56,6 +56,14 @@ export function acceptRegister<Value>(
   if (promised !== null && compareBallots(ballot, promised) < 0) return { kind: 'rejected', highest: promised };
   const kept = next !== null && compareBallots(next, ballot) > 0 ? next : ballot;
   return { kind: 'done', register: { promised: kept, accepted: { ballot, value } } };
+}
+
+/** What an owner that has lost its register may say after it has asked another: as if it had heard what that one heard. */
+export function mergeRegisters<Value>(a: Register<Value>, b: Register<Value>): Register<Value> {
+  const promised = b.promised === null ? a.promised : higherBallot(a.promised, b.promised);
+  const bIsLater =
+    b.accepted !== null && (a.accepted === null || compareBallots(b.accepted.ballot, a.accepted.ballot) > 0);
+  return { promised, accepted: bIsLater ? b.accepted : a.accepted };
 }
 
 /**

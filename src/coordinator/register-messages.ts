@@ -5,11 +5,12 @@
 
 import type { Accepted } from '#consensus/acceptor.ts';
 import type { Ballot } from '#consensus/facts.ts';
+import { epoch, type Epoch } from '#kernel/identity.ts';
 import { ballotFromWire, ballotToWire } from '#consensus/vote-codec.ts';
 import { scopeFromWire, scopeToWire } from '#replica/messages.ts';
 import type { Scope } from '#replica/scope.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
-import { asArray, asBytes, asString } from '#wire/shape.ts';
+import { asArray, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 
 const KEY_BYTES_MAX = 1024;
@@ -113,3 +114,44 @@ export const AcceptMessage: MessageType<AcceptRequest, AcceptReply> = {
     return kind === 'accepted' ? { kind } : rejectedFromWire(fields, kind);
   },
 };
+
+/** Rows of registers in one page. */
+export const PAGE_ROWS_MAX = 1024;
+const ROW_KEY_BYTES_MAX = 128 + 5 + KEY_BYTES_MAX;
+
+/** Asks an owner for the registers of the partitions that it shares with the caller, which has lost its own. */
+export interface RegisterPageRequest {
+  /** The epoch that says so; the owner answers when it knows it. */
+  readonly epoch: Epoch;
+  /** The row key up to which there were pages before. */
+  readonly after: Uint8Array | null;
+}
+
+export interface RegisterPageReply {
+  /** Row keys, and the rows as they are stored. */
+  readonly rows: readonly (readonly [rowKey: Uint8Array, row: Uint8Array])[];
+  /** Where the next page begins; null when this was the last. */
+  readonly next: Uint8Array | null;
+}
+
+export const RegisterPageMessage: MessageType<RegisterPageRequest, RegisterPageReply> = {
+  name: 'register.page',
+  encodeRequest: ({ epoch: known, after }) => [known, after],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 2, 'register.page');
+    return { epoch: epoch(asInteger(fields[0], 'epoch')), after: rowKeyOrNull(fields[1]) };
+  },
+  encodeReply: ({ rows, next }) => [rows, next],
+  decodeReply: (body) => {
+    const fields = asArray(body, 2, 'register.page reply');
+    const rows = asListOf(fields[0], 'rows', PAGE_ROWS_MAX, (row) => {
+      const [rowKey, bytes] = asArray(row, 2, 'row');
+      return [asBytes(rowKey, 'row key', ROW_KEY_BYTES_MAX), asBytes(bytes, 'row', MAX_MESSAGE_BYTES)] as const;
+    });
+    return { rows, next: rowKeyOrNull(fields[1]) };
+  },
+};
+
+function rowKeyOrNull(body: unknown): Uint8Array | null {
+  return body === null ? null : asBytes(body, 'row key', ROW_KEY_BYTES_MAX);
+}

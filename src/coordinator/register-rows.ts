@@ -16,7 +16,7 @@ import { CORRUPT_ROW } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
 import type { Replica } from '#replica/replica.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
-import { recordKey, REGISTERS } from '#replica/tables.ts';
+import { recordKey, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { decode, encode } from '#wire/codec.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import { asArray, asBytes } from '#wire/shape.ts';
@@ -86,6 +86,33 @@ export class RegisterRows {
     });
   }
 
+  /** Refuses a row that is damaged. */
+  requireWhole({ bucket, key }: Pick<RecordName, 'bucket' | 'key'>, row: Uint8Array): void {
+    this.#decode(bucket, key, row);
+  }
+
+  /** Joins rows of another owner with this node's own, on stable storage. */
+  async mergeAll(
+    rows: readonly (readonly [rowKey: Uint8Array, row: Uint8Array])[],
+    merge: (mine: Vote, theirs: Vote) => Vote,
+  ): Promise<void> {
+    const { crc32 } = this.#options.world.digest;
+    await Promise.all(
+      rows.map(async ([rowKey, row]) => {
+        const theirs = decodeRegister(row, crc32);
+        await this.#options.replica.commits.submit({
+          run: (transaction) => {
+            const own = transaction.get(REGISTERS, rowKey);
+            const mine = own === undefined ? emptyRegister(null) : decodeRegister(own, crc32);
+            transaction.put(REGISTERS, rowKey, encodeRegister(merge(mine, theirs), crc32));
+          },
+          bytes: row.length,
+          durable: true,
+        });
+      }),
+    );
+  }
+
   async #vote<Reply>(
     scope: Scope,
     key: Uint8Array,
@@ -116,14 +143,17 @@ export class RegisterRows {
   }
 
   #read(scope: Scope, key: Uint8Array, from: Pick<DiskReader, 'get'>): Vote {
-    const { digest, log } = this.#options.world;
     const row = from.get(REGISTERS, recordKey(scope.bucket, scope.incarnation, key));
-    if (row === undefined) return emptyRegister(null);
+    return row === undefined ? emptyRegister(null) : this.#decode(scope.bucket, key, row);
+  }
+
+  #decode(bucket: string, key: Uint8Array, row: Uint8Array): Vote {
+    const { digest, log } = this.#options.world;
     try {
       return decodeRegister(row, digest.crc32);
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
-      log.error('corrupt-row', { bucket: scope.bucket, partition: scope.partition, key, reason: error.message });
+      log.error('corrupt-row', { bucket, key, reason: error.message });
       throw new Refusal(CORRUPT_ROW, `the register of this key is damaged: ${error.message}`);
     }
   }

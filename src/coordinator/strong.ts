@@ -18,8 +18,9 @@ import type { CallerInfo } from '#wire/messaging.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { isLive } from './get.ts';
 import { withoutValues } from './messages.ts';
-import { AcceptMessage, PeekMessage, PrepareMessage } from './register-messages.ts';
+import { AcceptMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
 import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
+import { RegisterRefill } from './register-refill.ts';
 import { RegisterRows } from './register-rows.ts';
 import { liveLease, type ChangeResult, type Lease, type RegisterChange } from './register-value.ts';
 import type { Agreement, KeyRequest, ReadOutcome, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
@@ -59,6 +60,8 @@ export class StrongKeys {
   readonly #environment: Environment;
   readonly #proposer: RegisterProposer;
   readonly #change: MessageType<ForwardedChange, Proposed>;
+  /** To be filled before this node, whose disk was lost, may vote again. */
+  readonly refill: RegisterRefill;
 
   /** Registers the handlers of registers with the environment's messaging. */
   constructor({ environment, storage, valueBytesMax, queueMax }: StrongOptions) {
@@ -73,6 +76,10 @@ export class StrongKeys {
     );
     messaging.handle(AcceptMessage, (request, { deadline, trace }) =>
       this.#whenReady(() => rows.accept(request, deadline, trace)),
+    );
+    this.refill = new RegisterRefill({ ...environment, rows });
+    messaging.handle(RegisterPageMessage, ({ epoch, after }, { from }) =>
+      this.#whenReady(() => this.refill.page(after, epoch, from)),
     );
     messaging.handle(this.#change, (request, caller) => this.#whenReady(() => this.#takeForwarded(request, caller)));
   }

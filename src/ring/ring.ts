@@ -36,7 +36,10 @@ export interface Member {
 export interface PartitionOwners {
   /** In preference order, all distinct; min(n, members) of them. */
   readonly owners: readonly NodeIndex[];
-  /** The epoch in which this list last changed: requests that rely on an older epoch are refused. */
+  /**
+   * The epoch in which this list last changed, or one of its owners lost its disk: requests that rely on an older epoch are
+   * refused.
+   */
   readonly changedIn: Epoch;
 }
 

@@ -245,6 +245,10 @@ describe('a start', () => {
     await bench.run(500);
     expect(memberOf(back, 'n2')).toMatchObject({ index: 1, storageId: diskId('n2 new'), state: 'refilling' });
     expect(back.chain.confirmed()).toBe(true);
+    // What counted on the lost disk's promises is refused from this epoch on.
+    const { epoch: now, ring } = back.chain.facts()!;
+    const fences = ring.placements.flatMap(({ partitions }) => partitions.map(({ changedIn }) => changedIn));
+    expect(new Set(fences)).toEqual(new Set([now]));
     back.stop();
     // The old disk turns up again: its place is taken.
     const old = bench.start('n2', THREE, { boot: 2 });

@@ -1,0 +1,139 @@
+/**
+ * Gives a member that has lost its disk the registers of its strong keys back, before it may vote again: an acceptor that
+ * has forgotten lets two values be chosen.
+ *
+ * It asks N−W+1 of the other owners of each partition (W a majority), of which each knows the epoch in which the disk was
+ * lost. That epoch fences all rounds that began before it, so whatever such a round has had promised or accepted is known to
+ * one of those owners by then, or can never count any more.
+ */
+
+import { mergeRegisters } from '#consensus/register.ts';
+import { concatBytes } from '#kernel/bytes.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import { placeOfRow } from '#repair/repair.ts';
+import { othersNeeded } from '#repair/mend.ts';
+import { REFILLING } from '#replica/refusals.ts';
+import { BEHIND } from '#replica/scope.ts';
+import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Environment } from './environment.ts';
+import {
+  PAGE_ROWS_MAX,
+  RegisterPageMessage,
+  type RegisterPageReply,
+  type RegisterPageRequest,
+} from './register-messages.ts';
+import type { RegisterRows } from './register-rows.ts';
+
+/** Bytes of rows after which a page ends. */
+const PAGE_BYTES = 1024 * 1024;
+const CALL_MS = 30_000;
+const COMPLAINT_MS = 60_000;
+
+export interface RegisterRefillOptions extends Pick<Environment, 'world' | 'messaging' | 'knowledge' | 'replica'> {
+  readonly rows: RegisterRows;
+}
+
+export class RegisterRefill {
+  readonly #options: RegisterRefillOptions;
+  /** Owners whose registers this node has taken over since it lost its own. */
+  readonly #asked = new Set<NodeIndex>();
+  #complainedAt = -Infinity;
+
+  constructor(options: RegisterRefillOptions) {
+    this.#options = options;
+  }
+
+  /** True when this node knows enough of its registers to vote again; otherwise it is to be called again later. */
+  async fill(): Promise<boolean> {
+    const { knowledge, messaging } = this.#options;
+    let reason = '';
+    for (const { id, index, state } of knowledge.ring().members) {
+      if (index === knowledge.self() || state === 'removed' || this.#asked.has(index)) continue;
+      if (!messaging.reachable(id)) {
+        reason ||= `${id} cannot be reached`;
+        continue;
+      }
+      const failure = await this.#takeOver(id);
+      if (failure === undefined) this.#asked.add(index);
+      else reason ||= `${id}: ${failure}`;
+    }
+    const lacking = this.#placesLacking();
+    if (lacking > 0) this.#complain(lacking, reason);
+    return lacking === 0;
+  }
+
+  /** What this node, as another owner, gives to the member that asks. */
+  async page(after: Uint8Array | null, known: Epoch, from: NodeId): Promise<RegisterPageReply> {
+    const { knowledge, world } = this.#options;
+    if (known > knowledge.epoch()) await knowledge.catchUp(known, world.clock.monotonic() + CALL_MS / 2);
+    if (known > knowledge.epoch()) throw new Refusal(BEHIND, 'the epoch is not known here yet', knowledge.epoch());
+    if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk itself');
+    const wanted = knowledge.ring().members.find(({ id }) => id === from)?.index;
+    const rows: [Uint8Array, Uint8Array][] = [];
+    let bytes = 0;
+    let last = after;
+    for (let looked = 0; looked < PAGE_ROWS_MAX && bytes < PAGE_BYTES; looked++) {
+      const [found] = world.disk.range(REGISTERS, { ...(last === null ? {} : { from: following(last) }), limit: 1 });
+      if (found === undefined) return { rows, next: null };
+      const [rowKey, row] = found;
+      last = rowKey;
+      if (wanted === undefined || !this.#owns(recordName(rowKey), wanted)) continue;
+      this.#options.rows.requireWhole(recordName(rowKey), row);
+      rows.push([rowKey, row]);
+      bytes += rowKey.length + row.length;
+    }
+    return { rows, next: last };
+  }
+
+  /** What went wrong, if something did. */
+  async #takeOver(id: NodeId): Promise<string | undefined> {
+    const { messaging, world, knowledge, rows } = this.#options;
+    let after: Uint8Array | null = null;
+    for (;;) {
+      const deadline = world.clock.monotonic() + CALL_MS;
+      const request: RegisterPageRequest = { epoch: knowledge.epoch(), after };
+      const result = await messaging.call(id, RegisterPageMessage, request, { deadline, channel: 'bulk' });
+      if (result.kind === 'refused') return `${result.code}: ${result.detail}`;
+      if (result.kind !== 'reply') return result.reason;
+      const mine = result.reply.rows.filter(([rowKey]) => this.#owns(recordName(rowKey), knowledge.self()));
+      await rows.mergeAll(mine, mergeRegisters);
+      after = result.reply.next;
+      if (after === null) return undefined;
+    }
+  }
+
+  #owns(name: RecordName, index: NodeIndex): boolean {
+    const { knowledge } = this.#options;
+    const place = placeOfRow(knowledge, name);
+    return place !== undefined && ownersOf(knowledge.ring(), place.n, place.partition).owners.includes(index);
+  }
+
+  /** The own partitions of which too few other owners were asked; one that nobody else owns has lost what it had. */
+  #placesLacking(): number {
+    const { knowledge } = this.#options;
+    const self = knowledge.self();
+    const lacking = knowledge.ring().placements.map(
+      ({ partitions }) =>
+        partitions.filter(({ owners }) => {
+          const others = owners.filter((owner) => owner !== self);
+          const needed = Math.min(others.length, othersNeeded(owners.length));
+          return owners.includes(self) && others.filter((owner) => this.#asked.has(owner)).length < needed;
+        }).length,
+    );
+    return lacking.reduce((sum, count) => sum + count, 0);
+  }
+
+  #complain(partitionsLeft: number, reason: string): void {
+    const { clock, log } = this.#options.world;
+    if (clock.monotonic() < this.#complainedAt + COMPLAINT_MS) return;
+    this.#complainedAt = clock.monotonic();
+    log.warn('refill-blocked', { reason: `registers of strong keys: ${reason}`, partitionsLeft });
+  }
+}
+
+/** The least key above this one. */
+function following(key: Uint8Array): Uint8Array {
+  return concatBytes([key, new Uint8Array(1)]);
+}
