@@ -134,10 +134,16 @@ export function isDoubtful({ self, peers }: Environment, { id }: Member): boolea
  * Who can stand in for owners of the key, in order: this node first if it may, since that costs no message, then the others
  * as the ring says.
  */
-export function reachableFallbacks({ self, peers, knowledge }: Environment, { scope }: Route): readonly Member[] {
-  const { fallbacks } = preferenceList(knowledge.ring(), scope.n, scope.partition);
+export function reachableFallbacks(environment: Environment, route: Route): readonly Member[] {
+  const { self, peers } = environment;
+  const fallbacks = fallbacksOf(environment, route);
   const here = fallbacks.filter(({ id }) => id === self);
   return [...here, ...fallbacks.filter(({ id }) => id !== self && peers.usable(id))];
+}
+
+/** All who can, reachable or not. */
+export function fallbacksOf({ knowledge }: Environment, { scope }: Route): readonly Member[] {
+  return preferenceList(knowledge.ring(), scope.n, scope.partition).fallbacks;
 }
 
 /**

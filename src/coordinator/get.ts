@@ -43,6 +43,7 @@ export async function readKey(environment: Environment, request: ReadRequest): P
  * until what the session has seen is known or the time is over.
  */
 export async function gather(environment: Environment, request: RoundRequest): Promise<Gathered> {
+  let before: ReadRound | undefined;
   for (let attempt = 0; ;) {
     const bucket = sameBucketNow(environment, request.bucket);
     if (bucket === undefined) return redefined(request);
@@ -53,8 +54,12 @@ export async function gather(environment: Environment, request: RoundRequest): P
       await environment.knowledge.catchUp(ending.epoch, request.deadline);
       continue;
     }
+    // A second look, for what was on its way from one to another at the first.
+    if (ending.kind === 'unmet' && before !== undefined && round.givenUp()) return joined(environment, round);
+    if (!round.met() && round.enough()) before = round;
     if (ending.kind === 'unmet' && (await mayWait(environment, request.deadline))) continue;
-    if (!round.met() && round.enough()) return unmet(round);
+    // The last round may have had too little time to come to anything.
+    if (before !== undefined) return unmet(before);
     return tooFew(environment, request, round, ending.kind === 'deadline');
   }
 }
@@ -66,7 +71,7 @@ async function mayWait({ world: { clock }, settings }: Environment, deadline: nu
   await new Promise<void>((resolve) => {
     clock.after(Math.min(settings.sessionPollDelay, left), resolve);
   });
-  return true;
+  return clock.monotonic() < deadline;
 }
 
 function unmet(round: ReadRound): Gathered {

@@ -5,7 +5,7 @@
  */
 
 import { EMPTY_STATE, EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
-import { dominates, joinVectors } from '#causality/vector.ts';
+import { covers, dominates, joinVectors } from '#causality/vector.ts';
 import { joinStates } from '#causality/join.ts';
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { equalBytes } from '#kernel/bytes.ts';
@@ -20,6 +20,7 @@ import { Refusal } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import {
   countedOwners,
+  fallbacksOf,
   inItsZone,
   reachableFallbacks,
   reachableOwners,
@@ -65,6 +66,8 @@ export class ReadRound {
   readonly #answeredFor = new Set<NodeIndex>();
   /** Who has been asked, or will be when the turn comes. */
   readonly #invited = new Set<NodeId>();
+  /** Who has answered, with something or with nothing. */
+  readonly #heard = new Set<NodeId>();
   /** What those that have answered know together; only kept for a session. */
   #known: VersionVector = EMPTY_VECTOR;
   /** Asked, and without an answer so far. */
@@ -218,7 +221,7 @@ export class ReadRound {
     this.#answers.push({ from: owner.id, isOwner: true, ...reply });
     this.#answeredFor.add(owner.index);
     this.#tally.accept(owner.index);
-    this.#learn(reply.state);
+    this.#learn(owner, reply.state);
     this.#decide();
   }
 
@@ -231,7 +234,7 @@ export class ReadRound {
     this.#asked.delete(fallback.id);
     const { owners, ...answer } = reply;
     if (answer.state !== null) this.#answers.push({ from: fallback.id, isOwner: false, ...answer });
-    this.#learn(answer.state);
+    this.#learn(fallback, answer.state);
     const place = owners.find(
       (owner) => !this.#answeredFor.has(owner) && this.#owners.some(({ index }) => index === owner),
     );
@@ -276,8 +279,22 @@ export class ReadRound {
     return least === undefined || dominates(this.#known, least);
   }
 
-  #learn(state: Uint8Array | null): void {
-    if (this.#request.least === undefined || state === null) return;
+  /**
+   * Whether what the session has seen was a tombstone, or is older than one, that has been given up since: everybody who
+   * could know it has said that he does not, and it is from below the floor to which all have looked for such.
+   */
+  givenUp(): boolean {
+    const { scope, owners } = this.#route;
+    const everybody = [...owners, ...fallbacksOf(this.#environment, this.#route)];
+    if (!everybody.every(({ id }) => this.#heard.has(id))) return false;
+    const floor = this.#environment.replica.floors.of(scope);
+    return (this.#request.least ?? []).every((dot) => dot.counter <= floor || covers(this.#known, dot));
+  }
+
+  #learn(from: Member, state: Uint8Array | null): void {
+    if (this.#request.least === undefined) return;
+    this.#heard.add(from.id);
+    if (state === null) return;
     try {
       this.#known = joinVectors(this.#known, decodeState(state, this.#environment.world.digest.crc32).vector);
     } catch (error) {

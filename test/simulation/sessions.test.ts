@@ -2,6 +2,8 @@
 
 import { expect, test } from 'vitest';
 import type { InProcessAnswer } from '#api/in-process.ts';
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
+import { RECORDS } from '#replica/tables.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const PATH = '/v1/kv/b/k';
@@ -96,4 +98,35 @@ test('at local_quorum a session asks the owners in other zones for what those of
   cluster.network.clearFaults();
   const read = await cluster.request('n1', 'GET', `${PATH}?consistency=local_quorum&session=${sessionOf(written)}`);
   expect(textOf(read)).toBe('west');
+});
+
+test('a session does not wait for a deletion that has been given up since, nor when the key has come again', async () => {
+  const repair = {
+    ...DEFAULT_REPAIR_SETTINGS,
+    ...{ interval: 1000, settle: 200, reclaimInterval: 2000, reclaimAge: 1000, reclaimWait: 1000 },
+  };
+  const cluster = await SimulatedCluster.founded({ seed: 6, nodes: 4, node: { repair } });
+  const keys = Array.from({ length: 6 }, (_, i) => `/v1/kv/b/k${i}`);
+  const sessions: string[] = [];
+  for (const key of keys) {
+    await cluster.request('n1', 'PUT', `${key}?w=all`, { body: 'v' });
+    sessions.push(sessionOf(await cluster.request('n2', 'DELETE', `${key}?session=new`)));
+  }
+  const rows = (): number =>
+    cluster.machines.reduce((sum, { medium }) => sum + [...medium.table(RECORDS).rows()].length, 0);
+  await cluster.simulation.run(() => rows() === 0);
+  for (const [i, key] of keys.entries()) {
+    const absent = await cluster.request('n3', 'GET', `${key}?r=1&session=${sessions[i]}`);
+    expect(absent.status).toBe(404);
+    await cluster.request('n4', 'PUT', key, { body: 'again' });
+    expect(textOf(await cluster.request('n1', 'GET', `${key}?r=all&session=${sessionOf(absent)}`))).toBe('again');
+  }
+  // While somebody cannot be asked, nobody knows that nobody knows.
+  const gone = sessionOf(await cluster.request('n2', 'DELETE', `${keys[0]}?session=new`));
+  await cluster.simulation.run(() => rows() < 6 * 3);
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  cluster.crash(cluster.machine('n4'));
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  const waits = await cluster.request('n1', 'GET', `${keys[0]}?timeout=500&session=${gone}`);
+  expect([waits.status, new TextDecoder().decode(waits.body)]).toMatchObject([504, /session-not-met/]);
 });
