@@ -89,3 +89,12 @@ test('reports cross the wire as they are', () => {
   expect(KeyReportMessage.decodeRequest(KeyReportMessage.encodeRequest(question))).toEqual(question);
   expect(report(EMPTY_STATE).versions).toEqual([]);
 });
+
+test('the form of reports is fixed', () => {
+  const body = KeyReportMessage.encodeReply({
+    record: { vector: [dot(1, 5)], versions: [{ dot: dot(1, 5), bytes: 3, deleted: false }], digest: 'ab' },
+    damage: '',
+    hints: [{ owner: nodeIndex(2), state: null, sole: true, low: 9 }],
+  });
+  expect(body).toEqual([[[[1, 1, 5]], [[[1, 1, 5], 3, false]], 'ab'], '', [[2, null, true, 9]]]);
+});
