@@ -6,7 +6,7 @@
 
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import type { Conflicts } from '#causality/state.ts';
-import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import { nodeIndex, type Epoch, type NodeId, type NodeIndex } from '#kernel/identity.ts';
 import type { Reachability } from '#membership/reachability.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
@@ -45,6 +45,9 @@ export type Delivered =
 /** Refusals that say something of this one hint, or of what this node knows. */
 const NO_FAULT_OF_THE_OWNER: readonly string[] = [STALE, NOT_OWNER, BEHIND, CORRUPT_ROW];
 
+/** No member has this index. */
+const NOBODY = nodeIndex(65_535);
+
 export class HintCourier {
   readonly #options: HintCourierOptions;
   readonly #delivered: Counter;
@@ -65,6 +68,36 @@ export class HintCourier {
     const member = knowledge.ring().members.find(({ index }) => index === owner);
     if (member === undefined || member.state === 'removed') return false;
     return member.id === self || peers.usable(member.id);
+  }
+
+  /**
+   * Gives what may be the only copy to all owners that can be reached. When a majority of the owners has it, it is none any
+   * more, and may make room if its own owner never comes back; whether that is so now. Never rejects.
+   */
+  async spread({ row }: AgeEntry): Promise<boolean> {
+    const { table, knowledge, replica, world } = this.#options;
+    const origin = replica.now();
+    const hint = table.read(row);
+    if (hint === undefined || !hint.sole || hint.state === null) return false;
+    const { state } = hint;
+    const name = hintName(row);
+    const known = { epoch: knowledge.epoch(), ring: knowledge.ring(), bucket: knowledge.bucket(name.bucket) };
+    // For somebody who has no place the recipients are all owners.
+    const all = recipientsOf({ ...name, owner: NOBODY }, known);
+    if (all.kind !== 'deliver') return false;
+    try {
+      decodeState(state, world.digest.crc32);
+      const there = all.to.filter((owner) => this.mayTake(owner));
+      const given = await Promise.all(
+        there.map((owner) => this.#give(owner, all.scope, { key: name.key, state, origin })),
+      );
+      if (given.filter((result) => result === 'delivered').length <= all.to.length / 2) return false;
+      await table.settle(row, hint.revision);
+      return true;
+    } catch (error) {
+      world.log.error('hint-not-spread', { reason: String(error) });
+      return false;
+    }
   }
 
   /** Never rejects. */

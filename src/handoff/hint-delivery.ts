@@ -56,6 +56,8 @@ interface Pass {
 
 const NOT_READY_PAUSE_MS = 250;
 const PAGE = 128;
+/** Only copies for one owner that are given to others in one go. */
+const SPREAD_MAX = 128;
 const BURST_SECONDS = 0.25;
 
 export class HintDelivery {
@@ -66,6 +68,7 @@ export class HintDelivery {
   readonly #failed: Counter;
   #timer: Timer | undefined;
   #stopped = false;
+  #spreading = false;
 
   constructor(options: HintDeliveryOptions) {
     this.#options = options;
@@ -110,8 +113,29 @@ export class HintDelivery {
     const pause = ready() ? settings.interval : Math.min(settings.interval, NOT_READY_PAUSE_MS);
     this.#timer = world.clock.after(pause, () => this.#tick());
     if (!ready()) return;
-    void room.make();
+    void room.make().then(() => this.#spread());
     this.wake();
+  }
+
+  /** Where only copies are in the way of the bounds, owners that are there get them too, so that they are none any more. */
+  async #spread(): Promise<void> {
+    const { table, room, world } = this.#options;
+    if (this.#spreading) return;
+    this.#spreading = true;
+    try {
+      for (const owner of table.figures.owners()) {
+        for (const entry of table.entries(owner, ownerPrefix(owner, true), SPREAD_MAX)) {
+          if (this.#stopped || !(room.crowded || room.isOld(entry.low))) break;
+          const wait = this.#throttle.take(entry.bytes, world.clock.monotonic());
+          if (wait > 0) await this.#sleep(wait);
+          await this.#courier.spread(entry);
+        }
+      }
+    } catch (error) {
+      world.log.error('hint-not-spread', { reason: String(error) });
+    } finally {
+      this.#spreading = false;
+    }
   }
 
   /** So that there are figures for every member before it misses anything. */

@@ -40,6 +40,11 @@ export class HintRoom {
     return this.#options.table.figures.bytes > this.#options.bytesMax * CROWDED;
   }
 
+  /** Whether an operation of this hybrid time is older than hints are kept that are not the only copy. */
+  isOld(low: number): boolean {
+    return low < hybridTimeAt(this.#options.world.clock.wall() - this.#options.ageMax);
+  }
+
   /** Gives up what is too old and, when the table is crowded, the oldest of the rest. */
   async make(): Promise<void> {
     if (this.#busy) return;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { hybridTimeAt } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
 import { hintKey } from '#handoff/tables.ts';
 import { epoch } from '#kernel/identity.ts';
@@ -127,6 +128,22 @@ test('a disk that takes nothing away any more is told, and nothing breaks', asyn
   expect(holder.table.figures.rows).toBe(1);
   const told = holder.machine.log.entries.find(({ event }) => event === 'hints-not-delivered');
   expect(told?.fields).toMatchObject({ peer: memberId(A), left: 1, reason: 'Error: no disk' });
+});
+
+test('an only copy that has grown old is given to the other owners; with a majority it makes room, without it stays', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  const old = hybridTimeAt(holder.process.clock.wall() - 2 * 3_600_000);
+  await holder.store(A, 'k', encoded(1, 5), { low: old, sole: true });
+  holder.cameBack(memberId(B));
+  await holder.run(60_000);
+  expect(holder.given.every(({ to }) => to === memberId(B))).toBe(true);
+  expect(holder.table.read(hintKey(nameFor(A, 'k')))!.sole).toBe(true);
+  holder.cameBack(memberId(OWNERS[2]!));
+  await holder.run(2 * holder.settings.interval + 100);
+  expect(new Set(holder.given.map(({ to }) => to))).toEqual(new Set(OWNERS.slice(1).map(memberId)));
+  expect(holder.table.figures.rows).toBe(0);
+  expect(holder.process.metrics.value('quoral_hints_dropped_total', { reason: 'age' })).toBe(1);
 });
 
 test('hints of a dropped bucket are thrown away and counted, those of one not heard of yet wait', async () => {
