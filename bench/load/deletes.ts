@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
-import { hintsWaiting, ownersOf, sweep, type Urls } from './convergence.ts';
+import { hintsWaiting, type Urls } from './convergence.ts';
 import { Nodes } from './nodes.ts';
 import { fill } from './open-loop.ts';
 
@@ -23,7 +23,7 @@ const SHORT = [
 
 export interface Deletes {
   readonly keys: number;
-  readonly failed: number;
+  readonly failed: readonly string[];
   /** Keys that some owner still or again answers. */
   readonly risen: readonly string[];
   readonly hintsGoneMs: number;
@@ -43,22 +43,40 @@ export async function tombstones(urls: Urls): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** Deletes all of them through nodes that are there; returns how many were not acknowledged. */
-export async function deleteAll(urls: readonly string[], bucket: string, keys: readonly string[]): Promise<number> {
+/** Deletes all of them through these nodes; returns those of which that was not acknowledged. */
+export async function deleteAll(urls: readonly string[], bucket: string, keys: readonly string[]): Promise<string[]> {
+  return unlike(204, 'DELETE', urls, bucket, keys, '');
+}
+
+/** Those that any owner still or again has. */
+export async function risen(urls: readonly string[], bucket: string, keys: readonly string[]): Promise<string[]> {
+  return unlike(404, 'GET', urls, bucket, keys, '?consistency=all');
+}
+
+/** The keys of which a request is answered by another status. */
+async function unlike(
+  expected: number,
+  method: 'GET' | 'DELETE',
+  urls: readonly string[],
+  bucket: string,
+  keys: readonly string[],
+  query: string,
+): Promise<string[]> {
   const pools = urls.map((url) => new Pool(url, { connections: 16 }));
-  let failed = 0;
+  const others: string[] = [];
   let next = 0;
   const client = async (index: number): Promise<void> => {
     while (next < keys.length) {
-      const path = `/v1/kv/${bucket}/${keys[next++]}`;
-      const { statusCode, body } = await pools[index % pools.length]!.request({ method: 'DELETE', path });
+      const key = keys[next++]!;
+      const path = `/v1/kv/${bucket}/${key}${query}`;
+      const { statusCode, body } = await pools[index % pools.length]!.request({ method, path });
       await body.dump();
-      if (statusCode !== 204) failed += 1;
+      if (statusCode !== expected) others.push(`${key}: ${statusCode}`);
     }
   };
   await Promise.all(Array.from({ length: 16 }, (_, index) => client(index)));
   await Promise.all(pools.map((pool) => pool.close()));
-  return failed;
+  return others;
 }
 
 export async function deletesWhileAway(count: number, basePort: number, size: number): Promise<Deletes> {
@@ -68,7 +86,6 @@ export async function deletesWhileAway(count: number, basePort: number, size: nu
     const { urls } = nodes;
     const keys = Array.from({ length: size }, (_, i) => `key-${i}`);
     await fill(Object.values(urls), BUCKET, keys, 100);
-    const owners = await ownersOf(urls['n1']!, BUCKET, keys);
     await nodes.signal(VICTIM, 'SIGKILL');
     const others = nodes.ids.filter((id) => id !== VICTIM).map((id) => urls[id]!);
     const failed = await deleteAll(others, BUCKET, keys);
@@ -83,9 +100,8 @@ export async function deletesWhileAway(count: number, basePort: number, size: nu
     let tombstonesLeft = tombstonesMost;
     while ((tombstonesLeft = await tombstones(urls)) > 0 && within()) await sleep(250);
     const tombstonesGoneMs = performance.now() - returned;
-    const held = await sweep(urls, BUCKET, owners, keys);
-    const risen = [...held].filter(([, answers]) => answers.some(({ status }) => status !== 404)).map(([key]) => key);
-    return { keys: size, failed, risen, hintsGoneMs, tombstonesMost, tombstonesLeft, tombstonesGoneMs };
+    const live = await risen(Object.values(urls), BUCKET, keys);
+    return { keys: size, failed, risen: live, hintsGoneMs, tombstonesMost, tombstonesLeft, tombstonesGoneMs };
   } finally {
     await nodes.stop();
   }

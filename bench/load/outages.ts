@@ -310,7 +310,7 @@ async function main(): Promise<void> {
     const deletes = await deletesWhileAway(NODES, basePort, flags.quick ? 2000 : 10_000);
     console.log(`${deletes.keys} keys deleted while a node was down, all replicas looked at after its return`);
     verdict('keys that rose', deletes.risen.length, 0);
-    verdict('deletes that failed', deletes.failed, 0);
+    verdict('deletes that failed', deletes.failed.length, 0);
     console.log(`  hints gone after ${deletes.hintsGoneMs.toFixed(0)} ms`);
     verdict(`tombstones of ${deletes.tombstonesMost} left`, deletes.tombstonesLeft, 0);
     console.log(`  the last one gone ${deletes.tombstonesGoneMs.toFixed(0)} ms after the return`);
