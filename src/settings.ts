@@ -163,7 +163,7 @@ export const SETTINGS = {
   'hint-after': setting(
     duration(1, 60_000),
     '150ms',
-    'a fallback gets a write too when an owner is silent for so long',
+    'at the latest a fallback gets a write too when an owner is silent for so long; sooner when owners usually are fast',
   ),
   'hints-bytes-max': setting(
     bytes(1024 ** 2, 1024 * 1024 ** 3),

@@ -96,7 +96,9 @@ export class WriteRound {
     if (!mints || this.#tally.decision() === 'impossible') return 'impossible';
     const { clock } = this.#environment.world;
     const remaining = this.#request.deadline - clock.monotonic();
-    const hintAfter = Math.min(this.#environment.settings.hintAfter, remaining);
+    const { hedging, settings } = this.#environment;
+    const others = this.#others.map(({ id }) => id);
+    const hintAfter = Math.min(hedging.standInAfter(others, StoreMessage.name, settings.hintAfter), remaining);
     return new Promise<Ending>((resolve) => {
       // One timer for both: nearly every write is over before the first time.
       let timer = clock.after(hintAfter, () => {

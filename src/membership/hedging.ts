@@ -21,6 +21,9 @@ export interface HedgeSettings {
 
 export const DEFAULT_HEDGE_SETTINGS: HedgeSettings = { delay: 50, delayMin: 5, delayMax: 500, share: 0.05 };
 
+/** A write costs more than a read, and so does its second copy. */
+const STAND_IN_LEAST_MS = 25;
+
 export interface HedgingOptions {
   readonly world: Pick<World, 'clock' | 'metrics'>;
   readonly peers: Pick<Reachability, 'usable' | 'experience'>;
@@ -60,6 +63,20 @@ export class Hedging {
     const { delay, delayMin } = this.#options.settings;
     if (asked.length === 0) return delay;
     return asked.reduce((longest, peer) => Math.max(longest, this.slowAfter(peer, message)), delayMin);
+  }
+
+  /**
+   * Milliseconds after which somebody else takes a write in the place of those that are silent: twice what they nearly always
+   * take, and at most `most`, which it is as long as that is not known.
+   */
+  standInAfter(asked: readonly NodeId[], message: string, most: number): number {
+    const { peers } = this.#options;
+    let longest = STAND_IN_LEAST_MS / 2;
+    for (const peer of asked) {
+      if (!peers.usable(peer)) continue;
+      longest = Math.max(longest, peers.experience(peer).usualLatency(message) ?? most);
+    }
+    return Math.min(most, 2 * longest);
   }
 
   /** Milliseconds to the next look when a second call was not allowed. */

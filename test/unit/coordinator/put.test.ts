@@ -56,6 +56,7 @@ async function play(after: Bucket): Promise<Played> {
     },
     peers: { isSlow: () => false, admit: () => 'usable', assess: () => 'usable', usable: () => true },
     hints: { note: () => Promise.resolve() },
+    hedging: { standInAfter: () => 150 },
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
         if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });

@@ -152,6 +152,16 @@ describe('hedging', () => {
     expect(made.delay([], 'replica.fetch')).toBe(50);
   });
 
+  test('has somebody stand in after twice the usual time, within bounds, and late when that is not known', () => {
+    const { made } = hedging();
+    expect(made.standInAfter([FAST], 'replica.fetch', 150)).toBe(25);
+    expect(made.standInAfter([FAST, SLOW], 'replica.fetch', 150)).toBe(150);
+    expect(made.standInAfter([FAST, SLOW], 'replica.fetch', 1000)).toBeCloseTo(240, -2);
+    expect(made.standInAfter([NEW], 'replica.fetch', 150)).toBe(150);
+    // Somebody stands in for it already.
+    expect(made.standInAfter([FAST, DEAD], 'replica.fetch', 150)).toBe(25);
+  });
+
   test('asks again without limit in the place of who is not usable, otherwise within the budget, never who sheds load', () => {
     const { made, of } = hedging();
     for (let i = 0; i < 100; i++) expect(made.mayCall(FAST, [DEAD])).toBe(true);
