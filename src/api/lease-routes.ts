@@ -105,6 +105,8 @@ function leaseAnswer({ services }: Exchange, outcome: LeaseOutcome): Answer {
       const extras = { holder, expiresAt: isoDate(expiresAt) };
       return problemAnswer(new Problem('conflict', 'somebody else holds the lease', extras), headers);
     }
+    case 'ended':
+      return problemAnswer(new Problem('conflict', 'the lease was given, and has ended before this answer'), headers);
     case 'not-held':
       return problemAnswer(
         new Problem('conflict', 'token: not that of the present lease', { field: 'token' }),

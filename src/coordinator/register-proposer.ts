@@ -33,9 +33,9 @@ import { decodeValue, encodeValue } from './register-value-codec.ts';
 import {
   BATCH_MAX,
   changeValue,
+  isForgotten,
   NO_VALUE,
   RECENT_MAX,
-  remembersSince,
   type ChangeResult,
   type RegisterChange,
   type RegisterValue,
@@ -275,7 +275,7 @@ export class RegisterProposer {
     for (const task of batch) {
       // Its request has been told meanwhile that nothing was done, and that must stay true.
       if (task.settled) continue;
-      if (isForgotten(task, value)) {
+      if (mayHaveBeenMade(task, value)) {
         task.settle(failed('unavailable', 'too many changes came after one whose fate is not known', true));
         continue;
       }
@@ -283,6 +283,7 @@ export class RegisterProposer {
       const counter = counterFor(storage.clock.tick(), EMPTY_VECTOR, value.state);
       const changed = changeValue(value, task.request.change, {
         id: task.request.id,
+        retried: task.request.triedAt > 0,
         dot: { node: environment.knowledge.self(), tenure: storage.tenure.current(), counter },
         now: environment.world.clock.wall(),
         leastToken: base.ballot.time,
@@ -299,11 +300,11 @@ export class RegisterProposer {
   }
 }
 
-/** Whether the change may have been made already without being remembered: then it must not be made again. */
-function isForgotten({ request, proposed, firstVersion }: Task, value: RegisterValue): boolean {
-  if (value.recent.some(({ id }) => equalBytes(id, request.id))) return false;
-  if (proposed && value.version - firstVersion! >= RECENT_MAX - BATCH_MAX) return true;
-  return request.triedAt > 0 && !remembersSince(value, request.triedAt);
+/** Whether the change may have been made already, or may yet be, without being remembered: then it must not be made now. */
+function mayHaveBeenMade({ request, proposed, firstVersion }: Task, value: RegisterValue): boolean {
+  if (isForgotten(value, request)) return true;
+  if (!proposed || value.version - firstVersion! < RECENT_MAX - BATCH_MAX) return false;
+  return !value.recent.some(({ id }) => equalBytes(id, request.id));
 }
 
 function failed(reason: FailureReason, detail: string, mayBeMade: boolean): Proposed {

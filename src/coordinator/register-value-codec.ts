@@ -1,7 +1,7 @@
 /**
  * The bytes of a register's value: MessagePack of
  *
- *     [1, version, state, [holder, token, expiresAt] or nil, fence, [[id, version, dot], …], [[id, fingerprint, dot, until], …]]
+ *     [1, version, state, [holder, token, expiresAt] or nil, fence, [[id, version, dot, true if it was retried], …], [[id, fingerprint, dot, until], …]]
  *
  * with the state in its own format and a dot as three numbers. The first element names the format; the owners store the bytes
  * with a checksum of their own.
@@ -15,7 +15,14 @@ import { MalformedMessage } from '#wire/message.ts';
 import { asArray, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { dotFromWire, dotToWire } from './request-codec.ts';
-import { KEYED_MAX, RECENT_MAX, type Lease, type RecentChange, type RegisterValue } from './register-value.ts';
+import {
+  KEYED_MAX,
+  RECENT_MAX,
+  RETRIED_MAX,
+  type Lease,
+  type RecentChange,
+  type RegisterValue,
+} from './register-value.ts';
 
 const FORMAT_1 = 1;
 const ID_BYTES = 16;
@@ -29,7 +36,7 @@ export function encodeValue(value: RegisterValue, checksum: Checksum): Uint8Arra
     encodeState(state, checksum),
     leaseToWire(lease),
     fence,
-    recent.map((change) => [change.id, change.version, dotToWire(change.dot)]),
+    recent.map(recentToWire),
     keyed.map(retryToWire),
   ]);
 }
@@ -43,7 +50,7 @@ export function decodeValue(bytes: Uint8Array, checksum: Checksum): RegisterValu
     state: stateFrom(asBytes(fields[2], 'state', MAX_MESSAGE_BYTES), checksum),
     lease: leaseFromWire(fields[3]),
     fence: asInteger(fields[4], 'fence'),
-    recent: asListOf(fields[5], 'recent changes', RECENT_MAX, recentFromWire),
+    recent: asListOf(fields[5], 'recent changes', RECENT_MAX + RETRIED_MAX, recentFromWire),
     keyed: asListOf(fields[6], 'idempotency keys', KEYED_MAX, retryFromWire),
   };
 }
@@ -70,9 +77,13 @@ export function leaseFromWire(body: unknown): Lease | null {
   };
 }
 
+function recentToWire({ id, version, dot, retried }: RecentChange): unknown {
+  return retried ? [id, version, dotToWire(dot), true] : [id, version, dotToWire(dot)];
+}
+
 function recentFromWire(body: unknown): RecentChange {
   const fields = asArray(body, 3, 'recent change');
   const id = asBytes(fields[0], 'id', ID_BYTES);
   if (id.length !== ID_BYTES) throw new MalformedMessage(`id of ${id.length} bytes`);
-  return { id, version: asInteger(fields[1], 'version'), dot: dotFromWire(fields[2]) };
+  return { id, version: asInteger(fields[1], 'version'), dot: dotFromWire(fields[2]), retried: fields[3] === true };
 }

@@ -33,6 +33,8 @@ export interface RecentChange {
   /** The value's version after it. */
   readonly version: number;
   readonly dot: Dot;
+  /** Another proposer had been given the change before, and may still be about to make it. */
+  readonly retried: boolean;
 }
 
 export interface RegisterValue {
@@ -59,6 +61,8 @@ export const NO_VALUE: RegisterValue = {
 
 /** Changes that a value remembers by their ids. More than {@link BATCH_MAX}, so that a batch can find itself. */
 export const RECENT_MAX = 64;
+/** Beside them: the retried ones, which nothing but time makes forgotten. */
+export const RETRIED_MAX = 16;
 export const BATCH_MAX = 16;
 /** Longer than any request may take, the clocks' error included: nobody looks for an attempt any more. */
 const RECENT_MS = 90_000;
@@ -89,6 +93,8 @@ export type ChangeResult =
   | { readonly kind: 'idempotency-mismatch' }
   | { readonly kind: 'too-many-keys' }
   | { readonly kind: 'leased'; readonly lease: Lease }
+  /** It was given, to this very request, and has ended. */
+  | { readonly kind: 'ended' }
   /** Somebody else holds it. */
   | { readonly kind: 'held'; readonly lease: Lease }
   | { readonly kind: 'released' }
@@ -98,6 +104,7 @@ export type ChangeResult =
 export interface Circumstances {
   /** Of the attempt: the same when it is made again. */
   readonly id: Uint8Array;
+  readonly retried: boolean;
   /** Fresh, later than all that the value knows. */
   readonly dot: Dot;
   /** Milliseconds since 1970. */
@@ -130,8 +137,8 @@ function write(
   change: Extract<RegisterChange, { kind: 'write' }>,
   circumstances: Circumstances,
 ): Changed {
-  const { id, dot, now } = circumstances;
-  const made = value.recent.find((recent) => equalBytes(recent.id, id));
+  const { dot, now } = circumstances;
+  const made = madeBefore(value, circumstances);
   if (made !== undefined) return { value, result: { kind: 'written', state: value.state, written: made.dot } };
   const { content, conditions, mark, expiresAt } = change;
   const keyed = value.keyed.filter((row) => row.until > now);
@@ -159,6 +166,7 @@ function acquire(
 ): Changed {
   const { now, leastToken } = circumstances;
   const present = liveLease(value, now);
+  if (present === null && madeBefore(value, circumstances) !== undefined) return { value, result: { kind: 'ended' } };
   if (present !== null && present.holder !== holder) return { value, result: { kind: 'held', lease: present } };
   const expiresAt = Math.max(now + milliseconds, present?.expiresAt ?? 0);
   const token = present?.token ?? Math.max(value.fence + 1, leastToken);
@@ -167,29 +175,40 @@ function acquire(
 }
 
 function release(value: RegisterValue, token: number, circumstances: Circumstances): Changed {
-  if (value.recent.some((recent) => equalBytes(recent.id, circumstances.id))) {
-    return { value, result: { kind: 'released' } };
-  }
+  if (madeBefore(value, circumstances) !== undefined) return { value, result: { kind: 'released' } };
   const present = liveLease(value, circumstances.now);
   if (present?.token !== token) return { value, result: { kind: 'not-held', lease: present } };
   return { value: remember({ ...value, lease: null }, circumstances), result: { kind: 'released' } };
 }
 
-function remember(value: RegisterValue, { id, dot }: Circumstances): RegisterValue {
+function madeBefore({ recent }: RegisterValue, { id }: Pick<Circumstances, 'id'>): RecentChange | undefined {
+  return recent.find((change) => equalBytes(change.id, id));
+}
+
+function remember(value: RegisterValue, { id, retried, dot }: Circumstances): RegisterValue {
   const version = value.version + 1;
   const oldest = timeOf(dot.counter) - RECENT_MS;
-  const recent = value.recent.filter((change) => timeOf(change.dot.counter) > oldest).slice(1 - RECENT_MAX);
-  return { ...value, version, recent: [...recent, { id, version, dot }] };
+  const young = value.recent.filter((change) => timeOf(change.dot.counter) > oldest);
+  const plain = young.filter((change) => !change.retried);
+  const [first] = plain;
+  const kept = !retried && plain.length >= RECENT_MAX ? young.filter((change) => change !== first) : young;
+  return { ...value, version, recent: [...kept, { id, version, dot, retried }] };
 }
 
 /**
- * Whether an attempt made since `since` (milliseconds since 1970, by another node's clock) would be among the recent changes,
- * if it was made at all. Only overflow forgets changes before their time.
+ * Whether the change may have been made already without being remembered, or may be made by somebody else later without
+ * finding itself: then it must not be made now.
+ *
+ * `triedAt`: when another proposer was given it (milliseconds since 1970, by another node's clock), 0 for never. Only overflow
+ * forgets changes before their time.
  */
-export function remembersSince({ recent }: RegisterValue, since: number): boolean {
-  const [oldest] = recent;
-  if (oldest === undefined || recent.length < RECENT_MAX) return true;
-  return timeOf(oldest.dot.counter) < since - CLOCKS_DIFFER_MS;
+export function isForgotten({ recent }: RegisterValue, { id, triedAt }: { id: Uint8Array; triedAt: number }): boolean {
+  if (triedAt === 0 || recent.some((change) => equalBytes(change.id, id))) return false;
+  const plain = recent.filter((change) => !change.retried);
+  if (recent.length - plain.length >= RETRIED_MAX) return true;
+  const [oldest] = plain;
+  if (oldest === undefined || plain.length < RECENT_MAX) return false;
+  return timeOf(oldest.dot.counter) >= triedAt - CLOCKS_DIFFER_MS;
 }
 
 /** The lease that holds now. */

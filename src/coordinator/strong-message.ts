@@ -92,6 +92,7 @@ function resultToWire(result: ChangeResult, checksum: Checksum): unknown {
     case 'idempotency-mismatch':
     case 'too-many-keys':
     case 'released':
+    case 'ended':
       return [result.kind];
   }
 }
@@ -115,6 +116,7 @@ function resultFromWire(body: unknown, checksum: Checksum): ChangeResult {
     case 'idempotency-mismatch':
     case 'too-many-keys':
     case 'released':
+    case 'ended':
       return { kind };
     default:
       throw new MalformedMessage(`a change that ended as ${JSON.stringify(kind)}`);

@@ -38,7 +38,7 @@ export type LeaseChange = Extract<RegisterChange, { readonly kind: 'acquire' | '
 export type LeaseOutcome =
   | { readonly kind: 'lease'; readonly lease: Lease | null; readonly agreement: Agreement }
   | { readonly kind: 'leased' | 'held'; readonly lease: Lease; readonly agreement: Agreement }
-  | { readonly kind: 'released'; readonly agreement: Agreement }
+  | { readonly kind: 'released' | 'ended'; readonly agreement: Agreement }
   | { readonly kind: 'not-held'; readonly lease: Lease | null; readonly agreement: Agreement }
   | {
       readonly kind: 'not-applied' | 'unknown';
@@ -155,6 +155,7 @@ export class StrongKeys {
       case 'leased':
       case 'held':
       case 'released':
+      case 'ended':
       case 'not-held':
         return { ...result, agreement };
       default:

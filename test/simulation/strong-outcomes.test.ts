@@ -34,3 +34,40 @@ test('a change that was called not applied is not made by the round that was und
     expect([key, (await cluster.request('n2', 'GET', `${key}?timeout=20000`)).status]).toEqual([key, 404]);
   }
 });
+
+test('a change that another proposer has made is not made again by the one that was given it first', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'strong second proposer', nodes: 4 });
+  const headers = { 'content-type': 'application/json' };
+  await cluster.request('n4', 'PUT', '/v1/buckets/s', { headers, body: '{"consistency":"strong"}' });
+  const [key, owners] = await keyNotOwnedBy(cluster, 'n4');
+  const path = `/v1/kv/s/${key}`;
+  const [first, ...others] = owners;
+  const cut = (other: string): void =>
+    cluster.network.partition(cluster.machine(first!).host, cluster.machine(other).host);
+  for (const other of others) cut(other);
+  // A round of another request holds up the queue of the first proposer while it gets the change.
+  const lease = new TextEncoder().encode('{"holder":"h","ttl":60}');
+  void cluster.running(first!).api('POST', `/v1/leases/s/${key}?timeout=20000`, headers, lease);
+  const write = cluster.running('n4').api('PUT', `${path}?timeout=20000`, {}, new TextEncoder().encode('early'));
+  await cluster.simulation.run(cluster.simulation.now + 50);
+  cut('n4');
+  cluster.network.breakConnections(cluster.machine(first!).host, cluster.machine('n4').host);
+  const answer = await cluster.simulation.settle(write);
+  expect(answer.status).toBe(204);
+  for (let i = 0; i < 80; i++) {
+    const { status } = await cluster.request('n4', 'PUT', `${path}?timeout=20000`, { body: `later ${i}` });
+    expect(status).toBe(204);
+  }
+  cluster.network.clearFaults();
+  await cluster.simulation.run(cluster.simulation.now + 20_000);
+  const read = await cluster.request('n4', 'GET', path);
+  expect(new TextDecoder().decode(read.body)).toBe('later 79');
+});
+
+async function keyNotOwnedBy(cluster: SimulatedCluster, id: string): Promise<[string, readonly string[]]> {
+  for (let i = 0; ; i++) {
+    const { body } = await cluster.request(id, 'GET', `/v1/ring/locate/s/k${i}`);
+    const { primaries } = JSON.parse(new TextDecoder().decode(body)) as { readonly primaries: readonly string[] };
+    if (!primaries.includes(id)) return [`k${i}`, primaries];
+  }
+}

@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest';
+import { hybridTimeAt } from '#causality/hybrid-clock.ts';
+import { decodeRegister, encodeRegister } from '#coordinator/register-rows.ts';
+import { decodeValue, encodeValue } from '#coordinator/register-value-codec.ts';
+import {
+  changeValue,
+  isForgotten,
+  NO_VALUE,
+  RECENT_MAX,
+  RETRIED_MAX,
+  type ChangeResult,
+  type RegisterChange,
+  type RegisterValue,
+} from '#coordinator/register-value.ts';
+import { toHex, utf8 } from '#kernel/bytes.ts';
+import { nodeIndex } from '#kernel/identity.ts';
+import { digest } from '#world/digest.ts';
+
+const START = Date.UTC(2026, 0, 1);
+const PUT: RegisterChange = {
+  kind: 'write',
+  content: { value: utf8('v'), contentType: 'text/plain', contentEncoding: '', meta: [] },
+  conditions: null,
+  mark: null,
+  expiresAt: 0,
+};
+
+/** One register whose changes come a millisecond apart. */
+class Key {
+  value: RegisterValue = NO_VALUE;
+  now = START;
+
+  make(id: number, change: RegisterChange = PUT, retried = false): ChangeResult {
+    this.now += 1;
+    const dot = { node: nodeIndex(1), tenure: 7, counter: hybridTimeAt(this.now) };
+    const changed = changeValue(this.value, change, { id: named(id), retried, dot, now: this.now, leastToken: 1 });
+    this.value = changed.value;
+    return changed.result;
+  }
+
+  forgotten(id: number, triedAt: number): boolean {
+    return isForgotten(this.value, { id: named(id), triedAt });
+  }
+}
+
+function named(id: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  new DataView(bytes.buffer).setUint32(12, id);
+  return bytes;
+}
+
+describe('what a register remembers of its changes', () => {
+  it('a change that is made again changes nothing', () => {
+    const key = new Key();
+    const first = key.make(1);
+    key.make(2);
+    const before = key.value;
+    expect(key.make(1)).toMatchObject({ kind: 'written', written: first.kind === 'written' && first.written });
+    expect(key.value).toBe(before);
+  });
+
+  it('one that came from another proposer is remembered however many follow, and then no longer than need be', () => {
+    const key = new Key();
+    key.make(1, PUT, true);
+    for (let id = 2; id < 10 * RECENT_MAX; id++) key.make(id);
+    expect(key.value.recent).toHaveLength(RECENT_MAX + 1);
+    const before = key.value;
+    key.make(1, PUT, true);
+    expect(key.value).toBe(before);
+    key.now += 100_000;
+    key.make(9999);
+    expect(key.value.recent).toHaveLength(1);
+  });
+
+  it('one that may have been made and forgotten is not made', () => {
+    const key = new Key();
+    expect(key.forgotten(1, START)).toBe(false);
+    for (let id = 2; id < RECENT_MAX + 1; id++) key.make(id);
+    expect(key.forgotten(1, START)).toBe(false);
+    key.make(1000);
+    expect(key.forgotten(1, START)).toBe(true);
+    expect(key.forgotten(1, 0)).toBe(false);
+    expect(key.forgotten(1000, START)).toBe(false);
+  });
+
+  it('only so many are remembered for others; more are not made', () => {
+    const key = new Key();
+    for (let id = 0; id < RETRIED_MAX; id++) key.make(id, PUT, true);
+    expect(key.forgotten(99, START)).toBe(true);
+    expect(key.forgotten(3, START)).toBe(false);
+  });
+
+  it('a lease that was given back is not given again by a late attempt', () => {
+    const key = new Key();
+    const acquire: RegisterChange = { kind: 'acquire', holder: 'h', milliseconds: 60_000 };
+    const leased = key.make(1, acquire, true);
+    const token = leased.kind === 'leased' ? leased.lease.token : -1;
+    expect(key.make(2, { kind: 'release', token })).toEqual({ kind: 'released' });
+    expect(key.make(1, acquire)).toEqual({ kind: 'ended' });
+    expect(key.value.lease).toBeNull();
+    expect(key.make(3, acquire).kind).toBe('leased');
+  });
+});
+
+describe('the bytes of a register', () => {
+  const key = new Key();
+  key.make(1);
+  key.make(2, { kind: 'acquire', holder: 'h', milliseconds: 1000 }, true);
+
+  it('are those that were written before', () => {
+    expect(toHex(encodeValue(key.value, digest.crc32))).toMatchInlineSnapshot(
+      `"970102c42c0101010780a08096b1af1d0101baacc30080a08096b1af1d000a746578742f706c61696e000001768deb5cf593a16801cb4279b76daabea000019293c4100000000000000000000000000000000101930107cb42dd5ec4b004000094c4100000000000000000000000000000000202930107cb42dd5ec4b0080000c390"`,
+    );
+    const accepted = { ballot: { time: 5, node: nodeIndex(1), boot: 2 }, value: utf8('v') };
+    const promised = { time: 6, node: nodeIndex(1), boot: 2 };
+    const row = encodeRegister({ promised, accepted }, digest.crc32);
+    expect(toHex(row)).toMatchInlineSnapshot(`"92930601029293050102c401760b7fdd62"`);
+    expect(decodeRegister(row, digest.crc32)).toEqual({ promised, accepted });
+  });
+
+  it('say what was there', () => {
+    expect(decodeValue(encodeValue(key.value, digest.crc32), digest.crc32)).toEqual(key.value);
+  });
+});
