@@ -48,6 +48,24 @@ test('fallbacks never count for pw', () => {
   expect(tally.decision()).toBe('impossible');
 });
 
+test('a bystander counts for nothing, whatever it answers', () => {
+  const tally = writeTo({ w: 1, pw: 1, dw: 1 }, [A]);
+  tally.expect(D!, 'bystander');
+  tally.accept(D!, true);
+  expect([tally.acked, tally.primaries, tally.durable, tally.fallbacks, tally.decision()]).toEqual([
+    0,
+    0,
+    0,
+    0,
+    'pending',
+  ]);
+  tally.fail(A);
+  expect(tally.decision()).toBe('impossible');
+  const alone = new WriteTally({ w: 1, pw: 0, dw: 0 });
+  alone.expect(D!, 'bystander');
+  expect([alone.decision(), alone.unanswered]).toEqual(['impossible', 1]);
+});
+
 test('a node that accepts without durability may still report it, until it fails', () => {
   const tally = writeTo({ w: 1, pw: 0, dw: 1 }, [A]);
   tally.accept(A, false);
