@@ -14,7 +14,11 @@ export interface Scope {
 }
 
 const ALL_BUCKETS = '*';
-const BUCKETS = /^(?:[A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{0,128}\*)$/;
+const BUCKETS_PATTERN = '(?:[A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{0,128}\\*)';
+const BUCKETS = new RegExp(`^${BUCKETS_PATTERN}$`);
+
+/** What is a scope, as a regular expression. */
+export const SCOPE_PATTERN = `^(?:${RIGHTS.join('|')})(?::${BUCKETS_PATTERN})?$`;
 
 /** For messages. */
 export const SCOPE_FORM = `${RIGHTS.join(', ')}, each for all buckets or as read:BUCKET or read:PREFIX*`;

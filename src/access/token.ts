@@ -9,7 +9,8 @@ import { fromBase64url, toBase64url } from '#kernel/bytes.ts';
 const PREFIX = 'quoral_';
 export const SECRET_BYTES = 32;
 const SECRET_CHARACTERS = 43;
-const NAME = /^[A-Za-z0-9._-]{1,64}$/;
+export const TOKEN_NAME_PATTERN = '^[A-Za-z0-9._-]{1,64}$';
+const NAME = new RegExp(TOKEN_NAME_PATTERN);
 
 /** For messages. */
 export const TOKEN_NAME_FORM = '1-64 characters of A-Z a-z 0-9 . _ -';

@@ -7,6 +7,7 @@ import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer, withJson } from './json.ts';
 import { decodeBucket } from './key-path.ts';
 import { parseTimeout } from './key-request.ts';
+import type { ParameterName } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import type { BucketTrouble } from './services.ts';
@@ -66,7 +67,7 @@ interface BucketRequest {
 
 function parseBucketRequest(
   { services, startedAt, target }: Exchange,
-  parameters: readonly string[],
+  parameters: readonly ParameterName[],
 ): BucketRequest | Problem {
   const name = decodeBucket(target.segments[2] ?? '');
   if (name instanceof Problem) return name;

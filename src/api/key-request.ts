@@ -9,18 +9,16 @@ import type { VersionVector } from '#causality/state.ts';
 import { ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Exchange } from './exchange.ts';
 import { decodeBucket, decodeKey, decodeKey64 } from './key-path.ts';
+import { readInteger, type ParameterName } from './parameters.ts';
 import { invalid, Problem } from './problem.ts';
 import { parseQuery, type Query } from './query.ts';
 import { quoted } from './raw-path.ts';
 import { parseSession, type RequestSession } from './request-session.ts';
-import { TTL_MAX } from '#buckets/schema.ts';
 import { parseAsked, QUORUM_PARAMETERS, type Asked } from './request-quorum.ts';
 
-export const MAX_TIMEOUT_MS = 60_000;
-
 const COMMON_PARAMETERS = [...QUORUM_PARAMETERS, 'session', 'timeout'] as const;
-export const READ_PARAMETERS: readonly string[] = [...COMMON_PARAMETERS, 'sibling'];
-export const WRITE_PARAMETERS: readonly string[] = [...COMMON_PARAMETERS, 'ttl', 'return'];
+export const READ_PARAMETERS: readonly ParameterName[] = [...COMMON_PARAMETERS, 'sibling'];
+export const WRITE_PARAMETERS: readonly ParameterName[] = [...COMMON_PARAMETERS, 'ttl', 'return'];
 
 export interface KeyRequest {
   readonly bucket: Bucket;
@@ -36,7 +34,7 @@ export interface KeyRequest {
 }
 
 /** `/v1/kv/{bucket}/{key}` and `/v1/kv64/{bucket}/{key}`. */
-export function parseKeyRequest(exchange: Exchange, parameters: readonly string[]): KeyRequest | Problem {
+export function parseKeyRequest(exchange: Exchange, parameters: readonly ParameterName[]): KeyRequest | Problem {
   const { services, target, startedAt } = exchange;
   const [, family, bucketSegment = '', keySegment = ''] = target.segments;
   const name = decodeBucket(bucketSegment);
@@ -60,22 +58,15 @@ export function parseKeyRequest(exchange: Exchange, parameters: readonly string[
 
 export function parseTimeout(query: Query, defaultMs: number): number | Problem {
   const text = query.get('timeout');
-  if (text === undefined) return defaultMs;
-  const timeout = /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : 0;
-  if (timeout < 1 || timeout > MAX_TIMEOUT_MS) {
-    return invalid('timeout', `${quoted(text)} is not a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
-  }
-  return timeout;
+  return text === undefined ? defaultMs : readInteger('timeout', text);
 }
 
 /** How long the value that is written lives, in milliseconds; 0 for ever. */
 export function parseTtl(query: Query, bucketSeconds: number | null): number | Problem {
   const text = query.get('ttl');
   if (text === undefined) return (bucketSeconds ?? 0) * 1000;
-  const seconds = /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : 0;
-  if (seconds < 1 || seconds > TTL_MAX)
-    return invalid('ttl', `${quoted(text)} is not a whole number of seconds from 1 to ${TTL_MAX}`);
-  return seconds * 1000;
+  const seconds = readInteger('ttl', text);
+  return seconds instanceof Problem ? seconds : seconds * 1000;
 }
 
 export function noTtl(query: Query): 0 | Problem {

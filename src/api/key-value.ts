@@ -24,8 +24,8 @@ import {
   type KeyRequest,
 } from './key-request.ts';
 import { PRECONDITION_FAILED, readAnswer, writeAnswer, type Presentation } from './outcome.ts';
+import { malformed } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
-import { quoted } from './raw-path.ts';
 import { missingRight } from './rights.ts';
 import { readQuorum, writeQuorum, type ReadQuorum, type WriteQuorum } from './request-quorum.ts';
 
@@ -116,7 +116,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
   const refusal = notBuiltForWrites(exchange, request);
   if (refusal !== undefined) return refusal;
   const returns = query.get('return');
-  if (returns !== undefined && returns !== 'body') return invalid('return', `${quoted(returns)} is not body`);
+  if (returns !== undefined && returns !== 'body') return malformed('return', returns);
   const description = describeContent(incoming);
   if (description instanceof Problem) return description;
   const conditions = parseConditions(incoming);

@@ -4,12 +4,14 @@
  * (Kleppmann, "How to do distributed locking", 2016).
  */
 
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { isoDate } from './http-date.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer, withJson } from './json.ts';
 import { decodeBucket, decodeKey } from './key-path.ts';
 import { parseTimeout } from './key-request.ts';
 import { whatHappened } from './outcome.ts';
+import { readInteger, type ParameterName } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { quoted } from './raw-path.ts';
@@ -20,9 +22,23 @@ const HOLDER_MAX = 256;
 /** Seconds: a lease that shall live longer is renewed. */
 const TTL_MAX = 24 * 3600;
 
+/** What a client sends to get a lease. */
+export const LEASE_SCHEMA = {
+  type: 'object',
+  properties: {
+    holder: { type: 'string', minLength: 1, maxLength: HOLDER_MAX, description: 'Names who wants the lease.' },
+    ttl: { type: 'number', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds', description: 'Seconds that it lasts.' },
+  },
+  required: ['holder', 'ttl'],
+  additionalProperties: false,
+} as const satisfies Schema;
+
+export const LEASE_PARAMETERS = ['timeout'] as const;
+export const RELEASE_PARAMETERS = ['timeout', 'token'] as const;
+
 /** Gives the lease to the holder, or renews it. */
 export async function acquireLease(exchange: Exchange): Promise<Answer> {
-  const request = parseLeaseRequest(exchange, ['timeout']);
+  const request = parseLeaseRequest(exchange, LEASE_PARAMETERS);
   if (request instanceof Problem) return problemAnswer(request);
   return withJson(exchange, request.deadline, async (body) => {
     const wanted = parseWanted(body);
@@ -33,7 +49,7 @@ export async function acquireLease(exchange: Exchange): Promise<Answer> {
 
 /** Ends the lease whose token the query names. */
 export async function releaseLease(exchange: Exchange): Promise<Answer> {
-  const request = parseLeaseRequest(exchange, ['timeout', 'token']);
+  const request = parseLeaseRequest(exchange, RELEASE_PARAMETERS);
   if (request instanceof Problem) return problemAnswer(request);
   const token = parseToken(exchange);
   if (token instanceof Problem) return problemAnswer(token);
@@ -41,12 +57,12 @@ export async function releaseLease(exchange: Exchange): Promise<Answer> {
 }
 
 export async function showLease(exchange: Exchange): Promise<Answer> {
-  const request = parseLeaseRequest(exchange, ['timeout']);
+  const request = parseLeaseRequest(exchange, LEASE_PARAMETERS);
   if (request instanceof Problem) return problemAnswer(request);
   return leaseAnswer(exchange, await exchange.services.showLease(request));
 }
 
-function parseLeaseRequest(exchange: Exchange, parameters: readonly string[]): KeyRequest | Problem {
+function parseLeaseRequest(exchange: Exchange, parameters: readonly ParameterName[]): KeyRequest | Problem {
   const { services, target, requestId, startedAt, trace } = exchange;
   const [, , bucketSegment = '', keySegment = ''] = target.segments;
   const name = decodeBucket(bucketSegment);
@@ -65,29 +81,19 @@ function parseLeaseRequest(exchange: Exchange, parameters: readonly string[]): K
 }
 
 function parseWanted(body: unknown): { readonly holder: string; readonly milliseconds: number } | Problem {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return invalid('body', 'expected {"holder": …, "ttl": seconds}');
-  }
-  const { holder, ttl, ...others } = body as { readonly holder?: unknown; readonly ttl?: unknown };
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined) return invalid(unknown.slice(0, 128), 'unknown member; known here: holder, ttl');
-  if (typeof holder !== 'string' || holder === '' || holder.length > HOLDER_MAX || !holder.isWellFormed()) {
-    return invalid('holder', `expected a text of 1-${HOLDER_MAX} characters that names who wants the lease`);
-  }
-  if (typeof ttl !== 'number' || !(ttl >= 1 && ttl <= TTL_MAX)) {
-    return invalid('ttl', `expected seconds from 1 to ${TTL_MAX}`);
-  }
+  const wrong = mismatch(LEASE_SCHEMA, body);
+  if (wrong !== undefined) return invalid(wrong.member || 'body', wrong.detail);
+  const { holder, ttl } = body as { readonly holder: string; readonly ttl: number };
+  if (!holder.isWellFormed()) return invalid('holder', 'is not well-formed Unicode');
   return { holder, milliseconds: Math.round(ttl * 1000) };
 }
 
 function parseToken({ target }: Exchange): number | Problem {
-  const query = parseQuery(target.query, ['timeout', 'token']);
+  const query = parseQuery(target.query, RELEASE_PARAMETERS);
   if (query instanceof Problem) return query;
   const text = query.get('token');
   if (text === undefined) return invalid('token', 'must be given: the token of the lease that ends');
-  const token = Number(text);
-  if (/^[0-9]{1,16}$/.test(text) && Number.isSafeInteger(token)) return token;
-  return invalid('token', `${quoted(text)} is no token of a lease`);
+  return readInteger('token', text);
 }
 
 function leaseAnswer({ services }: Exchange, outcome: LeaseOutcome): Answer {

@@ -4,28 +4,33 @@
  */
 
 import { fromUtf8 } from '#kernel/bytes.ts';
+import type { ParameterName } from './parameters.ts';
 import { invalid, type Problem } from './problem.ts';
 import { escapedByte, isControl, isPlain, quoted } from './raw-path.ts';
 
-export type Query = ReadonlyMap<string, string>;
+export type Query = ReadonlyMap<ParameterName, string>;
 
 const NO_PARAMETERS: Query = new Map();
 
 /** Reads the raw query; `allowed` are the parameters that mean something here. */
-export function parseQuery(raw: string, allowed: readonly string[]): Query | Problem {
+export function parseQuery(raw: string, allowed: readonly ParameterName[]): Query | Problem {
   if (raw === '') return NO_PARAMETERS;
-  const query = new Map<string, string>();
+  const query = new Map<ParameterName, string>();
   for (const pair of raw.split('&')) {
     const equals = pair.indexOf('=');
     const name = decode(equals === -1 ? pair : pair.slice(0, equals));
     const value = equals === -1 ? '' : decode(pair.slice(equals + 1));
     if (name === undefined) return invalid('query', `${quoted(pair)} is not well-formed percent-encoded UTF-8`);
-    if (!allowed.includes(name)) return invalid(name, unknownParameter(name, allowed));
+    if (!isIn(allowed, name)) return invalid(name, unknownParameter(name, allowed));
     if (value === undefined) return invalid(name, `${quoted(pair)} is not well-formed percent-encoded UTF-8`);
     if (query.has(name)) return invalid(name, 'given more than once');
     query.set(name, value);
   }
   return query;
+}
+
+function isIn(allowed: readonly ParameterName[], name: string): name is ParameterName {
+  return (allowed as readonly string[]).includes(name);
 }
 
 function unknownParameter(name: string, allowed: readonly string[]): string {

@@ -2,10 +2,25 @@
  * `/v1/ring/repair`: repairs the whole cluster now, and tells how far that is.
  */
 
-import { isBucketName } from '#buckets/schema.ts';
+import { BUCKET_NAME_PATTERN } from '#buckets/schema.ts';
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer, withJson } from './json.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
+
+/** What a client sends to begin a repair. */
+export const REPAIR_SCHEMA = {
+  type: 'object',
+  properties: {
+    bucket: {
+      type: 'string',
+      pattern: BUCKET_NAME_PATTERN,
+      'x-form': 'the name of a bucket',
+      description: 'The bucket to repair; all without it.',
+    },
+  },
+  additionalProperties: false,
+} as const satisfies Schema;
 
 export async function beginRepair(exchange: Exchange): Promise<Answer> {
   const deadline = exchange.startedAt + exchange.services.settings.requestTimeoutMs;
@@ -27,13 +42,7 @@ export async function showRepair({ services }: Exchange): Promise<Answer> {
 
 /** The bucket that is to be repaired; undefined for all. */
 function readWish(body: unknown): { readonly bucket: string | undefined } | Problem {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return invalid('body', 'must be an object such as {} or {"bucket":"carts"}');
-  }
-  const unknown = Object.keys(body).find((name) => name !== 'bucket');
-  if (unknown !== undefined) return invalid(unknown.slice(0, 128), 'is not a member of this request, which has bucket');
-  const { bucket } = body as { bucket?: unknown };
-  if (bucket === undefined) return { bucket };
-  if (typeof bucket === 'string' && isBucketName(bucket)) return { bucket };
-  return invalid('bucket', 'must be the name of a bucket');
+  const wrong = mismatch(REPAIR_SCHEMA, body);
+  if (wrong !== undefined) return invalid(wrong.member || 'body', wrong.detail);
+  return { bucket: (body as { readonly bucket?: string }).bucket };
 }

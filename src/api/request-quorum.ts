@@ -13,8 +13,8 @@ import {
   type Unresolved,
 } from '#quorum/resolve.ts';
 import type { QuorumWord } from '#quorum/words.ts';
+import { malformed, readBoolean } from './parameters.ts';
 import { invalid, Problem } from './problem.ts';
-import { quoted } from './raw-path.ts';
 import type { Query } from './query.ts';
 
 const WORD_PARAMETERS = ['r', 'w', 'pr', 'pw', 'dw'] as const;
@@ -54,14 +54,12 @@ export function parseAsked(query: Query): Asked | Problem {
     const text = query.get(name);
     if (text === undefined) continue;
     const word = parseQuorumWord(text);
-    if (word === undefined) return invalid(name, `${quoted(text)} is not a whole number or one of one, quorum, all`);
+    if (word === undefined) return malformed(name, text);
     words[name] = word;
   }
-  const sloppy = query.get('sloppy');
-  if (sloppy !== undefined && sloppy !== 'true' && sloppy !== 'false') {
-    return invalid('sloppy', `${quoted(sloppy)} is neither true nor false`);
-  }
-  return { read: words, write: words, sloppy: sloppy === undefined ? undefined : sloppy === 'true', local: false };
+  const given = query.get('sloppy');
+  const sloppy = given === undefined ? undefined : readBoolean('sloppy', given);
+  return sloppy instanceof Problem ? sloppy : { read: words, write: words, sloppy, local: false };
 }
 
 function parseConsistency(text: string, query: Query): Asked | Problem {

@@ -3,8 +3,10 @@
  */
 
 import { TOKEN_SCOPES_MAX, type Token, type TokenFailure, type TokenWish } from '#access/directory.ts';
-import { parseScope, SCOPE_FORM, type Scope } from '#access/scope.ts';
-import { isTokenName, TOKEN_NAME_FORM } from '#access/token.ts';
+import { parseScope, SCOPE_FORM, SCOPE_PATTERN } from '#access/scope.ts';
+import { isTokenName, TOKEN_NAME_FORM, TOKEN_NAME_PATTERN } from '#access/token.ts';
+import { present } from '#kernel/assert.ts';
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { isoDate } from './http-date.ts';
 import { jsonAnswer, withJson } from './json.ts';
@@ -12,10 +14,36 @@ import { decodeBucket } from './key-path.ts';
 import { parseTimeout } from './key-request.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
-import { quoted } from './raw-path.ts';
 
 const TTL_MAX_SECONDS = 100 * 365 * 24 * 3600;
-const MEMBERS: ReadonlySet<string> = new Set(['name', 'scopes', 'ttl']);
+
+/** What a client sends to create a token. */
+export const TOKEN_SCHEMA = {
+  type: 'object',
+  properties: {
+    name: {
+      type: 'string',
+      pattern: TOKEN_NAME_PATTERN,
+      'x-form': TOKEN_NAME_FORM,
+      description: 'Names the token to people, and to revoke it.',
+    },
+    scopes: {
+      type: 'array',
+      items: { type: 'string', pattern: SCOPE_PATTERN, 'x-form': SCOPE_FORM },
+      maxItems: TOKEN_SCOPES_MAX,
+      description: `What it may do: ${SCOPE_FORM}. With none it sees figures and the ring, and no bucket.`,
+    },
+    ttl: {
+      anyOf: [{ type: 'integer', minimum: 1, maximum: TTL_MAX_SECONDS, 'x-unit': 'seconds' }, { type: 'null' }],
+      default: null,
+      description: 'Seconds until it expires; null for never.',
+    },
+  },
+  required: ['name', 'scopes'],
+  additionalProperties: false,
+} as const satisfies Schema;
+
+export const TOKEN_PARAMETERS = ['timeout'] as const;
 
 export async function listTokens({ services }: Exchange): Promise<Answer> {
   return jsonAnswer({ tokens: services.tokens.list().map(view) });
@@ -60,39 +88,17 @@ export async function revokeToken(exchange: Exchange): Promise<Answer> {
 }
 
 function deadlineOf({ services, startedAt, target }: Exchange): number | Problem {
-  const query = parseQuery(target.query, ['timeout']);
+  const query = parseQuery(target.query, TOKEN_PARAMETERS);
   if (query instanceof Problem) return query;
   const timeout = parseTimeout(query, services.settings.requestTimeoutMs);
   return timeout instanceof Problem ? timeout : startedAt + timeout;
 }
 
 function readWish(body: unknown): TokenWish | Problem {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return invalid('body', 'must be a JSON object with name, scopes and, if it expires, ttl');
-  }
-  const unknown = Object.keys(body).find((member) => !MEMBERS.has(member));
-  if (unknown !== undefined) return invalid(unknown.slice(0, 128), `unknown; known are ${[...MEMBERS].join(', ')}`);
-  const { name, scopes, ttl = null } = body as Partial<Record<string, unknown>>;
-  if (typeof name !== 'string' || !isTokenName(name)) return invalid('name', `must be ${TOKEN_NAME_FORM}`);
-  const read = readScopes(scopes);
-  if (read instanceof Problem) return read;
-  const lives =
-    ttl === null || (typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= 1 && ttl <= TTL_MAX_SECONDS);
-  if (!lives) return invalid('ttl', `must be whole seconds from 1 to ${TTL_MAX_SECONDS}, or null for ever`);
-  return { name, scopes: read, ttl };
-}
-
-/** None is allowed too: such a token sees figures and the ring, and no bucket. */
-function readScopes(given: unknown): readonly Scope[] | Problem {
-  const wrong = `must be a list of at most ${TOKEN_SCOPES_MAX} scopes: ${SCOPE_FORM}`;
-  if (!Array.isArray(given) || given.length > TOKEN_SCOPES_MAX) return invalid('scopes', wrong);
-  const scopes: Scope[] = [];
-  for (const text of given as readonly unknown[]) {
-    const scope = typeof text === 'string' ? parseScope(text) : undefined;
-    if (scope === undefined) return invalid('scopes', `${quoted(String(text))} is no scope: ${SCOPE_FORM}`);
-    scopes.push(scope);
-  }
-  return scopes;
+  const wrong = mismatch(TOKEN_SCHEMA, body);
+  if (wrong !== undefined) return invalid(wrong.member || 'body', wrong.detail);
+  const { name, scopes, ttl = null } = body as { name: string; scopes: readonly string[]; ttl?: number | null };
+  return { name, scopes: scopes.map((text) => present(parseScope(text), 'a scope of the form')), ttl };
 }
 
 function view({ name, scopes, createdAt, expiresAt }: Token) {

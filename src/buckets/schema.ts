@@ -3,8 +3,9 @@
  */
 
 import type { BucketRow } from '#consensus/facts.ts';
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
-import type { QuorumWord } from '#quorum/words.ts';
+import { QUORUM_WORDS } from '#quorum/words.ts';
 import { REPLICAS_MAX } from '#ring/ring.ts';
 import { DEFAULT_PROPERTIES } from './definition.ts';
 import type { BucketProperties } from './definition.ts';
@@ -16,19 +17,60 @@ export type ParsedProperties =
 /** Seconds: a hundred years, so that every instant of expiry is an exact number of milliseconds. */
 export const TTL_MAX = 100 * 365 * 24 * 3600;
 
-const BUCKET_NAME = /^[A-Za-z0-9._-]{1,128}$/;
+export const BUCKET_NAME_PATTERN = '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,128}$';
+const BUCKET_NAME = new RegExp(BUCKET_NAME_PATTERN);
 
-const CONFLICTS = ['siblings', 'lww'] as const;
-const CONSISTENCIES = ['eventual', 'strong'] as const;
-const TYPES = ['value', 'counter', 'set', 'map', 'register', 'flag'] as const;
-const WORDS = ['one', 'quorum', 'all'] as const;
+/** A number of replicas, or a word for it. */
+export function replicasSchema(least: number): Schema {
+  return { anyOf: [{ type: 'integer', minimum: least, maximum: REPLICAS_MAX }, { enum: QUORUM_WORDS }] };
+}
+
+const PROPERTIES: { readonly [K in keyof BucketProperties]: Schema } = {
+  n: { type: 'integer', minimum: 1, maximum: REPLICAS_MAX, description: 'Replicas of each key.' },
+  r: { ...replicasSchema(1), description: 'Replicas that must answer a read.' },
+  w: { ...replicasSchema(1), description: 'Replicas that must accept a write.' },
+  pr: { ...replicasSchema(0), description: 'Of the replicas that answer a read, how many must be primaries.' },
+  pw: { ...replicasSchema(0), description: 'Of the replicas that accept a write, how many must be primaries.' },
+  dw: {
+    ...replicasSchema(0),
+    description: 'Of the replicas that accept a write, how many must have it on stable storage.',
+  },
+  sloppy: { type: 'boolean', description: 'Whether fallbacks may stand in for primaries that cannot be reached.' },
+  conflicts: {
+    enum: ['siblings', 'lww'],
+    description: 'What becomes of concurrent writes: all are kept (`siblings`), or the latest alone (`lww`).',
+  },
+  consistency: {
+    enum: ['eventual', 'strong'],
+    description: 'In a `strong` bucket every read and write is linearizable; it has no siblings.',
+  },
+  type: {
+    enum: ['value', 'counter', 'set', 'map', 'register', 'flag'],
+    description: 'Plain values, or a data type.',
+  },
+  ttl: {
+    anyOf: [{ type: 'integer', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds' }, { type: 'null' }],
+    description: 'Seconds that a value lives; null for ever.',
+  },
+};
+
+/** What a client may send as a definition. */
+export const DEFINITION_SCHEMA: Schema = {
+  type: 'object',
+  description: 'The properties of a bucket. What is not given has its default.',
+  properties: Object.fromEntries(
+    Object.entries(PROPERTIES).map(([name, schema]) => [
+      name,
+      { ...schema, default: DEFAULT_PROPERTIES[name as keyof BucketProperties] },
+    ]),
+  ),
+  additionalProperties: false,
+};
 
 /** 1-128 characters of `[A-Za-z0-9._-]`, other than `.` and `..`. */
 export function isBucketName(name: string): boolean {
-  return BUCKET_NAME.test(name) && name !== '.' && name !== '..';
+  return BUCKET_NAME.test(name);
 }
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 class Invalid extends Error {
   readonly field: string;
@@ -75,44 +117,22 @@ export function propertiesFromRow(row: BucketRow): BucketProperties {
   }
 }
 
-const READERS: { readonly [K in keyof BucketProperties]: (value: unknown) => BucketProperties[K] } = {
-  n: (value) => wholeNumber('n', value, 1, REPLICAS_MAX),
-  r: (value) => replicas('r', value, 1),
-  w: (value) => replicas('w', value, 1),
-  pr: (value) => replicas('pr', value, 0),
-  pw: (value) => replicas('pw', value, 0),
-  dw: (value) => replicas('dw', value, 0),
-  sloppy: (value) => (typeof value === 'boolean' ? value : refuse('sloppy', 'true or false', value)),
-  conflicts: (value) => oneOf('conflicts', value, CONFLICTS),
-  consistency: (value) => oneOf('consistency', value, CONSISTENCIES),
-  type: (value) => oneOf('type', value, TYPES),
-  ttl: (value) => (value === null ? null : wholeNumber('ttl', value, 1, TTL_MAX, 'seconds or null')),
-};
-
 function readMembers(input: unknown): Partial<BucketProperties> {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new Invalid('body', `expected a JSON object of bucket properties, got ${shown(input)}`);
   }
-  const properties: Partial<Mutable<BucketProperties>> = {};
   for (const [name, value] of Object.entries(input)) {
     if (!isProperty(name)) {
-      throw new Invalid(name.slice(0, 128), `not a bucket property; these are: ${Object.keys(READERS).join(', ')}`);
+      throw new Invalid(name.slice(0, 128), `not a bucket property; these are: ${Object.keys(PROPERTIES).join(', ')}`);
     }
-    read(properties, name, value);
+    const wrong = mismatch(PROPERTIES[name], value);
+    if (wrong !== undefined) throw new Invalid(name, wrong.detail);
   }
-  return properties;
+  return { ...input };
 }
 
 function isProperty(name: string): name is keyof BucketProperties {
-  return Object.hasOwn(READERS, name);
-}
-
-function read<K extends keyof BucketProperties>(
-  into: Partial<Mutable<BucketProperties>>,
-  name: K,
-  value: unknown,
-): void {
-  into[name] = READERS[name](value);
+  return Object.hasOwn(PROPERTIES, name);
 }
 
 /** What each property allows by itself can still contradict another. Inherited values give way and are not checked. */
@@ -134,24 +154,6 @@ function requireSense(given: Partial<BucketProperties>): void {
   if (all.consistency === 'strong' && given.conflicts === 'siblings') {
     throw new Invalid('conflicts', 'a bucket with strong consistency has no siblings');
   }
-}
-
-function replicas(field: string, value: unknown, least: number): QuorumWord {
-  const word = WORDS.find((candidate) => candidate === value);
-  return word ?? wholeNumber(field, value, least, REPLICAS_MAX, `or ${WORDS.join(', ')}`);
-}
-
-function wholeNumber(field: string, value: unknown, least: number, most: number, more = ''): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
-  return refuse(field, `a whole number from ${least} to ${most} ${more}`.trimEnd(), value);
-}
-
-function oneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {
-  return allowed.find((candidate) => candidate === value) ?? refuse(field, `one of ${allowed.join(', ')}`, value);
-}
-
-function refuse(field: string, allowed: string, value: unknown): never {
-  throw new Invalid(field, `expected ${allowed}, got ${shown(value)}`);
 }
 
 function shown(value: unknown): string {

@@ -162,7 +162,7 @@ export type Consistency =
     }
   | { readonly kind: 'invalid'; readonly detail: string };
 
-const CONSISTENCY_WORDS = ['one', 'quorum', 'strict_quorum', 'all', 'local_quorum'] as const;
+export const CONSISTENCY_WORDS = ['one', 'quorum', 'strict_quorum', 'all', 'local_quorum'] as const;
 type ConsistencyWord = (typeof CONSISTENCY_WORDS)[number];
 
 /** What a `consistency` parameter stands for. */

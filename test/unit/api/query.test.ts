@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Problem } from '#api/problem.ts';
 import { parseQuery } from '#api/query.ts';
 
-const ALLOWED = ['r', 'w', 'sibling'];
+const ALLOWED = ['r', 'w', 'sibling'] as const;
 
 function problemOf(raw: string): Problem {
   const query = parseQuery(raw, ALLOWED);
