@@ -75,7 +75,7 @@ export function ringShareWithQuorum(node: QuoralNode): number {
 }
 
 function isUp(node: QuoralNode, id: NodeId): boolean {
-  return id === node.options.id ? node.ready() : node.peers.usable(id);
+  return id === node.options.id ? node.ready() : node.peers.answers(id);
 }
 
 function health(checks: readonly Check[]): Health {
@@ -124,7 +124,7 @@ function peersCheck(node: QuoralNode): Check {
   const others = (node.chain.facts()?.ring.members ?? []).filter(
     ({ id, state }) => id !== node.options.id && state !== 'removed',
   );
-  const reachable = others.filter(({ id }) => node.peers.usable(id)).length;
+  const reachable = others.filter(({ id }) => node.peers.answers(id)).length;
   const detail = `${reachable} of ${others.length} can be reached`;
   return { name: 'peers', ok: true, ...(reachable < others.length ? { warning: true } : {}), detail };
 }

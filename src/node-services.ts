@@ -40,7 +40,7 @@ export function nodeServices(
   nodeFigures(node);
   const { world, chain, coordinator } = node;
   const facts = (): Facts => present(chain.facts(), 'the facts of a founded cluster');
-  const reachable = (id: NodeId): boolean => id === node.options.id || node.peers.usable(id);
+  const reachable = (id: NodeId): boolean => id === node.options.id || node.peers.answers(id);
   return {
     self: node.options.id,
     zone: () => node.member()?.zone ?? node.options.zone,

@@ -18,6 +18,8 @@ import type { Membership } from './membership.ts';
 export const ASSESSMENTS = ['usable', 'doubtful', 'down'] as const;
 export type Assessment = (typeof ASSESSMENTS)[number];
 
+/** The one objection that says nothing against a peer now. */
+const COMES_AND_GOES = 'comes and goes';
 /** A peer is slow when its work takes so many times as long as the fastest peer's, and so many milliseconds more. */
 const SLOW_FACTOR = 4;
 const SLOW_LEAST_MS = 10;
@@ -77,6 +79,11 @@ export class Reachability {
   /** Whether the peer can be used now without a second thought. */
   usable(peer: NodeId): boolean {
     return this.assess(peer) === 'usable';
+  }
+
+  /** Whether the peer answers and does its work, preferred or not: what people are told. */
+  answers(peer: NodeId): boolean {
+    return this.usable(peer) || this.#known.get(peer)?.why === COMES_AND_GOES;
   }
 
   assess(peer: NodeId): Assessment {
@@ -199,7 +206,7 @@ export class Reachability {
     if (standing === 'suspect') return { assessment: 'doubtful', text: 'suspected', timed: false };
     if (membership.isSilent(peer)) return { assessment: 'doubtful', text: 'silent', timed: false };
     if (experience.breaker.state(now) !== 'closed') return { assessment: 'doubtful', text: 'fails', timed: true };
-    if (experience.holdDown.isHeld(now)) return { assessment: 'doubtful', text: 'comes and goes', timed: true };
+    if (experience.holdDown.isHeld(now)) return { assessment: 'doubtful', text: COMES_AND_GOES, timed: true };
     return { assessment: 'usable', text: '', timed: false };
   }
 

@@ -7,8 +7,6 @@ import { assert } from '#kernel/assert.ts';
 import type { BucketFacts, FinalSnapshot, Moment, ReplicaSnapshot } from './history.ts';
 import { checkHistory } from './checkers/check-history.ts';
 import type { CheckName } from './checkers/violation.ts';
-import type { Reachability } from '#membership/reachability.ts';
-import type { NodeId } from '#kernel/identity.ts';
 import { SimulatedCluster, type ClusterOptions, type Machine } from './cluster.ts';
 import type { NodeOptions } from '#node.ts';
 import { strictAll, strictQuorum } from './levels.ts';
@@ -157,7 +155,10 @@ export class Arena {
     const { machines, simulation } = this.cluster;
     const isWell = ({ running, id }: Machine): boolean =>
       running?.node.ready() === true &&
-      machines.every((other) => other.id === id || isUsed(running.node.peers, other.id));
+      machines.every(
+        (other) =>
+          other.id === id || running.node.peers.answers(other.id) || running.node.peers.why(other.id) === 'fails',
+      );
     const deadline = simulation.now + RECOVERY_MS;
     while (!machines.every(isWell) && simulation.now < deadline) await simulation.run(simulation.now + 50);
     for (const machine of machines) {
@@ -316,9 +317,4 @@ function bucketsFor(nodes: number): readonly WorkloadBucket[] {
 function agree([first, ...others]: readonly ReplicaSnapshot[]): boolean {
   const show = ({ vector, versions }: ReplicaSnapshot): string => JSON.stringify([vector, versions]);
   return first === undefined || others.every((other) => show(other) === show(first));
-}
-
-/** What comes and goes, or has failed too often, is not preferred for a while; that may last. */
-function isUsed(peers: Reachability, id: NodeId): boolean {
-  return peers.usable(id) || ['comes and goes', 'fails'].includes(peers.why(id));
 }

@@ -45,7 +45,7 @@ function nodeWith({
     options: { id: nodeId('n1') },
     world: { disk: { failure: () => error, freeBytes: () => free } },
     chain: { facts: () => ({ epoch: 4, ring }), confirmed: () => true },
-    peers: { usable: (id: string) => reachable.includes(id) },
+    peers: { answers: (id: string) => reachable.includes(id) },
     member: () => ring.members[0],
     ready: () => failure === undefined || failure === 'full',
     notReadyReason: () => undefined,

@@ -111,7 +111,7 @@ test('a peer that fails is tried by one request a second until one succeeds', ()
   const { peers } = sources;
   sources.set({ open: true });
   for (let i = 0; i < 5; i++) sources.ended('lost', 'timeout');
-  expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'fails']);
+  expect([peers.assess(PEER), peers.why(PEER), peers.answers(PEER)]).toEqual(['doubtful', 'fails', false]);
   sources.pass(900);
   expect(peers.admit(PEER)).toBe('doubtful');
   sources.pass(100);
@@ -153,7 +153,7 @@ test('a peer that comes and goes is held down for a while', () => {
     sources.set({ open: false });
   }
   sources.set({ open: true });
-  expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'comes and goes']);
+  expect([peers.assess(PEER), peers.why(PEER), peers.answers(PEER)]).toEqual(['doubtful', 'comes and goes', true]);
   sources.pass(999);
   expect(peers.usable(PEER)).toBe(false);
   sources.pass(1);
