@@ -32,6 +32,8 @@ import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-st
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
+import type { RecordName } from '#replica/tables.ts';
+import type { State } from '#causality/state.ts';
 import { REPLICA_TABLES } from '#replica/tables.ts';
 import { clusterIdOf } from '#ring/founding.ts';
 import type { Member } from '#ring/ring.ts';
@@ -225,7 +227,8 @@ export class QuoralNode {
     const { messaging, replica, hints, world } = this;
     const { digest } = world;
     const self = this.options.id;
-    return new ExplainKey({ messaging, replica, hints, knowledge, digest, self, timeText: isoDate });
+    const accepted = (name: RecordName): State | undefined => this.coordinator.strong.rows.accepted(name);
+    return new ExplainKey({ messaging, replica, hints, accepted, knowledge, digest, self, timeText: isoDate });
   }
 
   /** Empty for a node that wants to join a cluster and has not met it. */

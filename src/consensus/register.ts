@@ -5,9 +5,6 @@
  * the one before, and the value under the highest ballot that a majority has accepted is the register's. An accept may carry
  * the promise for the same proposer's next ballot, which saves that one its first phase.
  *
- * `floor` is the highest ballot of registers that were erased: a row that is not there stands for "promised the floor,
- * nothing accepted", so that no late message of an erased life is ever accepted.
- *
  * Whoever runs it must have the new register on stable storage before the answer leaves the node.
  */
 
@@ -26,10 +23,8 @@ export type RegisterStep<Value> =
   /** `highest` is what a proposer must exceed. */
   | { readonly kind: 'rejected'; readonly highest: Ballot };
 
-/** The register of a row that is not there. */
-export function emptyRegister(floor: Ballot | null): Register<never> {
-  return { promised: floor, accepted: null };
-}
+/** The register of a row that is not there: rows are never erased while their bucket lives. */
+export const EMPTY_REGISTER: Register<never> = { promised: null, accepted: null };
 
 /** Phase 1: only a ballot above all that was promised gets a promise. */
 export function prepareRegister<Value>(register: Register<Value>, ballot: Ballot): RegisterStep<Value> {
@@ -64,25 +59,6 @@ export function mergeRegisters<Value>(a: Register<Value>, b: Register<Value>): R
   const bIsLater =
     b.accepted !== null && (a.accepted === null || compareBallots(b.accepted.ballot, a.accepted.ballot) > 0);
   return { promised, accepted: bIsLater ? b.accepted : a.accepted };
-}
-
-/**
- * Whether the row may go: it holds nothing, and nobody was promised more than the ballot under which all owners accepted
- * that nothing. The owner must have stored that ballot as its floor before.
- */
-export function mayErase<Value>(
-  register: Register<Value>,
-  ballot: Ballot,
-  isNothing: (value: Value) => boolean,
-): boolean {
-  const { promised, accepted } = register;
-  return (
-    accepted !== null &&
-    promised !== null &&
-    compareBallots(promised, ballot) === 0 &&
-    compareBallots(accepted.ballot, ballot) === 0 &&
-    isNothing(accepted.value)
-  );
 }
 
 /** What a majority's answers say of the register: a value under one ballot, or that they differ. */

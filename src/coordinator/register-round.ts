@@ -116,7 +116,8 @@ export class RegisterRound {
         return await this.#ask(owner, type, request, own, read, deadline);
       } catch (error) {
         if (error instanceof Refusal) return this.#refused(owner, error.code, error.value);
-        throw error;
+        this.#options.environment.world.log.error('register-faulty', { reason: String(error) });
+        return { kind: 'failed', detail: `${owner.id}: internal` };
       }
     });
     const result = await poll(answers, { majority: this.majority, waitForAll: false });
@@ -135,11 +136,21 @@ export class RegisterRound {
   ): Promise<PollAnswer<T>> {
     const { environment, trace } = this.#options;
     const { self, messaging } = environment;
-    if (owner.id === self) return read(await own(request, deadline, trace));
+    if (owner.id === self) return this.#unlessLate(own(request, deadline, trace).then(read), deadline);
     const result = await messaging.call(owner.id, type, request, { deadline, trace });
     if (result.kind === 'reply') return read(result.reply);
     if (result.kind === 'refused') return this.#refused(owner, result.code, result.value);
     return { kind: 'failed', detail: `${owner.id}: ${result.reason}` };
+  }
+
+  /** The own disk may hang, and the round must end all the same. */
+  #unlessLate<T>(answer: Promise<Reply<T>>, deadline: number): Promise<PollAnswer<T>> {
+    const { clock } = this.#options.environment.world;
+    return new Promise((resolve, reject) => {
+      const late = (): void => resolve({ kind: 'failed', detail: 'the disk of this node did not answer in time' });
+      const timer = clock.after(Math.max(0, deadline - clock.monotonic()), late);
+      answer.then(resolve, reject).finally(() => timer.cancel());
+    });
   }
 
   #refused(owner: Member, code: string, value: number): PollAnswer<never> {

@@ -6,9 +6,10 @@
  * until it was filled again.
  */
 
+import type { State } from '#causality/state.ts';
 import type { Accepted } from '#consensus/acceptor.ts';
 import type { Ballot } from '#consensus/facts.ts';
-import { acceptRegister, emptyRegister, prepareRegister, type Register } from '#consensus/register.ts';
+import { acceptRegister, EMPTY_REGISTER, prepareRegister, type Register } from '#consensus/register.ts';
 import { ballotFromWire, ballotToWire } from '#consensus/vote-codec.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
@@ -30,6 +31,7 @@ import type {
   PrepareReply,
   PrepareRequest,
 } from './register-messages.ts';
+import { decodeValue } from './register-value-codec.ts';
 
 const CHECKSUM_BYTES = 4;
 
@@ -86,6 +88,14 @@ export class RegisterRows {
     });
   }
 
+  /** The state that this node has accepted last, perhaps not by a majority; undefined for none. */
+  accepted({ bucket, incarnation, key }: RecordName): State | undefined {
+    const { digest, disk } = this.#options.world;
+    const row = disk.get(REGISTERS, recordKey(bucket, incarnation, key));
+    const last = row === undefined ? null : this.#decode(bucket, key, row).accepted;
+    return last === null ? undefined : decodeValue(last.value, digest.crc32).state;
+  }
+
   /** Refuses a row that is damaged. */
   requireWhole({ bucket, key }: Pick<RecordName, 'bucket' | 'key'>, row: Uint8Array): void {
     this.#decode(bucket, key, row);
@@ -103,7 +113,7 @@ export class RegisterRows {
         await this.#options.replica.commits.submit({
           run: (transaction) => {
             const own = transaction.get(REGISTERS, rowKey);
-            const mine = own === undefined ? emptyRegister(null) : decodeRegister(own, crc32);
+            const mine = own === undefined ? EMPTY_REGISTER : decodeRegister(own, crc32);
             transaction.put(REGISTERS, rowKey, encodeRegister(merge(mine, theirs), crc32));
           },
           bytes: row.length,
@@ -144,7 +154,7 @@ export class RegisterRows {
 
   #read(scope: Scope, key: Uint8Array, from: Pick<DiskReader, 'get'>): Vote {
     const row = from.get(REGISTERS, recordKey(scope.bucket, scope.incarnation, key));
-    return row === undefined ? emptyRegister(null) : this.#decode(scope.bucket, key, row);
+    return row === undefined ? EMPTY_REGISTER : this.#decode(scope.bucket, key, row);
   }
 
   #decode(bucket: string, key: Uint8Array, row: Uint8Array): Vote {

@@ -58,6 +58,7 @@ const TROUBLES: Readonly<Record<Failure['reason'], Trouble>> = {
 
 export class StrongKeys {
   readonly #environment: Environment;
+  readonly rows: RegisterRows;
   readonly #proposer: RegisterProposer;
   readonly #change: MessageType<ForwardedChange, Proposed>;
   /** To be filled before this node, whose disk was lost, may vote again. */
@@ -68,6 +69,7 @@ export class StrongKeys {
     const { messaging, world } = environment;
     const rows = new RegisterRows({ ...environment, observe: (ballot) => this.#proposer.observe(ballot) });
     this.#environment = environment;
+    this.rows = rows;
     this.#proposer = new RegisterProposer({ environment, rows, storage, valueBytesMax, queueMax });
     this.#change = changeMessage(world.digest.crc32);
     messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));

@@ -4,7 +4,8 @@
 
 import type { Bucket } from '#buckets/definition.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
-import { CorruptState } from '#causality/state-codec.ts';
+import type { State } from '#causality/state.ts';
+import { CorruptState, encodeState } from '#causality/state-codec.ts';
 import type { Hints } from '#handoff/hints.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
@@ -12,6 +13,7 @@ import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import type { Member } from '#ring/ring.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
+import type { RecordName } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Digest } from '#world/world.ts';
@@ -68,6 +70,8 @@ export interface ExplainKeyOptions {
   readonly messaging: Messaging;
   readonly replica: Replica;
   readonly hints: Hints;
+  /** What this node has accepted of a strong key. */
+  readonly accepted: (name: RecordName) => State | undefined;
   readonly knowledge: Knowledge;
   readonly digest: Digest;
   readonly self: NodeId;
@@ -142,7 +146,9 @@ export class ExplainKey {
     let damage = '';
     try {
       const stored = replica.record(question, question.key);
-      if (stored !== undefined) record = reportState(stored.state, stored.encoded, digest);
+      const state = stored?.state ?? this.#options.accepted(question);
+      const encoded = stored?.encoded ?? (state && encodeState(state, digest.crc32));
+      if (state !== undefined && encoded !== undefined) record = reportState(state, encoded, digest);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       damage = error.message.slice(0, 400);

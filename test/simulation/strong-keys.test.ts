@@ -62,6 +62,19 @@ test('put, get, delete and conditions at any node', async () => {
   expect((await at('n1', 'PUT', '/v1/kv/s/k', { body: 'again', headers: { 'if-none-match': '*' } })).status).toBe(204);
 });
 
+test('explain shows what each owner has accepted', async () => {
+  const cluster = await strongCluster('strong explain');
+  await cluster.request('n1', 'PUT', '/v1/kv/s/k', { body: 'value' });
+  await cluster.simulation.run(cluster.simulation.now + 1000);
+  const { replicas, agree } = problem(await cluster.request('n2', 'GET', '/v1/explain/s/k'));
+  expect(agree).toBe(true);
+  expect((replicas as { versions: unknown[] }[]).map(({ versions }) => versions)).toMatchObject([
+    [{ bytes: 5 }],
+    [{ bytes: 5 }],
+    [{ bytes: 5 }],
+  ]);
+});
+
 test('what has no meaning in a strong bucket is refused with a reason', async () => {
   const cluster = await strongCluster('strong refusals');
   for (const parameter of ['r=1', 'w=2', 'pr=0', 'pw=0', 'dw=1', 'sloppy=false', 'consistency=all']) {

@@ -64,6 +64,23 @@ test('a change that another proposer has made is not made again by the one that 
   expect(new TextDecoder().decode(read.body)).toBe('later 79');
 });
 
+test('a read ends by its deadline while the own disk hangs', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'strong hanging disk', nodes: 3 });
+  const headers = { 'content-type': 'application/json' };
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers, body: '{"consistency":"strong"}' });
+  cluster.network.partition(cluster.machine('n1').host, cluster.machine('n3').host);
+  await cluster.simulation.run(cluster.simulation.now + 20_000);
+  cluster.machine('n1').medium.extraSyncMilliseconds = 30_000;
+  const { api } = cluster.running('n1');
+  const empty = new Uint8Array(0);
+  for (let i = 0; i < 6; i++) void api('PUT', `/v1/kv/s/k${i}?timeout=20000`, {}, empty);
+  await cluster.simulation.run(cluster.simulation.now + 100);
+  const asked = cluster.simulation.now;
+  const reads = Array.from({ length: 6 }, async (_, i) => api('GET', `/v1/kv/s/k${i}?timeout=700`, {}, empty));
+  await cluster.simulation.settle(Promise.all(reads));
+  expect(cluster.simulation.now - asked).toBeLessThan(1000);
+});
+
 async function keyNotOwnedBy(cluster: SimulatedCluster, id: string): Promise<[string, readonly string[]]> {
   for (let i = 0; ; i++) {
     const { body } = await cluster.request(id, 'GET', `/v1/ring/locate/s/k${i}`);
