@@ -3,7 +3,7 @@
  * an open loop at 30 % of it goes on while one node is killed and started again, and later one is frozen and goes on.
  * Then 10,000 keys are deleted while a node is down, and all nodes are restarted one after the other under load.
  * `--quick` has outages of 8 s instead of 30 s; `--parts outages,deletes,rolling` chooses; `--json FILE` writes all figures,
- * `--logs FILE` the lines that the nodes logged during the outages.
+ * `--logs FILE` keeps what the nodes logged, in FILE.outages and FILE.rolling.
  */
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,7 +16,7 @@ import { Worker } from 'node:worker_threads';
 import { differ, hintsWaiting, lostWrites, ownersOf, sweep, type Held } from './convergence.ts';
 import { deletesWhileAway } from './deletes.ts';
 import { logFigures, showLog } from './log-figures.ts';
-import { Nodes } from './nodes.ts';
+import { Nodes, type LogLine } from './nodes.ts';
 import { fill, now, type OpenLoopOptions, type Sent } from './open-loop.ts';
 import { describe, figuresOf, hasFailed, isAtVictim, percentile, perSecond, type Outage } from './outage-report.ts';
 
@@ -169,10 +169,7 @@ async function outages(nodes: Nodes, rate: number): Promise<object> {
   const late = sent.map(({ due, begun }) => begun - due);
   const lines = nodes.log();
   const log = logFigures(lines, begin, now());
-  if (flags.logs !== undefined) {
-    const inOrder = lines.filter(({ time }) => time >= begin).sort((a, b) => a.time - b.time);
-    writeFileSync(flags.logs, inOrder.map(({ text }) => `${text}\n`).join(''));
-  }
+  keepLog('outages', lines, begin);
   const result = {
     requests: sent.length,
     failed: failed.length,
@@ -231,7 +228,7 @@ function verdict(what: string, value: number, target: number): void {
   console.log(`  ${value <= target ? 'met   ' : 'MISSED'} ${what}: ${value.toFixed(0)}, target ${target.toFixed(0)}`);
 }
 
-/** All nodes, one after the other, under the load, by clients that look at nothing but closed doors. */
+/** All nodes, one after the other, under the load, with clients that ask /readyz and look for closed doors. */
 async function rolling(nodes: Nodes, rate: number): Promise<object> {
   const { urls } = nodes;
   const keys = Array.from({ length: keysOfPhase }, (_, i) => `rolling-${i}`);
@@ -239,7 +236,7 @@ async function rolling(nodes: Nodes, rate: number): Promise<object> {
   const owners = await ownersOf(urls['n1']!, BUCKET, keys);
   const load = new Load({
     ...{ urls, bucket: BUCKET, rate, phases: ['rolling'], keys: keysOfPhase, bytes: BYTES },
-    probes: false,
+    probes: true,
   });
   await sleep(2000);
   for (const id of nodes.ids) {
@@ -256,6 +253,7 @@ async function rolling(nodes: Nodes, rate: number): Promise<object> {
   while ([...final.values()].some(differ) && now() < limit);
   const failed = sent.filter(hasFailed);
   const begin = Math.min(...sent.map(({ due }) => due));
+  keepLog('rolling', nodes.log(), begin);
   const p99Ms = percentile(
     sent.map(({ took }) => took),
     0.99,
@@ -267,6 +265,12 @@ async function rolling(nodes: Nodes, rate: number): Promise<object> {
   for (const failure of failures) console.log(`    ${failure}`);
   verdict('keys that have lost a write', lost.length, 0);
   return { requests: sent.length, p99Ms, failed: failed.length, failures, lostWrites: lost };
+}
+
+function keepLog(part: string, lines: readonly LogLine[], from: number): void {
+  if (flags.logs === undefined) return;
+  const inOrder = lines.filter(({ time }) => time >= from).sort((a, b) => a.time - b.time);
+  writeFileSync(`${flags.logs}.${part}`, inOrder.map(({ text }) => `${text}\n`).join(''));
 }
 
 function commit(): string {

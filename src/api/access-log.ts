@@ -86,6 +86,8 @@ export class AccessLog {
       ...(path === undefined ? {} : { path }),
       status: answer.status,
       ...(answer.problem === undefined ? {} : { problem: answer.problem }),
+      // Of the cluster, with its peers and reasons; what is wrong with the request itself may be told in the client's words.
+      ...(answer.status < 500 || answer.detail === undefined ? {} : { reason: answer.detail }),
       durationMs: Math.round(elapsedMs * 100) / 100,
       ...(traceId === undefined ? {} : { traceId }),
     };

@@ -60,4 +60,6 @@ export interface Answer {
   readonly body: string | Uint8Array | null;
   /** Of a problem document: what kind of problem. */
   readonly problem?: ProblemCode;
+  /** Its detail. */
+  readonly detail?: string;
 }

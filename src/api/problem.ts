@@ -100,5 +100,6 @@ export function problemAnswer(problem: Problem, headers: Headers = {}): Answer {
     headers: { ...problemHeaders(problem.code), ...headers },
     body: problemBody(problem),
     problem: problem.code,
+    detail: problem.detail,
   };
 }

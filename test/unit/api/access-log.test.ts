@@ -43,7 +43,8 @@ describe('the access log', () => {
         event: 'request-failed',
         fields: {
           ...{ requestId: 'r1', method: 'GET', route: '/v1/kv/:bucket/:key', status: 503 },
-          ...{ problem: 'quorum-unavailable', durationMs: expect.any(Number) as number, traceId: TRACE_ID },
+          ...{ problem: 'quorum-unavailable', reason: 'nobody is there' },
+          ...{ durationMs: expect.any(Number) as number, traceId: TRACE_ID },
         },
       },
     ]);
@@ -61,6 +62,7 @@ describe('the access log', () => {
     expect(all.node.logged).toMatchObject([
       { event: 'request-answered', fields: { status: 404, problem: 'not-found' } },
     ]);
+    expect(all.node.logged[0]?.fields).not.toHaveProperty('reason');
     const off = withSettings({ accessLog: 'off' }, failing);
     await off.send('GET', '/v1/kv/b/k');
     expect(off.node.logged).toEqual([]);
