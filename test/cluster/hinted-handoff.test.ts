@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { http, TestCluster } from './support.ts';
+import { http, runQuoral, TestCluster } from './support.ts';
 
 let cluster: TestCluster;
 
@@ -97,6 +97,11 @@ test('writes go on while an owner is dead; it comes back and gets all of them, k
   for (const { answer } of failed) expect(JSON.parse(answer)).toMatchObject({ outcome: 'unknown' });
   expect(written.some(({ since, fallbacks }) => since > 1000 && fallbacks > 0)).toBe(true);
   expect(await hintsWaiting(others)).toBeGreaterThan(10);
+  const missed = written.findLast(({ since, fallbacks }) => since > 1000 && fallbacks > 0)!.key;
+  const explained = await runQuoral(['key', 'explain', 'b', missed, '--url', cluster.url('n2')]);
+  expect(explained.stdout, explained.stderr).toMatch(
+    /the replicas DIFFER[^]*n4 +primary +NO[^]*hint at n\d for n4[^]*n4 did not/,
+  );
 
   await cluster.signal('n1', 'SIGKILL');
   cluster.startNode('n1');
