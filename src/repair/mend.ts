@@ -7,7 +7,7 @@
 import type { NodeId } from '#kernel/identity.ts';
 import type { DamagedRow } from '#replica/damaged-rows.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
-import { REFILLING } from '#replica/refusals.ts';
+import { asRefusal, REFILLING } from '#replica/refusals.ts';
 import { FetchMessage } from '#replica/messages.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
@@ -79,7 +79,8 @@ export class Mend {
         await Promise.all(rows.slice(first, first + AT_ONCE).map((row) => this.#mend(row)));
       }
     } catch (error) {
-      world.log.error('rows-not-mended', { reason: String(error) });
+      const level = asRefusal(error) instanceof Refusal ? 'debug' : 'error';
+      world.log[level]('rows-not-mended', { reason: String(error) });
     }
     this.#running = false;
     if (replica.damaged.list().length > 0) this.#soon(RETRY_MS);

@@ -7,7 +7,7 @@ import { decodeState } from '#causality/state-codec.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place } from '#replica/records.ts';
-import { REFILLING } from '#replica/refusals.ts';
+import { asRefusal, REFILLING } from '#replica/refusals.ts';
 import { NOT_OWNER, STALE } from '#replica/scope.ts';
 import { recordName } from '#replica/tables.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
@@ -52,11 +52,11 @@ export class ReclaimMember {
     messaging.handle(TimeMessage, () => options.replica.now());
     messaging.handle(PromiseMessage, async (request) => {
       check();
-      return await this.promise(request);
+      return await orRefusal(this.promise(request));
     });
     messaging.handle(GiveUpMessage, async (request) => {
       check();
-      return await this.giveUp(request);
+      return await orRefusal(this.giveUp(request));
     });
   }
 
@@ -129,5 +129,14 @@ export class ReclaimMember {
     if (entry?.changedIn !== changedIn) throw new Refusal(STALE, 'the owners are others here', knowledge.epoch());
     if (!entry.owners.includes(knowledge.self())) throw new Refusal(NOT_OWNER, 'not an owner', knowledge.epoch());
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node is being filled');
+  }
+}
+
+/** A disk that takes nothing is told of as such. */
+async function orRefusal<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw asRefusal(error);
   }
 }

@@ -36,6 +36,7 @@ import {
 } from './reclaim-messages.ts';
 import type { ReclaimMember, ReclaimMemberOptions } from './reclaim-member.ts';
 import { recordName } from '#replica/tables.ts';
+import { asRefusal } from '#replica/refusals.ts';
 import { PAGE_BYTES } from './tree-source.ts';
 import type { TreePlace } from './tree-tables.ts';
 
@@ -123,7 +124,7 @@ export class Reclaim {
     try {
       if (ready()) more = await this.#pass();
     } catch (error) {
-      const expected = error instanceof Refusal || error instanceof ExchangeFailed;
+      const expected = asRefusal(error) instanceof Refusal || error instanceof ExchangeFailed;
       world.log[expected ? 'debug' : 'error']('reclaim-failed', { reason: String(error) });
     }
     this.#running = false;
@@ -300,8 +301,9 @@ export class Reclaim {
   }
 
   #failed(place: TreePlace, block: Block, who: string, error: unknown): void {
-    if (!(error instanceof ExchangeFailed) && !(error instanceof Refusal)) throw error;
-    this.#note(place, block, `${who}: ${error.message}`);
+    const refusal = asRefusal(error);
+    if (!(refusal instanceof ExchangeFailed) && !(refusal instanceof Refusal)) throw error;
+    this.#note(place, block, `${who}: ${refusal.message}`);
   }
 
   #note({ n, partition }: TreePlace, block: Block, reason: string): void {

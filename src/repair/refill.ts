@@ -9,8 +9,10 @@
 
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Replica } from '#replica/replica.ts';
+import { asRefusal } from '#replica/refusals.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
+import { Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { TableDefinition, Timer, World } from '#world/world.ts';
 import type { AntiEntropy } from './anti-entropy.ts';
@@ -85,7 +87,8 @@ export class Refill {
         else await this.#clear();
       }
     } catch (error) {
-      world.log.error('refill-failed', { reason: String(error) });
+      const level = asRefusal(error) instanceof Refusal ? 'debug' : 'error';
+      world.log[level]('refill-failed', { reason: String(error) });
     }
     if (!this.#stopped) this.#later(RETRY_MS);
   }

@@ -2,6 +2,7 @@
  * The room's door: everything that makes replicas agree again without being asked.
  */
 
+import type { Hash64 } from '#kernel/siphash.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -93,6 +94,11 @@ export class Repair {
     const shared = { ...options, callTimeout: settings.callTimeout };
     this.reclaim = new Reclaim({ ...shared, member: new ReclaimMember(shared) });
     this.#refill = new Refill({ ...options, antiEntropy: this.antiEntropy });
+  }
+
+  /** What this node's rows of the partition come to. */
+  root(place: TreePlace): Hash64 {
+    return this.#options.trees.root(place);
   }
 
   start(): void {

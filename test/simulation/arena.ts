@@ -15,11 +15,21 @@ import { Supervisor } from './supervisor.ts';
 import type { Timeline } from './timeline.ts';
 import { WatchedLog } from './watched-log.ts';
 import { ownersOfKey, snapshotOf, watchMints } from './white-box.ts';
+import { checkReclaimed, checkRoots } from './repaired.ts';
 import { Client, Clients, type Target, type Workload, type WorkloadBucket } from './workload.ts';
 import type { Tampering } from './tampering.ts';
 
 /** Beside the checkers' names: what the run itself finds. */
-export type Check = CheckName | 'crash' | 'liveness' | 'progress' | 'determinism' | 'dropped-bucket' | 'accusation';
+export type Check =
+  | CheckName
+  | 'crash'
+  | 'liveness'
+  | 'progress'
+  | 'determinism'
+  | 'dropped-bucket'
+  | 'accusation'
+  | 'roots'
+  | 'tombstones';
 
 export interface Finding {
   readonly check: Check;
@@ -35,6 +45,8 @@ export interface ArenaOptions {
   readonly node?: Partial<NodeOptions>;
   /** Whether a crash of the run may lose what had not been synced. */
   readonly losesUnsynced: boolean;
+  /** Whether tombstones are given up soon enough to be waited for. */
+  readonly reclaims?: boolean;
   readonly timeline?: Timeline;
   /** What a planted bug does to the cluster. */
   readonly tampering?: Tampering;
@@ -181,6 +193,8 @@ export class Arena {
     await this.#servesAll(reader);
     const { targets } = clients;
     await this.#comesHome(targets);
+    if (this.#options.reclaims === true) await checkReclaimed(this.cluster, (finding) => this.find(finding));
+    checkRoots(this.cluster, (finding) => this.find(finding));
     const replicas = targets.flatMap(({ bucket, key }) => this.#snapshots(bucket.name, key));
     this.#final = { replicas, hints: this.#hintsWaiting() };
     this.#convergedAt = this.recorder.moment();

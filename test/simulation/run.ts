@@ -3,6 +3,7 @@
  * disks hold. Equal plans and equal code give equal runs, down to the last event.
  */
 
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { Arena, type Finding } from './arena.ts';
 import { Faults, LOSES_UNSYNCED } from './faults.ts';
 import { classOf, type Plan } from './plan.ts';
@@ -38,9 +39,20 @@ const SUCCEEDED_MINIMUM = { calm: 0.5, rough: 0.2, harsh: 0.05 } as const;
 const PROGRESS_FROM = 100;
 const LAST_ANSWER_MS = 60_000;
 
+/** Repair as busy as clocks that are seconds apart allow, so that a run sees all of it. */
+const BUSY_REPAIR = {
+  ...DEFAULT_REPAIR_SETTINGS,
+  interval: 3000,
+  settle: 1000,
+  reclaimInterval: 4000,
+  reclaimAge: 2000,
+  reclaimWait: 12_000,
+};
+
 export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
-  const arena = new Arena({ ...options, seed: plan.seed, nodes: plan.nodes, losesUnsynced });
+  const node = { repair: BUSY_REPAIR };
+  const arena = new Arena({ ...options, seed: plan.seed, nodes: plan.nodes, node, losesUnsynced, reclaims: true });
   await arena.run(async () => await live(arena, plan));
   const { simulation, network } = arena.cluster;
   const outcomes = arena.recorder.requests.map((request) =>

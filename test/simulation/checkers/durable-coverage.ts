@@ -60,6 +60,8 @@ function atOwner(
 
   function whyNotCovered(write: Write): string | undefined {
     if (write.dots.length === 0 || write.dots.some((dot) => covers(owner.vector, dot))) return undefined;
+    // Its tombstone may have been given up before the key was written again.
+    if (mayBeDeleted(history, write) && isWrittenAnew(owner, write)) return undefined;
     return 'was acknowledged and its dot is not covered';
   }
 
@@ -76,6 +78,12 @@ function atOwner(
       ? undefined
       : 'was acknowledged, and nothing is there, though it was not deleted';
   }
+}
+
+/** Whether all that the owner knows of the key is later. */
+function isWrittenAnew({ vector }: ReplicaSnapshot, { dots }: Write): boolean {
+  const last = Math.max(...dots.map(({ counter }) => counter));
+  return vector.length > 0 && vector.every(({ counter }) => counter > last);
 }
 
 function isBeaten(owner: ReplicaSnapshot, write: Write): boolean {

@@ -1,0 +1,46 @@
+/** What repair owes when all is healed: equal trees at all owners, and no tombstone left. */
+
+import { ownersOf } from '#ring/preference-list.ts';
+import { hash64ToHex } from '#kernel/siphash.ts';
+import { DEAD_ROWS } from '#repair/dead-rows.ts';
+import type { Finding } from './arena.ts';
+import type { SimulatedCluster } from './cluster.ts';
+
+/** Virtual milliseconds within which all tombstones are gone. */
+const RECLAIM_MS = 180_000;
+const STEP_MS = 1000;
+
+/** The owners of each partition have the same root: convergence of all keys, without reading any. */
+export function checkRoots(cluster: SimulatedCluster, find: (finding: Finding) => void): void {
+  const facts = cluster.machines[0]?.running?.node.chain.facts();
+  if (facts === undefined) return;
+  const { ring } = facts;
+  for (const { n, partitions } of ring.placements) {
+    for (let partition = 0; partition < partitions.length; partition++) {
+      const roots = ownersOf(ring, n, partition).owners.flatMap((index) => {
+        const id = ring.members.find((member) => member.index === index)?.id;
+        const running = id === undefined ? undefined : cluster.machine(id).running;
+        if (running === undefined) return [];
+        return [`${id} ${hash64ToHex(running.node.repair.root({ n, partition }))}`];
+      });
+      const distinct = new Set(roots.map((root) => root.split(' ')[1]));
+      if (distinct.size > 1) find({ check: 'roots', key: `${n}/${partition}`, detail: roots.join(', ') });
+    }
+  }
+}
+
+/** Waits until no node has a tombstone. */
+export async function checkReclaimed(cluster: SimulatedCluster, find: (finding: Finding) => void): Promise<void> {
+  const { simulation, machines } = cluster;
+  const left = (): readonly string[] =>
+    machines.flatMap(({ id, medium }) => {
+      const count = [...medium.table(DEAD_ROWS).rows()].length;
+      return count === 0 ? [] : [`${id} has ${count}`];
+    });
+  for (const until = simulation.now + RECLAIM_MS; left().length > 0 && simulation.now < until;) {
+    await simulation.run(simulation.now + STEP_MS);
+  }
+  if (left().length === 0) return;
+  const blocked = machines.flatMap(({ running }) => running?.node.repair.reclaim.run(false).blocked ?? []);
+  find({ check: 'tombstones', key: '', detail: `${left().join(', ')}; ${blocked.slice(0, 3).join('; ')}` });
+}
