@@ -114,6 +114,16 @@ function ringCommand(): Command {
     .action(async (bucket: string, key: string, options) =>
       (await import('./cli/ring-command.ts')).ringLocate(bucket, key, options),
     );
+  const one = (what: string, names: string[] = []): string[] => [...names, what];
+  asClient(ring.command('plan'))
+    .option('--join <node>', 'a node that waits, by its id or its peer address', one)
+    .option('--leave <node>', 'a member that goes', one)
+    .option('--replace <old=new>', 'a member, alive or dead, and the waiting node that takes its place', one)
+    .option('--weight <node=weight>', 'share of the data relative to the other nodes', one)
+    .option('--zone <node=zone>', 'failure domain', one)
+    .option('--moves', 'list every replica that moves')
+    .description('what a change of the ring would do; without any change, what evens it out. Options may be repeated')
+    .action(async (options) => (await import('./cli/plan-command.ts')).ringPlan(options));
   asClient(ring.command('repair'))
     .option('--bucket <bucket>', 'only the keys of this bucket')
     .description('compare and mend all replicas now, and say what differed')

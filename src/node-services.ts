@@ -2,9 +2,11 @@
  * What the HTTP front door gets to see of a node.
  */
 
-import type { NodeId } from '#kernel/identity.ts';
+import { nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
+import { RingPlans } from '#operator/ring-plans.ts';
+import type { Newcomer } from '#ring/change.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { preferenceList } from '#ring/preference-list.ts';
@@ -75,6 +77,7 @@ export function nodeServices(
     },
     locate: (bucket, key) => locate(facts(), bucket, key),
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
+    plans: ringPlans(node, facts, reachable),
     repair: node.ringRepair,
     refusal: () => node.notReadyReason(),
     live: () => liveHealth(node),
@@ -88,6 +91,20 @@ export function nodeServices(
     metrics: world.metrics,
     trace: world.trace,
   };
+}
+
+/** Milliseconds for one question about how much there is to move. */
+const WEIGH_TIMEOUT_MS = 2000;
+
+function ringPlans(node: QuoralNode, facts: () => Facts, reachable: (id: NodeId) => boolean): RingPlans {
+  const { world, messaging, chain, repair } = node;
+  const newcomers = (): Newcomer[] =>
+    chain.newcomers().map((one) => ({ ...one, id: nodeId(one.id), storageId: storageId(one.storageId) }));
+  const self = node.options.id;
+  return new RingPlans({
+    ...{ world, messaging, weigher: repair.weigher, self, facts, newcomers, reachable },
+    callTimeout: WEIGH_TIMEOUT_MS,
+  });
 }
 
 function bucketServices(node: QuoralNode): BucketServices {

@@ -38,6 +38,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     buckets: { resolve: () => bucket, list: () => [], define: unused, drop: unused },
     guard: { required: false, metricsOpen: false, authenticate: unused },
     tokens: { list: unused, create: unused, revoke: unused },
+    plans: { plan: async () => ({ kind: 'refused', detail: 'no plans here' }), standing: () => 'unknown' },
     repair: { begin: unused, current: unused },
     audit: () => undefined,
     members: () => 3,

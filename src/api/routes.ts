@@ -10,6 +10,7 @@ import { showHealthy, showLive, showMetrics, showReady } from './health-routes.t
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
+import { applyPlan, makePlan } from './plan-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { beginRepair, showRepair } from './repair-routes.ts';
@@ -94,8 +95,8 @@ export const ROUTES: readonly Route[] = [
     methods: { GET: ['admin', plain(showRepair)], POST: ['admin', plain(beginRepair)] },
     kind: 'data',
   },
-  { path: '/v1/ring/plans', methods: { POST: ['admin', notBuilt('plans of ring changes')] }, kind: 'work' },
-  { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', notBuilt('ring changes')] }, kind: 'work' },
+  { path: '/v1/ring/plans', methods: { POST: ['admin', plain(makePlan)] }, kind: 'data' },
+  { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', plain(applyPlan)] }, kind: 'data' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', notBuilt('transfers')] }, kind: 'work' },
   { path: '/livez', methods: { GET: ['open', plain(showLive)] }, kind: 'watch' },
   { path: '/readyz', methods: { GET: ['open', plain(showReady)] }, kind: 'watch' },

@@ -16,6 +16,7 @@ import type {
 import type { LeaseChange, LeaseOutcome } from '#coordinator/strong.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Explanation } from '#operator/explain-key.ts';
+import type { RingPlans } from '#operator/ring-plans.ts';
 import type { RingRepair } from '#operator/ring-repair.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { Trace } from '#world/world.ts';
@@ -46,6 +47,7 @@ export interface ApiServices {
   /** Asks every replica itself what it has of the key. `deadline` is an instant of the monotonic clock. */
   explain(bucket: Bucket, key: Uint8Array, deadline: number): Promise<Explanation>;
 
+  readonly plans: Pick<RingPlans, 'plan' | 'standing'>;
   readonly repair: Pick<RingRepair, 'begin' | 'current'>;
 
   /** Why no data can be served now, as the detail of a `not-ready` answer; undefined when it can. Asked for each request. */

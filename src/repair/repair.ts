@@ -25,6 +25,7 @@ import { Scrub } from './scrub.ts';
 import { TreeRebuild } from './tree-rebuild.ts';
 import { TREE_TABLES, type TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
+import { Weigher } from './weigh.ts';
 
 export const REPAIR_TABLES: readonly TableDefinition[] = [...TREE_TABLES, ...REFILL_TABLES, ...DEAD_TABLES];
 
@@ -73,6 +74,7 @@ export class Repair {
   readonly antiEntropy: AntiEntropy;
   readonly scrub: Scrub;
   readonly slices: Slices;
+  readonly weigher: Weigher;
   readonly #mend: Mend;
   readonly #refill: Refill;
   readonly #expiry: Expiry;
@@ -89,6 +91,7 @@ export class Repair {
     this.#rebuild = new TreeRebuild({ world, trees, placeOf });
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
     this.slices = new Slices({ ...options, antiEntropy: this.antiEntropy, scrub: this.scrub, source });
+    this.weigher = new Weigher(options);
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
     this.#expiry = new Expiry(options);
     const shared = { ...options, callTimeout: settings.callTimeout };

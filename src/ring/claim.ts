@@ -92,7 +92,7 @@ interface Seat {
  * Who takes whose place: those who stay keep theirs; a newcomer takes that of a leaver of its own zone if there is one, and
  * of any leaver otherwise. So each newcomer has one source that holds all that it needs.
  */
-function matchSlots(
+export function matchSlots(
   row: readonly NodeIndex[],
   chosen: readonly NodeIndex[],
   zoneOf: ReadonlyMap<NodeIndex, string>,

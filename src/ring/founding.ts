@@ -4,11 +4,12 @@
  */
 
 import { toHex, utf8 } from '#kernel/bytes.ts';
-import type { ClusterId, NodeId, NodeIndex, StorageId } from '#kernel/identity.ts';
+import type { ClusterId, NodeId, StorageId } from '#kernel/identity.ts';
 import { clusterId, epoch, nodeIndex } from '#kernel/identity.ts';
 import { fillPlacement } from './placement.ts';
 import type { Member, Ring } from './ring.ts';
-import { PARTITIONS_MAX, VOTERS_MAX } from './ring.ts';
+import { PARTITIONS_MAX } from './ring.ts';
+import { chooseVoters } from './voters.ts';
 
 /** The replication factor of a bucket that nobody has defined. */
 const FIRST_N = 3;
@@ -90,17 +91,4 @@ export function foundRing(options: FoundingOptions): Ring {
 
 export function isPartitionCount(count: number): boolean {
   return Number.isInteger(count) && count >= 1 && count <= PARTITIONS_MAX && (count & (count - 1)) === 0;
-}
-
-/** Takes one member of each zone in turn, so that losing a zone loses as few voters as possible. */
-function chooseVoters(members: readonly Member[]): NodeIndex[] {
-  const zones = [...Map.groupBy(members, (member) => member.zone).values()];
-  const voters: NodeIndex[] = [];
-  for (let turn = 0; turn < members.length; turn++) {
-    for (const zone of zones) {
-      const member = zone[turn];
-      if (member !== undefined && voters.length < VOTERS_MAX) voters.push(member.index);
-    }
-  }
-  return voters.sort((a, b) => a - b);
 }

@@ -272,8 +272,8 @@ describe('with a valid token', () => {
 
   test('a node that is not ready acts for nobody whose token may be revoked meanwhile', async () => {
     const { send, tokens } = await guarded((node) => (node.refusal = 'epoch 7 is not confirmed'));
-    const plan = async (token: string) => (await send('POST', '/v1/ring/plans', bearer(tokens.get(token)))).status;
-    expect([await plan('everything'), await plan('bootstrap')]).toEqual([503, 501]);
+    const look = async (token: string) => (await send('GET', '/v1/ring/transfers', bearer(tokens.get(token)))).status;
+    expect([await look('everything'), await look('bootstrap')]).toEqual([503, 501]);
     expect((await send('GET', '/v1/cluster', bearer(tokens.get('everything')))).status).toBe(200);
   });
 });

@@ -96,6 +96,10 @@ export class StubNode {
         authenticate: (token) => this.tokens.authenticate(token),
       },
       tokens: this.tokens,
+      plans: {
+        plan: async () => ({ kind: 'refused', detail: 'a stub plans nothing' }),
+        standing: (id) => (id === 'old' ? 'outdated' : id === 'good' ? 'valid' : 'unknown'),
+      },
       repair: { begin: () => undefined, current: () => undefined },
       audit: (fields) => void this.audited.push(fields),
       members: () => this.members,

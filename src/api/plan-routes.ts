@@ -1,0 +1,98 @@
+/**
+ * `/v1/ring/plans`: what a change of the ring would do. Doing it is not built yet.
+ */
+
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
+import type { RingChange } from '#ring/change.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import { jsonAnswer, withJson } from './json.ts';
+import { unbuilt } from './key-request.ts';
+import { invalid, Problem, problemAnswer } from './problem.ts';
+
+/** Nodes that one list of a plan may name. */
+const NAMES_MAX = 256;
+
+const NODE = { type: 'string', minLength: 1, maxLength: 512, 'x-form': 'the id of a node' } as const satisfies Schema;
+const NODES = { type: 'array', items: NODE, maxItems: NAMES_MAX } as const satisfies Schema;
+const WEIGHT = { type: 'number', minimum: 0.001, maximum: 1000 } as const satisfies Schema;
+const ZONE = {
+  type: 'string',
+  pattern: '^[A-Za-z0-9._-]{1,64}$',
+  'x-form': '1-64 characters of A-Z a-z 0-9 . _ -',
+} as const satisfies Schema;
+
+function forEachNode(value: Schema, description: string): Schema {
+  return {
+    type: 'object',
+    additionalProperties: value,
+    'x-form': 'an object with a member for each node',
+    description,
+  };
+}
+
+/** What a client sends to have a change of the ring planned. */
+export const PLAN_SCHEMA = {
+  type: 'object',
+  properties: {
+    join: { ...NODES, description: 'Nodes that wait, by their id or their peer address.' },
+    leave: { ...NODES, description: 'Members that go.' },
+    replace: forEachNode(NODE, 'For a member, alive or dead, the waiting node that takes its place.'),
+    weights: forEachNode(WEIGHT, 'Shares of the data relative to the other nodes.'),
+    zones: forEachNode(ZONE, 'Failure domains.'),
+  },
+  additionalProperties: false,
+} as const satisfies Schema;
+
+interface PlanBody {
+  readonly join?: readonly string[];
+  readonly leave?: readonly string[];
+  readonly replace?: Readonly<Record<string, string>>;
+  readonly weights?: Readonly<Record<string, number>>;
+  readonly zones?: Readonly<Record<string, string>>;
+}
+
+export async function makePlan(exchange: Exchange): Promise<Answer> {
+  const { services, startedAt } = exchange;
+  const deadline = startedAt + services.settings.requestTimeoutMs;
+  return withJson(exchange, deadline, async (body) => {
+    const change = readChange(body);
+    if (change instanceof Problem) return problemAnswer(change);
+    const result = await services.plans.plan(change, deadline);
+    switch (result.kind) {
+      case 'planned':
+        return jsonAnswer(result.plan);
+      case 'invalid':
+        return problemAnswer(invalid(result.field, result.detail));
+      case 'refused':
+        return problemAnswer(new Problem('conflict', result.detail));
+    }
+  });
+}
+
+/** `/v1/ring/plans/{id}/apply` */
+export async function applyPlan({ services, target }: Exchange): Promise<Answer> {
+  const [, , , id = ''] = target.segments;
+  switch (services.plans.standing(id)) {
+    case 'unknown': {
+      const detail = 'this node keeps no plan of that id: plans are kept in the memory of the node that made them';
+      return problemAnswer(new Problem('not-found', detail));
+    }
+    case 'outdated':
+      return problemAnswer(new Problem('conflict', 'the ring has moved on since the plan was made: plan again'));
+    case 'valid':
+      return problemAnswer(unbuilt('path', 'ring changes'));
+  }
+}
+
+/** The body's objects as pairs: names of nodes are no names of members in this program. */
+function readChange(body: unknown): RingChange | Problem {
+  const wrong = mismatch(PLAN_SCHEMA, body);
+  if (wrong !== undefined) return invalid(wrong.member || 'body', wrong.detail);
+  const { join = [], leave = [], replace = {}, weights = {}, zones = {} } = body as PlanBody;
+  return {
+    ...{ join, leave },
+    replace: Object.entries(replace),
+    weights: Object.entries(weights),
+    zones: Object.entries(zones),
+  };
+}

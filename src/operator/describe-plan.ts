@@ -1,0 +1,154 @@
+/**
+ * A plan as people judge it: what it moves, how even the ring is before and after, and what it risks.
+ */
+
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Facts } from '#consensus/facts.ts';
+import { memberFigures, tableFigures, type MemberFigures, type TableFigures } from '#ring/plan-figures.ts';
+import type { RingPlan } from '#ring/plan.ts';
+import type { Member } from '#ring/ring.ts';
+
+export interface Risk {
+  readonly code:
+    | 'fewer-replicas'
+    | 'uneven-zones'
+    | 'few-zones'
+    | 'unreachable'
+    | 'refilling'
+    | 'strong-keys'
+    | 'two-voters'
+    | 'not-weighed';
+  readonly detail: string;
+}
+
+export interface PlannedMember extends Pick<MemberFigures, 'change' | 'before' | 'after' | 'gets' | 'gives'> {
+  readonly id: string;
+  /** As it will be. */
+  readonly zone: string;
+  readonly weight: number;
+  /** Keys and bytes that it gets, as far as they could be weighed. */
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+export interface PlanSummary {
+  readonly moves: number;
+  /** No table with the same shares needs fewer. */
+  readonly leastMoves: number;
+  readonly dropped: number;
+  readonly keys: number;
+  readonly bytes: number;
+  /** Partitions that keep their owners and change who is asked first. */
+  readonly reordered: number;
+  readonly members: readonly PlannedMember[];
+  readonly voters: { readonly before: readonly string[]; readonly after: readonly string[] };
+  readonly tables: readonly TableFigures[];
+  readonly risks: readonly Risk[];
+}
+
+export interface WeighedMove {
+  readonly to: string;
+  readonly keys: number | null;
+  readonly bytes: number | null;
+}
+
+/** More than this above the fair share is told. */
+const UNEVEN = 1.1;
+
+export function describePlan(
+  facts: Facts,
+  plan: RingPlan,
+  moves: readonly WeighedMove[],
+  reachable: (id: NodeId) => boolean,
+): PlanSummary {
+  const { ring } = facts;
+  const members = new Map(plan.members.map((member) => [member.index, member]));
+  const tables = tableFigures(ring, plan);
+  const name = (index: NodeIndex): string => members.get(index)!.id;
+  return {
+    moves: plan.moves.length,
+    leastMoves: plan.leastMoves,
+    dropped: plan.dropped.length,
+    keys: sum(moves.map(({ keys }) => keys)),
+    bytes: sum(moves.map(({ bytes }) => bytes)),
+    reordered: plan.reordered,
+    members: memberFigures(ring, plan).map((figures) => plannedMember(members.get(figures.index)!, figures, moves)),
+    voters: { before: ring.voters.map(name), after: plan.voters.map(name) },
+    tables,
+    risks: [...tableRisks(tables), ...memberRisks(facts, plan, reachable), ...moveRisks(facts, plan, moves)],
+  };
+}
+
+function plannedMember(
+  { id, zone, weight }: Member,
+  { change, before, after, gets, gives }: MemberFigures,
+  moves: readonly WeighedMove[],
+): PlannedMember {
+  const own = moves.filter(({ to }) => to === id);
+  const weighed = { keys: sum(own.map(({ keys }) => keys)), bytes: sum(own.map(({ bytes }) => bytes)) };
+  return { id, zone, weight, change, before, after, gets, gives, ...weighed };
+}
+
+function tableRisks(tables: readonly TableFigures[]): readonly Risk[] {
+  return tables.flatMap(({ n, owners, balance, zones }): Risk[] => {
+    const risks: Risk[] = [];
+    if (owners.after < n && owners.after <= owners.before) {
+      const than = owners.after < owners.before ? `, ${owners.before} before` : '';
+      const detail = `each key of buckets with n=${n} has ${owners.after} replicas then${than}: there are too few members`;
+      risks.push({ code: 'fewer-replicas', detail });
+    }
+    if (balance.after.fullest > UNEVEN) {
+      const detail =
+        `for n=${n} one member owns ${balance.after.fullest.toFixed(2)} times its fair share, and one ` +
+        `${balance.after.emptiest.toFixed(2)} times: replicas are spread over zones first, and then by weight`;
+      risks.push({ code: 'uneven-zones', detail });
+    }
+    if (zones.after.fewest < zones.before.fewest) {
+      const detail = `keys of n=${n} are in ${zones.after.fewest} zones then, ${zones.before.fewest} before`;
+      risks.push({ code: 'few-zones', detail });
+    }
+    return risks;
+  });
+}
+
+function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) => boolean): readonly Risk[] {
+  const risks: Risk[] = [];
+  const gives = new Set([...plan.moves, ...plan.dropped].flatMap(({ from }) => from ?? []));
+  for (const { id, index, state } of ring.members) {
+    if (state === 'removed') continue;
+    if (!reachable(id)) {
+      const how = gives.has(index) ? ': what it gives comes from the other owners' : '';
+      risks.push({ code: 'unreachable', detail: `${id} cannot be reached${how}` });
+    }
+    if (state === 'refilling')
+      risks.push({ code: 'refilling', detail: `${id} is being filled and vouches for nothing yet` });
+  }
+  if (plan.voters.length === 2) {
+    risks.push({ code: 'two-voters', detail: 'with two members nothing can be decided while one of them is away' });
+  }
+  return risks;
+}
+
+function moveRisks({ buckets }: Facts, { moves }: RingPlan, weighed: readonly WeighedMove[]): readonly Risk[] {
+  const risks: Risk[] = [];
+  const moving = new Set(moves.map(({ n }) => n));
+  for (const { name, dropped, properties } of buckets) {
+    if (dropped || properties['consistency'] !== 'strong' || !moving.has(Number(properties['n']))) continue;
+    risks.push({
+      code: 'strong-keys',
+      detail: `the keys of bucket ${name} are strong: their replicas cannot move yet`,
+    });
+  }
+  const unknown = weighed.filter(({ keys }) => keys === null).length;
+  if (unknown > 0) {
+    risks.push({
+      code: 'not-weighed',
+      detail: `nobody could say how much is in ${unknown} of ${weighed.length} moves`,
+    });
+  }
+  return risks;
+}
+
+function sum(values: readonly (number | null)[]): number {
+  return values.reduce<number>((total, value) => total + (value ?? 0), 0);
+}

@@ -1,0 +1,197 @@
+/**
+ * Plans of ring changes: worked out here, kept in this node's memory for a while, and done only as long as the ring is the one
+ * that they were made for. What there is to move is asked of those who have it.
+ */
+
+import { toHex } from '#kernel/bytes.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Facts } from '#consensus/facts.ts';
+import { WEIGHED_MAX, WeighMessage, type Weigher, type Weight } from '#repair/weigh.ts';
+import { changeMembers, type Newcomer, type RingChange } from '#ring/change.ts';
+import { objections, planRing, type PlannedMove, type RingPlan } from '#ring/plan.ts';
+import { ringToWire } from '#ring/ring-codec.ts';
+import { encode } from '#wire/codec.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { Clock, Digest, Random } from '#world/world.ts';
+import { describePlan, type PlanSummary } from './describe-plan.ts';
+
+/** Plans that are kept; the oldest go. */
+export const PLANS_MAX = 16;
+
+export interface MoveView {
+  readonly n: number;
+  readonly partition: number;
+  readonly from: string | null;
+  readonly to: string;
+  /** Null when nobody could say. */
+  readonly keys: number | null;
+  readonly bytes: number | null;
+}
+
+export interface PlanView {
+  readonly id: string;
+  readonly epoch: number;
+  readonly moves: readonly MoveView[];
+  /** Replicas that are given up, because there are fewer members than replicas. */
+  readonly dropped: readonly { readonly n: number; readonly partition: number; readonly from: string }[];
+  readonly summary: PlanSummary;
+}
+
+export type PlanResult =
+  | { readonly kind: 'planned'; readonly plan: PlanView }
+  /** `field` is the part of the change that is wrong. */
+  | { readonly kind: 'invalid'; readonly field: keyof RingChange; readonly detail: string }
+  | { readonly kind: 'refused'; readonly detail: string };
+
+/** Whether a plan may be done. */
+export type PlanStanding = 'unknown' | 'outdated' | 'valid';
+
+export interface RingPlansOptions {
+  readonly world: { readonly clock: Clock; readonly random: Random; readonly digest: Digest };
+  readonly messaging: Messaging;
+  readonly weigher: Weigher;
+  readonly self: NodeId;
+  readonly facts: () => Facts;
+  readonly newcomers: () => readonly Newcomer[];
+  readonly reachable: (id: NodeId) => boolean;
+  /** Milliseconds for one question about what there is to move. */
+  readonly callTimeout: number;
+}
+
+interface Kept {
+  readonly epoch: Epoch;
+  readonly ring: string;
+}
+
+export class RingPlans {
+  readonly #options: RingPlansOptions;
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(options: RingPlansOptions) {
+    this.#options = options;
+  }
+
+  /** Works the change out without doing it. `deadline` bounds how long owners are asked what they hold. */
+  async plan(change: RingChange, deadline: number): Promise<PlanResult> {
+    const { facts: newest, newcomers, world, reachable } = this.#options;
+    const facts = newest();
+    const changed = changeMembers(facts.ring, change, newcomers());
+    if (changed.kind === 'refused') return { kind: 'invalid', field: changed.field, detail: changed.detail };
+    const plan = planRing(facts.ring, changed);
+    const wrong = objections(facts.ring, plan);
+    if (wrong.length > 0) return { kind: 'refused', detail: `the plan is not sound: ${wrong.slice(0, 3).join('; ')}` };
+    const weights = await this.#weigh(facts, plan, deadline);
+    const id = toHex(world.random.bytes(8));
+    this.#keep(id, { epoch: facts.epoch, ring: this.#fingerprint(facts) });
+    const moves = plan.moves.map((move) => this.#show(plan, move, weights));
+    const name = namesOf(plan);
+    return {
+      kind: 'planned',
+      plan: {
+        id,
+        epoch: facts.epoch,
+        moves,
+        dropped: plan.dropped.map(({ n, partition, from }) => ({ n, partition, from: name(from) })),
+        summary: describePlan(facts, plan, moves, reachable),
+      },
+    };
+  }
+
+  /** `outdated` when the ring is not the one any more that the plan was made for. */
+  standing(id: string): PlanStanding {
+    const kept = this.#kept.get(id);
+    if (kept === undefined) return 'unknown';
+    const facts = this.#options.facts();
+    const same = facts.epoch === kept.epoch || this.#fingerprint(facts) === kept.ring;
+    return same ? 'valid' : 'outdated';
+  }
+
+  #keep(id: string, kept: Kept): void {
+    this.#kept.set(id, kept);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= PLANS_MAX) return;
+      this.#kept.delete(oldest);
+    }
+  }
+
+  /** Other facts may change without a plan being any worse for it. */
+  #fingerprint({ ring }: Facts): string {
+    return toHex(this.#options.world.digest.sha256(encode(ringToWire(ring))));
+  }
+
+  #show(plan: RingPlan, { n, partition, from, to }: PlannedMove, weights: Weights): MoveView {
+    const name = namesOf(plan);
+    const weight = weights.get(placeName(n, partition));
+    const { keys = null, bytes = null } = weight ?? {};
+    return { n, partition, from: from === null ? null : name(from), to: name(to), keys, bytes };
+  }
+
+  /** One owner of each place that moves is asked: whom the move is from, or another one that can be reached. */
+  async #weigh(facts: Facts, plan: RingPlan, deadline: number): Promise<Weights> {
+    const { self, reachable } = this.#options;
+    const name = namesOf(plan);
+    const questions = new Map<NodeId, Place[]>();
+    const asked = new Set<string>();
+    for (const { n, partition, from } of plan.moves) {
+      const place = placeName(n, partition);
+      if (asked.has(place)) continue;
+      asked.add(place);
+      const { owners } = facts.ring.placements.find((table) => table.n === n)!.partitions[partition]!;
+      const candidates = [...(from === null ? [] : [from]), ...owners].map(name);
+      const owner = candidates.find((id) => id === self || reachable(id));
+      if (owner === undefined) continue;
+      const list = questions.get(owner) ?? [];
+      list.push({ n, partition });
+      questions.set(owner, list);
+    }
+    const weights = new Map<string, Weight>();
+    await Promise.all([...questions].map(async ([owner, places]) => await this.#ask(owner, places, deadline, weights)));
+    return weights;
+  }
+
+  async #ask(owner: NodeId, places: readonly Place[], deadline: number, weights: Map<string, Weight>): Promise<void> {
+    for (let first = 0; first < places.length; first += WEIGHED_MAX) {
+      const some = places.slice(first, first + WEIGHED_MAX);
+      const answer = await this.#askOnce(owner, some, deadline);
+      if (answer === undefined) return;
+      for (const [i, { n, partition }] of some.entries()) {
+        const weight = answer[i];
+        if (weight !== undefined) weights.set(placeName(n, partition), weight);
+      }
+    }
+  }
+
+  async #askOnce(owner: NodeId, places: readonly Place[], deadline: number): Promise<readonly Weight[] | undefined> {
+    const { self, weigher, messaging, world, callTimeout } = this.#options;
+    const now = world.clock.monotonic();
+    if (now >= deadline) return undefined;
+    if (owner === self) {
+      // What waits meanwhile comes first.
+      await new Promise<void>((resolve) => void world.clock.after(0, resolve));
+      return weigher.ready() ? weigher.weigh(places) : undefined;
+    }
+    const options = { deadline: Math.min(deadline, now + callTimeout), channel: 'bulk' } as const;
+    const result = await messaging.call(owner, WeighMessage, places, options);
+    return result.kind === 'reply' ? result.reply : undefined;
+  }
+}
+
+type Place = Pick<PlannedMove, 'n' | 'partition'>;
+type Weights = ReadonlyMap<string, Weight>;
+
+function placeName(n: number, partition: number): string {
+  return `${n}/${partition}`;
+}
+
+const names = new WeakMap<RingPlan, ReadonlyMap<NodeIndex, NodeId>>();
+
+/** Of members that are, were and will be. */
+function namesOf(plan: RingPlan): (index: NodeIndex) => NodeId {
+  let known = names.get(plan);
+  if (known === undefined) {
+    known = new Map(plan.members.map(({ index, id }) => [index, id]));
+    names.set(plan, known);
+  }
+  const all = known;
+  return (index) => all.get(index)!;
+}
