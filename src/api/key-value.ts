@@ -37,11 +37,20 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   if (conditions instanceof Problem) return problemAnswer(conditions);
   const quorum = readQuorumOf(request, exchange.services.members());
   if (quorum instanceof Problem) return problemAnswer(quorum);
+  const mistake = mistakeInWriteNumbers(request, exchange.services.members());
+  if (mistake !== undefined) return problemAnswer(mistake);
   const { session } = request;
   const zone = session?.needsQuorum() === true ? { zone: undefined } : {};
   const outcome = await exchange.services.read({ ...common(exchange, request), ...quorum, ...zone });
   const answer = shown(outcome, exchange, request, conditions);
   return session?.answer(answer, outcome.kind === 'found' ? outcome.context : EMPTY_VECTOR) ?? answer;
+}
+
+/** What is given for writes means nothing to a read, and is refused all the same when no write could ask for it. */
+function mistakeInWriteNumbers({ asked, bucket, query }: KeyRequest, members: number): Problem | undefined {
+  if (query.size === 0) return undefined;
+  const quorum = writeQuorum(asked, bucket, members);
+  return quorum instanceof Problem && quorum.code === 'invalid-request' ? quorum : undefined;
 }
 
 function shown(

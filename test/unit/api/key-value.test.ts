@@ -388,6 +388,10 @@ describe('consistency', () => {
     ['r=4', 'r'],
     ['pr=2&r=1', 'pr'],
     ['w=abc', 'w'],
+    ['w=0', 'w'],
+    ['w=4', 'w'],
+    ['dw=3&w=2', 'dw'],
+    ['pw=quorum&w=1', 'pw'],
     ['ttl=1', 'ttl'],
     ['return=body', 'return'],
   ])('GET with %s is refused', async (query, field) => {
