@@ -30,7 +30,7 @@ type RequestSettings = Pick<
   Settings,
   'value-max' | 'request-timeout' | 'requests-max' | 'auth' | 'metrics-open' | 'audit-refusals-max'
 > &
-  Partial<Pick<Settings, 'access-log' | 'access-log-keys' | 'access-log-rate' | 'slow-request'>>;
+  Partial<Pick<Settings, 'access-log' | 'access-log-keys' | 'access-log-rate' | 'slow-request' | 'start-patience'>>;
 
 /** `audit` keeps the lines of the audit log; without it they stand in the node's log. */
 export function nodeServices(
@@ -50,6 +50,7 @@ export function nodeServices(
       ...DEFAULT_API_SETTINGS,
       valueMaxBytes: settings['value-max'],
       requestTimeoutMs: settings['request-timeout'],
+      startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
       requestsMax: settings['requests-max'],
       auditRefusalsMax: settings['audit-refusals-max'],
       accessLog: settings['access-log'] ?? DEFAULT_API_SETTINGS.accessLog,

@@ -312,6 +312,11 @@ export const SETTINGS = {
     'a member that owes answers and is silent for so long is probed at once',
   ),
   // stopping
+  'start-patience': setting(
+    duration(0, 60_000),
+    '2s',
+    'how long after a start requests wait until the node may serve, instead of being refused',
+  ),
   'stop-linger': setting(
     duration(0, 600_000),
     '0ms',

@@ -228,7 +228,7 @@ function verdict(what: string, value: number, target: number): void {
   console.log(`  ${value <= target ? 'met   ' : 'MISSED'} ${what}: ${value.toFixed(0)}, target ${target.toFixed(0)}`);
 }
 
-/** All nodes, one after the other, under the load, with clients that ask /readyz and look for closed doors. */
+/** All nodes, one after the other, under the load, by clients that look at nothing but closed doors. */
 async function rolling(nodes: Nodes, rate: number): Promise<object> {
   const { urls } = nodes;
   const keys = Array.from({ length: keysOfPhase }, (_, i) => `rolling-${i}`);
@@ -236,7 +236,7 @@ async function rolling(nodes: Nodes, rate: number): Promise<object> {
   const owners = await ownersOf(urls['n1']!, BUCKET, keys);
   const load = new Load({
     ...{ urls, bucket: BUCKET, rate, phases: ['rolling'], keys: keysOfPhase, bytes: BYTES },
-    probes: true,
+    probes: false,
   });
   await sleep(2000);
   for (const id of nodes.ids) {

@@ -17,6 +17,7 @@ import type { Target } from './raw-path.ts';
 import { beginRequestSpan, endRequestSpan } from './request-span.ts';
 import type { Handler, Need, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
+import { StartPatience } from './start-patience.ts';
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
@@ -30,6 +31,7 @@ export class Reception {
   readonly #figures: RequestFigures;
   readonly #audit: Audit;
   readonly #log: AccessLog;
+  readonly #patience: StartPatience;
   /** Request ids are this and a number, so that two lives of a node never give the same. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -40,6 +42,7 @@ export class Reception {
     this.#figures = new RequestFigures(services.metrics, this.#admission);
     this.#audit = new Audit(services);
     this.#log = new AccessLog(services);
+    this.#patience = new StartPatience(services);
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
   }
 
@@ -101,11 +104,19 @@ export class Reception {
     const exchange: Exchange = { services, admission: this.#admission, incoming, target, access, ...request };
     if (route.kind === 'watch') return handler(exchange);
     const refusal = route.kind === 'data' || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
-    if (refusal !== undefined) return problemAnswer(new Problem('not-ready', refusal, notApplied(method, incoming)));
+    const waits = refusal !== undefined && this.#patience.isLeft();
+    if (refusal !== undefined && !waits) return notReady(refusal, incoming);
     if (!this.#admission.enter()) {
       return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method, incoming)));
     }
-    return this.#counted(handler, exchange);
+    return this.#counted(waits ? this.#onceReady(handler) : handler, exchange);
+  }
+
+  #onceReady(handler: Handler): Handler {
+    return async (exchange) => {
+      const refusal = await this.#patience.refusal();
+      return refusal === undefined ? handler(exchange) : notReady(refusal, exchange.incoming);
+    };
   }
 
   /** A node that has just started does not know yet which tokens were revoked meanwhile; enough to look, not to act. */
@@ -147,6 +158,10 @@ function handlerOf({ methods }: Route, method: string): Handler | undefined {
     default:
       return undefined;
   }
+}
+
+function notReady(refusal: string, incoming: Incoming): Answer {
+  return problemAnswer(new Problem('not-ready', refusal, notApplied(incoming.method, incoming)));
 }
 
 /** With an idempotency key there may have been an earlier attempt, of which nothing is known here. */

@@ -74,6 +74,8 @@ export interface ApiSettings {
   readonly valueMaxBytes: number;
   /** What `timeout` is when a request does not say, in milliseconds. */
   readonly requestTimeoutMs: number;
+  /** How long requests wait for a node that starts, in milliseconds since its door was opened. */
+  readonly startPatienceMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
   /** Lines about refused clients in the audit log within ten seconds; more are counted and told together. */
@@ -93,6 +95,7 @@ export interface ApiSettings {
 export const DEFAULT_API_SETTINGS: ApiSettings = {
   valueMaxBytes: 4 * 1024 * 1024,
   requestTimeoutMs: 5000,
+  startPatienceMs: 0,
   requestsMax: 4096,
   auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,

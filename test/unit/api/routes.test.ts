@@ -184,6 +184,42 @@ describe('bounds', () => {
     expect([node.reads, node.writes]).toEqual([[], []]);
   });
 
+  test('a node that starts lets requests wait until it is ready, for so long; all others are refused at once', async () => {
+    let now = 0;
+    const timers: { readonly at: number; readonly ring: () => void }[] = [];
+    const { send, node } = harness((stub) => {
+      stub.refusal = 'the epoch is not confirmed yet';
+      stub.settings = { ...stub.settings, startPatienceMs: 1000, requestsMax: 2 };
+      stub.clock = {
+        monotonic: () => now,
+        after: (delay, ring) => {
+          timers.push({ at: now + delay, ring });
+          return { cancel: () => undefined };
+        },
+      };
+    });
+    const goOn = async (until: number): Promise<void> => {
+      for (; now < until; now += 10) {
+        const due = timers.filter(({ at }) => at <= now);
+        for (const timer of due) timers.splice(timers.indexOf(timer), 1);
+        for (const { ring } of due) ring();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const first = [send('PUT', '/v1/kv/b/k', {}, utf8('v')), send('GET', '/v1/kv/b/absent')];
+    await goOn(500);
+    expect((await send('GET', '/v1/kv/b/k')).status).toBe(429);
+    expect([node.reads, node.writes]).toEqual([[], []]);
+    node.refusal = undefined;
+    await goOn(600);
+    expect((await Promise.all(first)).map(({ status }) => status)).toEqual([204, 404]);
+    node.refusal = 'the disk has failed';
+    const late = send('PUT', '/v1/kv/b/k');
+    await goOn(1100);
+    expect([(await late).status, jsonOf(await late)['outcome']]).toEqual([503, 'not-applied']);
+    expect((await send('GET', '/v1/kv/b/k')).status).toBe(503);
+  });
+
   test('requests under way are bounded; health is not', async () => {
     const { send, node } = harness((stub) => (stub.settings = { ...stub.settings, requestsMax: 2 }));
     const held: (() => void)[] = [];
