@@ -115,13 +115,20 @@ function keyHistory(history: History, name: string, writes: Write[], requests: r
   return { ...facts, ...relations(complete) };
 }
 
+/**
+ * A request that was sent again while its first attempt lay at an owner that could not be asked has two dots. Who replaces
+ * what one of them wrote has not seen the other, which may come to light later: not certainly superseded, and not missing.
+ */
 function relations(writes: readonly Write[]) {
   const successors = new Map<WriteId, Write[]>();
   for (const write of writes) {
     for (const id of write.replaces) getOrAdd(successors, id, () => []).push(write);
   }
+  const twice = new Set(writes.filter(({ dots }) => dots.length > 1).map(({ id }) => id));
+  const certainly = (write: Write): Write =>
+    twice.size === 0 ? write : { ...write, replaces: write.replaces.filter((id) => !twice.has(id)) };
   return {
-    writes: new Map(writes.map((write) => [write.id, write])),
+    writes: new Map(writes.map((write) => [write.id, certainly(write)])),
     successors,
     deletes: writes.filter(({ kind }) => kind === 'delete'),
   };

@@ -161,6 +161,24 @@ describe('concurrent-siblings', () => {
         .found(check),
     ).toEqual(['a d']);
   });
+
+  it('does not hold the replacement of one attempt of a request against the other attempt', () => {
+    const replaced = (dots: readonly string[]): Planted =>
+      new Planted()
+        .put('a', { dots })
+        .put('b', { covers: ['a'], dots: ['3.12'] })
+        .read(['a', 'b']);
+    expect(replaced(['1.10']).found(check)).toEqual(['a b']);
+    expect(replaced(['1.10', '2.11']).found(check)).toEqual([]);
+    expect(replaced(['1.10', '2.11']).found('strict-reads')).toEqual([]);
+    expect(
+      new Planted()
+        .put('a', { dots: ['1.10', '2.11'] })
+        .put('b', { covers: ['a'], dots: ['3.12'] })
+        .read(['b'])
+        .found('strict-reads'),
+    ).toEqual([]);
+  });
 });
 
 describe('last-write-wins', () => {
