@@ -59,6 +59,11 @@ export interface ReclaimOptions extends ReclaimMemberOptions {
 export const BLOCKS = ['owner', 'member', 'hints', 'ring'] as const;
 type Block = (typeof BLOCKS)[number];
 
+interface Blocked {
+  readonly block: Block;
+  readonly text: string;
+}
+
 interface Batch {
   readonly place: TreePlace;
   readonly owners: readonly Member[];
@@ -74,7 +79,9 @@ const BLOCKED_LISTED_MAX = 256;
 export class Reclaim {
   readonly #options: ReclaimOptions;
   readonly #given: Counter;
-  #blocked = new Map<string, { readonly block: Block; readonly text: string }>();
+  /** What was in the way in the last pass, and what is in the present one. */
+  #blocked: ReadonlyMap<string, Blocked> = new Map();
+  #met = new Map<string, Blocked>();
   #blockedSince: number | undefined;
   #running = false;
   #total = 0;
@@ -134,7 +141,7 @@ export class Reclaim {
   /** True when there was more than goes into one pass. */
   async #pass(): Promise<boolean> {
     const { world, knowledge, settings } = this.#options;
-    this.#blocked = new Map();
+    this.#met = new Map();
     const ring = knowledge.ring();
     const members = ring.members.filter(({ state }) => state !== 'removed');
     const { batches, more } = this.#batches(ring);
@@ -152,6 +159,7 @@ export class Reclaim {
         else this.#note(batch.place, 'ring', 'the members have changed meanwhile');
       }
     }
+    this.#blocked = this.#met;
     this.#tell();
     return more && this.#blocked.size === 0;
   }
@@ -308,7 +316,7 @@ export class Reclaim {
 
   #note({ n, partition }: TreePlace, block: Block, reason: string): void {
     const text = `n=${n} partition ${partition}: ${reason}`;
-    this.#blocked.set(`${n}/${partition}`, { block, text });
+    this.#met.set(`${n}/${partition}`, { block, text });
   }
 
   /** Once when something begins to be in the way, and once a day as long as it is. */

@@ -81,8 +81,11 @@ test('a member that is down blocks it, and the figures and the log name it', asy
   on.crash(on.machine('n4'));
   await pass(on, 5000);
   for (let i = 0; i < 20; i++) expect(await remove(on, 'n1', `s/k${i}`)).toBe(204);
+  const held = (): number => ['n1', 'n2', 'n3'].reduce((sum, id) => sum + count(on, id), 0);
+  const before = held();
   await pass(on, 30_000);
-  expect(Math.min(...['n1', 'n2', 'n3'].map((id) => count(on, id, 'dead_rows')))).toBeGreaterThan(0);
+  // Also where n4 owns nothing: it may keep a hint.
+  expect(held()).toBe(before);
   const blocked = ['n1', 'n2', 'n3'].flatMap((id) => on.running(id).node.repair.reclaim.run(false).blocked);
   expect(blocked.length).toBeGreaterThan(0);
   expect(blocked.every((text) => text.includes('n4'))).toBe(true);
@@ -131,10 +134,15 @@ test('a hint from before waits first', async () => {
   expect(count(on, holder, 'hints') + count(on, a, 'hints')).toBeGreaterThan(0);
   on.network.clearFaults();
   on.network.partition(on.machine(c).host, on.machine(holder).host);
-  on.network.partition(on.machine(c).host, on.machine(a).host);
   await pass(on, 6000);
-  await remove(on, b, 's/k');
+  await remove(on, b, 's/k?w=3');
+  const hinted = count(on, holder, 'hints') > 0;
   await pass(on, 30_000);
+  if (hinted) {
+    expect(count(on, b, 'dead_rows')).toBe(1);
+    expect(on.running(a).node.repair.reclaim.run(false).blocked.join()).toMatch(/hint/);
+  }
+  expect(hinted).toBe(true);
   on.network.clearFaults();
   await on.simulation.run(() => counts(on).every((rows) => rows === 0));
   await pass(on, 30_000);
