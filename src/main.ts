@@ -126,6 +126,7 @@ function ringCommand(): Command {
     .action(async (options) => (await import('./cli/plan-command.ts')).ringPlan(options));
   asClient(ring.command('repair'))
     .option('--bucket <bucket>', 'only the keys of this bucket')
+    .option('--reclaim', 'give tombstones up too, as far as it is safe')
     .description('compare and mend all replicas now, and say what differed')
     .action(async (options) => (await import('./cli/repair-command.ts')).ringRepair(options));
   return ring;

@@ -22,6 +22,12 @@ export function createRepair(options: NodeRepairOptions): { readonly repair: Rep
     return (await chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   };
   const repair = new Repair({ ...options, self: self.id, activate });
-  const ringRepair = new RingRepair({ ...options, ...settings, self: self.id, slices: repair.slices });
+  const ringRepair = new RingRepair({
+    ...options,
+    ...settings,
+    self: self.id,
+    slices: repair.slices,
+    reclaim: repair.reclaim,
+  });
   return { repair, ringRepair };
 }

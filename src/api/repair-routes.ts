@@ -18,6 +18,7 @@ export const REPAIR_SCHEMA = {
       'x-form': 'the name of a bucket',
       description: 'The bucket to repair; all without it.',
     },
+    reclaim: { type: 'boolean', description: 'Whether to give tombstones up too, as far as that is safe.' },
   },
   additionalProperties: false,
 } as const satisfies Schema;
@@ -27,7 +28,7 @@ export async function beginRepair(exchange: Exchange): Promise<Answer> {
   return withJson(exchange, deadline, async (body) => {
     const wish = readWish(body);
     if (wish instanceof Problem) return problemAnswer(wish);
-    const run = exchange.services.repair.begin(wish.bucket);
+    const run = exchange.services.repair.begin(wish.bucket, wish.reclaim);
     if (run === undefined) return problemAnswer(new Problem('conflict', 'this node is repairing the cluster already'));
     return jsonAnswer(run, 202, { location: '/v1/ring/repair' });
   });
@@ -40,9 +41,15 @@ export async function showRepair({ services }: Exchange): Promise<Answer> {
   return jsonAnswer(run);
 }
 
-/** The bucket that is to be repaired; undefined for all. */
-function readWish(body: unknown): { readonly bucket: string | undefined } | Problem {
+interface Wish {
+  /** Undefined for all. */
+  readonly bucket: string | undefined;
+  readonly reclaim: boolean;
+}
+
+function readWish(body: unknown): Wish | Problem {
   const wrong = mismatch(REPAIR_SCHEMA, body);
   if (wrong !== undefined) return invalid(wrong.member || 'body', wrong.detail);
-  return { bucket: (body as { readonly bucket?: string }).bucket };
+  const { bucket, reclaim = false } = body as { readonly bucket?: string; readonly reclaim?: boolean };
+  return { bucket, reclaim };
 }

@@ -15,14 +15,19 @@ interface RunView {
   readonly refused: number;
   readonly nodes: readonly { node: string; rows: number; damaged: number; received: number }[];
   readonly differed: readonly { n: number; partition: number; between: readonly string[]; keys: number }[];
+  readonly reclaimed: number;
+  readonly blocked: readonly string[];
   readonly failures: readonly string[];
 }
 
 const PATH = '/v1/ring/repair';
 const POLL_MS = 300;
 
-export async function ringRepair(options: ClientOptions & { readonly bucket?: string }): Promise<void> {
-  const body = JSON.stringify(options.bucket === undefined ? {} : { bucket: options.bucket });
+export async function ringRepair(
+  options: ClientOptions & { readonly bucket?: string; readonly reclaim?: boolean },
+): Promise<void> {
+  const { bucket, reclaim = false } = options;
+  const body = JSON.stringify({ ...(bucket === undefined ? {} : { bucket }), reclaim });
   const headers = { 'content-type': 'application/json' };
   let run = (await askJson(options, PATH, { method: 'POST', headers, body }, [202])) as RunView;
   const { id } = run;
@@ -41,7 +46,7 @@ function progress({ done, steps, keys }: RunView): void {
   if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${steps} steps, ${keys} keys differed `);
 }
 
-function report({ compared, keys, underWay, refused, nodes, differed, failures }: RunView): void {
+function report({ compared, keys, underWay, refused, nodes, differed, reclaimed, blocked, failures }: RunView): void {
   if (process.stderr.isTTY) process.stderr.write('\n');
   print(`${compared} partitions compared, ${keys} keys differed${keys === 0 ? '' : ' and were mended'}`);
   if (underWay > 0) print(`${underWay} keys were being written meanwhile`);
@@ -57,5 +62,7 @@ function report({ compared, keys, underWay, refused, nodes, differed, failures }
     ]);
     print(table(['n', 'partition', 'between', 'keys'], lines));
   }
+  if (reclaimed > 0) print(`${reclaimed} tombstones were given up`);
+  for (const reason of blocked) print(`tombstones stay: ${reason}`);
   for (const failure of failures) print(`failed: ${failure}`);
 }

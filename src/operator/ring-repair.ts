@@ -5,6 +5,8 @@
  */
 
 import type { NodeId } from '#kernel/identity.ts';
+import type { Reclaim } from '#repair/reclaim.ts';
+import { ReclaimMessage } from '#repair/reclaim-messages.ts';
 import {
   CompareSliceMessage,
   FIRST_SLICE,
@@ -55,6 +57,9 @@ export interface RepairRun {
   refused: number;
   readonly nodes: readonly RepairedNode[];
   readonly differed: RepairedPartition[];
+  /** Tombstones that were given up, when that was wanted, and what was in the way of others. */
+  reclaimed: number;
+  readonly blocked: string[];
   /** What could not be done, in words. */
   readonly failures: string[];
 }
@@ -64,6 +69,7 @@ export interface RingRepairOptions {
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;
   readonly slices: Slices;
+  readonly reclaim: Reclaim;
   readonly self: NodeId;
   /** Milliseconds for one slice. */
   readonly callTimeout: number;
@@ -91,7 +97,7 @@ export class RingRepair {
   }
 
   /** Begins a run; undefined when one is under way. */
-  begin(bucket: string | undefined): RepairRun | undefined {
+  begin(bucket: string | undefined, reclaim = false): RepairRun | undefined {
     if (this.#run?.state === 'running') return undefined;
     const members = this.#options.knowledge.ring().members.filter(({ state }) => state !== 'removed');
     const ids = members.map(({ id }) => id);
@@ -102,17 +108,19 @@ export class RingRepair {
       state: 'running',
       bucket: bucket ?? null,
       done: 0,
-      steps: ids.length + pairs.length,
+      steps: ids.length + pairs.length + (reclaim ? ids.length : 0),
       compared: 0,
       keys: 0,
       underWay: 0,
       refused: 0,
       nodes: ids.map((node) => ({ node, rows: 0, damaged: 0, received: 0 })),
       differed: [],
+      reclaimed: 0,
+      blocked: [],
       failures: [],
     };
     this.#run = run;
-    void this.#go(run, ids, pairs, bucket);
+    void this.#go(run, ids, pairs, bucket, reclaim);
     return run;
   }
 
@@ -121,6 +129,7 @@ export class RingRepair {
     ids: readonly NodeId[],
     pairs: readonly (readonly [NodeId, NodeId])[],
     bucket: string | undefined,
+    reclaim: boolean,
   ): Promise<void> {
     const { log, clock } = this.#options.world;
     log.info('ring-repair-begun', { id: run.id, bucket: run.bucket });
@@ -137,6 +146,9 @@ export class RingRepair {
         run.underWay += underWay;
       });
     }
+    // Each drives other partitions; all at once, since each waits for messages to arrive.
+    if (reclaim)
+      await Promise.all(ids.map((id) => this.#step(run, `tombstones of ${id}`, () => this.#reclaim(run, id))));
     run.state = 'done';
     const { id, keys, compared, failures } = run;
     log.info('ring-repair-done', { id, keys, compared, failures: failures.length });
@@ -168,6 +180,20 @@ export class RingRepair {
       node.rows += reply.rows;
       node.damaged += reply.damaged;
       from = reply.next;
+    }
+  }
+
+  async #reclaim(run: RepairRun, id: NodeId): Promise<void> {
+    const { reclaim, world } = this.#options;
+    const before = (await this.#at(id, ReclaimMessage, 0, async () => reclaim.run(false))).given;
+    for (let begin = 1; ; begin = 0) {
+      const progress = await this.#at(id, ReclaimMessage, begin, async () => reclaim.run(begin === 1));
+      if (!progress.running) {
+        run.reclaimed += progress.given - before;
+        run.blocked.push(...progress.blocked.slice(0, LISTED_MAX - run.blocked.length));
+        return;
+      }
+      await new Promise<void>((resolve) => void world.clock.after(RETRY_MS, resolve));
     }
   }
 

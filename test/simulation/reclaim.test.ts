@@ -173,3 +173,30 @@ test('a value with a time to live is gone when that is over, everywhere and for 
   expect(await get(on, 'n3', 'b/other?r=3')).toBe(200);
   expect(counts(on, 'expiring')).toEqual([0, 0, 0]);
 });
+
+test('a repair at will gives them up at once, and says what is in the way', async () => {
+  const slow = { ...REPAIR, reclaimInterval: 3_600_000, reclaimAge: 0 };
+  const on = await SimulatedCluster.founded({ seed: 6, nodes: 3, node: { repair: slow } });
+  for (let i = 0; i < 10; i++) await put(on, 'n1', `b/k${i}`);
+  for (let i = 0; i < 10; i++) await remove(on, 'n1', `b/k${i}?w=3`);
+  const run = async (): Promise<Record<string, unknown>> => {
+    const begun = await on.request('n2', 'POST', '/v1/ring/repair', {
+      headers: JSON_HEADERS,
+      body: '{"reclaim":true}',
+    });
+    expect(begun.status).toBe(202);
+    for (;;) {
+      await pass(on, 500);
+      const { body } = await on.request('n2', 'GET', '/v1/ring/repair');
+      const view = JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown>;
+      if (view['state'] === 'done') return view;
+    }
+  };
+  expect(await run()).toMatchObject({ reclaimed: 10, blocked: [], failures: [], keys: 0 });
+  expect(counts(on)).toEqual([0, 0, 0]);
+  for (const body of ['[]', '{"bucket":7}', '{"reclaim":1}', '{"buckets":"b"}', '{"bucket":".."}']) {
+    const { status } = await on.request('n1', 'POST', '/v1/ring/repair', { headers: JSON_HEADERS, body });
+    expect(status, body).toBe(400);
+  }
+  expect((await on.request('n3', 'GET', '/v1/ring/repair')).status).toBe(404);
+});
