@@ -11,6 +11,7 @@ import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import type { GroupCommit, GroupOperation, GroupTransaction } from '#replica/group-commit.ts';
 import type { Place } from '#replica/records.ts';
+import { asRefusal } from '#replica/refusals.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
 import { decodeHint, encodeHint, hintBytes, mergeHints, type Hint, type NewHint } from './hint.ts';
@@ -158,12 +159,19 @@ export class HintTable {
     return this.#decode(disk.get(HINTS, row));
   }
 
-  /** The hints for a key at this node, once they are durable: what was read cannot be forgotten any more. */
+  /**
+   * The hints for a key at this node, once they are durable: what was read cannot be forgotten any more. Rejects with
+   * {@link Refusal} when they cannot be made so.
+   */
   async find(place: Place, key: Uint8Array): Promise<readonly FoundHint[]> {
     const found: FoundHint[] = [];
     for (const owner of this.#ownersWithRows()) {
       const row = hintKey({ ...place, owner, key });
-      await this.#options.commits.synced(HINTS, row);
+      try {
+        await this.#options.commits.synced(HINTS, row);
+      } catch (error) {
+        throw asRefusal(error);
+      }
       const hint = this.read(row);
       if (hint !== undefined) found.push({ owner, hint });
     }

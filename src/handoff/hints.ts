@@ -100,7 +100,11 @@ export class Hints {
       return this.held(request, deadline);
     });
     options.messaging.handle(SettleMessage, async (hints) => {
-      await Promise.all(hints.map(({ row, revision }) => this.#table.settle(row, revision)));
+      try {
+        await Promise.all(hints.map(({ row, revision }) => this.#table.settle(row, revision)));
+      } catch (error) {
+        throw asRefusal(error);
+      }
       return hints.length;
     });
   }

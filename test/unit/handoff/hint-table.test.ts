@@ -119,3 +119,16 @@ test('a full disk refuses a hint and leaves the figures as they were', async () 
   await expect(holder.store(A, 'k2', encoded(1, 5))).rejects.toThrow('full');
   expect(check()).toBe(1);
 });
+
+test('what cannot be synced is refused to whoever asks for it', async () => {
+  const storing = holder.table.store(
+    nameFor(A, 'k'),
+    { state: encoded(1, 5), own: false, sole: true, low: 1 },
+    'siblings',
+    false,
+  );
+  holder.machine.medium.failNextSync();
+  await holder.machine.simulation.settle(storing);
+  const found = holder.table.find(nameFor(A, 'k'), nameFor(A, 'k').key);
+  await expect(holder.machine.simulation.settle(found)).rejects.toMatchObject({ code: 'disk-uncertain' });
+});
