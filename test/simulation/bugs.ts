@@ -274,7 +274,7 @@ export const BUGS: readonly Bug[] = [
         to: "return { kind: 'not-applied', trouble,",
       },
     ],
-    foundBy: 'random',
+    foundBy: { scenario: 'answer-to-a-forward-is-lost' },
   },
   {
     name: 'quorum-counts-errors',

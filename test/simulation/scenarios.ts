@@ -5,7 +5,7 @@
 
 import { Arena, type Finding } from './arena.ts';
 import { StoreMessage } from '#replica/messages.ts';
-import { requestName } from './messages-on-the-wire.ts';
+import { isAnswer, requestName } from './messages-on-the-wire.ts';
 import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
@@ -361,6 +361,15 @@ const SCRIPTS = {
       await stage.mustNotAnswer(others[0]!, key, SLOPPY);
     });
   },
+  /** A node that owns nothing of the key forwards a write, and all answers to it are lost. */
+  'answer-to-a-forward-is-lost': async (stage) => {
+    await stage.hintRounds(async (key, owners, [asked]) => {
+      for (const { host } of owners) stage.arena.cluster.network.setFault(host, asked!.host, { loses: isAnswer });
+      await stage.put(asked!, key, STRICT);
+      stage.clear();
+      await stage.get(owners[0], key, STRICT);
+    });
+  },
   /** One fallback keeps a write for all owners, one after the other of whom comes back. */
   'kept-for-several-owners': async (stage) => {
     await stage.hintRounds(async (key, owners, [fallback]) => {
@@ -385,6 +394,7 @@ const WITH_FALLBACKS: ReadonlySet<string> = new Set([
   'owners-are-asked-for',
   'a-fallback-knows-nothing',
   'kept-for-several-owners',
+  'answer-to-a-forward-is-lost',
 ]);
 const HINTS_ONLY = {
   repair: { ...DEFAULT_REPAIR_SETTINGS, callTimeout: 0 },
