@@ -120,17 +120,18 @@ function keyHistory(history: History, name: string, writes: Write[], requests: r
  * what one of them wrote has not seen the other, which may come to light later: not certainly superseded, and not missing.
  */
 function relations(writes: readonly Write[]) {
-  const successors = new Map<WriteId, Write[]>();
-  for (const write of writes) {
-    for (const id of write.replaces) getOrAdd(successors, id, () => []).push(write);
-  }
   const twice = new Set(writes.filter(({ dots }) => dots.length > 1).map(({ id }) => id));
-  const certainly = (write: Write): Write =>
-    twice.size === 0 ? write : { ...write, replaces: write.replaces.filter((id) => !twice.has(id)) };
+  const successors = new Map<WriteId, Write[]>();
+  const certain = writes.map((write): Write => {
+    const { replaces } = write;
+    const sure = twice.size === 0 ? write : { ...write, replaces: replaces.filter((id) => !twice.has(id)) };
+    for (const id of replaces) getOrAdd(successors, id, () => []).push(sure);
+    return sure;
+  });
   return {
-    writes: new Map(writes.map((write) => [write.id, certainly(write)])),
+    writes: new Map(certain.map((write) => [write.id, write])),
     successors,
-    deletes: writes.filter(({ kind }) => kind === 'delete'),
+    deletes: certain.filter(({ kind }) => kind === 'delete'),
   };
 }
 
