@@ -12,6 +12,9 @@ import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import type { BucketTrouble } from './services.ts';
 
+/** Of requests that change a definition. */
+export const BUCKET_PARAMETERS = ['timeout'] as const;
+
 /** Those with which the client has anything to do. */
 export async function listBuckets({ services, access }: Exchange): Promise<Answer> {
   const buckets = services.buckets.list().filter(({ name }) => access.concerns(name));
@@ -26,7 +29,7 @@ export async function showBucket(exchange: Exchange): Promise<Answer> {
 }
 
 export async function defineBucket(exchange: Exchange): Promise<Answer> {
-  const request = parseBucketRequest(exchange, ['timeout']);
+  const request = parseBucketRequest(exchange, BUCKET_PARAMETERS);
   if (request instanceof Problem) return problemAnswer(request);
   return withJson(exchange, request.deadline, async (properties) => {
     const outcome = await exchange.services.buckets.define(request.name, properties, request.deadline);
@@ -46,7 +49,7 @@ export async function defineBucket(exchange: Exchange): Promise<Answer> {
 
 /** As of a key that is not there, 204 when there is nothing to drop. */
 export async function dropBucket(exchange: Exchange): Promise<Answer> {
-  const request = parseBucketRequest(exchange, ['timeout']);
+  const request = parseBucketRequest(exchange, BUCKET_PARAMETERS);
   if (request instanceof Problem) return problemAnswer(request);
   const outcome = await exchange.services.buckets.drop(request.name, request.deadline);
   switch (outcome.kind) {

@@ -5,6 +5,7 @@
 import type { Right } from '#access/scope.ts';
 import { defineBucket, dropBucket, listBuckets, showBucket } from './bucket-routes.ts';
 import { explainKey, locateKey, showCluster, showRing } from './cluster-routes.ts';
+import { documentHandlers } from './document/serve.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
@@ -74,6 +75,8 @@ const BUCKET: Route['methods'] = {
   DELETE: ['admin', dropBucket],
 };
 
+const { showDocument, showPage } = documentHandlers(() => ROUTES);
+
 export const ROUTES: readonly Route[] = [
   { path: '/v1/kv/:bucket/:key', methods: KEY, kind: 'data' },
   { path: '/v1/kv64/:bucket/:key', methods: KEY, kind: 'data' },
@@ -102,7 +105,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/readyz', methods: { GET: ['open', plain(showReady)] }, kind: 'watch' },
   { path: '/healthz', methods: { GET: ['figures', plain(showHealthy)] }, kind: 'watch' },
   { path: '/metrics', methods: { GET: ['figures', plain(showMetrics)] }, kind: 'watch' },
-  { path: '/openapi.json', methods: { GET: ['open', notBuilt('descriptions of the API')] }, kind: 'watch' },
-  { path: '/docs', methods: { GET: ['open', notBuilt('pages of documentation')] }, kind: 'watch' },
+  { path: '/openapi.json', methods: { GET: ['open', plain(showDocument)] }, kind: 'watch' },
+  { path: '/docs', methods: { GET: ['open', plain(showPage)] }, kind: 'watch' },
   { path: '/ui/', methods: { GET: ['open', notBuilt('pages for people')] }, kind: 'watch' },
 ];

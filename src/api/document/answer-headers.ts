@@ -1,0 +1,64 @@
+/**
+ * Every header of answers, once. What HTTP itself says of a connection and a body's length is left out.
+ */
+
+import type { Schema } from '#kernel/json-schema.ts';
+import { RETRY_AFTER_SECONDS } from '#api/problem.ts';
+
+export interface AnswerHeader {
+  readonly schema: Schema;
+  readonly means: string;
+}
+
+export const ANSWER_HEADERS = {
+  'X-Request-Id': {
+    schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,128}$' },
+    means: 'Names the request in logs and traces: as the client gave it, or made here.',
+  },
+  'Server-Timing': {
+    schema: { type: 'string', pattern: '^total;dur=[0-9.]+', examples: ['total;dur=1.25'] },
+    means: 'Milliseconds that the node took; with `traceparent;desc="…"` when the request is traced.',
+  },
+  'Cache-Control': { schema: { type: 'string' }, means: 'What caches may do.' },
+  ETag: {
+    schema: { type: 'string', pattern: '^"[^"]+"$', examples: ['"0123456789abcdef"'] },
+    means: 'Of what is shown. Siblings have one for the set; a write has that of what is there after it.',
+  },
+  'Last-Modified': { schema: { type: 'string' }, means: 'When the version was written, by the clock of an owner.' },
+  'Quoral-Context': {
+    schema: { type: 'string', pattern: '^[A-Za-z0-9_-]+$' },
+    means: 'Covers every version that is shown, and nothing else: send it back with the write that follows.',
+  },
+  'Quoral-Session': {
+    schema: { type: 'string' },
+    means: 'The grown token of the session, where the request belongs to one.',
+  },
+  'Quoral-Replicas': {
+    schema: {
+      type: 'string',
+      pattern: '^acked=[0-9]+; needed=[0-9]+; of=[0-9]+; fallbacks=[0-9]+$',
+      examples: ['acked=2; needed=2; of=3; fallbacks=0'],
+    },
+    means: 'Replicas that agreed, that were needed, the owners of the key, and the fallbacks among those that agreed.',
+  },
+  'Quoral-Coordinator': {
+    schema: { type: 'string' },
+    means: 'The owner that made the version, or the node that merged the read.',
+  },
+  'Quoral-Meta-*': { schema: { type: 'string' }, means: 'As they went in with the value.' },
+  'Content-Encoding': { schema: { type: 'string' }, means: 'As it went in with the value.' },
+  'X-Content-Type-Options': { schema: { const: 'nosniff' }, means: 'Browsers take the media type as it is.' },
+  'Retry-After': {
+    schema: { type: 'integer', minimum: RETRY_AFTER_SECONDS, 'x-unit': 'seconds' },
+    means: 'Seconds after which it makes sense to try again.',
+  },
+  'WWW-Authenticate': {
+    schema: { type: 'string', pattern: '^Bearer realm="quoral"' },
+    means: 'What is wrong with the token (RFC 6750).',
+  },
+  Allow: { schema: { type: 'string' }, means: 'The methods that apply at this path.' },
+  Location: { schema: { type: 'string', pattern: '^/' }, means: 'Where what was made is found.' },
+  'Content-Security-Policy': { schema: { type: 'string' }, means: 'What the page may load: nothing.' },
+} as const satisfies Readonly<Record<string, AnswerHeader>>;
+
+export type AnswerHeaderName = keyof typeof ANSWER_HEADERS;

@@ -1,0 +1,235 @@
+/**
+ * The JSON that answers hold. The members of what other rooms hand out are named by their types, so that one more there does
+ * not compile before it is described here.
+ */
+
+import { DEFINITION_SCHEMA } from '#buckets/schema.ts';
+import type { Schema } from '#kernel/json-schema.ts';
+import type { Explanation, HintView, ReplicaView, VersionView } from '#operator/explain-key.ts';
+import type { RepairedNode, RepairedPartition, RepairRun } from '#operator/ring-repair.ts';
+import type { ProblemExtras } from '#api/problem.ts';
+import type { Check, ClusterView, Location, MemberView, RingView } from '#api/services.ts';
+
+const text: Schema = { type: 'string' };
+const flag: Schema = { type: 'boolean' };
+const count: Schema = { type: 'integer', minimum: 0 };
+const share: Schema = { type: 'number', minimum: 0, maximum: 1 };
+const instant: Schema = { type: 'string', format: 'date-time' };
+
+function described(schema: Schema, description: string): Schema {
+  return { ...schema, description };
+}
+
+function list(items: Schema, description?: string): Schema {
+  return { type: 'array', items, ...(description === undefined ? {} : { description }) };
+}
+
+export function component(name: ComponentName): Schema {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+/** All members are there, but for the optional ones. */
+function object<T>(
+  properties: Readonly<Record<keyof T & string, Schema>>,
+  optional: readonly (keyof T)[] = [],
+): Schema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name as keyof T));
+  return { type: 'object', properties, ...(required.length === 0 ? {} : { required }) };
+}
+
+function nullable(schema: Schema): Schema {
+  return { anyOf: [schema, { type: 'null' }] };
+}
+
+const VERSION = object<VersionView>({
+  dot: described(text, 'Which write it is: node, tenure and counter.'),
+  time: instant,
+  bytes: count,
+  deleted: flag,
+});
+
+const PROBLEM_EXTRAS: Readonly<Record<keyof ProblemExtras, Schema>> = {
+  field: described(text, 'The parameter, header, path segment or body member that is wrong.'),
+  needed: described(count, 'Replicas that were needed.'),
+  got: described(count, 'Replicas that agreed.'),
+  outcome: {
+    enum: ['not-applied', 'unknown'],
+    description:
+      'Of a write. `not-applied`: no replica holds it, so it is safe to send it again. `unknown`: some may hold it and it ' +
+      'may yet win; send it again with the same Idempotency-Key.',
+  },
+  holder: described(text, 'Of a lease that somebody else holds: who.'),
+  expiresAt: described(instant, 'Of a lease that somebody else holds: until when.'),
+};
+
+interface ProblemDocument extends ProblemExtras {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+}
+
+export interface SiblingView {
+  readonly etag: string;
+  readonly contentType: string;
+  readonly contentEncoding?: string;
+  readonly lastModified: string;
+  readonly meta: object;
+  readonly value: string;
+}
+
+const SIBLING = object<SiblingView>(
+  {
+    etag: described(text, 'Of this version alone; `?sibling=` takes it.'),
+    contentType: text,
+    contentEncoding: text,
+    lastModified: instant,
+    meta: { type: 'object', additionalProperties: text, description: 'Its Quoral-Meta-* headers.' },
+    value: { type: 'string', contentEncoding: 'base64' },
+  },
+  ['contentEncoding'],
+);
+
+const TOKEN = {
+  name: text,
+  scopes: list(text),
+  createdAt: instant,
+  expiresAt: described(nullable(instant), 'Null when it does not expire.'),
+};
+
+const SCHEMAS = {
+  Problem: object<ProblemDocument>(
+    {
+      type: described(text, '`urn:quoral:problem:` and the code.'),
+      title: text,
+      status: { type: 'integer', minimum: 400, maximum: 599 },
+      detail: described(text, 'What is wrong, in words that name it and say what would be right.'),
+      ...PROBLEM_EXTRAS,
+    },
+    Object.keys(PROBLEM_EXTRAS) as (keyof ProblemExtras)[],
+  ),
+  Siblings: object<{ context: string; siblings: unknown }>({
+    context: described(text, 'As in the header Quoral-Context.'),
+    siblings: list(SIBLING),
+  }),
+  Definition: { ...DEFINITION_SCHEMA, required: Object.keys(DEFINITION_SCHEMA.properties ?? {}) },
+  BucketWish: DEFINITION_SCHEMA,
+  Buckets: object<{ buckets: unknown }>({
+    buckets: list(object<{ name: string; properties: unknown }>({ name: text, properties: component('Definition') })),
+  }),
+  Lease: object<{ holder: string; token: number; expiresAt: string }>({
+    holder: text,
+    token: described(count, 'Grows with every holder: what it guards refuses one lower than it has seen.'),
+    expiresAt: instant,
+  }),
+  Token: object<typeof TOKEN>(TOKEN),
+  NewToken: object<typeof TOKEN & { token: string }>({
+    ...TOKEN,
+    token: described(text, 'The secret itself; no other answer ever has it.'),
+  }),
+  Tokens: object<{ tokens: unknown }>({ tokens: list(component('Token')) }),
+  Member: object<MemberView>({
+    id: text,
+    url: described(text, 'Where clients reach it; empty until it is known.'),
+    peer: described(text, 'Where other nodes reach it.'),
+    zone: text,
+    weight: { type: 'number', minimum: 0 },
+    state: { enum: ['joining', 'refilling', 'active', 'leaving', 'removed'] },
+    reachable: flag,
+    share: described(share, 'Of the ring that it owns.'),
+    partitions: described(count, 'Partitions that it owns.'),
+    hintsWaiting: described(count, 'Hints that the answering node knows to wait for it.'),
+  }),
+  Cluster: object<ClusterView>({
+    clusterId: text,
+    epoch: count,
+    self: text,
+    members: list(component('Member')),
+    transfers: list({}),
+    hintsWaiting: count,
+  }),
+  Ring: object<RingView>({
+    epoch: count,
+    partitions: count,
+    placements: {
+      type: 'object',
+      additionalProperties: list(list(text)),
+      description: 'For each n in use the owners of every partition, in preference order.',
+    },
+  }),
+  Location: object<Location>({
+    hash: { type: 'string', pattern: '^[0-9a-f]{16}$' },
+    partition: count,
+    primaries: list(text),
+    fallbacks: list(text),
+  }),
+  Explanation: object<Explanation>({
+    bucket: text,
+    partition: count,
+    replicas: list(
+      object<ReplicaView>({
+        node: text,
+        role: text,
+        reachable: flag,
+        versions: list(VERSION),
+        vector: list(text, 'Up to where it knows the writes of each actor; empty when it never heard of the key.'),
+        digest: described(nullable(text), 'Equal where all that counts is; null without a record that can be read.'),
+      }),
+    ),
+    hints: list(
+      object<HintView>({
+        at: text,
+        for: text,
+        versions: list(VERSION),
+        digest: nullable(text),
+        sole: described(flag, 'Whether it may be the only copy of an acknowledged write.'),
+        oldest: instant,
+      }),
+    ),
+    agree: described(flag, 'Whether every owner answered and all have the very same.'),
+    differences: list(text, 'Who differs and why, in words.'),
+  }),
+  Repair: object<RepairRun>({
+    id: count,
+    state: { enum: ['running', 'done'] },
+    bucket: described(nullable(text), 'Null for all.'),
+    done: described(count, 'Steps done: one a member, one a pair of members.'),
+    steps: count,
+    compared: described(count, 'Partitions compared, counted once a pair.'),
+    keys: described(count, 'Keys of which two owners had different states.'),
+    underWay: described(count, 'Keys that were being written while they were compared, and differed at the end.'),
+    refused: described(count, 'States that a replica did not take.'),
+    nodes: list(object<RepairedNode>({ node: text, rows: count, damaged: count, received: count })),
+    differed: list(object<RepairedPartition>({ n: count, partition: count, between: list(text), keys: count })),
+    failures: list(text),
+  }),
+  Health: object<{ status: string; node: string; ringWithQuorum: number; checks: unknown }>(
+    {
+      status: { enum: ['ok', 'failing'] },
+      node: text,
+      ringWithQuorum: described(share, 'Share of the ring with a quorum; of /healthz.'),
+      checks: list(object<Check>({ name: text, ok: flag, warning: flag, detail: text }, ['warning'])),
+    },
+    ['ringWithQuorum'],
+  ),
+} as const satisfies Readonly<Record<string, Schema>>;
+
+export type ComponentName =
+  | 'Problem'
+  | 'Siblings'
+  | 'Definition'
+  | 'BucketWish'
+  | 'Buckets'
+  | 'Lease'
+  | 'Token'
+  | 'NewToken'
+  | 'Tokens'
+  | 'Member'
+  | 'Cluster'
+  | 'Ring'
+  | 'Location'
+  | 'Explanation'
+  | 'Repair'
+  | 'Health';
+
+export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = SCHEMAS;

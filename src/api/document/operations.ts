@@ -1,0 +1,240 @@
+/**
+ * What is said of every operation, by method and path of its route. A test holds this table and the routes together, and
+ * another one drives every operation and compares what it answers with what is said here.
+ */
+
+import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
+import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
+import { TOKEN_PARAMETERS, TOKEN_SCHEMA } from '#api/token-routes.ts';
+import { BUCKET_PARAMETERS } from '#api/bucket-routes.ts';
+import type { ProblemCode } from '#api/problem.ts';
+import type { Schema } from '#kernel/json-schema.ts';
+import type { AnswerHeaderName } from './answer-headers.ts';
+import { component, type ComponentName } from './components.ts';
+import { keyOperations } from './key-operations.ts';
+import { json, unbuilt, type Operation, type RequestBody, type Success } from './operation.ts';
+
+const CACHE = ['Cache-Control'] as const;
+const TOLD = ['Quoral-Replicas', 'Quoral-Coordinator'] as const;
+const AGREED: readonly ProblemCode[] = ['quorum-unavailable', 'quorum-timeout'];
+
+function shows(name: ComponentName, means: string, headers: readonly AnswerHeaderName[] = []): Success {
+  return { means, headers: [...CACHE, ...headers], content: json(component(name)) };
+}
+
+function takes(schema: Schema, means: string, example: unknown): RequestBody {
+  return { means, content: json(schema), example, required: true };
+}
+
+const KEY = keyOperations('');
+const KEY64 = keyOperations('64');
+
+const LEASE_PROBLEMS: Pick<Operation, 'problems' | 'problemHeaders'> = {
+  problems: [...AGREED, 'overloaded'],
+  problemHeaders: {
+    'not-found': TOLD,
+    conflict: TOLD,
+    'quorum-unavailable': TOLD,
+    'quorum-timeout': TOLD,
+    overloaded: TOLD,
+  },
+};
+
+const HEALTH: Success = shows('Health', 'All is well: a line for each named check.');
+const SICK: Success = shows('Health', 'Something is not: the line of the check says what.');
+
+function health(id: string, summary: string): Operation {
+  return { id, tag: 'Health', summary, answers: { 200: HEALTH, 503: SICK } };
+}
+
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+  'GET /v1/kv/:bucket/:key': KEY.GET,
+  'PUT /v1/kv/:bucket/:key': KEY.PUT,
+  'POST /v1/kv/:bucket/:key': KEY.POST,
+  'DELETE /v1/kv/:bucket/:key': KEY.DELETE,
+  'GET /v1/kv64/:bucket/:key': KEY64.GET,
+  'PUT /v1/kv64/:bucket/:key': KEY64.PUT,
+  'POST /v1/kv64/:bucket/:key': KEY64.POST,
+  'DELETE /v1/kv64/:bucket/:key': KEY64.DELETE,
+
+  'GET /v1/kv/:bucket': unbuilt('listKeys', 'Many keys', 'Lists keys in order'),
+  'GET /v1/watch/:bucket': unbuilt('watchBucket', 'Many keys', 'Tells of changes as they come'),
+  'POST /v1/batch': unbuilt('batch', 'Many keys', 'Many operations in one request'),
+
+  'GET /v1/buckets': {
+    id: 'listBuckets',
+    tag: 'Buckets',
+    summary: 'Lists the buckets that somebody has defined',
+    text: 'Those with which the token has anything to do.',
+    answers: { 200: shows('Buckets', 'Their definitions, by name.') },
+  },
+  'GET /v1/buckets/:bucket': {
+    id: 'showBucket',
+    tag: 'Buckets',
+    summary: 'Shows the definition of a bucket',
+    answers: { 200: shows('Definition', 'Every property; the defaults when nobody has defined the bucket.') },
+  },
+  'PUT /v1/buckets/:bucket': {
+    id: 'defineBucket',
+    tag: 'Buckets',
+    summary: 'Defines a bucket',
+    text: 'Every node knows the definition before it handles another request for the bucket.',
+    parameters: BUCKET_PARAMETERS,
+    body: takes(component('BucketWish'), 'What differs from the defaults.', { n: 3, conflicts: 'siblings' }),
+    answers: { 200: shows('Definition', 'Defined, with every default filled in.') },
+    problems: ['conflict', 'not-implemented', ...AGREED],
+  },
+  'DELETE /v1/buckets/:bucket': {
+    id: 'dropBucket',
+    tag: 'Buckets',
+    summary: 'Drops a bucket with its data',
+    parameters: BUCKET_PARAMETERS,
+    answers: { 204: { means: 'Dropped, also when nobody had defined it.' } },
+    problems: ['conflict', ...AGREED],
+  },
+
+  'GET /v1/leases/:bucket/:key': {
+    id: 'showLease',
+    tag: 'Leases',
+    summary: 'Shows who holds the lease of a key',
+    parameters: LEASE_PARAMETERS,
+    answers: { 200: shows('Lease', 'The lease.', TOLD) },
+    ...LEASE_PROBLEMS,
+    problems: ['not-found', ...AGREED],
+  },
+  'POST /v1/leases/:bucket/:key': {
+    id: 'acquireLease',
+    tag: 'Leases',
+    summary: 'Takes or renews the lease of a key',
+    parameters: LEASE_PARAMETERS,
+    body: takes(LEASE_SCHEMA, 'Who wants it and for how long.', { holder: 'worker-7', ttl: 30 }),
+    answers: { 200: shows('Lease', "The lease is the holder's.", TOLD) },
+    ...LEASE_PROBLEMS,
+    problems: ['conflict', ...AGREED],
+  },
+  'DELETE /v1/leases/:bucket/:key': {
+    id: 'releaseLease',
+    tag: 'Leases',
+    summary: 'Gives a lease back',
+    parameters: RELEASE_PARAMETERS,
+    needs: ['token'],
+    answers: { 204: { means: 'Nobody holds the lease.', headers: TOLD } },
+    ...LEASE_PROBLEMS,
+    problems: ['conflict', ...AGREED],
+  },
+
+  'GET /v1/tokens': {
+    id: 'listTokens',
+    tag: 'Tokens',
+    summary: 'Lists the tokens',
+    answers: { 200: shows('Tokens', 'Without their secrets.') },
+  },
+  'POST /v1/tokens': {
+    id: 'createToken',
+    tag: 'Tokens',
+    summary: 'Creates a token',
+    parameters: TOKEN_PARAMETERS,
+    body: takes(TOKEN_SCHEMA, 'Its name and what it may do.', { name: 'shop', scopes: ['read:carts', 'write:carts'] }),
+    answers: { 201: shows('NewToken', 'Created. The secret is in this answer and in no other.', ['Location']) },
+    problems: ['conflict', 'quorum-unavailable'],
+  },
+  'DELETE /v1/tokens/:name': {
+    id: 'revokeToken',
+    tag: 'Tokens',
+    summary: 'Revokes a token',
+    parameters: TOKEN_PARAMETERS,
+    answers: { 204: { means: 'No node that knows the present epoch takes it any more.' } },
+    problems: ['not-found', 'quorum-unavailable'],
+  },
+
+  'GET /v1/cluster': {
+    id: 'showCluster',
+    tag: 'Cluster',
+    summary: 'Shows the members as this node sees them',
+    answers: { 200: shows('Cluster', 'The cluster.') },
+  },
+  'GET /v1/ring': {
+    id: 'showRing',
+    tag: 'Cluster',
+    summary: 'Shows who owns which partition',
+    text: 'What a client needs to ask an owner directly. Its ETag changes with the epoch.',
+    headers: ['if-match', 'if-none-match'],
+    answers: {
+      200: shows('Ring', 'The ring.', ['ETag']),
+      304: { means: 'If-None-Match has the ETag of the ring.', headers: ['ETag', 'Cache-Control'] },
+    },
+    problems: ['precondition-failed'],
+    problemHeaders: { 'precondition-failed': ['ETag'] },
+  },
+  'GET /v1/ring/locate/:bucket/:key': {
+    id: 'locateKey',
+    tag: 'Cluster',
+    summary: 'Shows who owns a key',
+    answers: { 200: shows('Location', 'Its partition, owners and the fallbacks behind them.') },
+  },
+  'GET /v1/explain/:bucket/:key': {
+    id: 'explainKey',
+    tag: 'Cluster',
+    summary: 'Shows what every replica has of a key',
+    answers: { 200: shows('Explanation', 'What each has, asked one by one, and how they differ.') },
+  },
+  'GET /v1/ring/repair': {
+    id: 'showRepair',
+    tag: 'Cluster',
+    summary: 'Shows the repair that this node runs or ran last',
+    answers: { 200: shows('Repair', 'How far it is and what it has found.') },
+    problems: ['not-found'],
+  },
+  'POST /v1/ring/repair': {
+    id: 'beginRepair',
+    tag: 'Cluster',
+    summary: 'Compares and mends all replicas now',
+    body: takes(REPAIR_SCHEMA, 'What to repair: `{}` for all.', { bucket: 'carts' }),
+    answers: { 202: shows('Repair', 'Begun.', ['Location']) },
+    problems: ['conflict'],
+  },
+  'POST /v1/ring/plans': unbuilt('planRing', 'Cluster', 'Computes a change of the ring'),
+  'POST /v1/ring/plans/:id/apply': unbuilt('applyPlan', 'Cluster', 'Changes the ring as planned'),
+  'GET /v1/ring/transfers': unbuilt('showTransfers', 'Cluster', 'Shows what is moving'),
+
+  'GET /livez': health('showLive', 'Whether the process works: when not, restart it'),
+  'GET /readyz': health('showReady', 'Whether this node should get requests'),
+  'GET /healthz': health('showHealthy', 'Whether all of the ring has a quorum, as seen from here'),
+  'GET /metrics': {
+    id: 'showMetrics',
+    tag: 'Health',
+    summary: 'Figures for Prometheus',
+    answers: {
+      200: { means: 'Text exposition format.', headers: CACHE, content: { 'text/plain': { type: 'string' } } },
+    },
+  },
+  'GET /openapi.json': {
+    id: 'showDocument',
+    tag: 'Health',
+    summary: 'This description, as OpenAPI 3.1',
+    headers: ['if-none-match', 'if-match'],
+    answers: {
+      200: { means: 'The document.', headers: [...CACHE, 'ETag'], content: json({ type: 'object' }) },
+      304: { means: 'If-None-Match has its ETag.', headers: [...CACHE, 'ETag'] },
+    },
+    problems: ['precondition-failed'],
+    problemHeaders: { 'precondition-failed': ['ETag'] },
+  },
+  'GET /docs': {
+    id: 'showPage',
+    tag: 'Health',
+    summary: 'This description, as a page for people',
+    headers: ['if-none-match', 'if-match'],
+    answers: {
+      200: {
+        means: 'The page.',
+        headers: [...CACHE, 'ETag', 'Content-Security-Policy', 'X-Content-Type-Options'],
+        content: { 'text/html': { type: 'string' } },
+      },
+      304: { means: 'If-None-Match has its ETag.', headers: [...CACHE, 'ETag'] },
+    },
+    problems: ['precondition-failed'],
+    problemHeaders: { 'precondition-failed': ['ETag'] },
+  },
+  'GET /ui/': unbuilt('showUi', 'Health', 'A page to look at the cluster'),
+};

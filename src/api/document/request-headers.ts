@@ -1,0 +1,100 @@
+/**
+ * Every request header that is looked at, once. A test holds this table and the code that reads headers together.
+ */
+
+import type { Schema } from '#kernel/json-schema.ts';
+import { MAX_IDEMPOTENCY_KEY } from '#api/idempotency-key.ts';
+
+export interface RequestHeader {
+  /** As people write it. */
+  readonly name: string;
+  readonly schema: Schema;
+  readonly means: string;
+}
+
+const TAGS: Schema = { type: 'string', examples: ['"0123456789abcdef"', '*'] };
+
+export const REQUEST_HEADERS = {
+  'quoral-context': {
+    name: 'Quoral-Context',
+    schema: { type: 'string' },
+    means:
+      'The context that the last read gave: what is written replaces all that it covers. Without one a write is ' +
+      'concurrent with whatever is there. Not in strong buckets.',
+  },
+  'quoral-session': {
+    name: 'Quoral-Session',
+    schema: { type: 'string' },
+    means: 'The same as the parameter session; one of the two.',
+  },
+  'idempotency-key': {
+    name: 'Idempotency-Key',
+    schema: { type: 'string', minLength: 1, maxLength: MAX_IDEMPOTENCY_KEY, pattern: '^[\\x20-\\x7e]+$' },
+    means:
+      'Names the request, for ten minutes and this key: sent again, to any node, it makes no second version and its ' +
+      'answer tells of the first.',
+  },
+  'if-match': {
+    name: 'If-Match',
+    schema: TAGS,
+    means: 'Only when the object has one of these ETags; `*`: when it is there (RFC 9110).',
+  },
+  'if-none-match': {
+    name: 'If-None-Match',
+    schema: TAGS,
+    means: 'Only when the object has none of these ETags; `*`: when it is not there (RFC 9110).',
+  },
+  accept: {
+    name: 'Accept',
+    schema: { type: 'string' },
+    means: 'Whether siblings come as `multipart/mixed`, as they do when this says nothing, or as `application/json`.',
+  },
+  'content-type': {
+    name: 'Content-Type',
+    schema: { type: 'string' },
+    means: 'Comes back as it went in; `application/octet-stream` when it is not given.',
+  },
+  'content-encoding': {
+    name: 'Content-Encoding',
+    schema: { type: 'string' },
+    means: 'Comes back as it went in; nothing is encoded or decoded here.',
+  },
+  'quoral-meta-*': {
+    name: 'Quoral-Meta-*',
+    schema: { type: 'string' },
+    means: 'Any number of fields with names that begin so; they come back as they went in. 8 KiB together.',
+  },
+  'content-range': {
+    name: 'Content-Range',
+    schema: false,
+    means: 'Refused: a value is always written as a whole.',
+  },
+  'if-unmodified-since': {
+    name: 'If-Unmodified-Since',
+    schema: false,
+    means: 'Refused with 501: conditions on dates are not built yet.',
+  },
+  'x-request-id': {
+    name: 'X-Request-Id',
+    schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,128}$' },
+    means: 'Names the request in the answer, logs and traces; made here when it is not given.',
+  },
+  traceparent: {
+    name: 'traceparent',
+    schema: { type: 'string' },
+    means: 'The span that this request is a part of (W3C Trace Context); looked at when the node sends traces.',
+  },
+  tracestate: { name: 'tracestate', schema: { type: 'string' }, means: 'Goes with traceparent.' },
+  authorization: {
+    name: 'Authorization',
+    schema: false,
+    means: '`Bearer` and a token, where the cluster asks for tokens. Described as the security scheme.',
+  },
+  'content-length': {
+    name: 'Content-Length',
+    schema: false,
+    means: 'A body that is announced as too large is refused unread.',
+  },
+} as const satisfies Readonly<Record<string, Omit<RequestHeader, 'schema'> & { readonly schema: Schema | false }>>;
+
+export type RequestHeaderName = keyof typeof REQUEST_HEADERS;
