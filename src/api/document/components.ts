@@ -7,38 +7,32 @@ import { DEFINITION_SCHEMA } from '#buckets/schema.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import type { Explanation, HintView, ReplicaView, VersionView } from '#operator/explain-key.ts';
 import type { RepairedNode, RepairedPartition, RepairRun } from '#operator/ring-repair.ts';
+import { PLAN } from './plan-shape.ts';
+import { count, described, flag, instant, list, nullable, object, share, text } from './shapes.ts';
 import type { ProblemExtras } from '#api/problem.ts';
 import type { Check, ClusterView, Location, MemberView, RingView } from '#api/services.ts';
 
-const text: Schema = { type: 'string' };
-const flag: Schema = { type: 'boolean' };
-const count: Schema = { type: 'integer', minimum: 0 };
-const share: Schema = { type: 'number', minimum: 0, maximum: 1 };
-const instant: Schema = { type: 'string', format: 'date-time' };
-
-function described(schema: Schema, description: string): Schema {
-  return { ...schema, description };
-}
-
-function list(items: Schema, description?: string): Schema {
-  return { type: 'array', items, ...(description === undefined ? {} : { description }) };
-}
+export type ComponentName =
+  | 'Problem'
+  | 'Siblings'
+  | 'Definition'
+  | 'BucketWish'
+  | 'Buckets'
+  | 'Lease'
+  | 'Token'
+  | 'NewToken'
+  | 'Tokens'
+  | 'Member'
+  | 'Cluster'
+  | 'Ring'
+  | 'Location'
+  | 'Explanation'
+  | 'Repair'
+  | 'Plan'
+  | 'Health';
 
 export function component(name: ComponentName): Schema {
   return { $ref: `#/components/schemas/${name}` };
-}
-
-/** All members are there, but for the optional ones. */
-function object<T>(
-  properties: Readonly<Record<keyof T & string, Schema>>,
-  optional: readonly (keyof T)[] = [],
-): Schema {
-  const required = Object.keys(properties).filter((name) => !optional.includes(name as keyof T));
-  return { type: 'object', properties, ...(required.length === 0 ? {} : { required }) };
-}
-
-function nullable(schema: Schema): Schema {
-  return { anyOf: [schema, { type: 'null' }] };
 }
 
 const VERSION = object<VersionView>({
@@ -97,7 +91,7 @@ const TOKEN = {
   expiresAt: described(nullable(instant), 'Null when it does not expire.'),
 };
 
-const SCHEMAS = {
+export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
   Problem: object<ProblemDocument>(
     {
       type: described(text, '`urn:quoral:problem:` and the code.'),
@@ -203,6 +197,7 @@ const SCHEMAS = {
     differed: list(object<RepairedPartition>({ n: count, partition: count, between: list(text), keys: count })),
     failures: list(text),
   }),
+  Plan: PLAN,
   Health: object<{ status: string; node: string; ringWithQuorum: number; checks: unknown }>(
     {
       status: { enum: ['ok', 'failing'] },
@@ -212,24 +207,4 @@ const SCHEMAS = {
     },
     ['ringWithQuorum'],
   ),
-} as const satisfies Readonly<Record<string, Schema>>;
-
-export type ComponentName =
-  | 'Problem'
-  | 'Siblings'
-  | 'Definition'
-  | 'BucketWish'
-  | 'Buckets'
-  | 'Lease'
-  | 'Token'
-  | 'NewToken'
-  | 'Tokens'
-  | 'Member'
-  | 'Cluster'
-  | 'Ring'
-  | 'Location'
-  | 'Explanation'
-  | 'Repair'
-  | 'Health';
-
-export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = SCHEMAS;
+};

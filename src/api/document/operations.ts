@@ -4,6 +4,7 @@
  */
 
 import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
+import { PLAN_SCHEMA } from '#api/plan-routes.ts';
 import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
 import { TOKEN_PARAMETERS, TOKEN_SCHEMA } from '#api/token-routes.ts';
 import { BUCKET_PARAMETERS } from '#api/bucket-routes.ts';
@@ -193,8 +194,20 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 202: shows('Repair', 'Begun.', ['Location']) },
     problems: ['conflict'],
   },
-  'POST /v1/ring/plans': unbuilt('planRing', 'Cluster', 'Computes a change of the ring'),
-  'POST /v1/ring/plans/:id/apply': unbuilt('applyPlan', 'Cluster', 'Changes the ring as planned'),
+  'POST /v1/ring/plans': {
+    id: 'planRing',
+    tag: 'Cluster',
+    summary: 'Computes a change of the ring',
+    text: 'Without doing it. `{}` rebalances.',
+    body: takes(PLAN_SCHEMA, 'What is to change; several at once are worked out together.', { weights: { n1: 2 } }),
+    answers: { 200: shows('Plan', 'Every move, and the ring before and after.') },
+    problems: ['conflict'],
+  },
+  'POST /v1/ring/plans/:id/apply': {
+    ...unbuilt('applyPlan', 'Cluster', 'Changes the ring as planned'),
+    text: 'A plan that is good is answered with 501: doing it is not built yet.',
+    problems: ['not-found', 'conflict', 'not-implemented'],
+  },
   'GET /v1/ring/transfers': unbuilt('showTransfers', 'Cluster', 'Shows what is moving'),
 
   'GET /livez': health('showLive', 'Whether the process works: when not, restart it'),

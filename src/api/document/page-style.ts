@@ -25,7 +25,8 @@ pre { margin: .35rem 0; padding: .75rem; overflow-x: auto; background: var(--pag
 .skip:focus { position: static; }
 nav ul { list-style: none; margin: .25rem 0 .75rem; padding: 0; }
 nav li { padding: .1rem 0; }
-nav strong { display: block; margin-top: .75rem; }
+nav > div { break-inside: avoid; padding-top: .75rem; }
+@media (min-width: 48rem) { nav { columns: 2; column-gap: 2.5rem; } }
 details.operation { margin: .75rem 0; background: var(--box); border: 1px solid var(--line); border-radius: .5rem; }
 details.operation > summary { padding: .7rem .9rem; cursor: pointer; }
 details.operation > div { padding: 0 .9rem .9rem; scroll-margin-top: 5rem; }

@@ -24,7 +24,7 @@ export function pageOf(document: OpenApiDocument): string {
   }));
   const contents = groups.map(
     ({ name, entries: own }) =>
-      `<strong><a href="#${anchor(name)}">${escaped(name)}</a></strong>\n<ul>${own.map(link).join('')}</ul>`,
+      `<div><strong><a href="#${anchor(name)}">${escaped(name)}</a></strong>\n<ul>${own.map(link).join('')}</ul></div>`,
   );
   const sections = groups.map(
     ({ name, description, entries: own }) =>
@@ -48,7 +48,7 @@ ${paragraphs(info.description)}
 </header>
 <nav aria-label="Operations">
 ${contents.join('\n')}
-<strong><a href="#shapes">Shapes of JSON</a></strong>
+<div><strong><a href="#shapes">Shapes of JSON</a></strong></div>
 </nav>
 <main id="content">
 ${sections.join('\n')}

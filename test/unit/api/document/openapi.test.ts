@@ -80,10 +80,13 @@ test('the headers that the code reads are those of the table', () => {
 test('the parameters of an operation are those that its parser knows, in the same order', async () => {
   const { send } = harness((node) => node.properties.set('strong', { consistency: 'strong' }));
   for (const [line, { parameters = [], answers }] of Object.entries(OPERATIONS)) {
-    if (Object.keys(answers).length === 0) continue;
+    if (Object.keys(answers).length === 0 && !line.endsWith('apply')) continue;
     const [method, path] = line.split(' ') as [string, string];
     const family = path.includes('leases') ? 'strong' : 'b';
-    const target = path.replace(':bucket', family).replace(':key', 'YWE').replace(':name', 'n');
+    const target = path
+      .replace(':bucket', family)
+      .replace(':key', 'YWE')
+      .replace(/:name|:id/, 'n');
     const answer = await send(method, `${target}?no-such-parameter=1`);
     const { detail, field } = jsonOf(answer);
     expect([answer.status, field], line).toEqual([400, 'no-such-parameter']);

@@ -1,0 +1,79 @@
+/**
+ * The plan of a ring change, as JSON.
+ */
+
+import type { PlannedMember, PlanSummary, Risk } from '#operator/describe-plan.ts';
+import type { MoveView, PlanView } from '#operator/ring-plans.ts';
+import type { Balance, TableFigures, ZoneSpread } from '#ring/plan-figures.ts';
+import type { Schema } from '#kernel/json-schema.ts';
+import { count, described, list, nullable, object, text } from './shapes.ts';
+
+interface BothSides {
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+function beforeAndAfter(schema: Schema, description: string): Schema {
+  return { ...object<BothSides>({ before: schema, after: schema }), description };
+}
+
+const MULTIPLE: Schema = { type: 'number', minimum: 0 };
+
+const TABLE = object<TableFigures>({
+  n: count,
+  owners: beforeAndAfter(count, 'Owners of the partition with the fewest.'),
+  balance: beforeAndAfter(
+    object<Balance>({ fullest: MULTIPLE, emptiest: MULTIPLE }),
+    'What the fullest and the emptiest member own, as multiples of what their weight deserves.',
+  ),
+  zones: beforeAndAfter(
+    object<ZoneSpread>({ fewest: count, possible: count }),
+    'Zones that the partition in the fewest is in, and as many as could be.',
+  ),
+});
+
+const MEMBER = object<PlannedMember>({
+  id: text,
+  change: { enum: ['joins', 'leaves', 'stays'] },
+  zone: text,
+  weight: { type: 'number' },
+  before: described(count, 'Places in lists of owners.'),
+  after: count,
+  gets: count,
+  gives: count,
+  keys: described(count, 'Keys that it gets, as far as they could be weighed.'),
+  bytes: count,
+});
+
+const SUMMARY = object<PlanSummary>({
+  moves: count,
+  leastMoves: described(count, 'No ring with the same shares needs fewer.'),
+  dropped: count,
+  keys: count,
+  bytes: count,
+  reordered: described(count, 'Partitions that keep their owners and change who is asked first.'),
+  members: list(MEMBER),
+  voters: beforeAndAfter(list(text), 'Who votes on epochs.'),
+  tables: list(TABLE, 'For each n in use.'),
+  risks: list(object<Risk>({ code: text, detail: text }), 'What an operator should know first.'),
+});
+
+export const PLAN: Schema = object<PlanView>({
+  id: described(text, 'What applies it; kept in the memory of the node that made it.'),
+  epoch: described(count, 'It is good as long as the ring is that of this epoch.'),
+  moves: list(
+    object<MoveView>({
+      n: count,
+      partition: count,
+      from: described(nullable(text), 'Null when there is no owner to get it from.'),
+      to: text,
+      keys: described(nullable(count), 'Null when nobody could say.'),
+      bytes: nullable(count),
+    }),
+  ),
+  dropped: list(
+    object<PlanView['dropped'][number]>({ n: count, partition: count, from: text }),
+    'Replicas that are given up, because there are fewer members than replicas.',
+  ),
+  summary: SUMMARY,
+});
