@@ -195,7 +195,9 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
     refused: described(count, 'States that a replica did not take.'),
     nodes: list(object<RepairedNode>({ node: text, rows: count, damaged: count, received: count })),
     differed: list(object<RepairedPartition>({ n: count, partition: count, between: list(text), keys: count })),
-    failures: list(text),
+    reclaimed: described(count, 'Tombstones that were given up, when that was wanted.'),
+    blocked: list(text, 'What was in the way of others.'),
+    failures: list(text, 'What could not be done.'),
   }),
   Plan: PLAN,
   Health: object<{ status: string; node: string; ringWithQuorum: number; checks: unknown }>(
