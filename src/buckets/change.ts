@@ -39,7 +39,7 @@ export function rowNamed(facts: Facts, name: string): BucketRow | undefined {
 export function defineBucket(facts: Facts, name: string, wanted: BucketProperties, checked: Epoch): FactsOrRefusal {
   const row = rowNamed(facts, name);
   const current = row === undefined ? DEFAULT_PROPERTIES : propertiesFromRow(row);
-  if (row !== undefined && !row.dropped && sameProperties(current, wanted)) return facts;
+  if (row?.dropped === false && row.frozen !== true && sameProperties(current, wanted)) return facts;
   if ((row?.version ?? 0) !== checked && changedFixedProperty(current, wanted) !== undefined) return { refused: MOVED };
   if (row === undefined || row.dropped) {
     const defined = facts.buckets.filter(({ dropped }) => !dropped).length;
@@ -56,16 +56,23 @@ export function defineBucket(facts: Facts, name: string, wanted: BucketPropertie
   });
 }
 
-/** Puts back what a definition of the version `undone` has replaced. */
-export function restoreBucket(
-  facts: Facts,
-  name: string,
-  before: BucketRow | undefined,
-  undone: Epoch,
-): FactsOrRefusal {
-  if (rowNamed(facts, name)?.version !== undone) return { refused: MOVED };
-  const undefinedRow = { name, incarnation: 0, dropped: true, properties: {} };
-  return withRow(facts, name, { ...(before ?? undefinedRow), version: epoch(facts.epoch + 1) });
+/**
+ * Refuses all requests for the bucket's keys from this epoch on, so that it can be found out whether there are any: those
+ * that rely on the definition of version `checked` are fenced, and nobody begins others.
+ */
+export function freezeBucket(facts: Facts, name: string, checked: Epoch): FactsOrRefusal {
+  const row = rowNamed(facts, name);
+  if ((row?.version ?? 0) !== checked) return { refused: MOVED };
+  const now = row ?? { name, incarnation: 0, dropped: true, properties: {} };
+  return withRow(facts, name, { ...now, version: epoch(facts.epoch + 1), frozen: true });
+}
+
+/** Takes back the freeze of version `frozenIn`; the same facts when something else has ended it. */
+export function thawBucket(facts: Facts, name: string, frozenIn: Epoch): FactsOrRefusal {
+  const row = rowNamed(facts, name);
+  if (row?.version !== frozenIn || row.frozen !== true) return facts;
+  const { frozen: _, ...thawed } = row;
+  return withRow(facts, name, { ...thawed, version: epoch(facts.epoch + 1) });
 }
 
 /** Ends the bucket's present life: a new incarnation with the defaults begins. */

@@ -42,4 +42,6 @@ export interface Bucket {
   /** The epoch that decided the definition; 0 when nobody has defined the bucket. */
   readonly version: Epoch;
   readonly properties: BucketProperties;
+  /** Whether requests for its keys are refused, because a fixed property is about to change; only there when it is so. */
+  readonly frozen?: true;
 }

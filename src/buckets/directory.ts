@@ -12,7 +12,7 @@ import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { BucketRow, Facts } from '#consensus/facts.ts';
 import { DEFAULT_PROPERTIES } from './definition.ts';
 import type { Bucket, BucketProperties } from './definition.ts';
-import { MOVED, changedFixedProperty, defineBucket, dropBucket, restoreBucket, rowNamed } from './change.ts';
+import { changedFixedProperty, defineBucket, dropBucket, freezeBucket, MOVED, thawBucket } from './change.ts';
 import { fillDefaults, isBucketName, propertiesFromRow } from './schema.ts';
 
 /** Undefined buckets whose default definition is remembered; above that all of them are forgotten. */
@@ -64,8 +64,9 @@ export class BucketDirectory {
 
   /**
    * Makes this the bucket's whole definition: what is not given has its default. A change of a fixed property is refused
-   * when the bucket holds keys. `holdsKeys` is asked before, and again when every member that can be reached refuses
-   * writes by the old definition: a key that slipped in between undoes the change. It may reject when it cannot tell.
+   * when the bucket holds keys, which `holdsKeys` tells; it may reject when it cannot. It is asked before, and again when
+   * every member that can be reached refuses requests for the bucket: so no key is written by either definition that the
+   * other would hide.
    */
   async define(
     name: string,
@@ -77,26 +78,45 @@ export class BucketDirectory {
     const wanted = fillDefaults(properties);
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const before = this.resolve(name);
-      const rowBefore = this.#rows.get(name);
       const fixed = changedFixedProperty(before.properties, wanted);
-      const kept = fixed === undefined ? undefined : await whyKept(name, fixed, holdsKeys);
-      if (kept !== undefined) return kept;
-
-      let changed = false;
-      const result = await this.#chain.propose((facts) => {
-        const next = defineBucket(facts, name, wanted, before.version);
-        changed = next !== facts;
-        return next;
-      }, deadline);
+      const checked = fixed === undefined ? before.version : await this.#freeze(before, fixed, holdsKeys, deadline);
+      if (checked === 'moved') continue;
+      if (typeof checked !== 'number') return checked;
+      const result = await this.#chain.propose((facts) => defineBucket(facts, name, wanted, checked), deadline);
+      if (result.kind === 'decided') return await this.#installed(result.facts.epoch, name, deadline);
       if (result.kind === 'refused' && result.reason === MOVED) continue;
-      if (result.kind === 'refused') return tooMany(result.reason);
-      if (result.kind === 'failed') return result;
-      const answer = await this.#installed(result.facts.epoch, name, deadline);
-      if (fixed === undefined || !changed || answer.kind !== 'applied') return answer;
-      const keptNow = await whyKept(name, fixed, holdsKeys);
-      return keptNow === undefined ? answer : await this.#undo(name, rowBefore, result.facts, keptNow, deadline);
+      const answer = result.kind === 'refused' ? tooMany(result.reason) : result;
+      return fixed === undefined ? answer : await this.#thaw(name, checked, answer, deadline);
     }
     return failed('not-applied', `other definitions of bucket ${name} came between ${ATTEMPTS_MAX} times`);
+  }
+
+  /** The version of the frozen bucket, which holds no keys; or why the property is kept. */
+  async #freeze(
+    { name, version }: Bucket,
+    fixed: string,
+    holdsKeys: () => Promise<boolean>,
+    deadline: number,
+  ): Promise<Epoch | 'moved' | BucketChange> {
+    const kept = await whyKept(name, fixed, holdsKeys);
+    if (kept !== undefined) return kept;
+    const result = await this.#chain.propose((facts) => freezeBucket(facts, name, version), deadline);
+    if (result.kind === 'refused') return result.reason === MOVED ? 'moved' : tooMany(result.reason);
+    if (result.kind === 'failed') return result;
+    const frozenIn = result.facts.epoch;
+    const installed = await this.#installed(frozenIn, name, deadline);
+    const keptNow = installed.kind === 'applied' ? await whyKept(name, fixed, holdsKeys) : installed;
+    return keptNow === undefined ? frozenIn : await this.#thaw(name, frozenIn, keptNow, deadline);
+  }
+
+  /** Serves the bucket again as it was, and gives the answer. */
+  async #thaw(name: string, frozenIn: Epoch, answer: BucketChange, deadline: number): Promise<BucketChange> {
+    const result = await this.#chain.propose((facts) => thawBucket(facts, name, frozenIn), deadline);
+    if (result.kind === 'decided') {
+      await this.#chain.awaitInstalled(result.facts.epoch, deadline);
+      return answer;
+    }
+    return failed('unknown', `bucket ${name} may refuse requests for its keys until it is defined again or dropped`);
   }
 
   /** Takes the definition and all data: whatever was stored is of an earlier life from now on. */
@@ -105,21 +125,6 @@ export class BucketDirectory {
     const result = await this.#chain.propose((facts) => dropBucket(facts, name), deadline);
     if (result.kind === 'refused') return tooMany(result.reason);
     return result.kind === 'decided' ? await this.#installed(result.facts.epoch, name, deadline) : result;
-  }
-
-  /** Gives the bucket back what it was before `changed`, and says why. */
-  async #undo(
-    name: string,
-    before: BucketRow | undefined,
-    changed: Facts,
-    why: BucketChange,
-    deadline: number,
-  ): Promise<BucketChange> {
-    const undone = rowNamed(changed, name)?.version ?? changed.epoch;
-    const result = await this.#chain.propose((facts) => restoreBucket(facts, name, before, undone), deadline);
-    if (result.kind !== 'decided') return failed('unknown', 'the change could not be undone, though keys were written');
-    const installed = await this.#installed(result.facts.epoch, name, deadline);
-    return installed.kind === 'applied' ? why : installed;
   }
 
   async #installed(decided: Epoch, name: string, deadline: number): Promise<BucketChange> {
@@ -142,7 +147,8 @@ export class BucketDirectory {
     const row = this.#rows.get(name);
     if (row !== undefined) {
       const { incarnation, version } = row;
-      const bucket = { name, incarnation, version, properties: propertiesFromRow(row) };
+      const frozen = row.frozen === true ? { frozen: true as const } : {};
+      const bucket = { name, incarnation, version, properties: propertiesFromRow(row), ...frozen };
       this.#defined.set(name, bucket);
       return bucket;
     }

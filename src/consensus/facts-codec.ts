@@ -59,7 +59,8 @@ function ringOf(body: unknown): Ring {
 
 function bucketToWire(row: BucketRow): unknown {
   const properties = Object.entries(row.properties).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return [row.name, row.incarnation, row.version, row.dropped, properties];
+  const fields = [row.name, row.incarnation, row.version, row.dropped, properties];
+  return row.frozen === true ? [...fields, true] : fields;
 }
 
 function bucketFromWire(body: unknown): BucketRow {
@@ -71,6 +72,7 @@ function bucketFromWire(body: unknown): BucketRow {
     dropped: asBoolean(fields[3], 'bucket dropped'),
     // Object.fromEntries defines own properties, so no name can reach a prototype.
     properties: Object.fromEntries(asListOf(fields[4], 'bucket properties', MAXIMUM_PROPERTIES, propertyFromWire)),
+    ...(fields[5] === true ? { frozen: true as const } : {}),
   };
 }
 

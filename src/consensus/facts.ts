@@ -15,6 +15,8 @@ export interface BucketRow {
   /** True when the bucket was dropped and not defined again: it has the defaults then. */
   readonly dropped: boolean;
   readonly properties: Readonly<Record<string, string | number | boolean | null>>;
+  /** Whether requests for its keys are refused, because what they rely on is about to change; only there when it is so. */
+  readonly frozen?: true;
 }
 
 /** A client's token as the chain carries it; what the scopes mean is the business of access/. */

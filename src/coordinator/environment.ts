@@ -148,11 +148,12 @@ export function fallbacksOf({ knowledge }: Environment, { scope }: Route): reado
 
 /**
  * The bucket as it is defined now, when a request that began under `former` may go on under it: where its key lives and how
- * versions are settled must be the same. Undefined otherwise.
+ * versions are settled must be the same, and not about to change. Undefined otherwise.
  */
 export function sameBucketNow(environment: Environment, former: Bucket): Bucket | undefined {
   const now = environment.resolveBucket(former.name);
   const same =
+    now.frozen !== true &&
     now.incarnation === former.incarnation &&
     now.properties.n === former.properties.n &&
     now.properties.conflicts === former.properties.conflicts &&
@@ -177,4 +178,4 @@ export async function scopeOnceLearned(
   return route?.owners.some(({ index }) => index === owner.index) === true ? route.scope : undefined;
 }
 
-export const REDEFINED = 'the bucket was redefined while the request was under way';
+export const REDEFINED = 'the bucket was or is being redefined while the request was under way';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { clusterId, epoch, nodeId, storageId } from '#kernel/identity.ts';
 import type { NodeId } from '#kernel/identity.ts';
-import { DEFINED_BUCKETS_MAX, defineBucket } from '#buckets/change.ts';
+import { DEFINED_BUCKETS_MAX, defineBucket, freezeBucket } from '#buckets/change.ts';
 import { DEFAULT_PROPERTIES } from '#buckets/definition.ts';
 import { BucketDirectory } from '#buckets/directory.ts';
 import type { Chain } from '#buckets/directory.ts';
@@ -120,7 +120,7 @@ describe('defining a bucket', () => {
     expect(chain.installs).toEqual([2, 3, 3]);
   });
 
-  it('adds an owner table for a new n in the same epoch', async () => {
+  it('adds an owner table for a new n in the epoch that defines it', async () => {
     const { chain, directory } = setup();
     await directory.define('b', { n: 2 }, answers(false), 0);
     const { placements } = chain.current!.ring;
@@ -128,7 +128,7 @@ describe('defining a bucket', () => {
     expect(placements[0]!.partitions).toHaveLength(8);
     for (const { owners, changedIn } of placements[0]!.partitions) {
       expect(owners).toHaveLength(2);
-      expect(changedIn).toBe(2);
+      expect(changedIn).toBe(3);
     }
     const table = placements[0];
     await directory.define('c', { n: 2 }, answers(false), 0);
@@ -146,17 +146,45 @@ describe('defining a bucket', () => {
     },
   );
 
-  it('takes a change back when a key slipped in', async () => {
+  it('serves the bucket again as it was when a key slipped in', async () => {
     const { chain, directory } = setup();
     const first = await directory.define('b', { conflicts: 'siblings' }, answers(false, true), 0);
     expect(first).toMatchObject({ kind: 'refused', reason: 'conflict' });
     expect(directory.isDefined('b')).toBe(false);
-    expect(directory.resolve('b')).toMatchObject({ incarnation: 0, version: 3, properties: DEFAULT_PROPERTIES });
+    const now = directory.resolve('b');
+    expect(now).toEqual({ name: 'b', incarnation: 0, version: 3, properties: DEFAULT_PROPERTIES });
     await directory.define('b', { ttl: 7 }, never, 0);
     const second = await directory.define('b', { ttl: 8, type: 'set' }, answers(false, true), 0);
     expect(second).toMatchObject({ kind: 'refused', reason: 'conflict' });
     expect(directory.resolve('b').properties).toEqual(fillDefaults({ ttl: 7 }));
     expect(chain.installs).toEqual([2, 3, 4, 5, 6]);
+  });
+
+  it('serves nothing while it finds out whether there are keys, and shows what holds until then', async () => {
+    const { directory } = setup();
+    await directory.define('b', { ttl: 7 }, never, 0);
+    const seen: unknown[] = [];
+    const look = async (): Promise<boolean> => {
+      const { frozen = false, properties } = directory.resolve('b');
+      seen.push([frozen, properties.type, properties.ttl]);
+      return false;
+    };
+    await directory.define('b', { type: 'set' }, look, 0);
+    expect(seen).toEqual([
+      [false, 'value', 7],
+      [true, 'value', 7],
+    ]);
+    expect(directory.resolve('b')).toMatchObject({ version: 4, properties: { type: 'set', ttl: null } });
+    expect(directory.resolve('b').frozen).toBeUndefined();
+  });
+
+  it('is served again when the same definition comes once more after a stop in between', async () => {
+    const { chain, directory } = setup();
+    const stopped = freezeBucket(chain.current!, 'b', epoch(0));
+    chain.current = 'refused' in stopped ? undefined : stopped;
+    expect(directory.resolve('b').frozen).toBe(true);
+    expect((await directory.define('b', {}, never, 0)).kind).toBe('applied');
+    expect(directory.resolve('b').frozen).toBeUndefined();
   });
 
   it('says what is known when it cannot be told whether there are keys', async () => {

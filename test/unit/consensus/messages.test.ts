@@ -143,6 +143,9 @@ describe('facts on the wire and on disk', () => {
     const grown = [...body.slice(0, 2), longer(body[2]), longer(body[3]), 'new', [1]];
     expect(factsFromWire(grown)).toEqual(facts);
     expect(factsFromWire((factsToWire(tokenless) as unknown[]).slice(0, 3))).toEqual(tokenless);
+    const [first, ...others] = facts.buckets;
+    const frozen: Facts = { ...facts, buckets: [{ ...first!, frozen: true }, ...others] };
+    expect(factsFromWire(factsToWire(frozen))).toEqual(frozen);
   });
 
   it('name each token once and in order, with a whole digest', () => {
