@@ -40,6 +40,7 @@ const BEFORE_WRITE = 'src/coordinator/before-write.ts';
 const REPLICA = 'src/replica/replica.ts';
 const GROUP_COMMIT = 'src/replica/group-commit.ts';
 const NODE_STORAGE = 'src/replica/node-storage.ts';
+const RECLAIM = 'src/repair/reclaim.ts';
 const TALLY = 'src/quorum/tally.ts';
 
 export const BUGS: readonly Bug[] = [
@@ -534,6 +535,36 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     foundBy: { scenario: 'kept-for-several-owners' },
+  },
+  {
+    name: 'reclaim-by-those-who-are-there',
+    about: 'tombstones are given up when the owners that can be reached have them, whatever hints wait',
+    edits: [
+      {
+        file: RECLAIM,
+        from: "const members = ring.members.filter(({ state }) => state !== 'removed');",
+        to: 'const members = ring.members.filter(({ id }) => this.#reaches(id));',
+      },
+      {
+        file: RECLAIM,
+        from: 'ring.members.filter((member) => member.index === index));',
+        to: 'ring.members.filter((member) => member.index === index && this.#reaches(member.id)));',
+      },
+      { file: RECLAIM, from: 'if (low === 0 || low > floor) continue;', to: 'if (low >= 0) continue;' },
+    ],
+    foundBy: { scenario: 'deleted-while-one-is-away' },
+  },
+  {
+    name: 'leaf-not-in-the-transaction',
+    about: 'what a write changes in the Merkle trees is kept in memory only',
+    edits: [
+      {
+        file: 'src/repair/trees.ts',
+        from: 'if (this.#changes.length > 0) {',
+        to: 'if (this.#changes.length > 1_000_000) {',
+      },
+    ],
+    foundBy: 'random',
   },
 ];
 

@@ -29,7 +29,7 @@ export interface ChosenFault {
 
 /** Kinds that the mechanisms of today cannot stand, with what they wait for. */
 export const SWITCHED_OFF = {
-  'wiped-disk': 'a node that lost its disk stays `refilling`: nothing gives it its share of the data back yet',
+  'wiped-disk': 'the checkers do not know yet which writes a lost disk may take with it; refill.test.ts loses disks',
   'old-backup':
     'a node whose disk was put back refuses to serve until the disk is wiped, and then waits for what a wiped one needs; the script disk-is-put-back plays it',
 } as const;

@@ -382,6 +382,20 @@ const SCRIPTS = {
       }
     });
   },
+  /** A key is deleted while one owner is cut off and has it still; the others have time to forget that it ever was. */
+  'deleted-while-one-is-away': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      await stage.put(first, key, ALL);
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.remove(first, key, STRICT);
+      await stage.pass(8000);
+      await stage.heal();
+      await stage.pass(4000);
+      await stage.get(second, key, STRICT);
+      await stage.get(third, key, STRICT);
+    });
+  },
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -401,6 +415,19 @@ const HINTS_ONLY = {
   hints: { ...DEFAULT_HINT_SETTINGS, interval: 300 },
 };
 
+/** With tombstones that are given up within seconds; clocks are right. */
+const RECLAIMING: ReadonlySet<string> = new Set(['deleted-while-one-is-away']);
+const SOON = {
+  repair: {
+    ...DEFAULT_REPAIR_SETTINGS,
+    interval: 1000,
+    settle: 200,
+    reclaimInterval: 1000,
+    reclaimAge: 500,
+    reclaimWait: 1000,
+  },
+};
+
 export type ScenarioName = keyof typeof SCRIPTS;
 /** Scenarios that the product of today does not pass, with what it would take. */
 export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> = {};
@@ -416,7 +443,7 @@ export interface ScenarioOptions {
 export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
   const setting = WITH_FALLBACKS.has(name)
     ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
-    : { nodes: NODES, losesUnsynced: true };
+    : { nodes: NODES, losesUnsynced: true, ...(RECLAIMING.has(name) ? { node: SOON } : {}) };
   const arena = new Arena({ ...options, ...setting, seed: name });
   const clients = arena.directedClients();
   for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
