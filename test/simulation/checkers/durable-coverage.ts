@@ -80,10 +80,10 @@ function atOwner(
   }
 }
 
-/** Whether all that the owner knows of the key is later. */
+/** Whether the owner knows something later of the key. A context from before may have brought earlier dots along. */
 function isWrittenAnew({ vector }: ReplicaSnapshot, { dots }: Write): boolean {
   const last = Math.max(...dots.map(({ counter }) => counter));
-  return vector.length > 0 && vector.every(({ counter }) => counter > last);
+  return vector.some(({ counter }) => counter > last);
 }
 
 function isBeaten(owner: ReplicaSnapshot, write: Write): boolean {
