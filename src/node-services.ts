@@ -170,8 +170,9 @@ async function holdsKeys(
 ): Promise<boolean> {
   const others = otherMembers(node);
   const { incarnation, properties } = node.buckets.resolve(name);
-  const { n, conflicts } = fillDefaults(wanted);
-  const silentMax = n === properties.n && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
+  const { n, conflicts, consistency } = fillDefaults(wanted);
+  const stays = n === properties.n && consistency === properties.consistency;
+  const silentMax = stays && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others, silentMax, deadline);
   if (answer.kind === 'unknown') throw new Error(`no answer from ${answer.silent.join(', ')}, which may hold some`);
   return answer.holds;

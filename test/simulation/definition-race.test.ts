@@ -25,3 +25,23 @@ test.each(['{"consistency":"strong"}', '{"n":1}', '{"n":2}'])(
     expect(defined.status).toBe(200);
   },
 );
+
+test('a strong bucket does not become another while members are silent that may alone have a key', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'strong and silent', nodes: 5 });
+  const define = (definition: string) =>
+    cluster.request('n1', 'PUT', '/v1/buckets/s?timeout=20000', { headers: HEADERS, body: definition });
+  expect((await define('{"consistency":"strong"}')).status).toBe(200);
+  const located = await cluster.request('n1', 'GET', '/v1/ring/locate/s/k');
+  const { primaries } = JSON.parse(new TextDecoder().decode(located.body)) as { primaries: string[] };
+  const [first, second, third] = primaries;
+  cluster.crash(cluster.machine(third!));
+  expect((await cluster.request(first!, 'PUT', '/v1/kv/s/k?timeout=20000', { body: 'v' })).status).toBe(204);
+  await cluster.restart(third!);
+  cluster.crash(cluster.machine(first!));
+  cluster.crash(cluster.machine(second!));
+  await cluster.simulation.run(cluster.simulation.now + 20_000);
+  const at = cluster.machines.find(({ running }) => running !== undefined)!.id;
+  const body = '{"conflicts":"siblings"}';
+  const answer = await cluster.request(at, 'PUT', '/v1/buckets/s?timeout=20000', { headers: HEADERS, body });
+  expect(answer.status).toBe(503);
+});
