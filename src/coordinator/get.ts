@@ -81,11 +81,14 @@ function unmet(round: ReadRound): Gathered {
 
 function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRound, late: boolean): Gathered {
   const where = zone === undefined ? '' : ` in zone ${zone}`;
+  const failures = round.failures();
+  const reasons = failures.length === 0 ? '' : ` (${failures.join(', ')})`;
+  const trouble = late ? 'quorum-timeout' : round.turnedAway() ? 'overloaded' : 'quorum-unavailable';
   const partial = round.retries().length > 0 ? joined(environment, round) : undefined;
   return {
     kind: 'failed',
-    trouble: late ? 'quorum-timeout' : 'quorum-unavailable',
-    detail: late ? 'not enough replicas answered in time' : `too few replicas${where} can be reached`,
+    trouble,
+    detail: `${late ? 'not enough replicas answered in time' : `too few replicas${where} can be reached`}${reasons}`,
     agreement: round.agreement(),
     retries: round.retries(),
     ...(partial?.kind === 'gathered' ? { state: partial.state } : {}),

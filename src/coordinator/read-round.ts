@@ -16,8 +16,9 @@ import { FetchMessage, type FetchReply, type FetchRequest } from '#replica/messa
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
-import { Refusal } from '#wire/message.ts';
+import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
+import { callPatiently } from '#wire/patient-call.ts';
 import {
   countedOwners,
   fallbacksOf,
@@ -74,6 +75,9 @@ export class ReadRound {
   readonly #asked = new Set<NodeId>();
   readonly #hedge: ReadHedge;
   #late = false;
+  #turnedAway = false;
+  /** Who gave no answer that counts, and why. */
+  readonly #failures: string[] = [];
   /** The numbers are met, and more are asked for what the session has seen. */
   #hasEnough = false;
   #end: (ending: Ending) => void = () => undefined;
@@ -126,6 +130,21 @@ export class ReadRound {
     return this.#tally.decision() === 'reached';
   }
 
+  /** Whether somebody had too much to do. */
+  turnedAway(): boolean {
+    return this.#turnedAway;
+  }
+
+  /** Who gave no answer that counts, with the reason: owners that could not even be asked come first. */
+  failures(): readonly string[] {
+    const { peers, self } = this.#environment;
+    const unasked = this.#owners.filter(({ id }) => id !== self && !this.#invited.has(id));
+    return [
+      ...unasked.map(({ id, state }) => `${id}: ${state === 'refilling' ? state : peers.why(id)}`),
+      ...this.#failures,
+    ];
+  }
+
   answeredBy(): readonly NodeId[] {
     return this.#answers.map(({ from }) => from);
   }
@@ -168,21 +187,32 @@ export class ReadRound {
   }
 
   async #fetch(member: Member): Promise<void> {
-    const { messaging, hedging, self } = this.#environment;
-    const { requestId, key, retryId, deadline, trace } = this.#request;
+    const { hedging, self } = this.#environment;
+    const { requestId, key, retryId } = this.#request;
     const plain = { scope: this.#route.scope, requestId, key };
     const fetch: FetchRequest = retryId === undefined ? plain : { ...plain, retryId };
     if (member.id === self) return this.#fetchHere(member, fetch);
     hedging.called();
     if (this.#isOwner(member)) {
-      const result = await messaging.call(member.id, FetchMessage, fetch, { deadline, trace });
+      const result = await this.#call(member, FetchMessage, fetch);
       if (result.kind === 'reply') this.#answered(member, result.reply);
       else this.#unanswered(member, result);
     } else {
-      const result = await messaging.call(member.id, HeldMessage, fetch, { deadline, trace });
+      const result = await this.#call(member, HeldMessage, fetch);
       if (result.kind === 'reply') this.#heldBy(member, result.reply);
       else this.#unanswered(member, result);
     }
+  }
+
+  /** When the peer has too much to do, somebody else is asked at once; when there is nobody else, it gets some time. */
+  #call<Reply>(
+    { id }: Member,
+    type: MessageType<FetchRequest, Reply>,
+    fetch: FetchRequest,
+  ): Promise<CallResult<Reply>> {
+    const { deadline, trace } = this.#request;
+    const hasAlternative = (): boolean => this.#waiting.length > 0 || this.#ended;
+    return callPatiently(this.#environment, id, type, fetch, { deadline, trace, hasAlternative });
   }
 
   async #fetchHere(here: Member, fetch: FetchRequest): Promise<void> {
@@ -255,6 +285,8 @@ export class ReadRound {
       return;
     }
     this.#asked.delete(owner.id);
+    this.#failures.push(`${owner.id}: ${reason}`);
+    if (reason === 'overloaded') this.#turnedAway = true;
     if (reason === 'timeout') this.#late = true;
     this.#expectFallback();
     this.#tally.fail(owner.index);

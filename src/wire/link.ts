@@ -247,7 +247,8 @@ export class Link implements SessionOwner {
       const ended = (result: CallEnding['result'], reason: string): void => {
         const elapsed = world.clock.monotonic() - startedAt;
         if (result === 'reply') seconds.observe(elapsed / 1000);
-        this.#limit.ended(result, reason, calls.size, startedAt + elapsed);
+        // A probe is given up early, to know soon: that says nothing of how much work the peer can take.
+        if (priority !== 'vital') this.#limit.ended(result, reason, calls.size, startedAt + elapsed);
         this.#owner.callEnded(this, { name: type.name, result, reason, elapsed });
       };
       calls.add({

@@ -11,8 +11,11 @@ import type { CallOptions, CallResult, Messaging } from './messaging.ts';
 
 /** Calls after the first. */
 const RETRIES_MAX = 2;
+/** When there is nobody else, as long as the peer takes no more and nothing has to be sent to find that out. */
+const RETRIES_WITHOUT_ALTERNATIVE = 12;
 /** The nth pause is at most `FIRST_PAUSE_MS`·2^(n-1). */
 const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 320;
 
 /** The refusal of whoever has too much to do and has begun nothing. */
 const OVERLOADED = 'overloaded';
@@ -25,15 +28,23 @@ export async function callPatiently<Request, Reply>(
   to: NodeId,
   type: MessageType<Request, Reply>,
   request: Request,
-  options: CallOptions,
+  options: CallOptions & {
+    /** Asked when the peer has too much to do: whether the caller has somebody else to call instead. */
+    readonly hasAlternative?: () => boolean;
+  },
 ): Promise<CallResult<Reply>> {
   for (let retry = 0; ; retry++) {
     const result = await messaging.call(to, type, request, options);
-    if (!wasTooMuch(result) || retry >= RETRIES_MAX) return result;
-    const pause = drawn(world.random, FIRST_PAUSE_MS * 2 ** retry);
+    if (!wasTooMuch(result) || retry >= retriesAfter(result, options.hasAlternative?.())) return result;
+    const pause = drawn(world.random, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** retry));
     if (world.clock.monotonic() + pause >= options.deadline) return result;
     await slept(world.clock, pause);
   }
+}
+
+function retriesAfter({ kind }: CallResult<unknown>, hasAlternative: boolean | undefined): number {
+  if (hasAlternative === true) return 0;
+  return hasAlternative === false && kind === 'not-sent' ? RETRIES_WITHOUT_ALTERNATIVE : RETRIES_MAX;
 }
 
 function wasTooMuch(result: CallResult<unknown>): boolean {

@@ -282,6 +282,19 @@ describe('overload', () => {
     expect(n1.world.counts.get('quoral_peer_calls_total overloaded')).toBe(1);
   });
 
+  test('probes that were given up say nothing of how much work the peer can take', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub, {}, { handler: gate().handler });
+    for (let i = 0; i < 20; i++) {
+      const deadline = n1.world.clock.monotonic() + 200;
+      void n1.messaging.call(n2.id, echo, note('probe'), { deadline, priority: 'vital' });
+      await hub.clock.advance(600);
+    }
+    const calls = Array.from({ length: 257 }, (_, i) => startCall(n1, n2, note(`${i}`)));
+    await hub.clock.advance(5);
+    expect(calls.findIndex(({ result }) => result !== undefined)).toBe(256);
+  });
+
   test('bytes that wait to leave are bounded', async () => {
     const hub = new FakeHub();
     const change = { options: { settings: { maxQueuedBytes: 10_000 } } };

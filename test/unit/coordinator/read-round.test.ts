@@ -1,0 +1,96 @@
+/** Reads of owners that have too much to do: others are asked at once; when there are none, they are given some time. */
+
+import { expect, test } from 'vitest';
+import { DEFAULT_PROPERTIES } from '#buckets/definition.ts';
+import { DEFAULT_COORDINATOR_SETTINGS, type Environment } from '#coordinator/environment.ts';
+import { CoordinatorFigures } from '#coordinator/figures.ts';
+import { readKey } from '#coordinator/get.ts';
+import type { ReadOutcome } from '#coordinator/requests.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
+import type { FetchReply } from '#replica/messages.ts';
+import { foundRing } from '#ring/founding.ts';
+import type { CallResult } from '#wire/messaging.ts';
+import { OneMachine } from '../replica/worlds.ts';
+
+const RING = foundRing({
+  clusterId: clusterId('0'.repeat(32)),
+  founders: ['n1', 'n2', 'n3'].map((id, i) => ({
+    id: nodeId(id),
+    peer: `${id}:1`,
+    url: '',
+    zone: 'z',
+    weight: 1,
+    storageId: storageId(String(i).repeat(32)),
+  })),
+  partitionCount: 8,
+  hashSeed: '0'.repeat(32),
+});
+const FULL: CallResult<FetchReply> = { kind: 'not-sent', reason: 'overloaded' };
+const ANSWER: CallResult<FetchReply> = { kind: 'reply', reply: { state: null } };
+
+interface Played {
+  readonly outcome: ReadOutcome;
+  /** Who was called, in order. */
+  readonly called: readonly string[];
+}
+
+/** n1 reads at r=2; what comes of a call depends on who is called and when. */
+async function play(answer: (peer: string, now: number) => CallResult<FetchReply>): Promise<Played> {
+  const machine = new OneMachine();
+  const { clock, digest, log, metrics, random } = machine.boot();
+  const called: string[] = [];
+  const start = clock.monotonic();
+  const environment = {
+    world: { clock, digest, log, metrics, random },
+    self: nodeId('n1'),
+    settings: DEFAULT_COORDINATOR_SETTINGS,
+    replica: { now: () => 1, fetch: () => Promise.resolve({ state: null }) },
+    peers: { isSlow: () => false, admit: () => 'usable', assess: () => 'usable', usable: () => true, why: () => '' },
+    hedging: { called: () => undefined, delay: () => 50, mayCall: () => false, pause: 50 },
+    figures: new CoordinatorFigures(metrics),
+    messaging: {
+      call: (to: string) => {
+        called.push(to);
+        return Promise.resolve(answer(to, clock.monotonic() - start));
+      },
+    },
+    knowledge: { epoch: () => epoch(1), ring: () => RING, self: () => nodeIndex(0) },
+    resolveBucket: () => ({ name: 'b', incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES }),
+  } as unknown as Environment;
+  const outcome = await machine.simulation.settle(
+    readKey(environment, {
+      requestId: 'r',
+      bucket: { name: 'b', incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES },
+      key: utf8('k'),
+      deadline: start + 5000,
+      ...{ r: 2, pr: 0 },
+      sloppy: true,
+    }),
+  );
+  return { outcome, called };
+}
+
+test('another owner is asked at once when one takes no more', async () => {
+  const { outcome, called } = await play((peer) => (peer === 'n2' ? FULL : ANSWER));
+  expect(outcome).toMatchObject({ kind: 'found', agreement: { acked: 2 } });
+  expect(called.filter((peer) => peer === 'n3')).toEqual(['n3']);
+  expect(called.length).toBeLessThanOrEqual(2);
+});
+
+test('when all others take no more, the read waits for them', async () => {
+  const { outcome } = await play((_peer, now) => (now < 200 ? FULL : ANSWER));
+  expect(outcome).toMatchObject({ kind: 'found', agreement: { acked: 2 } });
+});
+
+test('but not for ever, and then it tells who and why', async () => {
+  const { outcome } = await play(() => FULL);
+  expect(outcome).toMatchObject({ kind: 'failed', trouble: 'overloaded' });
+  expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n2: overloaded.*n3: overloaded|n3: .*n2: /);
+});
+
+test('owners that are cut off are named', async () => {
+  const { outcome } = await play(() => ({ kind: 'lost', reason: 'disconnected' }));
+  expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-unavailable' });
+  expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n2: disconnected/);
+});
