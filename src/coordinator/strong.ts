@@ -112,22 +112,23 @@ export class StrongKeys {
     if (proposed.kind === 'failed') return this.#failed(request, proposed);
     const { result, confirmation } = proposed;
     const agreement = agreementOf(confirmation);
-    const coordinator = this.#environment.self;
+    const { self, knowledge } = this.#environment;
     switch (result.kind) {
       case 'written': {
         const { versions } = result.state;
+        const minter = knowledge.ring().members.find(({ index }) => index === result.written.node);
         const shown = request.returnBody ? versions : withoutValues(versions);
         return {
           kind: 'applied',
           agreement,
-          coordinator,
+          coordinator: minter?.id ?? self,
           versions: shown,
           context: EMPTY_VECTOR,
           written: result.written,
         };
       }
       case 'precondition-failed':
-        return { kind: 'precondition-failed', agreement, coordinator, etag: result.etag };
+        return { kind: 'precondition-failed', agreement, coordinator: self, etag: result.etag };
       case 'idempotency-mismatch':
         return {
           kind: 'not-applied',

@@ -75,6 +75,15 @@ test('explain shows what each owner has accepted', async () => {
   ]);
 });
 
+test('a write names the owner that minted it, wherever it came in', async () => {
+  const cluster = await strongCluster('strong coordinator');
+  const { primaries } = problem(await cluster.request('n1', 'GET', '/v1/ring/locate/s/k'));
+  for (const at of ['n1', 'n2', 'n3']) {
+    const put = await cluster.request(at, 'PUT', '/v1/kv/s/k', { body: at });
+    expect(put.headers.get('quoral-coordinator')).toBe((primaries as string[])[0]);
+  }
+});
+
 test('what has no meaning in a strong bucket is refused with a reason', async () => {
   const cluster = await strongCluster('strong refusals');
   for (const parameter of ['r=1', 'w=2', 'pr=0', 'pw=0', 'dw=1', 'sloppy=false', 'consistency=all']) {
