@@ -267,9 +267,18 @@ function expectResult<K extends ChangeResult['kind']>(
   return result as Extract<ChangeResult, { readonly kind: K }>;
 }
 
-/** What one proposer does not know of does not undo the doubt about an earlier one. */
+/** Refusals that hold for the moment of the answer only: what is refused now may be made a moment later. */
+const FOR_NOW: ReadonlySet<ChangeResult['kind']> = new Set(['precondition-failed', 'too-many-keys', 'held']);
+
+/**
+ * What one proposer does not know of does not undo the doubt about an earlier one: that may still be about to make the
+ * change, and find that what stood against it here is gone.
+ */
 function withDoubt(proposed: Proposed, triedAt: number): Proposed {
-  return proposed.kind === 'failed' && triedAt > 0 ? { ...proposed, mayBeMade: true } : proposed;
+  if (triedAt === 0) return proposed;
+  if (proposed.kind === 'failed') return { ...proposed, mayBeMade: true };
+  if (!FOR_NOW.has(proposed.result.kind)) return proposed;
+  return unavailable('an owner that was given the change before has not answered, and may still make it', true);
 }
 
 function unavailable(detail: string, mayBeMade: boolean): Failure {

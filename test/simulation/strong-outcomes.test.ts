@@ -64,6 +64,29 @@ test('a change that another proposer has made is not made again by the one that 
   expect(new TextDecoder().decode(read.body)).toBe('later 79');
 });
 
+test('a condition that failed at the second proposer does not hold at the first one later, or nothing is said of it', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'strong second judgement', nodes: 4 });
+  const headers = { 'content-type': 'application/json' };
+  await cluster.request('n4', 'PUT', '/v1/buckets/s', { headers, body: '{"consistency":"strong"}' });
+  const [key, owners] = await keyNotOwnedBy(cluster, 'n4');
+  const path = `/v1/kv/s/${key}`;
+  expect((await cluster.request(owners[1]!, 'PUT', path, { body: 'there' })).status).toBe(204);
+  const first = cluster.machine(owners[0]!).host;
+  for (const other of owners.slice(1)) cluster.network.partition(first, cluster.machine(other).host);
+  const lease = new TextEncoder().encode('{"holder":"h","ttl":60}');
+  void cluster.running(owners[0]!).api('POST', `/v1/leases/s/${key}?timeout=20000`, headers, lease);
+  const create = cluster.running('n4').api('PUT', `${path}?timeout=20000`, { 'if-none-match': '*' }, new Uint8Array(1));
+  await cluster.simulation.run(cluster.simulation.now + 50);
+  cluster.network.partition(first, cluster.machine('n4').host);
+  cluster.network.breakConnections(first, cluster.machine('n4').host);
+  const { status, body } = await cluster.simulation.settle(create);
+  const unknown = new TextDecoder().decode(body).includes('"outcome":"unknown"');
+  expect((await cluster.request('n4', 'DELETE', `${path}?timeout=20000`)).status).toBe(204);
+  cluster.network.clearFaults();
+  await cluster.simulation.run(cluster.simulation.now + 20_000);
+  if (!unknown) expect([status, (await cluster.request('n4', 'GET', path)).status]).toEqual([412, 404]);
+});
+
 test('a read ends by its deadline while the own disk hangs', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 'strong hanging disk', nodes: 3 });
   const headers = { 'content-type': 'application/json' };
