@@ -1,7 +1,7 @@
 /**
  * What keeping Merkle trees costs a write, and what an exchange costs to find differences.
  *
- *     node bench/micro/merkle.bench.ts [keys]
+ *     node bench/micro/merkle.bench.ts [keys] [writes]
  *
  * Writes: groups of 64 on a real disk with values of 1 KiB, with and without the trees and the index of dead rows, in turns;
  * CPU time is that of the whole process. Exchanges: two stores in memory, whose messages are encoded and counted.
@@ -301,7 +301,7 @@ export async function run(keys: number, writes: number, rounds: number): Promise
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { writes, exchanges } = await run(Number(process.argv[2] ?? 1_000_000), 20_000, 5);
+  const { writes, exchanges } = await run(Number(process.argv[2] ?? 1_000_000), Number(process.argv[3] ?? 20_000), 5);
   for (const { kind, bare, kept } of writes) {
     console.log(
       `write of a ${kind}: ${bare.toFixed(1)} µs bare, ${kept.toFixed(1)} µs with trees, ratio ${(kept / bare).toFixed(3)}`,
