@@ -8,9 +8,10 @@ import { PROBLEM_TYPE_PREFIX, problemHeaders, statusOf, type ProblemCode } from 
 import type { Need, Route } from '#api/routes.ts';
 import type { AnswerHeaderName } from './answer-headers.ts';
 import { component } from './components.ts';
-import { EXAMPLES, PROBLEM_EXAMPLES } from './examples.ts';
+import { EXAMPLES } from './examples.ts';
 import type { Operation } from './operation.ts';
 import { PROBLEM_CAUSES } from './problem-causes.ts';
+import { PROBLEM_EXAMPLES } from './problem-examples.ts';
 
 const EVERY_ANSWER: readonly AnswerHeaderName[] = ['X-Request-Id', 'Server-Timing'];
 const RIGHTS: ReadonlySet<Need> = new Set(['read', 'write', 'admin', 'concern']);
@@ -92,7 +93,7 @@ function successCase(operation: Operation, status: number): Case {
   const { means, headers = [], sometimes = [], content = {} } = operation.answers[status]!;
   const media = Object.entries(content).map(([type, schema]) => {
     const example = EXAMPLES[`${operation.id} ${status} ${type}`];
-    return [type, example === undefined ? { schema } : { schema, example }] as const;
+    return [type, example === undefined ? { schema } : { schema, example: JSON.parse(example) as unknown }] as const;
   });
   return { means, always: [...EVERY_ANSWER, ...headers], sometimes, content: Object.fromEntries(media) };
 }

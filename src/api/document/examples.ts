@@ -1,8 +1,51 @@
 /**
  * Answers as nodes have given them in the contract test, which writes this file (`npm run docs`) and sees that they still look
- * like this.
+ * like this. As JSON text.
  */
 
-export const EXAMPLES: Readonly<Record<string, unknown>> = {};
-
-export const PROBLEM_EXAMPLES: Readonly<Record<string, unknown>> = {};
+export const EXAMPLES: Readonly<Record<string, string>> = {
+  'defineBucket 200 application/json':
+    '{"n":3,"r":"quorum","w":"quorum","pr":0,"pw":0,"dw":"quorum","sloppy":true,"conflicts":"siblings","consistency":"eventual","type":"value","ttl":null}',
+  'showBucket 200 application/json':
+    '{"n":3,"r":"quorum","w":"quorum","pr":0,"pw":0,"dw":"quorum","sloppy":true,"conflicts":"siblings","consistency":"eventual","type":"value","ttl":null}',
+  'listBuckets 200 application/json':
+    '{"buckets":[{"name":"carts","properties":{"n":3,"r":"quorum","w":"quorum","pr":0,"pw":0,"dw":"quorum","sloppy":true,"conflicts":"siblings","consistency":"eventual","type":"value","ttl":null}},{"name":"stock","properties":{"n":3,"r":"quorum","w":"quorum","pr":0,"pw":0,"dw":"quorum","sloppy":true,"conflicts":"lww","consistency":"strong","type":"value","ttl":null}}]}',
+  'getValue 200 */*': '"2 apples"',
+  'getValue 300 multipart/mixed':
+    '"--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: text/plain\\r\\nETag: \\"a2e7428b079f45e4\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\nContent-Encoding: identity\\r\\nquoral-meta-shop: north\\r\\n\\r\\n3 apples\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: application/octet-stream\\r\\nETag: \\"532eb623d46039ca\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\n\\r\\n1 pear\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: application/octet-stream\\r\\nETag: \\"04af823cfdcb0316\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\n\\r\\n1 plum\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: application/octet-stream\\r\\nETag: \\"c3295bf3ad9a60cf\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\n\\r\\n1 fig\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef--\\r\\n"',
+  'getValue 300 application/json':
+    '{"context":"AQEAgoCAlrGvHYHAs5axrx1CC0WpJrmn1A","siblings":[{"etag":"a2e7428b079f45e4","contentType":"text/plain","contentEncoding":"identity","lastModified":"2026-01-01T00:00:00.200Z","meta":{"shop":"north"},"value":"MyBhcHBsZXM="},{"etag":"532eb623d46039ca","contentType":"application/octet-stream","lastModified":"2026-01-01T00:00:00.202Z","meta":{},"value":"MSBwZWFy"},{"etag":"04af823cfdcb0316","contentType":"application/octet-stream","lastModified":"2026-01-01T00:00:00.204Z","meta":{},"value":"MSBwbHVt"},{"etag":"c3295bf3ad9a60cf","contentType":"application/octet-stream","lastModified":"2026-01-01T00:00:00.206Z","meta":{},"value":"MSBmaWc="}]}',
+  'acquireLease 200 application/json':
+    '{"token":1767225600319,"expiresAt":"2026-01-01T00:00:30.321Z","holder":"worker-7"}',
+  'showLease 200 application/json':
+    '{"token":1767225600319,"expiresAt":"2026-01-01T00:00:30.321Z","holder":"worker-7"}',
+  'createToken 201 application/json':
+    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.331Z","expiresAt":null,"token":"quoral_shop_kSOkgpmL4PqCxfSs6S75UEHIpy6JOgsK0wuMKLUzfsc"}',
+  'listTokens 200 application/json':
+    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.331Z","expiresAt":null}]}',
+  'showCluster 200 application/json':
+    '{"clusterId":"986c2ba6df62cb6b836d26a7da1b8066","epoch":5,"self":"n1","members":[{"id":"n1","url":"http://n1","peer":"n1:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n2","url":"http://n2","peer":"n2:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n3","url":"http://n3","peer":"n3:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0}],"transfers":[],"hintsWaiting":0}',
+  'showRing 200 application/json':
+    '{"epoch":5,"partitions":16,"placements":{"3":[["n1","n2","n3"],["n2","n1","n3"],["n3","n2","n1"],["n1","n3","n2"],["n2","n3","n1"],["n1","n2","n3"],["n3","n2","n1"],["n1","n3","n2"],["n3","n1","n2"],["n2","n1","n3"],["n2","n3","n1"],["n3","n2","n1"],["n1","n2","n3"],["n3","n1","n2"],["n1","n3","n2"],["n2","n1","n3"]]}}',
+  'locateKey 200 application/json':
+    '{"hash":"f752616514e36c5a","partition":15,"primaries":["n2","n1","n3"],"fallbacks":[]}',
+  'explainKey 200 application/json':
+    '{"bucket":"carts","partition":10,"replicas":[{"node":"n2","role":"primary","reachable":true,"versions":[{"dot":"n1/129171456000002/129171456892929","time":"2026-01-01T00:00:00.218Z","bytes":16,"deleted":false}],"vector":["n1/129171456000002/129171456905217"],"digest":"1170221ffbd34480aeac1ee49007455c"},{"node":"n3","role":"primary","reachable":true,"versions":[{"dot":"n1/129171456000002/129171456892929","time":"2026-01-01T00:00:00.218Z","bytes":16,"deleted":false}],"vector":["n1/129171456000002/129171456905217"],"digest":"1170221ffbd34480aeac1ee49007455c"},{"node":"n1","role":"primary","reachable":true,"versions":[{"dot":"n1/129171456000002/129171456892929","time":"2026-01-01T00:00:00.218Z","bytes":16,"deleted":false}],"vector":["n1/129171456000002/129171456905217"],"digest":"1170221ffbd34480aeac1ee49007455c"}],"hints":[],"agree":true,"differences":[]}',
+  'beginRepair 202 application/json':
+    '{"id":1,"state":"running","bucket":"carts","done":0,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":0,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
+  'showRepair 200 application/json':
+    '{"id":1,"state":"running","bucket":"carts","done":1,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":8,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
+  'planRing 200 application/json':
+    '{"id":"6e13eaa79078aaf0","epoch":5,"moves":[],"dropped":[],"summary":{"moves":0,"leastMoves":0,"dropped":0,"keys":0,"bytes":0,"reordered":2,"members":[{"id":"n1","zone":"default","weight":2,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n2","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n3","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0}],"voters":{"before":["n1","n2","n3"],"after":["n1","n2","n3"]},"tables":[{"n":3,"owners":{"before":3,"after":3},"balance":{"before":{"fullest":1,"emptiest":1},"after":{"fullest":1.3333333333333333,"emptiest":0.6666666666666666}},"zones":{"before":{"fewest":1,"possible":1},"after":{"fewest":1,"possible":1}}}],"risks":[{"code":"uneven-zones","detail":"for n=3 one member owns 1.33 times its fair share, and one 0.67 times: replicas are spread over zones first, and then by weight"}]}}',
+  'showLive 200 application/json':
+    '{"status":"ok","node":"n1","checks":[{"name":"process","ok":true,"detail":"answers"},{"name":"disk","ok":true,"detail":"works"},{"name":"tenures","ok":true,"detail":"left in this boot"}]}',
+  'showReady 200 application/json':
+    '{"status":"ok","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":true,"detail":"epoch 5 is confirmed by a majority"},{"name":"member","ok":true,"detail":"active"},{"name":"serving","ok":true,"detail":"data requests are served"},{"name":"peers","ok":true,"detail":"2 of 2 can be reached"}]}',
+  'showHealthy 200 application/json':
+    '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
+  'showLive 503 application/json':
+    '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
+  'showReady 503 application/json':
+    '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
+  'showHealthy 503 application/json': '{"status":"failing","node":"n1","ringWithQuorum":0.5,"checks":[]}',
+};

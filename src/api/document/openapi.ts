@@ -12,10 +12,10 @@ import type { Method, Need, Route } from '#api/routes.ts';
 import { ANSWER_HEADERS, type AnswerHeaderName } from './answer-headers.ts';
 import { headerComponent, responsesOf, type Response } from './answers.ts';
 import { COMPONENTS } from './components.ts';
-import { PROBLEM_EXAMPLES } from './examples.ts';
 import { TAGS, type Operation } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
 import { PROBLEM_CAUSES } from './problem-causes.ts';
+import { PROBLEM_EXAMPLES } from './problem-examples.ts';
 import { REQUEST_HEADERS, type RequestHeaderName } from './request-headers.ts';
 
 export interface DocumentedParameter {
@@ -113,9 +113,9 @@ export function describeApi(routes: readonly Route[]): OpenApiDocument {
       parameters: parameterComponents(),
       headers: headerComponents(),
       examples: Object.fromEntries(
-        Object.entries(PROBLEM_EXAMPLES).map(([code, value]) => [
+        Object.entries(PROBLEM_EXAMPLES).map(([code, text]) => [
           code,
-          { summary: PROBLEM_CAUSES[code as ProblemCode], value },
+          { summary: PROBLEM_CAUSES[code as ProblemCode], value: JSON.parse(text) as unknown },
         ]),
       ),
       securitySchemes: {

@@ -1,13 +1,16 @@
 /** The description of the API by itself: a valid document, complete, and the same as what the code reads. */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, test } from 'vitest';
+import type { Response } from '#api/document/answers.ts';
 import { describeApi } from '#api/document/openapi.ts';
 import { OPERATIONS } from '#api/document/operations.ts';
 import { REQUEST_HEADERS, type RequestHeaderName } from '#api/document/request-headers.ts';
 import { ANSWER_HEADERS } from '#api/document/answer-headers.ts';
 import { COMPONENTS } from '#api/document/components.ts';
+import { PROBLEM_CAUSES } from '#api/document/problem-causes.ts';
 import { PARAMETERS } from '#api/parameters.ts';
 import { ROUTES } from '#api/routes.ts';
 import { harness, jsonOf, textOf } from '../client.ts';
@@ -94,6 +97,38 @@ test('the parameters of an operation are those that its parser knows, in the sam
     // A deletion refuses a ttl with words of its own.
     const expected = method === 'DELETE' && path.includes('/kv') ? known.filter((name) => name !== 'ttl') : known;
     expect([...parameters], line).toEqual(expected);
+  }
+});
+
+test('every problem is an answer of some operation, or said of all paths, or waits for what is not built', () => {
+  const answered = new Set(operations.flatMap(({ operation }) => Object.values(operation.responses).flatMap(codesOf)));
+  const others = Object.keys(PROBLEM_CAUSES).filter((code) => !answered.has(`urn:quoral:problem:${code}`));
+  expect(others).toEqual(['method-not-allowed', 'gone', 'expectation-failed']);
+  for (const code of others) if (code !== 'gone') expect(document.info.description).toContain(`\`${code}\``);
+});
+
+function codesOf({ content }: Response): readonly unknown[] {
+  return content?.['application/problem+json']?.schema.properties?.['type']?.enum ?? [];
+}
+
+test('the examples fit the schemas that they stand beside', () => {
+  const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  ajv.addSchema({ $id: 'api', components: { schemas: document.components.schemas } });
+  let count = 0;
+  for (const { operation } of operations) {
+    for (const { content = {} } of [...Object.values(operation.responses), operation.requestBody ?? {}]) {
+      for (const { schema, example } of Object.values(content)) {
+        if (example === undefined) continue;
+        count += 1;
+        const text = JSON.stringify(schema).replaceAll('"#/components', '"api#/components');
+        const validate = ajv.compile(JSON.parse(text) as object);
+        expect(validate(example), `${operation.operationId}: ${ajv.errorsText(validate.errors)}`).toBe(true);
+      }
+    }
+  }
+  expect(count).toBeGreaterThan(20);
+  for (const { value } of Object.values(document.components.examples)) {
+    expect(ajv.validate({ $ref: 'api#/components/schemas/Problem' }, value), ajv.errorsText()).toBe(true);
   }
 });
 
