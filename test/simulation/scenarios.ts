@@ -19,6 +19,7 @@ type Script = (stage: Stage) => Promise<void>;
 
 export const NODES = 3;
 const ROUNDS = 6;
+const STRONG_ROUNDS = 24;
 const TIMEOUT_MS = 2000;
 /** After so long a node knows that it is cut off. */
 const UNREACHABLE_MS = 4500;
@@ -27,6 +28,7 @@ const STRICT = strictQuorum(FACTS);
 const ALL = strictAll(FACTS);
 const SLOPPY = levelsFor(FACTS).find(({ query }) => query === '')!;
 const WITH_OWNERS = sloppyWithOwners(FACTS);
+const STRONG = strictQuorum({ owners: NODES, mode: 'strong' });
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 
 /** Requests by which a replica gets what it lacks. */
@@ -396,6 +398,38 @@ const SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  /** Proposers that get in each other's way while what they say to the owners is late or lost. */
+  'strong-keys-in-doubt': async (stage) => {
+    const { network, simulation } = stage.arena.cluster;
+    const random = simulation.random.fork('doubt');
+    const lost = (message: Uint8Array): boolean => requestName(message).startsWith('register.') && random.chance(0.15);
+    for (let round = 0; round < STRONG_ROUNDS; round++) {
+      const key = stage.strongKey(`round${round}`);
+      const { machines } = stage.arena.cluster;
+      // Two that do not reach each other choose different proposers, and the third is an owner to both.
+      const [one, another] = [0, 1, 2].map((i) => machines[(round + i) % NODES]!);
+      stage.cut(one!, [another!]);
+      await stage.pass(UNREACHABLE_MS);
+      for (const from of machines) {
+        for (const to of machines) {
+          if (from === to || new Set([from, to, one, another]).size === 2) continue;
+          network.setFault(from.host, to.host, { delay: [0, 30, 250][random.below(3)]!, loses: lost });
+        }
+      }
+      const doing: Promise<unknown>[] = [];
+      for (let i = 0; i < 14; i++) {
+        const machine = machines[random.below(machines.length)]!;
+        const [chance, other] = [random.below(10), machines[random.below(machines.length)]!];
+        if (chance < 3) doing.push(stage.getting(machine, key, STRONG));
+        else if (chance < 6) doing.push(stage.putting(machine, key, STRONG));
+        else doing.push(stage.swapping(machine, other, key, STRONG));
+        await stage.pass(random.below(120));
+      }
+      await simulation.settle(Promise.all(doing));
+      await stage.heal();
+      for (const machine of machines) await stage.get(machine, key, STRONG);
+    }
+  },
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -483,6 +517,10 @@ class Stage {
     }
   }
 
+  strongKey(key: string): Target {
+    return { bucket: this.#clients.bucket('strong'), key };
+  }
+
   /** The same with the owners of the key first and the nodes that may stand in for them. */
   async hintRounds(
     sequence: (
@@ -568,6 +606,15 @@ class Stage {
     await this.#settle(
       client.write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS, knowledge: client.knowledgeOf(target) }),
     );
+  }
+
+  /** Somebody reads at one node and replaces at the other what he was shown, if it is still so. */
+  async swapping(reading: Machine, writing: Machine, target: Target, level: Level): Promise<void> {
+    const client = this.#somebody();
+    const { shown, etag } = await client.read(target, reading, level, TIMEOUT_MS);
+    if (shown === null) return;
+    const condition = shown.length === 0 || etag === null ? 'absent' : { write: shown[0]!, etag };
+    await client.write(target, writing, { kind: 'put', level, timeout: TIMEOUT_MS, condition });
   }
 
   /** Lets something happen so many milliseconds after the other has begun, then waits for that. */

@@ -15,7 +15,7 @@ export const STRONG_BUGS: readonly Bug[] = [
         to: 'agreedValue(phase.values, 1)',
       },
     ],
-    foundBy: 'random',
+    foundBy: { scenario: 'strong-keys-in-doubt' },
   },
   {
     name: 'strong-read-after-prepare-only',
@@ -32,7 +32,7 @@ export const STRONG_BUGS: readonly Bug[] = [
              }`,
       },
     ],
-    foundBy: 'random',
+    foundBy: { scenario: 'strong-keys-in-doubt' },
   },
   {
     name: 'strong-promise-forgotten',
@@ -44,7 +44,7 @@ export const STRONG_BUGS: readonly Bug[] = [
         to: 'if (promised !== null && compareBallots(ballot, promised) < 0 && false)',
       },
     ],
-    foundBy: 'random',
+    foundBy: { scenario: 'strong-keys-in-doubt' },
   },
   {
     name: 'strong-half-is-enough',
@@ -56,6 +56,27 @@ export const STRONG_BUGS: readonly Bug[] = [
         to: 'Math.max(1, Math.floor(route.owners.length / 2))',
       },
     ],
-    foundBy: 'random',
+    foundBy: { scenario: 'strong-keys-in-doubt' },
+  },
+  {
+    name: 'strong-ballot-used-twice',
+    about: 'a proposer whose accept was not confirmed proposes another value under the same ballot',
+    edits: [
+      { file: 'src/coordinator/register-cache.ts', from: 'this.#drop(name, entry);', to: '' },
+      { file: 'src/consensus/register.ts', from: 'if (order <= 0)', to: 'if (order < 0)' },
+    ],
+    foundBy: { scenario: 'strong-keys-in-doubt' },
+  },
+  {
+    name: 'strong-attempt-made-twice',
+    about: 'an attempt whose fate is not known is made again without looking for it',
+    edits: [
+      {
+        file: 'src/coordinator/register-value.ts',
+        from: 'const made = value.recent.find((recent) => equalBytes(recent.id, id));',
+        to: 'const made = value.recent.find((recent) => equalBytes(recent.id, id) && false);',
+      },
+    ],
+    foundBy: { scenario: 'strong-keys-in-doubt' },
   },
 ];
