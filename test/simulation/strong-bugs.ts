@@ -73,8 +73,8 @@ export const STRONG_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/coordinator/register-value.ts',
-        from: 'const made = value.recent.find((recent) => equalBytes(recent.id, id));',
-        to: 'const made = value.recent.find((recent) => equalBytes(recent.id, id) && false);',
+        from: 'return recent.find((change) => equalBytes(change.id, id));',
+        to: 'return recent.find((change) => equalBytes(change.id, id) && false);',
       },
     ],
     foundBy: { scenario: 'strong-keys-in-doubt' },
