@@ -105,7 +105,7 @@ function listFits({ items = {}, minItems = 0, maxItems = Infinity }: Schema, lis
 export function formOf(schema: Schema): string {
   const of = schema['x-unit'] === undefined ? '' : ` of ${schema['x-unit']}`;
   if (schema['x-form'] !== undefined) return schema['x-form'];
-  if (schema.anyOf !== undefined) return schema.anyOf.map(formOf).join(' or ');
+  if (schema.anyOf !== undefined) return schema.anyOf.map((one) => one.enum?.join(', ') ?? formOf(one)).join(' or ');
   if (schema.const !== undefined) return String(schema.const);
   if (schema.enum !== undefined)
     return schema.enum.length === 1 ? String(schema.enum[0]) : `one of ${schema.enum.join(', ')}`;

@@ -104,9 +104,9 @@ function parametersHtml(document: OpenApiDocument, { parameters }: DocumentedOpe
     .join('\n');
 }
 
-function parameterHtml({ name, required, description, schema }: DocumentedParameter): string {
+function parameterHtml({ name, in: where, required, description, schema }: DocumentedParameter): string {
   const fallback = schema.default === undefined ? '' : `; default ${JSON.stringify(schema.default)}`;
-  const must = required ? '' : '; may be left out';
+  const must = required && where !== 'path' ? '; must be given' : '';
   return `<dt><code>${escaped(name)}</code> <span class="soft">${escaped(formOf(schema))}${escaped(fallback)}${must}</span></dt><dd>${prose(description)}</dd>`;
 }
 

@@ -36,7 +36,7 @@ describe('parsing bucket properties', () => {
     [{ n: 2.5 }, 'n', /1 to 7/],
     [{ n: '3' }, 'n', /got "3"/],
     [{ n: null }, 'n', /got null/],
-    [{ r: 0 }, 'r', /1 to 7 or one of one, quorum, all/],
+    [{ r: 0 }, 'r', /1 to 7 or one, quorum, all/],
     [{ r: 'most' }, 'r', /got "most"/],
     [{ r: 4 }, 'r', /4 is more than n, which is 3/],
     [{ n: 2, w: 3 }, 'w', /more than n/],
