@@ -85,7 +85,7 @@ export interface NodeOptions {
   readonly hints: HintSettings;
   readonly repair: RepairSettings;
   readonly drop: { readonly bytesPerSecond: number };
-  readonly readRepair: { readonly inFlightMax: number; readonly timeout: number };
+  readonly readRepair: { readonly inFlightMax: number; readonly timeout: number; readonly jitter: number };
 }
 
 export class QuoralNode {
@@ -106,6 +106,7 @@ export class QuoralNode {
   readonly bucketKeys: BucketKeys;
   readonly explainKey: ExplainKey;
   readonly repair: Repair;
+  readonly readRepair: ReadRepair;
   readonly ringRepair: RingRepair;
   readonly dropped: DroppedBuckets;
   readonly #storage: NodeStorage;
@@ -176,6 +177,7 @@ export class QuoralNode {
       fillRegisters: () => this.coordinator.strong.refill.fill(),
     }));
     this.dropped = this.#droppedBuckets(knowledge, trees);
+    this.readRepair = this.#createReadRepair();
     this.coordinator = new Coordinator({
       world,
       messaging: this.messaging,
@@ -183,7 +185,7 @@ export class QuoralNode {
       hedging,
       replica: this.replica,
       hints: this.hints,
-      repair: this.#readRepair(),
+      repair: this.readRepair,
       knowledge,
       self: options.id,
       ready: () => this.ready(),
@@ -241,7 +243,7 @@ export class QuoralNode {
     return this.#storage.tenure.valid();
   }
 
-  #readRepair(): ReadRepair {
+  #createReadRepair(): ReadRepair {
     const { world, messaging, replica, options } = this;
     return new ReadRepair({ world, messaging, replica, self: options.id, ...options.readRepair });
   }
@@ -289,6 +291,7 @@ export class QuoralNode {
     this.repair.stop();
     this.dropped.stop();
     await this.messaging.drain(patience);
+    this.readRepair.stop();
     this.hints.stop();
     await this.membership.stop();
     this.chain.stop();

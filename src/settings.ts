@@ -159,6 +159,7 @@ export const SETTINGS = {
     'read repairs under way at once; more are left out and counted',
   ),
   'read-repair-timeout': setting(duration(1, 600_000), '5s', 'how long one read repair may take'),
+  'read-repair-jitter': setting(duration(0, 60_000), '10ms', 'longest pause before one, of random length'),
   // hints
   'hint-after': setting(
     duration(1, 60_000),

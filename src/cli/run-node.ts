@@ -175,7 +175,15 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     hints: hintSettings(settings),
     repair: repairSettings(settings),
     drop: { bytesPerSecond: settings['drop-throttle'] },
-    readRepair: { inFlightMax: settings['read-repairs-max'], timeout: settings['read-repair-timeout'] },
+    readRepair: readRepairSettings(settings),
+  };
+}
+
+function readRepairSettings(settings: Settings): NodeOptions['readRepair'] {
+  return {
+    inFlightMax: settings['read-repairs-max'],
+    timeout: settings['read-repair-timeout'],
+    jitter: settings['read-repair-jitter'],
   };
 }
 

@@ -2,10 +2,14 @@
  * Read repair: a read that found its replicas different gives the joined state to those that were behind, in the
  * background. It is a help, never a promise: when too much of it is under way it is left out and counted, and a later read
  * or anti-entropy finds the difference again.
+ *
+ * A key that is read often is found different by many reads before the first of them has mended it, so only one repair of
+ * a key is under way. It begins after a short pause of random length: other nodes have read the key at the same moment.
  */
 
 import { encodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
+import { toHex } from '#kernel/bytes.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
 import type { Replica } from '#replica/replica.ts';
@@ -24,6 +28,8 @@ export interface ReadRepairOptions {
   readonly inFlightMax: number;
   /** Milliseconds that one repair may take. */
   readonly timeout: number;
+  /** Milliseconds of the longest pause before it. */
+  readonly jitter: number;
 }
 
 export interface ReadDifference {
@@ -41,7 +47,11 @@ export class ReadRepair {
   readonly #stale: Counter;
   readonly #sent: Counter;
   readonly #leftOut: Counter;
+  readonly #repeated: Counter;
+  /** Keys of which a repair is under way. */
+  readonly #keys = new Set<string>();
   #inFlight = 0;
+  #stopped = false;
 
   constructor(options: ReadRepairOptions) {
     this.#options = options;
@@ -52,30 +62,48 @@ export class ReadRepair {
       'quoral_read_repairs_left_out_total',
       'Read repairs not made because too many were under way',
     );
+    this.#repeated = metrics.counter(
+      'quoral_read_repairs_repeated_total',
+      'Read repairs not made because one of the same key was under way',
+    );
     metrics.gauge('quoral_read_repairs_in_flight', 'Read repairs under way', () => this.#inFlight);
   }
 
-  /** Pushes the merged state to the replicas that lack some of it. Returns at once. */
+  /** Pushes the merged state to the replicas that lack some of it, after a pause. Returns at once. */
   afterRead(difference: ReadDifference): void {
     const stale = staleReplicas(difference.merged, difference.answers);
-    if (stale.length === 0) return;
+    if (stale.length === 0 || this.#stopped) return;
     this.#stale.add(stale.length);
-    const state = this.#encode(difference.merged);
-    if (state === undefined) return;
-    for (const replica of stale) {
-      if (this.#inFlight >= this.#options.inFlightMax) {
-        this.#leftOut.add();
-        continue;
-      }
-      void this.#push(replica, {
-        scope: difference.scope,
-        requestId: difference.requestId,
-        key: difference.key,
-        state,
-        durable: false,
-        origin: difference.origin,
-      });
+    const name = nameOf(difference);
+    if (this.#keys.has(name)) {
+      this.#repeated.add();
+      return;
     }
+    const free = Math.max(0, this.#options.inFlightMax - this.#inFlight);
+    if (stale.length > free) this.#leftOut.add(stale.length - free);
+    const chosen = stale.slice(0, free);
+    if (chosen.length === 0) return;
+    this.#keys.add(name);
+    this.#inFlight += chosen.length;
+    const { clock, random } = this.#options.world;
+    const pause = (this.#options.jitter * random.uint32()) / 2 ** 32;
+    clock.after(pause, () => void this.#repair(name, difference, chosen));
+  }
+
+  /** Begins no more; whoever would still be mended is found again later. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #repair(name: string, difference: ReadDifference, stale: readonly NodeId[]): Promise<void> {
+    const { scope, requestId, key, merged, origin } = difference;
+    const state = this.#stopped ? undefined : this.#encode(merged);
+    if (state !== undefined) {
+      const request: StoreRequest = { scope, requestId, key, state, durable: false, origin };
+      await Promise.all(stale.map((replica) => this.#push(replica, request)));
+    }
+    this.#inFlight -= stale.length;
+    this.#keys.delete(name);
   }
 
   /** A state that has grown beyond what can be encoded is left as it is: the read that found it must not fail of it. */
@@ -92,7 +120,6 @@ export class ReadRepair {
   async #push(to: NodeId, request: StoreRequest): Promise<void> {
     const { world, messaging, replica, self, timeout } = this.#options;
     const deadline = world.clock.monotonic() + timeout;
-    this.#inFlight += 1;
     this.#sent.add();
     try {
       if (to === self) await replica.store(request, deadline);
@@ -100,8 +127,10 @@ export class ReadRepair {
     } catch (error) {
       if (error instanceof Refusal) world.log.debug('read-repair-refused', { peer: to, reason: error.code });
       else world.log.error('read-repair-faulty', { peer: to, reason: String(error) });
-    } finally {
-      this.#inFlight -= 1;
     }
   }
+}
+
+function nameOf({ scope, key }: ReadDifference): string {
+  return `${scope.bucket} ${scope.incarnation} ${toHex(key)}`;
 }

@@ -220,7 +220,7 @@ export class SimulatedCluster {
       },
       coordinator: DEFAULT_COORDINATOR_SETTINGS,
       hints: DEFAULT_HINT_SETTINGS,
-      readRepair: { inFlightMax: 256, timeout: 5000 },
+      readRepair: { inFlightMax: 256, timeout: 5000, jitter: 10 },
       repair: DEFAULT_REPAIR_SETTINGS,
       ...this.#options.node,
     };
