@@ -6,6 +6,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { bucketTests } from './http/buckets.ts';
 import { conditionTests } from './http/conditions.ts';
+import { documentTests } from './http/document.ts';
 import { expiryTests } from './http/expiry.ts';
 import { healthTests } from './http/health.ts';
 import { keyTests } from './http/keys.ts';
@@ -36,4 +37,5 @@ strongTests();
 bucketTests();
 protocolTests();
 healthTests();
+documentTests();
 outageTests();

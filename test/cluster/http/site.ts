@@ -1,10 +1,12 @@
 /**
  * One cluster of three real processes for the whole suite, and the ways to talk to it. Request targets go out exactly as
- * they are written: nothing between the test and the socket may tidy them up.
+ * they are written: nothing between the test and the socket may tidy them up. Every answer is held against the description of the
+ * API that the nodes serve.
  */
 
 import { expect } from 'vitest';
 import { Pool } from 'undici';
+import { Judge } from '../../unit/api/document/judge.ts';
 import { TestCluster } from '../support.ts';
 
 export type Name = 'n1' | 'n2' | 'n3';
@@ -12,6 +14,8 @@ export type Name = 'n1' | 'n2' | 'n3';
 export const NAMES: readonly Name[] = ['n1', 'n2', 'n3'];
 
 let cluster: TestCluster | undefined;
+/** Knows what the nodes say of themselves at /openapi.json. */
+let judge: Judge | undefined;
 const pools = new Map<Name, Pool>();
 
 /** Settings that make the ends of things quick to reach, and no more than that. */
@@ -20,6 +24,7 @@ const FLAGS = ['--founding-patience', '10s'];
 export async function openSite(): Promise<void> {
   cluster = await TestCluster.start(3, FLAGS);
   for (const name of NAMES) pools.set(name, new Pool(cluster.url(name), { connections: 8 }));
+  judge = new Judge(JSON.parse((await get('/openapi.json')).body.toString()) as ConstructorParameters<typeof Judge>[0]);
 }
 
 export async function closeSite(): Promise<void> {
@@ -60,13 +65,22 @@ export async function call(method: string, target: string, { headers, body, at =
     body: body ?? null,
   };
   const answer = await pool.request(request);
-  return {
+  const received: Answer = {
     status: answer.statusCode,
     headers: Object.fromEntries(
       Object.entries(answer.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value!]),
     ),
     body: Buffer.from(await answer.body.arrayBuffer()),
   };
+  holdAgainstDescription(method, target, received);
+  return received;
+}
+
+/** Whatever this suite asks for, and whatever comes back, must be described. What the HTTP parser answers has no id. */
+function holdAgainstDescription(method: string, target: string, { status, headers, body }: Answer): void {
+  const path = judge?.pathOf(method, target);
+  if (path === undefined || headers['x-request-id'] === undefined) return;
+  judge!.see(method, path, { status, headers: new Map(Object.entries(headers)), body });
 }
 
 export const get = (target: string, sent?: Sent): Promise<Answer> => call('GET', target, sent);

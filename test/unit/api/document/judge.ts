@@ -10,7 +10,14 @@ import type { DocumentedOperation, OpenApiDocument } from '#api/document/openapi
 import type { Schema } from '#kernel/json-schema.ts';
 
 /** What HTTP says of a connection and of the body's length. */
-const OF_THE_CONNECTION = new Set(['connection', 'content-length', 'content-type', 'date', 'keep-alive']);
+const OF_THE_CONNECTION = new Set([
+  'connection',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'transfer-encoding',
+]);
 
 export interface Sighting {
   readonly id: string;
@@ -77,7 +84,7 @@ export class Judge {
     const isJson = known === 'application/json' || known === 'application/problem+json';
     const value: unknown = isJson ? JSON.parse(text) : text;
     if (isJson) this.#fits(where, content[known]!.schema, value);
-    else expect(body.length, `${where}: an empty body`).toBeGreaterThan(0);
+    else if (known !== '*/*') expect(body.length, `${where}: an empty body`).toBeGreaterThan(0);
     const code = known === 'application/problem+json' ? (value as { type: string }).type : undefined;
     if (code !== undefined) this.#seen.add(`${where} ${code}`);
     this.sightings.push({ id: operation.operationId, status, type: known, code: code?.split(':').at(-1), body: value });
@@ -93,6 +100,16 @@ export class Judge {
     expect(validate(value), `${where}: ${this.#ajv.errorsText(validate.errors)} in ${JSON.stringify(value)}`).toBe(
       true,
     );
+  }
+
+  /** The path of the description that the request target leads to; undefined when there is none for the method. */
+  pathOf(method: string, target: string): string | undefined {
+    const [path = ''] = target.split('?');
+    const fitting = Object.keys(this.#document.paths).find((template) =>
+      new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+    );
+    const known = fitting !== undefined && method.toLowerCase() in this.#document.paths[fitting]!;
+    return known ? fitting : undefined;
   }
 
   /** What is described and was never seen. */
