@@ -170,7 +170,7 @@ export class QuoralNode {
     this.explainKey = this.#createExplainKey(knowledge);
     ({ repair: this.repair, ringRepair: this.ringRepair } = createRepair({
       ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, dead, chain: this.chain },
-      waiting: () => this.hints.oldestNow(),
+      waiting: (since, places) => this.hints.oldestSince(since, places),
       self: { id: options.id, storageId: storage.storageId },
       ready: () => this.ready(),
       settings: options.repair,

@@ -15,6 +15,7 @@ import { asRefusal } from '#replica/refusals.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
 import { decodeHint, encodeHint, hintBytes, mergeHints, type Hint, type NewHint } from './hint.ts';
+import { GoneHints } from './gone-hints.ts';
 import { HintFigures, type FigureChange } from './hint-figures.ts';
 import {
   ageEntry,
@@ -22,6 +23,7 @@ import {
   ageValue,
   HINT_AGES,
   hintKey,
+  hintName,
   HINTS,
   justAfter,
   ownerOf,
@@ -74,6 +76,7 @@ export const HINTS_FULL = 'hints-full';
 
 export class HintTable {
   readonly figures: HintFigures;
+  readonly gone: GoneHints;
   readonly #options: HintTableOptions;
   readonly #stored: Counter;
   readonly #refused: Counter;
@@ -81,6 +84,7 @@ export class HintTable {
   constructor(options: HintTableOptions) {
     this.#options = options;
     const { metrics } = options.world;
+    this.gone = new GoneHints(options.clock.tick());
     this.#stored = metrics.counter('quoral_hints_stored_total', 'Hints stored or joined into one that waited already');
     this.#refused = metrics.counter('quoral_hints_refused_total', 'Hints refused because the room for hints was full');
     this.figures = new HintFigures((owner) => this.#showFigures(owner));
@@ -299,6 +303,11 @@ export class HintTable {
       changes.push({ ageKey: key, bytes: hintBytes(row, before), sign: -1 });
     }
     if (after === undefined) {
+      // A note speaks of the own record, which is read anew.
+      if (before !== undefined && before.state !== null) {
+        const { n, partition } = hintName(row);
+        this.gone.add(`${n}/${partition}`, before.low, this.#options.clock.tick());
+      }
       transaction.delete(HINTS, row);
       return;
     }

@@ -128,7 +128,6 @@ export class Hints {
     const { knowledge, clock, world, replica } = this.#options;
     if (store.scope.epoch > knowledge.epoch()) await knowledge.catchUp(store.scope.epoch, deadline);
     const { conflicts } = fenceFallback(store.scope, knowledge);
-    replica.floors.check(store.scope, origin);
     const state = checkedState(store.state, world.digest.crc32);
     clock.receive(highestCounter(state.vector));
     const hint = { state: store.state, own: false, sole, low: origin };
@@ -136,6 +135,8 @@ export class Hints {
     try {
       const operation = { bytes: store.state.length, durable: store.durable };
       const { revision } = await this.#table.write(operation, ({ transaction, put }) => {
+        // Here, and not when it is queued: between the two this node may have promised to take nothing so old.
+        replica.floors.check(store.scope, origin);
         replica.retries.merge(transaction, store, state, conflicts);
         return put(name, hint, conflicts);
       });
@@ -193,18 +194,21 @@ export class Hints {
   }
 
   /**
-   * The same in one turn, so that no hint can move meanwhile; undefined when there are too many for that, or when they are
-   * not all counted yet.
+   * The same for these places, also of the hints that were there after `since` and are gone, and in one turn, so that no
+   * hint can move meanwhile; Infinity where there are none. Undefined when there are too many for that, or when they are not
+   * all counted yet.
    */
-  oldestNow(): ReadonlyMap<string, number> | undefined {
-    const { figures } = this.#table;
+  oldestSince(since: number, places: readonly Pick<Place, 'n' | 'partition'>[]): readonly number[] | undefined {
+    const { figures, gone } = this.#table;
     if (!figures.complete || figures.rows > SCAN_MAX) return undefined;
     const oldest = new Map<string, number>();
     for (const { row, low } of this.#table.allNow()) {
       const { n, partition } = hintName(row);
       oldest.set(`${n}/${partition}`, Math.min(low, oldest.get(`${n}/${partition}`) ?? Infinity));
     }
-    return oldest;
+    return places
+      .map(({ n, partition }) => `${n}/${partition}`)
+      .map((place) => Math.min(oldest.get(place) ?? Infinity, gone.oldest(place, since)));
   }
 
   /** The oldest operation, as a hybrid time, that waits here for each partition; by `n/partition`. */

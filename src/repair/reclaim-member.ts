@@ -27,9 +27,11 @@ import type { TreePlace } from './tree-tables.ts';
 
 export interface ReclaimMemberOptions extends Omit<ExchangeEnvironment, 'source' | 'pace'> {
   readonly ready: () => boolean;
-  /** For each partition, by `n/partition`, the hybrid time of the oldest operation that waits here for others; undefined when
-   * that cannot be told. To be answered in one turn. */
-  readonly waiting: () => ReadonlyMap<string, number> | undefined;
+  /**
+   * For each place the hybrid time of the oldest operation that waits here for others, or that has gone to them after
+   * `since`; Infinity for none, undefined when that cannot be told. To be answered in one turn.
+   */
+  readonly waiting: (since: number, places: readonly TreePlace[]) => readonly number[] | undefined;
 }
 
 /** Stands for something that is older than everything. */
@@ -76,8 +78,8 @@ export class ReclaimMember {
       bytes: 0,
       durable: true,
     });
-    const oldest = waiting();
-    return places.map(({ n, partition }) => (oldest === undefined ? OLDEST : (oldest.get(`${n}/${partition}`) ?? 0)));
+    const oldest = waiting(floor, places);
+    return places.map((_, i) => (oldest === undefined ? OLDEST : oldest[i] === Infinity ? 0 : oldest[i]!));
   }
 
   async giveUp({ place, changedIn, floor, rows }: GiveUpRequest): Promise<number> {

@@ -6,7 +6,8 @@
  *    origin below the floor; whatever is read later, is read where all owners have the tombstone already.
  * 3. Wait, so that what is on its way arrives, and so that clocks that are behind come past the floor.
  * 4. Promise: every member puts the floor on its disk and from then on takes nothing from below it; then it says how old the
- *    oldest hint is that it keeps. One from below the floor, or a member that cannot be asked, ends the attempt.
+ *    oldest hint is that it keeps, or has kept since it told its time: of one that went home a second copy may be on its way.
+ *    One from below the floor, or a member that cannot be asked, ends the attempt.
  * 5. Give up: each owner takes away the rows that are still what was confirmed. One that fails has its tombstone left, which
  *    comes to the others again and is given up another time.
  *

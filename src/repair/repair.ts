@@ -18,7 +18,7 @@ import type { Knowledge } from '#replica/scope.ts';
 import type { RecordName } from '#replica/tables.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { Reclaim, type ReclaimSettings } from './reclaim.ts';
-import { ReclaimMember } from './reclaim-member.ts';
+import { ReclaimMember, type ReclaimMemberOptions } from './reclaim-member.ts';
 import { REFILL_TABLES, Refill } from './refill.ts';
 import { Slices } from './slices.ts';
 import { Scrub } from './scrub.ts';
@@ -59,7 +59,7 @@ export interface RepairOptions {
   readonly trees: MerkleTrees;
   readonly dead: DeadRows;
   /** See {@link ReclaimMember}. */
-  readonly waiting: () => ReadonlyMap<string, number> | undefined;
+  readonly waiting: ReclaimMemberOptions['waiting'];
   readonly self: NodeId;
   /** Whether this node may serve. */
   readonly ready: () => boolean;

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import { TimeMessage } from '#repair/reclaim-messages.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
 import { SimulatedCluster } from './cluster.ts';
 
@@ -147,6 +148,56 @@ test('a hint from before waits first', async () => {
   await on.simulation.run(() => counts(on).every((rows) => rows === 0));
   await pass(on, 30_000);
   for (const id of primaries) expect(await get(on, id, 's/k?r=3'), id).toBe(404);
+});
+
+test('a hint that went home while messages were waited for may have a second copy on its way', async () => {
+  const on = await SimulatedCluster.founded({
+    seed: 7,
+    nodes: 4,
+    node: { repair: { ...REPAIR, reclaimWait: 6000 } },
+  });
+  await put(on, 'n1', 'b/k?w=3', 'first');
+  const { primaries, fallbacks } = JSON.parse(
+    new TextDecoder().decode((await on.request('n1', 'GET', '/v1/ring/locate/b/k')).body),
+  ) as { primaries: string[]; fallbacks: string[] };
+  const [a, b, c] = primaries as [string, string, string];
+  const holder = fallbacks[0]!;
+  for (const other of [a, b, holder]) on.network.partition(on.machine(c).host, on.machine(other).host);
+  await pass(on, 6000);
+  expect(await put(on, a, 'b/k', 'second')).toBe(204);
+  expect(count(on, holder, 'hints')).toBe(1);
+  on.network.clearFaults();
+  on.network.partition(on.machine(c).host, on.machine(holder).host);
+  await on.simulation.run(() => count(on, a, 'hints') === 0);
+  expect(await remove(on, b, 'b/k?w=3')).toBe(204);
+  // The holder has told its time; only then does its hint go home.
+  const { node } = on.running(holder);
+  const given: StoreRequest[] = [];
+  const call = node.messaging.call.bind(node.messaging);
+  node.messaging.call = (to, type, request, options) => {
+    if (type.name === StoreMessage.name && to === c) given.push(request as StoreRequest);
+    return call(to, type, request, options);
+  };
+  let asked = false;
+  for (const id of primaries) {
+    const { messaging } = on.running(id).node;
+    const ask = messaging.call.bind(messaging);
+    messaging.call = (to, type, request, options) => {
+      if (type.name === TimeMessage.name && to === holder) asked = true;
+      return ask(to, type, request, options);
+    };
+  }
+  await on.simulation.run(() => asked);
+  await pass(on, 50);
+  expect(count(on, holder, 'hints')).toBe(1);
+  on.network.clearFaults();
+  await on.simulation.run(() => count(on, holder, 'hints') === 0);
+  expect(given).toHaveLength(1);
+  await on.simulation.run(() => counts(on).every((rows) => rows === 0));
+  const deadline = on.simulation.now + 1000;
+  const late = await on.simulation.settle(call(on.machine(c).id, StoreMessage, given[0]!, { deadline }));
+  expect(late).toMatchObject({ kind: 'refused', code: 'too-old' });
+  for (const id of primaries) expect(await get(on, id, 'b/k?r=3'), id).toBe(404);
 });
 
 test('a value with a time to live is gone when that is over, everywhere and for good, and leaves nothing', async () => {
