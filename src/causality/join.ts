@@ -45,6 +45,7 @@ export function includes(a: State, b: State): boolean {
     while (inB < b.versions.length && compareDotsByActor(b.versions[inB]!.dot, version.dot) < 0) inB++;
     const both = inB < b.versions.length && sameDot(b.versions[inB]!.dot, version.dot);
     if (!both && covers(b.vector, version.dot)) return false;
+    if (both && hasContentFor(version, b.versions[inB]!)) return false;
   }
   return true;
 }
@@ -60,6 +61,14 @@ export function settle(state: State, conflicts: Conflicts): State {
   return { vector: state.vector, versions: [latest] };
 }
 
+/**
+ * Of one version, whether `b` still has the content that `a` was stripped of when it expired. A replica whose clock ran ahead
+ * may have done that too early, and then the others' content is to be had again: whether it has expired is for the reader.
+ */
+function hasContentFor(a: Version, b: Version): boolean {
+  return a.content === null && b.content !== null;
+}
+
 function joinVersions(a: State, b: State): readonly Version[] {
   const joined: Version[] = [];
   let inA = 0;
@@ -70,7 +79,7 @@ function joinVersions(a: State, b: State): readonly Version[] {
     const order = fromA === undefined ? 1 : fromB === undefined ? -1 : compareDotsByActor(fromA.dot, fromB.dot);
     if (order < 0 && !covers(b.vector, fromA!.dot)) joined.push(fromA!);
     if (order > 0 && !covers(a.vector, fromB!.dot)) joined.push(fromB!);
-    if (order === 0) joined.push(fromA!);
+    if (order === 0) joined.push(hasContentFor(fromA!, fromB!) ? fromB! : fromA!);
     if (order <= 0) inA++;
     if (order >= 0) inB++;
   }

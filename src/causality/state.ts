@@ -24,7 +24,7 @@ export interface Content {
 /** One live version. A deletion marker (only in last-write-wins buckets) has no content but a rank: its dot. */
 export interface Version {
   readonly dot: Dot;
-  /** Null for a deletion marker. */
+  /** Null for a deletion marker, and where it has expired and was taken away. */
   readonly content: Content | null;
   /** Milliseconds since 1970 after which the version is as good as deleted; 0 for never. */
   readonly expiresAt: number;

@@ -225,6 +225,22 @@ test('a value with a time to live is gone when that is over, everywhere and for 
   expect(counts(on, 'expiring')).toEqual([0, 0, 0]);
 });
 
+test('a clock that runs ahead for a while ends no value for good before its time', async () => {
+  const on = await cluster(8);
+  for (const path of ['s/k', 'b/k']) expect(await put(on, 'n1', `${path}?ttl=60&w=3`)).toBe(204);
+  const { clock } = on.machine('n1').host;
+  clock.jump(120_000);
+  await on.simulation.run(() => count(on, 'n1', 'expiring') === 0);
+  clock.jump(-120_000);
+  // The others still have it, so whoever asks one of them too is shown it, and the first one gets it back.
+  for (const path of ['s/k', 'b/k']) expect(await get(on, 'n1', `${path}?r=2`), path).toBe(200);
+  await pass(on, 1000);
+  for (const path of ['s/k', 'b/k']) expect(await get(on, 'n1', `${path}?r=1`), path).toBe(200);
+  await pass(on, 60_000);
+  for (const path of ['s/k', 'b/k']) expect(await get(on, 'n1', `${path}?r=2`), path).toBe(404);
+  await on.simulation.run(() => counts(on).every((rows) => rows === 0));
+});
+
 test('a repair at will gives them up at once, and says what is in the way', async () => {
   const slow = { ...REPAIR, reclaimInterval: 3_600_000, reclaimAge: 0 };
   const on = await SimulatedCluster.founded({ seed: 6, nodes: 3, node: { repair: slow } });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { equalStates, includes, joinStates } from '#causality/join.ts';
+import type { Dot } from '#causality/dot.ts';
 import { EMPTY_STATE } from '#causality/state.ts';
 import type { Conflicts, State } from '#causality/state.ts';
 import { Cluster, history } from './history.ts';
@@ -60,6 +61,20 @@ test('equal vectors, one side without a version: that side already is the join',
   const [more, less] = [stateOf([a1, b2], [a1, b2]), stateOf([a1, b2], [b2])];
   expect(joinStates(more, less, 'siblings')).toBe(less);
   expect(joinStates(less, more, 'siblings')).toBe(less);
+});
+
+test('content that only one side has taken away comes back', () => {
+  const full = stateOf([a1, b2], [a1, b2]);
+  const without = (...dots: readonly Dot[]): State => ({
+    vector: full.vector,
+    versions: full.versions.map((version) => (dots.includes(version.dot) ? { ...version, content: null } : version)),
+  });
+  const [noA, noB] = [without(a1), without(b2)];
+  expect(joinStates(noA, full, 'siblings')).toBe(full);
+  expect(joinStates(full, noA, 'siblings')).toBe(full);
+  for (const joined of [joinStates(noA, noB, 'siblings'), joinStates(noB, noA, 'siblings')])
+    expect(joined).toEqual(full);
+  expect([includes(noA, full), includes(full, noA), includes(noA, noA)]).toEqual([false, true, true]);
 });
 
 test('lww keeps the latest by time and covers the rest; the actor breaks a tie', () => {
