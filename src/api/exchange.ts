@@ -10,6 +10,9 @@ import type { Problem, ProblemCode } from './problem.ts';
 import type { Target } from './raw-path.ts';
 import type { Span } from '#world/world.ts';
 
+/** What a client may call its request. */
+export const REQUEST_ID_PATTERN = '^[\\x21-\\x7e]{1,128}$';
+
 /** What a transport knows of a request, before it is routed. */
 export interface Incoming {
   /** In capitals, such as `HEAD`. */

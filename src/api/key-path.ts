@@ -2,19 +2,19 @@
  * Bucket names and keys as they stand in a path.
  */
 
+import { isBucketName } from '#buckets/schema.ts';
 import { fromBase64url, fromUtf8 } from '#kernel/bytes.ts';
 import { invalid, type Problem } from './problem.ts';
 import { escapedByte, quoted } from './raw-path.ts';
 
 export const MAX_KEY_BYTES = 1024;
-const BUCKET_NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const PERCENT = 0x25;
 
 /** The bucket's name from its raw segment. */
 export function decodeBucket(segment: string): string | Problem {
   // A name has ASCII characters only, so each byte can be looked at as a character.
   const name = segment.includes('%') ? String.fromCharCode(...percentDecode(segment.slice(0, 1000))) : segment;
-  if (!BUCKET_NAME.test(name) || name === '.' || name === '..') {
+  if (!isBucketName(name)) {
     return invalid('bucket', `${quoted(name)} must be 1-128 characters of A-Z a-z 0-9 . _ - other than "." and ".."`);
   }
   return name;

@@ -9,7 +9,7 @@ import { toHex } from '#kernel/bytes.ts';
 import { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import { Audit, type Visit } from './audit.ts';
-import type { Answer, Exchange, Incoming } from './exchange.ts';
+import { REQUEST_ID_PATTERN, type Answer, type Exchange, type Incoming } from './exchange.ts';
 import { identify, needOf, objection, Stranger } from './guard.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
 import { RequestFigures } from './request-figures.ts';
@@ -19,7 +19,7 @@ import type { Handler, Need, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 import { StartPatience } from './start-patience.ts';
 
-const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
 const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
 

@@ -3,6 +3,7 @@
  */
 
 import type { Schema } from '#kernel/json-schema.ts';
+import { REQUEST_ID_PATTERN } from '#api/exchange.ts';
 import { RETRY_AFTER_SECONDS } from '#api/problem.ts';
 
 export interface AnswerHeader {
@@ -12,7 +13,7 @@ export interface AnswerHeader {
 
 export const ANSWER_HEADERS = {
   'X-Request-Id': {
-    schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,128}$' },
+    schema: { type: 'string', pattern: REQUEST_ID_PATTERN },
     means: 'Names the request in logs and traces: as the client gave it, or made here.',
   },
   'Server-Timing': {

@@ -6,6 +6,7 @@ import { BUCKET_NAME_PATTERN } from '#buckets/schema.ts';
 import { TOKEN_NAME_PATTERN } from '#access/token.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { present } from '#kernel/assert.ts';
+import { MAX_KEY_BYTES } from '#api/key-path.ts';
 import { PARAMETERS, type ParameterName } from '#api/parameters.ts';
 import type { ProblemCode } from '#api/problem.ts';
 import type { Method, Need, Route } from '#api/routes.ts';
@@ -81,7 +82,7 @@ const SEGMENTS: Readonly<Record<string, Omit<DocumentedParameter, 'name' | 'in' 
   },
   key: {
     description: 'The key: 1-1024 bytes of UTF-8, percent-encoded; a slash in it is written %2F.',
-    schema: { type: 'string', minLength: 1, maxLength: 1024, examples: ['user-17'] },
+    schema: { type: 'string', minLength: 1, maxLength: MAX_KEY_BYTES, examples: ['user-17'] },
   },
   key64: {
     description:

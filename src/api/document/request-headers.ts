@@ -3,6 +3,7 @@
  */
 
 import type { Schema } from '#kernel/json-schema.ts';
+import { REQUEST_ID_PATTERN } from '#api/exchange.ts';
 import { MAX_IDEMPOTENCY_KEY } from '#api/idempotency-key.ts';
 
 export interface RequestHeader {
@@ -76,7 +77,7 @@ export const REQUEST_HEADERS = {
   },
   'x-request-id': {
     name: 'X-Request-Id',
-    schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,128}$' },
+    schema: { type: 'string', pattern: REQUEST_ID_PATTERN },
     means: 'Names the request in the answer, logs and traces; made here when it is not given.',
   },
   traceparent: {

@@ -26,7 +26,7 @@ export type Send = (
 const JSON_TYPE = { 'content-type': 'application/json' };
 const KEY = 'user-017';
 
-interface Sample {
+export interface Sample {
   readonly method: string;
   readonly template: string;
   readonly target: string;
@@ -55,7 +55,7 @@ function fill(path: string): string {
 }
 
 /** One good request for each operation; HEAD beside GET. */
-const SAMPLES: readonly Sample[] = ROUTES.flatMap(({ path, methods, kind }) =>
+export const SAMPLES: readonly Sample[] = ROUTES.flatMap(({ path, methods, kind }) =>
   Object.entries(methods).flatMap(([method, [need]]) => {
     const given = BODIES[`${method} ${path}`];
     const target = fill(path) + (method === 'DELETE' && path.startsWith('/v1/leases') ? '?token=1' : '');

@@ -1,0 +1,69 @@
+/** Which headers an operation looks at, found out by watching it, against those that are said of it. */
+
+import { expect, test } from 'vitest';
+import { createApp } from '#api/app.ts';
+import { OPERATIONS } from '#api/document/operations.ts';
+import { parseTarget } from '#api/raw-path.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { StubNode } from '../stub-services.ts';
+import { SAMPLES, type Sample } from './drives.ts';
+
+/** Looked at for every request, or described elsewhere: the security scheme, the media types of bodies. */
+const OF_ALL = new Set(['x-request-id', 'traceparent', 'tracestate', 'authorization', 'content-length']);
+const OF_BODIES = new Set(['content-type']);
+/** Refused, and for that looked at. */
+const REFUSED = new Set(['if-unmodified-since', 'content-range']);
+
+/** The names of the headers that the request was asked for. */
+async function lookedAt({ method, target, body, json }: Sample): Promise<ReadonlySet<string>> {
+  const node = new StubNode();
+  node.properties.set('stock', { consistency: 'strong' });
+  node.properties.set('carts', { conflicts: 'siblings' });
+  const app = createApp(node.services());
+  const asked = new Set<string>();
+  const headers: Readonly<Record<string, string>> = {
+    'idempotency-key': 'a',
+    'content-type': json ? 'application/json' : 'text/plain',
+    'quoral-meta-a': 'b',
+  };
+  const incoming = {
+    method,
+    target: parseTarget(target),
+    remote: 'test',
+    header: (name: string) => {
+      asked.add(name.replace(/^quoral-meta-.+/, 'quoral-meta-*'));
+      return headers[name];
+    },
+    fields: (name: string) => {
+      asked.add(name);
+      return headers[name] === undefined ? [] : [headers[name]];
+    },
+    headerNames: () => Object.keys(headers),
+    readBody: async () => ({ kind: 'body' as const, bytes: utf8(body ?? '') }),
+  };
+  await app.fetch(new Request('http://in.process/'), { incoming });
+  return asked;
+}
+
+test.each(SAMPLES.filter(({ method }) => method !== 'HEAD'))('$method $template', async (sample) => {
+  const { method, template } = sample;
+  const path = template.replaceAll(/\{(\w+)\}/g, ':$1');
+  const { headers = [], body } = OPERATIONS[`${method} ${path}`]!;
+  const asked = await lookedAt(sample);
+  const described = new Set<string>(headers);
+  // What goes with a value is looked at in deletions as well, where it means nothing.
+  const ofDeletions =
+    method === 'DELETE' ? new Set(['content-type', 'content-encoding', 'quoral-meta-*']) : new Set<string>();
+  const more = [...asked].filter(
+    (name) =>
+      !described.has(name) &&
+      !OF_ALL.has(name) &&
+      !REFUSED.has(name) &&
+      !ofDeletions.has(name) &&
+      !(body !== undefined && OF_BODIES.has(name)),
+  );
+  expect(more, 'looked at and not described').toEqual([]);
+  // Accept counts for siblings only.
+  const fewer = [...described].filter((name) => !asked.has(name) && name !== 'accept');
+  expect(fewer, 'described and not looked at').toEqual([]);
+});
