@@ -1,7 +1,8 @@
 /**
  * `npm run bench:load`: three real nodes with durable data, load from a separate process, PUT and GET of 1 KiB at quorum.
  * Prints operations a second, latencies, errors and the nodes' CPU time for an operation; `--json FILE` writes the same.
- * `--profile DIR` records a CPU profile of every node, `--auth` lets every request show a token.
+ * `--profile DIR` records a CPU profile of every node, `--auth` lets every request show a token, `--node-flags '…'` starts the
+ * nodes with more flags.
  */
 
 import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
@@ -22,6 +23,7 @@ const { values: flags } = parseArgs({
     'base-port': { type: 'string', default: '17101' },
     rounds: { type: 'string', default: '3' },
     auth: { type: 'boolean', default: false },
+    'node-flags': { type: 'string', default: '' },
   },
 });
 
@@ -52,6 +54,7 @@ function startNode(index: number): ChildProcess {
     ...['--peer-listen', `127.0.0.1:${basePort + 100 + index}`, '--data-dir', join(directory, `n${index + 1}`)],
     ...['--cluster-secret', 'a secret of this benchmark', '--initial-cluster', founders, '--log-level', 'warn'],
   ];
+  args.push(...flags['node-flags'].split(' ').filter((flag) => flag !== ''));
   if (flags.auth) args.push('--auth', 'tokens', '--admin-token-file', adminTokenFile);
   return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
