@@ -3,7 +3,7 @@
  */
 
 import { BUCKET_NAME_PATTERN } from '#buckets/schema.ts';
-import { TOKEN_NAME_PATTERN } from '#access/token.ts';
+import { TOKEN_NAME_FORM, TOKEN_NAME_PATTERN } from '#access/token.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { present } from '#kernel/assert.ts';
 import { MAX_KEY_BYTES } from '#api/key-path.ts';
@@ -74,24 +74,26 @@ parameter, an unknown member of a body and an unknown Quoral-* header are refuse
 Where the cluster asks for tokens (the setting \`auth\`), the security of an operation names the right that its token must have:
 \`read\`, \`write\` or \`admin\` on the bucket of the path, or on all buckets where the path has none.`;
 
+const NAME_FORM = '1-128 characters of A-Z a-z 0-9 . _ -';
+
 /** Of path segments. */
 const SEGMENTS: Readonly<Record<string, Omit<DocumentedParameter, 'name' | 'in' | 'required'>>> = {
   bucket: {
     description: 'The name of a bucket. One that nobody has defined has the defaults.',
-    schema: { type: 'string', pattern: BUCKET_NAME_PATTERN, examples: ['carts'] },
+    schema: { type: 'string', pattern: BUCKET_NAME_PATTERN, 'x-form': NAME_FORM, examples: ['carts'] },
   },
   key: {
-    description: 'The key: 1-1024 bytes of UTF-8, percent-encoded; a slash in it is written %2F.',
+    description: `1-${MAX_KEY_BYTES} bytes of UTF-8, percent-encoded; a slash in it is written %2F.`,
     schema: { type: 'string', minLength: 1, maxLength: MAX_KEY_BYTES, examples: ['user-17'] },
   },
   key64: {
     description:
       'The key in base64url without padding: for keys that HTTP clients rewrite, and those with control bytes.',
-    schema: { type: 'string', pattern: '^[A-Za-z0-9_-]+$', examples: ['dXNlci0xNw'] },
+    schema: { type: 'string', pattern: '^[A-Za-z0-9_-]+$', 'x-form': 'base64url', examples: ['dXNlci0xNw'] },
   },
   name: {
     description: 'The name of a token.',
-    schema: { type: 'string', pattern: TOKEN_NAME_PATTERN, examples: ['shop'] },
+    schema: { type: 'string', pattern: TOKEN_NAME_PATTERN, 'x-form': TOKEN_NAME_FORM, examples: ['shop'] },
   },
   id: { description: 'The id of a plan.', schema: { type: 'string', examples: ['1'] } },
 };
