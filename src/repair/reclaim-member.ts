@@ -34,6 +34,8 @@ export interface ReclaimMemberOptions extends Omit<ExchangeEnvironment, 'source'
   readonly waiting: (since: number, places: readonly TreePlace[]) => readonly number[] | undefined;
 }
 
+/** The refusal of a promise about times that have not come yet. */
+const CLOCK_BEHIND = 'clock-behind';
 /** Stands for something that is older than everything. */
 const OLDEST = 1;
 
@@ -71,6 +73,9 @@ export class ReclaimMember {
   /** The floor is on stable storage before anything is looked at: what comes later cannot be older. */
   async promise({ floor, places }: PromiseRequest): Promise<readonly number[]> {
     const { replica, waiting } = this.#options;
+    // Else nobody who has promised would take what this node writes.
+    if (replica.now() <= floor)
+      throw new Refusal(CLOCK_BEHIND, 'the clock of this node has not come past that time yet');
     await replica.commits.submit({
       run: (transaction) => {
         for (const place of places) replica.floors.raise(transaction, place, floor);

@@ -4,7 +4,8 @@
  * 1. Confirm: all owners have the same dead state. A row that one of them lacks is given to it.
  * 2. Ask every member for its time: the highest is the floor. Whatever any of them read or made before its answer has an
  *    origin below the floor; whatever is read later, is read where all owners have the tombstone already.
- * 3. Wait, so that what is on its way arrives, and so that clocks that are behind come past the floor.
+ * 3. Wait, so that what is on its way arrives, and so that clocks that are behind come past the floor. Are they too far apart
+ *    for that, the attempt ends.
  * 4. Promise: every member puts the floor on its disk and from then on takes nothing from below it; then it says how old the
  *    oldest hint is that it keeps, or has kept since it told its time: of one that went home a second copy may be on its way.
  *    One from below the floor, or a member that cannot be asked, ends the attempt.
@@ -74,6 +75,9 @@ interface Batch {
 
 /** Keys in one pass: bounds the memory that it takes. */
 const PASS_MAX = 20_000;
+/** Milliseconds by which the members' clocks may differ; it is waited for so long that all of them are past the floor. */
+const APART_MAX_MS = 60_000;
+const APART_SLACK_MS = 100;
 const COMPLAINT_MS = 24 * 3_600_000;
 const BLOCKED_LISTED_MAX = 256;
 
@@ -151,9 +155,11 @@ export class Reclaim {
       if (this.#ownersCan(batch) && this.#membersCan(batch, members) && (await this.#confirm(batch)))
         confirmed.push(batch);
     }
-    if (confirmed.length > 0) {
-      const floor = await this.#floor(members);
-      await new Promise<void>((resolve) => void world.clock.after(settings.reclaimWait, resolve));
+    const times = confirmed.length > 0 ? await this.#times(confirmed, members) : undefined;
+    if (times !== undefined) {
+      const { floor, apart } = times;
+      const wait = Math.max(settings.reclaimWait, apart + APART_SLACK_MS);
+      await new Promise<void>((resolve) => void world.clock.after(wait, resolve));
       const free = await this.#promised(confirmed, members, floor);
       for (const batch of free) {
         if (sameRing(ring, knowledge.ring())) await this.#giveUp(batch, floor);
@@ -251,13 +257,34 @@ export class Reclaim {
     });
   }
 
-  /** A time that no operation has as its origin which any member began before this is known. Throws {@link ExchangeFailed}. */
-  async #floor(members: readonly Member[]): Promise<number> {
+  /**
+   * A time that no operation has as its origin which any member began before this is known, and by how many milliseconds the
+   * members' clocks are apart. Undefined when that is too much: until the others' clocks are past the floor, nobody would
+   * take what they write.
+   */
+  async #times(
+    batches: readonly Batch[],
+    members: readonly Member[],
+  ): Promise<{ readonly floor: number; readonly apart: number } | undefined> {
     const { self, replica } = this.#options;
-    const times = await Promise.all(
-      members.map(async ({ id }) => (id === self ? replica.now() : ask(this.#options, id, TimeMessage, null))),
+    const told = await Promise.all(
+      members.map(async ({ id }) => {
+        try {
+          return { id, time: id === self ? replica.now() : await this.#ask(id, TimeMessage, null) };
+        } catch (error) {
+          for (const { place } of batches) this.#failed(place, 'member', `member ${id}`, error);
+          return undefined;
+        }
+      }),
     );
-    return Math.max(...times);
+    const times = told.filter((one) => one !== undefined).toSorted((a, b) => a.time - b.time);
+    if (times.length < members.length) return undefined;
+    const [first, last] = [times[0]!, times.at(-1)!];
+    const apart = timeOf(last.time) - timeOf(first.time);
+    if (apart <= APART_MAX_MS) return { floor: last.time, apart };
+    const reason = `the clock of ${last.id} is ahead of that of ${first.id} by ${apart} ms`;
+    for (const { place } of batches) this.#note(place, 'member', reason);
+    return undefined;
   }
 
   /** The batches for whose partitions nothing from below the floor waits anywhere. */

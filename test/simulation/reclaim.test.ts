@@ -241,6 +241,17 @@ test('a clock that runs ahead for a while ends no value for good before its time
   await on.simulation.run(() => counts(on).every((rows) => rows === 0));
 });
 
+test('a clock that runs far ahead gives no floor that the others would be below for as long', async () => {
+  const on = await cluster(9);
+  await put(on, 'n2', 'b/k?w=3');
+  on.machine('n1').host.clock.jump(3_600_000);
+  expect(await remove(on, 'n2', 'b/k?w=3')).toBe(204);
+  await pass(on, 10_000);
+  const blocked = on.machines.flatMap(({ id }) => on.running(id).node.repair.reclaim.run(false).blocked);
+  expect(blocked.join()).toMatch(/clock of n1 is ahead/);
+  for (const at of ['n2', 'n3', 'n1']) expect(await put(on, at, 'b/k?w=3', at), at).toBe(204);
+});
+
 test('a repair at will gives them up at once, and says what is in the way', async () => {
   const slow = { ...REPAIR, reclaimInterval: 3_600_000, reclaimAge: 0 };
   const on = await SimulatedCluster.founded({ seed: 6, nodes: 3, node: { repair: slow } });
