@@ -1,0 +1,36 @@
+/** Plays what has to show a wrong variant. */
+
+import { expect } from 'vitest';
+import { BUG_RUNS, type Bug } from './bugs.ts';
+import { performAll } from './pool.ts';
+import type { Task } from './tasks.ts';
+
+const { seeds, changes } = BUG_RUNS;
+
+export const RANDOM_RUNS: readonly Task[] = seeds.map((seed) => ({
+  kind: 'seed',
+  seed,
+  changes,
+  twice: false,
+  traceWidth: 0,
+}));
+
+/** Far more than a variant takes on a machine that has nothing else to do. */
+export const PATIENCE_MS = 300_000;
+
+export async function expectFound({ name, foundBy }: Bug): Promise<void> {
+  const tasks: readonly Task[] =
+    foundBy === 'random' ? RANDOM_RUNS : [{ kind: 'scenario', name: foundBy.scenario, traceWidth: 0 }];
+  const checks = await failedChecks(tasks, name);
+  expect(checks).not.toEqual([]);
+  // What shows a bug is a broken promise, not an exception in the variant itself.
+  expect(checks).not.toContain('crash');
+}
+
+/** The checks that fail in the first of the tasks in which any does. */
+async function failedChecks(tasks: readonly Task[], bug: string): Promise<readonly string[]> {
+  for await (const { report } of performAll(tasks, 1, bug)) {
+    if (report.findings.length > 0) return report.findings.map(({ check }) => check);
+  }
+  return [];
+}
