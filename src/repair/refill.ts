@@ -57,6 +57,7 @@ export class Refill {
   #left = 0;
   #cleared = false;
   #complainedAt = -Infinity;
+  #toldLost = false;
 
   constructor(options: RefillOptions) {
     this.#options = options;
@@ -95,6 +96,7 @@ export class Refill {
 
   async #fill(): Promise<void> {
     this.#cleared = false;
+    this.#tellLost();
     const places = this.#places();
     this.#left = places.length;
     for (const place of places) {
@@ -103,6 +105,20 @@ export class Refill {
     }
     if (this.#left > 0 || this.#places().length > 0) return;
     if (await this.#options.activate()) this.#options.world.log.info('refilled', { id: this.#options.self });
+  }
+
+  /** Nobody can fill what nobody else owns: from now on it counts as empty. */
+  #tellLost(): void {
+    if (this.#toldLost) return;
+    this.#toldLost = true;
+    const { knowledge, world } = this.#options;
+    const self = knowledge.self();
+    for (const { n, partitions } of knowledge.ring().placements) {
+      const lost = partitions.filter(({ owners }) => owners.length === 1 && owners[0] === self).length;
+      if (lost === 0) continue;
+      const detail = 'the disk is empty and no other node owns them: what they held is gone';
+      world.log.error('partitions-lost', { n, partitions: lost, detail });
+    }
   }
 
   /** The own partitions that are not filled. */

@@ -61,6 +61,23 @@ test('it becomes active with everything that the others have', async () => {
   expect([...on.machine('n2').medium.table('refilled').rows()]).toEqual([]);
 });
 
+test('what nobody else had is told to be lost', async () => {
+  const on = await cluster(5);
+  const lost = (): readonly unknown[] =>
+    on.log.entries.filter(({ event }) => event === 'partitions-lost').map(({ host, fields }) => [host, fields['n']]);
+  wipe(on, 'n2');
+  await on.restart('n2');
+  await on.simulation.run(() => state(on, 'n2') === 'active');
+  expect(lost()).toEqual([]);
+  const headers = { 'content-type': 'application/json' };
+  const defined = await on.request('n1', 'PUT', '/v1/buckets/single', { headers, body: '{"n":1}' });
+  expect(defined.status).toBe(200);
+  wipe(on, 'n2');
+  await on.restart('n2');
+  await on.simulation.run(() => state(on, 'n2') === 'active');
+  expect(lost()).toEqual([['n2', 1]]);
+});
+
 test('it goes on where it was after crashes', async () => {
   const on = await cluster(2);
   wipe(on, 'n3');
