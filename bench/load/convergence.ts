@@ -21,14 +21,21 @@ export async function getJson(url: string): Promise<unknown> {
   return body.json();
 }
 
-/** Hints that wait anywhere, by the node that keeps them. */
-export async function hintsWaiting(urls: Urls): Promise<number> {
+/** Hints that wait anywhere, for whoever or for one member. */
+export async function hintsWaiting(urls: Urls, member?: string): Promise<number> {
   const counts = await Promise.all(
-    Object.values(urls).map(
-      async (url) => ((await getJson(`${url}/v1/cluster`)) as { hintsWaiting: number }).hintsWaiting,
-    ),
+    Object.values(urls).map(async (url) => {
+      const view = (await getJson(`${url}/v1/cluster`)) as ClusterView;
+      if (member === undefined) return view.hintsWaiting;
+      return view.members.find(({ id }) => id === member)?.hintsWaiting ?? 0;
+    }),
   );
   return counts.reduce((sum, count) => sum + count, 0);
+}
+
+interface ClusterView {
+  readonly hintsWaiting: number;
+  readonly members: readonly { readonly id: string; readonly hintsWaiting: number }[];
 }
 
 async function inTurn<T, R>(items: readonly T[], atOnce: number, what: (item: T) => Promise<R>): Promise<R[]> {
