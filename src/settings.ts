@@ -131,6 +131,11 @@ export const SETTINGS = {
     '8MiB',
     'bytes a second that rows of dropped buckets are taken away with',
   ),
+  'read-values-up-to': setting(
+    bytes(0, 8 * 1024 ** 2),
+    '8KiB',
+    'of a key with more bytes a read asks one owner for the values, the others only what they know',
+  ),
   'session-poll-delay': setting(
     duration(1, 60_000),
     '50ms',

@@ -20,6 +20,7 @@
 
 import { compareDotsByActor, compareDotsByTime, sameDot } from './dot.ts';
 import { withoutRepeats } from './repeats.ts';
+import type { Outline, OutlinedVersion } from './outline.ts';
 import type { Conflicts, State, Version, VersionVector } from './state.ts';
 import { covers, dominates, joinVectors } from './vector.ts';
 
@@ -36,7 +37,7 @@ export function equalStates(a: State, b: State): boolean {
 }
 
 /** Whether `b` has no news for `a`: join(a, b) = a. */
-export function includes(a: State, b: State): boolean {
+export function includes(a: Outline, b: Outline): boolean {
   if (a === b) return true;
   if (!dominates(a.vector, b.vector)) return false;
   // Whatever b has and a has not is superseded. The other way round, b must not have superseded anything of a's.
@@ -65,7 +66,7 @@ export function settle(state: State, conflicts: Conflicts): State {
  * Of one version, whether `b` still has the content that `a` was stripped of when it expired. A replica whose clock ran ahead
  * may have done that too early, and then the others' content is to be had again: whether it has expired is for the reader.
  */
-function hasContentFor(a: Version, b: Version): boolean {
+function hasContentFor(a: OutlinedVersion, b: OutlinedVersion): boolean {
   return a.content === null && b.content !== null;
 }
 

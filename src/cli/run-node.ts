@@ -165,17 +165,22 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     membership: membershipSettings(settings),
     hedging: hedgeSettings(settings),
     replica: replicaLimits(settings),
-    coordinator: {
-      ...DEFAULT_COORDINATOR_SETTINGS,
-      staleRetries: settings['stale-retries'],
-      strongChangesMax: settings['strong-changes-max'],
-      hintAfter: settings['hint-after'],
-      sessionPollDelay: settings['session-poll-delay'],
-    },
+    coordinator: coordinatorSettings(settings),
     hints: hintSettings(settings),
     repair: repairSettings(settings),
     drop: { bytesPerSecond: settings['drop-throttle'] },
     readRepair: readRepairSettings(settings),
+  };
+}
+
+function coordinatorSettings(settings: Settings): NodeOptions['coordinator'] {
+  return {
+    ...DEFAULT_COORDINATOR_SETTINGS,
+    staleRetries: settings['stale-retries'],
+    strongChangesMax: settings['strong-changes-max'],
+    hintAfter: settings['hint-after'],
+    sessionPollDelay: settings['session-poll-delay'],
+    valuesUpTo: settings['read-values-up-to'],
   };
 }
 

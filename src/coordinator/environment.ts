@@ -29,6 +29,8 @@ export interface CoordinatorSettings {
   readonly hintAfter: number;
   /** Milliseconds after which a read asks again for what its session has seen and nobody that answered knows. */
   readonly sessionPollDelay: number;
+  /** Of a key with more bytes only one owner is asked for its values. */
+  readonly valuesUpTo: number;
 }
 
 export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
@@ -36,6 +38,7 @@ export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
   strongChangesMax: 4096,
   hintAfter: 150,
   sessionPollDelay: 50,
+  valuesUpTo: 8192,
 };
 
 export interface Environment {

@@ -24,6 +24,9 @@ export class CoordinatorFigures {
   /** Writes that went to another node because this one does not own the key, or has no space. */
   readonly forwarded: Counter;
 
+  /** Values that a read had to ask for once more, since only outlines named them. */
+  readonly valuesFetched: Counter;
+
   /** Owners that have missed a write and get no hint. */
   readonly hintsLeftOut: Counter;
 
@@ -54,6 +57,10 @@ export class CoordinatorFigures {
       'quoral_context_entries',
       'Actors in the context of what was read or written',
       CONTEXT_ENTRIES,
+    );
+    this.valuesFetched = metrics.counter(
+      'quoral_read_values_fetched_total',
+      'Large values that a read asked for apart, because the owner that sends values lacked them',
     );
     this.hintsLeftOut = metrics.counter(
       'quoral_hints_left_out_total',

@@ -7,8 +7,8 @@ import type { State, Version } from '#causality/state.ts';
 import { CorruptState } from '#causality/state-codec.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { REDEFINED, sameBucketNow, type Environment } from './environment.ts';
-import { ReadRound, type RoundRequest } from './read-round.ts';
-import type { Agreement, ReadOutcome, ReadRequest } from './requests.ts';
+import { ReadRound } from './read-round.ts';
+import type { Agreement, ReadOutcome, ReadRequest, RoundRequest } from './requests.ts';
 
 /** What the owners have, joined, before anything is hidden from a reader. */
 export type Gathered =
@@ -44,18 +44,26 @@ export async function readKey(environment: Environment, request: ReadRequest): P
  */
 export async function gather(environment: Environment, request: RoundRequest): Promise<Gathered> {
   let before: ReadRound | undefined;
+  let whole = false;
   for (let attempt = 0; ;) {
     const bucket = sameBucketNow(environment, request.bucket);
     if (bucket === undefined) return redefined(request);
-    const round = new ReadRound(environment, { ...request, bucket });
+    const round = new ReadRound(environment, { ...request, bucket, whole });
     const ending = await round.run();
-    if (ending.kind === 'reached') return joined(environment, round);
+    if (ending.kind === 'reached') {
+      if (!round.hasOutlines() || (await completed(environment, round))) return joined(environment, round);
+      whole = true;
+      continue;
+    }
     if (ending.kind === 'stale' && attempt++ < environment.settings.staleRetries) {
       await environment.knowledge.catchUp(ending.epoch, request.deadline);
       continue;
     }
     // A second look, for what was on its way from one to another at the first.
-    if (ending.kind === 'unmet' && before !== undefined && round.givenUp()) return joined(environment, round);
+    if (ending.kind === 'unmet' && before !== undefined && round.givenUp()) {
+      if (!round.hasOutlines() || (await completed(environment, round))) return joined(environment, round);
+      whole = true;
+    }
     if (!round.met() && round.enough()) before = round;
     if (ending.kind === 'unmet' && (await mayWait(environment, request.deadline))) continue;
     // The last round may have had too little time to come to anything.
@@ -95,6 +103,21 @@ function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRou
   };
 }
 
+/** Whether the values are there now that no owner had sent. */
+async function completed(environment: Environment, round: ReadRound): Promise<boolean> {
+  try {
+    return await round.complete();
+  } catch (error) {
+    if (!(error instanceof CorruptState)) throw error;
+    tellDamage(environment, round, error);
+    return false;
+  }
+}
+
+function tellDamage(environment: Environment, round: ReadRound, { message }: CorruptState): void {
+  environment.world.log.error('answer-damaged', { reason: message, from: round.answeredBy() });
+}
+
 /** A state that came over damaged, which its sender had verified, is no answer; which one it was the log says. */
 function joined(environment: Environment, round: ReadRound): Gathered {
   const facts = { agreement: round.agreement(), retries: round.retries() };
@@ -102,7 +125,7 @@ function joined(environment: Environment, round: ReadRound): Gathered {
     return { kind: 'gathered', state: round.merged(), retriesFull: round.retriesFull(), ...facts };
   } catch (error) {
     if (!(error instanceof CorruptState)) throw error;
-    environment.world.log.error('answer-damaged', { reason: error.message, from: round.answeredBy() });
+    tellDamage(environment, round, error);
     const detail = `a replica's answer was damaged on its way: ${error.message}`;
     return { kind: 'failed', trouble: 'quorum-unavailable', detail, ...facts };
   }

@@ -4,15 +4,15 @@
  * for an owner for whom they keep the key: that a fallback has nothing says nothing about the key.
  */
 
-import { EMPTY_STATE, EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
+import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { covers, dominates, joinVectors } from '#causality/vector.ts';
-import { joinStates } from '#causality/join.ts';
-import { CorruptState, decodeState } from '#causality/state-codec.ts';
-import { equalBytes } from '#kernel/bytes.ts';
+import { CorruptState } from '#causality/state-codec.ts';
+import { assert, present } from '#kernel/assert.ts';
 import { HeldMessage, type HeldReply } from '#handoff/messages.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Checksum } from '#kernel/native.ts';
 import { ReadTally, type Role } from '#quorum/tally.ts';
-import { FetchMessage, type FetchReply, type FetchRequest } from '#replica/messages.ts';
+import { FetchMessage, type FetchReply, type FetchRequest, type WholeFetchRequest } from '#replica/messages.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
@@ -29,19 +29,11 @@ import {
   type Environment,
   type Route,
 } from './environment.ts';
+import { joinAnswers, knows, outlineOf, type Answer, type Joined } from './join-answers.ts';
 import { ReadHedge } from './read-hedge.ts';
-import type { Agreement, ReadRequest } from './requests.ts';
+import type { Agreement, RoundRequest } from './requests.ts';
+import { ValuesFrom } from './values-from.ts';
 import { failureName } from '#wire/failure-name.ts';
-
-/** A read that may also ask what a request with an idempotency key has become. */
-export interface RoundRequest extends ReadRequest {
-  readonly retryId?: Uint8Array | undefined;
-}
-
-interface Answer extends FetchReply {
-  readonly from: NodeId;
-  readonly isOwner: boolean;
-}
 
 export type Ending =
   /** `unmet`: everybody has answered, and nobody knows what the session has seen. */
@@ -53,6 +45,7 @@ export type Ending =
 export class ReadRound {
   readonly #environment: Environment;
   readonly #request: RoundRequest;
+  readonly #crc32: Checksum;
   /** A hybrid time before anything was read. */
   readonly #origin: number;
   readonly #route: Route;
@@ -74,6 +67,7 @@ export class ReadRound {
   /** Asked, and without an answer so far. */
   readonly #asked = new Set<NodeId>();
   readonly #hedge: ReadHedge;
+  readonly #valuesFrom: ValuesFrom;
   #late = false;
   #turnedAway = false;
   /** Who gave no answer that counts, and why. */
@@ -85,6 +79,7 @@ export class ReadRound {
 
   constructor(environment: Environment, request: RoundRequest) {
     this.#environment = environment;
+    this.#crc32 = environment.world.digest.crc32;
     this.#origin = environment.replica.now();
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#request = inItsZone(request, this.#route.owners);
@@ -93,10 +88,14 @@ export class ReadRound {
     this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#invite(owner, 'primary');
     for (let missing = this.#owners.length - this.#waiting.length; missing > 0; missing--) this.#expectFallback();
+    this.#valuesFrom = new ValuesFrom(request, environment.settings);
     this.#hedge = new ReadHedge(environment, {
       next: () => this.#waiting[0]?.id,
       slow: () => [...this.#asked].filter((id) => id !== environment.self),
-      askNext: () => this.#ask(1),
+      askNext: () => {
+        this.#valuesFrom.slow(this.#asked);
+        this.#ask(1);
+      },
     });
   }
 
@@ -190,11 +189,16 @@ export class ReadRound {
     const { hedging, self } = this.#environment;
     const { requestId, key, retryId } = this.#request;
     const plain = { scope: this.#route.scope, requestId, key };
-    const fetch: FetchRequest = retryId === undefined ? plain : { ...plain, retryId };
+    const fetch: WholeFetchRequest = retryId === undefined ? plain : { ...plain, retryId };
+    const valuesUpTo = this.#isOwner(member) ? this.#valuesFrom.limitFor(member.id) : undefined;
     if (member.id === self) return this.#fetchHere(member, fetch);
     hedging.called();
     if (this.#isOwner(member)) {
-      const result = await this.#call(member, FetchMessage, fetch);
+      const result = await this.#call(
+        member,
+        FetchMessage,
+        valuesUpTo === undefined ? fetch : { ...fetch, valuesUpTo },
+      );
       if (result.kind === 'reply') this.#answered(member, result.reply);
       else this.#unanswered(member, result);
     } else {
@@ -215,7 +219,7 @@ export class ReadRound {
     return callPatiently(this.#environment, id, type, fetch, { deadline, trace, hasAlternative });
   }
 
-  async #fetchHere(here: Member, fetch: FetchRequest): Promise<void> {
+  async #fetchHere(here: Member, fetch: WholeFetchRequest): Promise<void> {
     const { replica, hints } = this.#environment;
     const { deadline, trace } = this.#request;
     const span = trace?.child('replica.fetch', 'internal');
@@ -251,7 +255,7 @@ export class ReadRound {
     this.#answers.push({ from: owner.id, isOwner: true, ...reply });
     this.#answeredFor.add(owner.index);
     this.#tally.accept(owner.index);
-    this.#learn(owner, reply.state);
+    this.#learn(owner, reply);
     this.#decide();
   }
 
@@ -264,7 +268,7 @@ export class ReadRound {
     this.#asked.delete(fallback.id);
     const { owners, ...answer } = reply;
     if (answer.state !== null) this.#answers.push({ from: fallback.id, isOwner: false, ...answer });
-    this.#learn(fallback, answer.state);
+    this.#learn(fallback, answer);
     const place = owners.find(
       (owner) => !this.#answeredFor.has(owner) && this.#owners.some(({ index }) => index === owner),
     );
@@ -285,6 +289,7 @@ export class ReadRound {
       return;
     }
     this.#asked.delete(owner.id);
+    this.#valuesFrom.failed(owner.id);
     this.#failures.push(`${owner.id}: ${reason}`);
     if (reason === 'overloaded') this.#turnedAway = true;
     if (reason === 'timeout') this.#late = true;
@@ -323,12 +328,11 @@ export class ReadRound {
     return (this.#request.least ?? []).every((dot) => dot.counter <= floor || covers(this.#known, dot));
   }
 
-  #learn(from: Member, state: Uint8Array | null): void {
+  #learn(from: Member, reply: FetchReply): void {
     if (this.#request.least === undefined) return;
     this.#heard.add(from.id);
-    if (state === null) return;
     try {
-      this.#known = joinVectors(this.#known, decodeState(state, this.#environment.world.digest.crc32).vector);
+      this.#known = joinVectors(this.#known, outlineOf(reply, this.#crc32).vector);
     } catch (error) {
       // A damaged answer is found, and told, when the answers are joined.
       if (!(error instanceof CorruptState)) throw error;
@@ -351,33 +355,46 @@ export class ReadRound {
     if (this.#asked.size === 0) this.#end({ kind: 'unmet' });
   }
 
+  /** Whether an answer has no values. */
+  hasOutlines(): boolean {
+    return this.#answers.some(({ outline }) => outline !== undefined);
+  }
+
+  /**
+   * Gets the values that nobody has sent. False when that fails, or when a replica knows less than it did: all has to be asked again.
+   */
+  async complete(): Promise<boolean> {
+    for (;;) {
+      const joined = this.#joined();
+      if (joined.kind === 'joined') return true;
+      const owner = this.#route.owners.find(({ id }) => id === joined.from);
+      const place = this.#answers.findIndex(({ from }) => from === joined.from);
+      this.#environment.figures.valuesFetched.add();
+      const { requestId, key } = this.#request;
+      const fetch = { scope: this.#route.scope, requestId, key };
+      const result = await this.#call(present(owner, joined.from), FetchMessage, fetch);
+      if (result.kind !== 'reply' || !knows(result.reply, joined.outline, this.#crc32)) return false;
+      this.#answers[place] = { from: joined.from, isOwner: true, ...result.reply };
+    }
+  }
+
   /** Joins the answers; when they differ, hands those that are behind to repair. Throws CorruptState. */
   merged(): State {
-    const { conflicts } = this.#request.bucket.properties;
-    const crc32 = this.#environment.world.digest.crc32;
-    const first = this.#answers[0]?.state ?? null;
-    if (this.#answers.every(({ state }) => sameState(state, first))) {
-      return first === null ? EMPTY_STATE : decodeState(first, crc32);
-    }
-    const states = this.#answers.map(({ from, isOwner, state }) => ({
-      from,
-      isOwner,
-      state: state === null ? EMPTY_STATE : decodeState(state, crc32),
-    }));
-    const merged = states.reduce((joined, { state }) => joinStates(joined, state, conflicts), EMPTY_STATE);
+    const joined = this.#joined();
+    assert(joined.kind === 'joined', 'values are complete before answers are joined');
+    const { merged, parts } = joined;
+    const { requestId, key } = this.#request;
+    if (parts.length === 0) return merged;
     this.#environment.repair.afterRead({
-      scope: this.#route.scope,
-      requestId: this.#request.requestId,
-      key: this.#request.key,
-      merged,
+      ...{ scope: this.#route.scope, requestId, key, merged },
       // Never towards fallbacks: their hints would only take longer to go home.
-      answers: states.filter(({ isOwner }) => isOwner),
+      answers: parts.filter(({ isOwner }) => isOwner),
       origin: this.#origin,
     });
     return merged;
   }
-}
 
-function sameState(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a === null || b === null ? a === b : equalBytes(a, b);
+  #joined(): Joined {
+    return joinAnswers(this.#answers, this.#request.bucket.properties.conflicts, this.#crc32);
+  }
 }

@@ -121,3 +121,10 @@ export type WriteOutcome =
 export function expiryOf({ ttl, content }: Pick<WriteRequest, 'ttl' | 'content'>, now: number): number {
   return ttl === 0 || content === null ? 0 : now + ttl;
 }
+
+/** A read that may also ask what a request with an idempotency key has become. */
+export interface RoundRequest extends ReadRequest {
+  readonly retryId?: Uint8Array | undefined;
+  /** Everybody is to send the values, however large: it did not work otherwise. */
+  readonly whole?: boolean;
+}

@@ -7,8 +7,10 @@ import { nodeIndex, type NodeIndex } from '#kernel/identity.ts';
 import {
   FetchMessage,
   StoreMessage,
-  type FetchReply,
+  wholeFromWire,
+  wholeToWire,
   type FetchRequest,
+  type WholeReply,
   type StoreRequest,
 } from '#replica/messages.ts';
 import type { MessageType } from '#wire/message.ts';
@@ -52,7 +54,7 @@ export const HintMessage: MessageType<HintRequest, HintReply> = {
   },
 };
 
-export interface HeldReply extends FetchReply {
+export interface HeldReply extends WholeReply {
   /** For whom hints of the key wait. `state` is what they hold together; null when there are none. */
   readonly owners: readonly NodeIndex[];
 }
@@ -62,11 +64,11 @@ export const HeldMessage: MessageType<FetchRequest, HeldReply> = {
   name: 'handoff.held',
   encodeRequest: FetchMessage.encodeRequest,
   decodeRequest: FetchMessage.decodeRequest,
-  encodeReply: ({ owners, ...reply }) => [FetchMessage.encodeReply(reply), owners],
+  encodeReply: ({ owners, ...reply }) => [wholeToWire(reply), owners],
   decodeReply: (body) => {
     const fields = asArray(body, 2, 'handoff.held reply');
     return {
-      ...FetchMessage.decodeReply(fields[0]),
+      ...wholeFromWire(fields[0]),
       owners: asListOf(fields[1], 'owners', OWNERS_MAX, (owner) => nodeIndex(asInteger(owner, 'owner', 0, 65_535))),
     };
   },

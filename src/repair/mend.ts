@@ -132,6 +132,8 @@ export class Mend {
     if (result.kind === 'refused' && (result.code === CORRUPT_ROW || result.code === REFILLING)) return 'lost';
     if (result.kind !== 'reply') return 'silent';
     const { state } = result.reply;
+    // All of it was asked for.
+    if (state === undefined) return 'silent';
     if (state === null) return 'joined';
     try {
       await replica.store({ scope, requestId: 'mend', key, state, durable: true, origin }, deadline);

@@ -3,12 +3,13 @@
  */
 
 import { includes } from '#causality/join.ts';
+import type { Outline } from '#causality/outline.ts';
 import type { State } from '#causality/state.ts';
 import type { NodeId } from '#kernel/identity.ts';
 
 export interface ReadAnswer {
   readonly from: NodeId;
-  readonly state: State;
+  readonly state: Outline;
 }
 
 export function staleReplicas(merged: State, answers: readonly ReadAnswer[]): readonly NodeId[] {

@@ -38,12 +38,30 @@ export interface FetchRequest {
   readonly requestId: string;
   readonly key: Uint8Array;
   /** Also wanted: what the request with this hashed idempotency key has become. */
-  readonly retryId?: Uint8Array;
+  readonly retryId?: Uint8Array | undefined;
+  /** Of a state that is longer, the outline is enough; not together with `retryId`. */
+  readonly valuesUpTo?: number | undefined;
 }
 
-export interface FetchReply {
+/** A request that is answered with all there is. */
+export interface WholeFetchRequest extends FetchRequest {
+  readonly valuesUpTo?: undefined;
+}
+
+export type FetchReply = WholeReply | OutlineReply;
+
+/** The state is longer than was wanted. */
+export interface OutlineReply {
+  readonly outline: Uint8Array;
+  readonly state?: undefined;
+  readonly retry?: undefined;
+  readonly retriesFull?: undefined;
+}
+
+export interface WholeReply {
   /** The encoded state, or null when the replica never heard of the key. */
   readonly state: Uint8Array | null;
+  readonly outline?: undefined;
   /** What the request has become that was asked for; null when the replica knows of none. */
   readonly retry?: RetryRow | null;
   /** The replica remembers as many idempotency keys as it may. */
@@ -99,7 +117,8 @@ export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
 
 export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   name: 'replica.fetch',
-  encodeRequest: ({ scope, requestId, key, retryId }) => {
+  encodeRequest: ({ scope, requestId, key, retryId, valuesUpTo }) => {
+    if (valuesUpTo !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, valuesUpTo];
     const body = [scopeToWire(scope), requestId, key];
     return retryId === undefined ? body : [...body, retryId];
   },
@@ -110,19 +129,30 @@ export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
       requestId: asString(fields[1], 'requestId', 128),
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
       ...(isGiven(fields[3]) ? { retryId: asMarkBytes(fields[3], 'retryId') } : {}),
+      ...(isGiven(fields[4]) ? { valuesUpTo: asInteger(fields[4], 'valuesUpTo', 0) } : {}),
     };
   },
-  encodeReply: ({ state, retry, retriesFull }) =>
-    retry === undefined ? [state] : [state, retry === null ? null : retryToWire(retry), retriesFull === true],
+  // An outline is a list where a state is bytes.
+  encodeReply: (reply) => (reply.outline === undefined ? wholeToWire(reply) : [[reply.outline]]),
   decodeReply: (body) => {
-    const fields = asArray(body, 1, 'replica.fetch reply');
-    const state = fields[0] === null ? null : asBytes(fields[0], 'state', MAX_MESSAGE_BYTES);
-    // Shorter: nothing was asked for, or it came from a release that keeps no such rows.
-    if (fields.length < 3) return { state };
-    const retry = isGiven(fields[1]) ? retryFromWire(fields[1]) : null;
-    return { state, retry, retriesFull: asBoolean(fields[2], 'retriesFull') };
+    const [state] = asArray(body, 1, 'replica.fetch reply');
+    if (!Array.isArray(state)) return wholeFromWire(body);
+    return { outline: asBytes(asArray(state, 1, 'outline')[0], 'outline', MAX_MESSAGE_BYTES) };
   },
 };
+
+export function wholeToWire({ state, retry, retriesFull }: WholeReply): readonly unknown[] {
+  return retry === undefined ? [state] : [state, retry === null ? null : retryToWire(retry), retriesFull === true];
+}
+
+export function wholeFromWire(body: unknown): WholeReply {
+  const fields = asArray(body, 1, 'replica.fetch reply');
+  const state = fields[0] === null ? null : asBytes(fields[0], 'state', MAX_MESSAGE_BYTES);
+  // Shorter: nothing was asked for, or it came from a release that keeps no such rows.
+  if (fields.length < 3) return { state };
+  const retry = isGiven(fields[1]) ? retryFromWire(fields[1]) : null;
+  return { state, retry, retriesFull: asBoolean(fields[2], 'retriesFull') };
+}
 
 function isGiven(element: unknown): boolean {
   return element !== undefined && element !== null;

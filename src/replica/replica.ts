@@ -19,7 +19,8 @@ import { ConflictFigures } from './conflicts.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
-import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
+import { fetched } from './fetched.ts';
+import type { FetchReply, FetchRequest, StoreReply, StoreRequest, WholeFetchRequest, WholeReply } from './messages.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
 import { TenureSupply } from './tenure-supply.ts';
 import { Retries, type RetryLimits } from './retries.ts';
@@ -194,6 +195,8 @@ export class Replica {
   }
 
   /** The replica's state of a key. Rejects with {@link Refusal}: a row that cannot be trusted is no answer, not an absence. */
+  fetch(request: WholeFetchRequest, deadline: number): Promise<WholeReply>;
+  fetch(request: FetchRequest, deadline: number): Promise<FetchReply>;
   async fetch(request: FetchRequest, deadline: number): Promise<FetchReply> {
     await this.#learn(request.scope, deadline);
     const { bucket, incarnation } = request.scope;
@@ -209,8 +212,9 @@ export class Replica {
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
     this.#requireWhole(request.scope, request.key);
     try {
-      const state = this.#records.read(request.scope, request.key, this.#options.world.disk)?.encoded ?? null;
-      if (request.retryId === undefined) return { state };
+      const stored = this.#records.read(request.scope, request.key, this.#options.world.disk);
+      if (request.retryId === undefined) return fetched(stored, request.valuesUpTo, this.#options.world.digest.crc32);
+      const state = stored?.encoded ?? null;
       const { disk } = this.#options.world;
       const retry = this.#retries.read(request.scope, request.key, request.retryId, disk) ?? null;
       return { state, retry, retriesFull: this.#retries.full(disk) };

@@ -45,6 +45,30 @@ const TALLY = 'src/quorum/tally.ts';
 
 export const BUGS: readonly Bug[] = [
   {
+    name: 'outline-shown-as-empty',
+    about: 'a version of which an owner has only said that it has it is shown with an empty value',
+    edits: [
+      {
+        file: 'src/causality/outline.ts',
+        from: 'else if (!covers(known.vector, dot)) return undefined;',
+        to: "else if (!covers(known.vector, dot)) versions.push({ dot, expiresAt: 0, content: { value: new Uint8Array(), contentType: '', contentEncoding: '', meta: [] } });",
+      },
+    ],
+    foundBy: { scenario: 'coordinator-lacks-the-value' },
+  },
+  {
+    name: 'outline-news-left-out',
+    about: 'a version of which an owner has only said that it has it is taken for superseded',
+    edits: [
+      {
+        file: 'src/causality/outline.ts',
+        from: 'else if (!covers(known.vector, dot)) return undefined;',
+        to: '',
+      },
+    ],
+    foundBy: { scenario: 'coordinator-lacks-the-value' },
+  },
+  {
     name: 'old-backup-goes-on',
     about: 'a node whose disk was put back to an earlier state serves and votes',
     edits: [
@@ -323,9 +347,9 @@ export const BUGS: readonly Bug[] = [
     about: 'a read answers with the first state that came back',
     edits: [
       {
-        file: READ_ROUND,
-        from: 'const merged = states.reduce((joined, { state }) => joinStates(joined, state, conflicts), EMPTY_STATE);',
-        to: 'const merged = states[0]?.state ?? joinStates(EMPTY_STATE, EMPTY_STATE, conflicts);',
+        file: 'src/coordinator/join-answers.ts',
+        from: 'merged = joinStates(merged, whole, conflicts);',
+        to: 'if (parts.length === 1) merged = whole;',
       },
     ],
     foundBy: 'random',

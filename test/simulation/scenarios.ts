@@ -6,7 +6,9 @@
 import { Arena, type Finding } from './arena.ts';
 import { StoreMessage } from '#replica/messages.ts';
 import { isAnswer, requestName } from './messages-on-the-wire.ts';
+import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
+import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
 import { ownersOfKey } from './white-box.ts';
@@ -430,6 +432,25 @@ const SCRIPTS = {
       for (const machine of machines) await stage.get(machine, key, STRONG);
     }
   },
+  /** A read whose coordinator lacks what another owner names without its value. */
+  'coordinator-lacks-the-value': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      await stage.put(first, key, ALL);
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, STRICT);
+      stage.arena.cluster.network.clearFaults();
+      for (const { host } of [first, second]) {
+        const loses = (message: Uint8Array): boolean => CARRY_STATES.test(requestName(message));
+        stage.arena.cluster.network.setFault(host, third.host, { loses });
+      }
+      await stage.pass(1500);
+      await stage.get(third, key, STRICT);
+      await stage.get(third, key, ALL);
+      stage.cut(second, [first, third]);
+      await stage.get(third, key, STRICT);
+    });
+  },
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -462,6 +483,10 @@ const SOON = {
   },
 };
 
+/** Owners that are not asked for all of a key say only what they know, however small its values are. */
+const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
+const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
+
 export type ScenarioName = keyof typeof SCRIPTS;
 /** Scenarios that the product of today does not pass, with what it would take. */
 export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> = {};
@@ -477,7 +502,7 @@ export interface ScenarioOptions {
 export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
   const setting = WITH_FALLBACKS.has(name)
     ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
-    : { nodes: NODES, losesUnsynced: true, ...(RECLAIMING.has(name) ? { node: SOON } : {}) };
+    : { nodes: NODES, losesUnsynced: true, ...nodeFor(name) };
   const arena = new Arena({ ...options, ...setting, seed: name });
   const clients = arena.directedClients();
   for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
@@ -486,6 +511,11 @@ export async function play(name: ScenarioName, options: ScenarioOptions): Promis
     await arena.converge(clients);
   });
   return arena.findings;
+}
+
+function nodeFor(name: ScenarioName): { readonly node?: Partial<NodeOptions> } {
+  if (RECLAIMING.has(name)) return { node: SOON };
+  return OUTLINING.has(name) ? { node: OUTLINES } : {};
 }
 
 interface Sendable {

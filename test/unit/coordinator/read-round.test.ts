@@ -6,11 +6,15 @@ import { DEFAULT_COORDINATOR_SETTINGS, type Environment } from '#coordinator/env
 import { CoordinatorFigures } from '#coordinator/figures.ts';
 import { readKey } from '#coordinator/get.ts';
 import type { ReadOutcome } from '#coordinator/requests.ts';
+import { encodeOutline } from '#causality/outline.ts';
+import { encodeState } from '#causality/state-codec.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
-import type { FetchReply } from '#replica/messages.ts';
+import type { FetchReply, FetchRequest } from '#replica/messages.ts';
 import { foundRing } from '#ring/founding.ts';
 import type { CallResult } from '#wire/messaging.ts';
+import { digest } from '#world/digest.ts';
+import { stateOf } from '../causality/examples.ts';
 import { OneMachine } from '../replica/worlds.ts';
 
 const RING = foundRing({
@@ -36,12 +40,15 @@ interface Played {
 }
 
 /** n1 reads at r=2; what comes of a call depends on who is called and when. */
-async function play(answer: (peer: string, now: number) => CallResult<FetchReply>): Promise<Played> {
+async function play(
+  answer: (peer: string, now: number, request: FetchRequest) => CallResult<FetchReply>,
+): Promise<Played> {
   const machine = new OneMachine();
   const { clock, digest, log, metrics, random } = machine.boot();
   const called: string[] = [];
   const start = clock.monotonic();
   const environment = {
+    repair: { afterRead: () => undefined },
     world: { clock, digest, log, metrics, random },
     self: nodeId('n1'),
     settings: DEFAULT_COORDINATOR_SETTINGS,
@@ -50,9 +57,9 @@ async function play(answer: (peer: string, now: number) => CallResult<FetchReply
     hedging: { called: () => undefined, delay: () => 50, mayCall: () => false, pause: 50 },
     figures: new CoordinatorFigures(metrics),
     messaging: {
-      call: (to: string) => {
+      call: (to: string, _type: unknown, request: FetchRequest) => {
         called.push(to);
-        return Promise.resolve(answer(to, clock.monotonic() - start));
+        return Promise.resolve(answer(to, clock.monotonic() - start, request));
       },
     },
     knowledge: { epoch: () => epoch(1), ring: () => RING, self: () => nodeIndex(0) },
@@ -93,4 +100,34 @@ test('owners that are cut off are named', async () => {
   const { outcome } = await play(() => ({ kind: 'lost', reason: 'disconnected' }));
   expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-unavailable' });
   expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n2: disconnected/);
+});
+
+const DOT = { node: nodeIndex(1), tenure: 1, counter: 5 };
+const LARGE = stateOf([DOT], [DOT]);
+const OUTLINE: CallResult<FetchReply> = { kind: 'reply', reply: { outline: encodeOutline(LARGE, digest.crc32) } };
+const VALUE: CallResult<FetchReply> = { kind: 'reply', reply: { state: encodeState(LARGE, digest.crc32) } };
+
+test('a value that nobody has sent is asked for, of whoever named it', async () => {
+  const { outcome, called } = await play((_peer, _now, { valuesUpTo }) => (valuesUpTo === undefined ? VALUE : OUTLINE));
+  expect(outcome).toMatchObject({ kind: 'found', versions: [{ dot: DOT }] });
+  expect(called.length).toBe(2);
+  expect(called[0]).toBe(called[1]);
+});
+
+test('when that fails, or its answer knows less, all values are asked for', async () => {
+  for (const second of [{ kind: 'lost', reason: 'disconnected' }, ANSWER] as const) {
+    let asked = 0;
+    const { outcome } = await play((_peer, _now, { valuesUpTo }) => {
+      asked += 1;
+      if (valuesUpTo !== undefined) return OUTLINE;
+      return asked === 2 ? second : VALUE;
+    });
+    expect(outcome).toMatchObject({ kind: 'found', versions: [{ dot: DOT }] });
+  }
+});
+
+test('a damaged outline is no answer, and is told', async () => {
+  const damaged: CallResult<FetchReply> = { kind: 'reply', reply: { outline: utf8('no outline') } };
+  const { outcome } = await play((_peer, _now, { valuesUpTo }) => (valuesUpTo === undefined ? VALUE : damaged));
+  expect(outcome).toMatchObject({ kind: 'found', versions: [{ dot: DOT }] });
 });

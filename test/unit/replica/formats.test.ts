@@ -49,6 +49,18 @@ test('what a coordinator sends to a replica', () => {
   expect(toHex(encode(FetchMessage.encodeReply({ state: null })))).toBe('91c0');
 });
 
+test('values only up to so many bytes: an element more, and an answer that is no state', () => {
+  const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), valuesUpTo: 8192 };
+  const bytes = encode(FetchMessage.encodeRequest(fetch));
+  expect(toHex(bytes)).toBe('95960703ccc8a563617274730105a3722d31c403616e6ec0cd2000');
+  expect(FetchMessage.decodeRequest(decode(bytes))).toEqual(fetch);
+  const reply = encode(FetchMessage.encodeReply({ outline: utf8('o') }));
+  expect(toHex(reply)).toBe('9191c4016f');
+  expect(FetchMessage.decodeReply(decode(reply))).toEqual({ outline: utf8('o') });
+  for (const bad of [[[]], [['o']], [[null]], ['o']])
+    expect(() => FetchMessage.decodeReply(bad)).toThrow(MalformedMessage);
+});
+
 const MARK = new Uint8Array(16).fill(0xab);
 const RETRY: RetryRow = {
   id: new Uint8Array(16).fill(1),

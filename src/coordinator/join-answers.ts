@@ -1,0 +1,93 @@
+/**
+ * What the answers to a read come to together. Pure. Where values are large some replicas have answered with the outline
+ * of what they hold: the values come from those that have sent theirs, and where nobody has, it says who has to be asked.
+ */
+
+import type { Dot } from '#causality/dot.ts';
+import { compareDotsByTime } from '#causality/dot.ts';
+import { joinStates } from '#causality/join.ts';
+import { decodeOutline, filledFrom, type Outline } from '#causality/outline.ts';
+import { EMPTY_STATE, type Conflicts, type State } from '#causality/state.ts';
+import { decodeState } from '#causality/state-codec.ts';
+import { dominates } from '#causality/vector.ts';
+import { equalBytes } from '#kernel/bytes.ts';
+import type { NodeId } from '#kernel/identity.ts';
+import type { Checksum } from '#kernel/native.ts';
+import type { FetchReply } from '#replica/messages.ts';
+
+export type Answer = FetchReply & {
+  readonly from: NodeId;
+  readonly isOwner: boolean;
+};
+
+export type Joined =
+  | {
+      readonly kind: 'joined';
+      readonly merged: State;
+      /** What each has; empty when all have the same. */
+      readonly parts: readonly Part[];
+    }
+  /** This one's outline has versions that nobody has sent. */
+  | { readonly kind: 'lacking'; readonly from: NodeId; readonly outline: Outline };
+
+export interface Part {
+  readonly from: NodeId;
+  readonly isOwner: boolean;
+  readonly state: Outline;
+}
+
+/** Throws CorruptState. */
+export function joinAnswers(answers: readonly Answer[], conflicts: Conflicts, crc32: Checksum): Joined {
+  const first = answers[0]?.state ?? null;
+  if (answers.every(({ state }) => state !== undefined && sameState(state, first))) {
+    return { kind: 'joined', merged: stateOf(first, crc32), parts: [] };
+  }
+  const parts: Part[] = [];
+  const outlines: Part[] = [];
+  let merged: State = EMPTY_STATE;
+  for (const { from, isOwner, state, outline } of answers) {
+    if (outline !== undefined) {
+      outlines.push({ from, isOwner, state: decodeOutline(outline, crc32) });
+      continue;
+    }
+    const whole = stateOf(state, crc32);
+    parts.push({ from, isOwner, state: whole });
+    merged = joinStates(merged, whole, conflicts);
+  }
+  const lacking = latest(outlines.filter(({ state }) => filledFrom(merged, state) === undefined));
+  if (lacking !== undefined) return { kind: 'lacking', from: lacking.from, outline: lacking.state };
+  for (const { state } of outlines) {
+    const filled = filledFrom(merged, state);
+    if (filled !== undefined) merged = joinStates(merged, filled, conflicts);
+  }
+  return { kind: 'joined', merged, parts: [...parts, ...outlines] };
+}
+
+/** The one with the latest version, since that most likely knows what the others have. */
+function latest(outlines: readonly Part[]): Part | undefined {
+  const lastOf = ({ state }: Part): Dot =>
+    state.versions.map(({ dot }) => dot).reduce((a, b) => (compareDotsByTime(a, b) > 0 ? a : b));
+  let best: Part | undefined;
+  for (const next of outlines) {
+    if (best === undefined || compareDotsByTime(lastOf(next), lastOf(best)) > 0) best = next;
+  }
+  return best;
+}
+
+function sameState(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  return a === null || b === null ? a === b : equalBytes(a, b);
+}
+
+function stateOf(state: Uint8Array | null, crc32: Checksum): State {
+  return state === null ? EMPTY_STATE : decodeState(state, crc32);
+}
+
+/** What the replica knows that has answered so. Throws CorruptState. */
+export function outlineOf({ state, outline }: FetchReply, crc32: Checksum): Outline {
+  return outline === undefined ? stateOf(state, crc32) : decodeOutline(outline, crc32);
+}
+
+/** Whether a second answer of the same replica, with its values, knows what the first one did. */
+export function knows(reply: FetchReply, before: Outline, crc32: Checksum): boolean {
+  return reply.state !== undefined && dominates(stateOf(reply.state, crc32).vector, before.vector);
+}
