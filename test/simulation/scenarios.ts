@@ -31,6 +31,7 @@ const ALL = strictAll(FACTS);
 const SLOPPY = levelsFor(FACTS).find(({ query }) => query === '')!;
 const WITH_OWNERS = sloppyWithOwners(FACTS);
 const STRONG = strictQuorum({ owners: NODES, mode: 'strong' });
+const ONE_OWNER = levelsFor(FACTS).find(({ query }) => query === 'r=all&w=1&dw=1&sloppy=false')!;
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 
 /** Requests by which a replica gets what it lacks. */
@@ -189,7 +190,7 @@ const SCRIPTS = {
     await stage.rounds(async (key, [first, second, third]) => {
       stage.cut(third, [first, second]);
       await stage.pass(UNREACHABLE_MS);
-      const write = stage.keyed(key, ONE);
+      const write = stage.keyed(key, ONE_OWNER);
       await stage.send(write, first);
       await stage.replace(second, key, STRICT);
       await stage.send(write, third);
@@ -312,6 +313,10 @@ const SCRIPTS = {
       await stage.aside(second, 'PUT', `/v1/kv/${bucket}/new?consistency=quorum`);
       await stage.heal();
       await stage.pass(5000);
+      // Whoever starts looks again for what is left of earlier lives.
+      for (const machine of [first, second, third]) stage.crash(machine);
+      await stage.heal();
+      await stage.pass(2000);
       for (const machine of [first, second, third]) {
         for (const old of ['old', 'unheard-of']) await stage.aside(machine, 'GET', `/v1/kv/${bucket}/${old}`, 404);
         await stage.aside(machine, 'GET', `/v1/kv/${bucket}/new`, 200);

@@ -118,9 +118,15 @@ function keyHistory(history: History, name: string, writes: Write[], requests: r
 /**
  * A request that was sent again while its first attempt lay at an owner that could not be asked has two dots. Who replaces
  * what one of them wrote has not seen the other, which may come to light later: not certainly superseded, and not missing.
+ * Once owners have confirmed an attempt no later one may get a dot.
  */
+function mayHaveTwoDots({ dots, requests, acknowledged, holders }: Write): boolean {
+  if (dots.length < 2) return false;
+  return holders === 0 || requests.filter(({ start }) => start.order < acknowledged).length > 1;
+}
+
 function relations(writes: readonly Write[]) {
-  const twice = new Set(writes.filter(({ dots }) => dots.length > 1).map(({ id }) => id));
+  const twice = new Set(writes.filter(mayHaveTwoDots).map(({ id }) => id));
   const successors = new Map<WriteId, Write[]>();
   const certain = writes.map((write): Write => {
     const { replaces } = write;

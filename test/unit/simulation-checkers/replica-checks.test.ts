@@ -162,22 +162,19 @@ describe('concurrent-siblings', () => {
     ).toEqual(['a d']);
   });
 
-  it('does not hold the replacement of one attempt of a request against the other attempt', () => {
-    const replaced = (dots: readonly string[]): Planted =>
+  it('does not hold the replacement of one attempt of a request against another attempt that nobody had confirmed', () => {
+    const tried = (outcome: 'applied' | 'unknown', dots: readonly string[]): Planted =>
       new Planted()
-        .put('a', { dots })
-        .put('b', { covers: ['a'], dots: ['3.12'] })
-        .read(['a', 'b']);
-    expect(replaced(['1.10']).found(check)).toEqual(['a b']);
-    expect(replaced(['1.10', '2.11']).found(check)).toEqual([]);
-    expect(replaced(['1.10', '2.11']).found('strict-reads')).toEqual([]);
-    expect(
-      new Planted()
-        .put('a', { dots: ['1.10', '2.11'] })
-        .put('b', { covers: ['a'], dots: ['3.12'] })
-        .read(['b'])
-        .found('strict-reads'),
-    ).toEqual([]);
+        .put('a', { outcome, retryOf: 'i', dots })
+        .put('a', { retryOf: 'i' })
+        .put('b', { covers: ['a'], dots: ['3.12'] });
+    const both = ['1.10', '2.11'];
+    for (const which of [check, 'strict-reads'] as const) {
+      expect(tried('unknown', both).read(['a', 'b']).found(which)).toEqual([]);
+      expect(tried('unknown', ['1.10']).read(['a', 'b']).found(which)).toEqual(['a b']);
+      expect(tried('applied', both).read(['a', 'b']).found(which)).toEqual(['a b']);
+      expect(tried('unknown', both).read(['b']).found(which)).toEqual([]);
+    }
   });
 });
 
