@@ -579,6 +579,12 @@ export const BUGS: readonly Bug[] = [
     foundBy: { scenario: 'deleted-while-one-is-away' },
   },
   {
+    name: 'reclaim-ignores-hints',
+    about: 'tombstones are given up when all owners have them, whatever hints wait',
+    edits: [{ file: RECLAIM, from: 'if (low === 0 || low > floor) continue;', to: 'if (low >= 0) continue;' }],
+    foundBy: { scenario: 'hint-is-older-than-a-deletion' },
+  },
+  {
     name: 'leaf-not-in-the-transaction',
     about: 'what a write changes in the Merkle trees is kept in memory only',
     edits: [

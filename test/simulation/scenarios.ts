@@ -405,6 +405,22 @@ const SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  /** A key is deleted at all its owners while a fallback keeps an older write of it for one whom it cannot reach. */
+  'hint-is-older-than-a-deletion': async (stage) => {
+    await stage.hintRounds(async (key, [first, second, third], others) => {
+      stage.cut(third, [first, second, ...others]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, SLOPPY);
+      stage.clear();
+      stage.cut(third, others);
+      await stage.pass(4000);
+      await stage.removeSeen(second, key, ALL);
+      await stage.pass(8000);
+      await stage.heal();
+      await stage.pass(4000);
+      await stage.get(third, key, ALL);
+    });
+  },
   /** Proposers that get in each other's way while what they say to the owners is late or lost. */
   'strong-keys-in-doubt': async (stage) => {
     const { network, simulation } = stage.arena.cluster;
@@ -477,6 +493,7 @@ const HINTS_ONLY = {
 
 /** With tombstones that are given up within seconds; clocks are right. */
 const RECLAIMING: ReadonlySet<string> = new Set(['deleted-while-one-is-away']);
+const RECLAIMING_WITH_FALLBACKS: ReadonlySet<string> = new Set(['hint-is-older-than-a-deletion']);
 const SOON = {
   repair: {
     ...DEFAULT_REPAIR_SETTINGS,
@@ -507,7 +524,9 @@ export interface ScenarioOptions {
 export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
   const setting = WITH_FALLBACKS.has(name)
     ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
-    : { nodes: NODES, losesUnsynced: true, ...nodeFor(name) };
+    : RECLAIMING_WITH_FALLBACKS.has(name)
+      ? { nodes: NODES + 1, node: SOON, losesUnsynced: false }
+      : { nodes: NODES, losesUnsynced: true, ...nodeFor(name) };
   const arena = new Arena({ ...options, ...setting, seed: name });
   const clients = arena.directedClients();
   for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
@@ -624,6 +643,14 @@ class Stage {
   /** A delete by somebody who knows nothing. */
   async remove(machine: Machine, target: Target, level: Level): Promise<void> {
     await this.#settle(this.#somebody().write(target, machine, { kind: 'delete', level, timeout: TIMEOUT_MS }));
+  }
+
+  /** A delete by somebody who has read what he deletes. */
+  async removeSeen(machine: Machine, target: Target, level: Level): Promise<void> {
+    const client = this.#somebody();
+    await this.#settle(client.read(target, machine, level, TIMEOUT_MS));
+    const knowledge = client.knowledgeOf(target);
+    await this.#settle(client.write(target, machine, { kind: 'delete', level, timeout: TIMEOUT_MS, knowledge }));
   }
 
   async get(machine: Machine, target: Target, level: Level): Promise<void> {
