@@ -181,7 +181,7 @@ export const SETTINGS = {
     '3h',
     'after this a hint that is not the only copy is given up',
   ),
-  'hints-interval': setting(duration(10, 3_600_000), '10s', 'pause between two looks at the hints that wait'),
+  'hints-interval': setting(duration(10, 3_600_000), '2s', 'pause between two looks at the hints that wait'),
   'hints-rate': setting(bytes(1024, 16 * 1024 ** 3), '8MiB', 'bytes of hints a second, to all owners together'),
   'hints-targets-max': setting(integer(1, 1000), '2', 'owners that get their hints at the same time'),
   'hints-in-flight-max': setting(integer(1, 4096), '32', 'hints of one owner under way at once'),
