@@ -191,11 +191,22 @@ export class HintDelivery {
     if (pause > 0) world.clock.after(pause, () => this.wake());
   }
 
-  /** One walk over all that waits for the owner, the oldest first. */
+  /** One walk over all that waits for the owner, the oldest first. Never rejects. */
   async #pass(owner: NodeIndex): Promise<Pass> {
-    const { world, table, settings } = this.#options;
     const underWay = new Set<Promise<void>>();
     const result: Pass = { delivered: 0, elsewhere: 0, failure: undefined };
+    try {
+      await this.#walk(owner, result, underWay);
+    } catch (error) {
+      // The disk cannot be read.
+      result.failure ??= String(error);
+    }
+    await Promise.all(underWay);
+    return result;
+  }
+
+  async #walk(owner: NodeIndex, result: Pass, underWay: Set<Promise<void>>): Promise<void> {
+    const { world, table, settings } = this.#options;
     for (let from = ownerPrefix(owner); ;) {
       const page = table.entries(owner, from, PAGE);
       for (const entry of page) {
@@ -215,8 +226,6 @@ export class HintDelivery {
       if (last === undefined || page.length < PAGE || result.failure !== undefined || this.#stopped) break;
       from = justAfter(ageKey(last.row, last.sole, last.low));
     }
-    await Promise.all(underWay);
-    return result;
   }
 
   #sleep(milliseconds: number): Promise<void> {

@@ -38,6 +38,24 @@ test('an owner that comes back gets what waits for it, durably, and nobody else 
   expect(holder.machine.log.entries.some(({ event }) => event === 'hints-delivered')).toBe(true);
 });
 
+test('a disk that cannot be read ends a delivery, and not the process; later it goes on', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  await holder.store(A, 'k', encoded(1, 5));
+  const { table } = holder;
+  const entries = table.entries.bind(table);
+  table.entries = () => {
+    throw new Error('a page of the disk is damaged');
+  };
+  holder.cameBack(memberId(A));
+  await holder.run(50);
+  expect(holder.given).toEqual([]);
+  expect(holder.machine.log.entries.some(({ event }) => event === 'hints-not-delivered')).toBe(true);
+  table.entries = entries;
+  await holder.run(5000);
+  expect(holder.given).toHaveLength(1);
+});
+
 test('what comes to a hint while it is being delivered is not lost', async () => {
   const holder = new Holder();
   holder.delivery.start();
