@@ -6,6 +6,7 @@
  */
 
 import type { NodeId } from '#kernel/identity.ts';
+import { asRefusal } from '#replica/refusals.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import {
@@ -128,7 +129,7 @@ export class AntiEntropy {
     });
   }
 
-  /** Compares with the peer from the top and mends what differs, up to a bound; true when something is left. */
+  /** Compares with the peer from the top and mends what differs, up to a bound; true when something is left. Never rejects. */
   async compareWith(peer: NodeId): Promise<boolean> {
     const { clock } = this.#options.world;
     this.#comparedAt.set(peer, clock.monotonic());
@@ -146,8 +147,9 @@ export class AntiEntropy {
       return left;
     } catch (error) {
       this.#counters.failed.add();
-      if (!(error instanceof ExchangeFailed) && !(error instanceof Refusal)) throw error;
-      this.#options.world.log.debug('comparison-failed', { peer, reason: error.message });
+      const expected = error instanceof ExchangeFailed || asRefusal(error) instanceof Refusal;
+      if (expected) this.#options.world.log.debug('comparison-failed', { peer, reason: String(error) });
+      else this.#options.world.log.error('comparison-faulty', { peer, reason: String(error) });
       return false;
     }
   }

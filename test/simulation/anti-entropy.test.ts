@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { RECORDS } from '#replica/tables.ts';
+import { DiskError } from '#world/world.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const SOON = { ...DEFAULT_REPAIR_SETTINGS, interval: 500, settle: 200 };
@@ -34,6 +35,17 @@ function forget(cluster: SimulatedCluster, id: string, count: number): void {
   const { medium } = cluster.machine(id);
   for (const [key] of [...medium.table(RECORDS).rows()].slice(0, count)) medium.set(RECORDS, key, undefined);
 }
+
+test('a disk that cannot be read ends a comparison, and nothing else', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 4, nodes: 3, node: { repair: SOON } });
+  const { antiEntropy } = cluster.running('n1').node.repair;
+  antiEntropy.differingPlaces = () => Promise.reject(new DiskError('failed', 'a page is damaged', false));
+  expect(await cluster.simulation.settle(antiEntropy.compareWith(cluster.machine('n2').id))).toBe(false);
+  antiEntropy.differingPlaces = () => Promise.reject(new Error('what nobody has thought of'));
+  expect(await cluster.simulation.settle(antiEntropy.compareWith(cluster.machine('n2').id))).toBe(false);
+  const faults = cluster.log.entries.filter(({ event }) => event === 'comparison-faulty');
+  expect(faults.map(({ fields }) => fields['reason'])).toEqual(['Error: what nobody has thought of']);
+});
 
 test('a node that was cut off gets what it has missed, and gives what only it has', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 1, nodes: 3, node: { repair: SOON } });

@@ -12,6 +12,7 @@ const UNFORESEEN: ReadonlySet<string> = new Set([
   'epoch-chain-failed',
   'corrupt-row',
   'fetch-faulty',
+  'comparison-faulty',
   'read-repair-faulty',
   'read-repair-impossible',
 ]);
