@@ -72,7 +72,7 @@ function p99(sent: readonly Sent[]): number {
 }
 
 export function perSecond(sent: readonly Sent[], outages: readonly Outage[]): readonly Second[] {
-  const start = Math.min(...sent.map(({ due }) => due));
+  const start = sent.reduce((first, { due }) => Math.min(first, due), Infinity);
   const seconds = Map.groupBy(sent, ({ due }) => Math.floor((due - start) / 1000));
   return [...seconds]
     .sort(([a], [b]) => a - b)

@@ -162,7 +162,7 @@ async function outages(nodes: Nodes, rate: number): Promise<object> {
   await outage('killed', 'n4', 'between', async () => nodes.start('n4'));
   await outage('frozen', 'n2', 'after', () => nodes.signal('n2', 'SIGCONT'));
   const sent = await load.stop();
-  const begin = Math.min(...sent.map(({ due }) => due)) + 2000;
+  const begin = sent.reduce((first, { due }) => Math.min(first, due), Infinity) + 2000;
   const normal = sent.filter(({ due }) => due >= begin && due < away[0]!.from);
   const figures = away.map((one, i) => ({
     ...figuresOf(sent, one, normal, convergences[i]!.firstLookMs),
@@ -264,7 +264,7 @@ async function rolling(nodes: Nodes, rate: number): Promise<object> {
   do final = await sweep(urls, BUCKET, owners, keys);
   while ([...final.values()].some(differ) && now() < limit);
   const failed = sent.filter(hasFailed);
-  const begin = Math.min(...sent.map(({ due }) => due));
+  const begin = sent.reduce((first, { due }) => Math.min(first, due), Infinity);
   keepLog('rolling', nodes.log(), begin);
   const p99Ms = percentile(
     sent.map(({ took }) => took),
