@@ -487,6 +487,19 @@ export const BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'bucket-is-dropped' },
   },
+  {
+    name: 'wiped-owner-counts',
+    about: 'an owner that has lost its disk counts for reads before it was filled again',
+    edits: [
+      {
+        file: REPLICA,
+        from: 'if (this.#options.knowledge.refilling())',
+        to: 'if (this.#options.knowledge.refilling() && false)',
+      },
+      { file: READ_ROUND, from: ".filter((owner) => owner.state !== 'refilling')", to: '' },
+    ],
+    foundBy: { scenario: 'an-owner-loses-its-disk' },
+  },
   ...STRONG_BUGS,
   ...SESSION_BUGS,
   {

@@ -421,6 +421,22 @@ const SCRIPTS = {
       await stage.get(third, key, ALL);
     });
   },
+  /** Of the two owners that have a write one loses its disk, and the other cannot be asked: whoever is left knows nothing. */
+  'an-owner-loses-its-disk': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, STRICT);
+      stage.clear();
+      stage.loses(CARRY_STATES);
+      stage.crash(second);
+      second.medium.wipe();
+      await stage.pass(UNREACHABLE_MS);
+      stage.loses(/^(replica\.|handoff\.|repair\.)/, first);
+      await stage.get(third, key, STRICT);
+      await stage.get(second, key, STRICT);
+    });
+  },
   /** Proposers that get in each other's way while what they say to the owners is late or lost. */
   'strong-keys-in-doubt': async (stage) => {
     const { network, simulation } = stage.arena.cluster;
@@ -726,6 +742,17 @@ class Stage {
 
   reconnect(a: Machine, b: Machine): void {
     this.arena.cluster.network.heal(a.host, b.host);
+  }
+
+  /** Requests of these names get lost: all of them, or those to one machine. */
+  loses(names: RegExp, to?: Machine): void {
+    const { machines, network } = this.arena.cluster;
+    const loses = (message: Uint8Array): boolean => names.test(requestName(message));
+    for (const from of machines) {
+      for (const target of to === undefined ? machines : [to]) {
+        if (from !== target) network.setFault(from.host, target.host, { loses });
+      }
+    }
   }
 
   cut(machine: Machine, others: readonly Machine[]): void {
