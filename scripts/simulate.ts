@@ -2,7 +2,7 @@
  * Runs whole clusters in virtual time under faults, and says which promise broke.
  *
  *     npm run simulate -- --seed 7 [--for 60s] [--nodes 5] [--trace]
- *     npm run simulate -- --seeds 1-200 [--threads 2]
+ *     npm run simulate -- --seeds 1-200 [--processes 2]
  *     npm run simulate -- --seed 7 --bug merge-drops-sibling
  *     npm run simulate -- --list-bugs | --list-off
  */
@@ -35,7 +35,7 @@ const OPTIONS = {
   'list-bugs': { type: 'boolean' },
   'list-off': { type: 'boolean' },
   'no-shrink': { type: 'boolean' },
-  threads: { type: 'string' },
+  processes: { type: 'string' },
   trace: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -48,7 +48,7 @@ const USAGE = `npm run simulate -- --seed N | --seeds A-B | --scenario NAME | --
   --bug NAME         plants a known-wrong variant
   --scenario NAME    plays a script instead: ${SCENARIO_NAMES.join(', ')}
   --trace            shows what happened, one column a node
-  --threads N        for several seeds; as many as there are processors without it
+  --processes N      for several seeds; as many as there are processors without it
   --no-shrink        does not look for a smaller run that fails too`;
 
 class Mistake extends Error {}
@@ -122,8 +122,8 @@ async function runScenario(text: string, { bug, trace }: Values): Promise<number
   return 1;
 }
 
-async function runMany(seeds: readonly number[], changes: PlanChanges, { bug, threads }: Values): Promise<number> {
-  const count = threads === undefined ? availableParallelism() : wholeNumber('threads', threads, 1);
+async function runMany(seeds: readonly number[], changes: PlanChanges, { bug, processes }: Values): Promise<number> {
+  const count = processes === undefined ? availableParallelism() : wholeNumber('processes', processes, 1);
   const tasks = seeds.map((seed): SeedTask => ({
     kind: 'seed',
     seed,
@@ -151,7 +151,7 @@ async function runMany(seeds: readonly number[], changes: PlanChanges, { bug, th
   console.log(
     `${seeds.length} seeds, ${violated.length} violated${violated.length === 0 ? '' : ` (${violated.join(' ')})`}; ` +
       `acked=${total.acked} unknown=${total.unknown} events=${total.events}; ` +
-      `${seconds.toFixed(1)} s, ${speed.toFixed(1)} virtual seconds a second on ${count} threads`,
+      `${seconds.toFixed(1)} s, ${speed.toFixed(1)} virtual seconds a second on ${count} processes`,
   );
   return violated.length === 0 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-/** Changes modules of the product while they are loaded, in this thread only. */
+/** Changes modules of the product while they are loaded, in this process only. */
 
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';

@@ -1,18 +1,23 @@
-/** A thread that runs tasks one after the other. The bug that it is started with is planted before the product is loaded. */
+/** A process that runs tasks one after the other. The bug that it is started with is planted before the product is loaded. */
 
-import { parentPort, workerData } from 'node:worker_threads';
+import type { Answer, Planted } from './pool.ts';
 import type { Task } from './tasks.ts';
 
-const { edits, bug } = workerData as import('./pool.ts').WorkerData;
+const { edits, bug } = JSON.parse(process.argv[2]!) as Planted;
 if (edits.length > 0) {
   const { editSources } = await import('./source-edits.ts');
   editSources(edits);
 }
 const { perform } = await import('./tasks.ts');
-parentPort!.on('message', (task: Task) => {
+process.on('message', (task: Task) => {
   void perform(task, bug).then(
-    (report) => parentPort!.postMessage({ report }),
-    (error: unknown) =>
-      parentPort!.postMessage({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    (report) => answer({ report }),
+    (error: unknown) => answer({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
   );
 });
+// Nobody waits for what it does any more.
+process.on('disconnect', () => process.exit());
+
+function answer(content: Answer): void {
+  process.send!(content);
+}

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { Performer } from './pool.ts';
+import type { SeedTask } from './tasks.ts';
+
+const LONG: SeedTask = { kind: 'seed', seed: 1, changes: { duration: 60_000 }, twice: false, traceWidth: 0 };
+
+test('a run whose process a signal has ended is made once more, and no third time', async () => {
+  const performer = new Performer(undefined);
+  const report = performer.perform(LONG);
+  const first = performer.pid;
+  process.kill(first, 'SIGTRAP');
+  while (performer.pid === first) await new Promise<void>((resolve) => void setImmediate(resolve));
+  process.kill(performer.pid, 'SIGTRAP');
+  await expect(report).rejects.toThrow('the process of seed 1 ended with SIGTRAP in the middle of it');
+  await performer.end();
+});
