@@ -29,6 +29,7 @@ export type Check =
   | 'dropped-bucket'
   | 'accusation'
   | 'roots'
+  | 'stray-repair'
   | 'tombstones';
 
 export interface Finding {

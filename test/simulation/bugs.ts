@@ -562,6 +562,12 @@ export const BUGS: readonly Bug[] = [
     foundBy: { scenario: 'a-fallback-knows-nothing' },
   },
   {
+    name: 'repair-towards-fallbacks',
+    about: 'a fallback whose hint is behind is mended by reads, as if it were a replica',
+    edits: [{ file: READ_ROUND, from: 'answers: parts.filter(({ isOwner }) => isOwner),', to: 'answers: parts,' }],
+    foundBy: { scenario: 'a-fallback-is-behind' },
+  },
+  {
     name: 'hint-keyed-without-owner',
     about: 'hints for several owners of a key are one row',
     edits: [

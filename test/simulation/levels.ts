@@ -56,6 +56,11 @@ export function sloppyWithOwners({ owners }: BucketFacts): Level {
   return level(query, true, { r: quorum, pr: quorum, w: quorum, pw: quorum, dw: quorum });
 }
 
+/** As many as there are owners, fallbacks among them. */
+export function sloppyAll({ owners }: BucketFacts): Level {
+  return level('r=all&w=all&dw=all', true, { r: owners, w: owners, dw: owners });
+}
+
 export function strictAll({ owners, mode }: BucketFacts): Level {
   if (mode === 'strong') return strictQuorum({ owners, mode });
   return level('consistency=all', false, { r: owners, pr: owners, w: owners, pw: owners, dw: owners });

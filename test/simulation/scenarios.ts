@@ -12,7 +12,7 @@ import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
 import { ownersOfKey } from './white-box.ts';
-import { levelsFor, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
+import { levelsFor, sloppyAll, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Timeline } from './timeline.ts';
 import type { Tampering } from './tampering.ts';
 import type { Client, Clients, ComposedWrite, Target } from './workload.ts';
@@ -30,6 +30,7 @@ const STRICT = strictQuorum(FACTS);
 const ALL = strictAll(FACTS);
 const SLOPPY = levelsFor(FACTS).find(({ query }) => query === '')!;
 const WITH_OWNERS = sloppyWithOwners(FACTS);
+const ALL_SLOPPY = sloppyAll(FACTS);
 const STRONG = strictQuorum({ owners: NODES, mode: 'strong' });
 const ONE_OWNER = levelsFor(FACTS).find(({ query }) => query === 'r=all&w=1&dw=1&sloppy=false')!;
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
@@ -405,6 +406,24 @@ const SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  /** A fallback has missed what came after its hint; the owners that are read together with it have everything. */
+  'a-fallback-is-behind': async (stage) => {
+    await stage.hintRounds(async (key, [first, second, third], [fallback]) => {
+      stage.cut(third, [first, second, fallback!]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(first, key, SLOPPY);
+      stage.cut(fallback!, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.put(second, key, STRICT);
+      stage.reconnect(fallback!, first);
+      stage.reconnect(fallback!, second);
+      await stage.pass(UNREACHABLE_MS);
+      const before = stage.mendedBy(first);
+      await stage.get(first, key, ALL_SLOPPY);
+      await stage.pass(500);
+      stage.mendsNobody(first, before);
+    });
+  },
   /** A key is deleted at all its owners while a fallback keeps an older write of it for one whom it cannot reach. */
   'hint-is-older-than-a-deletion': async (stage) => {
     await stage.hintRounds(async (key, [first, second, third], others) => {
@@ -499,6 +518,7 @@ const WITH_FALLBACKS: ReadonlySet<string> = new Set([
   'hint-grows-while-delivered',
   'owners-are-asked-for',
   'a-fallback-knows-nothing',
+  'a-fallback-is-behind',
   'kept-for-several-owners',
   'answer-to-a-forward-is-lost',
 ]);
@@ -738,6 +758,19 @@ class Stage {
     if (more <= 0) return;
     const detail = `${machine.id}, which was held up itself, has ${more} more suspicions`;
     this.arena.find({ check: 'accusation', key: machine.id, detail });
+  }
+
+  /** How many replicas the machine's reads have found behind, for repair to mend. */
+  mendedBy({ running }: Machine): number {
+    return running!.world.metrics.value('quoral_stale_replicas_found_total');
+  }
+
+  /** It has found no more, for all owners that it has read have everything. */
+  mendsNobody(machine: Machine, before: number): void {
+    const more = this.mendedBy(machine) - before;
+    if (more <= 0) return;
+    const detail = `${machine.id} repairs ${more} replicas though all owners that it has read are equal`;
+    this.arena.find({ check: 'stray-repair', key: machine.id, detail });
   }
 
   reconnect(a: Machine, b: Machine): void {
