@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
+import { contradiction } from './setting-conflicts.ts';
 import { SETTINGS, type SettingName, type Settings } from './settings.ts';
 
 export class ConfigError extends Error {
@@ -69,7 +70,10 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     origins[name] = from;
     settings[name] = text === undefined ? undefined : readSetting(name, text, from);
   }
-  return { settings: settings as unknown as Settings, origins };
+  const loaded = { settings: settings as unknown as Settings, origins };
+  const conflict = contradiction(loaded.settings, origins);
+  if (conflict !== undefined) throw new ConfigError(conflict);
+  return loaded;
 }
 
 function readSetting(name: SettingName, text: string, from: string): unknown {

@@ -218,7 +218,7 @@ export const SETTINGS = {
   'reclaim-age': setting(
     duration(0, 366 * 24 * 3_600_000),
     '10m',
-    'time that a key is dead before its tombstone is given up',
+    'time that a key is dead before its tombstone is given up; at least retry-window',
   ),
   'reclaim-wait': setting(
     duration(10, 3_600_000),

@@ -15,6 +15,8 @@ const SHORT = [
   '2s',
   '--reclaim-age',
   '1s',
+  '--retry-window',
+  '1s',
   '--reclaim-wait',
   '2s',
   '--repair-settle-time',

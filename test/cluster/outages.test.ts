@@ -111,7 +111,7 @@ test('nothing fails but what was at the node that is away, and everything comes 
 }, 90_000);
 
 test('keys that were deleted while an owner was down stay deleted, and leave nothing', async () => {
-  const short = ['--reclaim-interval', '500ms', '--reclaim-age', '500ms', '--reclaim-wait', '1s'];
+  const short = ['--reclaim-interval', '500ms', '--reclaim-age', '1s', '--retry-window', '1s', '--reclaim-wait', '1s'];
   cluster = await TestCluster.start(4, [...short, '--repair-settle-time', '200ms', '--partitions', '32']);
   const keys = Array.from({ length: 2000 }, (_, i) => `key-${i}`);
   await fill(Object.values(urls()), BUCKET, keys, 20);

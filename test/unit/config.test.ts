@@ -70,6 +70,25 @@ test('a secret is never shown in an error', () => {
   expect(load).not.toThrow(/hunter2/);
 });
 
+test('settings that contradict each other are refused, with both names and where they came from', () => {
+  const load = (flags: Record<string, string>): unknown => loadConfig({ file: undefined, environment: {}, flags });
+  expect(() => load({ 'reclaim-age': '1m' })).toThrow(
+    'setting retry-window (default) must not be more than reclaim-age (flag --reclaim-age): ' +
+      'a deletion that is sent again would find its tombstone given up',
+  );
+  expect(() => load({ 'reclaim-age': '1m', 'retry-window': '1m' })).not.toThrow();
+  for (const flags of [
+    { 'hedge-delay-min': '1s' },
+    { 'hints-backoff-max': '100ms' },
+    { 'reconnect-delay-min': '6s' },
+    { 'object-max': '1MiB' },
+    { 'commit-queue-max': '100' },
+    { 'heartbeat-interval': '3s' },
+    { 'join-interval': '10s' },
+  ])
+    expect(() => load(flags), JSON.stringify(flags)).toThrow(ConfigError);
+});
+
 test('every setting has a default that it accepts itself, and the example file shows that default', () => {
   const shown = parse(readFileSync(new URL('../../config/node.yaml', import.meta.url), 'utf8')) as Record<
     string,
