@@ -8,7 +8,7 @@ import type { Assessment, Reachability } from '#membership/reachability.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import { HintCourier, type HintCourierOptions } from './hint-courier.ts';
 import type { HintRoom } from './hint-room.ts';
-import { ageKey, justAfter, ownerPrefix } from './tables.ts';
+import { ageKey, justAfter, ownerPrefix, type AgeEntry } from './tables.ts';
 import { Throttle } from './throttle.ts';
 
 export interface HintDeliverySettings {
@@ -56,8 +56,6 @@ interface Pass {
 
 const NOT_READY_PAUSE_MS = 250;
 const PAGE = 128;
-/** Only copies for one owner that are given to others in one go. */
-const SPREAD_MAX = 128;
 const BURST_SECONDS = 0.25;
 
 export class HintDelivery {
@@ -124,7 +122,7 @@ export class HintDelivery {
     this.#spreading = true;
     try {
       for (const owner of table.figures.owners()) {
-        for (const entry of table.entries(owner, ownerPrefix(owner, true), SPREAD_MAX)) {
+        for (const entry of this.#entries(owner, ownerPrefix(owner, true))) {
           if (this.#stopped || !(room.crowded || room.isOld(entry.low))) break;
           const wait = this.#throttle.take(entry.bytes, world.clock.monotonic());
           if (wait > 0) await this.#sleep(wait);
@@ -206,25 +204,30 @@ export class HintDelivery {
   }
 
   async #walk(owner: NodeIndex, result: Pass, underWay: Set<Promise<void>>): Promise<void> {
-    const { world, table, settings } = this.#options;
-    for (let from = ownerPrefix(owner); ;) {
-      const page = table.entries(owner, from, PAGE);
-      for (const entry of page) {
-        const wait = this.#throttle.take(entry.bytes, world.clock.monotonic());
-        if (wait > 0) await this.#sleep(wait);
-        while (underWay.size >= settings.inFlightMax) await Promise.race(underWay);
-        if (result.failure !== undefined || this.#stopped) break;
-        const delivery = this.#courier.deliver(entry).then((outcome) => {
-          underWay.delete(delivery);
-          if (outcome === 'delivered') result.delivered++;
-          else if (outcome === 'elsewhere') result.elsewhere++;
-          else if (outcome !== 'kept') result.failure ??= outcome.failed;
-        });
-        underWay.add(delivery);
-      }
+    const { world, settings } = this.#options;
+    for (const entry of this.#entries(owner, ownerPrefix(owner))) {
+      const wait = this.#throttle.take(entry.bytes, world.clock.monotonic());
+      if (wait > 0) await this.#sleep(wait);
+      while (underWay.size >= settings.inFlightMax) await Promise.race(underWay);
+      if (result.failure !== undefined || this.#stopped) break;
+      const delivery = this.#courier.deliver(entry).then((outcome) => {
+        underWay.delete(delivery);
+        if (outcome === 'delivered') result.delivered++;
+        else if (outcome === 'elsewhere') result.elsewhere++;
+        else if (outcome !== 'kept') result.failure ??= outcome.failed;
+      });
+      underWay.add(delivery);
+    }
+  }
+
+  /** The owner's index entries from there on, a page at a time: those that change meanwhile may be missed or seen twice. */
+  *#entries(owner: NodeIndex, from: Uint8Array): Generator<AgeEntry> {
+    for (let start = from; ;) {
+      const page = this.#options.table.entries(owner, start, PAGE);
+      yield* page;
       const last = page.at(-1);
-      if (last === undefined || page.length < PAGE || result.failure !== undefined || this.#stopped) break;
-      from = justAfter(ageKey(last.row, last.sole, last.low));
+      if (last === undefined || page.length < PAGE) return;
+      start = justAfter(ageKey(last.row, last.sole, last.low));
     }
   }
 

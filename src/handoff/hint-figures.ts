@@ -5,7 +5,7 @@
 
 import { compareBytes } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
-import type { Clock, DiskReader } from '#world/world.ts';
+import type { Clock, DiskReader, Log } from '#world/world.ts';
 import { ageEntry, HINT_AGES, justAfter, ownerOf } from './tables.ts';
 
 export interface Waiting {
@@ -21,6 +21,14 @@ export interface FigureChange {
 }
 
 const PAGE = 1000;
+/** Until the disk is read again after it could not be. */
+const RETRY_MS = 10_000;
+
+export interface FiguresWorld {
+  readonly disk: DiskReader;
+  readonly clock: Clock;
+  readonly log: Log;
+}
 
 export class HintFigures {
   readonly #byOwner = new Map<NodeIndex, { rows: number; bytes: number }>();
@@ -70,15 +78,27 @@ export class HintFigures {
     }
   }
 
-  /** Counts what a former process has left, a page in each turn. */
-  count(disk: DiskReader, clock: Clock): void {
+  /** Counts what a former process has left, a page in each turn; what cannot be read is tried again later. */
+  count(world: FiguresWorld): void {
+    const { clock, disk, log } = world;
+    let pause = 0;
+    try {
+      this.#countPage(disk);
+    } catch (error) {
+      log.error('hints-not-counted', { reason: String(error), again: RETRY_MS });
+      pause = RETRY_MS;
+    }
+    if (!this.complete) clock.after(pause, () => this.count(world));
+  }
+
+  #countPage(disk: DiskReader): void {
     const from = this.#counted;
     if (from === undefined) return;
     const page = disk.range(HINT_AGES, { from, limit: PAGE });
-    for (const row of page) this.#add(ownerOf(row[0]), 1, ageEntry(row).bytes);
+    const entries = page.map((row) => ({ owner: ownerOf(row[0]), bytes: ageEntry(row).bytes }));
+    for (const { owner, bytes } of entries) this.#add(owner, 1, bytes);
     const last = page.at(-1);
     this.#counted = last === undefined || page.length < PAGE ? undefined : justAfter(last[0]);
-    if (this.#counted !== undefined) clock.after(0, () => this.count(disk, clock));
   }
 
   #add(owner: NodeIndex, rows: number, bytes: number): void {

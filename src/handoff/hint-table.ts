@@ -93,8 +93,7 @@ export class HintTable {
 
   /** Begins to count what a former process has left. */
   start(): void {
-    const { disk, clock } = this.#options.world;
-    this.figures.count(disk, clock);
+    this.figures.count(this.#options.world);
   }
 
   /** Joins the hint into the row of its name; rejects with {@link Refusal} `hints-full` when there is no room for it. */

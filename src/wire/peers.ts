@@ -266,8 +266,11 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     this.#incoming.delete(session);
     this.#checkCallersGone();
     if (session.remote === undefined) this.#unverified--;
-    if (session.remote !== undefined) log.info('peer-disconnected', { ...session.describe(), reason: end.reason });
-    else if (!end.refused) log.warn('peer-left-unverified', { ...session.describe(), reason: end.reason });
+    const fields = { ...session.describe(), reason: end.reason };
+    if (session.remote !== undefined) log.info('peer-disconnected', fields);
+    // Who goes away again has given up, or was looking whether the door is open.
+    else if (end.left) log.debug('peer-went-unverified', fields);
+    else if (!end.refused) log.warn('peer-left-unverified', fields);
   }
 
   /** Peers that were told of the stop hang up when all that they have begun here is answered. */

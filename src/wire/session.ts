@@ -27,6 +27,8 @@ export interface SessionEnd {
   readonly reason: string;
   /** Set when the handshake was refused by either side. */
   readonly refused: boolean;
+  /** Set when the other end closed the connection, or it broke. */
+  readonly left: boolean;
 }
 
 export interface SessionOwner {
@@ -133,15 +135,19 @@ export class Session implements ConnectionEvents {
   }
 
   end(reason: string, refused = false): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#timer.cancel();
-    this.connection.close(reason);
-    this.#owner.ended(this, { reason, refused });
+    this.#finish({ reason, refused, left: false });
   }
 
   closed(reason: string): void {
-    this.end(reason);
+    this.#finish({ reason, refused: false, left: true });
+  }
+
+  #finish(end: SessionEnd): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#timer.cancel();
+    this.connection.close(end.reason);
+    this.#owner.ended(this, end);
   }
 
   message(bytes: Uint8Array): void {

@@ -164,6 +164,23 @@ test('an only copy that has grown old is given to the other owners; with a major
   expect(holder.process.metrics.value('quoral_hints_dropped_total', { reason: 'age' })).toBe(1);
 });
 
+test('more only copies than fit on a page are given to the others, also behind those that cannot be', async () => {
+  const holder = new Holder({ interval: 1000, bytesPerSecond: 1024 ** 2 });
+  const old = hybridTimeAt(holder.process.clock.wall() - 2 * 3_600_000);
+  for (let i = 0; i < 300; i++) await holder.store(A, `k${i}`, encoded(1, 5), { low: old + i, sole: true });
+  // Of the first page nobody takes anything.
+  holder.answer = (_to, { key }) =>
+    Promise.resolve(
+      Number(String.fromCharCode(...key).slice(1)) < 128
+        ? { kind: 'refused', code: 'corrupt-row', detail: '', value: 0 }
+        : TAKEN,
+    );
+  for (const owner of OWNERS.slice(1)) holder.reachable.add(memberId(owner));
+  holder.delivery.start();
+  await holder.run(5000);
+  expect(holder.table.figures.rows).toBe(128);
+});
+
 test('hints of a dropped bucket are thrown away and counted, those of one not heard of yet wait', async () => {
   const holder = new Holder();
   holder.delivery.start();

@@ -450,6 +450,18 @@ describe('overload', () => {
     expect(n2.logged('peer-turned-away')).toHaveLength(2);
     expect(n2.logged('peer-left-unverified')).toHaveLength(3);
   });
+
+  test('whoever opens a connection and goes away again is no reason to warn', async () => {
+    const hub = new FakeHub();
+    const [, n2] = await makePair(hub);
+    void hub.network('stranger').connect('n2', 'foreground', 1_000, (connection) => {
+      hub.clock.after(5, () => connection.close('only looking'));
+      return { message: () => undefined, closed: () => undefined };
+    });
+    await hub.clock.advance(2_100);
+    expect(n2.logged('peer-left-unverified')).toEqual([]);
+    expect(n2.logged('peer-went-unverified')).toHaveLength(1);
+  });
 });
 
 describe('two versions side by side', () => {
