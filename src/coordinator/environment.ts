@@ -122,7 +122,7 @@ export function reachableOwners(environment: Environment, owners: readonly Membe
     down: [],
   };
   for (const owner of owners) {
-    const is = owner.id === self ? 'self' : peers.admit(owner.id);
+    const is = owner.id === self ? 'self' : peers.consider(owner.id);
     sorted[is === 'usable' && peers.isSlow(owner.id) ? 'slow' : is].push(owner);
   }
   return [...sorted.self, ...sorted.usable, ...sorted.slow, ...sorted.doubtful];

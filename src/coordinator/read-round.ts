@@ -186,7 +186,7 @@ export class ReadRound {
   }
 
   async #fetch(member: Member): Promise<void> {
-    const { hedging, self } = this.#environment;
+    const { hedging, peers, self } = this.#environment;
     const { requestId, key, retryId } = this.#request;
     const plain = { scope: this.#route.scope, requestId, key };
     const fetch: WholeFetchRequest = retryId === undefined ? plain : { ...plain, retryId };
@@ -194,11 +194,9 @@ export class ReadRound {
     if (member.id === self) return this.#fetchHere(member, fetch);
     hedging.called();
     if (this.#isOwner(member)) {
-      const result = await this.#call(
-        member,
-        FetchMessage,
-        valuesUpTo === undefined ? fetch : { ...fetch, valuesUpTo },
-      );
+      peers.asked(member.id);
+      const request = valuesUpTo === undefined ? fetch : { ...fetch, valuesUpTo };
+      const result = await this.#call(member, FetchMessage, request);
       if (result.kind === 'reply') this.#answered(member, result.reply);
       else this.#unanswered(member, result);
     } else {

@@ -223,7 +223,7 @@ export class StrongKeys {
   /** In preference order, so that all nodes choose the same one; the doubtful ones last. */
   #proposers(owners: readonly Member[]): readonly Member[] {
     const { self, peers } = this.#environment;
-    const judged = owners.map((owner) => ({ owner, is: owner.id === self ? 'usable' : peers.admit(owner.id) }));
+    const judged = owners.map((owner) => ({ owner, is: owner.id === self ? 'usable' : peers.assess(owner.id) }));
     return ['usable', 'doubtful'].flatMap((wanted) =>
       judged.filter(({ is }) => is === wanted).map(({ owner }) => owner),
     );

@@ -308,6 +308,7 @@ export class WriteRound {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     this.#ledger.given();
     this.#underWay += 1;
+    environment.peers.asked(owner.id);
     let { scope } = this.#route;
     for (let attempt = 0; ; attempt++) {
       const store = this.#storeRequest(scope, offer);

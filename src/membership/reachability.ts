@@ -90,14 +90,19 @@ export class Reachability {
     return this.#known.get(peer)?.assessment ?? 'down';
   }
 
-  /** As {@link assess}, for a request that is about to be sent: now and then one may try a peer that was broken. */
-  admit(peer: NodeId): Assessment {
+  /** As {@link assess}, for a request that looks for somebody to ask: now and then one may try a peer that was broken. */
+  consider(peer: NodeId): Assessment {
     const known = this.#known.get(peer);
     if (known === undefined) return 'down';
-    if (!known.trial || known.assessment !== 'doubtful') return known.assessment;
+    return known.trial && known.assessment === 'doubtful' ? 'usable' : known.assessment;
+  }
+
+  /** To be called when work goes to the peer: if it was broken, this is the one that tries it. */
+  asked(peer: NodeId): void {
+    const known = this.#known.get(peer);
+    if (known === undefined || !known.trial) return;
     known.trial = false;
     known.experience.breaker.takeTrial(this.#now());
-    return 'usable';
   }
 
   /** Whether others do the same work much faster: whoever has a choice takes them. */

@@ -54,7 +54,13 @@ async function play(after: Bucket): Promise<Played> {
         return Promise.resolve(minted);
       },
     },
-    peers: { isSlow: () => false, admit: () => 'usable', assess: () => 'usable', usable: () => true },
+    peers: {
+      isSlow: () => false,
+      consider: () => 'usable',
+      asked: () => undefined,
+      assess: () => 'usable',
+      usable: () => true,
+    },
     hints: { note: () => Promise.resolve() },
     hedging: { standInAfter: () => 150 },
     messaging: {

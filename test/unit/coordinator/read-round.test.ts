@@ -37,6 +37,8 @@ interface Played {
   readonly outcome: ReadOutcome;
   /** Who was called, in order. */
   readonly called: readonly string[];
+  /** Who is noted as having been asked, in order. */
+  readonly tried: readonly string[];
 }
 
 /** n1 reads at r=2; what comes of a call depends on who is called and when. */
@@ -46,6 +48,7 @@ async function play(
   const machine = new OneMachine();
   const { clock, digest, log, metrics, random } = machine.boot();
   const called: string[] = [];
+  const tried: string[] = [];
   const start = clock.monotonic();
   const environment = {
     repair: { afterRead: () => undefined },
@@ -53,7 +56,10 @@ async function play(
     self: nodeId('n1'),
     settings: DEFAULT_COORDINATOR_SETTINGS,
     replica: { now: () => 1, fetch: () => Promise.resolve({ state: null }) },
-    peers: { isSlow: () => false, admit: () => 'usable', assess: () => 'usable', usable: () => true, why: () => '' },
+    peers: {
+      ...{ isSlow: () => false, consider: () => 'usable', assess: () => 'usable', usable: () => true, why: () => '' },
+      asked: (peer: string) => tried.push(peer),
+    },
     hedging: { called: () => undefined, delay: () => 50, mayCall: () => false, pause: 50 },
     figures: new CoordinatorFigures(metrics),
     messaging: {
@@ -75,7 +81,7 @@ async function play(
       sloppy: true,
     }),
   );
-  return { outcome, called };
+  return { outcome, called, tried };
 }
 
 test('another owner is asked at once when one takes no more', async () => {
@@ -94,6 +100,12 @@ test('but not for ever, and then it tells who and why', async () => {
   const { outcome } = await play(() => FULL);
   expect(outcome).toMatchObject({ kind: 'failed', trouble: 'overloaded' });
   expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n2: overloaded.*n3: overloaded|n3: .*n2: /);
+});
+
+test('only an owner that is asked uses up the trial that a broken one is allowed', async () => {
+  const { called, tried } = await play(() => ANSWER);
+  expect(called).toHaveLength(1);
+  expect(tried).toEqual(called);
 });
 
 test('owners that are cut off are named', async () => {

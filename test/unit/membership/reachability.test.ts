@@ -113,13 +113,17 @@ test('a peer that fails is tried by one request a second until one succeeds', ()
   for (let i = 0; i < 5; i++) sources.ended('lost', 'timeout');
   expect([peers.assess(PEER), peers.why(PEER), peers.answers(PEER)]).toEqual(['doubtful', 'fails', false]);
   sources.pass(900);
-  expect(peers.admit(PEER)).toBe('doubtful');
+  expect(peers.consider(PEER)).toBe('doubtful');
   sources.pass(100);
   // To look is not to try.
   expect(peers.assess(PEER)).toBe('doubtful');
-  expect([peers.admit(PEER), peers.admit(PEER)]).toEqual(['usable', 'doubtful']);
+  expect([peers.consider(PEER), peers.consider(PEER)]).toEqual(['usable', 'usable']);
+  peers.asked(PEER);
+  expect(peers.consider(PEER)).toBe('doubtful');
   sources.pass(1000);
-  expect([peers.admit(PEER), peers.admit(PEER)]).toEqual(['usable', 'doubtful']);
+  expect(peers.consider(PEER)).toBe('usable');
+  peers.asked(PEER);
+  expect(peers.consider(PEER)).toBe('doubtful');
   sources.ended('reply');
   expect(peers.usable(PEER)).toBe(true);
   expect(sources.logged).toEqual(['breaker-opened', 'breaker-closed']);
