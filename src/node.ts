@@ -32,9 +32,8 @@ import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-st
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
-import type { RecordName } from '#replica/tables.ts';
 import type { State } from '#causality/state.ts';
-import { REPLICA_TABLES } from '#replica/tables.ts';
+import { REPLICA_TABLES, type RecordName } from '#replica/tables.ts';
 import { clusterIdOf } from '#ring/founding.ts';
 import type { Member } from '#ring/ring.ts';
 import type { VersionRange } from '#wire/handshake.ts';
@@ -129,6 +128,7 @@ export class QuoralNode {
     this.repair.start();
     this.hints.start();
     this.dropped.start();
+    this.buckets.start(this.world);
   }
 
   private constructor(world: World, options: NodeOptions, storage: NodeStorage) {
@@ -290,6 +290,7 @@ export class QuoralNode {
   async stop(patience: number): Promise<void> {
     this.repair.stop();
     this.dropped.stop();
+    this.buckets.stop();
     await this.messaging.drain(patience);
     this.readRepair.stop();
     this.hints.stop();

@@ -13,6 +13,7 @@ import type { BucketRow, Facts } from '#consensus/facts.ts';
 import { DEFAULT_PROPERTIES } from './definition.ts';
 import type { Bucket, BucketProperties } from './definition.ts';
 import { changedFixedProperty, defineBucket, dropBucket, freezeBucket, MOVED, thawBucket } from './change.ts';
+import { Thaw, type ThawOptions } from './thaw.ts';
 import { fillDefaults, isBucketName, propertiesFromRow } from './schema.ts';
 
 /** Undefined buckets whose default definition is remembered; above that all of them are forgotten. */
@@ -37,9 +38,20 @@ export class BucketDirectory {
   /** Buckets with a row, by name, as far as somebody has asked for them. */
   readonly #defined = new Map<string, Bucket>();
   readonly #undefined = new Map<string, Bucket>();
+  #thawing: Thaw | undefined;
 
   constructor(chain: Chain) {
     this.#chain = chain;
+  }
+
+  /** From now on this node ends freezes that others have left behind. */
+  start(world: ThawOptions['world']): void {
+    this.#thawing = new Thaw({ world, chain: this.#chain });
+    this.#thawing.start();
+  }
+
+  stop(): void {
+    this.#thawing?.stop();
   }
 
   /** The definition that holds for the bucket now; the defaults when nobody has defined it. The name must be valid. */
@@ -116,7 +128,10 @@ export class BucketDirectory {
       await this.#chain.awaitInstalled(result.facts.epoch, deadline);
       return answer;
     }
-    return failed('unknown', `bucket ${name} may refuse requests for its keys until it is defined again or dropped`);
+    return failed(
+      'unknown',
+      `bucket ${name} may refuse requests for its keys for two minutes, or until it is defined again or dropped`,
+    );
   }
 
   /** Takes the definition and all data: whatever was stored is of an earlier life from now on. */

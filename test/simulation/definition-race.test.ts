@@ -26,6 +26,25 @@ test.each(['{"consistency":"strong"}', '{"n":1}', '{"n":2}'])(
   },
 );
 
+test('a bucket whose node dies while it defines it is served again as it was', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'definer dies', nodes: 4 });
+  expect((await cluster.request('n2', 'PUT', '/v1/buckets/s', { headers: HEADERS, body: '{"ttl":60}' })).status).toBe(
+    200,
+  );
+  void cluster.running('n1').api('PUT', '/v1/buckets/s', HEADERS, new TextEncoder().encode('{"n":2}'));
+  const frozen = (): boolean => cluster.running('n2').node.buckets.resolve('s').frozen === true;
+  await cluster.simulation.run(frozen);
+  cluster.crash(cluster.machine('n1'));
+  expect((await cluster.request('n2', 'PUT', '/v1/kv/s/k', { body: 'v' })).status).toBe(503);
+  await cluster.simulation.run(cluster.simulation.now + 60_000);
+  // A request that defines it could still be under way.
+  expect(frozen()).toBe(true);
+  await cluster.simulation.run(cluster.simulation.now + 70_000);
+  expect(frozen()).toBe(false);
+  expect(cluster.running('n3').node.buckets.resolve('s').properties).toMatchObject({ n: 3, ttl: 60 });
+  expect((await cluster.request('n2', 'PUT', '/v1/kv/s/k', { body: 'v' })).status).toBe(204);
+});
+
 test('a strong bucket does not become another while members are silent that may alone have a key', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 'strong and silent', nodes: 5 });
   const define = (definition: string) =>
