@@ -3,7 +3,7 @@
 import type { NodeStorage } from '#replica/node-storage.ts';
 import type { QuoralNode } from './node.ts';
 
-type Node = Pick<QuoralNode, 'world' | 'options' | 'chain' | 'membership' | 'member' | 'tenureValid'>;
+type Node = Pick<QuoralNode, 'world' | 'options' | 'chain' | 'membership' | 'member' | 'replica' | 'tenureValid'>;
 
 /** Undefined when they are served. Asked for each request. */
 export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storageId'>): string | undefined {
@@ -27,5 +27,6 @@ export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storag
   if (!membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
   if (self === undefined) return `epoch ${facts.epoch} does not name ${options.id} as a member`;
   if (self.storageId !== storageId) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
+  if (!node.replica.floors.known()) return 'no other member has said yet below which time nothing is news any more';
   return undefined;
 }

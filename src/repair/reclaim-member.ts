@@ -5,6 +5,7 @@
 
 import { decodeState } from '#causality/state-codec.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
+import { ALL_PLACES } from '#replica/floors.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
@@ -53,7 +54,7 @@ export class ReclaimMember {
       check();
       return await this.confirm(request);
     });
-    messaging.handle(TimeMessage, () => options.replica.now());
+    messaging.handle(TimeMessage, () => Math.max(options.replica.now(), options.replica.floors.of(ALL_PLACES)));
     messaging.handle(PromiseMessage, async (request) => {
       check();
       return await orRefusal(this.promise(request));

@@ -19,6 +19,7 @@ import type { RecordName } from '#replica/tables.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { Reclaim, type ReclaimSettings } from './reclaim.ts';
 import { ReclaimMember, type ReclaimMemberOptions } from './reclaim-member.ts';
+import { LostFloors } from './lost-floors.ts';
 import { REFILL_TABLES, Refill } from './refill.ts';
 import { Slices } from './slices.ts';
 import { Scrub } from './scrub.ts';
@@ -77,6 +78,7 @@ export class Repair {
   readonly weigher: Weigher;
   readonly #mend: Mend;
   readonly #refill: Refill;
+  readonly #lostFloors: LostFloors;
   readonly #expiry: Expiry;
   readonly reclaim: Reclaim;
   #running = false;
@@ -97,6 +99,7 @@ export class Repair {
     const shared = { ...options, callTimeout: settings.callTimeout };
     this.reclaim = new Reclaim({ ...shared, member: new ReclaimMember(shared) });
     this.#refill = new Refill({ ...options, antiEntropy: this.antiEntropy });
+    this.#lostFloors = new LostFloors(options);
   }
 
   /** What this node's rows of the partition come to. */
@@ -110,6 +113,7 @@ export class Repair {
     this.scrub.start();
     this.#mend.start();
     this.#refill.start();
+    this.#lostFloors.start();
     this.#expiry.start();
     this.reclaim.start();
     this.#tick();
@@ -121,6 +125,7 @@ export class Repair {
     this.scrub.stop();
     this.#mend.stop();
     this.#refill.stop();
+    this.#lostFloors.stop();
     this.#expiry.stop();
     this.reclaim.stop();
     this.#rebuild.stop();

@@ -24,10 +24,16 @@ export interface FloorPlace {
   readonly partition: number;
 }
 
+/** Stands for all places: the floor of a member that lost its disk, and with it the floors of each. */
+export const ALL_PLACES: FloorPlace = { n: 0, partition: 0 };
+
 export class Floors {
   readonly #floors = new Map<number, number>();
+  readonly #wasLost: () => boolean;
 
-  constructor(disk: DiskReader) {
+  /** `wasLost`: whether this member lost its disk and is not filled again. */
+  constructor(disk: DiskReader, wasLost: () => boolean) {
+    this.#wasLost = wasLost;
     for (let from: Uint8Array = EMPTY_BYTES; ;) {
       const rows = disk.range(FLOORS, { from, limit: PAGE_ROWS });
       for (const [key, value] of rows) this.#floors.set(idOf(placeOf(key)), timeOf(value));
@@ -37,13 +43,20 @@ export class Floors {
     }
   }
 
+  /** What this member, on this disk, has promised for the place. */
   of(place: FloorPlace): number {
     return this.#floors.get(idOf(place)) ?? 0;
   }
 
+  /** False as long as a member that lost its disk has no floor in the place of those that it had. */
+  known(): boolean {
+    return this.of(ALL_PLACES) > 0 || !this.#wasLost();
+  }
+
   /** Throws {@link Refusal} `too-old` for news of an operation from below the floor. */
   check(place: FloorPlace, origin: number): void {
-    const floor = this.of(place);
+    if (!this.known()) throw new Refusal(TOO_OLD, 'this node lost its disk and does not know yet what is too old');
+    const floor = Math.max(this.of(place), this.of(ALL_PLACES));
     if (origin > floor) return;
     throw new Refusal(TOO_OLD, `the state is from before ${floor}, when tombstones were given up`);
   }

@@ -150,7 +150,7 @@ export class Replica {
     const interval = options.limits.retryPurgeInterval;
     this.#purge = new RetryPurge({ clock, log, commits: this.#commits, retries: this.#retries, interval });
     const renew = (): void => this.#renewTenure();
-    this.floors = new Floors(options.world.disk);
+    this.floors = new Floors(options.world.disk, () => options.knowledge.refilling());
     this.damaged = new DamagedRows({ ...options.world, commits: this.#commits, records: this.#records, renew });
   }
 

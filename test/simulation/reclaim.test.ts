@@ -94,30 +94,67 @@ test('a member that is down blocks it, and the figures and the log name it', asy
   await on.simulation.run(() => counts(on).every((rows) => rows === 0));
 });
 
+/** What stands at the node now under `s/k`, to be sent later as if it had been on its way since. */
+function oldStore(on: SimulatedCluster, at: string): () => Promise<StoreRequest> {
+  const { node } = on.running(at);
+  const state = on
+    .machine(at)
+    .medium.table(RECORDS)
+    .get(recordKey('s', 0, utf8('k')))!;
+  const origin = node.replica.now();
+  return async () => {
+    const { epoch } = node.chain.facts()!;
+    const { version: definition, incarnation } = node.buckets.resolve('s');
+    const { body } = await on.request(at, 'GET', '/v1/ring/locate/s/k');
+    const { partition } = JSON.parse(new TextDecoder().decode(body)) as { partition: number };
+    const scope = { epoch, n: 3, partition, bucket: 's', incarnation, definition };
+    return { scope, requestId: 'late', key: utf8('k'), state, durable: false, origin };
+  };
+}
+
 test('a message that was on its way all the time brings nothing back', async () => {
   const on = await cluster(3);
   await put(on, 'n1', 's/k?w=3', 'to be deleted');
-  const old = on
-    .machine('n1')
-    .medium.table(RECORDS)
-    .get(recordKey('s', 0, utf8('k')))!;
-  const { node } = on.running('n1');
-  const origin = node.replica.now();
+  const old = oldStore(on, 'n1');
   expect(await remove(on, 'n2', 's/k?w=3')).toBe(204);
   await on.simulation.run(() => counts(on).every((rows) => rows === 0));
-  const { ring, epoch } = node.chain.facts()!;
-  const { version: definition, incarnation } = node.buckets.resolve('s');
-  const located = JSON.parse(new TextDecoder().decode((await on.request('n1', 'GET', '/v1/ring/locate/s/k')).body)) as {
-    partition: number;
-  };
-  const scope = { epoch, n: 3, partition: located.partition, bucket: 's', incarnation, definition };
-  const request: StoreRequest = { scope, requestId: 'late', key: utf8('k'), state: old, durable: false, origin };
+  const request = await old();
+  const { messaging } = on.running('n1').node;
   const deadline = on.simulation.now + 1000;
-  const late = await on.simulation.settle(
-    node.messaging.call(ring.members[2]!.id, StoreMessage, request, { deadline }),
-  );
+  const late = await on.simulation.settle(messaging.call(on.machine('n3').id, StoreMessage, request, { deadline }));
   expect(late).toMatchObject({ kind: 'refused', code: 'too-old' });
   expect(await get(on, 'n3', 's/k?r=3')).toBe(404);
+});
+
+test('nor does one to a member that has lost its disk, and with it what it had promised', async () => {
+  const on = await cluster(3);
+  await put(on, 'n1', 's/k?w=3', 'to be deleted');
+  const late = oldStore(on, 'n1');
+  expect(await remove(on, 'n2', 's/k?w=3')).toBe(204);
+  await on.simulation.run(() => counts(on).every((rows) => rows === 0));
+  on.crash(on.machine('n3'));
+  on.machine('n3').medium.wipe();
+  // The clock of the new machine is late.
+  on.machine('n3').host.clock.jump(-30_000);
+  await on.restart('n3');
+  const request = await late();
+  const deadline = on.simulation.now + 1000;
+  const answer = await on.simulation.settle(
+    on.running('n1').node.messaging.call(on.machine('n3').id, StoreMessage, request, { deadline }),
+  );
+  expect(answer).toMatchObject({ kind: 'refused', code: 'too-old' });
+  await on.simulation.run(
+    () =>
+      on
+        .running('n3')
+        .node.chain.facts()
+        ?.ring.members.every(({ state }) => state === 'active') === true,
+  );
+  await pass(on, 5000);
+  expect(await get(on, 'n3', 's/k?r=3')).toBe(404);
+  // What is new is taken as ever, also by who takes it there.
+  await pass(on, 30_000);
+  for (const at of ['n1', 'n3']) expect(await put(on, at, `s/${at}?w=3`), at).toBe(204);
 });
 
 test('a hint from before waits first', async () => {

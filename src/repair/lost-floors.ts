@@ -1,0 +1,78 @@
+/**
+ * A member that lost its disk has forgotten the floors below which it had promised to take nothing (see replica/floors.ts), and a
+ * message from before may still be on its way to its name. So it takes a floor for all partitions before it takes any
+ * state: a time that is later than every promise of its former disk. The others have given the same promises, each when its
+ * own clock was past the floor, so the clock of any of them will do; the latest of those that answer is taken.
+ */
+
+import type { NodeId } from '#kernel/identity.ts';
+import { ALL_PLACES } from '#replica/floors.ts';
+import type { Replica } from '#replica/replica.ts';
+import type { Knowledge } from '#replica/scope.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import { DiskError, type Timer, type World } from '#world/world.ts';
+import { TimeMessage } from './reclaim-messages.ts';
+
+export interface LostFloorsOptions {
+  readonly world: Pick<World, 'clock' | 'log'>;
+  readonly messaging: Pick<Messaging, 'call'>;
+  readonly knowledge: Knowledge;
+  readonly replica: Pick<Replica, 'commits' | 'floors' | 'now'>;
+  readonly self: NodeId;
+  readonly ready: () => boolean;
+}
+
+const RETRY_MS = 50;
+const PATIENCE_MS = 500;
+
+export class LostFloors {
+  readonly #options: LostFloorsOptions;
+  #timer: Timer | undefined;
+  #stopped = true;
+
+  constructor(options: LostFloorsOptions) {
+    this.#options = options;
+  }
+
+  /** Looks again and again until the node serves: by then it is known whether its disk was lost, and it has a floor. */
+  start(): void {
+    this.#stopped = false;
+    void this.#look();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  async #look(): Promise<void> {
+    const { ready, replica, world } = this.#options;
+    try {
+      if (!replica.floors.known()) await this.#learn();
+    } catch (error) {
+      if (!(error instanceof DiskError)) world.log.error('floors-not-learned', { reason: String(error) });
+    }
+    if (!this.#stopped && !ready()) this.#timer = world.clock.after(RETRY_MS, () => void this.#look());
+  }
+
+  async #learn(): Promise<void> {
+    const { knowledge, replica, self, world } = this.#options;
+    const members = knowledge.ring().members.filter(({ id, state }) => id !== self && state !== 'removed');
+    // Who was wiped as well may have forgotten the same promises.
+    const asked = members.filter(({ state }) => state !== 'refilling');
+    const times = (await Promise.all(asked.map(({ id }) => this.#timeOf(id)))).filter((time) => time !== undefined);
+    if (times.length === 0 && asked.length > 0) return;
+    const floor = Math.max(replica.now(), ...times);
+    const run: Parameters<typeof replica.commits.submit>[0]['run'] = (transaction) =>
+      replica.floors.raise(transaction, ALL_PLACES, floor);
+    await replica.commits.submit({ run, bytes: 0, durable: true });
+    world.log.info('floors-learned', { floor, members: times.length });
+  }
+
+  async #timeOf(id: NodeId): Promise<number | undefined> {
+    const { messaging, world } = this.#options;
+    const deadline = world.clock.monotonic() + PATIENCE_MS;
+    const result = await messaging.call(id, TimeMessage, null, { deadline });
+    return result.kind === 'reply' ? result.reply : undefined;
+  }
+}
