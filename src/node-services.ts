@@ -74,7 +74,15 @@ export function nodeServices(
     cluster: () => clusterView(node, reachable),
     ring: () => {
       const { epoch, ring } = facts();
-      return { epoch, partitions: ring.partitionCount, placements: placementsByName(ring) };
+      const { partitionCount, hashSeed } = ring;
+      const members = ring.members.filter(({ state }) => state !== 'removed');
+      return {
+        epoch,
+        partitions: partitionCount,
+        hashSeed,
+        members: members.map(({ id, url, zone }) => ({ id, url, zone })),
+        placements: placementsByName(ring),
+      };
     },
     locate: (bucket, key) => locate(facts(), bucket, key),
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),

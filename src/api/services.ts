@@ -185,11 +185,22 @@ export interface MemberView {
   readonly hintsWaiting: number;
 }
 
+/** What a client needs to go to an owner at once. */
 export interface RingView {
   readonly epoch: number;
   readonly partitions: number;
+  /** 32 hex digits: the key of the hash of keys. */
+  readonly hashSeed: string;
+  readonly members: readonly RingMember[];
   /** For each n in use the owners of every partition, in preference order. */
   readonly placements: Readonly<Record<string, readonly (readonly string[])[]>>;
+}
+
+export interface RingMember {
+  readonly id: string;
+  /** Where clients reach it; empty until it is known. */
+  readonly url: string;
+  readonly zone: string;
 }
 
 export interface Location {

@@ -10,7 +10,7 @@ import type { RepairedNode, RepairedPartition, RepairRun } from '#operator/ring-
 import { PLAN } from './plan-shape.ts';
 import { count, described, flag, instant, list, nullable, object, share, text } from './shapes.ts';
 import type { ProblemExtras } from '#api/problem.ts';
-import type { Check, ClusterView, Location, MemberView, RingView } from '#api/services.ts';
+import type { Check, ClusterView, Location, MemberView, RingMember, RingView } from '#api/services.ts';
 
 export type ComponentName =
   | 'Problem'
@@ -145,6 +145,19 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
   Ring: object<RingView>({
     epoch: count,
     partitions: count,
+    hashSeed: {
+      type: 'string',
+      pattern: '^[0-9a-f]{32}$',
+      description:
+        'The key of SipHash-2-4, whose value for the bucket, a zero byte and the key has the number of the partition as its top bits.',
+    },
+    members: list(
+      object<RingMember>({
+        id: text,
+        url: described(text, 'Where clients reach it; empty until it is known.'),
+        zone: text,
+      }),
+    ),
     placements: {
       type: 'object',
       additionalProperties: list(list(text)),

@@ -68,7 +68,10 @@ export function healthTests(): void {
     const etag = answer.headers['etag']!;
     expect((await get('/v1/ring', { headers: { 'if-none-match': etag } })).status).toBe(304);
     expect((await get('/v1/ring', { headers: { 'if-none-match': '"0"' } })).status).toBe(200);
-    const { partitions, placements } = jsonOf(answer) as { partitions: number; placements: Record<string, unknown[]> };
+    const ring = jsonOf(answer);
+    expect(ring['members']).toEqual(NAMES.map((id) => ({ id, url: site().url(id), zone: 'default' })));
+    expect(ring['hashSeed']).toMatch(/^[0-9a-f]{32}$/);
+    const { partitions, placements } = ring as { partitions: number; placements: Record<string, unknown[]> };
     for (const owners of Object.values(placements)) expect(owners).toHaveLength(partitions);
     expect(placements['3']?.every((owners) => new Set(owners as string[]).size === 3)).toBe(true);
   });

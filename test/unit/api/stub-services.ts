@@ -107,6 +107,8 @@ export class StubNode {
       ring: () => ({
         epoch: 7,
         partitions: 2,
+        hashSeed: '000102030405060708090a0b0c0d0e0f',
+        members: ['n1', 'n2', 'n3'].map((id) => ({ id, url: `http://${id}`, zone: 'default' })),
         placements: {
           '3': [
             ['n1', 'n2', 'n3'],
