@@ -23,6 +23,7 @@ const TEXT_STEPS: readonly Step[] = [
   { name: 'format', command: ['oxfmt/bin/oxfmt', '--check', '.'] },
   { name: 'types', command: ['typescript/bin/tsc', '-p', 'tsconfig.json'] },
   { name: 'types-protocol', command: ['typescript/bin/tsc', '-p', 'tsconfig.protocol.json'] },
+  { name: 'types-client', command: ['typescript/bin/tsc', '-p', 'tsconfig.client.json'] },
   { name: 'lint', command: ['oxlint/bin/oxlint'] },
 ];
 const NAMES = [...TEXT_STEPS.map((step) => step.name), 'tests'];

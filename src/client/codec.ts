@@ -1,0 +1,33 @@
+/** How a program's values become the bytes that are stored, and the other way round. */
+
+import { fromUtf8, utf8 } from '#kernel/bytes.ts';
+
+export interface Codec<T> {
+  /** What values are labelled as. */
+  readonly contentType: string;
+  encode(value: T): Uint8Array;
+  decode(bytes: Uint8Array, contentType: string): T;
+}
+
+/** Bytes as they are. */
+export const bytes: Codec<Uint8Array> = {
+  contentType: 'application/octet-stream',
+  encode: (value) => value,
+  decode: (value) => value,
+};
+
+/** Text in UTF-8. */
+export const text: Codec<string> = {
+  contentType: 'text/plain; charset=utf-8',
+  encode: utf8,
+  decode: fromUtf8,
+};
+
+/** Anything that JSON can say; whether what is stored is a T, its writers have to know. */
+export function json<T>(): Codec<T> {
+  return {
+    contentType: 'application/json',
+    encode: (value) => utf8(JSON.stringify(value)),
+    decode: (value) => JSON.parse(fromUtf8(value)) as T,
+  };
+}

@@ -1,0 +1,193 @@
+/**
+ * Data types: operations that say what is meant, so that those made at the same time all count. Each operation has an idempotency
+ * key and is safe to send again.
+ */
+
+import { fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { happened, type Happened } from './answer.ts';
+import { QuoralError } from './errors.ts';
+import { askAboutKey, type Shared } from './keys.ts';
+import { queryOf, type ChangeOptions, type ReadOptions } from './requests.ts';
+
+export type DataType = 'counter' | 'set' | 'map' | 'register' | 'flag';
+
+/** What stands in sets and registers. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/** The operations of each type, as they are sent. */
+export interface Operations {
+  readonly counter: { readonly op: 'increment'; readonly by: number };
+  readonly set: { readonly op: 'add' | 'remove'; readonly values: readonly Json[] };
+  readonly register: { readonly op: 'assign'; readonly value: Json };
+  readonly flag: { readonly op: 'enable' | 'disable' };
+  readonly map: MapUpdate | { readonly op: 'remove'; readonly field: string };
+}
+
+type MapUpdate = {
+  readonly [K in Exclude<DataType, never>]: {
+    readonly op: 'update';
+    readonly field: string;
+    readonly type: K;
+    readonly with: Operations[K];
+  };
+}[DataType];
+
+/** What a map holds: a value for each field. */
+export type MapValue = { readonly [field: string]: unknown };
+
+export interface OperationOptions extends ChangeOptions {
+  /** What a removal has seen; without it the node looks for itself. */
+  readonly context?: string;
+}
+
+interface View {
+  readonly type: DataType;
+  readonly value: unknown;
+  readonly context?: string;
+}
+
+/** The ground of all of them: one operation, and reading. */
+class TypedBucket<K extends DataType, V> {
+  readonly name: string;
+  readonly type: K;
+  readonly #shared: Shared;
+  readonly #nothing: V;
+
+  constructor(shared: Shared, name: string, type: K, nothing: V) {
+    this.#shared = shared;
+    this.name = name;
+    this.type = type;
+    this.#nothing = nothing;
+  }
+
+  async read(key: string, options: ReadOptions = {}): Promise<{ readonly value: V; readonly context?: string }> {
+    const reply = await askAboutKey(this.#shared, this.name, key, {
+      method: 'GET',
+      query: queryOf(options),
+      headers: { accept: 'application/json' },
+      expected: [200, 404],
+      changes: false,
+      repeatable: true,
+      timeoutMs: options.timeout,
+      tellsTimeout: options.timeout !== undefined,
+      signal: options.signal,
+    });
+    const context = reply.headers.get('quoral-context') ?? undefined;
+    if (reply.status === 404) return { value: this.#nothing, ...(context === undefined ? {} : { context }) };
+    const view = JSON.parse(fromUtf8(reply.body)) as View;
+    if (view.type !== this.type) {
+      throw new QuoralError('bad-answer', `bucket ${this.name} holds a ${view.type} and no ${this.type}`);
+    }
+    return view as { readonly value: V; readonly context?: string };
+  }
+
+  async apply(key: string, operation: Operations[K], options: OperationOptions = {}): Promise<Happened> {
+    const { idempotencyKey = this.#shared.transport.runtime.uniqueId(), context } = options;
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (idempotencyKey !== false) headers['idempotency-key'] = idempotencyKey;
+    if (context !== undefined) headers['quoral-context'] = context;
+    const reply = await askAboutKey(this.#shared, this.name, key, {
+      method: 'POST',
+      query: queryOf(options),
+      headers,
+      body: utf8(JSON.stringify(operation)),
+      expected: [200, 204],
+      changes: true,
+      repeatable: idempotencyKey !== false,
+      timeoutMs: options.timeout,
+      tellsTimeout: options.timeout !== undefined,
+      signal: options.signal,
+    });
+    return happened(reply.headers);
+  }
+}
+
+export class Counters extends TypedBucket<'counter', number> {
+  constructor(shared: Shared, name: string) {
+    super(shared, name, 'counter', 0);
+  }
+
+  async get(key: string, options?: ReadOptions): Promise<number> {
+    return (await this.read(key, options)).value;
+  }
+
+  async increment(key: string, by = 1, options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'increment', by }, options);
+  }
+}
+
+export class Sets<T extends Json = string> extends TypedBucket<'set', readonly T[]> {
+  constructor(shared: Shared, name: string) {
+    super(shared, name, 'set', []);
+  }
+
+  async get(key: string, options?: ReadOptions): Promise<readonly T[]> {
+    return (await this.read(key, options)).value;
+  }
+
+  async add(key: string, values: readonly T[], options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'add', values }, options);
+  }
+
+  /** Takes away what the cluster, or `context`, has seen of the values; one that is added at the same time stays. */
+  async remove(key: string, values: readonly T[], options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'remove', values }, options);
+  }
+}
+
+export class Registers<T extends Json = Json> extends TypedBucket<'register', T | undefined> {
+  constructor(shared: Shared, name: string) {
+    super(shared, name, 'register', undefined);
+  }
+
+  async get(key: string, options?: ReadOptions): Promise<T | undefined> {
+    return (await this.read(key, options)).value;
+  }
+
+  async assign(key: string, value: T, options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'assign', value }, options);
+  }
+}
+
+export class Flags extends TypedBucket<'flag', boolean> {
+  constructor(shared: Shared, name: string) {
+    super(shared, name, 'flag', false);
+  }
+
+  async get(key: string, options?: ReadOptions): Promise<boolean> {
+    return (await this.read(key, options)).value;
+  }
+
+  async enable(key: string, options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'enable' }, options);
+  }
+
+  async disable(key: string, options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'disable' }, options);
+  }
+}
+
+export class Maps extends TypedBucket<'map', MapValue> {
+  constructor(shared: Shared, name: string) {
+    super(shared, name, 'map', {});
+  }
+
+  async get(key: string, options?: ReadOptions): Promise<MapValue> {
+    return (await this.read(key, options)).value;
+  }
+
+  /** An operation on one field, which is of the type. */
+  async update<K extends DataType>(
+    key: string,
+    field: string,
+    type: K,
+    operation: Operations[K],
+    options?: OperationOptions,
+  ): Promise<void> {
+    await this.apply(key, { op: 'update', field, type, with: operation } as MapUpdate, options);
+  }
+
+  async remove(key: string, field: string, options?: OperationOptions): Promise<void> {
+    await this.apply(key, { op: 'remove', field }, options);
+  }
+}
