@@ -124,6 +124,19 @@ function ringCommand(): Command {
     .option('--moves', 'list every replica that moves')
     .description('what a change of the ring would do; without any change, what evens it out. Options may be repeated')
     .action(async (options) => (await import('./cli/plan-command.ts')).ringPlan(options));
+  asClient(ring.command('apply'))
+    .argument('<plan>', 'the id that the plan was shown with, at the same node')
+    .option('--wait', 'until it is done, with a progress bar')
+    .description('do exactly what a plan says, while requests go on')
+    .action(async (id: string, options) => (await import('./cli/change-command.ts')).ringApply(id, options));
+  asClient(ring.command('transfers'))
+    .description('what is moving, and how far it is')
+    .action(async (options) => (await import('./cli/change-command.ts')).ringTransfers(options));
+  for (const verb of ['pause', 'resume', 'abort'] as const) {
+    asClient(ring.command(verb))
+      .description(`${verb} the change that is under way`)
+      .action(async (options) => (await import('./cli/change-command.ts')).ringSteer(verb, options));
+  }
   asClient(ring.command('repair'))
     .option('--bucket <bucket>', 'only the keys of this bucket')
     .option('--reclaim', 'give tombstones up too, as far as it is safe')

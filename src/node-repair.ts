@@ -4,24 +4,41 @@
 
 import { finishRefill, type Self } from '#consensus/introduce-self.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
+import { DRIVE_INTERVAL_MS, RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';
 
-export type NodeRepairOptions = Omit<RepairOptions, 'activate' | 'self'> & {
+export type NodeRepairOptions = Omit<
+  RepairOptions,
+  'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'isChanging'
+> & {
   readonly chain: EpochChain;
   readonly self: Pick<Self, 'id' | 'storageId'>;
   /** Fills the registers of strong keys; false while they are not. */
   readonly fillRegisters: () => Promise<boolean>;
 };
 
-export function createRepair(options: NodeRepairOptions): { readonly repair: Repair; readonly ringRepair: RingRepair } {
+export interface NodeRepair {
+  readonly repair: Repair;
+  readonly ringRepair: RingRepair;
+  readonly ringDriver: RingDriver;
+}
+
+export function createRepair(options: NodeRepairOptions): NodeRepair {
   const { chain, self, world, settings } = options;
   const activate = async (): Promise<boolean> => {
     if (!(await options.fillRegisters())) return false;
     const deadline = world.clock.monotonic() + settings.callTimeout;
     return (await chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   };
-  const repair = new Repair({ ...options, self: self.id, activate });
+  const repair = new Repair({
+    ...options,
+    self: self.id,
+    storageId: self.storageId,
+    activate,
+    isChanging: () => chain.facts()?.ring.change !== undefined,
+    awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
+  });
   const ringRepair = new RingRepair({
     ...options,
     ...settings,
@@ -29,5 +46,13 @@ export function createRepair(options: NodeRepairOptions): { readonly repair: Rep
     slices: repair.slices,
     reclaim: repair.reclaim,
   });
-  return { repair, ringRepair };
+  const ringDriver = new RingDriver({
+    ...{ world, messaging: options.messaging, chain, moves: repair.moves, self: self.id, ready: options.ready },
+    ...{ interval: DRIVE_INTERVAL_MS, callTimeout: settings.callTimeout },
+  });
+  chain.onFacts(() => {
+    repair.moves.wake();
+    ringDriver.wake();
+  });
+  return { repair, ringRepair, ringDriver };
 }

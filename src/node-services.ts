@@ -5,10 +5,10 @@
 import { nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
+import { movingEntries } from '#repair/moves.ts';
 import { RingPlans } from '#operator/ring-plans.ts';
 import type { Newcomer } from '#ring/change.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
-import { placeableMembers } from '#ring/placement.ts';
 import { preferenceList } from '#ring/preference-list.ts';
 import { present } from '#kernel/assert.ts';
 import type { Facts } from '#consensus/facts.ts';
@@ -70,7 +70,7 @@ export function nodeServices(
     },
     tokens: node.tokens,
     audit,
-    members: () => placeableMembers(facts().ring.members).length,
+    members: () => facts().ring.members.filter(({ state }) => state !== 'removed').length,
     cluster: () => clusterView(node, reachable),
     ring: () => {
       const { epoch, ring } = facts();
@@ -86,7 +86,7 @@ export function nodeServices(
     },
     locate: (bucket, key) => locate(facts(), bucket, key),
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
-    plans: ringPlans(node, facts, reachable),
+    plans: ringPlans(node, reachable),
     repair: node.ringRepair,
     refusal: () => node.notReadyReason(),
     live: () => liveHealth(node),
@@ -105,13 +105,15 @@ export function nodeServices(
 /** Milliseconds for one question about how much there is to move. */
 const WEIGH_TIMEOUT_MS = 2000;
 
-function ringPlans(node: QuoralNode, facts: () => Facts, reachable: (id: NodeId) => boolean): RingPlans {
+function ringPlans(node: QuoralNode, reachable: (id: NodeId) => boolean): RingPlans {
   const { world, messaging, chain, repair } = node;
   const newcomers = (): Newcomer[] =>
     chain.newcomers().map((one) => ({ ...one, id: nodeId(one.id), storageId: storageId(one.storageId) }));
   const self = node.options.id;
   return new RingPlans({
-    ...{ world, messaging, weigher: repair.weigher, self, facts, newcomers, reachable },
+    ...{ world, messaging, weigher: repair.weigher, self, newcomers, reachable },
+    facts: () => chain.facts(),
+    propose: (change, deadline) => chain.propose(change, deadline),
     callTimeout: WEIGH_TIMEOUT_MS,
   });
 }
@@ -197,7 +199,10 @@ function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): Clus
       ...(facts === undefined ? [] : memberStatuses(facts, reachable, (member) => node.hints.waiting(member))),
       ...chain.newcomers().map(newcomerStatus),
     ],
-    transfers: [],
+    transfers:
+      facts === undefined
+        ? []
+        : movingEntries(facts.ring).map(({ place, entry }) => ({ ...place, stage: entry.move!.stage })),
     hintsWaiting: node.hints.waiting(),
   };
 }

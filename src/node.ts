@@ -8,7 +8,7 @@ import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
-import { CHAIN_TABLES, EpochChain } from '#consensus/epoch-chain.ts';
+import { CHAIN_TABLES, type EpochChain } from '#consensus/epoch-chain.ts';
 import type { JoiningSettings } from '#consensus/epoch-joining.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
@@ -40,10 +40,11 @@ import type { VersionRange } from '#wire/handshake.ts';
 import type { Messaging, Peer } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import type { WireSettings } from '#wire/settings.ts';
+import { epochChain, foundersText, seedsOf } from './node-chain.ts';
 import { createNodePeers } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { contextMac } from './context-mac.ts';
-import { createRepair } from './node-repair.ts';
+import { createRepair, type NodeRepair } from './node-repair.ts';
 import { whyNotReady } from './why-not-ready.ts';
 
 /** Every table that a node's disk must have. */
@@ -104,9 +105,8 @@ export class QuoralNode {
   readonly mac: Mac;
   readonly bucketKeys: BucketKeys;
   readonly explainKey: ExplainKey;
-  readonly repair: Repair;
   readonly readRepair: ReadRepair;
-  readonly ringRepair: RingRepair;
+  readonly #repairs: NodeRepair;
   readonly dropped: DroppedBuckets;
   readonly #storage: NodeStorage;
   readonly #founded: ClusterId | '';
@@ -126,6 +126,7 @@ export class QuoralNode {
     this.membership.start();
     this.chain.start();
     this.repair.start();
+    this.#repairs.ringDriver.start();
     this.hints.start();
     this.dropped.start();
     this.buckets.start(this.world);
@@ -168,14 +169,14 @@ export class QuoralNode {
     this.hints = this.#createHints(knowledge, storage);
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
-    ({ repair: this.repair, ringRepair: this.ringRepair } = createRepair({
+    this.#repairs = createRepair({
       ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, dead, chain: this.chain },
       waiting: (since, places) => this.hints.oldestSince(since, places),
       self: { id: options.id, storageId: storage.storageId },
       ready: () => this.ready(),
       settings: options.repair,
       fillRegisters: () => this.coordinator.strong.refill.fill(),
-    }));
+    });
     this.dropped = this.#droppedBuckets(knowledge, trees);
     this.readRepair = this.#createReadRepair();
     this.coordinator = new Coordinator({
@@ -231,6 +232,14 @@ export class QuoralNode {
     const self = this.options.id;
     const accepted = (name: RecordName): State | undefined => this.coordinator.strong.rows.accepted(name);
     return new ExplainKey({ messaging, replica, hints, accepted, knowledge, digest, self, timeText: isoDate });
+  }
+
+  get repair(): Repair {
+    return this.#repairs.repair;
+  }
+
+  get ringRepair(): RingRepair {
+    return this.#repairs.ringRepair;
   }
 
   /** Empty for a node that wants to join a cluster and has not met it. */
@@ -289,6 +298,7 @@ export class QuoralNode {
    */
   async stop(patience: number): Promise<void> {
     this.repair.stop();
+    this.#repairs.ringDriver.stop();
     this.dropped.stop();
     this.buckets.stop();
     await this.messaging.drain(patience);
@@ -347,12 +357,6 @@ export class QuoralNode {
   }
 }
 
-/** What answers there, for as long as its name is not known: no name has a colon. */
-function seedsOf({ seeds = [], peer }: NodeOptions): readonly Peer[] {
-  const others = new Set(seeds.filter((address) => address !== peer));
-  return [...others].map((address) => ({ id: address as NodeId, address, seed: true }));
-}
-
 /** The buckets that were dropped at least once. */
 function livesOf(facts: Facts | undefined): readonly Life[] {
   const dropped = facts?.buckets.filter(({ incarnation }) => incarnation > 0) ?? [];
@@ -361,39 +365,4 @@ function livesOf(facts: Facts | undefined): readonly Life[] {
 
 function tokenDirectory({ digest, random, clock }: World, chain: EpochChain, options: NodeOptions): TokenDirectory {
   return new TokenDirectory({ chain, digest, random, wall: () => clock.wall(), bootstrap: options.adminToken });
-}
-
-function epochChain(
-  world: World,
-  options: NodeOptions,
-  storage: NodeStorage,
-  messaging: Messaging,
-  trusted: () => boolean,
-): EpochChain {
-  return new EpochChain({
-    world,
-    messaging,
-    self: {
-      id: options.id,
-      storageId: storage.storageId,
-      peer: options.peer,
-      url: options.url,
-      zone: options.zone,
-      weight: options.weight,
-    },
-    boot: storage.boot,
-    founders: options.founders,
-    partitionCount: options.partitionCount,
-    foundingPatience: options.foundingPatience,
-    seeds: seedsOf(options).map(({ id }) => id),
-    joining: options.joining,
-    trusted,
-  });
-}
-
-function foundersText(options: NodeOptions): string {
-  return options.founders
-    .map(({ id, peer }) => `${id}=${peer}`)
-    .sort()
-    .join(',');
 }

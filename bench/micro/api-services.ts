@@ -38,7 +38,12 @@ export function benchServices(value: Uint8Array): ApiServices {
     buckets: { resolve: () => bucket, list: () => [], define: unused, drop: unused },
     guard: { required: false, metricsOpen: false, authenticate: unused },
     tokens: { list: unused, create: unused, revoke: unused },
-    plans: { plan: async () => ({ kind: 'refused', detail: 'no plans here' }), standing: () => 'unknown' },
+    plans: {
+      plan: async () => ({ kind: 'refused', detail: 'no plans here' }),
+      apply: unused,
+      steer: unused,
+      transfers: unused,
+    },
     repair: { begin: unused, current: unused },
     audit: () => undefined,
     members: () => 3,

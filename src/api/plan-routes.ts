@@ -1,12 +1,12 @@
 /**
- * `/v1/ring/plans`: what a change of the ring would do. Doing it is not built yet.
+ * `/v1/ring/plans`, `/v1/ring/transfers`: what a change of the ring would do, doing it, and how far it is.
  */
 
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
+import type { ApplyResult } from '#operator/ring-plans.ts';
 import type { RingChange } from '#ring/change.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer, withJson } from './json.ts';
-import { unbuilt } from './key-request.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /** Nodes that one list of a plan may name. */
@@ -70,17 +70,33 @@ export async function makePlan(exchange: Exchange): Promise<Answer> {
 }
 
 /** `/v1/ring/plans/{id}/apply` */
-export async function applyPlan({ services, target }: Exchange): Promise<Answer> {
+export async function applyPlan({ services, startedAt, target }: Exchange): Promise<Answer> {
   const [, , , id = ''] = target.segments;
-  switch (services.plans.standing(id)) {
+  return changeAnswer(await services.plans.apply(id, startedAt + services.settings.requestTimeoutMs));
+}
+
+export async function showTransfers({ services }: Exchange): Promise<Answer> {
+  return jsonAnswer(services.plans.transfers());
+}
+
+/** `/v1/ring/transfers/pause` and so on. */
+export function steer(state: 'paused' | 'running' | 'aborting') {
+  return async ({ services, startedAt }: Exchange): Promise<Answer> =>
+    changeAnswer(await services.plans.steer(state, startedAt + services.settings.requestTimeoutMs));
+}
+
+function changeAnswer(result: ApplyResult): Answer {
+  switch (result.kind) {
+    case 'begun':
+      return jsonAnswer(result.view, 202, { location: '/v1/ring/transfers' });
     case 'unknown': {
       const detail = 'this node keeps no plan of that id: plans are kept in the memory of the node that made them';
       return problemAnswer(new Problem('not-found', detail));
     }
-    case 'outdated':
-      return problemAnswer(new Problem('conflict', 'the ring has moved on since the plan was made: plan again'));
-    case 'valid':
-      return problemAnswer(unbuilt('path', 'ring changes'));
+    case 'refused':
+      return problemAnswer(new Problem('conflict', result.detail));
+    case 'failed':
+      return problemAnswer(new Problem('quorum-unavailable', result.detail, { outcome: result.outcome }));
   }
 }
 

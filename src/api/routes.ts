@@ -11,7 +11,7 @@ import { showHealthy, showLive, showMetrics, showReady } from './health-routes.t
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
-import { applyPlan, makePlan } from './plan-routes.ts';
+import { applyPlan, makePlan, showTransfers, steer } from './plan-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { beginRepair, showRepair } from './repair-routes.ts';
@@ -100,7 +100,10 @@ export const ROUTES: readonly Route[] = [
   },
   { path: '/v1/ring/plans', methods: { POST: ['admin', plain(makePlan)] }, kind: 'data' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', plain(applyPlan)] }, kind: 'data' },
-  { path: '/v1/ring/transfers', methods: { GET: ['admin', notBuilt('transfers')] }, kind: 'work' },
+  { path: '/v1/ring/transfers', methods: { GET: ['admin', plain(showTransfers)] }, kind: 'work' },
+  { path: '/v1/ring/transfers/pause', methods: { POST: ['admin', plain(steer('paused'))] }, kind: 'data' },
+  { path: '/v1/ring/transfers/resume', methods: { POST: ['admin', plain(steer('running'))] }, kind: 'data' },
+  { path: '/v1/ring/transfers/abort', methods: { POST: ['admin', plain(steer('aborting'))] }, kind: 'data' },
   { path: '/livez', methods: { GET: ['open', plain(showLive)] }, kind: 'watch' },
   { path: '/readyz', methods: { GET: ['open', plain(showReady)] }, kind: 'watch' },
   { path: '/healthz', methods: { GET: ['figures', plain(showHealthy)] }, kind: 'watch' },

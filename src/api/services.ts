@@ -47,7 +47,7 @@ export interface ApiServices {
   /** Asks every replica itself what it has of the key. `deadline` is an instant of the monotonic clock. */
   explain(bucket: Bucket, key: Uint8Array, deadline: number): Promise<Explanation>;
 
-  readonly plans: Pick<RingPlans, 'plan' | 'standing'>;
+  readonly plans: Pick<RingPlans, 'plan' | 'apply' | 'steer' | 'transfers'>;
   readonly repair: Pick<RingRepair, 'begin' | 'current'>;
 
   /** Why no data can be served now, as the detail of a `not-ready` answer; undefined when it can. Asked for each request. */

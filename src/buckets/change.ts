@@ -45,6 +45,9 @@ export function defineBucket(facts: Facts, name: string, wanted: BucketPropertie
     const defined = facts.buckets.filter(({ dropped }) => !dropped).length;
     if (defined >= DEFINED_BUCKETS_MAX) return { refused: `${DEFINED_BUCKETS_MAX} buckets are defined already` };
   }
+  if (wanted.consistency === 'strong' && facts.ring.change !== undefined) {
+    return { refused: 'replicas move now, and those of strong keys cannot: define it when the ring change is over' };
+  }
   const next = epoch(facts.epoch + 1);
   const ring = withPlacement(facts.ring, wanted.n, next);
   return withRow({ ...facts, ring }, name, {

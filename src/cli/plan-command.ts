@@ -119,6 +119,7 @@ function show({ id, epoch, moves, summary }: PlanView, all: boolean): void {
       `${sizeOf(summary.bytes)}${summary.dropped === 0 ? '' : `; ${summary.dropped} are given up`}`,
   );
   for (const { code, detail } of summary.risks) print(`mind ${code}: ${detail}`);
+  print(`do it: quoral ring apply ${id} --wait, at the same node`);
   if (!all) return;
   print('');
   const rows = moves.map((move) => [

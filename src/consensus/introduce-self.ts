@@ -6,6 +6,7 @@
 
 import type { Epoch, NodeId, NodeIndex, StorageId } from '#kernel/identity.ts';
 import { epoch } from '#kernel/identity.ts';
+import { writersOf } from '#ring/moving.ts';
 import type { Member, Ring } from '#ring/ring.ts';
 import { memberNamed } from './electorate.ts';
 import type { Facts, Introduction } from './facts.ts';
@@ -34,7 +35,7 @@ export function introduceSelf(facts: Facts, self: Self): Facts | { readonly refu
 function fenced(ring: Ring, index: NodeIndex, changedIn: Epoch): Ring {
   const placements = ring.placements.map(({ n, partitions }) => ({
     n,
-    partitions: partitions.map((entry) => (entry.owners.includes(index) ? { ...entry, changedIn } : entry)),
+    partitions: partitions.map((entry) => (writersOf(entry).includes(index) ? { ...entry, changedIn } : entry)),
   }));
   return { ...ring, placements };
 }
@@ -43,7 +44,12 @@ function introduced(member: Member, self: Self): Member {
   const { url, storageId } = self;
   if (member.storageId === storageId) return { ...member, url };
   if (member.storageId === null) return { ...member, url, storageId, zone: self.zone, weight: self.weight };
-  return { ...member, url, storageId, state: member.state === 'active' ? 'refilling' : member.state };
+  return {
+    ...member,
+    url,
+    storageId,
+    state: member.state === 'active' || member.state === 'joining' ? 'refilling' : member.state,
+  };
 }
 
 /** The facts with this member active, once it is filled again; the same facts when there is nothing to do. */

@@ -2,7 +2,7 @@
  * What every piece of a request's story needs: the world, the network, this node's own replica and what it knows.
  */
 
-import type { Epoch, NodeId } from '#kernel/identity.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { CoordinatorFigures } from './figures.ts';
 import type { Hints } from '#handoff/hints.ts';
@@ -11,6 +11,8 @@ import { resolveQuorum } from '#quorum/resolve.ts';
 import type { KeyRequest } from './requests.ts';
 import { ownersOf, preferenceList } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
+import { writersOf, writeSets } from '#ring/moving.ts';
+import type { WriteNeeds } from '#quorum/tally.ts';
 import { present } from '#kernel/assert.ts';
 import type { Hedging } from '#membership/hedging.ts';
 import type { Assessment, Reachability } from '#membership/reachability.ts';
@@ -65,8 +67,16 @@ export interface Environment {
 /** Where a key lives, as far as this node knows now. */
 export interface Route {
   readonly scope: Scope;
-  /** In preference order. */
+  /** Those that serve reads, in preference order. */
   readonly owners: readonly Member[];
+  /** These, and while the partition moves those of the other set: all that take writes. */
+  readonly writers: readonly Member[];
+  /** The sets of which a write needs enough each. */
+  readonly sets: readonly (readonly NodeIndex[])[];
+  /** The epoch that made these rules. */
+  readonly changedIn: Epoch;
+  /** Whether members come or go: then lists of owners may be shorter than the number of members says. */
+  readonly inChange: boolean;
 }
 
 export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Array): Route {
@@ -74,12 +84,14 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
   const ring = knowledge.ring();
   const { n } = bucket.properties;
   const partition = partitionOf(ring, hashKey(ring, bucket.name, key));
-  const owners = ownersOf(ring, n, partition).owners.map((index) =>
+  const entry = ownersOf(ring, n, partition);
+  const memberAt = (index: NodeIndex): Member =>
     present(
       ring.members.find((member) => member.index === index),
       `owner ${index}`,
-    ),
-  );
+    );
+  const owners = entry.owners.map(memberAt);
+  const sets = writeSets(entry);
   return {
     scope: {
       epoch: knowledge.epoch(),
@@ -90,7 +102,38 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
       definition: bucket.version,
     },
     owners,
+    writers: sets.length === 1 ? owners : writersOf(entry).map(memberAt),
+    sets,
+    changedIn: entry.changedIn,
+    inChange: ring.change !== undefined,
   };
+}
+
+/**
+ * The numbers that a write must meet in each set of owners. Sets may differ in size, while a cluster of one becomes one of three
+ * and the other way round: no set can give more than it has, and what is a majority of those that serve reads must be one of the
+ * others too, for one day these will be read.
+ */
+export function writeNeeds(
+  { sets, owners, writers, inChange }: Route,
+  { w, pw, dw }: Pick<WriteNeeds, 'w' | 'pw' | 'dw'>,
+  isCounted: (member: Member) => boolean,
+): readonly WriteNeeds[] {
+  // Who is asked by these rules alone is among the owners anyway, and nothing is told apart in most requests.
+  if (!inChange) return [{ w, pw, dw }];
+  const reading = majorityOf(owners.filter(isCounted).length);
+  return sets.map((set) => {
+    const among = writers.filter((member) => set.includes(member.index) && isCounted(member)).map(({ index }) => index);
+    const scaled = (count: number): number => {
+      const most = Math.min(count, among.length);
+      return count >= reading && count > 0 ? Math.max(most, majorityOf(among.length)) : most;
+    };
+    return { w: scaled(w), pw: scaled(pw), dw: scaled(dw), among };
+  });
+}
+
+function majorityOf(count: number): number {
+  return Math.floor(count / 2) + 1;
 }
 
 /** The owners whose answers count. */
@@ -178,7 +221,7 @@ export async function scopeOnceLearned(
   await environment.knowledge.catchUp(newer, request.deadline);
   const bucket = sameBucketNow(environment, request.bucket);
   const route = bucket === undefined ? undefined : routeOf(environment, bucket, request.key);
-  return route?.owners.some(({ index }) => index === owner.index) === true ? route.scope : undefined;
+  return route?.writers.some(({ index }) => index === owner.index) === true ? route.scope : undefined;
 }
 
 export const REDEFINED = 'the bucket was or is being redefined while the request was under way';

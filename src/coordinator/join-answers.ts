@@ -7,8 +7,8 @@ import type { Dot } from '#causality/dot.ts';
 import { compareDotsByTime } from '#causality/dot.ts';
 import { joinStates } from '#causality/join.ts';
 import { decodeOutline, filledFrom, type Outline } from '#causality/outline.ts';
-import { EMPTY_STATE, type Conflicts, type State } from '#causality/state.ts';
-import { decodeState } from '#causality/state-codec.ts';
+import { EMPTY_STATE, EMPTY_VECTOR, type Conflicts, type State, type VersionVector } from '#causality/state.ts';
+import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { dominates } from '#causality/vector.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { NodeId } from '#kernel/identity.ts';
@@ -82,9 +82,14 @@ function stateOf(state: Uint8Array | null, crc32: Checksum): State {
   return state === null ? EMPTY_STATE : decodeState(state, crc32);
 }
 
-/** What the replica knows that has answered so. Throws CorruptState. */
-export function outlineOf({ state, outline }: FetchReply, crc32: Checksum): Outline {
-  return outline === undefined ? stateOf(state, crc32) : decodeOutline(outline, crc32);
+/** What the replica knows that has answered so; nothing when the answer is damaged, which is found and told when all are joined. */
+export function vectorOf({ state, outline }: FetchReply, crc32: Checksum): VersionVector {
+  try {
+    return (outline === undefined ? stateOf(state, crc32) : decodeOutline(outline, crc32)).vector;
+  } catch (error) {
+    if (!(error instanceof CorruptState)) throw error;
+    return EMPTY_VECTOR;
+  }
 }
 
 /** Whether a second answer of the same replica, with its values, knows what the first one did. */

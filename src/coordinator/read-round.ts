@@ -6,7 +6,6 @@
 
 import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { covers, dominates, joinVectors } from '#causality/vector.ts';
-import { CorruptState } from '#causality/state-codec.ts';
 import { assert, present } from '#kernel/assert.ts';
 import { HeldMessage, type HeldReply } from '#handoff/messages.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
@@ -29,7 +28,7 @@ import {
   type Environment,
   type Route,
 } from './environment.ts';
-import { joinAnswers, knows, outlineOf, type Answer, type Joined } from './join-answers.ts';
+import { joinAnswers, knows, vectorOf, type Answer, type Joined } from './join-answers.ts';
 import { ReadHedge } from './read-hedge.ts';
 import type { Agreement, RoundRequest } from './requests.ts';
 import { ValuesFrom } from './values-from.ts';
@@ -51,6 +50,7 @@ export class ReadRound {
   readonly #route: Route;
   /** Those whose answers count. */
   readonly #owners: readonly Member[];
+  readonly #needs: { readonly r: number; readonly pr: number };
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
   #waiting: Member[];
@@ -84,7 +84,9 @@ export class ReadRound {
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#request = inItsZone(request, this.#route.owners);
     this.#owners = countedOwners(request, this.#route.owners);
-    this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });
+    const most = this.#route.inChange ? Math.max(1, this.#owners.length) : this.#request.r;
+    this.#needs = { r: Math.min(this.#request.r, most), pr: Math.min(this.#request.pr, most) };
+    this.#tally = new ReadTally(this.#needs);
     this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#invite(owner, 'primary');
     for (let missing = this.#owners.length - this.#waiting.length; missing > 0; missing--) this.#expectFallback();
@@ -102,7 +104,8 @@ export class ReadRound {
   async run(): Promise<Ending> {
     if (this.#tally.decision() === 'impossible') return { kind: 'impossible' };
     const { clock } = this.#environment.world;
-    const { deadline, r, pr, retryId } = this.#request;
+    const { deadline, retryId } = this.#request;
+    const { r, pr } = this.#needs;
     return new Promise<Ending>((resolve) => {
       const timer = clock.after(deadline - clock.monotonic(), () => this.#end({ kind: 'deadline' }));
       this.#end = (ending) => {
@@ -119,7 +122,7 @@ export class ReadRound {
   }
 
   agreement(): Agreement {
-    const { r, pr } = this.#request;
+    const { r, pr } = this.#needs;
     const { acked, fallbacks } = this.#tally;
     return { acked, needed: Math.max(r, pr), of: this.#owners.length, fallbacks };
   }
@@ -329,12 +332,7 @@ export class ReadRound {
   #learn(from: Member, reply: FetchReply): void {
     if (this.#request.least === undefined) return;
     this.#heard.add(from.id);
-    try {
-      this.#known = joinVectors(this.#known, outlineOf(reply, this.#crc32).vector);
-    } catch (error) {
-      // A damaged answer is found, and told, when the answers are joined.
-      if (!(error instanceof CorruptState)) throw error;
-    }
+    this.#known = joinVectors(this.#known, vectorOf(reply, this.#crc32));
   }
 
   /** Enough have answered, and the session has seen more: whoever was not asked may know it, in hints and other zones too. */

@@ -11,7 +11,7 @@ import { encodeState } from '#causality/state-codec.ts';
 import type { VersionVector } from '#causality/state.ts';
 import { HintMessage } from '#handoff/messages.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
-import { WriteTally } from '#quorum/tally.ts';
+import type { WriteTally } from '#quorum/tally.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
 import { STALE, type Scope } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
@@ -35,6 +35,7 @@ import { expiryOf, type Agreement, type WriteOutcome, type WriteRequest } from '
 import { StandIns, type StandIn } from './stand-ins.ts';
 import { tellFaultyMint, WriteLedger } from './write-ledger.ts';
 import { applied, failed, type Ending, type Offer } from './write-outcome.ts';
+import { WriteRules } from './write-rules.ts';
 
 type Minting = Exclude<Before, { kind: 'over' }>;
 
@@ -45,8 +46,9 @@ export class WriteRound {
   readonly #route: Route;
   /** This node as an owner; undefined when it stands in for owners of whom none can be reached. */
   readonly #here: Member | undefined;
+  readonly #rules: WriteRules;
   /** The other owners that can be asked. */
-  readonly #others: readonly Member[];
+  readonly #others: Member[];
   readonly #standIns: StandIns;
   /** Who gets a hint together with the owners' states. */
   readonly #planned: StandIn[] = [];
@@ -76,17 +78,17 @@ export class WriteRound {
     const counted = countedOwners(request, this.#route.owners);
     this.#of = counted.length;
     this.#missed = new MissedWrites(environment, request, this.#route.scope);
-    const { owners } = this.#route;
-    const asked = reachableOwners(environment, owners);
+    this.#rules = new WriteRules(environment, this.#request, this.#route);
+    this.#tally = this.#rules.tally;
+    const { writers } = this.#rules;
+    const asked = reachableOwners(environment, writers);
     this.#here = asked.find(({ id }) => id === environment.self);
     this.#others = asked.filter((owner) => owner !== this.#here);
     const mayStandIn = request.sloppy && request.zone === undefined;
     this.#standIns = new StandIns(() => (mayStandIn ? reachableFallbacks(environment, this.#route) : []));
-    const { w, pw, dw } = this.#request;
-    this.#tally = new WriteTally({ w, pw, dw });
-    for (const owner of asked) this.#tally.expect(owner.index, counted.includes(owner) ? 'primary' : 'bystander');
+    this.#rules.expect(asked);
     if (this.#here === undefined) this.#standInMyself();
-    for (const owner of owners) {
+    for (const owner of writers) {
       if (asked.includes(owner) ? isDoubtful(environment, owner) : !this.#standIns.has(owner)) this.#plan(owner);
     }
   }
@@ -304,12 +306,12 @@ export class WriteRound {
   }
 
   /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
-  async #sendTo(owner: Member, offer: Offer): Promise<void> {
+  async #sendTo(owner: Member, offer: Offer, first: Scope = this.#route.scope): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     this.#ledger.given();
     this.#underWay += 1;
     environment.peers.asked(owner.id);
-    let { scope } = this.#route;
+    let scope = first;
     for (let attempt = 0; ; attempt++) {
       const store = this.#storeRequest(scope, offer);
       const { deadline, trace } = request;
@@ -321,6 +323,7 @@ export class WriteRound {
       }
       if (result.kind === 'refused' && result.code === STALE && attempt < environment.settings.staleRetries) {
         const newer = await scopeOnceLearned(environment, request, owner, result.value as Epoch);
+        this.#adopt(offer);
         if (newer !== undefined) {
           scope = newer;
           continue;
@@ -333,6 +336,14 @@ export class WriteRound {
     }
     this.#decide();
     this.#over();
+  }
+
+  /** The partition has begun to move, or gone on: those that take writes now get this one too. */
+  #adopt(offer: Offer): void {
+    const adopted = this.#rules.adopt();
+    if (adopted === undefined) return;
+    this.#others.push(...adopted.added);
+    for (const owner of adopted.added) void this.#sendTo(owner, offer, adopted.scope);
   }
 
   /** Gives the state to a fallback, to keep it for the owner. */
@@ -377,7 +388,8 @@ export class WriteRound {
     if (this.#ownersHaveIt()) this.#missed.settle(this.#stored);
     if (!this.#committedHere) return;
     const kept = new Set(this.#stored.map(({ owner }) => owner.index));
-    for (const owner of this.#route.owners) {
+    for (const owner of this.#rules.writers) {
+      if (owner.id === this.#environment.self && this.#here === undefined) continue;
       if (this.#confirmed.has(owner.index) || kept.has(owner.index) || this.#unattended.includes(owner)) continue;
       if (this.#here !== undefined) this.#missed.note(owner);
       else if (owner !== this.#route.owners[0]) this.#missed.keep(owner, this.#storeRequest(this.#route.scope, offer));

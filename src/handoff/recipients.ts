@@ -6,6 +6,7 @@
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
 import type { KnownBucket, Scope } from '#replica/scope.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
+import { writersOf } from '#ring/moving.ts';
 import type { Ring } from '#ring/ring.ts';
 import type { HintName } from './tables.ts';
 
@@ -28,7 +29,7 @@ export function recipientsOf(hint: HintName, { epoch, ring, bucket }: Known): Re
   if (bucket.incarnation > hint.incarnation) return { kind: 'discard' };
   if (bucket.incarnation < hint.incarnation || !hasPlacement(ring, bucket.n)) return { kind: 'wait' };
   if (hint.partition >= ring.partitionCount) return { kind: 'wait' };
-  const { owners } = ownersOf(ring, bucket.n, hint.partition);
+  const owners = writersOf(ownersOf(ring, bucket.n, hint.partition));
   const scope: Scope = {
     epoch,
     n: bucket.n,

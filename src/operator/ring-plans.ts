@@ -3,16 +3,23 @@
  * that they were made for. What there is to move is asked of those who have it.
  */
 
+import { present } from '#kernel/assert.ts';
 import { toHex } from '#kernel/bytes.ts';
-import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { EpochChain } from '#consensus/epoch-chain.ts';
+import type { Change } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
+import { movingEntries } from '#repair/moves.ts';
 import { WEIGHED_MAX, WeighMessage, type Weigher, type Weight } from '#repair/weigh.ts';
 import { changeMembers, type Newcomer, type RingChange } from '#ring/change.ts';
+import { newOwners, oldOwners, type MoveStage } from '#ring/moving.ts';
 import { objections, planRing, type PlannedMove, type RingPlan } from '#ring/plan.ts';
+import type { ChangeUnderWay } from '#ring/ring.ts';
 import { ringToWire } from '#ring/ring-codec.ts';
 import { encode } from '#wire/codec.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Clock, Digest, Random } from '#world/world.ts';
+import { beginChange, steerChange } from './ring-change.ts';
 import { describePlan, type PlanSummary } from './describe-plan.ts';
 
 /** Plans that are kept; the oldest go. */
@@ -43,23 +50,49 @@ export type PlanResult =
   | { readonly kind: 'invalid'; readonly field: keyof RingChange; readonly detail: string }
   | { readonly kind: 'refused'; readonly detail: string };
 
-/** Whether a plan may be done. */
-export type PlanStanding = 'unknown' | 'outdated' | 'valid';
+export type ApplyResult =
+  | { readonly kind: 'begun'; readonly view: TransfersView }
+  /** No such plan is kept here. */
+  | { readonly kind: 'unknown' }
+  /** The ring is another one by now, or the change must not be made. */
+  | { readonly kind: 'refused'; readonly detail: string }
+  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+
+export interface TransfersView {
+  readonly state: 'idle' | ChangeUnderWay['state'];
+  /** The plan that began the change that is under way. */
+  readonly id: string | null;
+  readonly epoch: number;
+  /** Replicas that moved, or were given up, when it began, and how many of them are where they should be. */
+  readonly moves: number;
+  readonly done: number;
+  readonly transfers: readonly {
+    readonly n: number;
+    readonly partition: number;
+    readonly stage: MoveStage;
+    readonly from: readonly string[];
+    readonly to: readonly string[];
+  }[];
+}
+
+const MOVED_ON = 'the ring has moved on since the plan was made: plan again';
 
 export interface RingPlansOptions {
   readonly world: { readonly clock: Clock; readonly random: Random; readonly digest: Digest };
   readonly messaging: Messaging;
   readonly weigher: Weigher;
   readonly self: NodeId;
-  readonly facts: () => Facts;
+  /** Undefined before this node knows any. */
+  readonly facts: () => Facts | undefined;
   readonly newcomers: () => readonly Newcomer[];
   readonly reachable: (id: NodeId) => boolean;
+  readonly propose: EpochChain['propose'];
   /** Milliseconds for one question about what there is to move. */
   readonly callTimeout: number;
 }
 
 interface Kept {
-  readonly epoch: Epoch;
+  readonly plan: RingPlan;
   readonly ring: string;
 }
 
@@ -74,7 +107,13 @@ export class RingPlans {
   /** Works the change out without doing it. `deadline` bounds how long owners are asked what they hold. */
   async plan(change: RingChange, deadline: number): Promise<PlanResult> {
     const { facts: newest, newcomers, world, reachable } = this.#options;
-    const facts = newest();
+    const facts = present(newest(), 'the facts of a founded cluster');
+    if (facts.ring.change !== undefined) {
+      return {
+        kind: 'refused',
+        detail: `a change is under way (${facts.ring.change.id}): wait for its end, or abort it`,
+      };
+    }
     const changed = changeMembers(facts.ring, change, newcomers());
     if (changed.kind === 'refused') return { kind: 'invalid', field: changed.field, detail: changed.detail };
     const plan = planRing(facts.ring, changed);
@@ -82,7 +121,7 @@ export class RingPlans {
     if (wrong.length > 0) return { kind: 'refused', detail: `the plan is not sound: ${wrong.slice(0, 3).join('; ')}` };
     const weights = await this.#weigh(facts, plan, deadline);
     const id = toHex(world.random.bytes(8));
-    this.#keep(id, { epoch: facts.epoch, ring: this.#fingerprint(facts) });
+    this.#keep(id, { plan, ring: this.#fingerprint(facts) });
     const moves = plan.moves.map((move) => this.#show(plan, move, weights));
     const name = namesOf(plan);
     return {
@@ -97,13 +136,48 @@ export class RingPlans {
     };
   }
 
-  /** `outdated` when the ring is not the one any more that the plan was made for. */
-  standing(id: string): PlanStanding {
+  /** Begins to do exactly what the plan says; refused when the ring is not the one any more that it was made for. */
+  async apply(id: string, deadline: number): Promise<ApplyResult> {
     const kept = this.#kept.get(id);
-    if (kept === undefined) return 'unknown';
+    if (kept === undefined) return { kind: 'unknown' };
+    return await this.#propose((facts) => {
+      if (facts.ring.change?.id === id) return facts;
+      return this.#fingerprint(facts) === kept.ring ? beginChange(facts, id, kept.plan) : { refused: MOVED_ON };
+    }, deadline);
+  }
+
+  /** Pauses, resumes or aborts the change that is under way. */
+  async steer(state: ChangeUnderWay['state'], deadline: number): Promise<ApplyResult> {
+    return await this.#propose((facts) => steerChange(facts, state), deadline);
+  }
+
+  /** What is moving now. */
+  transfers(): TransfersView {
     const facts = this.#options.facts();
-    const same = facts.epoch === kept.epoch || this.#fingerprint(facts) === kept.ring;
-    return same ? 'valid' : 'outdated';
+    if (facts === undefined) return { state: 'idle', id: null, epoch: 0, moves: 0, done: 0, transfers: [] };
+    const { epoch, ring } = facts;
+    const name = (index: NodeIndex): NodeId => ring.members.find((member) => member.index === index)!.id;
+    const transfers = movingEntries(ring).map(({ place, entry }) => {
+      const [old, now] = [oldOwners(entry), newOwners(entry)];
+      const from = entry.move!.stage === 'offload' ? entry.move!.others : old.filter((index) => !now.includes(index));
+      const to = now.filter((index) => !old.includes(index));
+      return { ...place, stage: entry.move!.stage, from: from.map(name), to: to.map(name) };
+    });
+    const { id = null, state = 'idle', moves = 0 } = ring.change ?? {};
+    const left = transfers.reduce((sum, { from, to }) => sum + Math.max(from.length, to.length), 0);
+    return { state, id, epoch, moves, done: Math.max(0, moves - left), transfers };
+  }
+
+  async #propose(change: Change, deadline: number): Promise<ApplyResult> {
+    const result = await this.#options.propose(change, deadline);
+    switch (result.kind) {
+      case 'decided':
+        return { kind: 'begun', view: this.transfers() };
+      case 'refused':
+        return { kind: 'refused', detail: result.reason };
+      case 'failed':
+        return result;
+    }
   }
 
   #keep(id: string, kept: Kept): void {

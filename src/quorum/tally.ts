@@ -29,14 +29,28 @@ interface Candidate {
   failed: boolean;
 }
 
+/** `w` replicas must accept, `pw` of them primaries, `dw` of them durably. */
+export interface WriteNeeds {
+  readonly w: number;
+  readonly pw: number;
+  readonly dw: number;
+  /** Of these owners; of all without it. */
+  readonly among?: readonly NodeIndex[];
+}
+
 export class WriteTally {
-  readonly #needs: { readonly w: number; readonly pw: number; readonly dw: number };
+  /** All must be met: while a partition moves, those of its old owners and those of its new ones. */
+  readonly #needs: WriteNeeds[] = [];
   readonly #candidates = new Map<NodeIndex, Candidate>();
 
-  /** `w` replicas must accept, `pw` of them primaries, `dw` of them durably. */
-  constructor(needs: { readonly w: number; readonly pw: number; readonly dw: number }) {
+  constructor(...needs: readonly WriteNeeds[]) {
+    for (const one of needs) this.require(one);
+  }
+
+  /** One more number that must be met. A rule that was there before stands: what satisfies both satisfies each. */
+  require(needs: WriteNeeds): void {
     assert(needs.pw <= needs.w && needs.dw <= needs.w, `pw=${needs.pw} and dw=${needs.dw} within w=${needs.w}`);
-    this.#needs = needs;
+    this.#needs.push(needs);
   }
 
   /**
@@ -72,30 +86,29 @@ export class WriteTally {
   }
 
   decision(): Decision {
-    const { w, pw, dw } = this.#needs;
-    if (this.acked >= w && this.primaries >= pw && this.durable >= dw) return 'reached';
-    // Each candidate that is still open may yet answer in the best way.
-    const mayAccept = (c: Candidate): boolean => c.accepted || !c.failed;
-    const possible =
-      this.#places(mayAccept) >= w &&
-      this.#places((c) => mayAccept(c) && c.role === 'primary') >= pw &&
-      this.#places((c) => c.durable || !c.failed) >= dw;
-    return possible ? 'pending' : 'impossible';
+    let decision: Decision = 'reached';
+    for (const needs of this.#needs) {
+      if (this.#isMet(needs, hasAccepted, isDurable)) continue;
+      // Each candidate that is still open may yet answer in the best way.
+      if (!this.#isMet(needs, mayAccept, mayBeDurable)) return 'impossible';
+      decision = 'pending';
+    }
+    return decision;
   }
 
-  /** Owners that hold the write themselves or for whom a fallback does. */
+  /** Owners that hold the write themselves or for whom a fallback does; of several sets, in the one that has fewest. */
   get acked(): number {
-    return this.#places((c) => c.accepted);
+    return this.#fewest(hasAccepted);
   }
 
   /** Those of them for whom it is on stable storage. */
   get durable(): number {
-    return this.#places((c) => c.durable);
+    return this.#fewest(isDurable);
   }
 
   /** Primaries that hold it. */
   get primaries(): number {
-    return this.#places((c) => c.accepted && c.role === 'primary');
+    return this.#fewest((c) => c.accepted && c.role === 'primary');
   }
 
   /** Owners for whom only a fallback holds it. */
@@ -114,11 +127,24 @@ export class WriteTally {
     return present(this.#candidates.get(node), `node ${node} among those that were asked`);
   }
 
+  #isMet({ w, pw, dw, among }: WriteNeeds, accepts: Judge, durably: Judge): boolean {
+    return (
+      this.#places(accepts, among) >= w &&
+      (pw === 0 || this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw) &&
+      this.#places(durably, among) >= dw
+    );
+  }
+
+  #fewest(wanted: Judge): number {
+    return Math.min(...this.#needs.map(({ among }) => this.#places(wanted, among)));
+  }
+
   /** Different places among the candidates that are wanted: an owner and its fallback are one. */
-  #places(wanted: (candidate: Candidate) => boolean): number {
+  #places(wanted: Judge, among: readonly NodeIndex[] | undefined): number {
     let count = 0;
     for (const candidate of this.#candidates.values()) {
       if (candidate.role === 'bystander' || !wanted(candidate)) continue;
+      if (among !== undefined && !among.includes(candidate.place)) continue;
       if (this.#firstAtPlace(candidate, wanted)) count++;
     }
     return count;
@@ -132,6 +158,13 @@ export class WriteTally {
     return true;
   }
 }
+
+type Judge = (candidate: Candidate) => boolean;
+
+const hasAccepted: Judge = (c) => c.accepted;
+const isDurable: Judge = (c) => c.durable;
+const mayAccept: Judge = (c) => c.accepted || !c.failed;
+const mayBeDurable: Judge = (c) => c.durable || !c.failed;
 
 /** Counts the answers to a read by the same rules. */
 export class ReadTally {

@@ -62,6 +62,8 @@ export interface ExchangeOptions {
   readonly bucket?: string | undefined;
   /** Whether the other owner must be able to vouch for what it lacks. */
   readonly vouch?: boolean;
+  /** `push`: this node gives what it has and takes nothing, because it owns the partition no longer. */
+  readonly direction?: 'both' | 'push';
 }
 
 export interface ExchangeResult {
@@ -188,7 +190,8 @@ class Exchange {
 
   async #mend(differing: readonly KeyDifference[]): Promise<void> {
     this.#differing += differing.length;
-    await this.#pull(differing.filter(({ theirs }) => theirs !== undefined).map(({ hash }) => hash));
+    if (this.#options.direction !== 'push')
+      await this.#pull(differing.filter(({ theirs }) => theirs !== undefined).map(({ hash }) => hash));
     await this.#push(differing);
   }
 

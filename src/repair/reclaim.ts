@@ -180,7 +180,9 @@ export class Reclaim {
     let more = false;
     for (const place of dead.places(world.disk)) {
       if (!ring.placements.some(({ n }) => n === place.n)) continue;
-      const { owners: indexes, changedIn } = ownersOf(ring, place.n, place.partition);
+      const { owners: indexes, changedIn, move } = ownersOf(ring, place.n, place.partition);
+      // Former owners may still have what the tombstones hide.
+      if (move !== undefined) continue;
       const owners = indexes.flatMap((index) => ring.members.filter((member) => member.index === index));
       const driver = owners.find(({ id, state }) => state === 'active' && (id === self || messaging.reachable(id)));
       if (driver?.id !== self || !trees.ready()) continue;

@@ -10,6 +10,7 @@ import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
 import { DEAD_TABLES, type DeadRows } from './dead-rows.ts';
 import { Expiry } from './expiry.ts';
 import { Mend } from './mend.ts';
+import { MOVE_TABLES, Moves, type MovesOptions } from './moves.ts';
 import { Pace, type PaceSettings } from './pace.ts';
 import { TreeSource } from './tree-source.ts';
 import { hasPlacement } from '#ring/preference-list.ts';
@@ -28,7 +29,12 @@ import { TREE_TABLES, type TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
 import { Weigher } from './weigh.ts';
 
-export const REPAIR_TABLES: readonly TableDefinition[] = [...TREE_TABLES, ...REFILL_TABLES, ...DEAD_TABLES];
+export const REPAIR_TABLES: readonly TableDefinition[] = [
+  ...TREE_TABLES,
+  ...MOVE_TABLES,
+  ...REFILL_TABLES,
+  ...DEAD_TABLES,
+];
 
 /** Milliseconds between two looks at whether something is to be done that had to wait. */
 const TICK_MS = 1000;
@@ -52,7 +58,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   reclaimWait: 30_000,
 };
 
-export interface RepairOptions {
+export interface RepairOptions extends Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'isChanging'> {
   readonly world: World;
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;
@@ -76,6 +82,7 @@ export class Repair {
   readonly scrub: Scrub;
   readonly slices: Slices;
   readonly weigher: Weigher;
+  readonly moves: Moves;
   readonly #mend: Mend;
   readonly #refill: Refill;
   readonly #lostFloors: LostFloors;
@@ -94,6 +101,7 @@ export class Repair {
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
     this.slices = new Slices({ ...options, antiEntropy: this.antiEntropy, scrub: this.scrub, source });
     this.weigher = new Weigher(options);
+    this.moves = new Moves({ ...options, antiEntropy: this.antiEntropy, pace });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
     this.#expiry = new Expiry(options);
     const shared = { ...options, callTimeout: settings.callTimeout };
@@ -114,6 +122,7 @@ export class Repair {
     this.#mend.start();
     this.#refill.start();
     this.#lostFloors.start();
+    this.moves.start();
     this.#expiry.start();
     this.reclaim.start();
     this.#tick();
@@ -126,6 +135,7 @@ export class Repair {
     this.#mend.stop();
     this.#refill.stop();
     this.#lostFloors.stop();
+    this.moves.stop();
     this.#expiry.stop();
     this.reclaim.stop();
     this.#rebuild.stop();

@@ -13,6 +13,7 @@ import type { Replica } from '#replica/replica.ts';
 import { BEHIND, NOT_OWNER, STALE, type Knowledge } from '#replica/scope.ts';
 import { recordName } from '#replica/tables.ts';
 import { ownersOf } from '#ring/preference-list.ts';
+import { keepersOf, writersOf } from '#ring/moving.ts';
 import type { Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Clock, Disk } from '#world/world.ts';
@@ -88,9 +89,10 @@ export class TreeSource {
     if (places === undefined) {
       const self = knowledge.self();
       places = ring.placements.flatMap(({ n, partitions }) =>
-        partitions.flatMap(({ owners }, partition) =>
-          owners.includes(self) && owners.includes(other) ? [{ n, partition }] : [],
-        ),
+        partitions.flatMap((entry, partition) => {
+          const owners = writersOf(entry);
+          return owners.includes(self) && owners.includes(other) ? [{ n, partition }] : [];
+        }),
       );
       this.#sharedFor.byPeer.set(other, places);
     }
@@ -208,8 +210,8 @@ export class TreeSource {
 
   #own({ n, partition }: TreePlace): void {
     const { knowledge } = this.#options;
-    const { owners } = ownersOf(knowledge.ring(), n, partition);
-    if (!owners.includes(knowledge.self()))
+    const keepers = keepersOf(ownersOf(knowledge.ring(), n, partition));
+    if (!keepers.includes(knowledge.self()))
       throw new Refusal(NOT_OWNER, `not an owner of partition ${partition} for n=${n}`, knowledge.epoch());
   }
 }

@@ -8,6 +8,7 @@
 
 import type { Conflicts } from '#causality/state.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
+import { writersOf } from '#ring/moving.ts';
 import type { Ring } from '#ring/ring.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { Refusal } from '#wire/message.ts';
@@ -77,11 +78,12 @@ function ownersAsKnown(scope: Scope, knowledge: Knowledge): readonly NodeIndex[]
   if (!hasPlacement(ring, scope.n) || scope.partition >= ring.partitionCount) {
     throw new Refusal(NOT_OWNER, `no owner list for n=${scope.n}, partition ${scope.partition}`, known);
   }
-  const { owners, changedIn } = ownersOf(ring, scope.n, scope.partition);
+  const entry = ownersOf(ring, scope.n, scope.partition);
+  const { changedIn } = entry;
   if (changedIn > scope.epoch) {
     throw new Refusal(STALE, `owners changed in epoch ${changedIn}, the request relies on ${scope.epoch}`, known);
   }
-  return owners;
+  return writersOf(entry);
 }
 
 function bucketAsKnown(scope: Scope, knowledge: Knowledge): KnownBucket {

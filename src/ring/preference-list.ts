@@ -8,6 +8,7 @@
 
 import { assert, present } from '#kernel/assert.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
+import { writersOf } from './moving.ts';
 import type { Member, PartitionOwners, Placement, Ring } from './ring.ts';
 
 export interface PreferenceList {
@@ -74,7 +75,7 @@ function computeList(ring: Ring, n: number, partition: number): PreferenceList {
 
 /** The owners of the partitions that follow, each once, without the partition's own. */
 function walk(ring: Ring, n: number, partition: number): NodeIndex[] {
-  const seen = new Set<NodeIndex>(ownersOf(ring, n, partition).owners);
+  const seen = new Set<NodeIndex>(writersOf(ownersOf(ring, n, partition)));
   const found: NodeIndex[] = [];
   for (let step = 1; step < ring.partitionCount && seen.size < ring.members.length; step++) {
     for (const index of ownersOf(ring, n, (partition + step) % ring.partitionCount).owners) {

@@ -1,23 +1,25 @@
 /**
  * The ring as plain arrays, strings and numbers, for the wire and the disk:
  *
- *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…]]
+ *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], [change id, state, moves]]
  *     member    [index, id, storageId | null, peer, url, zone, weight, state]
- *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn]
+ *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn, [move…]]
+ *     move      [partition, stage, [other owner…]]
  *     runs      [value, times, value, times…]
  *
- * Members are appended to these lists in later versions, never inserted, so a reader ignores what follows. What arrives
+ * The last element of a ring and of a placement is there only while something moves. Members are appended to these lists in later versions, never inserted, so a reader ignores what follows. What arrives
  * is checked in full, because everything else relies on it.
  */
 
 import type { NodeIndex } from '#kernel/identity.ts';
 import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
 import { isPartitionCount } from './founding.ts';
-import type { Member, PartitionOwners, Placement, Ring } from './ring.ts';
-import { MEMBER_STATES, PARTITIONS_MAX, REPLICAS_MAX, VOTERS_MAX } from './ring.ts';
+import { MOVE_STAGES } from './moving.ts';
+import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from './ring.ts';
+import { CHANGE_STATES, MEMBER_STATES, PARTITIONS_MAX, REPLICAS_MAX, VOTERS_MAX } from './ring.ts';
 
 export function ringToWire(ring: Ring): unknown {
-  return [
+  const fields = [
     ring.clusterId,
     ring.partitionCount,
     ring.hashSeed,
@@ -28,8 +30,17 @@ export function ringToWire(ring: Ring): unknown {
       toRuns(placement.partitions.map(({ owners }) => owners.length)),
       placement.partitions.flatMap(({ owners }) => owners),
       toRuns(placement.partitions.map(({ changedIn }) => changedIn)),
+      ...movesToWire(placement.partitions),
     ]),
   ];
+  return ring.change === undefined ? fields : [...fields, [ring.change.id, ring.change.state, ring.change.moves]];
+}
+
+function movesToWire(partitions: readonly PartitionOwners[]): readonly unknown[] {
+  const moves = partitions.flatMap(({ move }, partition) =>
+    move === undefined ? [] : [[partition, move.stage, [...move.others]]],
+  );
+  return moves.length === 0 ? [] : [moves];
 }
 
 function toRuns(values: readonly number[]): number[] {
@@ -82,7 +93,16 @@ export function ringFromWire(body: unknown): Ring {
     members,
     voters,
     placements,
+    ...(fields.length > 6 ? { change: readChange(fields[6]) } : {}),
   };
+}
+
+function readChange(body: unknown): ChangeUnderWay {
+  const fields = list(body, 'ring: change', 3);
+  const state = CHANGE_STATES.find((name) => name === fields[1]);
+  if (state === undefined) refuse('ring: state of the change', CHANGE_STATES.join(', '), fields[1]);
+  const id = text(fields[0], 'ring: id of the change', 32);
+  return { id, state, moves: integer(fields[2], 'ring: moves of the change', 0, Number.MAX_SAFE_INTEGER) };
 }
 
 function readMember(body: unknown, position: number): Member {
@@ -134,7 +154,29 @@ function readPlacement(body: unknown, partitionCount: number, known: KnownMember
     return { owners, changedIn: epoch(changes[p]!) };
   });
   if (start !== flat.length) refuse(`${what}: owners`, `${start} in all`, flat.length);
+  if (fields.length > 4) readMoves(fields[4], what, partitions, known);
   return { n, partitions };
+}
+
+/** Puts the moves into the partitions that they belong to. */
+function readMoves(body: unknown, what: string, partitions: PartitionOwners[], known: KnownMembers): void {
+  const moves = list(body, `${what}: moves`, 0).map((row) => {
+    const fields = list(row, `${what}: move`, 3);
+    const partition = integer(fields[0], `${what}: partition of a move`, 0, partitions.length - 1);
+    const stage = MOVE_STAGES.find((name) => name === fields[1]);
+    if (stage === undefined) refuse(`${what}: stage of partition ${partition}`, MOVE_STAGES.join(', '), fields[1]);
+    const others = list(fields[2], `${what}: other owners of partition ${partition}`, 1).map((index) =>
+      readMemberIndex(index, `${what}: other owner of partition ${partition}`, known),
+    );
+    requireDistinct(others, `${what}: other owners of partition ${partition}`);
+    if (others.length > REPLICAS_MAX) refuse(`${what}: other owners`, `at most ${REPLICAS_MAX}`, others.length);
+    return { partition, move: { stage, others } };
+  });
+  requireRising(
+    moves.map(({ partition }) => partition),
+    `${what}: moves`,
+  );
+  for (const { partition, move } of moves) partitions[partition] = { ...partitions[partition]!, move };
 }
 
 /** One number for each partition; never more than that, whatever the runs claim. */

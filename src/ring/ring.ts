@@ -8,6 +8,7 @@
  */
 
 import type { ClusterId, Epoch, NodeId, NodeIndex, StorageId } from '#kernel/identity.ts';
+import type { PartitionMove } from './moving.ts';
 
 /** Partitions of a ring: a power of two up to this. */
 export const PARTITIONS_MAX = 16_384;
@@ -41,6 +42,8 @@ export interface PartitionOwners {
    * refused.
    */
   readonly changedIn: Epoch;
+  /** While it moves to other nodes: `owners` are those that serve reads. */
+  readonly move?: PartitionMove;
 }
 
 /** The owner table for one replication factor: one entry for each partition. */
@@ -61,4 +64,16 @@ export interface Ring {
   readonly voters: readonly NodeIndex[];
   /** Sorted by n. */
   readonly placements: readonly Placement[];
+  /** The change that is under way. */
+  readonly change?: ChangeUnderWay;
+}
+
+export const CHANGE_STATES = ['running', 'paused', 'aborting'] as const;
+
+export interface ChangeUnderWay {
+  /** The id of the plan that began it. */
+  readonly id: string;
+  readonly state: (typeof CHANGE_STATES)[number];
+  /** Replicas that moved when it began. */
+  readonly moves: number;
 }

@@ -85,14 +85,14 @@ export const BUGS: readonly Bug[] = [
     about: 'a dead verdict takes members out of the owners, so that a quorum is one of those that are left',
     edits: [
       {
-        file: WRITE_ROUND,
-        from: 'this.#tally = new WriteTally({ w, pw, dw });',
-        to: 'const left = (n: number) => Math.min(n, Math.floor((this.#others.length + 1) / 2) + 1); this.#tally = new WriteTally({ w: left(w), pw: left(pw), dw: left(dw) });',
+        file: 'src/coordinator/write-rules.ts',
+        from: 'this.tally = new WriteTally(...writeNeeds(route, request, (member) => this.#isCounted(member)));',
+        to: 'const most = Math.floor(reachableOwners(environment, route.owners).length / 2) + 1; const left = (n: number) => Math.min(n, most); this.tally = new WriteTally({ w: left(request.w), pw: left(request.pw), dw: left(request.dw) });',
       },
       {
         file: READ_ROUND,
-        from: 'this.#tally = new ReadTally({ r: this.#request.r, pr: this.#request.pr });',
-        to: 'const left = Math.floor(reachableOwners(environment, this.#route.owners).length / 2) + 1; this.#tally = new ReadTally({ r: Math.min(left, this.#request.r), pr: Math.min(left, this.#request.pr) });',
+        from: 'const most = this.#route.inChange ? Math.max(1, this.#owners.length) : this.#request.r;',
+        to: 'const most = Math.floor(reachableOwners(environment, this.#route.owners).length / 2) + 1;',
       },
     ],
     foundBy: { scenario: 'one-alone-is-asked' },
@@ -319,13 +319,18 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: TALLY,
-        from: 'return this.#places((c) => c.accepted);',
-        to: 'return this.#places((c) => c.accepted) + this.#places((c) => c.durable);',
+        from: 'this.#places(accepts, among) >= w &&',
+        to: 'this.#places(accepts, among) + this.#places(durably, among) >= w &&',
       },
       {
         file: TALLY,
-        from: 'if (this.acked >= w && this.primaries >= pw && this.durable >= dw)',
-        to: 'if (this.acked >= w && 2 * this.primaries >= pw && 2 * this.durable >= dw)',
+        from: "this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw",
+        to: "2 * this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw",
+      },
+      {
+        file: TALLY,
+        from: 'this.#places(durably, among) >= dw',
+        to: '2 * this.#places(durably, among) >= dw',
       },
     ],
     foundBy: { scenario: 'power-loss-at-a-replica' },
@@ -532,13 +537,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: TALLY,
-        from: "return this.#places((c) => c.accepted && c.role === 'primary');",
-        to: 'return this.#places((c) => c.accepted);',
-      },
-      {
-        file: TALLY,
-        from: "this.#places((c) => mayAccept(c) && c.role === 'primary') >= pw",
-        to: 'this.#places((c) => mayAccept(c)) >= pw',
+        from: "this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw",
+        to: 'this.#places(accepts, among) >= pw',
       },
     ],
     foundBy: { scenario: 'owners-are-asked-for' },

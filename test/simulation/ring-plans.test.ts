@@ -113,10 +113,8 @@ test.each<[unknown, number, string]>([
 
 test('a plan is kept for a while, and is outdated when the ring has moved on', async () => {
   const { id } = await plan({ join: ['n4'] });
-  expect(await apply(id)).toBe(501);
   // A definition is another epoch and no other ring; a new n is.
   await cluster.request('n1', 'PUT', '/v1/buckets/x', { headers: JSON_TYPE, body: '{"n":3}' });
-  expect(await apply(id)).toBe(501);
   await cluster.request('n1', 'PUT', '/v1/buckets/y', { headers: JSON_TYPE, body: '{"n":2}' });
   expect(await apply(id)).toBe(409);
   expect(await apply('0123456789abcdef')).toBe(404);

@@ -7,7 +7,7 @@ import { DEFINITION_SCHEMA } from '#buckets/schema.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import type { Explanation, HintView, ReplicaView, VersionView } from '#operator/explain-key.ts';
 import type { RepairedNode, RepairedPartition, RepairRun } from '#operator/ring-repair.ts';
-import { PLAN } from './plan-shape.ts';
+import { PLAN, TRANSFERS } from './plan-shape.ts';
 import { count, described, flag, instant, list, nullable, object, share, text } from './shapes.ts';
 import type { ProblemExtras } from '#api/problem.ts';
 import type { Check, ClusterView, Location, MemberView, RingMember, RingView } from '#api/services.ts';
@@ -29,6 +29,7 @@ export type ComponentName =
   | 'Explanation'
   | 'Repair'
   | 'Plan'
+  | 'Transfers'
   | 'Health';
 
 export function component(name: ComponentName): Schema {
@@ -213,6 +214,7 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
     failures: list(text, 'What could not be done.'),
   }),
   Plan: PLAN,
+  Transfers: TRANSFERS,
   Health: object<{ status: string; node: string; ringWithQuorum: number; checks: unknown }>(
     {
       status: { enum: ['ok', 'failing'] },

@@ -48,6 +48,14 @@ function health(id: string, summary: string): Operation {
   return { id, tag: 'Health', summary, answers: { 200: HEALTH, 503: SICK } };
 }
 
+function steering(id: string, summary: string): Operation {
+  return {
+    ...{ id, tag: 'Cluster', summary },
+    answers: { 202: shows('Transfers', 'What moves now.', ['Location']) },
+    problems: ['conflict', 'quorum-unavailable'],
+  };
+}
+
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /v1/kv/:bucket/:key': KEY.GET,
   'PUT /v1/kv/:bucket/:key': KEY.PUT,
@@ -204,11 +212,21 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     problems: ['conflict'],
   },
   'POST /v1/ring/plans/:id/apply': {
-    ...unbuilt('applyPlan', 'Cluster', 'Changes the ring as planned'),
-    text: 'A plan that is good is answered with 501: doing it is not built yet.',
-    problems: ['not-found', 'conflict', 'not-implemented'],
+    id: 'applyPlan',
+    tag: 'Cluster',
+    summary: 'Changes the ring as planned',
+    answers: { 202: shows('Transfers', 'Begun: what moves now.', ['Location']) },
+    problems: ['not-found', 'conflict', 'quorum-unavailable'],
   },
-  'GET /v1/ring/transfers': unbuilt('showTransfers', 'Cluster', 'Shows what is moving'),
+  'GET /v1/ring/transfers': {
+    id: 'showTransfers',
+    tag: 'Cluster',
+    summary: 'Shows what is moving',
+    answers: { 200: shows('Transfers', 'The change that is under way.') },
+  },
+  'POST /v1/ring/transfers/pause': steering('pauseChange', 'Pauses the change that is under way'),
+  'POST /v1/ring/transfers/resume': steering('resumeChange', 'Goes on with a change that was paused'),
+  'POST /v1/ring/transfers/abort': steering('abortChange', 'Takes back what has not come to its end'),
 
   'GET /livez': health('showLive', 'Whether the process works: when not, restart it'),
   'GET /readyz': health('showReady', 'Whether this node should get requests'),

@@ -3,7 +3,7 @@
  */
 
 import type { PlannedMember, PlanSummary, Risk } from '#operator/describe-plan.ts';
-import type { MoveView, PlanView } from '#operator/ring-plans.ts';
+import type { MoveView, PlanView, TransfersView } from '#operator/ring-plans.ts';
 import type { Balance, TableFigures, ZoneSpread } from '#ring/plan-figures.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { count, described, list, nullable, object, text } from './shapes.ts';
@@ -76,4 +76,21 @@ export const PLAN: Schema = object<PlanView>({
     'Replicas that are given up, because there are fewer members than replicas.',
   ),
   summary: SUMMARY,
+});
+
+export const TRANSFERS: Schema = object<TransfersView>({
+  state: { enum: ['idle', 'running', 'paused', 'aborting'] },
+  id: described(nullable(text), 'The plan that began the change that is under way.'),
+  epoch: count,
+  moves: described(count, 'Replicas that moved, or were given up, when it began.'),
+  done: described(count, 'How many of them are where they belong.'),
+  transfers: list(
+    object<TransfersView['transfers'][number]>({
+      n: count,
+      partition: count,
+      stage: { enum: ['planned', 'dual', 'read-new', 'offload'] },
+      from: list(text),
+      to: list(text),
+    }),
+  ),
 });

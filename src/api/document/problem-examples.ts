@@ -11,7 +11,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   conflict:
     '{"type":"urn:quoral:problem:conflict","title":"The request conflicts with the present state","status":409,"detail":"somebody else holds the lease","holder":"worker-7","expiresAt":"2026-01-01T00:00:30.333Z"}',
   'not-implemented':
-    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"path: ring changes are not built yet","field":"path"}',
+    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"path: operations on data types are not built yet","field":"path"}',
   'invalid-request':
     '{"type":"urn:quoral:problem:invalid-request","title":"The request is not valid","status":400,"detail":"X-Request-Id: must be 1-128 printable ASCII characters without spaces","field":"X-Request-Id"}',
   unauthorized:

@@ -454,7 +454,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
     ['GET', '/v1/watch/b', {}, 'path'],
     ['POST', '/v1/batch', {}, 'path'],
     ['PUT', '/v1/kv/counter/k', {}, 'bucket'],
-    ['POST', '/v1/ring/plans/good/apply', {}, 'path'],
     ['GET', '/ui/', {}, 'path'],
   ])('%s %s %o', async (method, path, headers, field) => {
     const { send, node } = harness(({ properties }) => {

@@ -98,7 +98,9 @@ export class StubNode {
       tokens: this.tokens,
       plans: {
         plan: async () => ({ kind: 'refused', detail: 'a stub plans nothing' }),
-        standing: (id) => (id === 'old' ? 'outdated' : id === 'good' ? 'valid' : 'unknown'),
+        apply: async () => ({ kind: 'unknown' }),
+        steer: async () => ({ kind: 'refused', detail: 'no change is under way' }),
+        transfers: () => ({ state: 'idle', id: null, epoch: 1, moves: 0, done: 0, transfers: [] }),
       },
       repair: { begin: () => undefined, current: () => undefined },
       audit: (fields) => void this.audited.push(fields),

@@ -79,9 +79,40 @@ function altered(path: readonly number[], value: unknown): unknown {
 }
 
 test('additions of later versions are ignored', () => {
-  expect(ringFromWire(altered([6], ['more']))).toEqual(SMALL);
   expect(ringFromWire(altered([3, 0, 8], 'more'))).toEqual(SMALL);
-  expect(ringFromWire(altered([5, 0, 4], ['more']))).toEqual(SMALL);
+  const moving = ringToWire(MOVING) as unknown[];
+  expect(ringFromWire([...moving, 'more'])).toEqual(MOVING);
+  const placements = moving[5] as unknown[][];
+  expect(ringFromWire(moving.with(5, [[...placements[0]!, 'more']]))).toEqual(MOVING);
+});
+
+/** The first partition on its way. */
+const MOVING: Ring = {
+  ...SMALL,
+  placements: SMALL.placements.map(({ n, partitions }) => ({
+    n,
+    partitions: partitions.map((entry, p) =>
+      p > 0 ? entry : { ...entry, move: { stage: 'dual' as const, others: [...entry.owners].reverse() } },
+    ),
+  })),
+  change: { id: '0123456789abcdef', state: 'running', moves: 7 },
+};
+
+test('what moves is part of the wire format, and a ring in which nothing moves has the bytes that it always had', () => {
+  expect(ringFromWire(ringToWire(MOVING))).toEqual(MOVING);
+  const [still, moving] = [ringToWire(SMALL) as unknown[], ringToWire(MOVING) as unknown[]];
+  expect(still.length).toBe(6);
+  expect(moving.slice(6)).toEqual([['0123456789abcdef', 'running', 7]]);
+  expect((moving[5] as unknown[][])[0]!.slice(4)).toEqual([
+    [[0, 'dual', [...SMALL.placements[0]!.partitions[0]!.owners].reverse()]],
+  ]);
+  const wrong = (move: unknown): unknown => moving.with(5, [(moving[5] as unknown[][])[0]!.with(4, [move])]);
+  expect(() => ringFromWire(wrong([0, 'sideways', [0]]))).toThrow(
+    'stage of partition 0: planned, dual, read-new, offload',
+  );
+  expect(() => ringFromWire(wrong([99_999, 'dual', [0]]))).toThrow('partition of a move');
+  expect(() => ringFromWire(wrong([0, 'dual', []]))).toThrow('other owners of partition 0');
+  expect(() => ringFromWire(wrong([0, 'dual', [77]]))).toThrow('other owner of partition 0');
 });
 
 test.each<[string, readonly number[], unknown, string]>([

@@ -157,7 +157,7 @@ async function driveRights(judge: Judge, all: All): Promise<void> {
 }
 
 /** Whatever a handler asks for first breaks. */
-function broken({ metrics }: ApiServices): Partial<ApiServices> {
+function broken({ metrics, plans }: ApiServices): Partial<ApiServices> {
   const fail = (): never => {
     throw new Error('broken on purpose');
   };
@@ -167,7 +167,15 @@ function broken({ metrics }: ApiServices): Partial<ApiServices> {
     histogram: (...given) => metrics.histogram(...given),
     render: fail,
   };
-  return { refusal: fail, cluster: fail, live: fail, ready: fail, healthy: fail, metrics: silent };
+  return {
+    refusal: fail,
+    cluster: fail,
+    live: fail,
+    ready: fail,
+    healthy: fail,
+    metrics: silent,
+    plans: { ...plans, transfers: fail },
+  };
 }
 
 async function driveLateBodies(judge: Judge, session: Readonly<Record<string, string>>): Promise<void> {
@@ -251,8 +259,13 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
         create: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
         revoke: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
       },
+      plans: {
+        ...services.plans,
+        apply: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
+        steer: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
+      },
     }));
-    const concerned = /^\/v1\/(leases|buckets\/|tokens)/;
+    const concerned = /^\/v1\/(leases|buckets\/|tokens|ring\/(plans\/|transfers\/))/;
     for (const sample of SAMPLES.filter(({ template }) => concerned.test(template))) {
       const { method, template, target, body } = sample;
       judge.see(method, template, await send(method, target, headersOf(sample), body));
@@ -264,7 +277,11 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
       define: async () => ({ kind: 'not-implemented', detail: 'on purpose' }),
       drop: async () => ({ kind: 'conflict', detail: 'on purpose' }),
     },
-    plans: { plan: async () => ({ kind: 'refused', detail: 'on purpose' }), standing: () => 'outdated' },
+    plans: {
+      ...services.plans,
+      plan: async () => ({ kind: 'refused', detail: 'on purpose' }),
+      apply: async () => ({ kind: 'refused', detail: 'on purpose' }),
+    },
   }));
   const see = async (method: string, template: string, target: string, body?: string) =>
     judge.see(method, template, await refusing.send(method, target, body === undefined ? {} : JSON_TYPE, body));
@@ -383,5 +400,7 @@ async function driveCluster(see: See): Promise<void> {
   const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { id: string };
   await see('POST', '/v1/ring/plans/{id}/apply', [id]);
   await see('POST', '/v1/ring/plans/{id}/apply', ['some-id']);
+  await see('GET', '/v1/ring/transfers', []);
+  for (const verb of ['pause', 'resume', 'abort']) await see('POST', `/v1/ring/transfers/${verb}`, []);
   for (const path of ['/livez', '/readyz', '/healthz', '/metrics']) await see('GET', path, []);
 }

@@ -1,0 +1,71 @@
+/**
+ * By which rules a write counts who has it. They are those of the ring as it was known when the round began, and when the
+ * partition begins to move meanwhile, or goes on moving, the new ones beside them.
+ */
+
+import type { Epoch } from '#kernel/identity.ts';
+import { WriteTally } from '#quorum/tally.ts';
+import type { Scope } from '#replica/scope.ts';
+import type { Member } from '#ring/ring.ts';
+import {
+  countedOwners,
+  reachableOwners,
+  routeOf,
+  sameBucketNow,
+  writeNeeds,
+  type Environment,
+  type Route,
+} from './environment.ts';
+import type { WriteRequest } from './requests.ts';
+
+export class WriteRules {
+  readonly tally: WriteTally;
+  readonly #environment: Environment;
+  readonly #request: WriteRequest;
+  #writers: readonly Member[];
+  /** The epoch that made the newest of the rules. */
+  #changedIn: Epoch;
+
+  constructor(environment: Environment, request: WriteRequest, route: Route) {
+    this.#environment = environment;
+    this.#request = request;
+    this.#writers = route.writers;
+    this.#changedIn = route.changedIn;
+    this.tally = new WriteTally(...writeNeeds(route, request, (member) => this.#isCounted(member)));
+  }
+
+  /** All that must get the write in the end. */
+  get writers(): readonly Member[] {
+    return this.#writers;
+  }
+
+  /** They will be given the write. */
+  expect(owners: readonly Member[]): void {
+    for (const owner of owners) this.tally.expect(owner.index, this.#isCounted(owner) ? 'primary' : 'bystander');
+  }
+
+  /**
+   * Goes by what this node knows now, too. Whoever has taken the write did so by the old rules, before it knew of new ones; from
+   * now on those must be met as well, or what was taken by both would count by none. Returns whom nobody has asked so far.
+   */
+  adopt(): { readonly added: readonly Member[]; readonly scope: Scope } | undefined {
+    const { environment, request } = { environment: this.#environment, request: this.#request };
+    const bucket = sameBucketNow(environment, request.bucket);
+    const route = bucket === undefined ? undefined : routeOf(environment, bucket, request.key);
+    if (route === undefined || route.changedIn === this.#changedIn) return undefined;
+    this.#changedIn = route.changedIn;
+    const added = route.writers.filter(({ index }) => !this.#writers.some((known) => known.index === index));
+    this.#writers = [...this.#writers, ...added];
+    const reachable = reachableOwners(environment, added).filter(({ id }) => id !== environment.self);
+    this.expect(reachable);
+    // Those that were asked by the old rules may own nothing by the new ones, so these say whose answers count.
+    for (const needs of writeNeeds({ ...route, inChange: true }, request, (member) => this.#isCounted(member))) {
+      this.tally.require(needs);
+    }
+    return { added: reachable, scope: route.scope };
+  }
+
+  #isCounted(member: Member): boolean {
+    return countedOwners(this.#request, [member]).length > 0;
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Drives the ring change that is under way: asks what the nodes have done, and has the next epoch decided. One node does it, the
+ * first voter that can be reached; nothing depends on its being alone.
+ */
+
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { EpochChain } from '#consensus/epoch-chain.ts';
+import { movingEntries, MovesMessage, type Moves, type MovesReply } from '#repair/moves.ts';
+import { stageMayEnd } from '#ring/moving.ts';
+import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { Timer, World } from '#world/world.ts';
+import { advanceChange, type Evidence } from './ring-change.ts';
+
+export interface RingDriverOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly chain: EpochChain;
+  readonly moves: Pick<Moves, 'report'>;
+  readonly self: NodeId;
+  readonly ready: () => boolean;
+  /** Milliseconds between two looks. */
+  readonly interval: number;
+  /** Milliseconds for one question, and for an epoch to be decided. */
+  readonly callTimeout: number;
+}
+
+export const DRIVE_INTERVAL_MS = 500;
+const INSTALL_MS = 2000;
+
+export class RingDriver {
+  readonly #options: RingDriverOptions;
+  #timer: Timer | undefined;
+  #stopped = true;
+  #busy = false;
+
+  constructor(options: RingDriverOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** To be called when the facts have changed: while no change is under way, there are no looks. */
+  wake(): void {
+    if (!this.#stopped && !this.#busy && this.#timer === undefined) this.#later(0);
+  }
+
+  #later(delay: number): void {
+    const { chain, world } = this.#options;
+    if (this.#stopped || chain.facts()?.ring.change === undefined) return;
+    this.#timer = world.clock.after(delay, () => void this.#turn());
+  }
+
+  async #turn(): Promise<void> {
+    this.#timer = undefined;
+    this.#busy = true;
+    try {
+      if (this.#drives()) await this.#drive();
+    } catch (error) {
+      this.#options.world.log.error('ring-change-failed', { reason: String(error) });
+    }
+    this.#busy = false;
+    this.#later(this.#options.interval);
+  }
+
+  #drives(): boolean {
+    const { chain, self, ready, messaging } = this.#options;
+    const ring = chain.facts()?.ring;
+    if (ring?.change === undefined || ring.change.state === 'paused' || !ready()) return false;
+    const voters = ring.voters.map((index) => memberAt(ring, index).id);
+    return voters.find((id) => id === self || messaging.reachable(id)) === self;
+  }
+
+  async #drive(): Promise<void> {
+    const { chain, world, callTimeout } = this.#options;
+    const { ring } = chain.facts()!;
+    const evidence = await this.#gather(ring);
+    const deadline = world.clock.monotonic() + callTimeout;
+    const before = chain.facts()!;
+    if (advanceChange(before, evidence) === before) return;
+    const result = await chain.propose((facts) => advanceChange(facts, evidence), deadline);
+    if (result.kind !== 'decided') return;
+    const { change } = result.facts.ring;
+    const left = movingEntries(result.facts.ring).length;
+    if (change === undefined) world.log.info('ring-change-done', { id: ring.change!.id, epoch: result.facts.epoch });
+    else world.log.info('ring-change-step', { id: change.id, epoch: result.facts.epoch, partitionsLeft: left });
+  }
+
+  async #gather(ring: Ring): Promise<Evidence> {
+    const { messaging, self } = this.#options;
+    const entries = movingEntries(ring).map(({ entry }) => entry);
+    const reports = await this.#reports(ring, entries);
+    const missing = await this.#missing(entries);
+    const away = (id: NodeId): boolean => id !== self && !messaging.reachable(id);
+    const awayThen = new Set(ring.members.filter(({ id }) => away(id)).map(({ index }) => index));
+    return {
+      isDone: ({ index, storageId }, n, partition, changedIn) => {
+        const report = reports.get(index);
+        return (
+          report !== undefined && report.storageId === storageId && report.done.has(`${n}/${partition}/${changedIn}`)
+        );
+      },
+      isReady: ({ index, storageId }) => {
+        const report = reports.get(index);
+        return report !== undefined && report.storageId === storageId && report.ready;
+      },
+      mayEnd: (entry) => {
+        const behind = missing.get(entry.changedIn);
+        if (behind === undefined) return false;
+        return stageMayEnd(entry, (index) =>
+          behind.has(memberAt(ring, index).id) ? (awayThen.has(index) ? 'away' : 'behind') : 'installed',
+        );
+      },
+      isAway: ({ index }) => awayThen.has(index),
+    };
+  }
+
+  async #reports(ring: Ring, entries: readonly PartitionOwners[]): Promise<ReadonlyMap<NodeIndex, Report>> {
+    const { messaging, self, moves, world, callTimeout } = this.#options;
+    const asked = new Set(
+      entries.flatMap(({ owners, move }) => move!.others.filter((index) => !owners.includes(index))),
+    );
+    const deadline = world.clock.monotonic() + callTimeout;
+    const found = new Map<NodeIndex, Report>();
+    const note = (index: NodeIndex, { storageId, ready, done }: MovesReply): void => {
+      found.set(index, {
+        ...{ storageId, ready },
+        done: new Set(done.map(({ n, partition, changedIn }) => `${n}/${partition}/${changedIn}`)),
+      });
+    };
+    await Promise.all(
+      [...asked].map(async (index) => {
+        const { id } = memberAt(ring, index);
+        if (id === self) return note(index, moves.report());
+        const result = await messaging.call(id, MovesMessage, null, { deadline, channel: 'bulk' });
+        if (result.kind === 'reply') note(index, result.reply);
+      }),
+    );
+    return found;
+  }
+
+  /** Who has not installed the epochs that began the present stages. */
+  async #missing(entries: readonly PartitionOwners[]): Promise<ReadonlyMap<Epoch, ReadonlySet<NodeId>>> {
+    const { chain, world } = this.#options;
+    const deadline = world.clock.monotonic() + INSTALL_MS;
+    const epochs = [
+      ...new Set(
+        entries
+          .filter(({ move }) => move!.stage === 'dual' || move!.stage === 'read-new')
+          .map(({ changedIn }) => changedIn),
+      ),
+    ];
+    const found = new Map<Epoch, ReadonlySet<NodeId>>();
+    // Who has installed one has installed all before it.
+    await Promise.all(
+      epochs.map(async (epoch) => found.set(epoch, new Set(await chain.awaitInstalled(epoch, deadline)))),
+    );
+    return found;
+  }
+}
+
+interface Report {
+  readonly storageId: string;
+  readonly ready: boolean;
+  readonly done: ReadonlySet<string>;
+}
+
+function memberAt(ring: Ring, index: NodeIndex): Member {
+  return ring.members.find((member) => member.index === index)!;
+}

@@ -1,0 +1,305 @@
+/**
+ * This node's part in moving partitions. A new owner takes over what the old ones have; a former owner brings what it still has
+ * to those that own the partition now, and lets go of it when all of them have it and nothing has changed meanwhile.
+ *
+ * Both are exchanges of Merkle trees, which go on wherever they ended, and that a partition is done is a row on the disk: it
+ * holds for the epoch that began the stage and for this disk.
+ */
+
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Replica } from '#replica/replica.ts';
+import { RECORDS, recordName } from '#replica/tables.ts';
+import type { Knowledge } from '#replica/scope.ts';
+import { newOwners, oldOwners, stageMayEnd } from '#ring/moving.ts';
+import type { PartitionOwners, Ring } from '#ring/ring.ts';
+import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
+import type { MessageType } from '#wire/message.ts';
+import type { Messaging } from '#wire/messaging.ts';
+import type { TableDefinition, Timer, World } from '#world/world.ts';
+import type { AntiEntropy } from './anti-entropy.ts';
+import { ExchangeFailed } from './exchange.ts';
+import type { Pace } from './pace.ts';
+import { treeKey, type TreePlace } from './tree-tables.ts';
+import type { MerkleTrees } from './trees.ts';
+
+const MOVED = 'moved';
+export const MOVE_TABLES: readonly TableDefinition[] = [{ name: MOVED, rows: 'narrow' }];
+
+const NOTHING = new Uint8Array(0);
+/** Milliseconds between two looks at what there is to do. */
+const LOOK_MS = 500;
+/** Milliseconds that members are given to install an epoch before they are asked again. */
+const INSTALL_MS = 2000;
+const PAGE_ROWS = 128;
+
+export interface PlaceDone extends TreePlace {
+  readonly changedIn: number;
+}
+
+export interface MovesReply {
+  readonly storageId: string;
+  /** Whether the node takes writes. */
+  readonly ready: boolean;
+  readonly done: readonly PlaceDone[];
+}
+
+/** Asks a node which partitions of the present stages it is done with. */
+export const MovesMessage: MessageType<null, MovesReply> = {
+  name: 'repair.moves',
+  encodeRequest: () => [],
+  decodeRequest: () => null,
+  encodeReply: ({ storageId, ready, done }) => [
+    storageId,
+    ready,
+    done.map(({ n, partition, changedIn }) => [n, partition, changedIn]),
+  ],
+  decodeReply: (body) => {
+    const fields = asArray(body, 3, 'repair.moves reply');
+    return {
+      storageId: asString(fields[0], 'storage id', 64),
+      ready: asBoolean(fields[1], 'ready'),
+      done: asListOf(fields[2], 'done', 131_072, doneFromWire),
+    };
+  },
+};
+
+function doneFromWire(body: unknown): PlaceDone {
+  const fields = asArray(body, 3, 'done');
+  return {
+    n: asInteger(fields[0], 'n', 1, 7),
+    partition: asInteger(fields[1], 'partition', 0, 65_535),
+    changedIn: asInteger(fields[2], 'changed in'),
+  };
+}
+
+export interface MovesOptions {
+  readonly world: World;
+  readonly messaging: Messaging;
+  readonly knowledge: Knowledge;
+  readonly replica: Replica;
+  readonly trees: MerkleTrees;
+  readonly antiEntropy: AntiEntropy;
+  readonly pace: Pace;
+  readonly self: NodeId;
+  readonly storageId: string;
+  readonly ready: () => boolean;
+  /** Whether a ring change is under way. */
+  readonly isChanging: () => boolean;
+  /** Asks all members to install an epoch, and returns those that have not by the deadline. */
+  readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
+}
+
+interface Task {
+  readonly place: TreePlace;
+  readonly entry: PartitionOwners;
+  readonly kind: 'take' | 'bring';
+}
+
+export class Moves {
+  readonly #options: MovesOptions;
+  #timer: Timer | undefined;
+  #stopped = true;
+  #busy = false;
+  #left = 0;
+
+  /** Registers its handler. */
+  constructor(options: MovesOptions) {
+    this.#options = options;
+    options.messaging.handle(MovesMessage, () => this.report());
+    const help = 'Partitions that this node takes over or gives away now';
+    options.world.metrics.gauge('quoral_moving_partitions', help, () => this.#left);
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** To be called when the facts have changed: while no change is under way, there are no looks. */
+  wake(): void {
+    if (!this.#stopped && !this.#busy && this.#timer === undefined) this.#later(0);
+  }
+
+  /** What this node is done with. */
+  report(): MovesReply {
+    const { knowledge, storageId, ready } = this.#options;
+    const done = movingEntries(knowledge.ring())
+      .filter(({ place, entry }) => this.#isDone(place, entry))
+      .map(({ place, entry }) => ({ ...place, changedIn: entry.changedIn }));
+    return { storageId, ready: ready(), done };
+  }
+
+  #later(delay: number): void {
+    const { isChanging, world } = this.#options;
+    if (this.#stopped || !isChanging()) return;
+    this.#timer = world.clock.after(delay, () => void this.#turn());
+  }
+
+  async #turn(): Promise<void> {
+    const { ready, trees, world, knowledge } = this.#options;
+    this.#timer = undefined;
+    this.#busy = true;
+    try {
+      if (ready() && trees.ready() && knowledge.ring().change?.state !== 'paused') await this.#work();
+    } catch (error) {
+      world.log.warn('move-failed', { reason: String(error) });
+    }
+    this.#busy = false;
+    this.#later(LOOK_MS);
+  }
+
+  async #work(): Promise<void> {
+    const tasks = this.#tasks();
+    this.#left = tasks.length;
+    const installed = new Map<Epoch, ReadonlySet<NodeId>>();
+    for (const task of tasks) {
+      const { entry, place } = task;
+      const { world, awaitInstalled, knowledge } = this.#options;
+      if (this.#stopped || knowledge.ring().change?.state === 'paused') return;
+      let missing = installed.get(entry.changedIn);
+      if (missing === undefined) {
+        missing = new Set(await awaitInstalled(entry.changedIn, world.clock.monotonic() + INSTALL_MS));
+        installed.set(entry.changedIn, missing);
+      }
+      if (!this.#mayBegin(task, missing)) continue;
+      const isDone = task.kind === 'take' ? await this.#take(task) : await this.#bring(task);
+      if (!isDone) continue;
+      await this.#note(place, entry);
+      this.#left -= 1;
+    }
+  }
+
+  #tasks(): readonly Task[] {
+    const { knowledge } = this.#options;
+    const self = knowledge.self();
+    return movingEntries(knowledge.ring()).flatMap(({ place, entry }): Task[] => {
+      const { stage } = entry.move!;
+      const takes = stage === 'dual' && newOwners(entry).includes(self) && !oldOwners(entry).includes(self);
+      const brings = stage === 'offload' && entry.move!.others.includes(self);
+      if ((!takes && !brings) || this.#isDone(place, entry)) return [];
+      return [{ place, entry, kind: takes ? 'take' : 'bring' }];
+    });
+  }
+
+  /** Not before all that can be reached know of the stage: what was acknowledged by older rules is somewhere by then. */
+  #mayBegin({ entry }: Task, missing: ReadonlySet<NodeId>): boolean {
+    const { knowledge, messaging, self } = this.#options;
+    const { members } = knowledge.ring();
+    const nameOf = (index: NodeIndex): NodeId => members.find((member) => member.index === index)!.id;
+    const reachable = (id: NodeId): boolean => id === self || messaging.reachable(id);
+    return stageMayEnd(entry, (index) =>
+      missing.has(nameOf(index)) ? (reachable(nameOf(index)) ? 'behind' : 'away') : 'installed',
+    );
+  }
+
+  /** Takes over all that the old owners that can be reached have: a majority of them at the least. */
+  async #take({ place, entry }: Task): Promise<boolean> {
+    const { messaging, knowledge } = this.#options;
+    const old = oldOwners(entry);
+    let merged = 0;
+    // Those that leave first: each has all that one of the new owners needs.
+    const leavers = old.filter((index) => !newOwners(entry).includes(index));
+    for (const index of new Set([...leavers, ...old])) {
+      const member = knowledge.ring().members.find((one) => one.index === index);
+      if (member === undefined || !messaging.reachable(member.id)) continue;
+      if (member.state === 'refilling') continue;
+      if (!(await this.#merge(member.id, place, 'both'))) return false;
+      merged += 1;
+    }
+    return merged >= old.length - Math.floor(old.length / 2);
+  }
+
+  /** Lets go of the rows when all owners have them, unless something has changed meanwhile. */
+  async #bring({ place, entry }: Task): Promise<boolean> {
+    const { messaging, knowledge, trees } = this.#options;
+    const before = trees.root(place);
+    for (const index of entry.owners) {
+      const member = knowledge.ring().members.find((one) => one.index === index);
+      if (member === undefined || !messaging.reachable(member.id)) return false;
+      if (!(await this.#merge(member.id, place, 'push'))) return false;
+    }
+    const after = trees.root(place);
+    if (before.high !== after.high || before.low !== after.low) return false;
+    await this.#letGo(place);
+    return true;
+  }
+
+  async #merge(peer: NodeId, place: TreePlace, direction: 'both' | 'push'): Promise<boolean> {
+    try {
+      const { complete, refused } = await this.#options.antiEntropy.exchange(peer, place, {
+        settle: 0,
+        keysMax: Infinity,
+        vouch: true,
+        direction,
+      });
+      return complete && refused === 0;
+    } catch (error) {
+      if (error instanceof ExchangeFailed) return false;
+      throw error;
+    }
+  }
+
+  async #letGo(place: TreePlace): Promise<void> {
+    const { trees, world, replica, pace } = this.#options;
+    for (;;) {
+      const page = trees.index.entries(world.disk, place, [0, 1024], PAGE_ROWS);
+      if (page.length === 0) return;
+      await replica.commits.submit({
+        run: (transaction) => {
+          for (const { rowKey } of page) {
+            const row = transaction.get(RECORDS, rowKey);
+            if (row !== undefined) replica.records.drop(transaction, rowKey, row, place);
+            else trees.recheck(transaction, place, rowKey);
+          }
+        },
+        bytes: 0,
+        durable: true,
+      });
+      await pace.take(page.reduce((sum, { rowKey }) => sum + rowKey.length + recordName(rowKey).key.length, 0));
+    }
+  }
+
+  #isDone(place: TreePlace, { changedIn }: PartitionOwners): boolean {
+    return this.#options.world.disk.get(MOVED, movedKey(place, changedIn)) !== undefined;
+  }
+
+  /** The states are on stable storage, and so is this before anybody is told. */
+  async #note(place: TreePlace, { changedIn }: PartitionOwners): Promise<void> {
+    const { world, replica, knowledge } = this.#options;
+    const current = new Set(
+      movingEntries(knowledge.ring()).map(({ place: p, entry }) => nameOf(movedKey(p, entry.changedIn))),
+    );
+    const old = world.disk.range(MOVED, { limit: 256 }).filter(([key]) => !current.has(nameOf(key)));
+    await replica.commits.submit({
+      run: (transaction) => {
+        for (const [key] of old) transaction.delete(MOVED, key);
+        transaction.put(MOVED, movedKey(place, changedIn), NOTHING);
+      },
+      bytes: 0,
+      durable: true,
+    });
+  }
+}
+
+export function movingEntries(ring: Ring): readonly { readonly place: TreePlace; readonly entry: PartitionOwners }[] {
+  return ring.placements.flatMap(({ n, partitions }) =>
+    partitions.flatMap((entry, partition) => (entry.move === undefined ? [] : [{ place: { n, partition }, entry }])),
+  );
+}
+
+function movedKey(place: TreePlace, changedIn: number): Uint8Array {
+  const high = Math.floor(changedIn / 2 ** 32);
+  const low = changedIn >>> 0;
+  const bytes = [high >>> 24, high >>> 16, high >>> 8, high, low >>> 24, low >>> 16, low >>> 8, low];
+  return Uint8Array.of(...treeKey(place), ...bytes);
+}
+
+function nameOf(key: Uint8Array): string {
+  return key.join();
+}

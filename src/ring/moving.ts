@@ -1,0 +1,60 @@
+/**
+ * The owners of a partition while it moves from one set of nodes to another. Each stage is an epoch of its own:
+ *
+ * - `planned`: nothing has changed; the new owners get ready to take writes.
+ * - `dual`: the old owners serve reads; a write needs enough of the old owners and enough of the new ones.
+ * - `read-new`: the new owners, who have all that was acknowledged, serve reads; writes need both sets still.
+ * - `offload`: the new owners are the owners; the former ones bring them what they still have, and then let go of it.
+ */
+
+import type { NodeIndex } from '#kernel/identity.ts';
+import type { PartitionOwners } from './ring.ts';
+
+export const MOVE_STAGES = ['planned', 'dual', 'read-new', 'offload'] as const;
+export type MoveStage = (typeof MOVE_STAGES)[number];
+
+export interface PartitionMove {
+  readonly stage: MoveStage;
+  /** In `planned` and `dual` the new owners, in order; in `read-new` the old ones; in `offload` those that are none any more. */
+  readonly others: readonly NodeIndex[];
+}
+
+/** The sets of which a write needs enough each. */
+export function writeSets({ owners, move }: PartitionOwners): readonly (readonly NodeIndex[])[] {
+  return move?.stage === 'dual' || move?.stage === 'read-new' ? [owners, move.others] : [owners];
+}
+
+/** All that take writes, those that serve reads first. */
+export function writersOf(entry: PartitionOwners): readonly NodeIndex[] {
+  const sets = writeSets(entry);
+  return sets.length === 1 ? entry.owners : [...new Set(sets.flat())];
+}
+
+/** All that have rows of the partition by right. */
+export function keepersOf({ owners, move }: PartitionOwners): readonly NodeIndex[] {
+  return move === undefined || move.stage === 'planned' ? owners : [...new Set([...owners, ...move.others])];
+}
+
+/** The old owners of a partition in `dual` or `read-new`. */
+export function oldOwners({ owners, move }: PartitionOwners): readonly NodeIndex[] {
+  return move?.stage === 'read-new' ? move.others : owners;
+}
+
+export function newOwners({ owners, move }: PartitionOwners): readonly NodeIndex[] {
+  return move?.stage === 'planned' || move?.stage === 'dual' ? move.others : owners;
+}
+
+/** Whether a node has installed the epoch of the stage; `away` when it cannot be reached. */
+export type Installed = 'installed' | 'behind' | 'away';
+
+/**
+ * Whether what was done by the rules before this stage is over: nobody that can be reached goes by them, and those that cannot
+ * be reached are too few in each set to make up a majority without one that refuses them.
+ */
+export function stageMayEnd(entry: PartitionOwners, standing: (index: NodeIndex) => Installed): boolean {
+  if (keepersOf(entry).some((index) => standing(index) === 'behind')) return false;
+  return [oldOwners(entry), newOwners(entry)].every((set) => {
+    const installed = set.filter((index) => standing(index) === 'installed').length;
+    return installed >= set.length - Math.floor(set.length / 2);
+  });
+}

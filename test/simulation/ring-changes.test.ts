@@ -1,0 +1,193 @@
+/** Ring changes under load: whatever was acknowledged stays, reads see it, and nothing fails. */
+
+import { expect, test } from 'vitest';
+import type { PlanView, TransfersView } from '#operator/ring-plans.ts';
+import { movingEntries } from '#repair/moves.ts';
+import { SimulatedCluster } from './cluster.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+async function send(
+  cluster: SimulatedCluster,
+  id: string,
+  path: string,
+  body: unknown = {},
+): Promise<[number, unknown]> {
+  const options = { headers: JSON_TYPE, body: JSON.stringify(body) };
+  const answer = await cluster.request(id, 'POST', path, options);
+  return [answer.status, JSON.parse(new TextDecoder().decode(answer.body)) as unknown];
+}
+
+async function begin(cluster: SimulatedCluster, change: unknown, via = 'n1'): Promise<void> {
+  const [status, plan] = await send(cluster, via, '/v1/ring/plans', change);
+  expect([status, plan]).toEqual([200, expect.anything()]);
+  const [applied, view] = await send(cluster, via, `/v1/ring/plans/${(plan as PlanView).id}/apply`);
+  expect([applied, view]).toEqual([202, expect.objectContaining({ state: 'running' })]);
+}
+
+function isMoving(cluster: SimulatedCluster): boolean {
+  return cluster.machines.some(({ running }) => running?.node.chain.facts()?.ring.change !== undefined);
+}
+
+/** Writes and reads all the time, through every node in turn; each acknowledged write must be seen by each later read. */
+class Load {
+  readonly #cluster: SimulatedCluster;
+  readonly written = new Map<string, number>();
+  readonly trouble: string[] = [];
+  count = 0;
+  #stopped = false;
+  #running: Promise<void>[] = [];
+  readonly #through: () => readonly string[];
+
+  constructor(cluster: SimulatedCluster, through: () => readonly string[]) {
+    this.#cluster = cluster;
+    this.#through = through;
+    this.#running = [0, 1, 2, 3].map(async (client) => await this.#work(client));
+  }
+
+  async #work(client: number): Promise<void> {
+    for (let i = 0; !this.#stopped; i++) {
+      const key = `k${client}-${i % 40}`;
+      const nodes = this.#through();
+      const writer = nodes[(client + i) % nodes.length]!;
+      const reader = nodes[(client + i * 7 + 1) % nodes.length]!;
+      const put = await this.#cluster
+        .running(writer)
+        .api('PUT', `/v1/kv/b/${key}`, {}, new TextEncoder().encode(String(i)));
+      if (put.status === 204) this.written.set(key, i);
+      else this.trouble.push(`PUT ${key}=${i} through ${writer}: ${put.status} ${new TextDecoder().decode(put.body)}`);
+      await this.#read(reader, key);
+      this.count += 1;
+      await new Promise<void>((resolve) => void this.#cluster.running('n1').world.clock.after(150, resolve));
+    }
+  }
+
+  async #read(reader: string, key: string): Promise<void> {
+    const wanted = this.written.get(key);
+    const get = await this.#cluster.running(reader).api('GET', `/v1/kv/b/${key}`, {}, undefined);
+    const value = new TextDecoder().decode(get.body);
+    if (wanted !== undefined && (get.status !== 200 || Number(value) < wanted)) {
+      this.trouble.push(`GET ${key} through ${reader}: ${get.status} ${value}, wanted ${wanted}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#cluster.simulation.settle(Promise.all(this.#running));
+  }
+
+  async readAll(reader: string): Promise<void> {
+    for (const key of this.written.keys()) await this.#cluster.simulation.settle(this.#read(reader, key));
+  }
+}
+
+async function settle(cluster: SimulatedCluster): Promise<void> {
+  const end = cluster.simulation.now + 60_000;
+  await cluster.simulation.run(() => !isMoving(cluster) || cluster.simulation.now > end);
+  const facts = cluster.running('n1').node.chain.facts() ?? cluster.running('n2').node.chain.facts()!;
+  expect(movingEntries(facts.ring).map(({ place, entry }) => ({ ...place, ...entry }))).toEqual([]);
+  expect(facts.ring.change).toBeUndefined();
+}
+
+function states(cluster: SimulatedCluster, via = 'n1'): string {
+  const { members } = cluster.running(via).node.chain.facts()!.ring;
+  return members.map(({ id, state }) => `${id} ${state}`).join(', ');
+}
+
+async function joined(cluster: SimulatedCluster, id: string): Promise<void> {
+  await cluster.simulation.settle(cluster.start(cluster.add(id, ['n1:7201', 'n2:7201'])));
+  await cluster.simulation.run(cluster.simulation.now + 4000);
+}
+
+test('three nodes become four and one leaves, under load', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'change', nodes: 3 });
+  let through = ['n1', 'n2', 'n3'];
+  const load = new Load(cluster, () => through);
+  await joined(cluster, 'n4');
+  await begin(cluster, { join: ['n4'] });
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 active');
+  through = ['n1', 'n2', 'n3', 'n4'];
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  through = ['n1', 'n3', 'n4'];
+  await begin(cluster, { leave: ['n2'] });
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 removed, n3 active, n4 active');
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  await load.stop();
+  await load.readAll('n4');
+  expect(load.trouble.slice(0, 4)).toEqual([]);
+  expect(load.count).toBeGreaterThan(300);
+  cluster.crash(cluster.machine('n2'));
+  await load.readAll('n3');
+  expect(load.trouble.slice(0, 4)).toEqual([]);
+});
+
+test('one node becomes three and one again', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'grow', nodes: 1 });
+  let through = ['n1'];
+  const load = new Load(cluster, () => through);
+  await joined(cluster, 'n2');
+  await joined(cluster, 'n3');
+  await begin(cluster, { join: ['n2', 'n3'] });
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 active, n3 active');
+  through = ['n1', 'n2', 'n3'];
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  await begin(cluster, { leave: ['n2', 'n3'] });
+  through = ['n1'];
+  await settle(cluster);
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  await load.stop();
+  await load.readAll('n1');
+  expect(load.trouble.slice(0, 4)).toEqual([]);
+});
+
+test('a dead node is replaced', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'dead', nodes: 3 });
+  const load = new Load(cluster, () => ['n1', 'n2']);
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  cluster.crash(cluster.machine('n3'));
+  await joined(cluster, 'n4');
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  load.trouble.length = 0;
+  await begin(cluster, { replace: { n3: 'n4' } });
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 active, n3 removed, n4 active');
+  await load.stop();
+  await load.readAll('n1');
+  cluster.crash(cluster.machine('n1'));
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  await load.readAll('n4');
+  expect(load.trouble.slice(0, 4)).toEqual([]);
+});
+
+test('an abort brings everything back', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'abort', nodes: 3 });
+  const load = new Load(cluster, () => ['n1', 'n2', 'n3']);
+  await joined(cluster, 'n4');
+  await begin(cluster, { join: ['n4'] });
+  await cluster.simulation.run(cluster.simulation.now + 300);
+  expect((await send(cluster, 'n2', '/v1/ring/transfers/abort'))[0]).toBe(202);
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 removed');
+  await load.stop();
+  await load.readAll('n3');
+  expect(load.trouble.slice(0, 4)).toEqual([]);
+});
+
+test('a pause holds it, and it goes on when it is resumed', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'pause', nodes: 3 });
+  await joined(cluster, 'n4');
+  await begin(cluster, { join: ['n4'] });
+  expect((await send(cluster, 'n3', '/v1/ring/transfers/pause'))[1]).toMatchObject({ state: 'paused', moves: 12 });
+  await cluster.simulation.run(cluster.simulation.now + 10_000);
+  const [, view] = await send(cluster, 'n1', '/v1/ring/plans', {});
+  expect(view).toMatchObject({ status: 409 });
+  const shown = await cluster.request('n2', 'GET', '/v1/ring/transfers');
+  const transfers = JSON.parse(new TextDecoder().decode(shown.body)) as TransfersView;
+  expect(transfers.transfers.length).toBe(12);
+  expect((await send(cluster, 'n2', '/v1/ring/transfers/resume'))[0]).toBe(202);
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 active');
+});
