@@ -6,7 +6,7 @@ import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Content, Version } from '#causality/state.ts';
 import type { Incoming } from './exchange.ts';
-import { httpDate } from './http-date.ts';
+import { httpDate, isoDate } from './http-date.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted } from './raw-path.ts';
 
@@ -72,6 +72,7 @@ export function contentHeaders(version: LiveVersion): Record<string, string> {
     etag: quotedEtag([version]),
     'last-modified': httpDate(timeOf(version.dot.counter)),
   };
+  if (version.expiresAt !== 0) headers['quoral-expires'] = isoDate(version.expiresAt);
   if (contentEncoding !== '') headers['content-encoding'] = contentEncoding;
   for (const [name, value] of meta) headers[META_PREFIX + name] = value;
   return headers;

@@ -39,11 +39,12 @@ function fieldBytes(text: string): Uint8Array {
 }
 
 export function jsonBody(versions: readonly LiveVersion[], context: string): Uint8Array {
-  const siblings = versions.map(({ dot, content }, i) => ({
+  const siblings = versions.map(({ dot, content, expiresAt }, i) => ({
     etag: etagOf(versions.slice(i, i + 1)),
     contentType: content.contentType,
     ...(content.contentEncoding === '' ? {} : { contentEncoding: content.contentEncoding }),
     lastModified: isoDate(timeOf(dot.counter)),
+    ...(expiresAt === 0 ? {} : { expires: isoDate(expiresAt) }),
     meta: Object.fromEntries(content.meta),
     value: toBase64(content.value),
   }));

@@ -16,6 +16,8 @@ export class Sibling<T> {
   readonly contentEncoding: string | undefined;
   readonly etag: string;
   readonly lastModified: Date;
+  /** Undefined when it does not. */
+  readonly expires: Date | undefined;
   readonly meta: Readonly<Record<string, string>>;
   readonly #codec: Codec<T>;
 
@@ -25,6 +27,7 @@ export class Sibling<T> {
     this.contentEncoding = facts.contentEncoding;
     this.etag = facts.etag;
     this.lastModified = facts.lastModified;
+    this.expires = facts.expires;
     this.meta = facts.meta;
     this.#codec = codec;
   }
@@ -78,6 +81,7 @@ interface SiblingView {
   readonly contentType: string;
   readonly contentEncoding?: string;
   readonly lastModified: string;
+  readonly expires?: string;
   readonly meta: Readonly<Record<string, string>>;
   readonly value: string;
 }
@@ -94,6 +98,7 @@ function siblingsOf<T>({ status, headers, body }: Reply, codec: Codec<T>): reado
     contentEncoding: headers.get('content-encoding') ?? undefined,
     etag: etagOf(headers) ?? '',
     lastModified: new Date(headers.get('last-modified') ?? 0),
+    expires: dateOf(headers.get('quoral-expires') ?? undefined),
     meta: metaOf(headers),
   };
   return [new Sibling(one, codec)];
@@ -102,9 +107,13 @@ function siblingsOf<T>({ status, headers, body }: Reply, codec: Codec<T>): reado
 const bytesType = 'application/octet-stream';
 
 function siblingOf<T>(view: SiblingView, codec: Codec<T>): Sibling<T> {
-  const { etag, contentType, contentEncoding, lastModified, meta, value } = view;
-  const bytes = fromBase64(value);
-  return new Sibling({ bytes, contentType, contentEncoding, etag, lastModified: new Date(lastModified), meta }, codec);
+  const { contentEncoding, lastModified, expires, value } = view;
+  const times = { lastModified: new Date(lastModified), expires: dateOf(expires) };
+  return new Sibling({ ...view, contentEncoding, bytes: fromBase64(value), ...times }, codec);
+}
+
+function dateOf(text: string | undefined): Date | undefined {
+  return text === undefined ? undefined : new Date(text);
 }
 
 /** Base64 with padding (RFC 4648 section 4). */

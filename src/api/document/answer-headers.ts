@@ -26,6 +26,10 @@ export const ANSWER_HEADERS = {
     means: 'Of what is shown. Siblings have one for the set; a write has that of what is there after it.',
   },
   'Last-Modified': { schema: { type: 'string' }, means: 'When the version was written, by the clock of an owner.' },
+  'Quoral-Expires': {
+    schema: { type: 'string', format: 'date-time' },
+    means: 'When the value ends, where it has a time to live.',
+  },
   'Quoral-Context': {
     schema: { type: 'string', pattern: '^[A-Za-z0-9_-]+$' },
     means: 'Covers every version that is shown, and nothing else: send it back with the write that follows.',

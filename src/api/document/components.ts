@@ -69,6 +69,7 @@ export interface SiblingView {
   readonly contentType: string;
   readonly contentEncoding?: string;
   readonly lastModified: string;
+  readonly expires?: string;
   readonly meta: object;
   readonly value: string;
 }
@@ -79,10 +80,11 @@ const SIBLING = object<SiblingView>(
     contentType: text,
     contentEncoding: text,
     lastModified: instant,
+    expires: described(instant, 'When it ends, as far as it does.'),
     meta: { type: 'object', additionalProperties: text, description: 'Its Quoral-Meta-* headers.' },
     value: { type: 'string', contentEncoding: 'base64' },
   },
-  ['contentEncoding'],
+  ['contentEncoding', 'expires'],
 );
 
 const TOKEN = {

@@ -16,7 +16,7 @@ const SESSION = ['Quoral-Session'] as const;
 const VALUE: Success = {
   means: 'The value, as it was written.',
   headers: [...TOLD, 'ETag', 'Last-Modified', 'Cache-Control', 'X-Content-Type-Options'],
-  sometimes: ['Quoral-Context', ...SESSION, 'Content-Encoding', 'Quoral-Meta-*'],
+  sometimes: ['Quoral-Context', ...SESSION, 'Quoral-Expires', 'Content-Encoding', 'Quoral-Meta-*'],
   content: { '*/*': ANY },
 };
 

@@ -54,14 +54,20 @@ export function expiryTests(): void {
     test('a value that lives is like any other, and a write without a time ends the time', async () => {
       const target = freshKey();
       await put(`${target}?ttl=2`, 'short');
-      expect((await get(target, { at: 'n2' })).body.toString()).toBe('short');
+      const short = await get(target, { at: 'n2' });
+      expect(short.body.toString()).toBe('short');
+      expect(Date.parse(short.headers['quoral-expires']!)).toBeGreaterThan(Date.parse(short.headers['last-modified']!));
       expect((await put(target, 'for good', { at: 'n3' })).status).toBe(204);
       const siblings = await siblingsKey();
       await put(`${siblings}?ttl=3600`, 'a');
       await put(siblings, 'b');
+      const both = await get(siblings, { headers: { accept: 'application/json' } });
+      const ends = (jsonOf(both)['siblings'] as { expires?: string }[]).filter(({ expires }) => expires !== undefined);
+      expect(ends).toHaveLength(1);
       expect(valuesOf(await get(siblings))).toEqual(['a', 'b']);
       await sleep(SOON_MS + 1000);
-      expect((await get(target)).body.toString()).toBe('for good');
+      const forGood = await get(target);
+      expect([forGood.body.toString(), forGood.headers['quoral-expires']]).toEqual(['for good', undefined]);
     });
 
     test.each(['0', '-1', '1.5', '', 'x', '1s', '01', '1e3', '99999999999999999999'])('%j is none', async (text) => {

@@ -331,7 +331,7 @@ async function driveKeys(see: See, path: string, name: (key: string) => string):
     const round = session['quoral-session'] ?? 'none';
     const key = ['carts', name(`user-17-${round}`)];
     const about = { 'content-type': 'text/plain', 'content-encoding': 'identity', 'quoral-meta-shop': 'north' };
-    const first = await see('PUT', path, key, { ...session, ...about }, '2 apples');
+    const first = await see('PUT', `${path}?ttl=7200`, key, { ...session, ...about }, '2 apples');
     await see('GET', path, key, session);
     const etag = first.headers.get('etag')!;
     await see('GET', path, key, { ...session, 'if-none-match': etag });
@@ -340,7 +340,7 @@ async function driveKeys(see: See, path: string, name: (key: string) => string):
     await see('DELETE', path, key, { ...session, 'if-match': '"other"' });
     const seen = { 'quoral-context': first.headers.get('quoral-context')! };
     const whole = `${path}?return=body`;
-    await see('PUT', whole, key, { ...session, ...about, ...seen }, '3 apples');
+    await see('PUT', `${whole}&ttl=3600`, key, { ...session, ...about, ...seen }, '3 apples');
     await see('PUT', path, key, session, '1 pear');
     await see('PUT', whole, key, session, '1 plum');
     await see('PUT', whole, key, { ...session, accept: 'application/json' }, '1 fig');
@@ -358,7 +358,7 @@ async function driveKeys(see: See, path: string, name: (key: string) => string):
 /** Of one of two versions, so that the other is there all the same. */
 async function driveDeletions(see: See, path: string, key: readonly string[], session: object, about: object) {
   const first = await see('PUT', path, key, session, 'mine');
-  await see('PUT', path, key, { ...session, ...about }, 'of somebody else');
+  await see('PUT', `${path}?ttl=7200`, key, { ...session, ...about }, 'of somebody else');
   const seen = { ...session, 'quoral-context': first.headers.get('quoral-context')! };
   await see('DELETE', path, key, seen);
   await see('DELETE', `${path}?return=body`, key, seen);
