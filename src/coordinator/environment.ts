@@ -187,9 +187,10 @@ export function reachableFallbacks(environment: Environment, route: Route): read
   return [...here, ...fallbacks.filter(({ id }) => id !== self && peers.usable(id))];
 }
 
-/** All who can, reachable or not. */
-export function fallbacksOf({ knowledge }: Environment, { scope }: Route): readonly Member[] {
-  return preferenceList(knowledge.ring(), scope.n, scope.partition).fallbacks;
+/** All who can, reachable or not. By a ring that is newer than the route some of its owners may be fallbacks. */
+export function fallbacksOf({ knowledge }: Environment, { scope, writers }: Route): readonly Member[] {
+  const { fallbacks } = preferenceList(knowledge.ring(), scope.n, scope.partition);
+  return fallbacks.filter(({ index }) => !writers.some((writer) => writer.index === index));
 }
 
 /**

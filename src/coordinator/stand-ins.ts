@@ -43,6 +43,13 @@ export class StandIns {
     return this.#byOwner.has(owner.index);
   }
 
+  /** These are owners themselves by now, and not to be asked for others. */
+  withdraw(members: readonly Member[]): void {
+    this.#free = (this.#free ?? [...this.#fallbacks()]).filter(
+      ({ index }) => !members.some((member) => member.index === index),
+    );
+  }
+
   /** The owner's fallback has failed it. */
   release(owner: Member): void {
     this.#byOwner.delete(owner.index);

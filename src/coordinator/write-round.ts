@@ -241,7 +241,7 @@ export class WriteRound {
         },
       );
       this.#committedHere = true;
-      this.#tally.accept(self, request.dw > 0);
+      this.#tally.accept(self, request.dw > 0, 'fallback');
       this.#decide();
     } catch (error) {
       this.#mintFailed(self, error);
@@ -342,6 +342,7 @@ export class WriteRound {
   #adopt(offer: Offer): void {
     const adopted = this.#rules.adopt();
     if (adopted === undefined) return;
+    this.#standIns.withdraw(this.#rules.writers);
     this.#others.push(...adopted.added);
     for (const owner of adopted.added) void this.#sendTo(owner, offer, adopted.scope);
   }
@@ -356,13 +357,13 @@ export class WriteRound {
     const { deadline, trace } = this.#request;
     const result = await this.#environment.messaging.call(fallback.id, HintMessage, hint, { deadline, trace });
     if (result.kind === 'reply') {
-      this.#tally.accept(fallback.index, result.reply.durable);
+      this.#tally.accept(fallback.index, result.reply.durable, 'fallback');
       this.#stored.push({ ...standIn, revision: result.reply.revision });
     } else {
       this.#ledger.notTaken(result);
       this.#standIns.release(owner);
       if (!this.#confirmed.has(owner.index)) this.#standInFor(owner);
-      this.#tally.fail(fallback.index);
+      this.#tally.fail(fallback.index, 'fallback');
     }
     this.#decide();
     this.#over();

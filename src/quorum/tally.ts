@@ -5,7 +5,8 @@
  *
  * A node counts once, whatever it sends and in whatever order: a success stands for good, also after a failure, since a
  * late reply is still the truth about that replica. An owner and the fallback that stands in for it count once together:
- * what the fallback keeps goes to that owner and is then removed, so in the end it is one copy.
+ * what the fallback keeps goes to that owner and is then removed, so in the end it is one copy. A fallback that becomes an owner
+ * while the partition moves is asked anew, as one, and what it keeps for another counts for that one still.
  */
 
 import { assert, present } from '#kernel/assert.ts';
@@ -41,7 +42,7 @@ export interface WriteNeeds {
 export class WriteTally {
   /** All must be met: while a partition moves, those of its old owners and those of its new ones. */
   readonly #needs: WriteNeeds[] = [];
-  readonly #candidates = new Map<NodeIndex, Candidate>();
+  readonly #candidates = new Map<number, Candidate>();
 
   constructor(...needs: readonly WriteNeeds[]) {
     for (const one of needs) this.require(one);
@@ -55,34 +56,39 @@ export class WriteTally {
 
   /**
    * A node is being asked, or asked again after it failed. Whoever may still be asked must be announced before the
-   * decision is taken for impossible; a node keeps its role. `place`: the owner that a fallback stands in for.
+   * decision is taken for impossible; an owner keeps its role. `place`: the owner that a fallback stands in for.
    */
   expect(node: NodeIndex, role: Role, place: NodeIndex = node): void {
-    const known = this.#candidates.get(node);
+    const owner = this.#candidates.get(node);
+    const known = role === 'fallback' ? this.#candidates.get(asFallback(node)) : owner;
+    if (owner !== undefined) assert(owner.role === role, `node ${node} was asked as a ${owner.role}, not as a ${role}`);
     if (known === undefined) {
-      this.#candidates.set(node, { role, place, accepted: false, durable: false, failed: false });
+      const key = role === 'fallback' ? asFallback(node) : node;
+      this.#candidates.set(key, { role, place, accepted: false, durable: false, failed: false });
       return;
     }
-    assert(known.role === role, `node ${node} was asked as a ${known.role}, not as a ${role}`);
     assert(known.place === place, `node ${node} was asked in the place of ${known.place}, not of ${place}`);
     known.failed = false;
   }
 
   /** In whose place a fallback counts, when that was not known as it was asked. */
   standIn(fallback: NodeIndex, place: NodeIndex): void {
-    this.#candidate(fallback).place = place;
+    this.#candidate(fallback, 'fallback').place = place;
   }
 
-  /** The node holds the write; `durable`: on stable storage. It may first accept and report durability later. */
-  accept(node: NodeIndex, durable: boolean): void {
-    const candidate = this.#candidate(node);
+  /**
+   * The node holds the write; `durable`: on stable storage. It may first accept and report durability later. `as`: what it was
+   * asked as, when it may have been both.
+   */
+  accept(node: NodeIndex, durable: boolean, as?: 'fallback'): void {
+    const candidate = this.#candidate(node, as);
     candidate.accepted = true;
     if (durable) candidate.durable = true;
   }
 
   /** Nothing more is expected from the node: it refused, broke or timed out, or will not report durability. */
-  fail(node: NodeIndex): void {
-    this.#candidate(node).failed = true;
+  fail(node: NodeIndex, as?: 'fallback'): void {
+    this.#candidate(node, as).failed = true;
   }
 
   decision(): Decision {
@@ -123,8 +129,9 @@ export class WriteTally {
     return count;
   }
 
-  #candidate(node: NodeIndex): Candidate {
-    return present(this.#candidates.get(node), `node ${node} among those that were asked`);
+  #candidate(node: NodeIndex, as?: 'fallback'): Candidate {
+    const owner = as === undefined ? this.#candidates.get(node) : undefined;
+    return present(owner ?? this.#candidates.get(asFallback(node)), `node ${node} among those that were asked`);
   }
 
   #isMet({ w, pw, dw, among }: WriteNeeds, accepts: Judge, durably: Judge): boolean {
@@ -157,6 +164,11 @@ export class WriteTally {
     }
     return true;
   }
+}
+
+/** Fallbacks have keys of their own, which no index is. */
+function asFallback(node: NodeIndex): number {
+  return -1 - node;
 }
 
 type Judge = (candidate: Candidate) => boolean;

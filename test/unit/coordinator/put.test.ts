@@ -10,6 +10,8 @@ import { clusterId, epoch, nodeId, nodeIndex, storageId, type Epoch } from '#ker
 import type { StoreRequest } from '#replica/messages.ts';
 import { STALE } from '#replica/scope.ts';
 import { foundRing } from '#ring/founding.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
+import type { Member } from '#ring/ring.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import { OneMachine } from '../replica/worlds.ts';
 
@@ -33,14 +35,17 @@ interface Played {
   readonly outcome: WriteOutcome;
   /** The epochs that the states offered to n2 relied on. */
   readonly offers: readonly Epoch[];
+  /** Everybody who was given anything. */
+  readonly asked: ReadonlySet<string>;
 }
 
 /** n2 refuses as long as it is offered less than epoch 2; n3 never answers; learning brings the bucket `after`. */
-async function play(after: Bucket): Promise<Played> {
+async function play(after: Bucket, newer = RING): Promise<Played> {
   const machine = new OneMachine();
   const { clock, digest, log, metrics } = machine.boot();
   let [known, bucket] = [epoch(1), BEFORE];
   const offers: Epoch[] = [];
+  const asked = new Set<string>();
   const dot = { node: nodeIndex(0), tenure: 1, counter: 1 };
   const minted = { state: { vector: [], versions: [] }, encoded: utf8('state'), dot, retry: null };
   const environment = {
@@ -65,7 +70,9 @@ async function play(after: Bucket): Promise<Played> {
     hedging: { standInAfter: () => 150 },
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
+        asked.add(to);
         if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });
+        if (to === 'n4') return Promise.resolve({ kind: 'reply', reply: { durable: true } });
         offers.push(scope.epoch);
         if (scope.epoch < 2) return Promise.resolve({ kind: 'refused', code: STALE, detail: '', value: 2 });
         return Promise.resolve({ kind: 'reply', reply: { durable: true } });
@@ -73,7 +80,7 @@ async function play(after: Bucket): Promise<Played> {
     },
     knowledge: {
       epoch: () => known,
-      ring: () => RING,
+      ring: () => (known > 1 ? newer : RING),
       self: () => nodeIndex(0),
       catchUp: (atLeast: Epoch) => {
         [known, bucket] = [atLeast, after];
@@ -96,7 +103,7 @@ async function play(after: Bucket): Promise<Played> {
     conditions: null,
     mark: null,
   };
-  return { outcome: await machine.simulation.settle(writeHere(environment, request)), offers };
+  return { outcome: await machine.simulation.settle(writeHere(environment, request)), offers, asked };
 }
 
 test('it is offered again under the newer epoch when the key still lives there under the same rules', async () => {
@@ -117,4 +124,24 @@ test('it is not when the bucket was given other rules meanwhile; that it may sur
   }
   const { offers } = await play({ ...BEFORE, version: epoch(2), incarnation: 1 });
   expect(offers).toEqual([1]);
+});
+
+test('an owner that is none any more by a newer ring does not stand in for itself, and a new one gets the write', async () => {
+  const n4: Member = {
+    ...RING.members[2]!,
+    id: nodeId('n4'),
+    index: nodeIndex(3),
+    storageId: storageId('4'.repeat(32)),
+  };
+  const owners = [0, 2, 3].map(nodeIndex);
+  const partitions = RING.placements[0]!.partitions.map(({ owners: before }, p) => ({
+    // n2 owns something still, so it is a fallback elsewhere.
+    ...{ owners: p === partitionOf(RING, hashKey(RING, 'b', utf8('k'))) ? owners : before, changedIn: epoch(2) },
+  }));
+  const { outcome, asked } = await play(
+    { ...BEFORE, version: epoch(2) },
+    { ...RING, members: [...RING.members, n4], placements: [{ n: 3, partitions }] },
+  );
+  expect(outcome).toMatchObject({ kind: 'applied', agreement: { acked: 2 } });
+  expect(asked).toEqual(new Set(['n2', 'n3', 'n4']));
 });

@@ -58,3 +58,11 @@ test('fallbacks are worked out only when one is needed', () => {
   standIns.assign(OWNERS[1]!);
   expect(asked).toBe(1);
 });
+
+test('a fallback that is an owner by now stands in for nobody any more', () => {
+  const standIns = new StandIns(() => FALLBACKS);
+  standIns.assign(OWNERS[0]!);
+  standIns.withdraw([member(3), member(4)]);
+  expect(standIns.assign(OWNERS[1]!)?.fallback.index).toBe(5);
+  expect(standIns.has(OWNERS[0]!)).toBe(true);
+});

@@ -110,6 +110,22 @@ test('a fallback that answers a read counts in the place of an owner that it kee
   expect(tally.decision()).toBe('impossible');
 });
 
+test('a fallback that becomes an owner is asked as both, and counts in each set in its place', () => {
+  const tally = writeTo({ w: 2, pw: 0, dw: 0 });
+  tally.expect(D!, 'fallback', A);
+  tally.accept(B!, true);
+  tally.expect(D!, 'primary');
+  tally.require({ w: 2, pw: 0, dw: 0, among: [A, B!, C!] });
+  tally.require({ w: 2, pw: 0, dw: 0, among: [B!, C!, D!] });
+  tally.accept(D!, true, 'fallback');
+  expect([tally.decision(), tally.acked]).toEqual(['pending', 1]);
+  tally.fail(D!);
+  tally.fail(C!);
+  expect(tally.decision()).toBe('impossible');
+  tally.accept(D!, true);
+  expect(tally.decision()).toBe('reached');
+});
+
 test('programmer errors are noticed', () => {
   expect(() => new WriteTally({ w: 1, pw: 2, dw: 0 })).toThrow('within w=1');
   expect(() => new ReadTally({ r: 1, pr: 2 })).toThrow('within w=1');
