@@ -30,7 +30,12 @@ type RequestSettings = Pick<
   Settings,
   'value-max' | 'request-timeout' | 'requests-max' | 'auth' | 'metrics-open' | 'audit-refusals-max'
 > &
-  Partial<Pick<Settings, 'access-log' | 'access-log-keys' | 'access-log-rate' | 'slow-request' | 'start-patience'>>;
+  Partial<
+    Pick<
+      Settings,
+      'access-log' | 'access-log-keys' | 'access-log-rate' | 'slow-request' | 'start-patience' | 'streams-max'
+    >
+  >;
 
 /** `audit` keeps the lines of the audit log; without it they stand in the node's log. */
 export function nodeServices(
@@ -52,6 +57,7 @@ export function nodeServices(
       requestTimeoutMs: settings['request-timeout'],
       startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
       requestsMax: settings['requests-max'],
+      streamsMax: settings['streams-max'] ?? DEFAULT_API_SETTINGS.streamsMax,
       auditRefusalsMax: settings['audit-refusals-max'],
       accessLog: settings['access-log'] ?? DEFAULT_API_SETTINGS.accessLog,
       accessLogKeys: settings['access-log-keys'] ?? DEFAULT_API_SETTINGS.accessLogKeys,
@@ -60,6 +66,7 @@ export function nodeServices(
     },
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
+    list: (request) => coordinator.list(request),
     changeLease: (request, change) => coordinator.strong.changeLease(request, change),
     showLease: (request) => coordinator.strong.showLease(request),
     buckets: bucketServices(node),

@@ -112,6 +112,11 @@ export const SETTINGS = {
   'siblings-max': setting(integer(2, 142), '100', 'concurrent versions of one key'),
   'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
   'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
+  'streams-max': setting(
+    integer(1, 1_000_000),
+    '1024',
+    'answers that are being streamed at once, listings and watches; more get 429',
+  ),
   'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
   'strong-changes-max': setting(
     integer(1, 1_000_000),

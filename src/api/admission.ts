@@ -9,6 +9,7 @@ export class Admission {
   readonly #settings: ApiSettings;
   #requests = 0;
   #bodyBytes = 0;
+  #streams = 0;
 
   constructor(settings: ApiSettings) {
     this.#settings = settings;
@@ -33,6 +34,22 @@ export class Admission {
 
   leave(): void {
     this.#requests -= 1;
+  }
+
+  /** Answers that are being streamed. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  /** True when one more answer may be streamed; then {@link leaveStream} must follow. */
+  enterStream(): boolean {
+    if (this.#streams >= this.#settings.streamsMax) return false;
+    this.#streams += 1;
+    return true;
+  }
+
+  leaveStream(): void {
+    this.#streams -= 1;
   }
 
   /** True when a body of this size may be read; then {@link release} of the same size must follow. */

@@ -4,7 +4,7 @@
 
 import { Hono } from 'hono';
 import { utf8 } from '#kernel/bytes.ts';
-import type { Answer, Incoming } from './exchange.ts';
+import type { Answer, Incoming, Streamed } from './exchange.ts';
 import { Problem } from './problem.ts';
 import { Reception } from './reception.ts';
 import { ROUTES, type Route } from './routes.ts';
@@ -36,8 +36,32 @@ function rawPath(bindings: unknown): string {
 }
 
 function toResponse({ status, headers, body }: Answer, method: string): Response {
+  if (body !== null && typeof body === 'object' && 'next' in body) {
+    if (method !== 'HEAD') return new Response(streamOf(body), { status, headers });
+    body.ended();
+    return new Response(null, { status, headers });
+  }
   if (method !== 'HEAD' || body === null)
     return new Response(body as Uint8Array<ArrayBuffer> | string | null, { status, headers });
   headers['content-length'] = String(typeof body === 'string' ? utf8(body).length : body.length);
   return new Response(null, { status, headers });
+}
+
+/** A part is made when the one before has left for the client. */
+function streamOf(body: Streamed): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const part = await body.next();
+        if (part !== undefined) {
+          controller.enqueue(utf8(part));
+          return;
+        }
+        body.ended();
+        controller.close();
+      },
+      cancel: () => body.ended(),
+    },
+    { highWaterMark: 0 },
+  );
 }

@@ -52,6 +52,14 @@ export interface Exchange {
   readonly trace: Span | undefined;
 }
 
+/** A body that is made while it is sent, no faster than the client takes it. */
+export interface Streamed {
+  /** The next part; undefined when that was all. Not asked again before it has answered. Never rejects. */
+  next(): Promise<string | undefined>;
+  /** Called once when nothing more is wanted, also in the midst of a part that is being made. */
+  ended(): void;
+}
+
 /** Header names in lower case. */
 export type Headers = Readonly<Record<string, string>>;
 
@@ -60,7 +68,7 @@ export interface Answer {
   /** Made for this answer: the desk that sends it adds its own. */
   readonly headers: Record<string, string>;
   /** Null for none. Left out by the transport when the request was a HEAD. */
-  readonly body: string | Uint8Array | null;
+  readonly body: string | Uint8Array | Streamed | null;
   /** Of a problem document: what kind of problem. */
   readonly problem?: ProblemCode;
   /** Its detail. */

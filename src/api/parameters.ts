@@ -63,6 +63,18 @@ export const PARAMETERS = {
     schema: { type: 'string' },
     means: 'The ETag of the one of several concurrent versions that is wanted, with or without its quotes.',
   },
+  prefix: {
+    schema: { type: 'string', maxLength: 1024 },
+    means: 'Only keys that begin so. At most 1024 bytes.',
+  },
+  after: {
+    schema: { type: 'string', minLength: 1 },
+    means: 'Where to go on: the `next` of an earlier page with the same bucket and prefix.',
+  },
+  limit: {
+    schema: { type: 'integer', minimum: 1, maximum: 1000 },
+    means: 'How many keys to show at most: 1000 without it, and in a stream all.',
+  },
   token: {
     schema: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
     means: 'The token of the lease that ends.',

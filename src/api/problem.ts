@@ -79,10 +79,15 @@ export function invalid(field: string, detail: string): Problem {
   return new Problem('invalid-request', `${field}: ${detail}`, { field });
 }
 
-/** The problem document's text. */
-export function problemBody({ code, detail, extras }: Problem): string {
+/** The problem document's members. */
+export function problemMembers({ code, detail, extras }: Problem): ProblemExtras & { readonly status: number } {
   const [status, title] = PROBLEMS[code];
-  return `${JSON.stringify({ type: PROBLEM_TYPE_PREFIX + code, title, status, detail, ...extras })}\n`;
+  return { ...{ type: PROBLEM_TYPE_PREFIX + code, title, status, detail }, ...extras };
+}
+
+/** The problem document's text. */
+export function problemBody(problem: Problem): string {
+  return `${JSON.stringify(problemMembers(problem))}\n`;
 }
 
 /** Header fields that go with every problem of this code. */

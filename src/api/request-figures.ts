@@ -25,6 +25,7 @@ export class RequestFigures {
     this.#metrics = metrics;
     metrics.gauge('quoral_http_requests_in_flight', 'Client requests under way.', () => admission.requests);
     metrics.gauge('quoral_http_body_bytes', 'Memory taken by bodies of client requests.', () => admission.bodyBytes);
+    metrics.gauge('quoral_http_streams', 'Answers that are being streamed.', () => admission.streams);
     // A figure that is shown before it is first needed can be told from one that has another name now.
     const nothing = this.#figuresOf('none', 'other');
     this.#requests(nothing, 'none', 'other', 404);

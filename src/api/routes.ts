@@ -10,6 +10,7 @@ import type { Answer, Exchange } from './exchange.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
+import { listKeys } from './list-keys.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
 import { applyPlan, makePlan, showTransfers, steer } from './plan-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
@@ -80,7 +81,7 @@ const { showDocument, showPage } = documentHandlers(() => ROUTES);
 export const ROUTES: readonly Route[] = [
   { path: '/v1/kv/:bucket/:key', methods: KEY, kind: 'data' },
   { path: '/v1/kv64/:bucket/:key', methods: KEY, kind: 'data' },
-  { path: '/v1/kv/:bucket', methods: { GET: ['read', notBuilt('listings of keys')] }, kind: 'data' },
+  { path: '/v1/kv/:bucket', methods: { GET: ['read', listKeys] }, kind: 'data' },
   { path: '/v1/watch/:bucket', methods: { GET: ['read', notBuilt('watches')] }, kind: 'data' },
   // Each operation is judged by itself.
   { path: '/v1/batch', methods: { POST: ['token', notBuilt('batches')] }, kind: 'data' },

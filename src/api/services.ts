@@ -13,6 +13,7 @@ import type {
   WriteOutcome,
   WriteRequest,
 } from '#coordinator/requests.ts';
+import type { ListOutcome, ListPageRequest } from '#coordinator/list.ts';
 import type { LeaseChange, LeaseOutcome } from '#coordinator/strong.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Explanation } from '#operator/explain-key.ts';
@@ -30,6 +31,8 @@ export interface ApiServices {
 
   read(request: ReadRequest): Promise<ReadOutcome>;
   write(request: WriteRequest): Promise<WriteOutcome>;
+  /** One page of the keys of a bucket. */
+  list(request: ListPageRequest): Promise<ListOutcome>;
   /** Gives, renews, takes back or shows the lease of a key in a strong bucket. */
   changeLease(request: KeyRequest, change: LeaseChange): Promise<LeaseOutcome>;
   showLease(request: KeyRequest): Promise<LeaseOutcome>;
@@ -78,6 +81,8 @@ export interface ApiSettings {
   readonly startPatienceMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
+  /** Answers that are being streamed at once, listings and watches; more get 429. */
+  readonly streamsMax: number;
   /** Lines about refused clients in the audit log within ten seconds; more are counted and told together. */
   readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
@@ -97,6 +102,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   requestTimeoutMs: 5000,
   startPatienceMs: 0,
   requestsMax: 4096,
+  streamsMax: 1024,
   auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,
   accessLog: 'errors',

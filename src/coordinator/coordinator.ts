@@ -20,6 +20,9 @@ import {
 } from './environment.ts';
 import { CoordinatorFigures } from './figures.ts';
 import { readKey } from './get.ts';
+import { listPage, type ListOutcome, type ListPageRequest } from './list.ts';
+import { listHere } from './list-here.ts';
+import { ListMessage } from './list-messages.ts';
 import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeHere } from './put.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
@@ -52,6 +55,10 @@ export class Coordinator {
       this.#checkReady();
       return replica.fetch(request, deadline);
     });
+    messaging.handle(ListMessage, (request, { deadline }) => {
+      this.#checkReady();
+      return listHere(this.#options, request, deadline);
+    });
     messaging.handle(this.#writeMessage, (request, caller) => this.#takeForwarded(request, caller));
   }
 
@@ -64,6 +71,15 @@ export class Coordinator {
   async write(request: WriteRequest): Promise<WriteOutcome> {
     const outcome = forAllAttempts(request, await this.#write(request));
     this.#options.figures.write(outcome);
+    return outcome;
+  }
+
+  /** One page of the keys of a bucket. */
+  async list(request: ListPageRequest): Promise<ListOutcome> {
+    if (!this.#options.ready())
+      return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, needed: request.r, got: 0 };
+    const outcome = await listPage(this.#options, request);
+    this.#options.figures.listed(outcome);
     return outcome;
   }
 

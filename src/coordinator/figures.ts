@@ -4,6 +4,7 @@
  */
 
 import type { Counter, Histogram, Metrics } from '#world/world.ts';
+import type { ListOutcome } from './list.ts';
 import type { Agreement, ReadOutcome, WriteOutcome } from './requests.ts';
 
 const REPLICAS = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -23,6 +24,9 @@ export class CoordinatorFigures {
   readonly hedged: Counter;
   /** Writes that went to another node because this one does not own the key, or has no space. */
   readonly forwarded: Counter;
+
+  readonly #pages: Readonly<Record<ListOutcome['kind'], Counter>>;
+  readonly #listedKeys: Counter;
 
   /** Values that a read had to ask for once more, since only outlines named them. */
   readonly valuesFetched: Counter;
@@ -58,6 +62,10 @@ export class CoordinatorFigures {
       'Actors in the context of what was read or written',
       CONTEXT_ENTRIES,
     );
+    const pages = (outcome: string): Counter =>
+      metrics.counter('quoral_list_pages_total', 'Pages of listings of keys, by outcome', { outcome });
+    this.#pages = { page: pages('page'), failed: pages('failed') };
+    this.#listedKeys = metrics.counter('quoral_listed_keys_total', 'Keys that listings have shown');
     this.valuesFetched = metrics.counter(
       'quoral_read_values_fetched_total',
       'Large values that a read asked for apart, because the owner that sends values lacked them',
@@ -89,6 +97,11 @@ export class CoordinatorFigures {
     this.#writes[outcome.kind].add();
     this.#agreed(outcome.agreement, this.#writeReplicas, this.#writeFallbacks);
     if (outcome.kind === 'applied') this.#contextEntries.observe(outcome.context.length);
+  }
+
+  listed(outcome: ListOutcome): void {
+    this.#pages[outcome.kind].add();
+    if (outcome.kind === 'page') this.#listedKeys.add(outcome.keys.length);
   }
 
   #agreed({ acked, fallbacks }: Agreement, replicas: Histogram, used: Counter): void {

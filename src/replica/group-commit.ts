@@ -187,6 +187,11 @@ export class GroupCommit {
     return this.#sync !== undefined && this.#unsynced.has(rowName(table, key)) ? this.#sync : undefined;
   }
 
+  /** The end of the sync that is under way; a reader of many rows waits for it as one of a row waits for {@link synced}. */
+  syncing(): Promise<void> | undefined {
+    return this.#sync;
+  }
+
   /** Resolves when nothing waits any more. */
   async drain(): Promise<void> {
     while (this.#queue.length > 0 || this.#sync !== undefined) {

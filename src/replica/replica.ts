@@ -224,7 +224,7 @@ export class Replica {
   }
 
   /** Where other rooms submit what shall share the transactions and syncs of this node's writes. */
-  get commits(): Pick<GroupCommit, 'submit' | 'synced'> {
+  get commits(): Pick<GroupCommit, 'submit' | 'synced' | 'syncing'> {
     return this.#commits;
   }
 

@@ -30,6 +30,7 @@ export type Check =
   | 'accusation'
   | 'roots'
   | 'stray-repair'
+  | 'listings'
   | 'tombstones';
 
 export interface Finding {

@@ -11,6 +11,7 @@ import { NODE, RECORDS } from '#replica/tables.ts';
 import type { Dot } from './history.ts';
 import type { ScenarioName } from './scenarios.ts';
 import type { SourceEdit } from './source-edits.ts';
+import { MANY_KEYS_BUGS } from './many-keys-bugs.ts';
 import { SESSION_BUGS } from './session-bugs.ts';
 import { STRONG_BUGS } from './strong-bugs.ts';
 import type { Tampering } from './tampering.ts';
@@ -505,6 +506,7 @@ export const BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'an-owner-loses-its-disk' },
   },
+  ...MANY_KEYS_BUGS,
   ...STRONG_BUGS,
   ...SESSION_BUGS,
   {

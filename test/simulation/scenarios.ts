@@ -39,6 +39,28 @@ const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 const CARRY_STATES = /^(replica\.store|handoff\.|repair\.)/;
 
 const SCRIPTS = {
+  /** One replica lacks what a quorum has, then what a quorum has deleted; every node is asked for a listing. */
+  'listings-beside-a-replica-that-is-behind': async (stage) => {
+    await stage.rounds(async (target, [first, second, third]) => {
+      stage.loses(CARRY_STATES, third);
+      await stage.put(first, target, STRICT);
+      for (const machine of [first, second, third]) await stage.lists(machine, target);
+    });
+  },
+  /** Replicas that hold different keys, some of them dead, look differently far; page by page each key has to come once. */
+  'listings-page-by-page': async (stage) => {
+    const bucket = stage.bucketOf('latest');
+    const [first, second, third] = stage.machines();
+    const target = (i: number): Target => ({ bucket, key: `k${String(i).padStart(2, '0')}` });
+    stage.loses(CARRY_STATES, third);
+    for (let i = 0; i < 12; i++) await stage.put(first, target(i), STRICT);
+    for (let i = 0; i < 6; i++) await stage.remove(first, target(i), STRICT);
+    stage.loses(CARRY_STATES, second);
+    for (let i = 12; i < 24; i++) await stage.put(third, target(i), STRICT);
+    for (let round = 0; round < 4; round++)
+      for (const machine of [first, second, third]) await stage.listsAll(machine, bucket.name, 18);
+    await stage.heal();
+  },
   /** A write that only one node has is acknowledged; then that node loses its power. */
   'power-loss-after-ack': async (stage) => {
     await stage.rounds(async (key, [alone, ...others]) => {
@@ -638,6 +660,40 @@ class Stage {
     if (shown === null) return;
     const detail = `a read at ${machine.id} that too few can answer is answered ${answer} [${shown.join()}]`;
     this.arena.find({ check: 'strict-reads', key: `${target.bucket.name}/${target.key}`, detail });
+  }
+
+  bucketOf(kind: 'siblings' | 'latest'): Target['bucket'] {
+    return this.#clients.bucket(kind);
+  }
+
+  machines(): readonly [Machine, Machine, Machine] {
+    const [a, b, c] = this.arena.cluster.machines;
+    return [a!, b!, c!];
+  }
+
+  /** Lists the bucket in small pages, in which there have to be so many keys, each once. */
+  async listsAll(machine: Machine, bucket: string, count: number): Promise<void> {
+    const keys: string[] = [];
+    for (let after: string | null = ''; after !== null;) {
+      const target: string = `/v1/kv/${bucket}?prefix=k&limit=2${after === '' ? '' : `&after=${after}`}`;
+      const { body } = await this.arena.cluster.request(machine.id, 'GET', target);
+      const page = JSON.parse(new TextDecoder().decode(body)) as { keys?: string[]; next?: string | null };
+      keys.push(...(page.keys ?? []));
+      after = page.next ?? null;
+    }
+    if (keys.length === count && new Set(keys).size === count) return;
+    const detail = `pages of a listing at ${machine.id} have ${keys.join()}, and ${count} keys were written`;
+    this.arena.find({ check: 'listings', key: bucket, detail });
+  }
+
+  /** Asks for a listing of the key's bucket, which has to show it. */
+  async lists(machine: Machine, { bucket, key }: Target): Promise<void> {
+    const target = `/v1/kv/${bucket.name}?prefix=${key}`;
+    const { status, body } = await this.arena.cluster.request(machine.id, 'GET', target);
+    const text = new TextDecoder().decode(body);
+    if (status === 200 && (JSON.parse(text) as { keys: string[] }).keys.includes(key)) return;
+    const detail = `a listing at ${machine.id} has no ${key}: ${status} ${text.trim()}`;
+    this.arena.find({ check: 'listings', key: `${bucket.name}/${key}`, detail });
   }
 
   /** A blind write by somebody new. */

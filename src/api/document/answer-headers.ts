@@ -62,6 +62,10 @@ export const ANSWER_HEADERS = {
     means: 'What is wrong with the token (RFC 6750).',
   },
   Allow: { schema: { type: 'string' }, means: 'The methods that apply at this path.' },
+  Link: {
+    schema: { type: 'string', pattern: '^<[^>]+>; rel="next"$' },
+    means: 'Where the next page is (RFC 8288).',
+  },
   Location: { schema: { type: 'string', pattern: '^/' }, means: 'Where what was made is found.' },
   'Content-Security-Policy': { schema: { type: 'string' }, means: 'What the page may load: nothing.' },
 } as const satisfies Readonly<Record<string, AnswerHeader>>;

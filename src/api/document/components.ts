@@ -15,6 +15,7 @@ import type { Check, ClusterView, Location, MemberView, RingMember, RingView } f
 export type ComponentName =
   | 'Problem'
   | 'Siblings'
+  | 'Keys'
   | 'Definition'
   | 'BucketWish'
   | 'Buckets'
@@ -108,6 +109,10 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
   Siblings: object<{ context: string; siblings: unknown }>({
     context: described(text, 'As in the header Quoral-Context.'),
     siblings: list(SIBLING),
+  }),
+  Keys: object<{ keys: unknown; next: unknown }>({
+    keys: list(text),
+    next: described(nullable(text), 'Give it as `after` for the next page; null when this was the last.'),
   }),
   Definition: { ...DEFINITION_SCHEMA, required: Object.keys(DEFINITION_SCHEMA.properties ?? {}) },
   BucketWish: DEFINITION_SCHEMA,

@@ -361,7 +361,6 @@ export function writeTests(): void {
     test('what is not built yet says so, instead of doing something weaker', async () => {
       const json = { headers: { 'content-type': 'application/json' } };
       for (const answer of [
-        await get('/v1/kv/some-bucket?prefix=a'),
         await get('/v1/watch/some-bucket'),
         await call('POST', '/v1/batch', { ...json, body: '{"operations":[]}' }),
         await call('PUT', '/v1/buckets/typed', { ...json, body: '{"type":"counter"}' }),

@@ -450,7 +450,6 @@ describe('modes that are not built yet are refused, never weakened', () => {
   test.each([
     ['PUT', '/v1/kv/b/k', { 'If-Unmodified-Since': 'x' }, 'If-Unmodified-Since'],
     ['POST', '/v1/kv/b/k', {}, 'path'],
-    ['GET', '/v1/kv/b?prefix=a', {}, 'path'],
     ['GET', '/v1/watch/b', {}, 'path'],
     ['POST', '/v1/batch', {}, 'path'],
     ['PUT', '/v1/kv/counter/k', {}, 'bucket'],

@@ -10,7 +10,8 @@ import { joinStates } from '#causality/join.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { covers, joinVectors } from '#causality/vector.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
-import { toHex } from '#kernel/bytes.ts';
+import { present } from '#kernel/assert.ts';
+import { fromHex, toHex } from '#kernel/bytes.ts';
 import { decide } from '#coordinator/before-write.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import type { Dot } from '#causality/dot.ts';
@@ -69,6 +70,16 @@ export class StubNode {
       settings: this.settings,
       read: (request) => this.#read(request),
       write: (request) => this.#write(request),
+      list: async ({ bucket, prefix, after, limit }) => {
+        const begin = `${bucket.name}/`;
+        const keys = [...this.states]
+          .filter(([name, { versions }]) => name.startsWith(begin + toHex(prefix)) && versions.length > 0)
+          .map(([name]) => name.slice(begin.length))
+          .filter((key) => key > toHex(after))
+          .toSorted();
+        const page = keys.slice(0, limit).map((key) => present(fromHex(key), key));
+        return { kind: 'page', keys: page, next: keys.length > limit ? present(page.at(-1), 'a key') : null };
+      },
       changeLease: async () => ({ kind: 'lease', lease: null, agreement: agreed(2) }),
       showLease: async () => ({ kind: 'lease', lease: null, agreement: agreed(2) }),
       buckets: {

@@ -251,6 +251,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
     const failure = { kind: 'unknown', trouble, detail: 'on purpose', agreement } as const;
     const bucketFailure = { kind: 'failed', trouble, detail: 'on purpose', applied: 'unknown' } as const;
     const { send } = stub(NOTHING, (services) => ({
+      list: async () => ({ kind: 'failed', trouble, detail: 'on purpose', needed: 2, got: 1 }),
       changeLease: async () => failure,
       showLease: async () => failure,
       buckets: { ...services.buckets, define: async () => bucketFailure, drop: async () => bucketFailure },
@@ -265,7 +266,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
         steer: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
       },
     }));
-    const concerned = /^\/v1\/(leases|buckets\/|tokens|ring\/(plans\/|transfers\/))/;
+    const concerned = /^\/v1\/(leases|buckets\/|tokens|kv\/\{bucket\}$|ring\/(plans\/|transfers\/))/;
     for (const sample of SAMPLES.filter(({ template }) => concerned.test(template))) {
       const { method, template, target, body } = sample;
       judge.see(method, template, await send(method, target, headersOf(sample), body));
@@ -312,6 +313,7 @@ export async function driveWhatWorks(judge: Judge): Promise<void> {
   await see('GET', '/v1/buckets', []);
   await driveKeys(see, '/v1/kv/{bucket}/{key}', (key) => key);
   await driveKeys(see, '/v1/kv64/{bucket}/{key}', (key) => toBase64url(utf8(`64-${key}`)));
+  await driveListing(see);
   await driveLeasesAndTokens(see);
   await driveCluster(see);
   await see('PUT', '/v1/buckets/{bucket}', ['carts'], JSON_TYPE, '{"conflicts":"lww"}');
@@ -363,6 +365,13 @@ async function driveDeletions(see: See, path: string, key: readonly string[], se
   await see('DELETE', path, key, seen);
   await see('DELETE', `${path}?return=body`, key, seen);
   await see('GET', path, key, { ...session, 'if-none-match': '"other"' });
+}
+
+async function driveListing(see: See): Promise<void> {
+  const path = '/v1/kv/{bucket}';
+  for (const key of ['user-17', 'user-18', 'user-19']) await see('PUT', `${path}/{key}`, ['users', key], {}, 'x');
+  await see('GET', `${path}?prefix=user-&limit=2`, ['users']);
+  await see('GET', path, ['users'], { accept: 'application/x-ndjson' });
 }
 
 async function driveLeasesAndTokens(see: See): Promise<void> {

@@ -1,0 +1,33 @@
+/**
+ * Listing, changing and watching many keys at once.
+ */
+
+import { LIST_PARAMETERS } from '#api/list-keys.ts';
+import type { ProblemCode } from '#api/problem.ts';
+import { component } from './components.ts';
+import type { Operation } from './operation.ts';
+
+const AGREED: readonly ProblemCode[] = ['quorum-unavailable', 'quorum-timeout'];
+
+export const LIST_KEYS: Operation = {
+  id: 'listKeys',
+  tag: 'Many keys',
+  summary: 'Lists keys in order',
+  text:
+    'In the order of their bytes. A key that is live on all its owners is always there, and so is one whose write had a quorum ' +
+    'where r and w overlap; of keys that come or go meanwhile nothing is promised, for there is no snapshot. A page may have ' +
+    'few keys or none although more follow: go on until `next` is null. With `Accept: application/x-ndjson` the keys come as ' +
+    'lines `{"key":…}`, and at last a line with `next`: null after the last key; otherwise where to go on, after `limit` keys or, ' +
+    'beside a `problem`, after a failure. A stream without that line was cut. `timeout` is then that of each page on the way.',
+  parameters: LIST_PARAMETERS,
+  headers: ['accept'],
+  answers: {
+    200: {
+      means: 'Keys, and where to go on.',
+      headers: ['Cache-Control'],
+      sometimes: ['Link'],
+      content: { 'application/json': component('Keys'), 'application/x-ndjson': { type: 'string' } },
+    },
+  },
+  problems: AGREED,
+};
