@@ -138,12 +138,19 @@ class ListRound {
   #uncovered(): Uncovered[] {
     const uncovered: Uncovered[] = [];
     for (const [partition, owners] of this.#owners.entries()) {
-      const needed = Math.min(this.#request.r, owners.length) - this.#answered[partition]!.size;
+      const needed = this.#neededOf(owners.length) - this.#answered[partition]!.size;
       if (needed <= 0) continue;
       const tried = this.#tried[partition]!;
       uncovered.push({ partition, needed, candidates: owners.filter((owner) => !tried.has(owner)) });
     }
     return uncovered;
+  }
+
+  /** While members come or go, what r means in a cluster of this size may be too few of a partition's present owners. */
+  #neededOf(owners: number): number {
+    const { r } = this.#request;
+    const inChange = this.#environment.knowledge.ring().change !== undefined;
+    return Math.min(inChange ? Math.max(r, Math.floor(owners / 2) + 1) : r, owners);
   }
 
   async #ask(node: NodeIndex, partitions: readonly number[]): Promise<void> {

@@ -160,3 +160,26 @@ test('cursors of another prefix, bucket or cluster are refused, and so are inven
     expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([400, expect.stringContaining('after')]);
   }
 });
+
+test('all keys are there at every moment of a ring change: members come and go while listings are made', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 9, nodes: 3 });
+  for (const key of KEYS) await put(cluster, 'n1', key);
+  const joining = cluster.add('n4', ['n1:7201']);
+  await cluster.simulation.settle(cluster.start(joining));
+  await cluster.simulation.run(() => cluster.running('n1').node.chain.newcomers().length > 0);
+  const changes = (id: string): boolean => cluster.running(id).node.chain.facts()?.ring.change !== undefined;
+  for (const change of [{ join: ['n4'] }, { leave: ['n2'] }]) {
+    const headers = { 'content-type': 'application/json' };
+    const planned = await cluster.request('n1', 'POST', '/v1/ring/plans', { headers, body: JSON.stringify(change) });
+    const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { id: string };
+    const applied = await cluster.request('n1', 'POST', `/v1/ring/plans/${id}/apply`);
+    expect(applied.status, new TextDecoder().decode(applied.body)).toBe(202);
+    let made = 0;
+    for (; changes('n1') || changes('n3'); made++) {
+      for (const at of ['n1', 'n3']) expect(await all(cluster, [at], '?limit=9')).toEqual(KEYS);
+      await cluster.simulation.run(cluster.simulation.now + 40);
+    }
+    expect(made).toBeGreaterThan(3);
+    for (const at of ['n1', 'n3', 'n4']) expect(await all(cluster, [at])).toEqual(KEYS);
+  }
+});

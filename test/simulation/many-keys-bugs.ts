@@ -9,8 +9,8 @@ export const MANY_KEYS_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/coordinator/list.ts',
-        from: 'Math.min(this.#request.r, owners.length) -',
-        to: 'Math.min(1, owners.length) -',
+        from: 'return Math.min(inChange ? Math.max(r, Math.floor(owners / 2) + 1) : r, owners);',
+        to: 'return Math.min(inChange ? 1 : 1, owners);',
       },
     ],
     foundBy: { scenario: 'listings-beside-a-replica-that-is-behind' },
