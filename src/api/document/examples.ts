@@ -15,14 +15,17 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '"--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: text/plain\\r\\nETag: \\"e528a3c6862e2067\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\nquoral-expires: 2026-01-01T01:00:00.214Z\\r\\nContent-Encoding: identity\\r\\nquoral-meta-shop: north\\r\\n\\r\\n3 apples\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: application/octet-stream\\r\\nETag: \\"76fe2b5ea7891df0\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\n\\r\\n1 pear\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: application/octet-stream\\r\\nETag: \\"84e75519514fddee\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\n\\r\\n1 plum\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef\\r\\nContent-Type: application/octet-stream\\r\\nETag: \\"5c9b5034dbcbca4d\\"\\r\\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\\r\\n\\r\\n1 fig\\r\\n--quoral-abb2d0edd17e1915ac5fba0a242a50ef--\\r\\n"',
   'getValue 300 application/json':
     '{"context":"AQEAgoCAlrGvHYHAtpaxrx0Kjkc-ngtEag","siblings":[{"etag":"e528a3c6862e2067","contentType":"text/plain","contentEncoding":"identity","lastModified":"2026-01-01T00:00:00.214Z","expires":"2026-01-01T01:00:00.214Z","meta":{"shop":"north"},"value":"MyBhcHBsZXM="},{"etag":"76fe2b5ea7891df0","contentType":"application/octet-stream","lastModified":"2026-01-01T00:00:00.215Z","meta":{},"value":"MSBwZWFy"},{"etag":"84e75519514fddee","contentType":"application/octet-stream","lastModified":"2026-01-01T00:00:00.217Z","meta":{},"value":"MSBwbHVt"},{"etag":"5c9b5034dbcbca4d","contentType":"application/octet-stream","lastModified":"2026-01-01T00:00:00.218Z","meta":{},"value":"MSBmaWc="}]}',
+  'listKeys 200 application/json': '{"keys":["user-17","user-18"],"next":"AXVzZXItMThiZVlqBTiKig"}',
+  'listKeys 200 application/x-ndjson':
+    '"{\\"key\\":\\"user-17\\"}\\n{\\"key\\":\\"user-18\\"}\\n{\\"key\\":\\"user-19\\"}\\n{\\"next\\":null}\\n"',
   'acquireLease 200 application/json':
-    '{"token":1767225600332,"expiresAt":"2026-01-01T00:00:30.333Z","holder":"worker-7"}',
+    '{"token":1767225600339,"expiresAt":"2026-01-01T00:00:30.340Z","holder":"worker-7"}',
   'showLease 200 application/json':
-    '{"token":1767225600332,"expiresAt":"2026-01-01T00:00:30.333Z","holder":"worker-7"}',
+    '{"token":1767225600339,"expiresAt":"2026-01-01T00:00:30.340Z","holder":"worker-7"}',
   'createToken 201 application/json':
-    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.343Z","expiresAt":null,"token":"quoral_shop_kSOkgpmL4PqCxfSs6S75UEHIpy6JOgsK0wuMKLUzfsc"}',
+    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.350Z","expiresAt":null,"token":"quoral_shop_mYvg-oLF9KzpLvlQQcinLok6CwrTC4wotTN-xwwUNlk"}',
   'listTokens 200 application/json':
-    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.343Z","expiresAt":null}]}',
+    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.350Z","expiresAt":null}]}',
   'showCluster 200 application/json':
     '{"clusterId":"986c2ba6df62cb6b836d26a7da1b8066","epoch":7,"self":"n1","members":[{"id":"n1","url":"http://n1","peer":"n1:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n2","url":"http://n2","peer":"n2:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n3","url":"http://n3","peer":"n3:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0}],"transfers":[],"hintsWaiting":0}',
   'showRing 200 application/json':
@@ -36,17 +39,17 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'showRepair 200 application/json':
     '{"id":1,"state":"running","bucket":"carts","done":1,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":8,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
   'planRing 200 application/json':
-    '{"id":"6e13eaa79078aaf0","epoch":7,"moves":[],"dropped":[],"summary":{"moves":0,"leastMoves":0,"dropped":0,"keys":0,"bytes":0,"reordered":2,"members":[{"id":"n1","zone":"default","weight":2,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n2","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n3","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0}],"voters":{"before":["n1","n2","n3"],"after":["n1","n2","n3"]},"tables":[{"n":3,"owners":{"before":3,"after":3},"balance":{"before":{"fullest":1,"emptiest":1},"after":{"fullest":1.3333333333333333,"emptiest":0.6666666666666666}},"zones":{"before":{"fewest":1,"possible":1},"after":{"fewest":1,"possible":1}}}],"risks":[{"code":"uneven-zones","detail":"for n=3 one member owns 1.33 times its fair share, and one 0.67 times: replicas are spread over zones first, and then by weight"}]}}',
+    '{"id":"9078aaf0cc47e0a9","epoch":7,"moves":[],"dropped":[],"summary":{"moves":0,"leastMoves":0,"dropped":0,"keys":0,"bytes":0,"reordered":2,"members":[{"id":"n1","zone":"default","weight":2,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n2","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n3","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0}],"voters":{"before":["n1","n2","n3"],"after":["n1","n2","n3"]},"tables":[{"n":3,"owners":{"before":3,"after":3},"balance":{"before":{"fullest":1,"emptiest":1},"after":{"fullest":1.3333333333333333,"emptiest":0.6666666666666666}},"zones":{"before":{"fewest":1,"possible":1},"after":{"fewest":1,"possible":1}}}],"risks":[{"code":"uneven-zones","detail":"for n=3 one member owns 1.33 times its fair share, and one 0.67 times: replicas are spread over zones first, and then by weight"}]}}',
   'applyPlan 202 application/json':
-    '{"state":"running","id":"6e13eaa79078aaf0","epoch":8,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":8,"moves":0,"done":0,"transfers":[]}',
   'showTransfers 200 application/json':
-    '{"state":"running","id":"6e13eaa79078aaf0","epoch":8,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":8,"moves":0,"done":0,"transfers":[]}',
   'pauseChange 202 application/json':
-    '{"state":"paused","id":"6e13eaa79078aaf0","epoch":9,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"paused","id":"9078aaf0cc47e0a9","epoch":9,"moves":0,"done":0,"transfers":[]}',
   'resumeChange 202 application/json':
-    '{"state":"running","id":"6e13eaa79078aaf0","epoch":10,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":10,"moves":0,"done":0,"transfers":[]}',
   'abortChange 202 application/json':
-    '{"state":"aborting","id":"6e13eaa79078aaf0","epoch":11,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"aborting","id":"9078aaf0cc47e0a9","epoch":11,"moves":0,"done":0,"transfers":[]}',
   'showLive 200 application/json':
     '{"status":"ok","node":"n1","checks":[{"name":"process","ok":true,"detail":"answers"},{"name":"disk","ok":true,"detail":"works"},{"name":"tenures","ok":true,"detail":"left in this boot"}]}',
   'showReady 200 application/json':
