@@ -1,21 +1,27 @@
 /**
- * The load, in a process of its own so that its CPU time is apart: a closed loop of `connections` clients, each sending its
- * next request when the last one was answered. Writes its figures as one JSON line on stdout. The modes are `fill`, `get`,
- * `put`, and `mixed` for as many of both.
+ * The load, in a process of its own so that its CPU time is apart. Closed loop: each connection sends its next operation when
+ * the last one was answered. Open loop (`--rate`): operations are due at random times of that rate however long others take,
+ * wait for a free connection, and their time counts from when they were due. Writes its figures as one JSON line on stdout.
  */
 
-import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { Client } from 'undici';
+import { HttpConnection } from './http-connection.ts';
+import { DISTRIBUTIONS, KeyChoice, type Distribution } from './key-choice.ts';
+import { drawStep, isMix, MIXES, type Mix, type Step } from './mixes.ts';
+import { SYSTEMS, systemNamed, type System, type SystemName } from './systems.ts';
 
 const { values: flags } = parseArgs({
   options: {
     urls: { type: 'string' },
-    mode: { type: 'string' },
+    system: { type: 'string', default: 'quoral' },
+    /** A mix, or `fill`. */
+    mix: { type: 'string' },
+    keys: { type: 'string', default: 'uniform' },
     connections: { type: 'string', default: '64' },
+    rate: { type: 'string' },
     seconds: { type: 'string', default: '10' },
     warmup: { type: 'string', default: '2' },
-    keys: { type: 'string', default: '20000' },
+    records: { type: 'string', default: '20000' },
     bytes: { type: 'string', default: '1024' },
     query: { type: 'string', default: '' },
     token: { type: 'string' },
@@ -23,110 +29,135 @@ const { values: flags } = parseArgs({
 });
 
 const urls = flags.urls!.split(',');
-const keys = Number(flags.keys);
-const bytes = Number(flags.bytes);
-const query = flags.query === '' ? '' : `?${flags.query}`;
-const authorization: Record<string, string> =
-  flags.token === undefined ? {} : { authorization: `Bearer ${flags.token}` };
-const noise = randomBytes(1024 * 1024);
+const records = Number(flags.records);
+const system: System = systemNamed(
+  (SYSTEMS.find((name) => name === flags.system) satisfies SystemName | undefined) ?? 'quoral',
+  { bytes: Number(flags.bytes), query: flags.query, token: flags.token },
+);
 
-interface Figures {
-  readonly latencies: number[];
-  errors: number;
-  readonly statuses: Record<string, number>;
-}
+class Figures {
+  readonly latencies: number[] = [];
+  errors = 0;
+  readonly statuses: Record<string, number> = {};
+  readonly #from: number;
 
-/** A value that was not stored before: identical overwrites would be skipped by the storage and measure nothing. */
-function nextValue(): Uint8Array {
-  const value = Buffer.from(noise.subarray(0, bytes));
-  value.writeDoubleLE(Math.random(), 0);
-  value.writeDoubleLE(performance.now(), Math.max(0, Math.min(8, bytes - 8)));
-  return value;
-}
-
-async function client(
-  origin: string,
-  until: number,
-  from: number,
-  figures: Figures,
-  nextKey: () => number,
-): Promise<void> {
-  const connection = new Client(origin, { pipelining: 1 });
-  while (performance.now() < until) {
-    const path = `/v1/kv/bench/key-${nextKey()}${query}`;
-    const started = performance.now();
-    try {
-      const { statusCode, body } =
-        flags.mode === 'get' || (flags.mode === 'mixed' && Math.random() < 0.5)
-          ? await connection.request({ method: 'GET', path, headers: authorization })
-          : await connection.request({
-              method: 'PUT',
-              path,
-              body: nextValue(),
-              headers: { 'content-type': 'application/octet-stream', ...authorization },
-            });
-      await body.arrayBuffer();
-      if (statusCode < 300) {
-        if (started >= from) figures.latencies.push(performance.now() - started);
-        continue;
-      }
-      figures.errors += 1;
-      figures.statuses[statusCode] = (figures.statuses[statusCode] ?? 0) + 1;
-    } catch {
-      figures.errors += 1;
-    }
+  constructor(from: number) {
+    this.#from = from;
   }
-  await connection.close();
+
+  ended(began: number, status: number, isRight: boolean): void {
+    if (began < this.#from) return;
+    if (isRight) {
+      this.latencies.push(performance.now() - began);
+      return;
+    }
+    this.errors += 1;
+    this.statuses[status] = (this.statuses[status] ?? 0) + 1;
+  }
+
+  result(seconds: number): object {
+    const sorted = Float64Array.from(this.latencies).sort();
+    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+    return {
+      ...{ operations: sorted.length, opsPerSecond: sorted.length / seconds },
+      ...{ p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), errors: this.errors, statuses: this.statuses },
+      generatorCpuMicros: process.cpuUsage().user + process.cpuUsage().system,
+    };
+  }
 }
 
-/** Stores every key once, so that reads find something. */
+async function perform(connection: HttpConnection, step: Step, choice: KeyChoice): Promise<[number, boolean]> {
+  try {
+    if (step === 'insert') {
+      const record = choice.reserve();
+      const answer = judged(await system.write(connection, record));
+      choice.inserted(record);
+      return answer;
+    }
+    const record = choice.next();
+    if (step === 'update') return judged(await system.write(connection, record));
+    const answer = judged(await system.read(connection, record));
+    return step === 'read' || !answer[1] ? answer : judged(await system.write(connection, record));
+  } catch {
+    return [0, false];
+  }
+}
+
+function judged(answer: Parameters<System['isRight']>[0]): [number, boolean] {
+  return [answer.status, system.isRight(answer)];
+}
+
+function connections(): readonly HttpConnection[] {
+  return Array.from({ length: Number(flags.connections) }, (_, i) => new HttpConnection(urls[i % urls.length]!));
+}
+
+/** Stores every record once, so that reads find something. */
 async function fill(): Promise<void> {
   let next = 0;
-  const figures: Figures = { latencies: [], errors: 0, statuses: {} };
+  let errors = 0;
   await Promise.all(
-    Array.from({ length: 64 }, async (_, index) => {
-      const connection = new Client(urls[index % urls.length]!, { pipelining: 1 });
-      while (next < keys) {
-        const { body, statusCode } = await connection.request({
-          method: 'PUT',
-          path: `/v1/kv/bench/key-${next++}`,
-          headers: authorization,
-          body: nextValue(),
-        });
-        await body.arrayBuffer();
-        if (statusCode >= 300) figures.errors += 1;
-      }
-      await connection.close();
+    connections().map(async (connection) => {
+      while (next < records) if (!judged(await system.write(connection, next++))[1]) errors += 1;
+      connection.close();
     }),
   );
-  process.stdout.write(`${JSON.stringify({ filled: keys, errors: figures.errors })}\n`);
+  process.stdout.write(`${JSON.stringify({ result: { filled: records, errors } })}\n`);
 }
 
-async function measure(): Promise<void> {
+async function closedLoop(mix: Mix, choice: KeyChoice, figures: Figures, until: number): Promise<void> {
+  await Promise.all(
+    connections().map(async (connection) => {
+      while (performance.now() < until) {
+        const began = performance.now();
+        figures.ended(began, ...(await perform(connection, drawStep(mix), choice)));
+      }
+      connection.close();
+    }),
+  );
+}
+
+async function openLoop(mix: Mix, choice: KeyChoice, figures: Figures, until: number): Promise<void> {
+  const meanGap = 1000 / Number(flags.rate);
+  const free = [...connections()];
+  const all = [...free];
+  const due: number[] = [];
+  let nextDue = performance.now();
+  let underWay = 0;
+  const start = async (connection: HttpConnection, began: number): Promise<void> => {
+    underWay += 1;
+    figures.ended(began, ...(await perform(connection, drawStep(mix), choice)));
+    underWay -= 1;
+    const waiting = due.shift();
+    if (waiting === undefined) free.push(connection);
+    else void start(connection, waiting);
+  };
+  while (performance.now() < until) {
+    for (; nextDue <= performance.now(); nextDue -= Math.log(1 - Math.random()) * meanGap) {
+      const connection = free.shift();
+      if (connection === undefined) due.push(nextDue);
+      else void start(connection, nextDue);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  // Those that wait still are late, not forgotten.
+  while (underWay > 0 || due.length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (const connection of all) connection.close();
+}
+
+async function measure(mix: Mix): Promise<void> {
   const now = performance.now();
   const from = now + Number(flags.warmup) * 1000;
   const until = from + Number(flags.seconds) * 1000;
-  const figures: Figures = { latencies: [], errors: 0, statuses: {} };
-  const nextKey = (): number => Math.floor(Math.random() * keys);
-  const clients = Array.from({ length: Number(flags.connections) }, async (_, index) =>
-    client(urls[index % urls.length]!, until, from, figures, nextKey),
-  );
+  const figures = new Figures(from);
+  const asked: Distribution = DISTRIBUTIONS.find((name) => name === flags.keys) ?? 'uniform';
+  const choice = new KeyChoice(mix.keys ?? asked, records);
   // The parent reads the nodes' CPU time at these two marks.
   setTimeout(() => process.stdout.write('{"mark":"start"}\n'), from - now);
   setTimeout(() => process.stdout.write('{"mark":"end"}\n'), until - now);
-  await Promise.all(clients);
-  const sorted = Float64Array.from(figures.latencies).sort();
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  const result = {
-    operations: sorted.length,
-    opsPerSecond: sorted.length / Number(flags.seconds),
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    p999Ms: at(0.999),
-    errors: figures.errors,
-    statuses: figures.statuses,
-  };
-  process.stdout.write(`${JSON.stringify({ result })}\n`);
+  await (flags.rate === undefined ? closedLoop : openLoop)(mix, choice, figures, until);
+  process.stdout.write(`${JSON.stringify({ result: figures.result(Number(flags.seconds)) })}\n`);
 }
 
-await (flags.mode === 'fill' ? fill() : measure());
+if (flags.mix === 'fill') await fill();
+else if (isMix(flags.mix ?? '')) await measure(MIXES[flags.mix as keyof typeof MIXES]);
+else throw new Error(`--mix ${flags.mix}: fill, ${Object.keys(MIXES).join(', ')}`);

@@ -1,96 +1,72 @@
 /**
- * `npm run bench:load`: three real nodes with durable data, load from a separate process, PUT and GET of 1 KiB at quorum.
- * Prints operations a second, latencies, errors and the nodes' CPU time for an operation; `--json FILE` writes the same.
- * `--profile DIR` records a CPU profile of every node, `--auth` lets every request show a token, `--node-flags '…'` starts the
- * nodes with more flags.
+ * `npm run bench:load`: three real nodes with durable data under load from a separate process, values of 1 KiB, in turns with a
+ * cluster of three etcd where one is installed, and the floor of both operations on the same machine.
+ *
+ *     --json FILE         writes all figures
+ *     --quick             PUT, GET and YCSB A at 64 connections, without etcd; less than 45 s
+ *     --mixes put,get     only these mixes, and nothing else
+ *     --profile DIR       a CPU profile of every node
+ *     --auth              every request shows a token
+ *     --node-flags '…'    starts the nodes with more flags
  */
 
-import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { EtcdCluster, etcdVersion } from './etcd.ts';
+import { floorOf, measurePrimitives } from './floor.ts';
+import { isMix, type MixName } from './mixes.ts';
+import { Nodes } from './nodes.ts';
+import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
+import { judge, median, tableOf, type LoadReport } from './report.ts';
+import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 
 const { values: flags } = parseArgs({
   options: {
     json: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    mixes: { type: 'string' },
     profile: { type: 'string' },
-    seconds: { type: 'string', default: '10' },
+    seconds: { type: 'string' },
     connections: { type: 'string', default: '64' },
     'base-port': { type: 'string', default: '17101' },
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string' },
     auth: { type: 'boolean', default: false },
     'node-flags': { type: 'string', default: '' },
   },
 });
 
 const NODES = 3;
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
-const GENERATOR = new URL('generator.ts', import.meta.url).pathname;
-const basePort = Number(flags['base-port']);
-const directory = mkdtempSync(join(tmpdir(), 'quoral-load-'));
-const adminTokenFile = join(directory, 'admin-token');
-const urls = Array.from({ length: NODES }, (_, index) => `http://127.0.0.1:${basePort + index}`);
+const CONNECTIONS = Number(flags.connections);
+const RECORDS = flags.quick ? 5000 : 20_000;
+const SECONDS = Number(flags.seconds ?? (flags.quick ? 4 : 5));
+const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 3));
+const BASE_PORT = Number(flags['base-port']);
+const OTHER_CONNECTIONS = [1, 16, 256];
+const OPEN_SHARES = [0.25, 0.5, 0.75];
 
-interface Figures {
-  readonly operations: number;
-  readonly opsPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly p999Ms: number;
-  readonly errors: number;
-  readonly statuses: Readonly<Record<string, number>>;
-  readonly cpuMicrosPerOp: number;
+interface Cluster {
+  readonly urls: readonly string[];
+  readonly pids: readonly number[];
 }
 
-function startNode(index: number): ChildProcess {
-  const founders = urls.map((_, i) => `n${i + 1}=127.0.0.1:${basePort + 100 + i}`).join(',');
-  const profile = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`];
-  const args = [
-    ...[...profile, MAIN, 'node', '--id', `n${index + 1}`, '--listen', `127.0.0.1:${basePort + index}`],
-    ...['--peer-listen', `127.0.0.1:${basePort + 100 + index}`, '--data-dir', join(directory, `n${index + 1}`)],
-    ...['--cluster-secret', 'a secret of this benchmark', '--initial-cluster', founders, '--log-level', 'warn'],
-  ];
-  args.push(...flags['node-flags'].split(' ').filter((flag) => flag !== ''));
-  if (flags.auth) args.push('--auth', 'tokens', '--admin-token-file', adminTokenFile);
-  return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+let token: string | undefined;
+
+function load(cluster: Cluster, mix: MixName, more: GeneratorFlags = {}): Promise<Figures> {
+  const usual = { connections: CONNECTIONS, seconds: SECONDS, warmup: 1, records: RECORDS, token };
+  const keys = mix === 'put' || mix === 'get' ? 'uniform' : 'zipfian';
+  return generate(cluster, { ...usual, keys, mix, ...more });
 }
 
-async function waitUntilReady(): Promise<void> {
-  for (const url of urls) {
-    for (let attempt = 0; ; attempt++) {
-      const ready = await fetch(`${url}/readyz`).then(
-        ({ ok }) => ok,
-        () => false,
-      );
-      if (ready) break;
-      if (attempt > 400) throw new Error(`${url} did not get ready`);
-      await sleep(50);
-    }
-  }
-}
-
-/** User and system CPU time of all nodes so far, in microseconds (Linux; 0 elsewhere). */
-function cpuMicros(nodes: readonly ChildProcess[]): number {
-  let ticks = 0;
-  for (const { pid } of nodes) {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      ticks += Number(fields[11]) + Number(fields[12]);
-    } catch {
-      return 0;
-    }
-  }
-  return ticks * 10_000;
+async function fill(cluster: Cluster, system: 'quoral' | 'etcd'): Promise<void> {
+  await generate(cluster, { system, mix: 'fill', connections: CONNECTIONS, records: RECORDS, token });
 }
 
 /** A token like that of any client: the one from the file takes another way. */
-async function createToken(): Promise<string> {
-  const response = await fetch(`${urls[0]}/v1/tokens`, {
+async function createToken(url: string, adminTokenFile: string): Promise<string> {
+  const response = await fetch(`${url}/v1/tokens`, {
     method: 'POST',
     headers: { authorization: `Bearer ${readFileSync(adminTokenFile, 'utf8')}`, 'content-type': 'application/json' },
     body: JSON.stringify({ name: 'load', scopes: ['read:bench', 'write:bench'] }),
@@ -98,102 +74,115 @@ async function createToken(): Promise<string> {
   return ((await response.json()) as { token: string }).token;
 }
 
-let token: string | undefined;
+type Series = Record<string, Figures[]>;
 
-async function generate(nodes: readonly ChildProcess[], mode: 'fill' | 'put' | 'get'): Promise<Figures | undefined> {
-  const args = [
-    '--urls',
-    urls.join(','),
-    '--mode',
-    mode,
-    '--connections',
-    flags.connections,
-    '--seconds',
-    flags.seconds,
-    ...(token === undefined ? [] : ['--token', token]),
-  ];
-  const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let before = 0;
-  let after = 0;
-  let result: Omit<Figures, 'cpuMicrosPerOp'> | undefined;
-  // The marks and the result come in any order.
-  for await (const line of createInterface({ input: generator.stdout })) {
-    const message = JSON.parse(line) as { mark?: string; result?: Omit<Figures, 'cpuMicrosPerOp'> };
-    if (message.mark === 'start') before = cpuMicros(nodes);
-    if (message.mark === 'end') after = cpuMicros(nodes);
-    result ??= message.result;
+/** The mixes of both systems, one after the other in each round, so that a machine that drifts does so for both. */
+async function inTurns(
+  quoral: Cluster,
+  etcd: Cluster | undefined,
+  mixes: readonly MixName[],
+): Promise<{ readonly quoral: Series; readonly etcd: Series; readonly group: number }> {
+  const series: { quoral: Series; etcd: Series } = { quoral: {}, etcd: {} };
+  const groups: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const mix of mixes) {
+      const before = await groupSizes(quoral.urls);
+      (series.quoral[mix] ??= []).push(await load(quoral, mix));
+      if (mix === 'put') groups.push(meanGroup(before, await groupSizes(quoral.urls)));
+      if (etcd === undefined) continue;
+      (series.etcd[mix] ??= []).push(await load(etcd, mix, { system: 'etcd' }));
+      if (mix === 'get')
+        (series.etcd['getSerializable'] ??= []).push(await load(etcd, mix, { system: 'etcd-serializable' }));
+    }
   }
-  return result && { ...result, cpuMicrosPerOp: (after - before) / result.operations };
+  return { ...series, group: Math.max(1, Math.round(groups.reduce((a, b) => a + b, 0) / (groups.length || 1))) };
 }
 
-function median(rounds: readonly Figures[]): Figures {
-  return [...rounds].sort((a, b) => a.opsPerSecond - b.opsPerSecond)[Math.floor(rounds.length / 2)]!;
+function medians(series: Series): Record<string, Figures> {
+  return Object.fromEntries(Object.entries(series).map(([mix, rounds]) => [mix, median(rounds)]));
 }
 
-function commit(): string {
-  try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  } catch {
-    return 'unknown';
+/** All else that is told of this system: other numbers of connections, the other mixes, and fixed rates. */
+async function more(
+  quoral: Cluster,
+  reached: Record<string, Figures>,
+): Promise<Pick<LoadReport, 'quoral' | 'uniform' | 'byConnections' | 'openLoop'>> {
+  const byConnections: Record<string, Record<string, Figures>> = {};
+  for (const connections of OTHER_CONNECTIONS) {
+    byConnections[connections] = {
+      put: await load(quoral, 'put', { connections }),
+      get: await load(quoral, 'get', { connections }),
+    };
   }
+  const zipfian: Record<string, Figures> = {};
+  const uniform: Record<string, Figures> = {};
+  for (const mix of ['b', 'c', 'f'] as const) zipfian[mix] = await load(quoral, mix);
+  for (const mix of ['a', 'b', 'c', 'f'] as const) uniform[mix] = await load(quoral, mix, { keys: 'uniform' });
+  // It adds records, so it comes after the others.
+  zipfian['d'] = await load(quoral, 'd');
+  const openLoop: LoadReport['openLoop'][number][] = [];
+  for (const mix of ['put', 'get'] as const) {
+    for (const share of OPEN_SHARES) {
+      const rate = Math.round(reached[mix]!.opsPerSecond * share);
+      openLoop.push({ mix, share, rate, figures: await load(quoral, mix, { rate, connections: 256 }) });
+    }
+  }
+  return { quoral: zipfian, uniform, byConnections, openLoop };
 }
 
-function show(mix: string, figures: Figures): string {
-  const { opsPerSecond, p50Ms, p99Ms, p999Ms, cpuMicrosPerOp, errors } = figures;
-  const cells = [
-    opsPerSecond.toFixed(0),
-    p50Ms.toFixed(2),
-    p99Ms.toFixed(2),
-    p999Ms.toFixed(2),
-    cpuMicrosPerOp.toFixed(0),
-    String(errors),
-  ];
-  return [mix.padEnd(5), ...cells.map((cell) => cell.padStart(9))].join(' ');
+async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<LoadReport> {
+  const quoral: Cluster = { urls: Object.values(nodes.urls), pids: nodes.pids };
+  await fill(quoral, 'quoral');
+  if (etcd !== undefined) await fill(etcd, 'etcd');
+  const only = flags.mixes?.split(',').filter(isMix);
+  const turns = await inTurns(quoral, etcd, only ?? ['put', 'get', 'a']);
+  const reached = medians(turns.quoral);
+  const rest = flags.quick || only !== undefined ? undefined : await more(quoral, reached);
+  const seconds = flags.quick ? 2 : 4;
+  const options = { connections: CONNECTIONS, seconds, group: turns.group, nodes: NODES };
+  const primitives = only === undefined ? await measurePrimitives(options) : undefined;
+  return {
+    machine: machine(),
+    commit: commit(),
+    command: process.argv.slice(2).join(' '),
+    durability:
+      `${NODES} nodes, N=3 R=2 W=2 dw=2, fdatasync before every answer; etcd with its defaults, which sync its log too; ` +
+      `1 KiB values, ${RECORDS} records, ${CONNECTIONS} connections, ${ROUNDS} rounds of ${SECONDS} s`,
+    ...(primitives === undefined ? {} : { primitives, floor: floorOf(primitives) }),
+    quoral: { ...reached, ...rest?.quoral },
+    uniform: rest?.uniform ?? {},
+    byConnections: rest?.byConnections ?? {},
+    openLoop: rest?.openLoop ?? [],
+    peers: etcd === undefined ? {} : { etcd: medians(turns.etcd) },
+    rounds: { quoral: turns.quoral, etcd: turns.etcd },
+  };
 }
 
 async function main(): Promise<void> {
-  if (flags.auth) writeFileSync(adminTokenFile, randomBytes(32).toString('hex'));
-  const nodes = urls.map((_, index) => startNode(index));
-  const rounds: Record<'put' | 'get', Figures[]> = { put: [], get: [] };
-  const machine = `${cpus()[0]?.model ?? 'unknown'} × ${cpus().length}, ${(totalmem() / 1024 ** 3).toFixed(0)} GiB, Node ${process.version}`;
+  const secrets = mkdtempSync(join(tmpdir(), 'quoral-load-'));
+  const adminTokenFile = join(secrets, 'admin-token');
+  const nodeFlags = ['--log-level', 'warn', ...flags['node-flags'].split(' ').filter((flag) => flag !== '')];
+  if (flags.auth) {
+    writeFileSync(adminTokenFile, randomBytes(32).toString('hex'));
+    nodeFlags.push('--auth', 'tokens', '--admin-token-file', adminTokenFile);
+  }
+  const profile = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`];
+  if (flags.profile !== undefined) mkdirSync(flags.profile, { recursive: true });
+  const version = flags.quick || flags.mixes !== undefined ? undefined : etcdVersion();
+  const nodes = new Nodes(NODES, BASE_PORT, nodeFlags, profile);
+  const etcd = version === undefined ? undefined : new EtcdCluster(BASE_PORT + 10);
   try {
-    await waitUntilReady();
-    console.log(`${machine}, commit ${commit()}`);
-    console.log(
-      `${NODES} nodes, N=3 R=2 W=2, fsync before every answer, 1 KiB values, ${flags.connections} connections, ${flags.seconds} s a round${flags.auth ? ', tokens' : ''}`,
-    );
-    if (flags.auth) token = await createToken();
-    await generate(nodes, 'fill');
-    for (let round = 0; round < Number(flags.rounds); round++) {
-      for (const mode of ['put', 'get'] as const) rounds[mode].push((await generate(nodes, mode))!);
-    }
+    await nodes.startAll();
+    await etcd?.ready();
+    if (flags.auth) token = await createToken(Object.values(nodes.urls)[0]!, adminTokenFile);
+    const report = judge(await measure(nodes, etcd));
+    console.log(`${report.machine}, commit ${report.commit}${version === undefined ? '' : `, ${version}`}`);
+    console.log(`${report.durability}\n\n${tableOf(report)}`);
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(report, null, 2)}\n`);
   } finally {
-    await stop(nodes);
-  }
-  console.log(
-    [
-      'mix  ',
-      ...['ops/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU µs/op', 'errors'].map((title) => title.padStart(9)),
-    ].join(' '),
-  );
-  for (const mode of ['put', 'get'] as const) console.log(show(mode, median(rounds[mode])));
-  if (flags.json !== undefined) {
-    const quoral = { put: median(rounds.put), get: median(rounds.get) };
-    writeFileSync(flags.json, `${JSON.stringify({ machine, commit: commit(), quoral, rounds }, null, 2)}\n`);
+    await Promise.all([nodes.stop(), etcd?.stop()]);
+    rmSync(secrets, { recursive: true, force: true });
   }
 }
 
-async function stop(nodes: readonly ChildProcess[]): Promise<void> {
-  await Promise.all(
-    nodes.map(async (node) => {
-      if (node.exitCode !== null || node.signalCode !== null) return;
-      const gone = new Promise((resolve) => node.once('exit', resolve));
-      node.kill('SIGTERM');
-      await gone;
-    }),
-  );
-  rmSync(directory, { recursive: true, force: true });
-}
-
-if (flags.profile !== undefined) mkdirSync(flags.profile, { recursive: true });
 await main();

@@ -1,4 +1,4 @@
-/** Node processes of a benchmark that are killed, frozen and started again; their logs are kept whole, in files. */
+/** Node processes of a benchmark, which it may kill, freeze and start again; their logs are kept whole, in files. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -18,20 +18,27 @@ export interface LogLine {
 }
 
 export class Nodes {
-  readonly directory = mkdtempSync(join(tmpdir(), 'quoral-outages-'));
+  readonly directory = mkdtempSync(join(tmpdir(), 'quoral-bench-'));
   readonly ids: readonly string[];
   readonly #basePort: number;
   readonly #flags: readonly string[];
+  readonly #nodeFlags: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
 
-  constructor(count: number, basePort: number, flags: readonly string[]) {
+  /** `flags` are those of the program, `nodeFlags` those of Node.js. */
+  constructor(count: number, basePort: number, flags: readonly string[], nodeFlags: readonly string[] = []) {
     this.ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
     this.#basePort = basePort;
     this.#flags = flags;
+    this.#nodeFlags = nodeFlags;
   }
 
   get urls(): Readonly<Record<string, string>> {
     return Object.fromEntries(this.ids.map((id, index) => [id, `http://127.0.0.1:${this.#basePort + index}`]));
+  }
+
+  get pids(): readonly number[] {
+    return [...this.#processes.values()].flatMap(({ pid }) => pid ?? []);
   }
 
   start(id: string): void {
@@ -43,7 +50,8 @@ export class Nodes {
       ...this.#flags,
     ];
     const log = openSync(join(this.directory, `${id}.log`), 'a');
-    this.#processes.set(id, spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', log, log, 'ipc'] }));
+    const stdio = ['ignore', log, log, 'ipc'] as const;
+    this.#processes.set(id, spawn(process.execPath, [...this.#nodeFlags, MAIN, ...args], { stdio: [...stdio] }));
     closeSync(log);
   }
 

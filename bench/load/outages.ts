@@ -46,16 +46,7 @@ const CONVERGENCE_LIMIT_MS = 120_000;
 
 /** Operations a second that 64 clients get from all nodes in a closed loop, PUT and GET mixed. */
 async function capacity(urls: readonly string[]): Promise<number> {
-  const args = [
-    '--urls',
-    urls.join(','),
-    '--mode',
-    'mixed',
-    '--connections',
-    '64',
-    '--warmup',
-    flags.quick ? '1' : '3',
-  ];
+  const args = ['--urls', urls.join(','), '--mix', 'a', '--connections', '64', '--warmup', flags.quick ? '1' : '3'];
   args.push('--seconds', flags.quick ? '3' : '10', '--bytes', String(BYTES));
   const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: generator.stdout })) {

@@ -11,7 +11,6 @@ import { createLog } from '#world/real/log.ts';
 import type { Connection, Network } from '#world/world.ts';
 
 const MESSAGE_BYTES = 1024;
-const IN_FLIGHT = [64, 8, 1];
 const self = fileURLToPath(import.meta.url);
 
 function network(): Network {
@@ -61,7 +60,15 @@ class Caller {
   }
 }
 
-async function measure(calls: number): Promise<void> {
+export interface CallCost {
+  readonly inFlight: number;
+  /** Of both ends. */
+  readonly cpuMicros: number;
+  readonly callsPerSecond: number;
+}
+
+/** What a call costs with so many of them in flight. */
+export async function measureCalls(calls: number, inFlights: readonly number[]): Promise<readonly CallCost[]> {
   const child = fork(self, ['serve']);
   const [address] = (await once(child, 'message')) as [string];
   let caller!: Caller;
@@ -69,7 +76,8 @@ async function measure(calls: number): Promise<void> {
     caller = new Caller(connection);
     return { message: () => caller.answered(), closed: () => {} };
   });
-  for (const inFlight of IN_FLIGHT) {
+  const costs: CallCost[] = [];
+  for (const inFlight of inFlights) {
     const count = inFlight === 1 ? Math.ceil(calls / 5) : calls;
     await caller.run(Math.max(inFlight, count >> 2), inFlight);
     const before = await cpuMicroseconds(child);
@@ -77,12 +85,19 @@ async function measure(calls: number): Promise<void> {
     await caller.run(Math.max(inFlight, count), inFlight);
     const seconds = (performance.now() - start) / 1000;
     const cpu = (await cpuMicroseconds(child)) - before;
-    console.log(
-      `${inFlight} in flight: ${(cpu / count).toFixed(1)} µs CPU a call, ${Math.round(count / seconds)} calls/s`,
-    );
+    costs.push({ inFlight, cpuMicros: cpu / count, callsPerSecond: Math.round(count / seconds) });
   }
   child.disconnect();
+  return costs;
 }
 
-if (process.argv[2] === 'serve') await serve();
-else await measure(Number(process.argv[2] ?? 200_000));
+if (process.argv[1] === self) {
+  if (process.argv[2] === 'serve') await serve();
+  else {
+    for (const { inFlight, cpuMicros, callsPerSecond } of await measureCalls(
+      Number(process.argv[2] ?? 200_000),
+      [64, 8, 1],
+    ))
+      console.log(`${inFlight} in flight: ${cpuMicros.toFixed(1)} µs CPU a call, ${callsPerSecond} calls/s`);
+  }
+}

@@ -1,0 +1,24 @@
+/** The least that an HTTP front door of hono does for a PUT, whose body it reads, and for a GET. Tells its port. */
+
+import { serve, type HttpBindings } from '@hono/node-server';
+import { Hono } from 'hono';
+
+const value = Buffer.alloc(1024, 'v');
+const app = new Hono<{ Bindings: HttpBindings }>();
+
+app.put('/v1/kv/:bucket/:key', async (c) => {
+  const body = await new Promise<Buffer>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    c.env.incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+    c.env.incoming.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
+    c.env.incoming.on('error', reject);
+  });
+  return new Response(null, { status: 204, headers: { etag: `"${body.length}"` } });
+});
+app.get('/v1/kv/:bucket/:key', () => {
+  const headers = { 'content-type': 'application/octet-stream', 'content-length': String(value.length) };
+  return new Response(value, { headers });
+});
+
+serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => process.send!(port));
+process.on('disconnect', () => process.exit());

@@ -1,0 +1,126 @@
+/**
+ * The floor of an operation: the CPU time of the primitives that it cannot do without, on this machine and in this run. One
+ * HTTP request through hono, the calls to replicas on the upgraded socket, the storage operations in group commit.
+ */
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { openDisk } from '#world/real/disk.ts';
+import { measureCalls } from '../micro/network.bench.ts';
+import { generate } from './run-generator.ts';
+
+const SERVER = new URL('floor-server.ts', import.meta.url).pathname;
+const BYTES = 1024;
+
+export interface Primitives {
+  /** CPU µs of one HTTP request. */
+  readonly httpPut: number;
+  readonly httpGet: number;
+  /** CPU µs of one call, both ends. */
+  readonly call: number;
+  /** CPU µs of one row written, in commits of {@link group}, synced; and of one row read. */
+  readonly storagePut: number;
+  readonly storageGet: number;
+  readonly group: number;
+  readonly inFlight: number;
+  /** Milliseconds of one write of 4 KiB and its fdatasync. */
+  readonly fdatasyncP50Ms: number;
+  readonly fdatasyncP99Ms: number;
+}
+
+export interface Floor {
+  readonly put: number;
+  readonly get: number;
+}
+
+/** N=3: the coordinator is an owner; R=2 and W=2, with all three owners written. */
+export function floorOf({ httpPut, httpGet, call, storagePut, storageGet }: Primitives): Floor {
+  return { put: httpPut + 2 * call + 3 * storagePut, get: httpGet + call + 2 * storageGet };
+}
+
+export interface FloorOptions {
+  readonly connections: number;
+  readonly seconds: number;
+  /** Rows in one commit, as the run reached. */
+  readonly group: number;
+  readonly nodes: number;
+}
+
+export async function measurePrimitives({ connections, seconds, group, nodes }: FloorOptions): Promise<Primitives> {
+  const http = await measureHttp(connections, seconds);
+  const inFlight = Math.max(1, Math.round(connections / nodes));
+  const [calls] = await measureCalls(20_000 * seconds, [inFlight]);
+  const storage = await measureStorage(group, seconds);
+  return { ...http, call: calls!.cpuMicros, ...storage, group, inFlight, ...measureSync() };
+}
+
+async function measureHttp(connections: number, seconds: number): Promise<{ httpPut: number; httpGet: number }> {
+  const child = fork(SERVER);
+  const [port] = (await once(child, 'message')) as [number];
+  const server = { urls: [`http://127.0.0.1:${port}`], pids: [child.pid!] };
+  const flags = { connections, seconds, warmup: 1, bytes: BYTES };
+  const put = await generate(server, { ...flags, mix: 'put' });
+  const get = await generate(server, { ...flags, mix: 'get' });
+  child.disconnect();
+  return { httpPut: put.cpuMicrosPerOp, httpGet: get.cpuMicrosPerOp };
+}
+
+async function measureStorage(group: number, seconds: number): Promise<{ storagePut: number; storageGet: number }> {
+  const directory = mkdtempSync(join(tmpdir(), 'quoral-floor-'));
+  const silent = { debug() {}, info() {}, warn() {}, error() {} };
+  const disk = await openDisk({
+    path: join(directory, 'data.db'),
+    tables: [{ name: 'rows', rows: 'wide' }],
+    log: silent,
+  });
+  const keys = Array.from({ length: 20_000 }, () => randomBytes(24));
+  const noise = randomBytes(BYTES);
+  const anyKey = (): Buffer => keys[Math.floor(Math.random() * keys.length)]!;
+  const write = async (which: (i: number) => Buffer, count: number): Promise<void> => {
+    for (let done = 0; done < count; done += group) {
+      const { durable } = disk.commit((transaction) => {
+        for (let i = 0; i < group; i++) {
+          const value = Buffer.from(noise);
+          value.writeDoubleLE(Math.random(), 0);
+          transaction.put('rows', which(done + i), value);
+        }
+      });
+      await durable;
+    }
+  };
+  await write((i) => keys[i % keys.length]!, keys.length);
+  const count = 20_000 * seconds;
+  const storagePut = await cpuOf(count, () => write(anyKey, count));
+  const storageGet = await cpuOf(count, () => {
+    for (let i = 0; i < count; i++) disk.get('rows', anyKey());
+  });
+  await disk.close();
+  rmSync(directory, { recursive: true });
+  return { storagePut, storageGet };
+}
+
+async function cpuOf(count: number, work: () => Promise<void> | void): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / count;
+}
+
+function measureSync(): { fdatasyncP50Ms: number; fdatasyncP99Ms: number } {
+  const directory = mkdtempSync(join(tmpdir(), 'quoral-sync-'));
+  const file = openSync(join(directory, 'file'), 'w');
+  const page = randomBytes(4096);
+  const times = Array.from({ length: 500 }, (_, i) => {
+    const began = performance.now();
+    writeSync(file, page, 0, page.length, (i % 64) * page.length);
+    fdatasyncSync(file);
+    return performance.now() - began;
+  }).sort((a, b) => a - b);
+  closeSync(file);
+  rmSync(directory, { recursive: true });
+  return { fdatasyncP50Ms: times[250]!, fdatasyncP99Ms: times[495]! };
+}

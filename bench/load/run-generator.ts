@@ -1,0 +1,58 @@
+/** Starts the generator against a cluster and reads what its nodes used meanwhile. */
+
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+const GENERATOR = new URL('generator.ts', import.meta.url).pathname;
+
+export interface Figures {
+  readonly operations: number;
+  readonly opsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+  readonly errors: number;
+  readonly statuses: Readonly<Record<string, number>>;
+  /** Of all nodes together, user and system. */
+  readonly cpuMicrosPerOp: number;
+  readonly generatorCpuMicros: number;
+}
+
+export type GeneratorFlags = Readonly<Record<string, string | number | undefined>>;
+
+/** User and system CPU time of the processes so far, in microseconds (Linux; 0 elsewhere). */
+export function cpuMicros(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      return 0;
+    }
+  }
+  return ticks * 10_000;
+}
+
+export async function generate(
+  cluster: { readonly urls: readonly string[]; readonly pids: readonly number[] },
+  flags: GeneratorFlags,
+): Promise<Figures> {
+  const given = Object.entries({ ...flags, urls: cluster.urls.join(',') }).filter(([, value]) => value !== undefined);
+  const args = given.flatMap(([name, value]) => [`--${name}`, value]);
+  const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let before = 0;
+  let after = 0;
+  let result: Omit<Figures, 'cpuMicrosPerOp'> | undefined;
+  // The marks and the result come in any order.
+  for await (const line of createInterface({ input: generator.stdout })) {
+    const message = JSON.parse(line) as { mark?: string; result?: Omit<Figures, 'cpuMicrosPerOp'> };
+    if (message.mark === 'start') before = cpuMicros(cluster.pids);
+    if (message.mark === 'end') after = cpuMicros(cluster.pids);
+    result ??= message.result;
+  }
+  if (result === undefined) throw new Error(`the generator gave no result: ${args.join(' ')}`);
+  return { ...result, cpuMicrosPerOp: (after - before) / result.operations };
+}

@@ -1,0 +1,67 @@
+/** The parts of the load benchmark that could mislead it. */
+
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { floorOf } from '../../../bench/load/floor.ts';
+import { HttpConnection } from '../../../bench/load/http-connection.ts';
+import { KeyChoice, Zipfian } from '../../../bench/load/key-choice.ts';
+import { drawStep, MIXES } from '../../../bench/load/mixes.ts';
+
+async function serving(answer: RequestListener, use: (url: string) => Promise<void>): Promise<void> {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  try {
+    await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test('the connection of the generator reads answers of all forms, one after the other', async () => {
+  const large = 'x'.repeat(300_000);
+  await serving(
+    (request, response) => {
+      if (request.url === '/none') response.writeHead(204).end();
+      else if (request.url === '/chunks') {
+        response.write('first,');
+        void sleep(5).then(() => response.end('second'));
+      } else request.pipe(response);
+    },
+    async (url) => {
+      const connection = new HttpConnection(url);
+      expect(await connection.request('GET', '/none', '')).toMatchObject({ status: 204, body: { length: 0 } });
+      expect((await connection.request('GET', '/chunks', '')).body.toString()).toContain('first,');
+      const echoed = await connection.request('PUT', '/', 'Content-Type: text/plain\r\n', Buffer.from(large));
+      expect([echoed.status, echoed.body.toString().replaceAll(/[^x]/g, '').length]).toEqual([200, large.length]);
+      expect((await connection.request('GET', '/none', '')).status).toBe(204);
+      connection.close();
+    },
+  );
+});
+
+test('a zipfian choice takes the first of a thousand as often as the formula says, and never one that is not there', () => {
+  const count = 1000;
+  const zipfian = new Zipfian(count);
+  const zeta = Array.from({ length: count }, (_, i) => 1 / (i + 1) ** 0.99).reduce((a, b) => a + b);
+  const draws = Array.from({ length: 20_000 }, () => zipfian.next());
+  expect(draws.every((rank) => Number.isInteger(rank) && rank >= 0 && rank < count)).toBe(true);
+  expect(draws.filter((rank) => rank === 0).length / draws.length).toBeCloseTo(1 / zeta, 1);
+  const choice = new KeyChoice('latest', 10);
+  expect([choice.reserve(), choice.reserve()]).toEqual([10, 11]);
+  choice.inserted(11);
+  for (let i = 0; i < 1000; i++) expect(choice.next()).toBeLessThan(10);
+  choice.inserted(10);
+  expect(Array.from({ length: 1000 }, () => choice.next())).toContain(11);
+});
+
+test('steps are drawn as the mixes say, and the floor adds up', () => {
+  const steps = Array.from({ length: 10_000 }, () => drawStep(MIXES.b));
+  expect(steps.filter((step) => step === 'update').length / steps.length).toBeCloseTo(0.05, 1);
+  expect(drawStep(MIXES.put)).toBe('update');
+  const sync = { fdatasyncP50Ms: 0, fdatasyncP99Ms: 0, group: 8, inFlight: 8 };
+  const floor = floorOf({ httpPut: 20, httpGet: 18, call: 7, storagePut: 17, storageGet: 6, ...sync });
+  expect(floor).toEqual({ put: 20 + 14 + 51, get: 18 + 7 + 12 });
+});
