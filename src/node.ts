@@ -21,7 +21,7 @@ import type { HedgeSettings } from '#membership/hedging.ts';
 import type { Reachability } from '#membership/reachability.ts';
 import type { MembershipSettings } from '#membership/settings.ts';
 import { BucketKeys } from '#operator/bucket-keys.ts';
-import { ExplainKey } from '#operator/explain-key.ts';
+import { ExplainKey, type ExplainKeyOptions } from '#operator/explain-key.ts';
 import type { RingRepair } from '#operator/ring-repair.ts';
 import { ReadRepair } from '#repair/read-repair.ts';
 import { REPAIR_TABLES, type Repair, type RepairSettings } from '#repair/repair.ts';
@@ -32,8 +32,7 @@ import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-st
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
-import type { State } from '#causality/state.ts';
-import { REPLICA_TABLES, type RecordName } from '#replica/tables.ts';
+import { REPLICA_TABLES } from '#replica/tables.ts';
 import { clusterIdOf } from '#ring/founding.ts';
 import type { Member } from '#ring/ring.ts';
 import type { VersionRange } from '#wire/handshake.ts';
@@ -130,6 +129,7 @@ export class QuoralNode {
     this.hints.start();
     this.dropped.start();
     this.buckets.start(this.world);
+    this.coordinator.strong.upkeep.start();
   }
 
   private constructor(world: World, options: NodeOptions, storage: NodeStorage) {
@@ -196,6 +196,7 @@ export class QuoralNode {
         storage,
         valueBytesMax: options.replica.stateBytesMax,
         queueMax: options.coordinator.strongChangesMax,
+        upkeep: options.repair,
       },
     });
     this.#connect();
@@ -230,7 +231,7 @@ export class QuoralNode {
     const { messaging, replica, hints, world } = this;
     const { digest } = world;
     const self = this.options.id;
-    const accepted = (name: RecordName): State | undefined => this.coordinator.strong.rows.accepted(name);
+    const accepted: ExplainKeyOptions['accepted'] = (name) => this.coordinator.strong.rows.held(name)?.state;
     return new ExplainKey({ messaging, replica, hints, accepted, knowledge, digest, self, timeText: isoDate });
   }
 
@@ -299,6 +300,7 @@ export class QuoralNode {
   async stop(patience: number): Promise<void> {
     this.repair.stop();
     this.#repairs.ringDriver.stop();
+    this.coordinator.strong.upkeep.stop();
     this.dropped.stop();
     this.buckets.stop();
     await this.messaging.drain(patience);

@@ -5,6 +5,10 @@
  * the one before, and the value under the highest ballot that a majority has accepted is the register's. An accept may carry
  * the promise for the same proposer's next ballot, which saves that one its first phase.
  *
+ * A register that holds nothing can be erased: a row that is not there stands for "promised the floor, nothing accepted",
+ * where the floor is at least the highest ballot of all registers that were erased, so that no late message of an erased life
+ * is ever accepted. For that to lose nothing, all owners must have accepted that nothing under the ballot that erases it.
+ *
  * Whoever runs it must have the new register on stable storage before the answer leaves the node.
  */
 
@@ -23,8 +27,10 @@ export type RegisterStep<Value> =
   /** `highest` is what a proposer must exceed. */
   | { readonly kind: 'rejected'; readonly highest: Ballot };
 
-/** The register of a row that is not there: rows are never erased while their bucket lives. */
-export const EMPTY_REGISTER: Register<never> = { promised: null, accepted: null };
+/** The register of a row that is not there. */
+export function emptyRegister(floor: Ballot | null): Register<never> {
+  return { promised: floor, accepted: null };
+}
 
 /** Phase 1: only a ballot above all that was promised gets a promise. */
 export function prepareRegister<Value>(register: Register<Value>, ballot: Ballot): RegisterStep<Value> {
@@ -51,6 +57,15 @@ export function acceptRegister<Value>(
   if (promised !== null && compareBallots(ballot, promised) < 0) return { kind: 'rejected', highest: promised };
   const kept = next !== null && compareBallots(next, ballot) > 0 ? next : ballot;
   return { kind: 'done', register: { promised: kept, accepted: { ballot, value } } };
+}
+
+/**
+ * Whether the row may go that all owners have accepted as nothing under this ballot: nobody has been promised more since, for
+ * a promise that is forgotten is one that is broken.
+ */
+export function mayErase<Value>({ promised, accepted }: Register<Value>, ballot: Ballot): boolean {
+  if (accepted === null || promised === null) return false;
+  return compareBallots(promised, ballot) === 0 && compareBallots(accepted.ballot, ballot) === 0;
 }
 
 /** What an owner that has lost its register may say after it has asked another: as if it had heard what that one heard. */

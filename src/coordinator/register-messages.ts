@@ -10,7 +10,7 @@ import { ballotFromWire, ballotToWire } from '#consensus/vote-codec.ts';
 import { scopeFromWire, scopeToWire } from '#replica/messages.ts';
 import type { Scope } from '#replica/scope.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
-import { asArray, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
+import { asArray, asBoolean, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 
 const KEY_BYTES_MAX = 1024;
@@ -36,6 +36,16 @@ export interface AcceptRequest extends OfRegister {
   readonly value: Uint8Array;
   /** To be promised to the same proposer in the same step. */
   readonly next: Ballot | null;
+}
+
+/** Takes the register away that all owners have accepted as nothing under this ballot. */
+export interface EraseRequest extends OfRegister {
+  readonly ballot: Ballot;
+}
+
+export interface EraseReply {
+  /** Or it was not there; false when something has happened to it since. */
+  readonly erased: boolean;
 }
 
 export type PrepareReply =
@@ -113,6 +123,17 @@ export const AcceptMessage: MessageType<AcceptRequest, AcceptReply> = {
     const kind = asString(fields[0], 'answer', 32);
     return kind === 'accepted' ? { kind } : rejectedFromWire(fields, kind);
   },
+};
+
+export const EraseMessage: MessageType<EraseRequest, EraseReply> = {
+  name: 'register.erase',
+  encodeRequest: ({ scope, key, ballot }) => [scopeToWire(scope), key, ballotToWire(ballot)],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 3, 'register.erase');
+    return { ...ofRegister(fields), ballot: ballotFromWire(fields[2]) };
+  },
+  encodeReply: ({ erased }) => [erased],
+  decodeReply: (body) => ({ erased: asBoolean(asArray(body, 1, 'register.erase reply')[0], 'erased') }),
 };
 
 /** Rows of registers in one page. */

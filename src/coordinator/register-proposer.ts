@@ -16,7 +16,7 @@ import type { Bucket } from '#buckets/definition.ts';
 import { EMPTY_VECTOR } from '#causality/state.ts';
 import { counterFor } from '#causality/write.ts';
 import { valueToAdopt } from '#consensus/acceptor.ts';
-import { BallotSource } from '#consensus/ballot.ts';
+import type { BallotSource } from '#consensus/ballot.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { agreedValue } from '#consensus/register.ts';
 import { backoff, sleep } from '#consensus/waiting.ts';
@@ -46,6 +46,11 @@ const BACKOFF_FIRST_MS = 4;
 const BACKOFF_LONGEST_MS = 200;
 /** Rounds of one batch before its requests are told that the key is contended. */
 const ATTEMPTS_MAX = 20;
+/**
+ * Longer than any request may take, shorter than the others remember what they have made: the monotonic clock of a machine that
+ * was suspended does not tell.
+ */
+const STOOD_STILL_MS = 75_000;
 
 export interface RegisterRequest {
   readonly bucket: Bucket;
@@ -87,11 +92,17 @@ export interface RegisterProposerOptions {
   readonly valueBytesMax: number;
   /** Changes that wait for their turn at this node. */
   readonly queueMax: number;
+  /** Shared by all that propose at this node: a ballot is used once. */
+  readonly ballots: BallotSource;
+  /** Told of every value that a majority has accepted. */
+  readonly onChosen: (bucket: Bucket, key: Uint8Array, value: RegisterValue) => void;
 }
 
 interface Task {
   readonly request: RegisterRequest;
   readonly settle: (proposed: Proposed) => void;
+  /** Milliseconds since 1970. */
+  readonly arrivedAt: number;
   settled: boolean;
   /** The version of the value that it was first made on. */
   firstVersion: number | undefined;
@@ -108,19 +119,14 @@ export class RegisterProposer {
   #waiting = 0;
 
   constructor(options: RegisterProposerOptions) {
-    const { environment, storage } = options;
+    const { environment, ballots } = options;
     this.#options = options;
-    this.#ballots = new BallotSource(environment.world.clock, storage.boot);
+    this.#ballots = ballots;
     environment.world.metrics.gauge(
       'quoral_register_changes',
       'Changes of strong keys that wait or are under way.',
       () => this.#waiting,
     );
-  }
-
-  /** Keeps this node's ballots above those that it sees as an owner. */
-  observe(ballot: Ballot): void {
-    this.#ballots.observe(ballot);
   }
 
   /** Makes the change, or says by the deadline what is known of it. Never rejects. */
@@ -133,6 +139,7 @@ export class RegisterProposer {
     return new Promise<Proposed>((resolve) => {
       const task: Task = {
         request,
+        arrivedAt: clock.wall(),
         settled: false,
         firstVersion: undefined,
         proposed: false,
@@ -237,7 +244,7 @@ export class RegisterProposer {
     changedIn: Parameters<RegisterCache['take']>[1],
     batch: readonly Task[],
   ): Promise<Setback | undefined> {
-    const { environment, valueBytesMax } = this.#options;
+    const { environment, valueBytesMax, onChosen } = this.#options;
     const base = this.#cache.take(name, changedIn) ?? (await this.#prepare(round));
     if ('kind' in base) return base;
     const { value, results } = this.#change(base, batch);
@@ -252,6 +259,8 @@ export class RegisterProposer {
     const accepted = await round.accept(base.ballot, encoded, next);
     if (accepted.kind !== 'majority') return accepted;
     this.#cache.put(name, { ballot: next, value, bytes: encoded.length, changedIn });
+    const { bucket, key } = batch[0]!.request;
+    onChosen(bucket, key, value);
     const confirmation = { acked: accepted.values.length, needed: round.majority, of: round.of };
     for (const { task, result } of results) task.settle({ kind: 'done', result, confirmation });
     return undefined;
@@ -275,6 +284,10 @@ export class RegisterProposer {
     for (const task of batch) {
       // Its request has been told meanwhile that nothing was done, and that must stay true.
       if (task.settled) continue;
+      if (environment.world.clock.wall() - task.arrivedAt > STOOD_STILL_MS) {
+        task.settle(failed('timeout', 'this node stood still for longer than changes are remembered', true));
+        continue;
+      }
       if (mayHaveBeenMade(task, value)) {
         task.settle(failed('unavailable', 'too many changes came after one whose fate is not known', true));
         continue;

@@ -37,6 +37,8 @@ export interface RoundOptions {
   readonly deadline: number;
   /** The step that the round is a part of, when it is traced. */
   readonly trace: Span | undefined;
+  /** Whom to ask and how many must agree, in place of all owners and a majority of them. */
+  readonly quorum?: { readonly members: readonly Member[]; readonly needed: number };
 }
 
 type Reply<T> = { readonly kind: 'yes'; readonly value: T } | { readonly kind: 'rejected'; readonly highest: Ballot };
@@ -48,10 +50,11 @@ export class RegisterRound {
   #stale: Epoch | undefined;
 
   constructor(options: RoundOptions) {
-    const { environment, route } = options;
+    const { environment, route, quorum } = options;
+    const { members, needed } = quorum ?? { members: route.owners, needed: Math.floor(route.owners.length / 2) + 1 };
     this.#options = options;
-    this.#asked = reachableOwners(environment, route.owners).filter(({ state }) => state !== 'refilling');
-    this.majority = Math.floor(route.owners.length / 2) + 1;
+    this.#asked = reachableOwners(environment, members).filter(({ state }) => state !== 'refilling');
+    this.majority = needed;
   }
 
   /** Owners of the key, reachable or not. */

@@ -6,11 +6,8 @@
  * until it was filled again.
  */
 
-import type { State } from '#causality/state.ts';
-import type { Accepted } from '#consensus/acceptor.ts';
 import type { Ballot } from '#consensus/facts.ts';
-import { acceptRegister, EMPTY_REGISTER, prepareRegister, type Register } from '#consensus/register.ts';
-import { ballotFromWire, ballotToWire } from '#consensus/vote-codec.ts';
+import { acceptRegister, emptyRegister, mayErase, prepareRegister } from '#consensus/register.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
@@ -18,38 +15,50 @@ import { asRefusal, REFILLING } from '#replica/refusals.ts';
 import type { Replica } from '#replica/replica.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
 import { recordKey, REGISTERS, type RecordName } from '#replica/tables.ts';
-import { decode, encode } from '#wire/codec.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
-import { asArray, asBytes } from '#wire/shape.ts';
-import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import type { DiskReader, Span, World } from '#world/world.ts';
+import { RegisterBounds } from './register-bounds.ts';
 import type {
   AcceptReply,
   AcceptRequest,
+  EraseReply,
+  EraseRequest,
   PeekReply,
   PeekRequest,
   PrepareReply,
   PrepareRequest,
 } from './register-messages.ts';
+import { decodeRegister, encodeRegister, type Vote } from './register-row-codec.ts';
 import { decodeValue } from './register-value-codec.ts';
-
-const CHECKSUM_BYTES = 4;
+import { NO_VALUE, type RegisterValue } from './register-value.ts';
 
 export interface RegisterRowsOptions {
-  readonly world: Pick<World, 'disk' | 'digest' | 'log'>;
+  readonly world: Pick<World, 'disk' | 'digest'>;
   readonly replica: Replica;
   readonly knowledge: Knowledge;
   /** Told of every ballot that this node sees as an owner. */
   readonly observe: (ballot: Ballot) => void;
+  /** Told of every row that turns out to be damaged. */
+  readonly onDamaged: (row: RecordName, reason: string) => void;
 }
 
-type Vote = Register<Uint8Array>;
+/** What a vote needs beside the register. */
+interface Voting {
+  readonly bytes: number;
+  readonly deadline: number;
+  readonly trace: Span | undefined;
+}
+
+/** What runs in the transaction, and how it stores a vote. */
+type Step<T> = (transaction: GroupTransaction, put: (rowKey: Uint8Array, vote: Vote) => void) => T;
 
 export class RegisterRows {
   readonly #options: RegisterRowsOptions;
+  readonly #bounds: RegisterBounds;
 
   constructor(options: RegisterRowsOptions) {
     this.#options = options;
+    this.#bounds = new RegisterBounds(options.world.disk);
   }
 
   /** Rejects with {@link Refusal}, as all of these do. */
@@ -88,17 +97,63 @@ export class RegisterRows {
     });
   }
 
-  /** The state that this node has accepted last, perhaps not by a majority; undefined for none. */
-  accepted({ bucket, incarnation, key }: RecordName): State | undefined {
-    const { digest, disk } = this.#options.world;
-    const row = disk.get(REGISTERS, recordKey(bucket, incarnation, key));
-    const last = row === undefined ? null : this.#decode(bucket, key, row).accepted;
-    return last === null ? undefined : decodeValue(last.value, digest.crc32).state;
+  /**
+   * Takes the row away if it still is what all owners have accepted as nothing under this ballot. From then on no ballot up to
+   * it is promised or accepted for any register of the partition that has no row.
+   */
+  erase({ scope, key, ballot }: EraseRequest, deadline: number): Promise<EraseReply> {
+    this.#options.observe(ballot);
+    return this.#within(scope, { bytes: 0, deadline, trace: undefined }, (transaction) => {
+      const rowKey = recordKey(scope.bucket, scope.incarnation, key);
+      if (transaction.get(REGISTERS, rowKey) === undefined) return { erased: true };
+      if (!mayErase(this.#read(scope, key, transaction), ballot)) return { erased: false };
+      transaction.delete(REGISTERS, rowKey);
+      this.#bounds.raiseFloor(transaction, scope, ballot);
+      return { erased: true };
+    });
+  }
+
+  /** What this node has accepted last, perhaps not by a majority; undefined when it has no row of the key. */
+  held(name: RecordName): RegisterValue | undefined {
+    const row = this.#options.world.disk.get(REGISTERS, recordKey(name.bucket, name.incarnation, name.key));
+    return row === undefined ? undefined : this.valueIn(name, row);
   }
 
   /** Refuses a row that is damaged. */
-  requireWhole({ bucket, key }: Pick<RecordName, 'bucket' | 'key'>, row: Uint8Array): void {
-    this.#decode(bucket, key, row);
+  valueIn(name: RecordName, row: Uint8Array): RegisterValue {
+    const { accepted } = this.#decode(name, row);
+    return accepted === null ? NO_VALUE : decodeValue(accepted.value, this.#options.world.digest.crc32);
+  }
+
+  /** Refuses a row that is damaged. */
+  requireWhole(name: RecordName, row: Uint8Array): void {
+    this.#decode(name, row);
+  }
+
+  /** Milliseconds: above every ballot that a register here has promised, also one whose row is damaged. */
+  get ceiling(): number {
+    return this.#bounds.ceiling;
+  }
+
+  /** Puts a register in the place of a row that is damaged; one that is whole, or not there, stays as it is. */
+  mend(scope: Scope, key: Uint8Array, register: Vote, deadline: number): Promise<void> {
+    const bytes = register.accepted?.value.length ?? 0;
+    return this.#within(scope, { bytes, deadline, trace: undefined }, (transaction, put) => {
+      const rowKey = recordKey(scope.bucket, scope.incarnation, key);
+      const row = transaction.get(REGISTERS, rowKey);
+      if (row === undefined || this.isWhole(row)) return;
+      put(rowKey, register);
+    });
+  }
+
+  isWhole(row: Uint8Array): boolean {
+    try {
+      decodeRegister(row, this.#options.world.digest.crc32);
+      return true;
+    } catch (error) {
+      if (error instanceof MalformedMessage) return false;
+      throw error;
+    }
   }
 
   /** Joins rows of another owner with this node's own, on stable storage. */
@@ -110,37 +165,53 @@ export class RegisterRows {
     await Promise.all(
       rows.map(async ([rowKey, row]) => {
         const theirs = decodeRegister(row, crc32);
-        await this.#options.replica.commits.submit({
-          run: (transaction) => {
-            const own = transaction.get(REGISTERS, rowKey);
-            const mine = own === undefined ? EMPTY_REGISTER : decodeRegister(own, crc32);
-            transaction.put(REGISTERS, rowKey, encodeRegister(merge(mine, theirs), crc32));
-          },
-          bytes: row.length,
-          durable: true,
+        await this.#durably({ bytes: row.length, trace: undefined }, (transaction, put) => {
+          const own = transaction.get(REGISTERS, rowKey);
+          const mine = own === undefined ? emptyRegister(null) : decodeRegister(own, crc32);
+          put(rowKey, merge(mine, theirs));
         });
       }),
     );
   }
 
-  async #vote<Reply>(
+  #vote<Reply>(
     scope: Scope,
     key: Uint8Array,
-    { bytes, deadline, trace }: { readonly bytes: number; readonly deadline: number; readonly trace: Span | undefined },
+    voting: Voting,
     decide: (register: Vote, put: (next: Vote) => void) => Reply,
   ): Promise<Reply> {
-    const { replica, knowledge } = this.#options;
-    if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
+    const rowKey = recordKey(scope.bucket, scope.incarnation, key);
+    return this.#within(scope, voting, (transaction, put) =>
+      decide(this.#read(scope, key, transaction), (next) => put(rowKey, next)),
+    );
+  }
+
+  /** Runs as an owner that may vote. */
+  async #within<T>(scope: Scope, voting: Voting, run: Step<T>): Promise<T> {
+    const { knowledge } = this.#options;
+    if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, voting.deadline);
+    return this.#durably(voting, (transaction, put) => {
+      this.#mayVote(scope);
+      return run(transaction, put);
+    });
+  }
+
+  async #durably<T>({ bytes, trace }: Pick<Voting, 'bytes' | 'trace'>, run: Step<T>): Promise<T> {
+    const { replica, world } = this.#options;
+    let ceiling = 0;
     try {
-      return await replica.commits.submit({
-        run: (transaction) => {
-          this.#mayVote(scope);
-          return decide(this.#read(scope, key, transaction), (next) => this.#write(scope, key, next, transaction));
-        },
+      const result = await replica.commits.submit({
+        run: (transaction) =>
+          run(transaction, (rowKey, vote) => {
+            transaction.put(REGISTERS, rowKey, encodeRegister(vote, world.digest.crc32));
+            ceiling = Math.max(ceiling, this.#bounds.raise(transaction, vote.promised));
+          }),
         bytes,
         durable: true,
         trace,
       });
+      this.#bounds.raised(ceiling);
+      return result;
     } catch (error) {
       throw asRefusal(error);
     }
@@ -153,54 +224,21 @@ export class RegisterRows {
   }
 
   #read(scope: Scope, key: Uint8Array, from: Pick<DiskReader, 'get'>): Vote {
-    const row = from.get(REGISTERS, recordKey(scope.bucket, scope.incarnation, key));
-    return row === undefined ? EMPTY_REGISTER : this.#decode(scope.bucket, key, row);
+    const { bucket, incarnation } = scope;
+    const row = from.get(REGISTERS, recordKey(bucket, incarnation, key));
+    return row === undefined
+      ? emptyRegister(this.#bounds.floor(from, scope))
+      : this.#decode({ bucket, incarnation, key }, row);
   }
 
-  #decode(bucket: string, key: Uint8Array, row: Uint8Array): Vote {
-    const { digest, log } = this.#options.world;
+  #decode(name: RecordName, row: Uint8Array): Vote {
+    const { world, onDamaged } = this.#options;
     try {
-      return decodeRegister(row, digest.crc32);
+      return decodeRegister(row, world.digest.crc32);
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
-      log.error('corrupt-row', { bucket, key, reason: error.message });
+      onDamaged(name, error.message);
       throw new Refusal(CORRUPT_ROW, `the register of this key is damaged: ${error.message}`);
     }
   }
-
-  #write(scope: Scope, key: Uint8Array, register: Vote, transaction: GroupTransaction): void {
-    const row = encodeRegister(register, this.#options.world.digest.crc32);
-    transaction.put(REGISTERS, recordKey(scope.bucket, scope.incarnation, key), row);
-  }
-}
-
-/** MessagePack of [promised, [accepted ballot, value]], then the CRC-32 of that as four bytes. */
-export function encodeRegister({ promised, accepted }: Vote, crc32: (bytes: Uint8Array) => number): Uint8Array {
-  const body = encode([
-    promised && ballotToWire(promised),
-    accepted && [ballotToWire(accepted.ballot), accepted.value],
-  ]);
-  const row = new Uint8Array(body.length + CHECKSUM_BYTES);
-  row.set(body);
-  new DataView(row.buffer).setUint32(body.length, crc32(body));
-  return row;
-}
-
-/** @throws MalformedMessage for a row that is not what was written */
-export function decodeRegister(row: Uint8Array, crc32: (bytes: Uint8Array) => number): Vote {
-  const body = row.subarray(0, Math.max(0, row.length - CHECKSUM_BYTES));
-  const stated = new DataView(row.buffer, row.byteOffset, row.length);
-  if (row.length < CHECKSUM_BYTES || stated.getUint32(body.length) !== crc32(body)) {
-    throw new MalformedMessage('the checksum does not fit');
-  }
-  const fields = asArray(decode(body), 2, 'register');
-  const accepted = fields[1] === null ? null : asArray(fields[1], 2, 'accepted value');
-  return {
-    promised: fields[0] === null ? null : ballotFromWire(fields[0]),
-    accepted: accepted && readAccepted(accepted),
-  };
-}
-
-function readAccepted(fields: readonly unknown[]): Accepted<Uint8Array> {
-  return { ballot: ballotFromWire(fields[0]), value: asBytes(fields[1], 'value', MAX_MESSAGE_BYTES) };
 }

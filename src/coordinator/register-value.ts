@@ -211,6 +211,19 @@ export function isForgotten({ recent }: RegisterValue, { id, triedAt }: { id: Ui
   return timeOf(oldest.dot.counter) >= triedAt - CLOCKS_DIFFER_MS;
 }
 
+/**
+ * From when on the value is nothing that anybody could miss, unless it is changed (milliseconds since 1970): it shows no version
+ * and no lease, and nobody looks for what it remembers of its changes and of requests with idempotency keys. Infinity when it
+ * holds something that does not end by itself. `age`: how long nothing must have changed.
+ */
+export function nothingFrom({ state, lease, recent, keyed }: RegisterValue, age: number): number {
+  const shown = state.versions.filter(({ content }) => content !== null);
+  if (shown.some(({ expiresAt }) => expiresAt === 0)) return Infinity;
+  const ends = shown.map(({ expiresAt }) => expiresAt + age);
+  const forgotten = recent.map(({ dot }) => timeOf(dot.counter) + Math.max(age, RECENT_MS));
+  return Math.max(0, ...ends, ...forgotten, ...keyed.map(({ until }) => until), lease?.expiresAt ?? 0);
+}
+
 /** The lease that holds now. */
 export function liveLease({ lease }: RegisterValue, now: number): Lease | null {
   return lease !== null && lease.expiresAt > now ? lease : null;

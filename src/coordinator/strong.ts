@@ -8,6 +8,8 @@
  */
 
 import { EMPTY_VECTOR, type Version } from '#causality/state.ts';
+import type { Bucket } from '#buckets/definition.ts';
+import { BallotSource } from '#consensus/ballot.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import { mayHaveBegun } from '#replica/refusals.ts';
@@ -18,11 +20,12 @@ import type { CallerInfo } from '#wire/messaging.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { isLive } from './get.ts';
 import { withoutValues } from './messages.ts';
-import { AcceptMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
+import { AcceptMessage, EraseMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
 import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
 import { RegisterRefill } from './register-refill.ts';
 import { RegisterRows } from './register-rows.ts';
-import { liveLease, type ChangeResult, type Lease, type RegisterChange } from './register-value.ts';
+import { RegisterUpkeep, type UpkeepSettings } from './register-upkeep.ts';
+import { liveLease, type ChangeResult, type Lease, type RegisterChange, type RegisterValue } from './register-value.ts';
 import type { Agreement, KeyRequest, ReadOutcome, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 import { changeMessage, type ForwardedChange } from './strong-message.ts';
 
@@ -31,6 +34,7 @@ export interface StrongOptions {
   readonly storage: NodeStorage;
   readonly valueBytesMax: number;
   readonly queueMax: number;
+  readonly upkeep: UpkeepSettings;
 }
 
 export type LeaseChange = Extract<RegisterChange, { readonly kind: 'acquire' | 'release' }>;
@@ -63,14 +67,25 @@ export class StrongKeys {
   readonly #change: MessageType<ForwardedChange, Proposed>;
   /** To be filled before this node, whose disk was lost, may vote again. */
   readonly refill: RegisterRefill;
+  /** To be started and stopped with the node. */
+  readonly upkeep: RegisterUpkeep;
 
   /** Registers the handlers of registers with the environment's messaging. */
-  constructor({ environment, storage, valueBytesMax, queueMax }: StrongOptions) {
+  constructor({ environment, storage, valueBytesMax, queueMax, upkeep }: StrongOptions) {
     const { messaging, world } = environment;
-    const rows = new RegisterRows({ ...environment, observe: (ballot) => this.#proposer.observe(ballot) });
+    const ballots = new BallotSource(world.clock, storage.boot);
+    const rows = new RegisterRows({
+      ...environment,
+      observe: (ballot) => ballots.observe(ballot),
+      onDamaged: (name, reason) => this.upkeep.mend.report(name, reason),
+    });
     this.#environment = environment;
     this.rows = rows;
-    this.#proposer = new RegisterProposer({ environment, rows, storage, valueBytesMax, queueMax });
+    this.upkeep = new RegisterUpkeep({ environment, rows, ballots, settings: upkeep });
+    const { erase } = this.upkeep;
+    const onChosen = (bucket: Bucket, key: Uint8Array, value: RegisterValue): void =>
+      erase.note({ bucket: bucket.name, incarnation: bucket.incarnation, key }, value);
+    this.#proposer = new RegisterProposer({ environment, rows, storage, valueBytesMax, queueMax, ballots, onChosen });
     this.#change = changeMessage(world.digest.crc32);
     messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));
     messaging.handle(PrepareMessage, (request, { deadline, trace }) =>
@@ -79,6 +94,7 @@ export class StrongKeys {
     messaging.handle(AcceptMessage, (request, { deadline, trace }) =>
       this.#whenReady(() => rows.accept(request, deadline, trace)),
     );
+    messaging.handle(EraseMessage, (request, { deadline }) => this.#whenReady(() => rows.erase(request, deadline)));
     this.refill = new RegisterRefill({ ...environment, rows });
     messaging.handle(RegisterPageMessage, ({ epoch, after }, { from }) =>
       this.#whenReady(() => this.refill.page(after, epoch, from)),

@@ -11,6 +11,7 @@ import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
+import { STRONG_SCRIPTS } from './strong-scripts.ts';
 import { ownersOfKey } from './white-box.ts';
 import { levelsFor, sloppyAll, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Timeline } from './timeline.ts';
@@ -529,6 +530,7 @@ const SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  ...STRONG_SCRIPTS,
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -550,7 +552,7 @@ const HINTS_ONLY = {
 };
 
 /** With tombstones that are given up within seconds; clocks are right. */
-const RECLAIMING: ReadonlySet<string> = new Set(['deleted-while-one-is-away']);
+const RECLAIMING: ReadonlySet<string> = new Set(['deleted-while-one-is-away', ...Object.keys(STRONG_SCRIPTS)]);
 const RECLAIMING_WITH_FALLBACKS: ReadonlySet<string> = new Set(['hint-is-older-than-a-deletion']);
 const SOON = {
   repair: {
@@ -606,7 +608,7 @@ interface Sendable {
 }
 
 /** What a script can do. */
-class Stage {
+export class Stage {
   readonly arena: Arena;
   readonly #clients: Clients;
   #people = 0;

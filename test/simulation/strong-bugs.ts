@@ -2,6 +2,7 @@
 
 import type { Bug } from './bugs.ts';
 
+const ROWS = 'src/coordinator/register-rows.ts';
 const PROPOSER = 'src/coordinator/register-proposer.ts';
 
 export const STRONG_BUGS: readonly Bug[] = [
@@ -78,5 +79,79 @@ export const STRONG_BUGS: readonly Bug[] = [
       },
     ],
     foundBy: { scenario: 'strong-keys-in-doubt' },
+  },
+  {
+    name: 'strong-erased-without-floor',
+    about: 'a key that was erased is as if it had never been there, so a late message brings back what was deleted',
+    edits: [
+      {
+        file: ROWS,
+        from: 'emptyRegister(this.#bounds.floor(from, scope))',
+        to: 'emptyRegister(null)',
+      },
+    ],
+    foundBy: { scenario: 'strong-key-erased-while-late' },
+  },
+  {
+    name: 'strong-erased-in-spite-of-promise',
+    about: 'an owner takes away a key of which it has promised somebody something',
+    edits: [
+      {
+        file: 'src/consensus/register.ts',
+        from: 'return compareBallots(promised, ballot) === 0 && compareBallots(accepted.ballot, ballot) === 0;',
+        to: 'return compareBallots(accepted.ballot, ballot) === 0;',
+      },
+    ],
+    foundBy: { scenario: 'strong-key-erased-while-promised' },
+  },
+  {
+    name: 'strong-votes-expire',
+    about: 'owners forget what they have promised and accepted when it is old (scylladb#6149)',
+    edits: [
+      {
+        file: ROWS,
+        from: 'const row = from.get(REGISTERS, recordKey(bucket, incarnation, key));',
+        to: `const old = from.get(REGISTERS, recordKey(bucket, incarnation, key));
+             const vote = old && decodeRegister(old, this.#options.world.digest.crc32);
+             const row = vote?.promised && vote.promised.time < this.#options.world.clock.wall() - 60000 ? undefined : old;`,
+      },
+    ],
+    foundBy: { scenario: 'strong-key-erased-while-late' },
+  },
+  {
+    name: 'strong-vote-before-fsync',
+    about: 'an owner answers that it has promised or accepted before that is on stable storage',
+    edits: [
+      {
+        file: ROWS,
+        from: 'bytes, durable: true, trace',
+        to: 'bytes, durable: false, trace',
+      },
+    ],
+    foundBy: { scenario: 'strong-vote-and-power-loss' },
+  },
+  {
+    name: 'strong-damaged-row-is-empty',
+    about: 'an owner whose row is damaged votes as if it had never promised or accepted anything',
+    edits: [
+      {
+        file: ROWS,
+        from: 'throw new Refusal(CORRUPT_ROW, `the register of this key is damaged: ${error.message}`);',
+        to: 'return emptyRegister(null);',
+      },
+    ],
+    foundBy: { scenario: 'strong-key-damaged' },
+  },
+  {
+    name: 'strong-mended-below-its-promise',
+    about: 'an owner that gets a damaged register back takes no heed of what the lost row may have promised',
+    edits: [
+      {
+        file: 'src/coordinator/register-mend.ts',
+        from: 'ballots.observe({ time: rows.ceiling, node: knowledge.self(), boot: 0 });',
+        to: '',
+      },
+    ],
+    foundBy: { scenario: 'strong-key-damaged-after-a-promise' },
   },
 ];

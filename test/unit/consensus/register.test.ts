@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { acceptRegister, mergeRegisters, prepareRegister, type Register } from '#consensus/register.ts';
+import {
+  acceptRegister,
+  emptyRegister,
+  mayErase,
+  mergeRegisters,
+  prepareRegister,
+  type Register,
+} from '#consensus/register.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 
@@ -33,5 +40,19 @@ describe('a register', () => {
     expect(mergeRegisters(holding(9, 2, 'u'), holding(5, 3, 'v'))).toEqual(holding(9, 3, 'v'));
     expect(mergeRegisters(holding(5, 3, 'v'), holding(9, 2, 'u'))).toEqual(holding(9, 3, 'v'));
     expect(mergeRegisters(holding(5, 3, 'v'), empty)).toEqual(holding(5, 3, 'v'));
+  });
+
+  it('may be erased under the ballot that it has accepted last and promised last', () => {
+    expect(mayErase(holding(5, 5, ''), ballot(5))).toBe(true);
+    expect(mayErase(holding(6, 5, ''), ballot(5))).toBe(false);
+    expect(mayErase(holding(5, 5, ''), ballot(6))).toBe(false);
+    expect(mayErase(emptyRegister(ballot(5)), ballot(5))).toBe(false);
+  });
+
+  it('that was erased promises and accepts only what is above the floor', () => {
+    const erased: Register<string> = emptyRegister(ballot(5));
+    expect(prepareRegister(erased, ballot(5)).kind).toBe('rejected');
+    expect(acceptRegister(erased, { ballot: ballot(4), value: 'late' }, null, same).kind).toBe('rejected');
+    expect(prepareRegister(erased, ballot(6)).kind).toBe('done');
   });
 });

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { hybridTimeAt } from '#causality/hybrid-clock.ts';
-import { decodeRegister, encodeRegister } from '#coordinator/register-rows.ts';
+import { decodeRegister, encodeRegister } from '#coordinator/register-row-codec.ts';
 import { decodeValue, encodeValue } from '#coordinator/register-value-codec.ts';
 import {
   changeValue,
   isForgotten,
   NO_VALUE,
+  nothingFrom,
   RECENT_MAX,
   RETRIED_MAX,
   type ChangeResult,
@@ -120,5 +121,32 @@ describe('the bytes of a register', () => {
 
   it('say what was there', () => {
     expect(decodeValue(encodeValue(key.value, digest.crc32), digest.crc32)).toEqual(key.value);
+  });
+});
+
+describe('when a register holds nothing any more', () => {
+  const MINUTE = 60_000;
+  const remove: RegisterChange = { ...PUT, content: null };
+
+  it('never while it has a value, else when nobody looks for what it remembers', () => {
+    const key = new Key();
+    expect(nothingFrom(key.value, MINUTE)).toBe(0);
+    key.make(1);
+    expect(nothingFrom(key.value, MINUTE)).toBe(Infinity);
+    key.make(2, remove);
+    expect(nothingFrom(key.value, MINUTE)).toBe(key.now + 90_000);
+    expect(nothingFrom(key.value, 10 * MINUTE)).toBe(key.now + 10 * MINUTE);
+  });
+
+  it('not before the window of an idempotency key, the end of a lease, and that of a value that expires', () => {
+    const keyed = new Key();
+    keyed.make(1, { ...remove, mark: { id: named(7), fingerprint: named(8) } });
+    expect(nothingFrom(keyed.value, MINUTE)).toBe(keyed.value.keyed[0]!.until);
+    const lease = new Key();
+    lease.make(1, { kind: 'acquire', holder: 'h', milliseconds: 5 * MINUTE });
+    expect(nothingFrom(lease.value, MINUTE)).toBe(lease.now + 5 * MINUTE);
+    const expiring = new Key();
+    expiring.make(1, { ...PUT, expiresAt: START + 3 * MINUTE });
+    expect(nothingFrom(expiring.value, MINUTE)).toBe(START + 4 * MINUTE);
   });
 });

@@ -1,0 +1,104 @@
+/**
+ * What a node does for its registers without being asked: reads every row within a given time, to see whether it is whole and
+ * whether it still holds anything, and has those mended (register-mend.ts) and erased (register-erase.ts).
+ */
+
+import { concatBytes } from '#kernel/bytes.ts';
+import type { BallotSource } from '#consensus/ballot.ts';
+import { recordName, REGISTERS } from '#replica/tables.ts';
+import { MalformedMessage, Refusal } from '#wire/message.ts';
+import type { Timer } from '#world/world.ts';
+import type { Environment } from './environment.ts';
+import { RegisterErase } from './register-erase.ts';
+import { RegisterMend } from './register-mend.ts';
+import type { RegisterRows } from './register-rows.ts';
+
+export interface UpkeepSettings {
+  /** Milliseconds in which every row is read once. */
+  readonly scrubPeriod: number;
+  /** Milliseconds between two passes that take away what holds nothing. */
+  readonly reclaimInterval: number;
+  /** Milliseconds for which nothing must have changed before. */
+  readonly reclaimAge: number;
+}
+
+export interface UpkeepOptions {
+  readonly environment: Environment;
+  readonly rows: RegisterRows;
+  readonly ballots: BallotSource;
+  readonly settings: UpkeepSettings;
+}
+
+const PAGE_ROWS = 16;
+const STEP_MS = 250;
+
+export class RegisterUpkeep {
+  readonly #options: UpkeepOptions;
+  readonly erase: RegisterErase;
+  readonly mend: RegisterMend;
+  #timer: Timer | undefined;
+  #stopped = true;
+  #pages = 0;
+  #pagesBefore = 0;
+
+  constructor(options: UpkeepOptions) {
+    const { settings } = options;
+    this.#options = options;
+    this.erase = new RegisterErase({ ...options, interval: settings.reclaimInterval, age: settings.reclaimAge });
+    this.mend = new RegisterMend(options);
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.erase.start();
+    this.mend.start();
+    this.#next(undefined);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.erase.stop();
+    this.mend.stop();
+  }
+
+  /** The first pass after a start goes fast: what was to be done is known to nobody. */
+  #next(from: Uint8Array | undefined): void {
+    const { environment, settings } = this.#options;
+    const delay = this.#pagesBefore === 0 ? STEP_MS : Math.max(STEP_MS, settings.scrubPeriod / this.#pagesBefore);
+    this.#timer = environment.world.clock.after(delay, () => this.#step(from));
+  }
+
+  #step(from: Uint8Array | undefined): void {
+    if (this.#stopped) return;
+    const { world, knowledge } = this.#options.environment;
+    let last: Uint8Array | undefined;
+    try {
+      const known = knowledge.epoch() > 0;
+      const page = known
+        ? world.disk.range(REGISTERS, { ...(from === undefined ? {} : { from }), limit: PAGE_ROWS })
+        : [];
+      for (const [rowKey, row] of page) this.#look(rowKey, row);
+      last = page.length < PAGE_ROWS ? undefined : page.at(-1)![0];
+      this.#pages += known ? 1 : 0;
+    } catch (error) {
+      // A disk that has failed is told of elsewhere.
+      world.log.debug('scrub-failed', { reason: String(error) });
+    }
+    if (last === undefined) {
+      this.#pagesBefore = this.#pages;
+      this.#pages = 0;
+    }
+    this.#next(last === undefined ? undefined : concatBytes([last, new Uint8Array(1)]));
+  }
+
+  #look(rowKey: Uint8Array, row: Uint8Array): void {
+    const name = recordName(rowKey);
+    try {
+      this.erase.note(name, this.#options.rows.valueIn(name, row));
+    } catch (error) {
+      // Damaged, which has been reported, or written by a later program.
+      if (!(error instanceof Refusal) && !(error instanceof MalformedMessage)) throw error;
+    }
+  }
+}

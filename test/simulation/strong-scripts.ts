@@ -1,0 +1,194 @@
+/** Scripts about strong keys whose owners forget something, because they should or because they cannot help it. */
+
+import { AcceptMessage, EraseMessage, PrepareMessage } from '#coordinator/register-messages.ts';
+import { recordKey, REGISTERS } from '#replica/tables.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import type { MessageType } from '#wire/message.ts';
+import { decodeEnvelope } from '#wire/envelope.ts';
+import type { Machine } from './cluster.ts';
+import { strictQuorum } from './levels.ts';
+import type { Stage } from './scenarios.ts';
+import { ownersOfKey } from './white-box.ts';
+import type { Target } from './workload.ts';
+
+const STRONG = strictQuorum({ owners: 3, mode: 'strong' });
+/** After so long without a change nobody looks for anything of a deleted key any more. */
+const FORGOTTEN_MS = 95_000;
+/** After so long a node knows that it is cut off. */
+const CUT_OFF_MS = 4500;
+
+interface Caught<Request> {
+  readonly from: Machine;
+  readonly to: Machine;
+  readonly request: Request;
+}
+
+/** Requests of the kind do not arrive from now on, but are kept. */
+function catches<Request, Reply>(stage: Stage, type: MessageType<Request, Reply>): readonly Caught<Request>[] {
+  const caught: Caught<Request>[] = [];
+  const { machines, network } = stage.arena.cluster;
+  for (const from of machines) {
+    for (const to of machines) {
+      if (from === to) continue;
+      const loses = (message: Uint8Array): boolean => {
+        const envelope = decodeEnvelope(message);
+        if (envelope.kind !== 'request' || envelope.name !== type.name) return false;
+        caught.push({ from, to, request: type.decodeRequest(envelope.body) });
+        return true;
+      };
+      network.setFault(from.host, to.host, { loses });
+    }
+  }
+  return caught;
+}
+
+/** The request arrives after all. */
+async function deliver<Request, Reply>(
+  stage: Stage,
+  type: MessageType<Request, Reply>,
+  { from, to, request }: Caught<Request>,
+): Promise<void> {
+  const { simulation } = stage.arena.cluster;
+  const { messaging, world } = from.running!.node;
+  const deadline = world.clock.monotonic() + 1000;
+  await simulation.settle(messaging.call(to.id, type, request, { deadline }));
+}
+
+function ownersOf(stage: Stage, { bucket, key }: Target): readonly [Machine, Machine, Machine] {
+  return ownersOfKey(stage.arena.cluster, bucket.name, key) as unknown as [Machine, Machine, Machine];
+}
+
+function rowKeyOf({ bucket, key }: Target): Uint8Array {
+  return recordKey(bucket.name, 0, utf8(key));
+}
+
+function rowsOf(stage: Stage, target: Target): number {
+  const rowKey = rowKeyOf(target);
+  return stage.arena.cluster.machines.filter(({ medium }) => medium.table(REGISTERS).get(rowKey) !== undefined).length;
+}
+
+function mustBeErased(stage: Stage, target: Target): void {
+  const rows = rowsOf(stage, target);
+  if (rows === 0) return;
+  const detail = `${rows} owners still have a row of a key that was deleted long ago`;
+  stage.arena.find({ check: 'tombstones', key: `${target.bucket.name}/${target.key}`, detail });
+}
+
+export const STRONG_SCRIPTS = {
+  /** An accept of a value that was seen, overwritten and deleted since arrives when the key has been erased. */
+  'strong-key-erased-while-late': async (stage: Stage): Promise<void> => {
+    const target = stage.strongKey('late');
+    const resting = stage.strongKey('resting');
+    const [first, second, third] = ownersOf(stage, target);
+    const late = catches(stage, AcceptMessage);
+    await stage.put(first, target, STRONG);
+    await stage.heal();
+    for (const machine of [first, second]) await stage.get(machine, target, STRONG);
+    await stage.put(second, resting, STRONG);
+    await stage.remove(third, target, STRONG);
+    await stage.get(second, target, STRONG);
+    await stage.pass(FORGOTTEN_MS);
+    mustBeErased(stage, target);
+    // Nor does its proposer know any more that there was something.
+    stage.crash(first);
+    await stage.heal();
+    for (const message of late) await deliver(stage, AcceptMessage, message);
+    for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+    for (const machine of [first, second, third]) await stage.get(machine, resting, STRONG);
+    await stage.put(third, target, STRONG);
+    await stage.get(first, target, STRONG);
+  },
+  /** Owners have promised a ballot to somebody when they are told to erase the key. */
+  'strong-key-erased-while-promised': async (stage: Stage): Promise<void> => {
+    const target = stage.strongKey('promised');
+    const [first, second, third] = ownersOf(stage, target);
+    const accepts = catches(stage, AcceptMessage);
+    await stage.put(first, target, STRONG);
+    const [seen] = accepts;
+    await stage.heal();
+    await stage.get(first, target, STRONG);
+    await stage.remove(third, target, STRONG);
+    const tellings = catches(stage, EraseMessage);
+    await stage.pass(FORGOTTEN_MS);
+    const erasures = [...tellings];
+    stage.clear();
+    if (seen === undefined || erasures.length === 0) {
+      stage.arena.find({ check: 'tombstones', key: target.key, detail: 'nobody was told to erase the key' });
+      return;
+    }
+    // Somebody whose clock is ahead gets promises of two owners, and reads that there is nothing.
+    const scope = erasures[0]!.request.scope;
+    const ahead = { ...seen.request.ballot, time: seen.request.ballot.time + 600_000 };
+    const prepare = { scope, key: seen.request.key, ballot: ahead };
+    for (const to of [second, third]) await deliver(stage, PrepareMessage, { from: first, to, request: prepare });
+    for (const message of erasures.slice(0, 2)) await deliver(stage, EraseMessage, message);
+    await stage.put(first, target, STRONG);
+    const accept = { ...prepare, value: seen.request.value, next: null };
+    for (const to of [second, third]) await deliver(stage, AcceptMessage, { from: first, to, request: accept });
+    for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+  },
+  /** Of two owners that have accepted a value one loses its power; the other one cannot be asked. */
+  'strong-vote-and-power-loss': async (stage: Stage): Promise<void> => {
+    for (let round = 0; round < 3; round++) {
+      const target = stage.strongKey(`power${round}`);
+      const [first, second, third] = ownersOf(stage, target);
+      // From then on the first owner needs one phase.
+      await stage.put(first, target, STRONG);
+      stage.cut(third, [first, second]);
+      await stage.pass(CUT_OFF_MS);
+      second.medium.extraSyncMilliseconds = 1000;
+      await stage.during(stage.putting(first, target, STRONG), 50, () => stage.crash(second));
+      stage.clear();
+      stage.cut(first, [second, third]);
+      await stage.pass(2 * CUT_OFF_MS);
+      await stage.get(third, target, STRONG);
+      await stage.heal();
+    }
+  },
+  /** Of two owners that have accepted a value one finds its row damaged; the other one cannot be asked. */
+  'strong-key-damaged': async (stage: Stage): Promise<void> => {
+    for (let round = 0; round < 3; round++) {
+      const target = stage.strongKey(`damaged${round}`);
+      const [first, second, third] = ownersOf(stage, target);
+      stage.cut(third, [first, second]);
+      await stage.pass(CUT_OFF_MS);
+      await stage.put(first, target, STRONG);
+      second.medium.flipByte(REGISTERS, rowKeyOf(target), 9 + round);
+      stage.clear();
+      stage.cut(first, [second, third]);
+      await stage.pass(2 * CUT_OFF_MS);
+      await stage.get(third, target, STRONG);
+      await stage.put(third, target, STRONG);
+      await stage.heal();
+      for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+    }
+  },
+  /** An owner whose row was damaged is told to accept what it had promised somebody not to. */
+  'strong-key-damaged-after-a-promise': async (stage: Stage): Promise<void> => {
+    const target = stage.strongKey('promised');
+    const [first, second, third] = ownersOf(stage, target);
+    const accepts = catches(stage, AcceptMessage);
+    await stage.put(first, target, STRONG);
+    await stage.heal();
+    const [seen] = accepts;
+    await stage.get(first, target, STRONG);
+    await stage.remove(first, target, STRONG);
+    if (seen === undefined) return;
+    // Somebody whose clock is ahead gets a promise of one owner, which forgets it, and then one of another.
+    const { scope, key, ballot: early, value } = seen.request;
+    const ballot = { ...early, time: early.time + 60_000 };
+    const prepare = { scope, key, ballot };
+    await deliver(stage, PrepareMessage, { from: first, to: second, request: prepare });
+    second.medium.flipByte(REGISTERS, rowKeyOf(target), 9);
+    // Nobody remembers anything that is not on a disk, so the next proposal begins with a first phase.
+    for (const machine of [first, second]) stage.crash(machine);
+    await stage.heal();
+    await stage.pass(3000);
+    await deliver(stage, PrepareMessage, { from: first, to: third, request: prepare });
+    await stage.put(first, target, STRONG);
+    for (const to of [second, third]) {
+      await deliver(stage, AcceptMessage, { from: first, to, request: { ...prepare, value, next: null } });
+    }
+    for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+  },
+};

@@ -1,0 +1,114 @@
+/** What owners do for strong keys without being asked: those that hold nothing go, those that are damaged come back. */
+
+import { expect, test } from 'vitest';
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
+import { REGISTERS, recordKey } from '#replica/tables.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { SimulatedCluster } from './cluster.ts';
+import { requestName } from './messages-on-the-wire.ts';
+
+const JSON_HEADERS = { 'content-type': 'application/json' };
+const SETTINGS = { ...DEFAULT_REPAIR_SETTINGS, reclaimInterval: 1000, reclaimAge: 500 };
+/** Longer than anybody looks for a change. */
+const FORGOTTEN_MS = 95_000;
+
+async function strongCluster(seed: string): Promise<SimulatedCluster> {
+  const cluster = await SimulatedCluster.founded({ seed, nodes: 3, node: { repair: SETTINGS } });
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body: '{"consistency":"strong"}' });
+  return cluster;
+}
+
+async function pass(cluster: SimulatedCluster, milliseconds: number): Promise<void> {
+  await cluster.simulation.run(cluster.simulation.now + milliseconds);
+}
+
+function rows(cluster: SimulatedCluster): readonly number[] {
+  return cluster.machines.map(({ medium }) => [...medium.table(REGISTERS).rows()].length);
+}
+
+async function lease(cluster: SimulatedCluster, holder: string): Promise<number> {
+  const body = JSON.stringify({ holder, ttl: 1 });
+  const answer = await cluster.request('n1', 'POST', '/v1/leases/s/lock', { headers: JSON_HEADERS, body });
+  expect(answer.status).toBe(200);
+  return (JSON.parse(new TextDecoder().decode(answer.body)) as { readonly token: number }).token;
+}
+
+test('what was deleted and leases that have ended are taken away at all owners, and begin anew above all they were', async () => {
+  const cluster = await strongCluster('erase');
+  for (const key of ['a', 'b', 'kept']) await cluster.request('n1', 'PUT', `/v1/kv/s/${key}`, { body: 'v' });
+  for (const key of ['a', 'b']) await cluster.request('n2', 'DELETE', `/v1/kv/s/${key}`);
+  const keyed = { 'idempotency-key': 'once' };
+  await cluster.request('n2', 'DELETE', '/v1/kv/s/remembered', { headers: keyed });
+  const tokens = [await lease(cluster, 'x')];
+  await pass(cluster, 80_000);
+  expect(rows(cluster)).toEqual([5, 5, 5]);
+  await pass(cluster, FORGOTTEN_MS - 80_000);
+  expect(rows(cluster)).toEqual([2, 2, 2]);
+  tokens.push(await lease(cluster, 'y'));
+  expect(tokens[1]).toBeGreaterThan(tokens[0]!);
+  const created = await cluster.request('n3', 'PUT', '/v1/kv/s/a', { headers: { 'if-none-match': '*' }, body: 'w' });
+  expect(created.status).toBe(204);
+  for (const id of ['n1', 'n2', 'n3']) {
+    expect((await cluster.request(id, 'GET', '/v1/kv/s/b')).status).toBe(404);
+    expect(new TextDecoder().decode((await cluster.request(id, 'GET', '/v1/kv/s/a')).body)).toBe('w');
+    expect(new TextDecoder().decode((await cluster.request(id, 'GET', '/v1/kv/s/kept')).body)).toBe('v');
+  }
+});
+
+test('an owner that is away holds it up; one that was not told is told again', async () => {
+  const cluster = await strongCluster('erase later');
+  await cluster.request('n1', 'PUT', '/v1/kv/s/k', { body: 'v' });
+  await cluster.request('n1', 'DELETE', '/v1/kv/s/k');
+  cluster.crash(cluster.machine('n3'));
+  await pass(cluster, FORGOTTEN_MS);
+  expect(rows(cluster)).toEqual([1, 1, 1]);
+  await cluster.restart('n3');
+  const lost = { loses: (message: Uint8Array): boolean => requestName(message) === 'register.erase' };
+  for (const { host: from } of cluster.machines) {
+    for (const { host: to } of cluster.machines) if (from !== to) cluster.network.setFault(from, to, lost);
+  }
+  await pass(cluster, 5000);
+  expect(rows(cluster).toSorted((a, b) => a - b)).toEqual([0, 1, 1]);
+  cluster.network.clearFaults();
+  await pass(cluster, 10_000);
+  expect(rows(cluster)).toEqual([0, 0, 0]);
+});
+
+test('what a process that ended knew of keys to erase is found by reading the rows', async () => {
+  const cluster = await strongCluster('erase found');
+  await cluster.request('n1', 'PUT', '/v1/kv/s/k', { body: 'v' });
+  await cluster.request('n1', 'DELETE', '/v1/kv/s/k');
+  for (const machine of cluster.machines) cluster.crash(machine);
+  await cluster.simulation.settle(Promise.all(cluster.machines.map(async (machine) => cluster.start(machine))));
+  await pass(cluster, FORGOTTEN_MS + 5000);
+  expect(rows(cluster)).toEqual([0, 0, 0]);
+});
+
+test('a damaged register has no vote and comes back from the other owners, also after a restart', async () => {
+  const cluster = await strongCluster('mend');
+  const { world } = cluster.running('n2');
+  for (let i = 0; i < 3; i++) {
+    await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: `value ${i}` });
+    cluster.machine('n2').medium.flipByte(REGISTERS, recordKey('s', 0, utf8(`k${i}`)), 5 + 20 * i);
+  }
+  for (const id of ['n1', 'n2', 'n3']) {
+    for (let i = 0; i < 3; i++) {
+      const answer = await cluster.request(id, 'GET', `/v1/kv/s/k${i}`);
+      expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, `value ${i}`]);
+    }
+  }
+  await pass(cluster, 3000);
+  expect(world.metrics.value('quoral_registers_mended_total')).toBe(3);
+  expect(world.metrics.value('quoral_registers_damaged')).toBe(0);
+  cluster.crash(cluster.machine('n2'));
+  cluster.machine('n2').medium.flipByte(REGISTERS, recordKey('s', 0, utf8('k1')), 7);
+  await cluster.restart('n2');
+  await pass(cluster, 3000);
+  expect(cluster.running('n2').world.metrics.value('quoral_registers_mended_total')).toBe(1);
+  // The mended owner and one other are a majority that knows everything.
+  cluster.crash(cluster.machine('n1'));
+  for (let i = 0; i < 3; i++) {
+    const answer = await cluster.request('n3', 'GET', `/v1/kv/s/k${i}?timeout=20000`);
+    expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, `value ${i}`]);
+  }
+});
