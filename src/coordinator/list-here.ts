@@ -21,7 +21,7 @@ import { isLive } from './get.ts';
 import type { Entry } from './list-merge.ts';
 import type { ListReply, ListRequest } from './list-messages.ts';
 import { hasBit } from './list-plan.ts';
-import { decodeRegister } from './register-rows.ts';
+import { decodeRegister } from './register-row-codec.ts';
 import { decodeValue } from './register-value-codec.ts';
 
 /** What one page may look at: some milliseconds of the thread, in parts. */

@@ -14,6 +14,7 @@ import type { Ballot } from '#consensus/facts.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { recordKey, type RecordName } from '#replica/tables.ts';
 import { STALE, NOT_OWNER, type Scope } from '#replica/scope.ts';
+import { ownersOf } from '#ring/preference-list.ts';
 import type { Member } from '#ring/ring.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
@@ -140,7 +141,7 @@ export class RegisterErase {
     const route = this.#routeOf(name);
     const held = route === undefined ? undefined : rows.held(name);
     candidate.dueAt = held === undefined ? Infinity : nothingFrom(held, age);
-    if (route === undefined || candidate.dueAt > world.clock.wall()) return undefined;
+    if (route === undefined || candidate.dueAt > world.clock.wall() || isMoving(environment, route)) return undefined;
     const everybody = { members: route.owners, needed: route.owners.length };
     const deadline = world.clock.monotonic() + CALL_MS;
     const { key } = name;
@@ -182,4 +183,9 @@ export class RegisterErase {
     const result = await messaging.call(owner.id, EraseMessage, request, { deadline, priority: 'background' });
     return result.kind === 'reply' || (result.kind === 'refused' && [STALE, NOT_OWNER].includes(result.code));
   }
+}
+
+/** Whether the owners are about to be others: "all of them" would mean something else in a moment. */
+export function isMoving({ knowledge }: Environment, { scope }: Route): boolean {
+  return ownersOf(knowledge.ring(), scope.n, scope.partition).move !== undefined;
 }

@@ -22,7 +22,7 @@ type Script = (stage: Stage) => Promise<void>;
 
 export const NODES = 3;
 const ROUNDS = 6;
-const STRONG_ROUNDS = 24;
+const STRONG_ROUNDS = 36;
 const TIMEOUT_MS = 2000;
 /** After so long a node knows that it is cut off. */
 const UNREACHABLE_MS = 4500;

@@ -45,7 +45,7 @@ export const STRONG_BUGS: readonly Bug[] = [
         to: 'if (promised !== null && compareBallots(ballot, promised) < 0 && false)',
       },
     ],
-    foundBy: { scenario: 'strong-keys-in-doubt' },
+    foundBy: { scenario: 'strong-accept-below-a-promise' },
   },
   {
     name: 'strong-half-is-enough',

@@ -1,6 +1,8 @@
 /** Scripts about strong keys whose owners forget something, because they should or because they cannot help it. */
 
 import { AcceptMessage, EraseMessage, PrepareMessage } from '#coordinator/register-messages.ts';
+import { encodeValue } from '#coordinator/register-value-codec.ts';
+import { digest } from '#world/digest.ts';
 import { recordKey, REGISTERS } from '#replica/tables.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import type { MessageType } from '#wire/message.ts';
@@ -75,6 +77,28 @@ function mustBeErased(stage: Stage, target: Target): void {
 }
 
 export const STRONG_SCRIPTS = {
+  /** Accepts arrive at owners that have promised somebody else more meanwhile. */
+  'strong-accept-below-a-promise': async (stage: Stage): Promise<void> => {
+    const target = stage.strongKey('promised');
+    const [first, second, third] = ownersOf(stage, target);
+    await stage.put(first, target, STRONG);
+    const { rows } = stage.arena.cluster.running(second.id).node.coordinator.strong;
+    const seen = rows.held({ bucket: target.bucket.name, incarnation: 0, key: utf8(target.key) });
+    await stage.get(first, target, STRONG);
+    await stage.remove(first, target, STRONG);
+    const late = catches(stage, AcceptMessage);
+    await stage.put(first, target, STRONG);
+    await stage.heal();
+    if (seen === undefined || late.length === 0) return;
+    const { scope, key, ballot: early } = late[0]!.request;
+    const prepare = { scope, key, ballot: { ...early, time: early.time + 60_000 } };
+    for (const to of [second, third]) await deliver(stage, PrepareMessage, { from: first, to, request: prepare });
+    for (const message of late) await deliver(stage, AcceptMessage, message);
+    await stage.get(first, target, STRONG);
+    const accept = { ...prepare, value: encodeValue(seen, digest.crc32), next: null };
+    for (const to of [second, third]) await deliver(stage, AcceptMessage, { from: first, to, request: accept });
+    for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+  },
   /** An accept of a value that was seen, overwritten and deleted since arrives when the key has been erased. */
   'strong-key-erased-while-late': async (stage: Stage): Promise<void> => {
     const target = stage.strongKey('late');
