@@ -38,14 +38,26 @@ function compiled(source: string, target: string): string {
 function leadingToDist(text: string, target: string): string {
   return text
     .replaceAll(/((?:from|import)\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
-    .replaceAll(/((?:from|import)\s*\(?\s*)(['"])#([^'"]+)\.ts\2/g, (_, before: string, quote: string, path: string) => {
-      const to = relative(dirname(target), join(dist, `${path}.js`)).replaceAll('\\', '/');
-      return `${before}${quote}${to.startsWith('.') ? to : `./${to}`}${quote}`;
-    });
+    .replaceAll(
+      /((?:from|import)\s*\(?\s*)(['"])#([^'"]+)\.ts\2/g,
+      (_, before: string, quote: string, path: string) => {
+        const to = relative(dirname(target), join(dist, `${path}.js`)).replaceAll('\\', '/');
+        return `${before}${quote}${to.startsWith('.') ? to : `./${to}`}${quote}`;
+      },
+    );
 }
 
 function declareClient(): void {
-  const options = ['--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--rootDir', 'src', '--outDir', 'dist'];
+  const options = [
+    '--noEmit',
+    'false',
+    '--declaration',
+    '--emitDeclarationOnly',
+    '--rootDir',
+    'src',
+    '--outDir',
+    'dist',
+  ];
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [tsc, '-p', 'tsconfig.client.json', ...options];
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });

@@ -6,9 +6,9 @@ import { Command, Option } from 'commander';
 import { SETTINGS } from './settings.ts';
 import { environmentName } from './config.ts';
 import { VERSION } from './version.ts';
-import { fail, UsageError } from './cli/output.ts';
-
-const DEFAULT_URL = 'http://127.0.0.1:7101';
+import { asClient } from './cli/client-options.ts';
+import { failure } from './cli/failure.ts';
+import { bucketCommand, exportCommand, importCommand, keyCommand } from './cli/key-verbs.ts';
 
 function nodeCommand(): Command {
   const command = new Command('node').description('run one node').option('--config <file>', 'YAML file with settings');
@@ -46,60 +46,6 @@ function clusterCommand(): Command {
       const { runCluster } = await import('./cli/run-cluster.ts');
       await runCluster(options);
     });
-}
-
-/** Options that every verb of a running cluster takes. */
-function asClient(command: Command): Command {
-  return command
-    .addOption(new Option('--url <url>', 'a node of the cluster').env('QUORAL_URL').default(DEFAULT_URL))
-    .addOption(new Option('--ca <file>', 'authorities that sign the certificates of https nodes').env('QUORAL_CA'))
-    .addOption(new Option('--cert <file>', 'certificate to show to nodes that want one').env('QUORAL_CERT'))
-    .addOption(new Option('--cert-key <file>', 'its key').env('QUORAL_CERT_KEY'))
-    .addOption(
-      new Option('--token <token>', 'what the cluster wants to see; others can read it here').env('QUORAL_TOKEN'),
-    )
-    .option('--token-file <file>', 'file with the token')
-    .option('--json', 'print JSON for machines');
-}
-
-function keyCommand(): Command {
-  const key = new Command('key').description('read and write keys');
-  asClient(key.command('get'))
-    .argument('<bucket>')
-    .argument('<key>')
-    .description('print the value, or all siblings')
-    .option('--r <replicas>', 'replicas that must answer')
-    .action(async (bucket: string, name: string, options) =>
-      (await import('./cli/key-command.ts')).getKey(bucket, name, options),
-    );
-  asClient(key.command('put'))
-    .argument('<bucket>')
-    .argument('<key>')
-    .argument('[value]', 'the value; from standard input when left out')
-    .description('store a value')
-    .option('--content-type <type>', 'how the value is labelled', 'text/plain; charset=utf-8')
-    .option('--context <context>', 'the Quoral-Context of the read that this write follows')
-    .option('--w <replicas>', 'replicas that must accept the write')
-    .action(async (bucket: string, name: string, value: string | undefined, options) =>
-      (await import('./cli/key-command.ts')).putKey(bucket, name, value, options),
-    );
-  asClient(key.command('delete'))
-    .argument('<bucket>')
-    .argument('<key>')
-    .description('remove a key')
-    .option('--context <context>', 'the Quoral-Context of the read that this delete follows')
-    .option('--w <replicas>', 'replicas that must accept the delete')
-    .action(async (bucket: string, name: string, options) =>
-      (await import('./cli/key-command.ts')).deleteKey(bucket, name, options),
-    );
-  asClient(key.command('explain'))
-    .argument('<bucket>')
-    .argument('<key>')
-    .description('what each replica has of a key, which hints wait for it, and why they differ')
-    .action(async (bucket: string, name: string, options) =>
-      (await import('./cli/key-command.ts')).explainKey(bucket, name, options),
-    );
-  return key;
 }
 
 function ringCommand(): Command {
@@ -145,30 +91,6 @@ function ringCommand(): Command {
   return ring;
 }
 
-function bucketCommand(): Command {
-  const bucket = new Command('bucket').description('define and show buckets');
-  asClient(bucket.command('create'))
-    .argument('<bucket>')
-    .argument('[properties...]', 'such as n=3 conflicts=siblings')
-    .description('define a bucket')
-    .action(async (name: string, properties: string[], options) =>
-      (await import('./cli/bucket-command.ts')).createBucket(name, properties, options),
-    );
-  asClient(bucket.command('show'))
-    .argument('<bucket>')
-    .description('a bucket with every default filled in')
-    .action(async (name: string, options) => (await import('./cli/bucket-command.ts')).showBucket(name, options));
-  asClient(bucket.command('drop'))
-    .argument('<bucket>')
-    .option('--yes', 'do not ask')
-    .description('take away the definition and all keys of a bucket')
-    .action(async (name: string, options) => (await import('./cli/bucket-command.ts')).dropBucket(name, options));
-  asClient(bucket.command('list'))
-    .description('the buckets that somebody defined')
-    .action(async (options) => (await import('./cli/bucket-command.ts')).listBuckets(options));
-  return bucket;
-}
-
 function tokenCommand(): Command {
   const token = new Command('token').description('give clients tokens, and take them back');
   asClient(token.command('create'))
@@ -199,6 +121,8 @@ const program = new Command('quoral')
   .addCommand(keyCommand())
   .addCommand(ringCommand())
   .addCommand(bucketCommand())
+  .addCommand(importCommand())
+  .addCommand(exportCommand())
   .addCommand(tokenCommand());
 
 /** Commands that are made by themselves inherit nothing. */
@@ -211,6 +135,5 @@ pointToHelp(program);
 try {
   await program.parseAsync(process.argv);
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  fail(error.message);
+  failure(error);
 }

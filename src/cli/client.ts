@@ -36,9 +36,14 @@ export function keyPath(bucket: string, key: string): string {
 }
 
 /** A file that is named wins over a token of the environment. */
-function authorization({ token, tokenFile }: ClientOptions): Record<string, string> {
+export function tokenOf({ token, tokenFile }: ClientOptions): string | undefined {
   const shown = tokenFile === undefined ? token : readTokenFile(tokenFile);
-  return shown === undefined || shown === '' ? {} : { authorization: `Bearer ${shown}` };
+  return shown === '' ? undefined : shown;
+}
+
+function authorization(options: ClientOptions): Record<string, string> {
+  const token = tokenOf(options);
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
 function readTokenFile(file: string): string {

@@ -1,155 +1,147 @@
-/** `quoral key get|put|delete|explain`. */
+/** `quoral key get|put|delete`. */
 
 import { buffer } from 'node:stream/consumers';
-import { ask, askJson, expectStatus, keyPath, type Answer, type ClientOptions } from './client.ts';
-import { fail, print, table } from './output.ts';
+import type { Happened } from '#client/answer.ts';
+import type { Written } from '#client/bucket.ts';
+import { bytes } from '#client/codec.ts';
+import type { Entry } from '#client/entry.ts';
+import type { Consistency, Count, DeleteOptions, PutOptions, ReadOptions } from '#client/requests.ts';
+import { clusterClient } from './cluster-client.ts';
+import type { ClientOptions } from './client.ts';
+import { fail, print, UsageError } from './output.ts';
 
-interface KeyOptions extends ClientOptions {
+interface ReadFlags extends ClientOptions {
   readonly r?: string;
-  readonly w?: string;
+  readonly pr?: string;
+  readonly consistency?: string;
+  readonly timeout?: string;
+}
+
+interface ChangeFlags extends ClientOptions {
   readonly context?: string;
+  readonly ifMatch?: string;
+  readonly w?: string;
+  readonly pw?: string;
+  readonly dw?: string;
+  readonly consistency?: string;
+  readonly timeout?: string;
+}
+
+interface PutFlags extends ChangeFlags {
   readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly meta?: readonly string[];
+  readonly ttl?: string;
+  readonly ifAbsent?: boolean;
 }
 
-interface SiblingsBody {
-  readonly context: string;
-  readonly siblings: readonly {
-    readonly etag: string;
-    readonly contentType: string;
-    readonly lastModified: string;
-    readonly value: string;
-  }[];
+/** Numbers that the client waits by; all else is the node's to judge. */
+export function wholeNumber(flag: string, text: string | undefined, least = 1): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least) return value;
+  throw new UsageError(`--${flag} ${JSON.stringify(text)}: must be a whole number from ${least} on`);
 }
 
-function query(parameters: Readonly<Record<string, string | undefined>>): string {
-  const given = Object.entries(parameters).filter((pair): pair is [string, string] => pair[1] !== undefined);
-  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
-}
-
-export async function getKey(bucket: string, key: string, options: KeyOptions): Promise<void> {
-  const path = keyPath(bucket, key) + query({ r: options.r });
-  const answer = await ask(options, path, { headers: { accept: 'application/json, */*' } });
-  if (answer.status === 404) {
-    fail(`${bucket}/${key} is not there`);
-    return;
-  }
-  expectStatus(answer, [200, 300]);
-  if (answer.status === 300) {
-    printSiblings(JSON.parse(Buffer.from(answer.body).toString('utf8')) as SiblingsBody, options);
-    return;
-  }
-  if (options.json === true)
-    print(JSON.stringify({ ...facts(answer), value: Buffer.from(answer.body).toString('base64') }));
-  else process.stdout.write(answer.body);
-}
-
-function printSiblings(body: SiblingsBody, options: KeyOptions): void {
-  if (options.json === true) {
-    print(JSON.stringify(body));
-    return;
-  }
-  print(`${body.siblings.length} siblings; resolve them with: quoral key put … --context ${body.context}`);
-  for (const sibling of body.siblings) {
-    print(`--- ${sibling.etag} ${sibling.lastModified} ${sibling.contentType}`);
-    print(Buffer.from(sibling.value, 'base64').toString('utf8'));
-  }
-}
-
-function facts(answer: Answer): Record<string, unknown> {
-  const { headers } = answer;
-  return {
-    etag: headers['etag'],
-    contentType: headers['content-type'],
-    context: headers['quoral-context'],
-    replicas: headers['quoral-replicas'],
-    coordinator: headers['quoral-coordinator'],
+/** What is not given is left out: absent is another thing than undefined. */
+export function given<O extends object>(options: O): { [K in keyof O]?: Exclude<O[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof O]?: Exclude<O[K], undefined>;
   };
 }
 
-function contextHeader(options: KeyOptions): Record<string, string> {
-  return options.context === undefined ? {} : { 'quoral-context': options.context };
+function common({ consistency, timeout }: ReadFlags): Pick<ReadOptions, 'consistency' | 'timeout'> {
+  return given({ consistency: consistency as Consistency | undefined, timeout: wholeNumber('timeout', timeout) });
 }
 
-export async function putKey(
-  bucket: string,
-  key: string,
-  value: string | undefined,
-  options: KeyOptions,
-): Promise<void> {
-  const body = value === undefined ? await buffer(process.stdin) : Buffer.from(value, 'utf8');
-  const answer = await ask(options, keyPath(bucket, key) + query({ w: options.w }), {
-    method: 'PUT',
-    headers: { 'content-type': options.contentType ?? 'application/octet-stream', ...contextHeader(options) },
-    body,
-  });
-  expectStatus(answer, [204]);
-  report('stored', bucket, key, answer, options);
+export async function getKey(bucket: string, key: string, flags: ReadFlags): Promise<void> {
+  const { r, pr } = flags;
+  const options: ReadOptions = {
+    ...common(flags),
+    ...given({ r: r as Count | undefined, pr: pr as Count | undefined }),
+  };
+  const entry = await clusterClient(flags).bucket(bucket, bytes).get(key, options);
+  if (!entry.exists) fail(`${bucket}/${key} is not there`);
+  else if (entry.siblings.length > 1) printSiblings(entry, flags);
+  else if (flags.json === true) {
+    const { contentType, value } = entry.siblings[0]!;
+    print(JSON.stringify({ ...facts(entry), contentType, value: Buffer.from(value).toString('base64') }));
+  } else process.stdout.write(entry.siblings[0]!.value);
 }
 
-export async function deleteKey(bucket: string, key: string, options: KeyOptions): Promise<void> {
-  const answer = await ask(options, keyPath(bucket, key) + query({ w: options.w }), {
-    method: 'DELETE',
-    headers: contextHeader(options),
-  });
-  expectStatus(answer, [204]);
-  report('deleted', bucket, key, answer, options);
-}
-
-interface ExplainView {
-  readonly partition: number;
-  readonly agree: boolean;
-  readonly replicas: readonly {
-    readonly node: string;
-    readonly role: string;
-    readonly reachable: boolean;
-    readonly digest: string | null;
-    readonly versions: readonly VersionRow[];
-  }[];
-  readonly hints: readonly {
-    readonly at: string;
-    readonly for: string;
-    readonly sole: boolean;
-    readonly oldest: string;
-  }[];
-  readonly differences: readonly string[];
-}
-
-interface VersionRow {
-  readonly dot: string;
-  readonly time: string;
-  readonly bytes: number;
-  readonly deleted: boolean;
-}
-
-export async function explainKey(bucket: string, key: string, options: ClientOptions): Promise<void> {
-  const path = `/v1/explain/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
-  const view = (await askJson(options, path)) as ExplainView;
-  if (options.json === true) {
-    print(JSON.stringify(view));
+function printSiblings({ context, siblings }: Entry<Uint8Array>, { json }: ReadFlags): void {
+  if (json === true) {
+    const shown = siblings.map(({ etag, contentType, lastModified, meta, value }) => {
+      return { etag, contentType, lastModified, meta, value: Buffer.from(value).toString('base64') };
+    });
+    print(JSON.stringify({ context, siblings: shown }));
     return;
   }
-  print(`${bucket}/${key}, partition ${view.partition}: the replicas ${view.agree ? 'agree' : 'DIFFER'}`);
-  const rows = view.replicas.flatMap(({ node, role, reachable, digest, versions }) => {
-    const head = [node, role, reachable ? 'yes' : 'NO', digest?.slice(0, 12) ?? '-'];
-    if (versions.length === 0) return [[...head, digest === null ? 'nothing' : 'deleted', '', '']];
-    return versions.map((version) => [
-      ...head,
-      version.dot,
-      version.time,
-      version.deleted ? 'deleted' : String(version.bytes),
-    ]);
-  });
-  print(table(['node', 'role', 'reachable', 'digest', 'version', 'time', 'bytes'], rows));
-  for (const hint of view.hints) {
-    print(`hint at ${hint.at} for ${hint.for}, since ${hint.oldest}${hint.sole ? ', perhaps the only copy' : ''}`);
+  print(`${siblings.length} siblings; resolve them with: quoral key put … --context ${context}`);
+  for (const { etag, contentType, lastModified, value } of siblings) {
+    print(`--- ${etag} ${lastModified.toISOString()} ${contentType}`);
+    print(Buffer.from(value).toString('utf8'));
   }
-  for (const difference of view.differences) print(difference);
 }
 
-function report(what: string, bucket: string, key: string, answer: Answer, options: KeyOptions): void {
-  if (options.json === true) print(JSON.stringify(facts(answer)));
-  else
-    print(
-      `${what} ${bucket}/${key} (${String(answer.headers['quoral-replicas'])}; coordinator=${String(answer.headers['quoral-coordinator'])})`,
-    );
+function changeOptions(flags: ChangeFlags): DeleteOptions {
+  const { context, ifMatch, w, pw, dw } = flags;
+  return {
+    ...common(flags),
+    ...given({
+      follows: context,
+      ifMatch: ifMatch?.replaceAll('"', ''),
+      w: w as Count | undefined,
+      pw: pw as Count | undefined,
+      dw: dw as Count | undefined,
+    }),
+  };
+}
+
+export async function putKey(bucket: string, key: string, value: string | undefined, flags: PutFlags): Promise<void> {
+  const { contentType, contentEncoding, ifAbsent, ttl } = flags;
+  const body = value === undefined ? await buffer(process.stdin) : Buffer.from(value, 'utf8');
+  const options: PutOptions = {
+    ...changeOptions(flags),
+    ...given({ contentType, contentEncoding, ifAbsent, ttl: wholeNumber('ttl', ttl), meta: readMeta(flags.meta) }),
+  };
+  report('stored', bucket, key, await clusterClient(flags).bucket(bucket, bytes).put(key, body, options), flags);
+}
+
+function readMeta(pairs: readonly string[] | undefined): Readonly<Record<string, string>> | undefined {
+  return (
+    pairs &&
+    Object.fromEntries(
+      pairs.map((pair) => {
+        const at = pair.indexOf('=');
+        if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)];
+        throw new UsageError(`--meta ${JSON.stringify(pair)}: must be name=value`);
+      }),
+    )
+  );
+}
+
+export async function deleteKey(bucket: string, key: string, flags: ChangeFlags): Promise<void> {
+  report(
+    'deleted',
+    bucket,
+    key,
+    await clusterClient(flags).bucket(bucket, bytes).delete(key, changeOptions(flags)),
+    flags,
+  );
+}
+
+function report(what: string, bucket: string, key: string, written: Written, { json }: ClientOptions): void {
+  if (json === true) print(JSON.stringify(facts(written)));
+  else print(`${what} ${bucket}/${key} (${replicasText(written)}; coordinator=${written.coordinator})`);
+}
+
+function facts({ etag, context, ...happened }: Pick<Written, 'etag' | 'context'> & Happened): object {
+  return { etag: etag && `"${etag}"`, context, replicas: replicasText(happened), coordinator: happened.coordinator };
+}
+
+function replicasText({ replicas }: Happened): string | undefined {
+  return (
+    replicas && `acked=${replicas.acked}; needed=${replicas.needed}; of=${replicas.of}; fallbacks=${replicas.fallbacks}`
+  );
 }

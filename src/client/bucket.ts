@@ -10,7 +10,7 @@ import { Entry, type Resolve } from './entry.ts';
 import { QuoralError } from './errors.ts';
 import { askAboutKey, type Shared } from './keys.ts';
 import { Lease, type LeaseWish } from './lease.ts';
-import { listKeys, type ListOptions } from './listing.ts';
+import { listKeys, listPage, type ListOptions, type Page } from './listing.ts';
 import { queryOf, type DeleteOptions, type PutOptions, type ReadOptions } from './requests.ts';
 import { pause } from './runtime.ts';
 import { watchBucket, type Change, type WatchOptions } from './watch.ts';
@@ -109,6 +109,11 @@ export class Bucket<T> {
   /** All keys in order, or those with the prefix, as they come. */
   keys(options: ListOptions = {}): AsyncGenerator<string, void, undefined> {
     return listKeys(this.#shared, this.name, options);
+  }
+
+  /** One page of keys, for those who keep its `next` to go on from there later. */
+  async page(options: ListOptions = {}): Promise<Page> {
+    return listPage(this.#shared, this.name, options);
   }
 
   /** Changes as they happen, at least once each, through restarts of nodes; ends by the signal or with the loop. */

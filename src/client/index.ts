@@ -27,7 +27,7 @@ export {
 } from './errors.ts';
 export type { Happened, Replicas } from './answer.ts';
 export type { Definition } from './directory.ts';
-export type { ListOptions } from './listing.ts';
+export type { ListOptions, Page } from './listing.ts';
 export type { Change, WatchOptions } from './watch.ts';
 export type {
   ChangeOptions,

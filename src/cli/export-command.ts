@@ -1,0 +1,121 @@
+/**
+ * `quoral export`: all keys and values of a bucket as lines, in the order of keys. There is no snapshot: a key that changes
+ * meanwhile is there as it was at some moment in between.
+ */
+
+import { closeSync, existsSync, ftruncateSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { once } from 'node:events';
+import { bytes } from '#client/codec.ts';
+import type { Bucket } from '#client/bucket.ts';
+import type { Page as KeyPage } from '#client/listing.ts';
+import type { Count } from '#client/requests.ts';
+import { clusterClient } from './cluster-client.ts';
+import type { ClientOptions } from './client.ts';
+import { inOrder } from './in-order.ts';
+import { given, wholeNumber } from './key-command.ts';
+import { lineOf, valuesOf } from './key-lines.ts';
+import { UsageError } from './output.ts';
+import { NOTE_MS, Resume, untilInterrupted } from './resume.ts';
+import { WorkProgress } from './work-progress.ts';
+
+interface ExportFlags extends ClientOptions {
+  readonly prefix?: string;
+  readonly r?: string;
+  readonly contexts?: boolean;
+  readonly concurrency?: string;
+}
+
+const PAGE_KEYS = 500;
+
+export async function exportBucket(name: string, file: string | undefined, flags: ExportFlags): Promise<void> {
+  const bucket = clusterClient(flags, { routing: true }).bucket(name, bytes);
+  const { type } = await bucket.definition();
+  if (type !== 'value')
+    throw new UsageError(`bucket ${name} holds data of type ${type}; values can be exported, those not`);
+  if (file === undefined) await toStandardOutput(bucket, flags);
+  else await toFile(bucket, file, flags);
+}
+
+async function toStandardOutput(bucket: Bucket<Uint8Array>, flags: ExportFlags): Promise<void> {
+  const progress = new WorkProgress('exported', undefined, { keys: 0, bytes: 0 }, true);
+  for await (const { lines } of pages(bucket, flags, undefined)) {
+    for (const line of lines) {
+      progress.done(1, line.length);
+      if (!process.stdout.write(line)) await once(process.stdout, 'drain');
+    }
+  }
+}
+
+async function toFile(bucket: Bucket<Uint8Array>, file: string, flags: ExportFlags): Promise<void> {
+  const resume = new Resume(`${file}.progress`, bucket.name, `prefix ${JSON.stringify(flags.prefix ?? '')}`);
+  const mark = resume.read();
+  if (mark === undefined && existsSync(file))
+    throw new UsageError(`${file} is there already; give another name, or remove it`);
+  const progress = new WorkProgress(
+    'exported',
+    undefined,
+    { keys: mark?.keys ?? 0, bytes: mark?.bytes ?? 0 },
+    flags.json === true,
+  );
+  const interrupt = untilInterrupted();
+  const target = openSync(file, 'a');
+  let length = mark?.bytes ?? 0;
+  let noted = 0;
+  try {
+    // What came behind the note may be half a line.
+    ftruncateSync(target, length);
+    if (mark === undefined) resume.note({ keys: 0, bytes: 0 });
+    for await (const { lines, next } of pages(bucket, flags, mark?.cursor)) {
+      const text = Buffer.from(lines.join(''), 'utf8');
+      for (let at = 0; at < text.length;) at += writeSync(target, text, at);
+      length += text.length;
+      progress.done(lines.length, text.length);
+      const now = performance.now();
+      if (next === undefined || (now - noted < NOTE_MS && !interrupt.stopped())) continue;
+      noted = now;
+      fsyncSync(target);
+      resume.note({ keys: progress.keys, bytes: length, cursor: next });
+      if (interrupt.stopped()) throw new UsageError(`stopped after ${progress.keys} keys; the same command goes on`);
+    }
+    fsyncSync(target);
+  } finally {
+    closeSync(target);
+    interrupt.end();
+  }
+  resume.finish();
+  progress.end(flags.json === true);
+}
+
+interface Page {
+  readonly lines: readonly string[];
+  readonly next: string | undefined;
+}
+
+/** The next page is listed while the values of one are read. */
+async function* pages(
+  bucket: Bucket<Uint8Array>,
+  { prefix, r, contexts = false, concurrency }: ExportFlags,
+  cursor: string | undefined,
+): AsyncGenerator<Page, void, undefined> {
+  const atOnce = wholeNumber('concurrency', concurrency) ?? 32;
+  const list = async (after: string | undefined) => bucket.page(given({ prefix, after, limit: PAGE_KEYS }));
+  const line = async (key: string): Promise<string> => {
+    const entry = await bucket.get(key, given({ r: r as Count | undefined }));
+    if (!entry.exists) return '';
+    return lineOf({
+      key,
+      values: valuesOf(entry),
+      ...(contexts && entry.context !== undefined ? { context: entry.context } : {}),
+    });
+  };
+  let coming: ReturnType<typeof list> | undefined = list(cursor);
+  while (coming !== undefined) {
+    const { keys, next }: KeyPage = await coming;
+    coming = next === undefined ? undefined : list(next);
+    // It is awaited behind the values; a failure until then is no stray one.
+    coming?.catch(() => undefined);
+    const lines: string[] = [];
+    for await (const one of inOrder(keys, atOnce, line)) if (one !== '') lines.push(one);
+    yield { lines, next };
+  }
+}

@@ -1,0 +1,29 @@
+/** What has gone wrong, as one line on stderr and an exit status that scripts can act on; see output.ts. */
+
+import { QuoralError, type ErrorCode } from '#client/errors.ts';
+import { fail, UsageError } from './output.ts';
+
+const CONFLICTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'conflict',
+  'too-many-siblings',
+  'precondition-failed',
+  'idempotency-mismatch',
+]);
+const NOBODY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unreachable', 'timed-out', 'bad-answer']);
+
+/** Of errors that nobody can mend at the keyboard it leaves the stack to the runtime. */
+export function failure(error: unknown): void {
+  if (error instanceof UsageError) fail(error.message);
+  else if (error instanceof QuoralError) {
+    const { outcome, code, message } = error;
+    const hint = code === 'unreachable' ? ' (--url or QUORAL_URL names a node)' : '';
+    fail(`${message}${outcome === undefined ? '' : ` (outcome: ${outcome})`}${hint}`);
+    process.exitCode = statusOf(error);
+  } else throw error;
+}
+
+function statusOf({ outcome, code }: QuoralError): number {
+  if (outcome === 'unknown') return 5;
+  if (NOBODY.has(code)) return 4;
+  return CONFLICTS.has(code) ? 2 : 1;
+}

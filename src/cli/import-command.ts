@@ -1,0 +1,160 @@
+/**
+ * `quoral import`: stores the lines of an export. A line may be stored twice, when an import was broken: in a bucket that keeps
+ * siblings what is there already is read first and left alone, and what is there otherwise is replaced.
+ */
+
+import { createReadStream, statSync } from 'node:fs';
+import { bytes } from '#client/codec.ts';
+import type { Bucket } from '#client/bucket.ts';
+import type { Count, PutOptions } from '#client/requests.ts';
+import { clusterClient } from './cluster-client.ts';
+import type { ClientOptions } from './client.ts';
+import { inOrder } from './in-order.ts';
+import { given, wholeNumber } from './key-command.ts';
+import { parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } from './key-lines.ts';
+import { UsageError } from './output.ts';
+import { linesOf, type Line } from './read-lines.ts';
+import { NOTE_MS, Resume, untilInterrupted, type Mark } from './resume.ts';
+import { WorkProgress } from './work-progress.ts';
+
+interface ImportFlags extends ClientOptions {
+  readonly w?: string;
+  readonly concurrency?: string;
+}
+
+type Done = 'stored' | 'unchanged' | 'expired';
+
+export async function importBucket(name: string, file: string | undefined, flags: ImportFlags): Promise<void> {
+  const bucket = clusterClient(flags, { routing: true }).bucket(name, bytes);
+  const { type, conflicts, consistency } = await bucket.definition();
+  if (type !== 'value')
+    throw new UsageError(`bucket ${name} holds data of type ${type}; values can be imported, those not`);
+  const keepsSiblings = conflicts === 'siblings' && consistency === 'eventual';
+  const options = given({ w: flags.w as Count | undefined });
+  const store = async (line: Line): Promise<Stored> => {
+    const { end, number } = line;
+    return { end, number, done: await storeLine(bucket, line, keepsSiblings, options) };
+  };
+  await new Import(name, file, flags).run(store);
+}
+
+interface Stored {
+  readonly end: number;
+  readonly number: number;
+  readonly done: Done;
+}
+
+/** The reading of one file, and how far it is. */
+class Import {
+  readonly #file: string | undefined;
+  readonly #flags: ImportFlags;
+  readonly #resume: Resume | undefined;
+  readonly #mark: Mark | undefined;
+  readonly #total: number | undefined;
+
+  constructor(bucket: string, file: string | undefined, flags: ImportFlags) {
+    this.#file = file;
+    this.#flags = flags;
+    if (file === undefined) return;
+    const facts = statSync(file, { throwIfNoEntry: false });
+    if (facts === undefined) throw new UsageError(`${file}: there is no such file`);
+    this.#total = facts.size;
+    const same = `${facts.size} bytes of ${facts.mtime.toISOString()}`;
+    this.#resume = new Resume(`${file}.${bucket}.import`, bucket, same);
+    this.#mark = this.#resume.read();
+  }
+
+  async run(store: (line: Line) => Promise<Stored>): Promise<void> {
+    const { json = false, concurrency } = this.#flags;
+    const mark = this.#mark ?? { keys: 0, bytes: 0 };
+    const progress = new WorkProgress('imported', this.#total, mark, json);
+    const interrupt = untilInterrupted();
+    const source = this.#file === undefined ? process.stdin : createReadStream(this.#file, { start: mark.bytes });
+    const counts: Record<Done, number> = { stored: 0, unchanged: 0, expired: 0 };
+    let end = mark.bytes;
+    let noted = performance.now();
+    const note = (): void => {
+      noted = performance.now();
+      this.#resume?.note({ keys: progress.keys, bytes: end });
+    };
+    try {
+      const lines = until(linesOf(source, mark), interrupt.stopped);
+      for await (const line of inOrder(lines, wholeNumber('concurrency', concurrency) ?? 32, store)) {
+        counts[line.done] += 1;
+        progress.done(1, line.end - end);
+        end = line.end;
+        if (performance.now() - noted > NOTE_MS) note();
+      }
+    } catch (error) {
+      note();
+      throw error;
+    } finally {
+      interrupt.end();
+    }
+    if (interrupt.stopped()) {
+      note();
+      throw new UsageError(
+        `stopped after ${progress.keys} keys${this.#file === undefined ? '' : '; the same command goes on'}`,
+      );
+    }
+    this.#resume?.finish();
+    const { unchanged, expired } = counts;
+    progress.end(json, { ...(unchanged === 0 ? {} : { unchanged }), ...(expired === 0 ? {} : { expired }) });
+  }
+}
+
+async function* until(lines: AsyncIterable<Line>, stopped: () => boolean): AsyncGenerator<Line, void, undefined> {
+  for await (const line of lines) {
+    if (stopped()) return;
+    yield line;
+  }
+}
+
+async function storeLine(
+  bucket: Bucket<Uint8Array>,
+  { text, number }: Line,
+  keepsSiblings: boolean,
+  options: PutOptions,
+): Promise<Done> {
+  let stored: StoredKey;
+  try {
+    stored = parseLine(text);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`line ${number}: ${error.message}`);
+  }
+  const values = stored.values.filter(({ expires }) => expires === undefined || expires.getTime() > Date.now());
+  if (values.length === 0) return 'expired';
+  if (keepsSiblings) return storeSiblings(bucket, { ...stored, values }, options);
+  if (values.length > 1)
+    throw new UsageError(`line ${number}: ${stored.key} has siblings, and bucket ${bucket.name} keeps none`);
+  await put(bucket, stored.key, values[0]!, options);
+  return 'stored';
+}
+
+/** The first replaces what is there, the others are as concurrent as they were. */
+async function storeSiblings(
+  bucket: Bucket<Uint8Array>,
+  { key, values, context }: StoredKey,
+  options: PutOptions,
+): Promise<Done> {
+  const [first, ...others] = values;
+  if (context === undefined) {
+    const entry = await bucket.get(key);
+    if (entry.exists && sameValues(valuesOf(entry), values)) return 'unchanged';
+    await put(bucket, key, first!, { ...options, follows: entry });
+  } else await put(bucket, key, first!, { ...options, follows: context });
+  for (const value of others) await put(bucket, key, value, options);
+  return 'stored';
+}
+
+async function put(bucket: Bucket<Uint8Array>, key: string, value: StoredValue, options: PutOptions): Promise<void> {
+  const { contentType, contentEncoding, meta, expires } = value;
+  // A time to live counts whole seconds, from now on.
+  const ttl = expires && Math.ceil((expires.getTime() - Date.now()) / 1000);
+  await bucket.put(key, value.bytes, {
+    ...options,
+    contentType,
+    ...given({ contentEncoding, meta, ttl: ttl && Math.max(1, ttl) }),
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * Where a broken import or export goes on: a small file beside the data, replaced as a whole, and gone when the work is done.
+ */
+
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { UsageError } from './output.ts';
+
+export interface Mark {
+  readonly bucket: string;
+  /** What else must be the same for it to be the same work. */
+  readonly of: string;
+  readonly keys: number;
+  /** Of the data file: what comes behind is not done. */
+  readonly bytes: number;
+  /** Of an export: where the listing goes on. */
+  readonly cursor?: string;
+}
+
+/** Milliseconds between two notes: how much is done again at most. */
+export const NOTE_MS = 500;
+
+export class Resume {
+  readonly #path: string;
+  readonly #bucket: string;
+  readonly #of: string;
+
+  constructor(path: string, bucket: string, of: string) {
+    this.#path = path;
+    this.#bucket = bucket;
+    this.#of = of;
+  }
+
+  /** Undefined when nothing was begun. Throws {@link UsageError} when what was begun is another work. */
+  read(): Mark | undefined {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8');
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw new UsageError(`${this.#path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    const mark = JSON.parse(text) as Mark;
+    if (mark.bucket === this.#bucket && mark.of === this.#of) return mark;
+    throw new UsageError(`${this.#path} is of other work (bucket ${mark.bucket}, ${mark.of}); remove it to begin anew`);
+  }
+
+  note(done: Omit<Mark, 'bucket' | 'of'>): void {
+    const aside = `${this.#path}.new`;
+    writeFileSync(aside, `${JSON.stringify({ bucket: this.#bucket, of: this.#of, ...done })}\n`);
+    renameSync(aside, this.#path);
+  }
+
+  finish(): void {
+    rmSync(this.#path, { force: true });
+  }
+}
+
+/** An interrupt ends the work at a place from which it can go on; a second one ends it at once. */
+export function untilInterrupted(): { readonly stopped: () => boolean; readonly end: () => void } {
+  let stopped = false;
+  const stop = (): void => {
+    stopped = true;
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  return {
+    stopped: () => stopped,
+    end: () => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);
+    },
+  };
+}
