@@ -15,16 +15,22 @@ export class StandIns {
   readonly #fallbacks: () => readonly Member[];
   #free: Member[] | undefined;
   readonly #byOwner = new Map<NodeIndex, Member>();
+  readonly #isTaken: (member: Member) => boolean;
 
-  /** `fallbacks`: those that can be reached, in preference order; asked for when the first is needed, which is rare. */
-  constructor(fallbacks: () => readonly Member[]) {
+  /**
+   * `fallbacks`: those that can be reached, in preference order; asked for when the first is needed, which is rare. `isTaken`:
+   * whether a fallback has become an owner since and is asked as one.
+   */
+  constructor(fallbacks: () => readonly Member[], isTaken: (member: Member) => boolean = () => false) {
     this.#fallbacks = fallbacks;
+    this.#isTaken = isTaken;
   }
 
   /** The next fallback, from now on in the owner's place; undefined when all are used. */
   assign(owner: Member): StandIn | undefined {
     this.#free ??= [...this.#fallbacks()];
-    const fallback = this.#free.shift();
+    let fallback = this.#free.shift();
+    while (fallback !== undefined && this.#isTaken(fallback)) fallback = this.#free.shift();
     if (fallback === undefined) return undefined;
     this.#byOwner.set(owner.index, fallback);
     return { owner, fallback };

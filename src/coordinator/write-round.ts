@@ -84,8 +84,9 @@ export class WriteRound {
     const asked = reachableOwners(environment, writers);
     this.#here = asked.find(({ id }) => id === environment.self);
     this.#others = asked.filter((owner) => owner !== this.#here);
-    const mayStandIn = request.sloppy && request.zone === undefined;
-    this.#standIns = new StandIns(() => (mayStandIn ? reachableFallbacks(environment, this.#route) : []));
+    const candidates = (): readonly Member[] =>
+      request.sloppy && request.zone === undefined ? reachableFallbacks(environment, this.#route) : [];
+    this.#standIns = new StandIns(candidates, ({ index }) => this.#tally.expects(index));
     this.#rules.expect(asked);
     if (this.#here === undefined) this.#standInMyself();
     for (const owner of writers) {

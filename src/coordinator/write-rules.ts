@@ -56,7 +56,10 @@ export class WriteRules {
     this.#changedIn = route.changedIn;
     const added = route.writers.filter(({ index }) => !this.#writers.some((known) => known.index === index));
     this.#writers = [...this.#writers, ...added];
-    const reachable = reachableOwners(environment, added).filter(({ id }) => id !== environment.self);
+    // One that keeps the write for another owner counts in that one's place, and for itself no more in this round.
+    const reachable = reachableOwners(environment, added).filter(
+      ({ id, index }) => id !== environment.self && !this.tally.expects(index),
+    );
     this.expect(reachable);
     // Those that were asked by the old rules may own nothing by the new ones, so these say whose answers count.
     for (const needs of writeNeeds({ ...route, inChange: true }, request, (member) => this.#isCounted(member))) {

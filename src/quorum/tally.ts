@@ -71,6 +71,11 @@ export class WriteTally {
     known.failed = false;
   }
 
+  /** Whether the node was asked. */
+  expects(node: NodeIndex): boolean {
+    return this.#candidates.has(node);
+  }
+
   /** In whose place a fallback counts, when that was not known as it was asked. */
   standIn(fallback: NodeIndex, place: NodeIndex): void {
     this.#candidate(fallback, 'fallback').place = place;

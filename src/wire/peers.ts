@@ -99,7 +99,8 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   }
 
   setPeers(peers: readonly Peer[]): void {
-    assert(this.#phase !== 'stopped', 'peers are set after the stop');
+    // What a node learns while it stops concerns the next process.
+    if (this.#phase === 'stopped') return;
     const wanted = new Map(peers.map((peer) => [peer.id, peer]));
     assert(wanted.size === peers.length, 'a peer is named twice');
     assert(!wanted.has(this.#options.self.id), 'a node is no peer of its own');
