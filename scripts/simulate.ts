@@ -27,6 +27,7 @@ const OPTIONS = {
   seed: { type: 'string' },
   seeds: { type: 'string' },
   for: { type: 'string' },
+  'ring-changes': { type: 'boolean' },
   nodes: { type: 'string' },
   operations: { type: 'string' },
   without: { type: 'string' },
@@ -43,6 +44,7 @@ const OPTIONS = {
 const USAGE = `npm run simulate -- --seed N | --seeds A-B | --scenario NAME | --list-bugs | --list-off
   --for 60s          virtual time during which the clients work
   --nodes N          instead of the number that the seed stands for
+  --ring-changes     lets members come and go in every run, not in a part of them
   --operations N     at most so many requests of clients
   --without A,B      fault kinds to leave out: ${FAULT_KINDS.join(', ')}
   --bug NAME         plants a known-wrong variant
@@ -158,8 +160,9 @@ async function runMany(seeds: readonly number[], changes: PlanChanges, { bug, pr
 
 /** The line that programs read. */
 function verdict(report: Report): string {
-  const { seed, virtual, events, acked, unknown, hash } = report.result!;
-  const figures = `events=${events} acked=${acked} unknown=${unknown} hash=${hash}`;
+  const { seed, virtual, events, acked, unknown, ring, hash } = report.result!;
+  const changes = ring === undefined ? '' : ` changes=${ring.begun}`;
+  const figures = `events=${events} acked=${acked} unknown=${unknown}${changes} hash=${hash}`;
   return `seed=${seed} virtual=${virtual / 1000}s ${figures} ${judgement(report)}`;
 }
 
@@ -168,9 +171,9 @@ function judgement({ findings: [first] }: Report): string {
 }
 
 function planLine(seed: number, changes: PlanChanges): string {
-  const { mode, nodes, clients, faults } = planOf(seed, changes);
+  const { mode, nodes, ringChanges, clients, faults } = planOf(seed, changes);
   const kinds = faults.map(({ kind, intensity }) => `${kind} ${intensity.toFixed(1)}`).join(', ');
-  return `${mode}, ${nodes} nodes, ${clients} clients; ${kinds === '' ? 'no faults' : kinds}`;
+  return `${mode}, ${nodes} nodes${ringChanges ? ' that come and go' : ''}, ${clients} clients; ${kinds === '' ? 'no faults' : kinds}`;
 }
 
 function tell({ findings }: Report): void {
@@ -187,11 +190,12 @@ async function tellSmallest(task: SeedTask, report: Report, bug: string | undefi
 }
 
 function command({ seed, changes }: SeedTask, bug: string | undefined): string {
-  const { duration, nodes, operationsMax, without } = changes;
+  const { duration, nodes, ringChanges, operationsMax, without } = changes;
   return [
     `--seed ${seed}`,
     ...(duration === undefined ? [] : [`--for ${duration / 1000}s`]),
     ...(nodes === undefined ? [] : [`--nodes ${nodes}`]),
+    ...(ringChanges === true ? ['--ring-changes'] : []),
     ...(operationsMax === undefined ? [] : [`--operations ${operationsMax}`]),
     ...(without === undefined || without.length === 0 ? [] : [`--without ${without.join(',')}`]),
     ...(bug === undefined ? [] : [`--bug ${bugNamed(bug).name}`]),
@@ -203,6 +207,7 @@ function changesFrom(values: Values): PlanChanges {
   return {
     ...(values.for === undefined ? {} : { duration: duration(values.for) }),
     ...(nodes === undefined ? {} : { nodes: wholeNumber('nodes', nodes, 1, 9) }),
+    ...(values['ring-changes'] === true ? { ringChanges: true } : {}),
     ...(operations === undefined ? {} : { operationsMax: wholeNumber('operations', operations, 1) }),
     ...(without === undefined ? {} : { without: without.split(',').map(faultKind) }),
   };

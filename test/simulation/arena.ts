@@ -4,13 +4,16 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import type { BucketFacts, FinalSnapshot, Moment, ReplicaSnapshot } from './history.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { recordKey } from '#replica/tables.ts';
+import type { BucketFacts, FinalSnapshot, Moment, ReplicaSnapshot, WriteRequest } from './history.ts';
 import { checkHistory } from './checkers/check-history.ts';
 import type { CheckName } from './checkers/violation.ts';
 import { SimulatedCluster, type ClusterOptions, type Machine } from './cluster.ts';
 import type { NodeOptions } from '#node.ts';
 import { strictAll, strictQuorum } from './levels.ts';
 import { Recorder } from './recorder.ts';
+import { RingWatch } from './ring-watch.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Timeline } from './timeline.ts';
 import { WatchedLog } from './watched-log.ts';
@@ -31,6 +34,7 @@ export type Check =
   | 'roots'
   | 'stray-repair'
   | 'listings'
+  | 'ring'
   | 'tombstones';
 
 export interface Finding {
@@ -47,6 +51,8 @@ export interface ArenaOptions {
   readonly node?: Partial<NodeOptions>;
   /** Whether a crash of the run may lose what had not been synced. */
   readonly losesUnsynced: boolean;
+  /** Whether members come and go. */
+  readonly ringChanges?: boolean;
   /** Whether tombstones are given up soon enough to be waited for. */
   readonly reclaims?: boolean;
   readonly timeline?: Timeline;
@@ -77,6 +83,7 @@ export class Arena {
   readonly cluster: SimulatedCluster;
   readonly recorder: Recorder;
   readonly supervisor: Supervisor;
+  readonly watch: RingWatch;
   readonly buckets: readonly WorkloadBucket[];
   readonly findings: Finding[] = [];
   readonly #options: ArenaOptions;
@@ -107,7 +114,21 @@ export class Arena {
     this.cluster = new SimulatedCluster({ seed, nodes, log, ...hooks, ...(node === undefined ? {} : { node }) });
     this.recorder = new Recorder(this.cluster.simulation);
     this.supervisor = new Supervisor(this.cluster, this.recorder, crashed, note);
-    this.buckets = bucketsFor(nodes);
+    this.buckets = bucketsFor(nodes, options.ringChanges === true);
+    this.watch = new RingWatch(this.cluster, (key, detail) => {
+      this.note('', `RING ${key}: ${detail}`);
+      this.find({ check: 'ring', key, detail });
+    });
+    this.recorder.acknowledged = (request) => this.#watchWrite(request);
+  }
+
+  /** A strict read must meet it from now on, wherever the partition moves. */
+  #watchWrite({ bucket, key, write, quorum }: WriteRequest): void {
+    const facts = this.buckets.find(({ name }) => name === bucket)?.facts;
+    if (facts === undefined || facts.mode === 'strong') return;
+    if (quorum.sloppy || 2 * Math.min(quorum.w, quorum.dw) <= facts.owners) return;
+    const rowKey = recordKey(bucket, this.#incarnation(bucket), utf8(key));
+    this.watch.acknowledged(rowKey, write, this.recorder.dotsOf(write));
   }
 
   /**
@@ -149,6 +170,7 @@ export class Arena {
       recorder: this.recorder,
       buckets: this.buckets,
       crashed: (error) => this.crashed('', error),
+      ...(this.#options.ringChanges === true ? { serves: (machine) => this.#serves(machine) } : {}),
       ...(this.#timeline === undefined ? {} : { note: (client, what) => this.note('', `${client} ${what}`) }),
     };
   }
@@ -164,9 +186,24 @@ export class Arena {
     return new Client(clients, this.workload({ ...IDLE, random }), name);
   }
 
+  /** The machines whose nodes are members now. */
+  members(): readonly Machine[] {
+    const { machines } = this.cluster;
+    const members = this.watch.views.newest?.ring.members.filter(({ state }) => state !== 'removed');
+    return machines.filter(({ id }) => members?.some((member) => member.id === id) === true);
+  }
+
+  /** Clients ask members, and new ones not before they say that they are ready. */
+  #serves(machine: Machine): boolean {
+    const member = this.watch.views.newest?.ring.members.find(({ id }) => id === machine.id);
+    if (member === undefined || member.state === 'removed') return false;
+    return member.state !== 'joining' || machine.running?.node.ready() === true;
+  }
+
   /** Waits until every node serves and every two can use each other, or at least prefer others only for a while. */
   async recovered(): Promise<void> {
-    const { machines, simulation } = this.cluster;
+    const { simulation } = this.cluster;
+    const machines = this.members();
     const isWell = ({ running, id }: Machine): boolean =>
       running?.node.ready() === true &&
       machines.every(
@@ -190,12 +227,13 @@ export class Arena {
    */
   async converge(clients: Clients): Promise<void> {
     if (this.findings.some(({ check }) => check === 'liveness' || check === 'crash')) return;
-    const { simulation, machines } = this.cluster;
+    const { simulation } = this.cluster;
+    const machines = this.members();
     const reader = this.client(clients, 'final');
     await this.#servesAll(reader);
     const { targets } = clients;
     await this.#comesHome(targets);
-    if (this.#options.reclaims === true) await checkReclaimed(this.cluster, (finding) => this.find(finding));
+    if (this.#options.reclaims === true) await checkReclaimed(this.cluster, machines, (finding) => this.find(finding));
     checkRoots(this.cluster, (finding) => this.find(finding));
     const replicas = targets.flatMap(({ bucket, key }) => this.#snapshots(bucket.name, key));
     this.#final = { replicas, hints: this.#hintsWaiting() };
@@ -220,13 +258,13 @@ export class Arena {
   }
 
   #hintsWaiting(): FinalSnapshot['hints'] {
-    return this.cluster.machines.map(({ id, running }) => ({ node: id, waiting: running?.node.hints.waiting() ?? 0 }));
+    return this.members().map(({ id, running }) => ({ node: id, waiting: running?.node.hints.waiting() ?? 0 }));
   }
 
   /** Every node takes a write at all owners. */
   async #servesAll(writer: Client): Promise<void> {
     const bucket = this.buckets[0]!;
-    for (const machine of this.cluster.machines) {
+    for (const machine of this.members()) {
       const target = { bucket, key: `last-${machine.id}` };
       const level = strictAll(bucket.facts);
       const writing = writer.write(target, machine, { kind: 'put', level, timeout: FINAL_TIMEOUT_MS });
@@ -289,6 +327,8 @@ export class Arena {
       buckets: facts satisfies Record<string, BucketFacts>,
       convergedAt: this.#convergedAt,
       losesUnsynced: this.#options.losesUnsynced,
+      disksLost: this.supervisor.lostForGood,
+      majoritiesOnly: this.#options.ringChanges === true,
     });
     const { violations } = checkHistory(history, this.recorder.whiteBox(this.#final), { deadlineSlack: 200 });
     for (const { check, key, detail } of violations) this.find({ check, key, detail });
@@ -309,7 +349,7 @@ export class Arena {
   }
 }
 
-function bucketsFor(nodes: number): readonly WorkloadBucket[] {
+function bucketsFor(nodes: number, ringChanges: boolean): readonly WorkloadBucket[] {
   const bucket = (name: string, use: WorkloadBucket['use'], mode: 'siblings' | 'lww', n: number): WorkloadBucket => ({
     name,
     use,
@@ -320,14 +360,19 @@ function bucketsFor(nodes: number): readonly WorkloadBucket[] {
     bucket('latest', 'register', 'lww', 3),
     bucket('siblings', 'register', 'siblings', 3),
     bucket('sets', 'set', 'siblings', 3),
-    {
-      name: 'strong',
-      use: 'register',
-      facts: { mode: 'strong', owners: Math.min(3, nodes) },
-      properties: { consistency: 'strong', n: 3 },
-    },
-    ...(nodes > 3 ? [bucket('wide', 'register', 'siblings', 5)] : []),
+    // Strong keys do not move yet, and with fewer members than n keys have changing numbers of owners.
+    ...(ringChanges ? [] : [strongBucket(nodes)]),
+    ...(nodes > 3 && !ringChanges ? [bucket('wide', 'register', 'siblings', 5)] : []),
   ];
+}
+
+function strongBucket(nodes: number): WorkloadBucket {
+  return {
+    name: 'strong',
+    use: 'register',
+    facts: { mode: 'strong', owners: Math.min(3, nodes) },
+    properties: { consistency: 'strong', n: 3 },
+  };
 }
 
 function agree([first, ...others]: readonly ReplicaSnapshot[]): boolean {

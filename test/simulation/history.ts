@@ -139,6 +139,11 @@ export interface History {
   readonly mayBeLost: readonly WriteId[];
   /** Whether a crash of this run may have lost what a node had accepted and not yet made durable. */
   readonly losesUnsynced: boolean;
+  /**
+   * Whether only majorities are promised to meet: the ring changed while members were away, and of those that are away only a
+   * minority can go by old rules.
+   */
+  readonly majoritiesOnly?: boolean;
 }
 
 /** A dot as the white box shows it: the write number `counter` of an actor, which is a node during a tenure. */

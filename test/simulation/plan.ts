@@ -14,6 +14,8 @@ export interface Plan {
   readonly seed: number;
   readonly mode: Mode;
   readonly nodes: number;
+  /** Whether members come and go meanwhile. */
+  readonly ringChanges: boolean;
   /** Virtual milliseconds during which the clients work. */
   readonly duration: number;
   readonly faults: readonly ChosenFault[];
@@ -28,6 +30,7 @@ export interface Plan {
 /** What the command line, or the search for a smaller failing run, puts in place of what the seed says. */
 export interface PlanChanges {
   readonly nodes?: number;
+  readonly ringChanges?: boolean;
   readonly duration?: number;
   readonly operationsMax?: number;
   /** Fault kinds that are left out. */
@@ -36,15 +39,20 @@ export interface PlanChanges {
 
 export const DEFAULT_DURATION = 60_000;
 const FAULTS_AT_ONCE_MAX = 7;
+/** Of all seeds, those in which the ring changes. */
+const RING_CHANGES_SHARE = 0.25;
 
 export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const random = new SeededRandom(seed).fork('plan');
   const draw = (label: string): SeededRandom => random.fork(label);
   const without = new Set(changes.without);
+  const ringChanges = changes.ringChanges ?? draw('ring changes').chance(RING_CHANGES_SHARE);
+  const nodes = changes.nodes ?? [3, 3, 3, 3, 5, 5, 2, 4][draw('nodes').below(8)]!;
   return {
     seed,
     mode: draw('mode').chance(0.5) ? 'safety' : 'liveness',
-    nodes: changes.nodes ?? ([3, 3, 3, 3, 5, 5, 2, 4][draw('nodes').below(8)] as number),
+    nodes: ringChanges ? Math.max(3, nodes) : nodes,
+    ringChanges,
     duration: changes.duration ?? DEFAULT_DURATION,
     faults: chooseFaults(draw('faults')).filter(({ kind }) => !without.has(kind)),
     clients: 2 + draw('clients').below(7),

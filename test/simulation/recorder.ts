@@ -8,6 +8,7 @@ import type { Simulation } from '#world/simulated/scheduler.ts';
 import { momentSource } from './history.ts';
 import type {
   BucketFacts,
+  Dot,
   Gauge,
   History,
   Mint,
@@ -32,6 +33,9 @@ const OPEN = { end: null, ending: 'open', answer: '', coordinator: null } as con
 
 export class Recorder {
   readonly mints: Mint[] = [];
+  readonly #dots = new Map<WriteId, Dot[]>();
+  /** Hears of each write that its client was told to be applied. */
+  acknowledged: ((request: WriteRequest) => void) | undefined;
   readonly samples: ReplicaSnapshot[] = [];
   readonly gauges: Gauge[] = [];
   readonly stalls: Stall[] = [];
@@ -45,6 +49,16 @@ export class Recorder {
 
   get requests(): readonly Request[] {
     return this.#requests;
+  }
+
+  /** A write has got a dot, and somebody may know it. */
+  minted(mint: Mint): void {
+    this.mints.push(mint);
+    this.#dots.set(mint.write, [...(this.#dots.get(mint.write) ?? []), mint.dot]);
+  }
+
+  dotsOf(write: WriteId): readonly Dot[] {
+    return this.#dots.get(write) ?? [];
   }
 
   moment(): Moment {
@@ -72,6 +86,9 @@ export class Recorder {
     readonly buckets: Readonly<Record<string, BucketFacts>>;
     readonly convergedAt: Moment | null;
     readonly losesUnsynced: boolean;
+    readonly majoritiesOnly: boolean;
+    /** Disks that were lost for good. */
+    readonly disksLost: number;
   }): History {
     return {
       ...facts,
@@ -79,7 +96,7 @@ export class Recorder {
       gauges: this.gauges,
       stalls: this.stalls,
       end: this.moment(),
-      mayBeLost: facts.losesUnsynced ? this.#notMadeDurable() : [],
+      mayBeLost: facts.losesUnsynced || facts.disksLost > 0 ? this.#notMadeDurable(facts.disksLost) : [],
     };
   }
 
@@ -87,10 +104,10 @@ export class Recorder {
     return { mints: this.mints, samples: this.samples, final };
   }
 
-  /** A crash may take what nobody had been asked to put on stable storage. */
-  #notMadeDurable(): readonly WriteId[] {
+  /** A crash may take what nobody had been asked to put on stable storage, and a lost disk what nobody else had there. */
+  #notMadeDurable(disksLost: number): readonly WriteId[] {
     return this.#requests.flatMap((request) =>
-      request.kind !== 'read' && request.quorum.dw === 0 ? [request.write] : [],
+      request.kind !== 'read' && request.quorum.dw <= disksLost ? [request.write] : [],
     );
   }
 
@@ -98,7 +115,9 @@ export class Recorder {
     const at = this.#requests.push(open) - 1;
     return (ended) => {
       assert(this.#requests[at]!.end === null, 'a request ends once');
-      this.#requests[at] = { ...close(ended), end: this.moment() };
+      const over = { ...close(ended), end: this.moment() };
+      this.#requests[at] = over;
+      if (over.kind !== 'read' && over.outcome === 'applied') this.acknowledged?.(over);
     };
   }
 }

@@ -4,7 +4,8 @@ import { ownersOf } from '#ring/preference-list.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { DEAD_ROWS } from '#repair/dead-rows.ts';
 import type { Finding } from './arena.ts';
-import type { SimulatedCluster } from './cluster.ts';
+import type { Machine, SimulatedCluster } from './cluster.ts';
+import { newestFacts } from './white-box.ts';
 
 /** Virtual milliseconds within which all tombstones are gone. */
 const RECLAIM_MS = 180_000;
@@ -12,9 +13,7 @@ const STEP_MS = 1000;
 
 /** The owners of each partition have the same root: convergence of all keys, without reading any. */
 export function checkRoots(cluster: SimulatedCluster, find: (finding: Finding) => void): void {
-  const facts = cluster.machines[0]?.running?.node.chain.facts();
-  if (facts === undefined) return;
-  const { ring } = facts;
+  const { ring } = newestFacts(cluster).facts;
   for (const { n, partitions } of ring.placements) {
     for (let partition = 0; partition < partitions.length; partition++) {
       const roots = ownersOf(ring, n, partition).owners.flatMap((index) => {
@@ -30,8 +29,11 @@ export function checkRoots(cluster: SimulatedCluster, find: (finding: Finding) =
 }
 
 /** Waits until no node has a tombstone. */
-export async function checkReclaimed(cluster: SimulatedCluster, find: (finding: Finding) => void): Promise<void> {
-  const { simulation, machines } = cluster;
+export async function checkReclaimed(
+  { simulation }: SimulatedCluster,
+  machines: readonly Machine[],
+  find: (finding: Finding) => void,
+): Promise<void> {
   const left = (): readonly string[] =>
     machines.flatMap(({ id, medium }) => {
       const count = [...medium.table(DEAD_ROWS).rows()].length;

@@ -11,6 +11,7 @@ import { classOf, type Plan } from './plan.ts';
 import type { SupervisorCounts } from './supervisor.ts';
 import type { Tampering } from './tampering.ts';
 import type { Timeline } from './timeline.ts';
+import { RingOperator, type RingCounts } from './ring-operator.ts';
 import { Clients } from './workload.ts';
 
 export interface Result {
@@ -23,6 +24,8 @@ export interface Result {
   readonly unknown: number;
   readonly hash: string;
   readonly supervisor: SupervisorCounts;
+  /** Changes of the ring; undefined in a run without any. */
+  readonly ring: RingCounts | undefined;
   readonly messages: number;
   /** What is wrong, the plainest first; empty when all is well. */
   readonly findings: readonly Finding[];
@@ -57,8 +60,16 @@ const OUTLINES = { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 };
 export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
   const node = { repair: BUSY_REPAIR, ...(plan.seed % OUTLINES_EVERY === 0 ? { coordinator: OUTLINES } : {}) };
-  const arena = new Arena({ ...options, seed: plan.seed, nodes: plan.nodes, node, losesUnsynced, reclaims: true });
-  await arena.run(async () => await live(arena, plan));
+  const { seed, nodes, ringChanges } = plan;
+  const arena = new Arena({ ...options, seed, nodes, node, losesUnsynced, ringChanges, reclaims: true });
+  let ring: RingCounts | undefined;
+  await arena.run(async () => {
+    const operator = ringChanges
+      ? new RingOperator(arena, arena.cluster.simulation.random.fork('operator'))
+      : undefined;
+    ring = operator?.counts;
+    await live(arena, plan, operator);
+  });
   const { simulation, network } = arena.cluster;
   const outcomes = arena.recorder.requests.map((request) =>
     request.kind === 'read' ? (request.shown === null ? 'failed' : 'applied') : request.outcome,
@@ -74,12 +85,13 @@ export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Re
     unknown: count('unknown'),
     hash: simulation.hash(),
     supervisor: arena.supervisor.counts,
+    ring,
     messages: network.sentInAll().messages,
     findings: arena.findings,
   };
 }
 
-async function live(arena: Arena, plan: Plan): Promise<void> {
+async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined): Promise<void> {
   const { mode, duration } = plan;
   const { simulation } = arena.cluster;
   const clients = new Clients(arena.workload({ ...plan, random: simulation.random.fork('clients') }));
@@ -100,13 +112,16 @@ async function live(arena: Arena, plan: Plan): Promise<void> {
   if (mode === 'liveness') {
     await simulation.run(began + (duration * 2) / 3);
     faults.heal();
+    await operator?.finish();
     await arena.recovered();
+    operator?.goOn();
     healthySince = arena.recorder.moment().order;
   }
   await simulation.run(Math.max(began + duration, simulation.now));
   clients.stop();
   if (mode === 'safety') faults.heal();
   await simulation.settle(over, LAST_ANSWER_MS);
+  await operator?.finish();
   if (mode === 'safety') await arena.recovered();
   await arena.converge(clients);
   checkServes(

@@ -27,6 +27,8 @@ export class Supervisor {
   readonly #downSince = new Map<Machine, number>();
   readonly #pausedSince = new Map<Machine, number>();
   readonly #stopping = new Set<Machine>();
+  /** Machines that stay down from some time on. */
+  readonly #retired = new Set<Machine>();
   /** Machines that the next retry may start. */
   readonly #starting = new Map<Machine, number>();
 
@@ -49,6 +51,27 @@ export class Supervisor {
     this.counts.crashes += 1;
     this.#end(machine);
     this.#startLater(machine, downFor);
+  }
+
+  /** Machines that were lost for good, with their disks. */
+  lostForGood = 0;
+
+  /** Ends the process, and nobody starts it again: its disk is `lost`, or it has `left` the cluster before. */
+  retire(machine: Machine, why: 'lost' | 'left'): void {
+    if (this.#retired.has(machine)) return;
+    this.#retired.add(machine);
+    this.#note(machine.id, why === 'lost' ? 'is lost for good' : 'is switched off');
+    if (why === 'lost') this.lostForGood += 1;
+    if (machine.host.process !== undefined) this.#end(machine);
+  }
+
+  isRetired(machine: Machine): boolean {
+    return this.#retired.has(machine);
+  }
+
+  /** Starts a machine that was never started. */
+  start(machine: Machine): void {
+    this.#start(machine);
   }
 
   /** Ends the process cleanly and starts the next after `downFor` virtual milliseconds. */
@@ -95,7 +118,7 @@ export class Supervisor {
   startAll(): void {
     for (const machine of this.#cluster.machines) {
       this.resume(machine);
-      if (machine.host.process === undefined) this.#start(machine);
+      if (machine.host.process === undefined && !this.#retired.has(machine)) this.#start(machine);
     }
   }
 
@@ -117,7 +140,8 @@ export class Supervisor {
     const turn = (this.#starting.get(machine) ?? 0) + 1;
     this.#starting.set(machine, turn);
     this.#cluster.simulation.schedule(delay, `start ${machine.id}`, () => {
-      if (this.#starting.get(machine) === turn && machine.host.process === undefined) this.#start(machine);
+      if (this.#starting.get(machine) !== turn || this.#retired.has(machine)) return;
+      if (machine.host.process === undefined) this.#start(machine);
     });
   }
 

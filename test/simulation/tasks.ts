@@ -58,5 +58,9 @@ export async function perform(task: Task, bug: string | undefined): Promise<Repo
       });
     }
   }
-  return { findings, result, trace: [...(timeline?.render(plan.nodes, task.traceWidth) ?? [])] };
+  return {
+    findings,
+    result,
+    trace: [...(timeline?.render(plan.ringChanges ? plan.nodes + 3 : plan.nodes, task.traceWidth) ?? [])],
+  };
 }

@@ -18,6 +18,8 @@ import { RECORDS, recordKey } from '#replica/tables.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { digest } from '#world/digest.ts';
 import { writeIdIn } from './answers.ts';
+import type { Facts } from '#consensus/facts.ts';
+import type { QuoralNode } from '#node.ts';
 import type { Machine, RunningProcess, SimulatedCluster } from './cluster.ts';
 import type { Dot, ReplicaSnapshot, WriteId } from './history.ts';
 import type { Recorder } from './recorder.ts';
@@ -42,7 +44,7 @@ export function watchMints(
       const dot = present(own.toSorted((x, y) => y.counter - x.counter)[0], 'the dot of the write');
       minted(dot, write);
       if (write === null) deletions.set(made.encoded, dot);
-      else recorder.mints.push({ write, dot });
+      else recorder.minted({ write, dot });
     };
   };
   const mint: Replica['mint'] = replica.mint.bind(replica);
@@ -76,7 +78,7 @@ export function watchMints(
           : undefined;
     if (store !== undefined) {
       const dot = deletions.get(store.state);
-      if (dot !== undefined) recorder.mints.push({ write: store.requestId, dot });
+      if (dot !== undefined) recorder.minted({ write: store.requestId, dot });
       deletions.delete(store.state);
     }
     return call(to, type, request, options);
@@ -91,7 +93,7 @@ export function snapshotOf(
   key: string,
   recorder: Recorder,
 ): ReplicaSnapshot {
-  const row = machine.medium.table(RECORDS).get(recordKey(bucket, incarnation, utf8(key)));
+  const row = machine.medium.row(RECORDS, recordKey(bucket, incarnation, utf8(key)));
   const { vector, versions } = row === undefined ? { vector: [], versions: [] } : decodeState(row, digest.crc32);
   return {
     node: machine.id,
@@ -103,13 +105,25 @@ export function snapshotOf(
   };
 }
 
-/** The machines that own the key, as a running node knows it. */
-export function ownersOfKey(cluster: SimulatedCluster, bucket: string, key: string): readonly Machine[] {
-  const { node } = present(
-    cluster.machines.find(({ running }) => running?.node.chain.facts() !== undefined)?.running,
-    'a running node',
+/** The newest epoch that a running node knows, and the node. */
+export function newestFacts(cluster: SimulatedCluster): { readonly node: QuoralNode; readonly facts: Facts } {
+  const known = cluster.machines.flatMap(({ running }) => {
+    const facts = running?.node.chain.facts();
+    return facts === undefined ? [] : [{ node: running!.node, facts }];
+  });
+  return present(
+    known.reduce<(typeof known)[number] | undefined>(
+      (best, one) => (best === undefined || one.facts.epoch > best.facts.epoch ? one : best),
+      undefined,
+    ),
+    'a running node that knows an epoch',
   );
-  const { ring } = present(node.chain.facts(), 'facts');
+}
+
+/** The machines that own the key, as far as any running node knows. */
+export function ownersOfKey(cluster: SimulatedCluster, bucket: string, key: string): readonly Machine[] {
+  const { node, facts } = newestFacts(cluster);
+  const { ring } = facts;
   const { n } = node.buckets.resolve(bucket).properties;
   const { owners } = ownersOf(ring, n, partitionOf(ring, hashKey(ring, bucket, utf8(key))));
   return owners.map((index) => {

@@ -49,6 +49,8 @@ export interface Workload {
   /** Of 100 requests, how many the client does not wait for. */
   readonly impatience: number;
   readonly crashed: (error: unknown) => void;
+  /** Whom clients ask; everybody without it. */
+  readonly serves?: (machine: Machine) => boolean;
   readonly note?: (client: string, what: string) => void;
 }
 
@@ -388,7 +390,8 @@ export class Client {
 
   /** Mostly one that runs: clients do not hammer closed doors. */
   #machine(): Machine {
-    const { machines } = this.#workload.cluster;
+    const { cluster, serves } = this.#workload;
+    const machines = serves === undefined ? cluster.machines : cluster.machines.filter(serves);
     const running = machines.filter((machine) => machine.running !== undefined);
     const among = running.length === 0 || this.#random.chance(0.05) ? machines : running;
     return among[this.#random.below(among.length)]!;

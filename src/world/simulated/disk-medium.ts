@@ -31,6 +31,8 @@ export class SimulatedMedium {
   losesAllUnsynced = false;
   /** Called when a commit has reached the log, and when a sync has ended that its waiters do not know of yet. */
   onStep: ((step: 'append' | 'sync') => void) | undefined;
+  /** Called for each row that has changed, also when a crash or a failed commit has taken that back. */
+  onChange: ((table: string, key: Uint8Array) => void) | undefined;
 
   #tables = new Map<string, SortedTable>();
   /** The commits that no sync has covered, oldest first. */
@@ -69,6 +71,7 @@ export class SimulatedMedium {
   /** Puts an old backup in the place of what a medium holds that no process has open. */
   restore(snapshot: MediumSnapshot): void {
     assert(!this.#opened, 'a medium is exchanged only while no process has it open');
+    const gone = this.#tables;
     this.#tables = new Map();
     this.#unsynced = [];
     this.#bytes = 0;
@@ -76,6 +79,8 @@ export class SimulatedMedium {
       this.#tables.set(name, new SortedTable());
       for (const [key, value] of rows) this.set(name, key, value);
     }
+    if (this.onChange === undefined) return;
+    for (const [name, table] of gone) for (const [key] of table.rows()) this.onChange(name, key);
   }
 
   /** Flips the lowest bit of one byte of a row's value, as a decaying medium does. */
@@ -103,11 +108,17 @@ export class SimulatedMedium {
     return present(this.#tables.get(name), `table ${name}`);
   }
 
+  /** A row, if there is such a table and such a row: for whoever looks from outside. */
+  row(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#tables.get(table)?.get(key);
+  }
+
   /** Changes a row and says how to take that back. */
   set(table: string, key: Uint8Array, value: Uint8Array | undefined): Change {
     const before = this.table(table).set(key, value);
     if (before !== undefined) this.#bytes -= key.length + before.length;
     if (value !== undefined) this.#bytes += key.length + value.length;
+    this.onChange?.(table, key);
     return { table, key, before };
   }
 

@@ -33,6 +33,8 @@ export interface SimulationOptions {
 export class Simulation {
   /** To be forked, not drawn from. */
   readonly random: SeededRandom;
+  /** Called after each event and all promise reactions to it: looks, and changes nothing. */
+  afterEvent: (() => void) | undefined;
   readonly #tieBreaks: SeededRandom;
   readonly #queue = new EventQueue<SimulatedEvent>();
   readonly #hash = new EventHash();
@@ -111,6 +113,7 @@ export class Simulation {
     return new Promise((resolve, reject) => {
       const turn = () => {
         try {
+          this.afterEvent?.();
           if (done()) return resolve(true);
           const event = this.#queue.peek();
           if (event === undefined || event.time > end) return resolve(false);

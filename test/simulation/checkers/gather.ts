@@ -103,15 +103,18 @@ function answerersOf({ r, pr, sloppy }: ReadQuorum): number {
 function keyHistory(history: History, name: string, writes: Write[], requests: readonly ReadRequest[]): KeyHistory {
   const { bucket, key } = writes[0]?.requests[0] ?? present(requests[0], 'request');
   const { mode, owners } = present(history.buckets[bucket], `bucket ${bucket} of the history`);
+  const most = history.majoritiesOnly === true ? Math.floor(owners / 2) + 1 : owners;
   const reads = requests.flatMap((request): readonly AnsweredRead[] => {
     const { start, end, shown, quorum } = request;
     if (shown === null || end === null) return [];
-    return [{ start: start.order, end: end.order, answerers: answerersOf(quorum), shown, request }];
+    return [{ start: start.order, end: end.order, answerers: Math.min(answerersOf(quorum), most), shown, request }];
   });
-  const inOrder = writes.toSorted((a, b) => a.start - b.start);
+  const inOrder = writes
+    .map((write) => (write.holders > most ? { ...write, holders: most } : write))
+    .toSorted((a, b) => a.start - b.start);
   const sorted = reads.toSorted((a, b) => a.start - b.start);
   const facts = { bucket, key, name, mode, owners, reads: sorted };
-  const complete = whatDeletesFound({ ...facts, ...relations(inOrder) }, inOrder);
+  const complete = whatDeletesFound({ ...facts, ...relations(inOrder) }, inOrder, most);
   return { ...facts, ...relations(complete) };
 }
 
@@ -142,7 +145,7 @@ function relations(writes: readonly Write[]) {
 }
 
 /** A delete without a context certainly finds what its own read has to know. */
-function whatDeletesFound(history: KeyHistory, writes: readonly Write[]): readonly Write[] {
+function whatDeletesFound(history: KeyHistory, writes: readonly Write[], most: number): readonly Write[] {
   if (history.mode !== 'siblings' || !writes.some(({ finds }) => finds)) return writes;
   const found = new Map<WriteId, readonly WriteId[]>();
   const quorums = Array.from({ length: history.owners + 1 }, () => new MustKnow(history));
@@ -160,7 +163,7 @@ function whatDeletesFound(history: KeyHistory, writes: readonly Write[]): readon
       }
     } else if (write.finds) {
       const [request] = write.requests;
-      const answerers = Math.min(answerersOf(request!.quorum), history.owners);
+      const answerers = Math.min(answerersOf(request!.quorum), most);
       found.set(write.id, quorums[answerers]!.mustShow());
     }
   }
