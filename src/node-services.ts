@@ -172,8 +172,7 @@ function otherMembers(node: QuoralNode): readonly NodeId[] {
 }
 
 /** Modes that a definition may name and that nothing serves yet. */
-function whatIsNotBuilt({ type, ttl, consistency }: Partial<BucketProperties>): string | undefined {
-  if (type !== undefined && type !== 'value') return `type ${JSON.stringify(type)} is not built yet`;
+function whatIsNotBuilt({ ttl, consistency }: Partial<BucketProperties>): string | undefined {
   if (consistency === 'strong' && (ttl ?? null) !== null) return 'ttl in strong buckets is not built yet';
   return undefined;
 }
@@ -187,8 +186,8 @@ async function holdsKeys(
 ): Promise<boolean> {
   const others = otherMembers(node);
   const { incarnation, properties } = node.buckets.resolve(name);
-  const { n, conflicts, consistency } = fillDefaults(wanted);
-  const stays = n === properties.n && consistency === properties.consistency;
+  const { n, conflicts, consistency, type } = fillDefaults(wanted);
+  const stays = n === properties.n && consistency === properties.consistency && type === properties.type;
   const silentMax = stays && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others, silentMax, deadline);
   if (answer.kind === 'unknown') throw new Error(`no answer from ${answer.silent.join(', ')}, which may hold some`);

@@ -4,6 +4,7 @@
 
 import { TokenDirectory } from '#access/directory.ts';
 import { isoDate } from '#api/http-date.ts';
+import { settlementOf } from '#buckets/definition.ts';
 import { BucketDirectory } from '#buckets/directory.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
@@ -321,7 +322,7 @@ export class QuoralNode {
       self: () => present(this.member(), `member ${this.options.id}`).index,
       bucket: (name) => {
         const { incarnation, version, properties } = this.buckets.resolve(name);
-        return { n: properties.n, incarnation, version, conflicts: properties.conflicts };
+        return { n: properties.n, incarnation, version, conflicts: settlementOf(properties) };
       },
       refilling: () => this.member()?.state === 'refilling',
       catchUp: (atLeast, deadline) => this.chain.catchUp(atLeast, deadline),

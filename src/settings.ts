@@ -111,6 +111,7 @@ export const SETTINGS = {
   'value-max': setting(bytes(1, 8 * 1024 ** 2), '4MiB', 'largest value'),
   'siblings-max': setting(integer(2, 142), '100', 'concurrent versions of one key'),
   'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
+  'entries-max': setting(integer(1, 14_285), '10000', 'entries of a data type: elements of a set, parts of a map'),
   'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
   'streams-max': setting(
     integer(1, 1_000_000),

@@ -3,6 +3,8 @@
  * defaults.
  */
 
+import type { DataType } from '#causality/data-type.ts';
+import type { Conflicts } from '#causality/state.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import type { QuorumWord } from '#quorum/words.ts';
 
@@ -15,9 +17,10 @@ export interface BucketProperties {
   readonly pw: QuorumWord;
   readonly dw: QuorumWord;
   readonly sloppy: boolean;
-  readonly conflicts: 'siblings' | 'lww';
+  /** Of values; data types keep what is concurrent. */
+  readonly conflicts: Conflicts;
   readonly consistency: 'eventual' | 'strong';
-  readonly type: 'value' | 'counter' | 'set' | 'map' | 'register' | 'flag';
+  readonly type: 'value' | DataType;
   /** Seconds that a value lives, or null for ever. */
   readonly ttl: number | null;
 }
@@ -35,6 +38,14 @@ export const DEFAULT_PROPERTIES: BucketProperties = {
   type: 'value',
   ttl: null,
 };
+
+/**
+ * How concurrent versions are settled: as the bucket says where they are values, and by keeping all of them where they are the
+ * entries of a data type.
+ */
+export function settlementOf({ type, conflicts }: BucketProperties): Conflicts {
+  return type === 'value' ? conflicts : 'siblings';
+}
 
 export interface Bucket {
   readonly name: string;

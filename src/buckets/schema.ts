@@ -2,6 +2,7 @@
  * The properties of a bucket: reading them from what a client sent, and keeping them in the rows of the epoch chain.
  */
 
+import { DATA_TYPES } from '#causality/data-type.ts';
 import type { BucketRow } from '#consensus/facts.ts';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
@@ -38,14 +39,14 @@ const PROPERTIES: { readonly [K in keyof BucketProperties]: Schema } = {
   sloppy: { type: 'boolean', description: 'Whether fallbacks may stand in for primaries that cannot be reached.' },
   conflicts: {
     enum: ['siblings', 'lww'],
-    description: 'What becomes of concurrent writes: all are kept (`siblings`), or the latest alone (`lww`).',
+    description: 'What becomes of concurrent writes of values: all are kept (`siblings`), or the latest alone (`lww`).',
   },
   consistency: {
     enum: ['eventual', 'strong'],
     description: 'In a `strong` bucket every read and write is linearizable; it has no siblings.',
   },
   type: {
-    enum: ['value', 'counter', 'set', 'map', 'register', 'flag'],
+    enum: ['value', ...DATA_TYPES],
     description: 'Plain values, or a data type.',
   },
   ttl: {

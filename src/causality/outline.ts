@@ -38,8 +38,10 @@ export function encodeOutline({ vector, versions }: Outline, checksum: Checksum)
   writer.u8(FORMAT);
   writeVector(writer, vector);
   writer.varint(versions.length);
+  let index = 0;
   for (const { dot, content } of versions) {
-    writer.varint(vector.findIndex((entry) => sameActor(entry, dot)));
+    while (!sameActor(vector[index]!, dot)) index++;
+    writer.varint(index);
     writer.varint(dot.counter);
     writer.u8(content === null ? 0 : 1);
   }
@@ -91,8 +93,11 @@ function readVersions(reader: ByteReader, vector: VersionVector): readonly Outli
  */
 export function filledFrom(known: State, outline: Outline): State | undefined {
   const versions: Version[] = [];
+  let at = 0;
   for (const { dot, content } of outline.versions) {
-    const version = known.versions.find((one) => sameDot(one.dot, dot));
+    while (at < known.versions.length && compareDotsByActor(known.versions[at]!.dot, dot) < 0) at++;
+    const next = known.versions[at];
+    const version = next !== undefined && sameDot(next.dot, dot) ? next : undefined;
     if (version !== undefined && version.content === null && content !== null) return undefined;
     if (version !== undefined) versions.push(version);
     else if (!covers(known.vector, dot)) return undefined;

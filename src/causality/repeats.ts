@@ -37,14 +37,14 @@ export function windowEnd({ counter }: Dot): number {
 /** Without the versions of later attempts; the state itself when there are none. */
 export function withoutRepeats(state: State): State {
   const { vector, versions } = state;
-  if (!versions.some((version) => isRepeat(version, versions))) return state;
-  return { vector, versions: versions.filter((version) => !isRepeat(version, versions)) };
+  const named = versions.filter(({ request }) => request !== undefined);
+  if (named.length < 2) return state;
+  const attempts = Map.groupBy(named, ({ request }) => request);
+  if (attempts.size === named.length) return state;
+  const kept = versions.filter((version) => !isRepeat(version, attempts.get(version.request) ?? []));
+  return kept.length === versions.length ? state : { vector, versions: kept };
 }
 
-function isRepeat({ request, dot }: Version, versions: readonly Version[]): boolean {
-  if (request === undefined) return false;
-  return versions.some(
-    (other) =>
-      other.request === request && compareDotsByTime(other.dot, dot) < 0 && timeOf(dot.counter) <= windowEnd(other.dot),
-  );
+function isRepeat({ dot }: Version, attempts: readonly Version[]): boolean {
+  return attempts.some((other) => compareDotsByTime(other.dot, dot) < 0 && timeOf(dot.counter) <= windowEnd(other.dot));
 }

@@ -24,7 +24,7 @@ import type { Content, State, Version, VersionVector } from './state.ts';
 import { readVector, vectorBytes, writeVector } from './vector-codec.ts';
 
 /** Versions in one state: ten times what a coordinator accepts, since merges must never fail for their number. */
-export const MAX_VERSIONS = 1000;
+export const MAX_VERSIONS = 100_000;
 /** Characters of one version's meta names and values together. In an HTTP header each of them is one byte. */
 export const MAX_META_CHARACTERS = 8192;
 

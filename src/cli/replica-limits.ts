@@ -6,6 +6,7 @@ import type { Settings } from '#settings.ts';
 export function replicaLimits(settings: Settings): ReplicaLimits {
   return {
     siblingsMax: settings['siblings-max'],
+    entriesMax: settings['entries-max'],
     stateBytesMax: settings['object-max'],
     commitGroupMax: settings['commit-group-max'],
     commitQueueMax: settings['commit-queue-max'],

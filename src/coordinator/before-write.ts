@@ -5,6 +5,7 @@
  */
 
 import { etagOf } from '#causality/etag.ts';
+import { innermost, takesAway } from '#causality/data-type.ts';
 import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { windowEnd, type RequestMark } from '#causality/repeats.ts';
 import { covers, highestCounter, joinVectors } from '#causality/vector.ts';
@@ -12,6 +13,7 @@ import { compareDotsByTime } from '#causality/dot.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
+import type { Base } from '#replica/mint.ts';
 import { attemptIn } from '#replica/settle-retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { inItsZone, routeOf, type Environment } from './environment.ts';
@@ -20,32 +22,56 @@ import { judge } from './preconditions.ts';
 import type { WriteOutcome, WriteRequest } from './requests.ts';
 
 export type Before =
-  | { readonly kind: 'mint'; readonly context: VersionVector }
+  /** `base` is what was read for it, with the time before that. */
+  | { readonly kind: 'mint'; readonly context: VersionVector; readonly base: Base | null }
   /** The request was carried out before: `state` has what became of it. */
-  | { readonly kind: 'again'; readonly state: State; readonly first: RetryRow }
+  | { readonly kind: 'again'; readonly state: State; readonly first: RetryRow; readonly origin: number }
   | { readonly kind: 'over'; readonly outcome: WriteOutcome };
 
 export async function beforeWrite(environment: Environment, request: WriteRequest): Promise<Before> {
-  const { mark, content, context, conditions } = request;
-  const looks = conditions !== null || (content === null && context === null);
-  if (mark === null && !looks) return { kind: 'mint', context: context ?? EMPTY_VECTOR };
+  const { mark, context, conditions } = request;
+  const looks = conditions !== null || looksFirst(request);
+  if (mark === null && !looks) return { kind: 'mint', context: context ?? EMPTY_VECTOR, base: null };
+  const origin = environment.replica.now();
   const { owners } = routeOf(environment, request.bucket, request.key);
   const { r, pr, w } = inItsZone(request, owners);
+  const least = leastFor(request);
   const questions =
     mark === null
-      ? request
+      ? { ...request, least }
       : // Of all owners, whatever the zone: so many that they are a read of the zone, too.
         {
           ...request,
           zone: undefined,
           r: Math.max(looks ? r : 0, answersForRetries(owners.length, w)),
           pr: looks ? pr : 0,
-          least: looks ? request.least : undefined,
+          least: looks ? least : undefined,
           retryId: mark.id,
         };
   const gathered = await gather(environment, questions);
   const now = environment.world.clock.wall();
-  return decide(request, gathered, now, environment.self);
+  return decide(request, gathered, { now, self: environment.self, origin, looks });
+}
+
+/** What takes something away must know what that is, and of a data type more than the context names. */
+function looksFirst({ content, context, operation }: WriteRequest): boolean {
+  if (operation === undefined) return content === null && context === null;
+  return takesAway(operation) || (innermost(operation).kind === 'assign' && context !== null);
+}
+
+/** An operation on a data type changes what the client has seen, so that has to be at hand. */
+function leastFor({ operation, context, least }: WriteRequest): VersionVector | undefined {
+  if (operation === undefined || context === null) return least;
+  return joinVectors(context, least ?? EMPTY_VECTOR);
+}
+
+interface Looked {
+  readonly now: number;
+  readonly self: NodeId;
+  /** A hybrid time before anything was read. */
+  readonly origin: number;
+  /** Whether the write depends on what was read, beside what was asked of its earlier attempts. */
+  readonly looks: boolean;
 }
 
 /** So many owners must say what they know of earlier attempts that one of them knows every attempt that `w` have confirmed. */
@@ -54,29 +80,34 @@ export function answersForRetries(owners: number, w: number): number {
 }
 
 /** Pure: what the owners' answers mean for the write. */
-export function decide(request: WriteRequest, gathered: Gathered, now: number, self: NodeId): Before {
+export function decide(request: WriteRequest, gathered: Gathered, looked: Looked): Before {
   const { mark } = request;
   if (mark !== null) {
-    const earlier = earlierAttempt(gathered, mark, now);
+    const earlier = earlierAttempt(gathered, mark, looked.now);
     if (earlier.kind === 'mismatch') return over(request, gathered, 'idempotency-mismatch', MISMATCH);
-    if (earlier.kind === 'found') return { kind: 'again', state: earlier.state, first: earlier.first };
+    if (earlier.kind === 'found')
+      return { kind: 'again', state: earlier.state, first: earlier.first, origin: looked.origin };
   }
   if (gathered.kind === 'failed') {
     // Of the reading, which is what was not met.
-    const { trouble, agreement } = gathered;
-    const detail = `reading before the write: ${gathered.detail}`;
+    const { agreement } = gathered;
+    const unknown =
+      gathered.trouble === 'session-not-met' && request.operation !== undefined && request.context !== null;
+    const trouble = unknown ? 'quorum-unavailable' : gathered.trouble;
+    const reason = unknown ? 'no replica that can be asked knows all that the context names' : gathered.detail;
+    const detail = `reading before the write: ${reason}`;
     return { kind: 'over', outcome: { kind: 'not-applied', trouble, detail, agreement } };
   }
   if (mark !== null && gathered.retriesFull) return over(request, gathered, 'overloaded', FULL);
-  return judged(request, gathered, now, self);
+  return judged(request, gathered, looked);
 }
 
 function judged(
-  { conditions, context, content }: WriteRequest,
+  { conditions, context, content, operation }: WriteRequest,
   { state, agreement }: Extract<Gathered, { kind: 'gathered' }>,
-  now: number,
-  coordinator: NodeId,
+  { now, self: coordinator, origin, looks }: Looked,
 ): Before {
+  const base = operation !== undefined && looks ? { state, origin } : null;
   if (conditions !== null) {
     const live = liveVersions(state, now);
     const etag = live.length === 0 ? undefined : etagOf(live);
@@ -84,10 +115,11 @@ function judged(
       return { kind: 'over', outcome: { kind: 'precondition-failed', agreement, coordinator, etag } };
     // The client that names a state has seen it.
     if (conditions.ifMatch !== undefined)
-      return { kind: 'mint', context: joinVectors(context ?? EMPTY_VECTOR, state.vector) };
+      return { kind: 'mint', context: joinVectors(context ?? EMPTY_VECTOR, state.vector), base };
   }
-  if (context !== null) return { kind: 'mint', context };
-  return { kind: 'mint', context: content === null ? state.vector : EMPTY_VECTOR };
+  if (context !== null) return { kind: 'mint', context, base };
+  const seen = base !== null || (content === null && operation === undefined);
+  return { kind: 'mint', context: seen ? state.vector : EMPTY_VECTOR, base };
 }
 
 type Earlier =

@@ -23,7 +23,7 @@ import { readKey } from './get.ts';
 import { listPage, type ListOutcome, type ListPageRequest } from './list.ts';
 import { listHere } from './list-here.ts';
 import { ListMessage } from './list-messages.ts';
-import { withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
+import { operateMessage, withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeHere } from './put.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
 import { StrongKeys, type StrongOptions } from './strong.ts';
@@ -38,6 +38,7 @@ export interface CoordinatorOptions extends Omit<Environment, 'figures'> {
 export class Coordinator {
   readonly #options: Environment;
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
+  readonly #operateMessage: MessageType<ForwardedWrite, WriteOutcome>;
   /** Keys of strong buckets go their own way. */
   readonly strong: StrongKeys;
 
@@ -46,6 +47,7 @@ export class Coordinator {
     this.#options = { ...options, figures: new CoordinatorFigures(options.world.metrics) };
     this.strong = new StrongKeys({ environment: this.#options, ...strong });
     this.#writeMessage = writeMessage(options.world.digest.crc32);
+    this.#operateMessage = operateMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
     messaging.handle(StoreMessage, (request, { deadline, trace }) => {
       this.#checkReady();
@@ -60,6 +62,7 @@ export class Coordinator {
       return listHere(this.#options, request, deadline);
     });
     messaging.handle(this.#writeMessage, (request, caller) => this.#takeForwarded(request, caller));
+    messaging.handle(this.#operateMessage, (request, caller) => this.#takeForwarded(request, caller));
   }
 
   async read(request: ReadRequest): Promise<ReadOutcome> {
@@ -144,10 +147,11 @@ export class Coordinator {
     const { messaging, knowledge, world, figures } = this.#options;
     if (candidates.length > 0) figures.forwarded.add();
     let refused = false;
+    const message = request.operation === undefined ? this.#writeMessage : this.#operateMessage;
     for (const owner of candidates) {
       const forwarded = { ...request, epoch: knowledge.epoch() };
       const { deadline, trace } = request;
-      const result = await messaging.call(owner.id, this.#writeMessage, forwarded, { deadline, trace });
+      const result = await messaging.call(owner.id, message, forwarded, { deadline, trace });
       if (result.kind === 'reply') return result.reply;
       if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) {
         const reason = result.kind === 'lost' ? result.reason : result.detail;

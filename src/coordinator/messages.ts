@@ -11,6 +11,7 @@ import { epoch, nodeId, type Epoch } from '#kernel/identity.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { asArray, asBoolean, asBytes, asInteger, asString } from '#wire/shape.ts';
+import { operationFromWire, operationToWire } from './operation-codec.ts';
 import {
   conditionsFromWire,
   conditionsToWire,
@@ -41,6 +42,7 @@ const TROUBLES: readonly Trouble[] = [
   'too-many-siblings',
   'value-too-large',
   'idempotency-mismatch',
+  'conflict',
   'session-not-met',
 ];
 
@@ -116,6 +118,14 @@ export function withoutValues(versions: readonly Version[]): readonly Version[] 
   );
 }
 
+/**
+ * Operations on data types have a name of their own: a node of an earlier release would not see the operation, and take a
+ * write without content for a deletion.
+ */
+export function operateMessage(checksum: Checksum): MessageType<ForwardedWrite, WriteOutcome> {
+  return { ...writeMessage(checksum), name: 'coordinator.operate' };
+}
+
 export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, WriteOutcome> {
   return {
     name: 'coordinator.write',
@@ -133,6 +143,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
       markToWire(request.mark),
       request.zone ?? null,
       request.least === undefined ? null : vectorToWire(request.least),
+      request.operation === undefined ? null : operationToWire(request.operation),
     ],
     decodeRequest: (body) => {
       const fields = asArray(body, 11, 'coordinator.write');
@@ -161,6 +172,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
         mark: markFromWire(fields[10]),
         ...(isGiven(fields[11]) ? { zone: asString(fields[11], 'zone', 64) } : {}),
         ...(isGiven(fields[12]) ? { least: vectorFromWire(fields[12]) } : {}),
+        ...(isGiven(fields[13]) ? { operation: operationFromWire(fields[13]) } : {}),
       };
     },
     encodeReply: (outcome) => outcomeToWire(outcome, checksum),

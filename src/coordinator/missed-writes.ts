@@ -27,11 +27,12 @@ export class MissedWrites {
   /** A hybrid time before that of the write. */
   readonly origin: number;
 
-  constructor(environment: Environment, request: WriteRequest, scope: Scope) {
+  /** `origin`: a time before anything was read for the write; undefined when nothing was. */
+  constructor(environment: Environment, request: WriteRequest, scope: Scope, origin: number | undefined) {
     this.#environment = environment;
     this.#request = request;
     this.#scope = scope;
-    this.origin = environment.replica.now();
+    this.origin = origin ?? environment.replica.now();
   }
 
   /** Notes here that the owner lacks what this owner has in its own record. */

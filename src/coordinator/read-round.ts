@@ -4,6 +4,7 @@
  * for an owner for whom they keep the key: that a fallback has nothing says nothing about the key.
  */
 
+import { settlementOf } from '#buckets/definition.ts';
 import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { covers, dominates, joinVectors } from '#causality/vector.ts';
 import { assert, present } from '#kernel/assert.ts';
@@ -391,6 +392,6 @@ export class ReadRound {
   }
 
   #joined(): Joined {
-    return joinAnswers(this.#answers, this.#request.bucket.properties.conflicts, this.#crc32);
+    return joinAnswers(this.#answers, settlementOf(this.#request.bucket.properties), this.#crc32);
   }
 }

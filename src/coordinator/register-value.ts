@@ -8,9 +8,11 @@
  * order.
  */
 
+import type { Operation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
+import { carryOut, planOperation, Unfitting, withLeastVector } from '#causality/operate.ts';
 import { windowEnd, type RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type Content, type State } from '#causality/state.ts';
 import { equalBytes } from '#kernel/bytes.ts';
@@ -76,8 +78,10 @@ export type RegisterChange =
   | { readonly kind: 'look' }
   | {
       readonly kind: 'write';
-      /** Null to delete. */
+      /** Null to delete, and for an operation. */
       readonly content: Content | null;
+      /** On the data type that the bucket holds. */
+      readonly operation?: Operation | undefined;
       readonly conditions: Conditions | null;
       readonly mark: RequestMark | null;
       readonly expiresAt: number;
@@ -91,6 +95,8 @@ export type ChangeResult =
   | { readonly kind: 'written'; readonly state: State; readonly written: Dot }
   | { readonly kind: 'precondition-failed'; readonly etag: string | undefined }
   | { readonly kind: 'idempotency-mismatch' }
+  /** The operation does not fit what is there. */
+  | { readonly kind: 'unfitting'; readonly detail: string }
   | { readonly kind: 'too-many-keys' }
   | { readonly kind: 'leased'; readonly lease: Lease }
   /** It was given, to this very request, and has ended. */
@@ -137,10 +143,10 @@ function write(
   change: Extract<RegisterChange, { kind: 'write' }>,
   circumstances: Circumstances,
 ): Changed {
-  const { dot, now } = circumstances;
+  const { now } = circumstances;
   const made = madeBefore(value, circumstances);
   if (made !== undefined) return { value, result: { kind: 'written', state: value.state, written: made.dot } };
-  const { content, conditions, mark, expiresAt } = change;
+  const { conditions, mark } = change;
   const keyed = value.keyed.filter((row) => row.until > now);
   const first = mark === null ? undefined : keyed.find((row) => equalBytes(row.id, mark.id));
   if (first !== undefined) {
@@ -153,10 +159,30 @@ function write(
     return { value, result: { kind: 'precondition-failed', etag } };
   }
   if (mark !== null && keyed.length >= KEYED_MAX) return { value, result: { kind: 'too-many-keys' } };
-  const state: State = { vector: [dot], versions: content === null ? [] : [{ dot, content, expiresAt }] };
-  const next = remember({ ...value, state }, circumstances);
-  const rows = mark === null ? keyed : [...keyed, { ...mark, dot, until: windowEnd(dot) }];
-  return { value: { ...next, keyed: rows }, result: { kind: 'written', state, written: dot } };
+  const written = stateAfter(value.state, change, circumstances);
+  if (written instanceof Unfitting) return { value, result: { kind: 'unfitting', detail: written.message } };
+  const { state, last } = written;
+  const next = remember({ ...value, state }, { ...circumstances, dot: last });
+  const rows = mark === null ? keyed : [...keyed, { ...mark, dot: last, until: windowEnd(last) }];
+  return { value: { ...next, keyed: rows }, result: { kind: 'written', state, written: last } };
+}
+
+function stateAfter(
+  before: State,
+  { content, operation, expiresAt }: Extract<RegisterChange, { kind: 'write' }>,
+  { dot, now }: Circumstances,
+): { readonly state: State; readonly last: Dot } | Unfitting {
+  if (operation === undefined) {
+    return { state: { vector: [dot], versions: content === null ? [] : [{ dot, content, expiresAt }] }, last: dot };
+  }
+  try {
+    const plan = planOperation(before, operation, { actor: dot, context: null, keyed: false, alone: true, now });
+    const { state, last } = carryOut(before, plan, { first: dot, expiresAt, request: undefined });
+    return { state: withLeastVector(state, last), last };
+  } catch (error) {
+    if (error instanceof Unfitting) return error;
+    throw error;
+  }
 }
 
 function acquire(

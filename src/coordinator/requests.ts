@@ -5,6 +5,7 @@
  */
 
 import type { Content, Version, VersionVector } from '#causality/state.ts';
+import type { Operation } from '#causality/data-type.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { Span } from '#world/world.ts';
@@ -36,7 +37,12 @@ export interface ReadRequest extends KeyRequest {
 export interface WriteRequest extends KeyRequest {
   /** The content to store, or null to delete. */
   readonly content: Content | null;
-  /** What the client has seen; null when it sent no context. A delete without one reads first, at `r` and `pr`. */
+  /** What is to be done to the data type that the bucket holds; there is no content then. */
+  readonly operation?: Operation | undefined;
+  /**
+   * What the client has seen; null when it sent no context. What takes something away reads first without one, at `r` and
+   * `pr`.
+   */
   readonly context: VersionVector | null;
   readonly r: number;
   readonly pr: number;
@@ -72,6 +78,7 @@ export type Trouble =
   | 'too-many-siblings'
   | 'value-too-large'
   | 'idempotency-mismatch'
+  | 'conflict'
   | 'session-not-met';
 
 export type ReadOutcome =
@@ -117,9 +124,14 @@ export type WriteOutcome =
       readonly written?: Dot;
     };
 
-/** When the value that the request writes expires, in milliseconds since 1970; 0 for never. */
-export function expiryOf({ ttl, content }: Pick<WriteRequest, 'ttl' | 'content'>, now: number): number {
-  return ttl === 0 || content === null ? 0 : now + ttl;
+/** Whether the request takes the whole key away. */
+export function isDeletion({ content, operation }: Pick<WriteRequest, 'content' | 'operation'>): boolean {
+  return content === null && operation === undefined;
+}
+
+/** When what the request writes expires, in milliseconds since 1970; 0 for never. */
+export function expiryOf(request: Pick<WriteRequest, 'ttl' | 'content' | 'operation'>, now: number): number {
+  return request.ttl === 0 || isDeletion(request) ? 0 : now + request.ttl;
 }
 
 /** A read that may also ask what a request with an idempotency key has become. */

@@ -9,6 +9,7 @@ import { epoch, type Epoch } from '#kernel/identity.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
 import { asArray, asBoolean, asBytes, asInteger, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
+import { operationFromWire, operationToWire } from './operation-codec.ts';
 import {
   conditionsFromWire,
   conditionsToWire,
@@ -37,6 +38,17 @@ function changeToWire(change: RegisterChange): unknown {
     case 'look':
       return [change.kind];
     case 'write':
+      if (change.operation !== undefined) {
+        // A kind of its own, since an earlier release would take it for a deletion.
+        const { operation, conditions, mark } = change;
+        return [
+          'operate',
+          operationToWire(operation),
+          conditionsToWire(conditions),
+          markToWire(mark),
+          change.expiresAt,
+        ];
+      }
       return [
         change.kind,
         contentToWire(change.content),
@@ -64,6 +76,15 @@ function changeFromWire(body: unknown): RegisterChange {
         mark: markFromWire(fields[3]),
         expiresAt: asInteger(fields[4], 'expiresAt'),
       };
+    case 'operate':
+      return {
+        kind: 'write',
+        content: null,
+        operation: operationFromWire(fields[1]),
+        conditions: conditionsFromWire(fields[2]),
+        mark: markFromWire(fields[3]),
+        expiresAt: asInteger(fields[4], 'expiresAt'),
+      };
     case 'acquire':
       return {
         kind: 'acquire',
@@ -85,6 +106,8 @@ function resultToWire(result: ChangeResult, checksum: Checksum): unknown {
       return [result.kind, encodeState(result.state, checksum), dotToWire(result.written)];
     case 'precondition-failed':
       return [result.kind, result.etag ?? null];
+    case 'unfitting':
+      return [result.kind, result.detail];
     case 'leased':
     case 'held':
     case 'not-held':
@@ -108,6 +131,8 @@ function resultFromWire(body: unknown, checksum: Checksum): ChangeResult {
       return { kind, state: state(), written: dotFromWire(fields[2]) };
     case 'precondition-failed':
       return { kind, etag: fields[1] === null ? undefined : asString(fields[1], 'etag', 64) };
+    case 'unfitting':
+      return { kind, detail: asString(fields[1], 'detail', 4096) };
     case 'leased':
     case 'held':
       return { kind, lease: someLease(fields[1]) };

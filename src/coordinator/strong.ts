@@ -123,8 +123,9 @@ export class StrongKeys {
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
-    const { content, conditions, mark } = request;
-    const proposed = await this.#make(request, { kind: 'write', content, conditions, mark, expiresAt: 0 });
+    const { content, operation, conditions, mark } = request;
+    const change = { kind: 'write' as const, content, operation, conditions, mark, expiresAt: 0 };
+    const proposed = await this.#make(request, change);
     if (proposed.kind === 'failed') return this.#failed(request, proposed);
     const { result, confirmation } = proposed;
     const agreement = agreementOf(confirmation);
@@ -152,6 +153,8 @@ export class StrongKeys {
           detail: 'the idempotency key belongs to another request',
           agreement,
         };
+      case 'unfitting':
+        return { kind: 'not-applied', trouble: 'conflict', detail: result.detail, agreement };
       case 'too-many-keys':
         return {
           kind: 'not-applied',
@@ -284,7 +287,12 @@ function expectResult<K extends ChangeResult['kind']>(
 }
 
 /** Refusals that hold for the moment of the answer only: what is refused now may be made a moment later. */
-const FOR_NOW: ReadonlySet<ChangeResult['kind']> = new Set(['precondition-failed', 'too-many-keys', 'held']);
+const FOR_NOW: ReadonlySet<ChangeResult['kind']> = new Set([
+  'precondition-failed',
+  'unfitting',
+  'too-many-keys',
+  'held',
+]);
 
 /**
  * What one proposer does not know of does not undo the doubt about an earlier one: that may still be about to make the

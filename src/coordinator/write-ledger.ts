@@ -4,8 +4,9 @@
  */
 
 import type { Dot } from '#causality/dot.ts';
+import { Unfitting } from '#causality/operate.ts';
 import type { Epoch } from '#kernel/identity.ts';
-import { AlreadyMinted, asRefusal, mayHaveBegun, TooManySiblings } from '#replica/refusals.ts';
+import { AlreadyMinted, asRefusal, mayHaveBegun, TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
@@ -64,6 +65,7 @@ export class WriteLedger {
 /** What no replica gives as a reason is a fault of the program. */
 export function tellFaultyMint(log: Log, requestId: string, error: unknown): void {
   const isExpected =
-    asRefusal(error) instanceof Refusal || error instanceof TooManySiblings || error instanceof AlreadyMinted;
+    asRefusal(error) instanceof Refusal ||
+    [TooManySiblings, TooLarge, Unfitting, AlreadyMinted].some((kind) => error instanceof kind);
   if (!isExpected) log.error('mint-failed', { requestId, reason: String(error) });
 }

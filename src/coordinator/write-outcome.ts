@@ -3,9 +3,10 @@
  */
 
 import type { Dot } from '#causality/dot.ts';
+import { Unfitting } from '#causality/operate.ts';
 import { HINTS_FULL } from '#handoff/hint-table.ts';
 import type { NodeId } from '#kernel/identity.ts';
-import { DISK_FULL, OVERLOADED, TooManySiblings } from '#replica/refusals.ts';
+import { DISK_FULL, OVERLOADED, TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import type { StoredState } from '#replica/records.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { REDEFINED } from './environment.ts';
@@ -50,10 +51,19 @@ export function failed(failure: Failure, agreement: Agreement): WriteOutcome {
     const { message, state } = reasonNotMinted;
     return { kind: 'not-applied', trouble: 'too-many-siblings', detail: message, agreement, context: state.vector };
   }
+  const refused = refusedFor(reasonNotMinted);
+  if (refused !== undefined) return { kind: 'not-applied', ...refused, agreement };
   const kind = mayHold === 0 ? 'not-applied' : 'unknown';
   const trouble = troubleOf(ending, refusals);
   const written = failure.written === undefined ? {} : { written: failure.written };
   return { kind, trouble, detail: detailOf(trouble, failure), agreement, ...written };
+}
+
+/** Why the operation on a data type cannot be done, whatever the replicas say. */
+function refusedFor(reason: unknown): { readonly trouble: Trouble; readonly detail: string } | undefined {
+  if (reason instanceof Unfitting) return { trouble: 'conflict', detail: reason.message };
+  if (reason instanceof TooLarge) return { trouble: 'value-too-large', detail: reason.message };
+  return undefined;
 }
 
 function troubleOf(ending: Failure['ending'], refusals: readonly string[]): Trouble {

@@ -8,7 +8,6 @@
  */
 
 import { encodeState } from '#causality/state-codec.ts';
-import type { VersionVector } from '#causality/state.ts';
 import { HintMessage } from '#handoff/messages.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
 import type { WriteTally } from '#quorum/tally.ts';
@@ -30,6 +29,7 @@ import {
   type Environment,
   type Route,
 } from './environment.ts';
+import { liveVersions } from './get.ts';
 import { MissedWrites, type StoredStandIn } from './missed-writes.ts';
 import { expiryOf, type Agreement, type WriteOutcome, type WriteRequest } from './requests.ts';
 import { StandIns, type StandIn } from './stand-ins.ts';
@@ -38,6 +38,7 @@ import { applied, failed, type Ending, type Offer } from './write-outcome.ts';
 import { WriteRules } from './write-rules.ts';
 
 type Minting = Exclude<Before, { kind: 'over' }>;
+type ToMint = Extract<Before, { kind: 'mint' }>;
 
 export class WriteRound {
   readonly #environment: Environment;
@@ -77,7 +78,8 @@ export class WriteRound {
     this.#request = inItsZone(request, this.#route.owners);
     const counted = countedOwners(request, this.#route.owners);
     this.#of = counted.length;
-    this.#missed = new MissedWrites(environment, request, this.#route.scope);
+    const readAt = before.kind === 'again' ? before.origin : before.base?.origin;
+    this.#missed = new MissedWrites(environment, request, this.#route.scope, readAt);
     this.#rules = new WriteRules(environment, this.#request, this.#route);
     this.#tally = this.#rules.tally;
     const { writers } = this.#rules;
@@ -115,8 +117,8 @@ export class WriteRound {
         resolve(ending);
       };
       if (this.#before.kind === 'again') void this.#offerAgain(this.#before);
-      else if (this.#here === undefined) void this.#mintInPlace(this.#before.context);
-      else void this.#mintHere(this.#here, this.#before.context);
+      else if (this.#here === undefined) void this.#mintInPlace(this.#before);
+      else void this.#mintHere(this.#here, this.#before);
     });
   }
 
@@ -133,9 +135,16 @@ export class WriteRound {
     if (ending === 'reached') {
       const { dot } = this.#offer!;
       const minter = this.#environment.knowledge.ring().members.find(({ index }) => index === dot.node);
-      return applied(this.#offer!, agreement, minter?.id ?? this.#environment.self);
+      return applied(this.#live(this.#offer!), agreement, minter?.id ?? this.#environment.self);
     }
     return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone), agreement);
+  }
+
+  /** Of a data type that of which the time is not over. */
+  #live(offer: Offer): Offer {
+    if (this.#request.operation === undefined) return offer;
+    const versions = liveVersions(offer.state, this.#environment.world.clock.wall());
+    return { ...offer, state: { ...offer.state, versions } };
   }
 
   #agreement(): Agreement {
@@ -181,15 +190,16 @@ export class WriteRound {
   // --- Minting -----------------------------------------------------------------------------------------------------
 
   /** Mints and commits at this node; the others get the state before the commit. */
-  async #mintHere(here: Member, context: VersionVector): Promise<void> {
+  async #mintHere(here: Member, { context, base }: ToMint): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     const span = request.trace?.child('replica.mint', 'internal');
-    const { key, content, mark } = request;
+    const { key, content, operation, mark } = request;
     const minting = environment.replica.mint(
       {
         scope: this.#route.scope,
         key,
         content,
+        operating: operation === undefined ? null : { operation, base },
         context,
         expiresAt: expiryOf(request, environment.world.clock.wall()),
         durable: request.dw > 0,
@@ -218,9 +228,9 @@ export class WriteRound {
   }
 
   /** Mints in the place of owners; what this node keeps counts for the first of them. */
-  async #mintInPlace(context: VersionVector): Promise<void> {
+  async #mintInPlace({ context, base }: ToMint): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
-    const { key, content } = request;
+    const { key, content, operation } = request;
     const self = environment.knowledge.self();
     this.#underWay += 1;
     try {
@@ -230,6 +240,7 @@ export class WriteRound {
           key,
           owners: [this.#route.owners[0]!, ...this.#unattended].map(({ index }) => index),
           content,
+          operating: operation === undefined ? null : { operation, base },
           context,
           after: afterSession(request),
           expiresAt: expiryOf(request, environment.world.clock.wall()),

@@ -13,7 +13,8 @@ import type { Reachability } from '#membership/reachability.ts';
 import type { FetchRequest } from '#replica/messages.ts';
 import type { Place } from '#replica/records.ts';
 import { asRefusal } from '#replica/refusals.ts';
-import type { Replica, ReplicaLimits } from '#replica/replica.ts';
+import type { SizeLimits } from '#replica/mint.ts';
+import type { Replica } from '#replica/replica.ts';
 import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -64,7 +65,7 @@ export interface HintsOptions {
   readonly ready: () => boolean;
   readonly settings: HintSettings;
   /** Of one key, as at a replica. */
-  readonly limits: Pick<ReplicaLimits, 'siblingsMax' | 'stateBytesMax'>;
+  readonly limits: SizeLimits;
 }
 
 const NOT_READY = 'not-ready';
@@ -245,8 +246,9 @@ export class Hints {
   /** Mints a write in the place of owners of whom none can be reached: see {@link mintInPlace}. */
   mint(request: InPlaceRequest, send: (minted: MintedInPlace) => void): Promise<MintedInPlace> {
     const { replica, knowledge, clock, world, limits } = this.#options;
-    const checksum = world.digest.crc32;
-    return mintInPlace({ table: this.#table, replica, knowledge, clock, checksum, limits }, request, send);
+    const { digest, clock: wall } = world;
+    const environment = { table: this.#table, replica, knowledge, clock, now: () => wall.wall(), limits };
+    return mintInPlace({ ...environment, checksum: digest.crc32 }, request, send);
   }
 
   /** Enough owners have what a fallback was given: it need not be kept as if it were the only copy. */

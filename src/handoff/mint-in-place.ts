@@ -8,30 +8,25 @@
 
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
-import { EMPTY_STATE, type Content, type State, type VersionVector } from '#causality/state.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
-import { applyWrite, counterFor } from '#causality/write.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
-import { OVERLOADED, TOO_LATE, TooManySiblings } from '#replica/refusals.ts';
-import type { Replica, ReplicaLimits } from '#replica/replica.ts';
+import { checkSize, mintOn, type MintedWrite, type SizeLimits } from '#replica/mint.ts';
+import { OVERLOADED, TOO_LATE } from '#replica/refusals.ts';
+import type { Replica } from '#replica/replica.ts';
 import type { StoredState } from '#replica/records.ts';
 import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { HintTable, HintTransaction } from './hint-table.ts';
 
-export interface InPlaceRequest {
+export interface InPlaceRequest extends MintedWrite {
   readonly scope: Scope;
   readonly key: Uint8Array;
   /** The owners for whom this node keeps the write; it counts in the place of the first. */
   readonly owners: readonly NodeIndex[];
-  readonly content: Content | null;
-  readonly context: VersionVector;
-  readonly expiresAt: number;
   readonly durable: boolean;
-  /** A counter that the new dot must be later than, beside those of the context; 0 for none. */
-  readonly after: number;
   /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
   readonly stillWanted: () => boolean;
 }
@@ -45,13 +40,15 @@ export interface InPlaceOptions {
   readonly replica: Pick<Replica, 'tenureForOnce'>;
   readonly knowledge: Knowledge;
   readonly clock: HybridClock;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   readonly checksum: Checksum;
-  readonly limits: Pick<ReplicaLimits, 'siblingsMax' | 'stateBytesMax'>;
+  readonly limits: SizeLimits;
 }
 
 /**
  * Mints on top of what this node keeps for the owners already. `send` gets the state before it is committed here. Rejects
- * with Refusal, {@link TooManySiblings} or DiskError; nothing was sent when `send` was not called.
+ * with Refusal, DiskError or what replica/mint.ts throws; nothing was sent when `send` was not called.
  */
 export function mintInPlace(
   options: InPlaceOptions,
@@ -63,8 +60,8 @@ export function mintInPlace(
 }
 
 function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTransaction): MintedInPlace {
-  const { knowledge, clock, checksum, replica, limits } = options;
-  const { scope, key, owners, content, context, expiresAt } = request;
+  const { knowledge, clock, now, checksum, replica, limits } = options;
+  const { scope, key, owners, operating } = request;
   if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
   const { conflicts } = fenceFallback(scope, knowledge);
   const { n, partition, bucket, incarnation } = scope;
@@ -72,28 +69,20 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
   const before = names.reduce<State>((joined, name) => {
     const kept = hints.read(name)?.state ?? null;
     return kept === null ? joined : joinStates(joined, decodeState(kept, checksum), conflicts);
-  }, EMPTY_STATE);
+  }, operating?.base?.state ?? EMPTY_STATE);
   const tenure = replica.tenureForOnce();
   if (tenure === undefined) throw new Refusal(OVERLOADED, 'this node is reserving more tenures');
-  const dot = {
-    node: knowledge.self(),
-    tenure,
-    counter: Math.max(counterFor(clock.tick(), context, before), request.after + 1),
-  };
-  const state = applyWrite(before, { context, dot, content, expiresAt, conflicts });
+  const minter = { node: knowledge.self(), tenure, clock, conflicts, request: undefined, now: now() };
+  const { state, dot } = mintOn(before, request, minter);
   const encoded = encodeState(state, checksum);
-  checkSize(before, state, encoded, limits);
-  for (const name of names) hints.put(name, { state: encoded, own: false, sole: true, low: dot.counter }, conflicts);
+  checkSize(request, { state: before, bytes: 0 }, { state, bytes: encoded.length }, limits);
+  for (const name of names)
+    hints.put(name, { state: encoded, own: false, sole: true, low: low(dot, operating) }, conflicts);
   return { state, encoded, dot };
 }
 
-function checkSize(
-  before: State,
-  { versions }: State,
-  encoded: Uint8Array,
-  { siblingsMax, stateBytesMax }: InPlaceOptions['limits'],
-): void {
-  if (versions.length <= 1 || versions.length <= before.versions.length) return;
-  if (versions.length > siblingsMax || encoded.length > stateBytesMax)
-    throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
+/** What the hint holds may be as old as what was read for it. */
+function low({ counter }: Dot, operating: InPlaceRequest['operating']): number {
+  const base = operating?.base ?? null;
+  return base === null ? counter : Math.min(counter, base.origin);
 }

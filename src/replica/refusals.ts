@@ -24,6 +24,11 @@ export class TooManySiblings extends Error {
   }
 }
 
+/** An operation that would leave a data type with more than the limits allow. */
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+}
+
 /** Refusal codes of a replica beside those of the fence. */
 export const DISK_FULL = 'disk-full';
 export const DISK_FAILED = 'disk-failed';

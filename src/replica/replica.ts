@@ -5,12 +5,11 @@
 
 import { counterOf, highestCounter } from '#causality/vector.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
-import { joinStates } from '#causality/join.ts';
+import { includes, joinStates } from '#causality/join.ts';
 import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { RequestMark } from '#causality/repeats.ts';
-import { EMPTY_STATE, type Content, type State, type VersionVector } from '#causality/state.ts';
-import { applyWrite, counterFor } from '#causality/write.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { toHex } from '#kernel/bytes.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
@@ -21,6 +20,7 @@ import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
 import { fetched } from './fetched.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest, WholeFetchRequest, WholeReply } from './messages.ts';
+import { checkSize, mintOn, type MintedWrite, type SizeLimits } from './mint.ts';
 import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
 import { TenureSupply } from './tenure-supply.ts';
 import { Retries, type RetryLimits } from './retries.ts';
@@ -28,7 +28,7 @@ import type { RetryRow } from './retry-codec.ts';
 import { RetryPurge } from './retry-purge.ts';
 import { attemptIn } from './settle-retries.ts';
 import { CORRUPT_ROW, Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
-import { AlreadyMinted, asRefusal, DISK_FAILED, OVERLOADED, REFILLING, TOO_LATE, TooManySiblings } from './refusals.ts';
+import { AlreadyMinted, asRefusal, DISK_FAILED, OVERLOADED, REFILLING, TOO_LATE } from './refusals.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS, REGISTERS } from './tables.ts';
 
@@ -49,28 +49,19 @@ export interface ReplicaOptions {
   readonly limits: ReplicaLimits;
 }
 
-export interface ReplicaLimits extends RetryLimits {
-  /** Live versions of one key. */
-  readonly siblingsMax: number;
-  /** Bytes of one key's encoded state. */
-  readonly stateBytesMax: number;
+export interface ReplicaLimits extends RetryLimits, SizeLimits {
   readonly commitGroupMax: number;
   readonly commitQueueMax: number;
   /** Bytes of the states that wait for the disk. */
   readonly commitQueueBytesMax: number;
 }
 
-export interface MintRequest {
+export interface MintRequest extends MintedWrite {
   readonly scope: Scope;
   readonly key: Uint8Array;
-  readonly content: Content | null;
-  readonly context: VersionVector;
-  readonly expiresAt: number;
   readonly durable: boolean;
   /** Of a request with an idempotency key: what it is remembered by. */
   readonly mark: RequestMark | null;
-  /** A counter that the new dot must be later than, beside those of the context; 0 for none. */
-  readonly after: number;
   /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
   readonly stillWanted: () => boolean;
   /** The step that mints, when it is traced. */
@@ -157,8 +148,8 @@ export class Replica {
   /**
    * Mints a version on top of what this replica has. `send` gets the new state before it is committed here and says
    * whether it gave it to anybody: if so, the write may live on elsewhere whatever happens here.
-   * Rejects with {@link Refusal}, {@link TooManySiblings}, {@link AlreadyMinted} or {@link DiskError}; nothing was sent when
-   * `send` was not called.
+   * Rejects with {@link Refusal}, {@link AlreadyMinted}, {@link DiskError} or what mint.ts throws; nothing was sent when `send`
+   * was not called.
    */
   mint(request: MintRequest, send: (minted: Minted) => boolean): Promise<Minted> {
     return this.#commits.submit({
@@ -289,30 +280,35 @@ export class Replica {
     }
     const { conflicts } = fence(request.scope, knowledge);
     this.#requireWhole(request.scope, request.key);
-    const stored = this.#records.read(request.scope, request.key, transaction)?.state;
-    const before = stored ?? EMPTY_STATE;
-    const name = mark === null ? undefined : toHex(mark.fingerprint);
+    const stored = this.#records.read(request.scope, request.key, transaction);
+    const before = this.#withBase(request, stored?.state ?? EMPTY_STATE);
     if (mark !== null) this.#checkNew(request, mark, before, transaction);
-    const counter = Math.max(counterFor(storage.clock.tick(), request.context, before), request.after + 1);
-    const dot = { node: knowledge.self(), tenure: storage.tenure.current(), counter };
-    const state = applyWrite(before, {
-      context: request.context,
-      dot,
-      content: request.content,
-      expiresAt: request.expiresAt,
-      request: name,
+    const { state, dot } = mintOn(before, request, {
+      node: knowledge.self(),
+      tenure: storage.tenure.current(),
+      clock: storage.clock,
       conflicts,
+      request: mark === null ? undefined : toHex(mark.fingerprint),
+      now: world.clock.wall(),
     });
     const encoded = encodeState(state, world.digest.crc32);
-    const grows = state.versions.length > 1 && state.versions.length > before.versions.length;
-    if (grows && (state.versions.length > limits.siblingsMax || encoded.length > limits.stateBytesMax)) {
-      throw new TooManySiblings(`the key has ${before.versions.length} concurrent versions`, before);
-    }
-    this.#conflicts.minted(before, request.context, conflicts);
+    const [was, is] = [stored?.encoded.length ?? 0, encoded.length];
+    checkSize(request, { state: before, bytes: was }, { state, bytes: is }, limits);
+    if (request.operating === null) this.#conflicts.minted(before, request.context, conflicts);
     const retry = mark === null ? null : { ...mark, dot, until: world.clock.wall() + limits.retryWindow };
-    this.#records.write(transaction, request.scope, request.key, stored, { state, encoded });
+    this.#records.write(transaction, request.scope, request.key, stored?.state, { state, encoded });
     if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);
     return { state, encoded, dot, retry };
+  }
+
+  /** What is here, joined with what an operation on a data type has been read for before. */
+  #withBase({ scope, operating }: MintRequest, local: State): State {
+    const base = operating?.base ?? null;
+    if (base === null || includes(local, base.state)) return local;
+    this.floors.check(scope, base.origin);
+    this.#checkMemory(local, base.state);
+    this.#options.storage.clock.receive(highestCounter(base.state.vector));
+    return joinStates(local, base.state, 'siblings');
   }
 
   /** Two attempts at once at one node meet here: the first has left its row in the group's transaction. */

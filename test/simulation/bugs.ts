@@ -428,8 +428,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/causality/repeats.ts',
-        from: 'if (request === undefined) return false;',
-        to: 'if (request === undefined || versions.length > 0) return false;',
+        from: 'if (attempts.size === named.length) return state;',
+        to: 'if (attempts.size <= named.length) return state;',
       },
       {
         file: 'src/replica/settle-retries.ts',

@@ -210,6 +210,7 @@ export class SimulatedCluster {
       hedging: DEFAULT_HEDGE_SETTINGS,
       replica: {
         siblingsMax: 100,
+        entriesMax: 1000,
         stateBytesMax: 8 * 1024 * 1024,
         commitGroupMax: 128,
         commitQueueMax: 8192,

@@ -180,7 +180,7 @@ export class StubNode {
     const known = retries.filter(({ id }) => toHex(id) === toHex(request.mark!.id));
     const agreement = agreed(request.w);
     const gathered = { kind: 'gathered' as const, state, agreement, retries: known, retriesFull: this.retriesFull };
-    const before = decide(request, gathered, 0, nodeId('n1'));
+    const before = decide(request, gathered, { now: 0, self: nodeId('n1'), origin: 0, looks: true });
     if (before.kind === 'over') return before.outcome;
     if (before.kind === 'again') return this.#applied(request, before.state, before.first.dot);
     const dot = { node: nodeIndex(0), tenure: FIRST_COUNTER, counter: (this.#counter += 4096) };

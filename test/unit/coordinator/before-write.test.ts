@@ -57,66 +57,72 @@ const FAILED: Gathered = {
   retries: [],
 };
 
+const LOOKED = { now: 0, self: SELF, origin: 5, looks: true };
+
 const IF_OTHER = { ifMatch: [{ weak: false, opaque: 'other' }], ifNoneMatch: undefined };
 
 test('a write is minted with its context; a delete without one takes what was found', () => {
   const context = [dot(3)];
-  expect(decide(request({ context }), found(), 0, SELF)).toEqual({ kind: 'mint', context });
-  expect(decide(request({ mark: MARK }), found(), 0, SELF)).toEqual({ kind: 'mint', context: [] });
-  expect(decide(request({ content: null }), found(), 0, SELF)).toEqual({ kind: 'mint', context: STATE.vector });
+  expect(decide(request({ context }), found(), LOOKED)).toEqual({ kind: 'mint', context, base: null });
+  expect(decide(request({ mark: MARK }), found(), LOOKED)).toEqual({ kind: 'mint', context: [], base: null });
+  expect(decide(request({ content: null }), found(), LOOKED)).toEqual({
+    kind: 'mint',
+    context: STATE.vector,
+    base: null,
+  });
 });
 
 test('a condition that holds lends its state as the context, one that does not ends the write', () => {
   const ifMatch = [{ weak: false, opaque: ETAG }];
   const matching = request({ conditions: { ifMatch, ifNoneMatch: undefined } });
-  expect(decide(matching, found(), 0, SELF)).toEqual({ kind: 'mint', context: STATE.vector });
+  expect(decide(matching, found(), LOOKED)).toEqual({ kind: 'mint', context: STATE.vector, base: null });
   const failed = { kind: 'precondition-failed', agreement: AGREEMENT, coordinator: SELF, etag: ETAG };
-  expect(decide(request({ conditions: IF_OTHER }), found(), 0, SELF)).toEqual({ kind: 'over', outcome: failed });
+  expect(decide(request({ conditions: IF_OTHER }), found(), LOOKED)).toEqual({ kind: 'over', outcome: failed });
   const create = request({ conditions: { ifMatch: undefined, ifNoneMatch: '*' } });
-  expect(decide(create, found(), 0, SELF)).toEqual({ kind: 'over', outcome: failed });
+  expect(decide(create, found(), LOOKED)).toEqual({ kind: 'over', outcome: failed });
   const gone = found({ state: { vector: [dot(7)], versions: [{ dot: dot(7), content: CONTENT, expiresAt: 5 }] } });
-  expect(decide(create, gone, 6, SELF)).toEqual({ kind: 'mint', context: [] });
+  expect(decide(create, gone, { ...LOOKED, now: 6 })).toEqual({ kind: 'mint', context: [], base: null });
 });
 
 test('a request that was carried out is found before its conditions are judged', () => {
   const first = row(7);
-  const again = { kind: 'again', state: STATE, first };
+  const again = { kind: 'again', state: STATE, first, origin: 5 };
   const retry = request({ mark: MARK, conditions: IF_OTHER });
-  expect(decide(retry, found({ retries: [first] }), 0, SELF)).toEqual(again);
+  expect(decide(retry, found({ retries: [first] }), LOOKED)).toEqual(again);
   // Also by the answers of too few, and while the owners take no new idempotency keys.
-  expect(decide(retry, { ...FAILED, retries: [first], state: STATE }, 0, SELF)).toEqual(again);
-  expect(decide(retry, found({ retries: [first], retriesFull: true }), 0, SELF)).toEqual(again);
+  expect(decide(retry, { ...FAILED, retries: [first], state: STATE }, LOOKED)).toEqual(again);
+  expect(decide(retry, found({ retries: [first], retriesFull: true }), LOOKED)).toEqual(again);
 });
 
 test('of two attempts the first counts; a row without the write that it names counts for nothing', () => {
   const rows = [row(7), row(4, { dot: dot(4, 2) }), row(9)];
   const state = { vector: [dot(7), dot(5, 2)], versions: STATE.versions };
-  const decision = decide(request({ mark: MARK }), found({ retries: rows, state }), 0, SELF);
+  const decision = decide(request({ mark: MARK }), found({ retries: rows, state }), LOOKED);
   expect(decision).toMatchObject({ kind: 'again', first: { dot: dot(4, 2) } });
-  expect(decide(request({ mark: MARK }), found({ retries: [row(8)] }), 0, SELF).kind).toBe('mint');
+  expect(decide(request({ mark: MARK }), found({ retries: [row(8)] }), LOOKED).kind).toBe('mint');
 });
 
 test('an attempt whose row is not known is found by its version', () => {
   const version = { dot: dot(7), content: CONTENT, expiresAt: 0, request: toHex(MARK.fingerprint) };
   const state = { vector: [dot(7)], versions: [version] };
-  const decision = decide(request({ mark: MARK }), found({ state }), 0, SELF);
+  const decision = decide(request({ mark: MARK }), found({ state }), LOOKED);
   expect(decision).toMatchObject({ kind: 'again', first: { ...MARK, dot: dot(7) } });
 });
 
 test('the idempotency key of another request is refused, whoever answers', () => {
   const other = row(7, { fingerprint: new Uint8Array(16).fill(3) });
   for (const gathered of [found({ retries: [other] }), { ...FAILED, retries: [other] }]) {
-    const decision = decide(request({ mark: MARK, conditions: IF_OTHER }), gathered, 0, SELF);
+    const decision = decide(request({ mark: MARK, conditions: IF_OTHER }), gathered, LOOKED);
     expect(decision).toMatchObject({ kind: 'over', outcome: { trouble: 'idempotency-mismatch' } });
   }
 });
 
 test('nothing is minted when too few answer, or when an owner remembers as many idempotency keys as it may', () => {
   const late = { kind: 'over', outcome: { kind: 'not-applied', trouble: 'quorum-timeout', agreement: { needed: 2 } } };
-  expect(decide(request({ mark: MARK }), FAILED, 0, SELF)).toMatchObject(late);
+  expect(decide(request({ mark: MARK }), FAILED, LOOKED)).toMatchObject(late);
   const full = { kind: 'over', outcome: { trouble: 'overloaded' } };
-  expect(decide(request({ mark: MARK }), found({ retriesFull: true }), 0, SELF)).toMatchObject(full);
-  expect(decide(request({ content: null }), found({ retriesFull: true }), 0, SELF).kind).toBe('mint');
+  expect(decide(request({ mark: MARK }), found({ retriesFull: true }), LOOKED)).toMatchObject(full);
+  expect(decide(request({ content: null }), found({ retriesFull: true }), LOOKED).kind).toBe('mint');
 });
 
 test('enough owners are asked that one of them knows an attempt that w owners have confirmed', () => {

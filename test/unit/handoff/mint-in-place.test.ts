@@ -27,14 +27,16 @@ function write(text: string, change: Partial<InPlaceRequest> = {}): Promise<Mint
     replica: { tenureForOnce: () => tenure++ },
     knowledge: holder.facts.knowledge(),
     clock: holder.clock,
+    now: () => 0,
     checksum: digest.crc32,
-    limits: { siblingsMax: 3, stateBytesMax: 10_000 },
+    limits: { siblingsMax: 3, entriesMax: 10, stateBytesMax: 10_000 },
   };
   const request = {
     scope: SCOPE,
     key: utf8('k'),
     owners: [A],
     content: contentOf(text),
+    operating: null,
     context: [],
     expiresAt: 0,
     durable: true,

@@ -67,6 +67,7 @@ class OneReplica {
       participants: [],
       limits: {
         siblingsMax: 100,
+        entriesMax: 1000,
         stateBytesMax: 1 << 20,
         commitGroupMax: 128,
         commitQueueMax: 1000,
@@ -78,7 +79,7 @@ class OneReplica {
   }
 
   mint(id: number, key = KEY): Promise<Minted> {
-    const request = { scope: SCOPE, key, content: CONTENT, context: [], expiresAt: 0, durable: true };
+    const request = { scope: SCOPE, key, operating: null, content: CONTENT, context: [], expiresAt: 0, durable: true };
     return this.replica.mint({ ...request, mark: mark(id), after: 0, stillWanted: () => true }, () => false);
   }
 

@@ -1,0 +1,105 @@
+/**
+ * What a write makes of the state that it meets, and the dot that it gets: a value, a deletion, or an operation on a data
+ * type. The same for an owner, which has all it knows, and for a fallback, which has what it keeps for the owners.
+ */
+
+import type { Operation } from '#causality/data-type.ts';
+import type { Dot } from '#causality/dot.ts';
+import type { HybridClock } from '#causality/hybrid-clock.ts';
+import { carryOut, dotsOf, planOperation } from '#causality/operate.ts';
+import type { Conflicts, Content, State, VersionVector } from '#causality/state.ts';
+import { applyWrite, counterFor } from '#causality/write.ts';
+import type { NodeIndex } from '#kernel/identity.ts';
+import { TooLarge, TooManySiblings } from './refusals.ts';
+
+/** An operation on a data type. */
+export interface Operating {
+  readonly operation: Operation;
+  /** What was read of other replicas before, with the time before it was read; null when nothing was. */
+  readonly base: Base | null;
+}
+
+export interface Base {
+  readonly state: State;
+  readonly origin: number;
+}
+
+export interface MintedWrite {
+  /** Null to delete, and for an operation. */
+  readonly content: Content | null;
+  readonly operating: Operating | null;
+  readonly context: VersionVector;
+  readonly expiresAt: number;
+  /** A counter that the new dot must be later than, beside those of the context; 0 for none. */
+  readonly after: number;
+}
+
+export interface Minter {
+  readonly node: NodeIndex;
+  readonly tenure: number;
+  readonly clock: HybridClock;
+  readonly conflicts: Conflicts;
+  /** Names the request, when it has an idempotency key. */
+  readonly request: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export interface Written {
+  readonly state: State;
+  /** Of an operation that needed several the last one. */
+  readonly dot: Dot;
+}
+
+/** Throws {@link Unfitting} for an operation that does not fit what is there. */
+export function mintOn(before: State, write: MintedWrite, minter: Minter): Written {
+  if (write.operating !== null) return operateOn(before, write, write.operating, minter);
+  const { content, context, expiresAt, after } = write;
+  const { node, tenure, clock, conflicts, request } = minter;
+  const counter = Math.max(counterFor(clock.tick(), context, before), after + 1);
+  const dot = { node, tenure, counter };
+  return { state: applyWrite(before, { context, dot, content, expiresAt, request, conflicts }), dot };
+}
+
+function operateOn(before: State, write: MintedWrite, { operation, base }: Operating, minter: Minter): Written {
+  const { node, tenure, clock, request, now } = minter;
+  const { context, expiresAt, after } = write;
+  const plan = planOperation(before, operation, {
+    actor: { node, tenure },
+    context: base === null ? null : context,
+    keyed: request !== undefined,
+    alone: false,
+    now,
+  });
+  const counter = Math.max(counterFor(clock.reserve(dotsOf(plan)), context, before), after + 1);
+  const { state, last } = carryOut(before, plan, { first: { node, tenure, counter }, expiresAt, request });
+  return { state, dot: last };
+}
+
+export interface SizeLimits {
+  /** Live versions of one key. */
+  readonly siblingsMax: number;
+  /** Entries of one key's data type. */
+  readonly entriesMax: number;
+  /** Bytes of one key's encoded state. */
+  readonly stateBytesMax: number;
+}
+
+/** Throws {@link TooManySiblings} or {@link TooLarge} for a state that the write has made too large; it may make it smaller. */
+export function checkSize(
+  { operating }: Pick<MintedWrite, 'operating'>,
+  before: { readonly state: State; readonly bytes: number },
+  after: { readonly state: State; readonly bytes: number },
+  { siblingsMax, entriesMax, stateBytesMax }: SizeLimits,
+): void {
+  const [had, has] = [before.state.versions.length, after.state.versions.length];
+  if (operating === null) {
+    if (has > 1 && has > had && (has > siblingsMax || after.bytes > stateBytesMax))
+      throw new TooManySiblings(`the key has ${had} concurrent versions`, before.state);
+    return;
+  }
+  if (has > entriesMax && has > had)
+    throw new TooLarge(`the key would have ${has} entries; at most ${entriesMax} are allowed`);
+  if (after.bytes > stateBytesMax && after.bytes > before.bytes)
+    throw new TooLarge(`the key would have ${after.bytes} bytes; at most ${stateBytesMax} are allowed`);
+}
