@@ -29,6 +29,7 @@ export async function withJson(
   exchange: Exchange,
   deadline: number,
   use: (value: unknown) => Promise<Answer>,
+  limit = MAX_JSON_BYTES,
 ): Promise<Answer> {
   const contentType = exchange.incoming.header('content-type');
   if (contentType === undefined || !JSON_MEDIA_TYPE.test(contentType)) {
@@ -36,7 +37,7 @@ export async function withJson(
     const detail = `Content-Type: must be application/json and is ${given}`;
     return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
   }
-  return withBody(exchange, MAX_JSON_BYTES, deadline, async (bytes) => {
+  return withBody(exchange, limit, deadline, async (bytes) => {
     let value: unknown;
     try {
       value = JSON.parse(fromUtf8(bytes));

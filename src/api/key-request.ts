@@ -74,9 +74,8 @@ export function noTtl(query: Query): 0 | Problem {
 }
 
 function notBuilt(exchange: Exchange, { name, properties }: Bucket, query: Query): Problem | undefined {
-  const { consistency, type } = properties;
+  const { consistency } = properties;
   if (consistency === 'strong') return meaninglessInStrong(exchange, name, query);
-  if (type !== 'value') return unbuilt('bucket', `buckets of data types, such as ${quoted(name)} (${type}),`);
   return undefined;
 }
 

@@ -6,7 +6,8 @@ import { EMPTY_VECTOR, type Content, type VersionVector } from '#causality/state
 import { joinVectors } from '#causality/vector.ts';
 import type { ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import { judge, type Conditions } from '#coordinator/preconditions.ts';
-import { toHex } from '#kernel/bytes.ts';
+import type { Operation as DataOperation } from '#causality/data-type.ts';
+import { toHex, utf8 } from '#kernel/bytes.ts';
 import { prefersJson } from './accept.ts';
 import { withBody } from './body.ts';
 import { parseConditions } from './conditions.ts';
@@ -24,6 +25,8 @@ import {
   type KeyRequest,
 } from './key-request.ts';
 import { PRECONDITION_FAILED, readAnswer, writeAnswer, type Presentation } from './outcome.ts';
+import { withJson } from './json.ts';
+import { parseOperation, ttlOf } from './operation-body.ts';
 import { malformed } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { missingRight } from './rights.ts';
@@ -37,6 +40,9 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   if (conditions instanceof Problem) return problemAnswer(conditions);
   const quorum = readQuorumOf(request, exchange.services.members());
   if (quorum instanceof Problem) return problemAnswer(quorum);
+  const { type } = request.bucket.properties;
+  if (type !== 'value' && request.query.has('sibling'))
+    return problemAnswer(invalid('sibling', `what is concurrent in a ${type} is shown as one`));
   const mistake = mistakeInWriteNumbers(request, exchange.services.members());
   if (mistake !== undefined) return problemAnswer(mistake);
   const { session } = request;
@@ -95,6 +101,25 @@ export async function putValue(exchange: Exchange): Promise<Answer> {
   return write.request.session?.answer(answer, EMPTY_VECTOR) ?? answer;
 }
 
+/** POST: an operation on the data type that the bucket holds. */
+export async function operateValue(exchange: Exchange): Promise<Answer> {
+  const write = parseWrite(exchange, 'operation');
+  if (write instanceof Problem) return problemAnswer(write);
+  const { properties } = write.request.bucket;
+  const { type } = properties;
+  if (type === 'value') return problemAnswer(invalid('bucket', 'holds values, which are written by PUT'));
+  const perform = async (body: unknown): Promise<Answer> => {
+    const operation = parseOperation(body, type);
+    if (!('kind' in operation)) return problemAnswer(operation);
+    const ttl = ttlOf(operation, write.request.query, properties.ttl);
+    if (ttl instanceof Problem) return problemAnswer(ttl);
+    return performWrite(exchange, { ...write, ttl }, null, operation);
+  };
+  const answer = await withJson(exchange, write.request.deadline, perform, exchange.services.settings.valueMaxBytes);
+  if (answer.headers['quoral-session'] !== undefined) return answer;
+  return write.request.session?.answer(answer, EMPTY_VECTOR) ?? answer;
+}
+
 export async function deleteValue(exchange: Exchange): Promise<Answer> {
   const write = parseWrite(exchange, 'deletion');
   return write instanceof Problem ? problemAnswer(write) : performWrite(exchange, write, null);
@@ -117,11 +142,14 @@ interface Write {
 const NO_READ: ReadQuorum = { r: 0, pr: 0 };
 
 /** Everything of a write but its body, which is only asked for when all else is in order. */
-function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Problem {
+function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'): Write | Problem {
   const { incoming, services } = exchange;
   const request = parseKeyRequest(exchange, WRITE_PARAMETERS);
   if (request instanceof Problem) return request;
   const { asked, bucket, query } = request;
+  const { type } = bucket.properties;
+  if (what === 'value' && type !== 'value')
+    return invalid('bucket', `holds a ${type} under each key, which is changed by POST`);
   const refusal = notBuiltForWrites(exchange, request);
   if (refusal !== undefined) return refusal;
   const returns = query.get('return');
@@ -145,7 +173,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion'): Write | Pro
   const quorum = writeQuorum(asked, bucket, members);
   if (quorum instanceof Problem) return idempotencyKey === undefined ? quorum : forAllAttempts(quorum);
   const reads = readQuorumOf(request, members);
-  const needsRead = conditions !== undefined || (what === 'deletion' && context === null);
+  const needsRead = conditions !== undefined || what === 'operation' || (what === 'deletion' && context === null);
   // A bucket's own r may be more than the cluster has: a write that reads nothing does not mind.
   if (reads instanceof Problem && (needsRead || reads.code === 'invalid-request')) return reads;
   return {
@@ -179,13 +207,19 @@ function forAllAttempts({ code, detail, extras }: Problem): Problem {
   return new Problem(code, detail, extras.outcome === undefined ? extras : { ...extras, outcome: 'unknown' });
 }
 
-async function performWrite(exchange: Exchange, write: Write, content: Content | null): Promise<Answer> {
+async function performWrite(
+  exchange: Exchange,
+  write: Write,
+  content: Content | null,
+  operation?: DataOperation,
+): Promise<Answer> {
   const { request, conditions, context, idempotencyKey, quorum } = write;
   const { incoming, services } = exchange;
-  const marked = { incoming, query: request.query, content };
+  const marked = { incoming, query: request.query, content: operation === undefined ? content : asContent(operation) };
   const outcome = await services.write({
     ...common(exchange, request),
     content,
+    operation,
     context,
     conditions: conditions ?? null,
     mark: idempotencyKey === undefined ? null : markOf(idempotencyKey, marked, services.sha256),
@@ -197,9 +231,14 @@ async function performWrite(exchange: Exchange, write: Write, content: Content |
     dw: quorum.dw,
     returnBody: write.returnBody,
   });
-  const wrote = content === null ? 'deletion' : 'value';
+  const wrote = operation !== undefined ? 'operation' : content === null ? 'deletion' : 'value';
   const answer = writeAnswer(outcome, wrote, write.returnBody, presentation(exchange, request));
   return request.session?.answer(answer, learned(outcome, write.returnBody)) ?? answer;
+}
+
+/** What makes two operations the same request. */
+function asContent(operation: DataOperation): Content {
+  return { value: utf8(JSON.stringify(operation)), contentType: '', contentEncoding: '', meta: [] };
 }
 
 /**
@@ -230,12 +269,13 @@ function readQuorumOf({ asked, bucket, session }: KeyRequest, members: number): 
   return { r: Math.max(quorum.r, strict.r), pr: Math.max(quorum.pr, strict.pr) };
 }
 
-function presentation({ incoming, services }: Exchange, { query, scope }: KeyRequest): Presentation {
+function presentation({ incoming, services }: Exchange, { query, scope, bucket }: KeyRequest): Presentation {
   const sibling = query.get('sibling');
   return {
     self: services.self,
     mac: services.mac,
     scope,
+    type: bucket.properties.type,
     json: () => prefersJson(incoming.header('accept')),
     sibling: sibling === undefined ? undefined : sibling.replaceAll('"', ''),
     boundary: () => `quoral-${toHex(services.random.bytes(16))}`,

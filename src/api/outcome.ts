@@ -3,6 +3,7 @@
  * a client that was not shown a version must not be able to replace it by mistake.
  */
 
+import type { BucketProperties } from '#buckets/definition.ts';
 import { encodeContext } from '#causality/context-token.ts';
 import { sameDot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
@@ -14,6 +15,7 @@ import { contentHeaders, isLive, quotedEtag, type LiveVersion } from './content-
 import type { Answer } from './exchange.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { jsonBody, multipartBody } from './siblings.ts';
+import { typeAnswer } from './type-answer.ts';
 
 /** How the client wants to see what is under the key. */
 export interface Presentation {
@@ -22,6 +24,8 @@ export interface Presentation {
   /** Names the key in contexts. */
   readonly scope: Uint8Array;
   readonly mac: Mac;
+  /** What the bucket holds: values, or a data type. */
+  readonly type: BucketProperties['type'];
   /** Whether siblings are wanted as JSON instead of multipart. */
   readonly json: () => boolean;
   /** The tag of the one sibling that is wanted, without quotes. */
@@ -51,7 +55,7 @@ export function readAnswer(outcome: ReadOutcome, presentation: Presentation): An
 /** `body` is the wish to see the object as it is now: `?return=body`. */
 export function writeAnswer(
   outcome: WriteOutcome,
-  wrote: 'value' | 'deletion',
+  wrote: 'value' | 'deletion' | 'operation',
   body: boolean,
   presentation: Presentation,
 ): Answer {
@@ -61,11 +65,11 @@ export function writeAnswer(
       const live = outcome.versions.filter(isLive);
       if (body && live.length > 0) return objectAnswer(live, outcome.context, headers, presentation);
       // A request that was sent again may have been superseded since: then the tag is that of what it wrote.
-      const shows = wrote === 'deletion' || live.some(({ dot }) => sameDot(dot, outcome.written));
+      const shows = wrote !== 'value' || live.some(({ dot }) => sameDot(dot, outcome.written));
       if (!shows) headers['etag'] = quotedEtag([{ dot: outcome.written }]);
       else if (live.length > 0) headers['etag'] = quotedEtag(live);
       // What was written is among the live versions, so this many mean that nothing else is.
-      const alone = shows && live.length === (wrote === 'value' ? 1 : 0);
+      const alone = shows && wrote !== 'operation' && live.length === (wrote === 'value' ? 1 : 0);
       // A strong bucket has no contexts.
       if (alone && outcome.context.length > 0) headers['quoral-context'] = contextOf(outcome.context, presentation);
       return { status: 204, headers, body: null };
@@ -98,6 +102,7 @@ function objectAnswer(
   if (presentation.sibling !== undefined)
     return siblingAnswer(live, presentation.sibling, context, headers, presentation);
   if (context.length > 0) headers['quoral-context'] = contextOf(context, presentation);
+  if (presentation.type !== 'value') return typeAnswer(presentation.type, live, headers);
   const [first] = live;
   if (first === undefined) return problemAnswer(new Problem('not-found', 'there is no value under this key'), headers);
   if (live.length === 1) return valueAnswer(first, headers);

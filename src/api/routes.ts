@@ -8,7 +8,7 @@ import { explainKey, locateKey, showCluster, showRing } from './cluster-routes.t
 import { documentHandlers } from './document/serve.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
-import { deleteValue, getValue, putValue } from './key-value.ts';
+import { deleteValue, getValue, operateValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
 import { listKeys } from './list-keys.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
@@ -61,7 +61,7 @@ const KEY: Route['methods'] = {
   GET: ['read', getValue],
   PUT: ['write', putValue],
   DELETE: ['write', deleteValue],
-  POST: ['write', notBuilt('operations on data types')],
+  POST: ['write', operateValue],
 };
 
 const LEASE: Route['methods'] = {

@@ -13,13 +13,13 @@ import { compareDotsByTime } from '#causality/dot.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
-import type { Base } from '#replica/mint.ts';
+import type { Base, MintedWrite } from '#replica/mint.ts';
 import { attemptIn } from '#replica/settle-retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { inItsZone, routeOf, type Environment } from './environment.ts';
 import { gather, liveVersions, type Gathered } from './get.ts';
 import { judge } from './preconditions.ts';
-import type { WriteOutcome, WriteRequest } from './requests.ts';
+import { expiryOf, type WriteOutcome, type WriteRequest } from './requests.ts';
 
 export type Before =
   /** `base` is what was read for it, with the time before that. */
@@ -157,7 +157,16 @@ function over(
   return { kind: 'over', outcome: { kind: 'not-applied', trouble, detail, agreement } };
 }
 
-/** A session's write is later than all that the session has seen, whatever the clocks say; 0 for no session. */
-export function afterSession({ least }: WriteRequest): number {
-  return least === undefined ? 0 : highestCounter(least);
+export type ToMint = Extract<Before, { kind: 'mint' }>;
+
+/** What is to be minted. A session's write is later than all that the session has seen, whatever the clocks say. */
+export function mintedWrite(request: WriteRequest, { context, base }: ToMint, now: number): MintedWrite {
+  const { content, operation, least } = request;
+  return {
+    content,
+    operating: operation === undefined ? null : { operation, base },
+    context,
+    expiresAt: expiryOf(request, now),
+    after: least === undefined ? 0 : highestCounter(least),
+  };
 }

@@ -9,6 +9,7 @@ import type { NodeId } from '#kernel/identity.ts';
 import { DISK_FULL, OVERLOADED, TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import type { StoredState } from '#replica/records.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
+import { liveVersions } from './get.ts';
 import { REDEFINED } from './environment.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 
@@ -32,6 +33,12 @@ export interface Failure {
   readonly written: Dot | undefined;
   /** The zone whose owners were to agree; undefined when all were. */
   readonly zone: string | undefined;
+}
+
+/** Of a data type those entries whose time is not over. */
+export function shown({ operation }: WriteRequest, offer: Offer, now: number): Offer {
+  if (operation === undefined) return offer;
+  return { ...offer, state: { ...offer.state, versions: liveVersions(offer.state, now) } };
 }
 
 export function applied({ state, dot }: Offer, agreement: Agreement, coordinator: NodeId): WriteOutcome {

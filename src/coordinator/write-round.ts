@@ -17,7 +17,7 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
 import { callPatiently } from '#wire/patient-call.ts';
-import { afterSession, type Before } from './before-write.ts';
+import { mintedWrite, type Before, type ToMint } from './before-write.ts';
 import {
   countedOwners,
   inItsZone,
@@ -29,16 +29,14 @@ import {
   type Environment,
   type Route,
 } from './environment.ts';
-import { liveVersions } from './get.ts';
 import { MissedWrites, type StoredStandIn } from './missed-writes.ts';
-import { expiryOf, type Agreement, type WriteOutcome, type WriteRequest } from './requests.ts';
+import { type Agreement, type WriteOutcome, type WriteRequest } from './requests.ts';
 import { StandIns, type StandIn } from './stand-ins.ts';
 import { tellFaultyMint, WriteLedger } from './write-ledger.ts';
-import { applied, failed, type Ending, type Offer } from './write-outcome.ts';
+import { applied, failed, shown, type Ending, type Offer } from './write-outcome.ts';
 import { WriteRules } from './write-rules.ts';
 
 type Minting = Exclude<Before, { kind: 'over' }>;
-type ToMint = Extract<Before, { kind: 'mint' }>;
 
 export class WriteRound {
   readonly #environment: Environment;
@@ -135,16 +133,13 @@ export class WriteRound {
     if (ending === 'reached') {
       const { dot } = this.#offer!;
       const minter = this.#environment.knowledge.ring().members.find(({ index }) => index === dot.node);
-      return applied(this.#live(this.#offer!), agreement, minter?.id ?? this.#environment.self);
+      return applied(
+        shown(this.#request, this.#offer!, this.#environment.world.clock.wall()),
+        agreement,
+        minter?.id ?? this.#environment.self,
+      );
     }
     return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone), agreement);
-  }
-
-  /** Of a data type that of which the time is not over. */
-  #live(offer: Offer): Offer {
-    if (this.#request.operation === undefined) return offer;
-    const versions = liveVersions(offer.state, this.#environment.world.clock.wall());
-    return { ...offer, state: { ...offer.state, versions } };
   }
 
   #agreement(): Agreement {
@@ -190,21 +185,17 @@ export class WriteRound {
   // --- Minting -----------------------------------------------------------------------------------------------------
 
   /** Mints and commits at this node; the others get the state before the commit. */
-  async #mintHere(here: Member, { context, base }: ToMint): Promise<void> {
+  async #mintHere(here: Member, before: ToMint): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
     const span = request.trace?.child('replica.mint', 'internal');
-    const { key, content, operation, mark } = request;
+    const { key, mark } = request;
     const minting = environment.replica.mint(
       {
         scope: this.#route.scope,
         key,
-        content,
-        operating: operation === undefined ? null : { operation, base },
-        context,
-        expiresAt: expiryOf(request, environment.world.clock.wall()),
+        ...mintedWrite(request, before, environment.world.clock.wall()),
         durable: request.dw > 0,
         mark,
-        after: afterSession(request),
         stillWanted: () => !this.#ended,
         trace: span,
       },
@@ -228,9 +219,9 @@ export class WriteRound {
   }
 
   /** Mints in the place of owners; what this node keeps counts for the first of them. */
-  async #mintInPlace({ context, base }: ToMint): Promise<void> {
+  async #mintInPlace(before: ToMint): Promise<void> {
     const { environment, request } = { environment: this.#environment, request: this.#request };
-    const { key, content, operation } = request;
+    const { key } = request;
     const self = environment.knowledge.self();
     this.#underWay += 1;
     try {
@@ -239,11 +230,7 @@ export class WriteRound {
           scope: this.#route.scope,
           key,
           owners: [this.#route.owners[0]!, ...this.#unattended].map(({ index }) => index),
-          content,
-          operating: operation === undefined ? null : { operation, base },
-          context,
-          after: afterSession(request),
-          expiresAt: expiryOf(request, environment.world.clock.wall()),
+          ...mintedWrite(request, before, environment.world.clock.wall()),
           durable: request.dw > 0,
           stillWanted: () => !this.#ended,
         },

@@ -19,6 +19,7 @@ import { sessionTests } from './http/sessions.ts';
 import { siblingTests } from './http/siblings.ts';
 import { closeSite, openSite } from './http/site.ts';
 import { strongTests } from './http/strong.ts';
+import { typeTests } from './http/types.ts';
 import { valueTests } from './http/values.ts';
 import { writeTests } from './http/writes.ts';
 
@@ -36,6 +37,7 @@ sessionTests();
 expiryTests();
 strongTests();
 listingTests();
+typeTests();
 bucketTests();
 protocolTests();
 healthTests();

@@ -3,6 +3,8 @@
  * not compile before it is described here.
  */
 
+import { OPERATION_SCHEMA } from '#api/operation-body.ts';
+import { DATA_TYPES } from '#causality/data-type.ts';
 import { DEFINITION_SCHEMA } from '#buckets/schema.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import type { Explanation, HintView, ReplicaView, VersionView } from '#operator/explain-key.ts';
@@ -16,6 +18,8 @@ export type ComponentName =
   | 'Problem'
   | 'Siblings'
   | 'Keys'
+  | 'DataType'
+  | 'DataOperation'
   | 'Definition'
   | 'BucketWish'
   | 'Buckets'
@@ -106,6 +110,17 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
     },
     Object.keys(PROBLEM_EXTRAS) as (keyof ProblemExtras)[],
   ),
+  DataType: {
+    ...object<{ type: string; value: unknown; context: unknown }>({
+      type: { enum: DATA_TYPES },
+      value: described({}, 'A whole number, a list without order, an object with the fields, any JSON, true or false.'),
+      context: described(nullable(text), 'The same as Quoral-Context; null in strong buckets, which have none.'),
+    }),
+    description:
+      'Beside these `concurrent`, the values of a register that was assigned at several places at once, the latest last; and ' +
+      '`types`, of a map what each field is.',
+  },
+  DataOperation: OPERATION_SCHEMA,
   Siblings: object<{ context: string; siblings: unknown }>({
     context: described(text, 'As in the header Quoral-Context.'),
     siblings: list(SIBLING),

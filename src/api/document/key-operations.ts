@@ -7,14 +7,14 @@ import type { ProblemCode } from '#api/problem.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import type { AnswerHeaderName } from './answer-headers.ts';
 import { component } from './components.ts';
-import { unbuilt, type Operation, type Success } from './operation.ts';
+import { json, type Operation, type Success } from './operation.ts';
 
 const ANY: Schema = {};
 const TOLD = ['Quoral-Replicas', 'Quoral-Coordinator'] as const;
 const SESSION = ['Quoral-Session'] as const;
 
 const VALUE: Success = {
-  means: 'The value, as it was written.',
+  means: 'The value, as it was written; of a data type what it comes to, as JSON.',
   headers: [...TOLD, 'ETag', 'Last-Modified', 'Cache-Control', 'X-Content-Type-Options'],
   sometimes: ['Quoral-Context', ...SESSION, 'Quoral-Expires', 'Content-Encoding', 'Quoral-Meta-*'],
   content: { '*/*': ANY },
@@ -98,7 +98,7 @@ export function keyOperations(suffix: string): Readonly<Record<'GET' | 'PUT' | '
           sometimes: ['Quoral-Context', ...SESSION, 'Last-Modified'],
         },
       },
-      problems: ['not-found', 'precondition-failed', 'not-implemented', ...QUORUM, 'session-not-met'],
+      problems: ['not-found', 'precondition-failed', ...QUORUM, 'session-not-met'],
       problemHeaders: PROBLEM_HEADERS,
     },
     PUT: {
@@ -141,6 +141,42 @@ export function keyOperations(suffix: string): Readonly<Record<'GET' | 'PUT' | '
       problems: WRITE_PROBLEMS,
       problemHeaders: PROBLEM_HEADERS,
     },
-    POST: unbuilt(`operateValue${suffix}`, 'Keys', 'An operation on a data type'),
+    POST: operate(suffix),
+  };
+}
+
+function operate(suffix: string): Operation {
+  return {
+    id: `operateValue${suffix}`,
+    tag: 'Keys',
+    summary: 'Changes a counter, set, map, register or flag',
+    text:
+      'In buckets of a data type. Operations that are made at the same time at different nodes all count. What takes something ' +
+      'away takes what the context covers, or without one what a read at r finds; an increment that is sent again with its ' +
+      'Idempotency-Key counts once.',
+    parameters: WRITE_PARAMETERS,
+    headers: WRITE_HEADERS.filter((name) => name !== 'accept'),
+    body: {
+      means: 'What is to be done; as large as a value may be.',
+      content: json(component('DataOperation')),
+      example: { op: 'increment', by: 5 },
+      required: true,
+    },
+    answers: {
+      200: {
+        means: 'Done; what is there now, for `return=body`.',
+        headers: [...TOLD, 'ETag', 'Last-Modified', 'Cache-Control', 'X-Content-Type-Options'],
+        sometimes: ['Quoral-Context', ...SESSION],
+        content: json(component('DataType')),
+      },
+      204: { means: 'Done, on as many replicas as were asked for.', headers: TOLD, sometimes: ['ETag', ...SESSION] },
+    },
+    problems: [...WRITE_PROBLEMS, 'conflict'],
+    problemHeaders: {
+      ...PROBLEM_HEADERS,
+      conflict: ALL,
+      'invalid-request': SESSION,
+      'unsupported-media-type': SESSION,
+    },
   };
 }

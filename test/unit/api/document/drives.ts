@@ -37,6 +37,8 @@ export interface Sample {
 }
 
 const BODIES: Readonly<Record<string, unknown>> = {
+  'POST /v1/kv/:bucket/:key': { op: 'increment', by: 5 },
+  'POST /v1/kv64/:bucket/:key': { op: 'increment', by: 5 },
   'PUT /v1/buckets/:bucket': { conflicts: 'siblings' },
   'POST /v1/leases/:bucket/:key': { holder: 'worker-7', ttl: 30 },
   'POST /v1/tokens': { name: 'shop', scopes: ['read:carts'] },
@@ -48,8 +50,9 @@ function templateOf(path: string): string {
   return path.replaceAll(/:(\w+)/g, '{$1}');
 }
 
-function fill(path: string): string {
-  const bucket = path.startsWith('/v1/leases') ? 'stock' : 'carts';
+function fill(path: string, method: string): string {
+  const counts = method === 'POST' && path.startsWith('/v1/kv');
+  const bucket = path.startsWith('/v1/leases') ? 'stock' : counts ? 'counters' : 'carts';
   const key = path.startsWith('/v1/kv64') ? toBase64url(utf8(KEY)) : KEY;
   return path.replace(':bucket', bucket).replace(':key', key).replace(':name', 'shop').replace(':id', 'some-id');
 }
@@ -58,7 +61,7 @@ function fill(path: string): string {
 export const SAMPLES: readonly Sample[] = ROUTES.flatMap(({ path, methods, kind }) =>
   Object.entries(methods).flatMap(([method, [need]]) => {
     const given = BODIES[`${method} ${path}`];
-    const target = fill(path) + (method === 'DELETE' && path.startsWith('/v1/leases') ? '?token=1' : '');
+    const target = fill(path, method) + (method === 'DELETE' && path.startsWith('/v1/leases') ? '?token=1' : '');
     const isValue = method === 'PUT' && path.startsWith('/v1/kv');
     const body = given === undefined ? (isValue ? 'a value' : undefined) : JSON.stringify(given);
     const sample = { template: templateOf(path), target, kind, need, body, json: given !== undefined };
@@ -84,6 +87,7 @@ function stub(
 ): Stub {
   const node = new StubNode();
   node.properties.set('stock', { consistency: 'strong' });
+  node.properties.set('counters', { type: 'counter' });
   prepare(node);
   const services = node.services();
   const call = inProcess(createApp({ ...services, ...LEASES, ...replace(services) }));
@@ -181,6 +185,7 @@ function broken({ metrics, plans }: ApiServices): Partial<ApiServices> {
 async function driveLateBodies(judge: Judge, session: Readonly<Record<string, string>>): Promise<void> {
   const node = new StubNode();
   node.properties.set('stock', { consistency: 'strong' });
+  node.properties.set('counters', { type: 'counter' });
   const app = createApp(node.services());
   for (const sample of SAMPLES.filter(({ body }) => body !== undefined)) {
     const headers: Readonly<Record<string, string>> = { ...headersOf(sample), ...session };
@@ -214,7 +219,6 @@ async function driveKeyTroubles(judge: Judge): Promise<void> {
   let trouble: Trouble = 'quorum-unavailable';
   const agreement = { ...agreed(2), acked: 1 };
   const failing = stub((node) => {
-    node.properties.set('counters', { type: 'counter' });
     node.read = async () => ({ kind: 'failed', trouble, detail: 'on purpose', agreement });
     node.write = async () => ({
       ...{ kind: 'unknown', trouble, detail: 'on purpose', agreement },
@@ -229,20 +233,28 @@ async function driveKeyTroubles(judge: Judge): Promise<void> {
           judge.see(
             sample.method,
             sample.template,
-            await failing.send(sample.method, sample.target, session, sample.body),
+            await failing.send(sample.method, sample.target, { ...headersOf(sample), ...session }, sample.body),
           );
         }
       }
-      const counters = sample.target.replace('carts', 'counters');
-      judge.see(sample.method, sample.template, await failing.send(sample.method, counters, {}, sample.body));
       if (sample.method === 'GET' || sample.method === 'HEAD') continue;
+      const dated = { 'if-unmodified-since': 'today' };
+      judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, dated, sample.body));
       const heavy = { 'quoral-meta-a': 'x'.repeat(9000) };
-      judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, heavy, sample.body));
+      const headers = { ...headersOf(sample), ...heavy };
+      judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, headers, sample.body));
+      if (sample.method !== 'POST') continue;
+      for (const session of SESSIONS) {
+        const bad = { ...headersOf(sample), ...session };
+        judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, bad, 'no JSON'));
+        judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, session, '{}'));
+      }
     }
   };
   await drive(['GET', 'HEAD'], READ_TROUBLES);
   await drive(['PUT'], [...WRITE_TROUBLES, 'too-many-siblings']);
   await drive(['DELETE'], WRITE_TROUBLES);
+  await drive(['POST'], [...WRITE_TROUBLES, 'conflict']);
 }
 
 async function driveOtherTroubles(judge: Judge): Promise<void> {
@@ -316,6 +328,9 @@ export async function driveWhatWorks(judge: Judge): Promise<void> {
   await driveListing(see);
   await driveLeasesAndTokens(see);
   await driveCluster(see);
+  await see('PUT', '/v1/buckets/{bucket}', ['visits'], JSON_TYPE, '{"type":"counter"}');
+  await driveOperations(see, '/v1/kv/{bucket}/{key}', 'home');
+  await driveOperations(see, '/v1/kv64/{bucket}/{key}', toBase64url(utf8('64')));
   await see('PUT', '/v1/buckets/{bucket}', ['carts'], JSON_TYPE, '{"conflicts":"lww"}');
   await see('DELETE', '/v1/buckets/{bucket}', ['carts']);
 }
@@ -354,6 +369,19 @@ async function driveKeys(see: See, path: string, name: (key: string) => string):
     await see('DELETE', path, key, session);
     await see('GET', path, key, session);
     await driveDeletions(see, path, ['carts', name(`user-18-${round}`)], { ...session }, about);
+  }
+}
+
+async function driveOperations(see: See, path: string, name: string): Promise<void> {
+  const key = ['visits', name];
+  for (const session of SESSIONS) {
+    const headers = { ...JSON_TYPE, ...session };
+    const increment = '{"op":"increment","by":5}';
+    await see('POST', path, key, headers, increment);
+    await see('POST', `${path}?return=body`, key, headers, increment);
+    await see('POST', path, key, { ...headers, 'if-none-match': '*' }, increment);
+    await see('POST', path, key, headers, `{"op":"increment","by":${Number.MAX_SAFE_INTEGER}}`);
+    await see('GET', path, key, session);
   }
 }
 

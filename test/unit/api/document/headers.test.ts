@@ -19,6 +19,7 @@ async function lookedAt({ method, target, body, json }: Sample): Promise<Readonl
   const node = new StubNode();
   node.properties.set('stock', { consistency: 'strong' });
   node.properties.set('carts', { conflicts: 'siblings' });
+  node.properties.set('counters', { type: 'counter' });
   const app = createApp(node.services());
   const asked = new Set<string>();
   const headers: Readonly<Record<string, string>> = {
@@ -51,15 +52,17 @@ test.each(SAMPLES.filter(({ method }) => method !== 'HEAD'))('$method $template'
   const { headers = [], body } = OPERATIONS[`${method} ${path}`]!;
   const asked = await lookedAt(sample);
   const described = new Set<string>(headers);
-  // What goes with a value is looked at in deletions as well, where it means nothing.
-  const ofDeletions =
-    method === 'DELETE' ? new Set(['content-type', 'content-encoding', 'quoral-meta-*']) : new Set<string>();
+  // What goes with a value is looked at in deletions and operations as well, where it means nothing.
+  const ofValues =
+    method === 'DELETE' || /^POST .*kv/.test(`${method} ${path}`)
+      ? new Set(['content-type', 'content-encoding', 'quoral-meta-*'])
+      : new Set<string>();
   const more = [...asked].filter(
     (name) =>
       !described.has(name) &&
       !OF_ALL.has(name) &&
       !REFUSED.has(name) &&
-      !ofDeletions.has(name) &&
+      !ofValues.has(name) &&
       !(body !== undefined && OF_BODIES.has(name)),
   );
   expect(more, 'looked at and not described').toEqual([]);

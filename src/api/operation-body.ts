@@ -1,0 +1,137 @@
+/**
+ * The body of a POST to a key: an operation on the data type that the bucket holds. The shapes stand here once for each type;
+ * clients' bodies are judged by them and the description shows them.
+ */
+
+import { canonicalJson, JSON_DEPTH_MAX } from '#causality/canonical-json.ts';
+import { DATA_TYPES, mayExpire, takesAway, type DataType, type Operation } from '#causality/data-type.ts';
+import { MAP_DEPTH_MAX } from '#coordinator/operation-codec.ts';
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
+import { parseTtl } from './key-request.ts';
+import { invalid, type Problem } from './problem.ts';
+import type { Query } from './query.ts';
+import { quoted } from './raw-path.ts';
+
+/** Elements that one operation adds or removes. */
+const VALUES_MAX = 10_000;
+/** Characters of a field's name. */
+const FIELD_MAX = 1024;
+
+const BY: Schema = {
+  type: 'integer',
+  minimum: Number.MIN_SAFE_INTEGER,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'What is added; negative to subtract.',
+};
+const VALUES: Schema = {
+  type: 'array',
+  items: {},
+  minItems: 1,
+  maxItems: VALUES_MAX,
+  description: 'Any JSON; equal values are one element.',
+};
+const FIELD: Schema = { type: 'string', minLength: 1, maxLength: FIELD_MAX };
+
+function shape(op: string, members: Readonly<Record<string, Schema>>, description: string): Schema {
+  const properties = { op: { enum: [op] }, ...members };
+  return { type: 'object', description, properties, required: Object.keys(properties), additionalProperties: false };
+}
+
+/** By type and `op`. */
+const SHAPES: Readonly<Record<DataType, Readonly<Record<string, Schema>>>> = {
+  counter: { increment: shape('increment', { by: BY }, 'Counter: adds.') },
+  set: {
+    add: shape('add', { values: VALUES }, 'Set: adds elements.'),
+    remove: shape('remove', { values: VALUES }, 'Set: removes elements, as far as the client has seen them added.'),
+  },
+  map: {
+    update: shape(
+      'update',
+      {
+        field: FIELD,
+        type: { enum: DATA_TYPES },
+        with: { type: 'object', description: 'An operation on what the field holds, which is of that type.' },
+      },
+      'Map: does something to a field, which is there from then on.',
+    ),
+    remove: shape('remove', { field: FIELD }, 'Map: removes a field, as far as the client has seen what is in it.'),
+  },
+  register: { assign: shape('assign', { value: {} }, 'Register: assigns any JSON.') },
+  flag: { enable: shape('enable', {}, 'Flag: switches on.'), disable: shape('disable', {}, 'Flag: switches off.') },
+};
+
+export const OPERATION_SCHEMA: Schema = {
+  description: "What is to be done to the key's counter, set, map, register or flag.",
+  anyOf: DATA_TYPES.flatMap((type) => Object.values(SHAPES[type])),
+};
+
+/** What the client wants to be done to something of this type; a 400 names what is wrong. */
+export function parseOperation(body: unknown, type: DataType, within = '', depth = 0): Operation | Problem {
+  const name = (member: string): string => `${within}${member}`;
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    return invalid(within === '' ? 'body' : within.slice(0, -1), 'expected a JSON object with an op');
+  const op: unknown = Object.hasOwn(body, 'op') ? (body as { readonly op: unknown }).op : undefined;
+  const known = typeof op === 'string' && Object.hasOwn(SHAPES[type], op) ? SHAPES[type][op] : undefined;
+  if (known === undefined) {
+    const given = typeof op === 'string' ? quoted(op) : op === undefined ? 'not given' : 'no text';
+    return invalid(name('op'), `is ${given}; of a ${type} it can be ${Object.keys(SHAPES[type]).join(', ')}`);
+  }
+  const wrong = mismatch(known, body);
+  if (wrong !== undefined) return invalid(name(wrong.member === '' ? 'body' : wrong.member), wrong.detail);
+  return readOperation(body as Body, type, within, depth);
+}
+
+/** Milliseconds that what the operation writes lives; 0 for ever. A bucket's own ttl is for what can have one. */
+export function ttlOf(operation: Operation, query: Query, bucketSeconds: number | null): number | Problem {
+  if (mayExpire(operation)) return parseTtl(query, bucketSeconds);
+  if (!query.has('ttl')) return 0;
+  return invalid(
+    'ttl',
+    `what ${takesAway(operation) ? 'takes something away' : 'counts or changes a map'} does not expire`,
+  );
+}
+
+interface Body {
+  readonly op: string;
+  readonly by: number;
+  readonly values: readonly unknown[];
+  readonly value: unknown;
+  readonly field: string;
+  readonly type: DataType;
+  readonly with: unknown;
+}
+
+function readOperation(body: Body, type: DataType, within: string, depth: number): Operation | Problem {
+  switch (type) {
+    case 'counter':
+      return { kind: 'increment', by: body.by };
+    case 'flag':
+      return { kind: body.op === 'enable' ? 'enable' : 'disable' };
+    case 'register': {
+      const value = canonicalJson(body.value);
+      return value === undefined ? notJson(`${within}value`) : { kind: 'assign', value };
+    }
+    case 'set': {
+      const texts = body.values.map((value) => canonicalJson(value));
+      const values = texts.filter((text) => text !== undefined);
+      if (values.length < texts.length) return notJson(`${within}values`);
+      return { kind: body.op === 'add' ? 'add' : 'remove', values: [...new Set(values)] };
+    }
+    case 'map':
+      return readMapOperation(body, within, depth);
+  }
+}
+
+function readMapOperation(body: Body, within: string, depth: number): Operation | Problem {
+  const { op, field, type } = body;
+  if (!field.isWellFormed()) return invalid(`${within}field`, 'holds half a character (a lone surrogate)');
+  if (op === 'remove') return { kind: 'remove-field', field };
+  if (depth + 1 >= MAP_DEPTH_MAX)
+    return invalid(`${within}with`, `maps may stand in each other ${MAP_DEPTH_MAX} times at most`);
+  const inner = parseOperation(body.with, type, `${within}with.`, depth + 1);
+  return 'kind' in inner ? { kind: 'update', field, type, with: inner } : inner;
+}
+
+function notJson(field: string): Problem {
+  return invalid(field, `holds a number that is too large, or lists and objects more than ${JSON_DEPTH_MAX} deep`);
+}
