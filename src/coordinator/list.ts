@@ -9,7 +9,7 @@ import { decodeGlimpse } from '#causality/glimpse.ts';
 import { joinStates } from '#causality/join.ts';
 import { CorruptState } from '#causality/state-codec.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
-import type { Bucket } from '#buckets/definition.ts';
+import { settlementOf, type Bucket } from '#buckets/definition.ts';
 import { compareBallots } from '#consensus/ballot.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { ballotFromWire } from '#consensus/vote-codec.ts';
@@ -225,7 +225,7 @@ class ListRound {
   }
 
   #recordJudge(): (summaries: readonly Uint8Array[]) => boolean {
-    const { conflicts } = this.#request.bucket.properties;
+    const conflicts = settlementOf(this.#request.bucket.properties);
     const now = this.#environment.world.clock.wall();
     return (summaries) => {
       const [first] = summaries;

@@ -384,7 +384,11 @@ export const BUGS: readonly Bug[] = [
     about: 'what a request has become is not given to the other owners with the state, nor named by the version',
     edits: [
       { file: WRITE_ROUND, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
-      { file: REPLICA, from: 'request: name,', to: 'request: undefined,' },
+      {
+        file: REPLICA,
+        from: 'request: mark === null ? undefined : toHex(mark.fingerprint),',
+        to: 'request: undefined,',
+      },
     ],
     foundBy: 'random',
   },
@@ -398,7 +402,11 @@ export const BUGS: readonly Bug[] = [
         to: 'if (retry !== null) this.#options.world.clock.after(100, () => void this.#commits.submit({ run: (later) => this.#retries.put(later, request.scope, request.key, retry), bytes: 0, durable: true }));',
       },
       { file: WRITE_ROUND, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
-      { file: REPLICA, from: 'request: name,', to: 'request: undefined,' },
+      {
+        file: REPLICA,
+        from: 'request: mark === null ? undefined : toHex(mark.fingerprint),',
+        to: 'request: undefined,',
+      },
     ],
     foundBy: 'random',
   },

@@ -46,9 +46,9 @@ export const SESSION_BUGS: readonly Bug[] = [
     about: 'a write in a session gets the time of its node, which may be earlier than what the session has seen',
     edits: [
       {
-        file: 'src/replica/replica.ts',
-        from: 'Math.max(counterFor(storage.clock.tick(), request.context, before), request.after + 1)',
-        to: 'counterFor(storage.clock.tick(), request.context, before)',
+        file: 'src/replica/mint.ts',
+        from: 'Math.max(counterFor(clock.tick(), context, before), after + 1)',
+        to: 'counterFor(clock.tick(), context, before)',
       },
     ],
     foundBy: { scenario: 'session-with-slow-clocks' },

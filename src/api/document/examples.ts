@@ -56,6 +56,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '{"status":"ok","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":true,"detail":"epoch 11 is confirmed by a majority"},{"name":"member","ok":true,"detail":"active"},{"name":"serving","ok":true,"detail":"data requests are served"},{"name":"peers","ok":true,"detail":"2 of 2 can be reached"}]}',
   'showHealthy 200 application/json':
     '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
+  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYHg5paxrx35aI9Gzozy8w"}',
   'showLive 503 application/json':
     '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
   'showReady 503 application/json':

@@ -47,7 +47,7 @@ const update = (field: string, type: Type, inner: unknown) => ({ op: 'update', f
 export function typeTests(): void {
   describe.each(['eventual', 'strong'] as const)('data types in %s buckets', (consistency) => {
     const buckets = new Map<Type, string>();
-    const key = (type: Type): string => freshKey(buckets.get(type)!);
+    const key = (type: Type): string => freshKey(buckets.get(type));
     beforeAll(async () => {
       for (const type of TYPES) buckets.set(type, await definedBucket({ type, consistency }));
     });
