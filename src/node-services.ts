@@ -33,9 +33,34 @@ type RequestSettings = Pick<
   Partial<
     Pick<
       Settings,
-      'access-log' | 'access-log-keys' | 'access-log-rate' | 'slow-request' | 'start-patience' | 'streams-max'
+      | 'access-log'
+      | 'access-log-keys'
+      | 'access-log-rate'
+      | 'slow-request'
+      | 'start-patience'
+      | 'streams-max'
+      | 'batch-max'
+      | 'batch-bytes-max'
     >
   >;
+
+function apiSettings(settings: RequestSettings): ApiServices['settings'] {
+  return {
+    ...DEFAULT_API_SETTINGS,
+    valueMaxBytes: settings['value-max'],
+    requestTimeoutMs: settings['request-timeout'],
+    startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
+    requestsMax: settings['requests-max'],
+    batchMax: settings['batch-max'] ?? DEFAULT_API_SETTINGS.batchMax,
+    batchBytesMax: settings['batch-bytes-max'] ?? DEFAULT_API_SETTINGS.batchBytesMax,
+    streamsMax: settings['streams-max'] ?? DEFAULT_API_SETTINGS.streamsMax,
+    auditRefusalsMax: settings['audit-refusals-max'],
+    accessLog: settings['access-log'] ?? DEFAULT_API_SETTINGS.accessLog,
+    accessLogKeys: settings['access-log-keys'] ?? DEFAULT_API_SETTINGS.accessLogKeys,
+    accessLogRate: settings['access-log-rate'] ?? DEFAULT_API_SETTINGS.accessLogRate,
+    slowRequestMs: settings['slow-request'] ?? DEFAULT_API_SETTINGS.slowRequestMs,
+  };
+}
 
 /** `audit` keeps the lines of the audit log; without it they stand in the node's log. */
 export function nodeServices(
@@ -51,21 +76,10 @@ export function nodeServices(
   return {
     self: node.options.id,
     zone: () => node.member()?.zone ?? node.options.zone,
-    settings: {
-      ...DEFAULT_API_SETTINGS,
-      valueMaxBytes: settings['value-max'],
-      requestTimeoutMs: settings['request-timeout'],
-      startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
-      requestsMax: settings['requests-max'],
-      streamsMax: settings['streams-max'] ?? DEFAULT_API_SETTINGS.streamsMax,
-      auditRefusalsMax: settings['audit-refusals-max'],
-      accessLog: settings['access-log'] ?? DEFAULT_API_SETTINGS.accessLog,
-      accessLogKeys: settings['access-log-keys'] ?? DEFAULT_API_SETTINGS.accessLogKeys,
-      accessLogRate: settings['access-log-rate'] ?? DEFAULT_API_SETTINGS.accessLogRate,
-      slowRequestMs: settings['slow-request'] ?? DEFAULT_API_SETTINGS.slowRequestMs,
-    },
+    settings: apiSettings(settings),
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
+    batch: () => coordinator.batch(),
     list: (request) => coordinator.list(request),
     changeLease: (request, change) => coordinator.strong.changeLease(request, change),
     showLease: (request) => coordinator.strong.showLease(request),

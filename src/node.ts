@@ -163,7 +163,10 @@ export class QuoralNode {
       world,
       storage,
       knowledge,
-      flushNetwork: () => this.messaging.flush(),
+      flushNetwork: () => {
+        this.coordinator.flush();
+        this.messaging.flush();
+      },
       participants: [trees, dead],
       limits: options.replica,
     });

@@ -113,6 +113,8 @@ export const SETTINGS = {
   'object-max': setting(bytes(1024, 8 * 1024 ** 2), '8MiB', 'bytes of one key with all its concurrent versions'),
   'entries-max': setting(integer(1, 14_285), '10000', 'entries of a data type: elements of a set, parts of a map'),
   'requests-max': setting(integer(1, 1_000_000), '4096', 'client requests under way at once; more get 429'),
+  'batch-max': setting(integer(1, 1000), '1000', 'operations of one batch'),
+  'batch-bytes-max': setting(bytes(1024, 64 * 1024 ** 2), '8MiB', 'bytes of a batch, and of the values in its answer'),
   'streams-max': setting(
     integer(1, 1_000_000),
     '1024',

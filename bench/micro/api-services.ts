@@ -50,6 +50,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     cluster: unused,
     ring: unused,
     locate: unused,
+    batch: unused,
     list: async () => ({ kind: 'page', keys: [], next: null }),
     changeLease: () => Promise.reject(new Error('not measured')),
     showLease: () => Promise.reject(new Error('not measured')),

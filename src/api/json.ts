@@ -38,12 +38,15 @@ export async function withJson(
     return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
   }
   return withBody(exchange, limit, deadline, async (bytes) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(fromUtf8(bytes));
-    } catch {
-      return problemAnswer(invalid('body', 'is not JSON in UTF-8'));
-    }
-    return use(value);
+    const value = parseJson(bytes);
+    return value instanceof Problem ? problemAnswer(value) : use(value);
   });
+}
+
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(fromUtf8(bytes)) as unknown;
+  } catch {
+    return invalid('body', 'is not JSON in UTF-8');
+  }
 }

@@ -3,6 +3,7 @@
  */
 
 import type { Right } from '#access/scope.ts';
+import { performBatch } from './batch-routes.ts';
 import { defineBucket, dropBucket, listBuckets, showBucket } from './bucket-routes.ts';
 import { explainKey, locateKey, showCluster, showRing } from './cluster-routes.ts';
 import { documentHandlers } from './document/serve.ts';
@@ -84,7 +85,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/v1/kv/:bucket', methods: { GET: ['read', listKeys] }, kind: 'data' },
   { path: '/v1/watch/:bucket', methods: { GET: ['read', notBuilt('watches')] }, kind: 'data' },
   // Each operation is judged by itself.
-  { path: '/v1/batch', methods: { POST: ['token', notBuilt('batches')] }, kind: 'data' },
+  { path: '/v1/batch', methods: { POST: ['token', performBatch] }, kind: 'data' },
   { path: '/v1/buckets', methods: { GET: ['token', plain(listBuckets)] }, kind: 'data' },
   { path: '/v1/buckets/:bucket', methods: BUCKET, kind: 'data' },
   { path: '/v1/leases/:bucket/:key', methods: LEASE, kind: 'data' },

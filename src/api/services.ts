@@ -31,6 +31,8 @@ export interface ApiServices {
 
   read(request: ReadRequest): Promise<ReadOutcome>;
   write(request: WriteRequest): Promise<WriteOutcome>;
+  /** For the operations of one batch: those that begin at once share their messages and commits. */
+  batch(): Pick<ApiServices, 'read' | 'write'>;
   /** One page of the keys of a bucket. */
   list(request: ListPageRequest): Promise<ListOutcome>;
   /** Gives, renews, takes back or shows the lease of a key in a strong bucket. */
@@ -81,6 +83,10 @@ export interface ApiSettings {
   readonly startPatienceMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
+  /** Operations of one batch. */
+  readonly batchMax: number;
+  /** Bytes of a batch, and of the values in its answer. */
+  readonly batchBytesMax: number;
   /** Answers that are being streamed at once, listings and watches; more get 429. */
   readonly streamsMax: number;
   /** Lines about refused clients in the audit log within ten seconds; more are counted and told together. */
@@ -102,6 +108,8 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   requestTimeoutMs: 5000,
   startPatienceMs: 0,
   requestsMax: 4096,
+  batchMax: 1000,
+  batchBytesMax: 8 * 1024 * 1024,
   streamsMax: 1024,
   auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,

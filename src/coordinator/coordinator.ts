@@ -4,12 +4,21 @@
  */
 
 import type { Epoch } from '#kernel/identity.ts';
-import { FetchMessage, StoreMessage } from '#replica/messages.ts';
+import {
+  FetchMessage,
+  StoreMessage,
+  type FetchReply,
+  type FetchRequest,
+  type StoreReply,
+  type StoreRequest,
+} from '#replica/messages.ts';
 import { mayHaveBegun } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
-import type { CallerInfo } from '#wire/messaging.ts';
+import type { CallerInfo, Handler } from '#wire/messaging.ts';
+import { BundleMessage } from './bundle-message.ts';
+import { bundled, Bundles, takeBundle } from './bundles.ts';
 import {
   reachableFallbacks,
   reachableOwners,
@@ -39,6 +48,7 @@ export class Coordinator {
   readonly #options: Environment;
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
   readonly #operateMessage: MessageType<ForwardedWrite, WriteOutcome>;
+  readonly #bundles: Bundles;
   /** Keys of strong buckets go their own way. */
   readonly strong: StrongKeys;
 
@@ -49,30 +59,67 @@ export class Coordinator {
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     this.#operateMessage = operateMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
-    messaging.handle(StoreMessage, (request, { deadline, trace }) => {
+    const store: Handler<StoreRequest, StoreReply> = (request, { deadline, trace }) => {
       this.#checkReady();
       return replica.store(request, deadline, trace);
-    });
-    messaging.handle(FetchMessage, (request, { deadline }) => {
+    };
+    const fetch: Handler<FetchRequest, FetchReply> = (request, { deadline }) => {
       this.#checkReady();
       return replica.fetch(request, deadline);
+    };
+    messaging.handle(StoreMessage, store);
+    messaging.handle(FetchMessage, fetch);
+    this.#bundles = new Bundles(messaging, options.world.clock);
+    messaging.handle(BundleMessage, (bundle, caller) => {
+      const together = this.#together();
+      return takeBundle(bundle, caller, [
+        bundled(StoreMessage, store),
+        bundled(FetchMessage, fetch, ({ state }) => state?.length ?? 0),
+        bundled(this.#writeMessage, (write) => this.#takeForwarded(write, caller, together)),
+      ]);
     });
     messaging.handle(ListMessage, (request, { deadline }) => {
       this.#checkReady();
       return listHere(this.#options, request, deadline);
     });
-    messaging.handle(this.#writeMessage, (request, caller) => this.#takeForwarded(request, caller));
-    messaging.handle(this.#operateMessage, (request, caller) => this.#takeForwarded(request, caller));
+    messaging.handle(this.#writeMessage, (request, caller) => this.#takeForwarded(request, caller, this.#options));
+    messaging.handle(this.#operateMessage, (request, caller) => this.#takeForwarded(request, caller, this.#options));
   }
 
-  async read(request: ReadRequest): Promise<ReadOutcome> {
-    const outcome = await this.#read(request);
+  read(request: ReadRequest): Promise<ReadOutcome> {
+    return this.#counted(this.#options, request);
+  }
+
+  write(request: WriteRequest): Promise<WriteOutcome> {
+    return this.#countedWrite(this.#options, request);
+  }
+
+  /** For the operations of one batch: those that begin at once share their messages and their commits. */
+  batch(): Pick<Coordinator, 'read' | 'write'> {
+    const together = this.#together();
+    return {
+      read: (request) => this.#counted(together, request),
+      write: (request) => this.#countedWrite(together, request),
+    };
+  }
+
+  /** To be called before each commit, so that what it makes durable is on its way to the others meanwhile. */
+  flush(): void {
+    this.#bundles.flush();
+  }
+
+  #together(): Environment {
+    return { ...this.#options, messaging: this.#bundles.bundler() };
+  }
+
+  async #counted(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
+    const outcome = await this.#read(environment, request);
     this.#options.figures.read(outcome);
     return outcome;
   }
 
-  async write(request: WriteRequest): Promise<WriteOutcome> {
-    const outcome = forAllAttempts(request, await this.#write(request));
+  async #countedWrite(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
+    const outcome = forAllAttempts(request, await this.#write(environment, request));
     this.#options.figures.write(outcome);
     return outcome;
   }
@@ -86,17 +133,17 @@ export class Coordinator {
     return outcome;
   }
 
-  async #read(request: ReadRequest): Promise<ReadOutcome> {
+  async #read(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
     if (!this.#options.ready()) {
       return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.r) };
     }
     const { consistency } = request.bucket.properties;
     return traced('coordinator.get', request, (read) =>
-      consistency === 'strong' ? this.strong.read(read) : readKey(this.#options, read),
+      consistency === 'strong' ? this.strong.read(read) : readKey(environment, read),
     );
   }
 
-  async #write(request: WriteRequest): Promise<WriteOutcome> {
+  async #write(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
     if (!this.#options.ready()) {
       return { kind: 'not-applied', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.w) };
     }
@@ -106,14 +153,14 @@ export class Coordinator {
     for (let attempt = 0; attempt <= this.#options.settings.staleRetries; attempt++) {
       const bucket = sameBucketNow(this.#options, request.bucket);
       if (bucket === undefined) return notApplied(request, REDEFINED);
-      const outcome = await this.#tryWrite({ ...request, bucket });
+      const outcome = await this.#tryWrite(environment, { ...request, bucket });
       if (outcome !== 'moved') return outcome;
     }
     return notApplied(request, 'the ring kept changing while the request was under way');
   }
 
   /** Writes here or at another owner; `moved` when an owner knew a newer epoch and nothing was begun. */
-  async #tryWrite(request: WriteRequest): Promise<WriteOutcome | 'moved'> {
+  async #tryWrite(environment: Environment, request: WriteRequest): Promise<WriteOutcome | 'moved'> {
     const { self, world } = this.#options;
     const { owners } = routeOf(this.#options, request.bucket, request.key);
     const candidates = reachableOwners(this.#options, owners);
@@ -121,10 +168,10 @@ export class Coordinator {
     // A version that is sent and then not committed for want of space costs a tenure: rather let another owner mint.
     const full = world.disk.failure()?.kind === 'full' && others.length > 0;
     const isOwner = others.length < candidates.length;
-    if (isOwner && !full) return this.#shown(request, await this.#writeHere(request));
-    const outcome = await this.#forward(request, others);
+    if (isOwner && !full) return this.#shown(request, await this.#writeHere(environment, request));
+    const outcome = await this.#forward(environment, request, others);
     if (outcome !== 'nobody') return outcome;
-    if (!isOwner && this.#mayStandIn(request)) return this.#shown(request, await this.#writeHere(request));
+    if (!isOwner && this.#mayStandIn(request)) return this.#shown(request, await this.#writeHere(environment, request));
     return notApplied(request, 'no owner of the key can take the write');
   }
 
@@ -135,16 +182,20 @@ export class Coordinator {
     return request.sloppy && reachableFallbacks(this.#options, route).some(({ id }) => id === self);
   }
 
-  #writeHere(request: WriteRequest): Promise<WriteOutcome> {
-    return traced('coordinator.put', request, (write) => writeHere(this.#options, write));
+  #writeHere(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
+    return traced('coordinator.put', request, (write) => writeHere(environment, write));
   }
 
   /**
    * Tries one owner after the other until one may have begun; then its answer, or "unknown", is the answer. `nobody` when
    * none is there: one that is there and refuses has its reasons, which a fallback must not get around.
    */
-  async #forward(request: WriteRequest, candidates: readonly Member[]): Promise<WriteOutcome | 'moved' | 'nobody'> {
-    const { messaging, knowledge, world, figures } = this.#options;
+  async #forward(
+    environment: Environment,
+    request: WriteRequest,
+    candidates: readonly Member[],
+  ): Promise<WriteOutcome | 'moved' | 'nobody'> {
+    const { messaging, knowledge, world, figures } = environment;
     if (candidates.length > 0) figures.forwarded.add();
     let refused = false;
     const message = request.operation === undefined ? this.#writeMessage : this.#operateMessage;
@@ -169,7 +220,11 @@ export class Coordinator {
     return refused ? notApplied(request, 'no owner of the key can take the write') : 'nobody';
   }
 
-  async #takeForwarded(request: ForwardedWrite, { deadline, trace }: CallerInfo): Promise<WriteOutcome> {
+  async #takeForwarded(
+    request: ForwardedWrite,
+    { deadline, trace }: CallerInfo,
+    environment: Environment,
+  ): Promise<WriteOutcome> {
     this.#checkReady();
     const { knowledge, resolveBucket } = this.#options;
     if (request.epoch > knowledge.epoch()) await knowledge.catchUp(request.epoch, deadline);
@@ -182,7 +237,7 @@ export class Coordinator {
       throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
     }
     const write = { ...request, bucket, deadline, trace };
-    return this.#shown(write, await this.#writeHere(write));
+    return this.#shown(write, await this.#writeHere(environment, write));
   }
 
   #shown(request: WriteRequest, outcome: WriteOutcome): WriteOutcome {

@@ -43,9 +43,12 @@ export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
   valuesUpTo: 8192,
 };
 
+/** The network as a request needs it. */
+export type Messages = Pick<Messaging, 'call' | 'handle' | 'reachable'>;
+
 export interface Environment {
   readonly world: World;
-  readonly messaging: Messaging;
+  readonly messaging: Messages;
   /** Says of every peer whether it can be used now. */
   readonly peers: Reachability;
   /** Says when to ask somebody else as well. */

@@ -126,9 +126,12 @@ export function operateMessage(checksum: Checksum): MessageType<ForwardedWrite, 
   return { ...writeMessage(checksum), name: 'coordinator.operate' };
 }
 
+/** Of {@link writeMessage}. */
+export const WRITE_MESSAGE_NAME = 'coordinator.write';
+
 export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, WriteOutcome> {
   return {
-    name: 'coordinator.write',
+    name: WRITE_MESSAGE_NAME,
     encodeRequest: (request) => [
       [request.epoch, request.bucket.name, request.bucket.incarnation, request.bucket.version],
       request.requestId,

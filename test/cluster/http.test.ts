@@ -4,6 +4,7 @@
  */
 
 import { afterAll, beforeAll } from 'vitest';
+import { batchTests } from './http/batches.ts';
 import { bucketTests } from './http/buckets.ts';
 import { conditionTests } from './http/conditions.ts';
 import { documentTests } from './http/document.ts';
@@ -38,6 +39,7 @@ expiryTests();
 strongTests();
 listingTests();
 typeTests();
+batchTests();
 bucketTests();
 protocolTests();
 healthTests();

@@ -184,9 +184,10 @@ export class SimulatedCluster {
     id: string,
     method: string,
     target: string,
-    options: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string } = {},
+    options: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string | Uint8Array } = {},
   ): Promise<InProcessAnswer> {
-    const body = options.body === undefined ? undefined : new TextEncoder().encode(options.body);
+    const { body: given } = options;
+    const body = typeof given === 'string' ? new TextEncoder().encode(given) : given;
     return this.simulation.settle(this.running(id).api(method, target, options.headers, body));
   }
 

@@ -20,6 +20,7 @@ export type ComponentName =
   | 'Keys'
   | 'DataType'
   | 'DataOperation'
+  | 'BatchResults'
   | 'Definition'
   | 'BucketWish'
   | 'Buckets'
@@ -92,6 +93,28 @@ const SIBLING = object<SiblingView>(
   ['contentEncoding', 'expires'],
 );
 
+interface BatchResult {
+  readonly status: number;
+  readonly etag?: string;
+  readonly context?: string;
+  readonly replicas?: string;
+  readonly coordinator?: string;
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly lastModified?: string;
+  readonly meta?: object;
+  readonly value?: string;
+  readonly value64?: string;
+  readonly siblings?: unknown;
+  readonly problem?: object;
+}
+
+/** All but the status. */
+const BATCH_OPTIONAL: Readonly<Record<Exclude<keyof BatchResult, 'status'>, true>> = {
+  ...{ etag: true, context: true, replicas: true, coordinator: true, contentType: true, contentEncoding: true },
+  ...{ lastModified: true, meta: true, value: true, value64: true, siblings: true, problem: true },
+};
+
 const TOKEN = {
   name: text,
   scopes: list(text),
@@ -124,6 +147,28 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
   Siblings: object<{ context: string; siblings: unknown }>({
     context: described(text, 'As in the header Quoral-Context.'),
     siblings: list(SIBLING),
+  }),
+  BatchResults: object<{ results: unknown }>({
+    results: list(
+      object<BatchResult>(
+        {
+          status: { type: 'integer', minimum: 200, maximum: 599 },
+          etag: described(text, 'As in the header ETag.'),
+          context: described(text, 'As in the header Quoral-Context.'),
+          replicas: described(text, 'As in the header Quoral-Replicas.'),
+          coordinator: described(text, 'As in the header Quoral-Coordinator.'),
+          contentType: text,
+          contentEncoding: text,
+          lastModified: described(text, 'As in the header Last-Modified.'),
+          meta: { type: 'object', additionalProperties: text },
+          value: described(text, 'Of a `get`, where it is UTF-8.'),
+          value64: { type: 'string', contentEncoding: 'base64', description: 'Of a `get`, where it is not.' },
+          siblings: list(SIBLING),
+          problem: component('Problem'),
+        },
+        Object.keys(BATCH_OPTIONAL) as (keyof BatchResult)[],
+      ),
+    ),
   }),
   Keys: object<{ keys: unknown; next: unknown }>({
     keys: list(text),

@@ -2,6 +2,7 @@
  * Listing, changing and watching many keys at once.
  */
 
+import { BATCH_PARAMETERS, BATCH_SCHEMA } from '#api/batch-routes.ts';
 import { LIST_PARAMETERS } from '#api/list-keys.ts';
 import type { ProblemCode } from '#api/problem.ts';
 import { component } from './components.ts';
@@ -30,4 +31,31 @@ export const LIST_KEYS: Operation = {
     },
   },
   problems: AGREED,
+};
+
+export const BATCH: Operation = {
+  id: 'batch',
+  tag: 'Many keys',
+  summary: 'Many operations in one request',
+  text:
+    'Each operation means what the same request by itself would mean, has its own status, and wants its own right. There is no ' +
+    'order among them and no atomicity: two of the same key are concurrent. Those that begin together share their messages ' +
+    'and commits. Parameters hold for every operation. MessagePack, asked for by the Content-Type, has the same members, with values as ' +
+    'bytes; the answer has the type of the request. What an idempotency key promises holds for an operation as for a request.',
+  parameters: BATCH_PARAMETERS,
+  body: {
+    means: 'The operations. 8 MiB, if the node has no other limit.',
+    content: { 'application/json': BATCH_SCHEMA, 'application/msgpack': {} },
+    example: {
+      operations: [{ op: 'put', bucket: 'carts', key: 'user-17', value: '2 apples', contentType: 'text/plain' }],
+    },
+    required: true,
+  },
+  answers: {
+    200: {
+      means: 'A result for each operation, in their order, whatever became of them.',
+      headers: ['Cache-Control'],
+      content: { 'application/json': component('BatchResults'), 'application/msgpack': {} },
+    },
+  },
 };

@@ -13,7 +13,7 @@ import type { Schema } from '#kernel/json-schema.ts';
 import type { AnswerHeaderName } from './answer-headers.ts';
 import { component, type ComponentName } from './components.ts';
 import { keyOperations } from './key-operations.ts';
-import { LIST_KEYS } from './many-keys.ts';
+import { BATCH, LIST_KEYS } from './many-keys.ts';
 import { json, unbuilt, type Operation, type RequestBody, type Success } from './operation.ts';
 
 const CACHE = ['Cache-Control'] as const;
@@ -69,7 +69,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
 
   'GET /v1/kv/:bucket': LIST_KEYS,
   'GET /v1/watch/:bucket': unbuilt('watchBucket', 'Many keys', 'Tells of changes as they come'),
-  'POST /v1/batch': unbuilt('batch', 'Many keys', 'Many operations in one request'),
+  'POST /v1/batch': BATCH,
 
   'GET /v1/buckets': {
     id: 'listBuckets',

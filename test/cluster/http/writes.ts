@@ -360,7 +360,6 @@ export function writeTests(): void {
       const json = { headers: { 'content-type': 'application/json' } };
       for (const answer of [
         await get('/v1/watch/some-bucket'),
-        await call('POST', '/v1/batch', { ...json, body: '{"operations":[]}' }),
         await call('PUT', '/v1/buckets/typed', { ...json, body: '{"type":"counter","ttl":5}' }),
       ])
         expect([answer.status, answer.headers['content-type']]).toEqual([501, 'application/problem+json']);

@@ -257,6 +257,26 @@ describe('with a valid token', () => {
     expect((await send('DELETE', '/v1/kv/orders/k', bearer(tokens.get('writes-orders')))).status).toBe(204);
   });
 
+  test('each operation of a batch wants its own right', async () => {
+    const { send, tokens, node } = await guarded();
+    const operations = [
+      { op: 'get', bucket: 'orders', key: 'k' },
+      { op: 'put', bucket: 'orders', key: 'k', value: 'x' },
+      { op: 'delete', bucket: 'orders', key: 'other' },
+      { op: 'get', bucket: 'other', key: 'k' },
+      { op: 'put', bucket: 'orders', key: 'k', value: 'x', ifNoneMatch: '*' },
+    ];
+    const statuses = async (token: string) => {
+      const headers = { ...bearer(tokens.get(token)), 'content-type': 'application/json' };
+      const answer = await send('POST', '/v1/batch', headers, utf8(JSON.stringify({ operations })));
+      return (jsonOf(answer) as { results: { status: number }[] }).results.map(({ status }) => status);
+    };
+    expect(await statuses('reads-orders')).toEqual([404, 403, 403, 403, 403]);
+    expect(node.writes).toEqual([]);
+    expect(await statuses('writes-orders')).toEqual([403, 204, 204, 403, 403]);
+    expect(await statuses('reads-and-writes')).toEqual([200, 204, 204, 403, 412]);
+  });
+
   test('the list of buckets shows those with which the token has to do', async () => {
     const { send, tokens } = await guarded((node) => {
       for (const name of ['orders', 'order', 'other']) node.properties.set(name, {});

@@ -70,6 +70,7 @@ export class StubNode {
       settings: this.settings,
       read: (request) => this.#read(request),
       write: (request) => this.#write(request),
+      batch: () => ({ read: (request) => this.#read(request), write: (request) => this.#write(request) }),
       list: async ({ bucket, prefix, after, limit }) => {
         const begin = `${bucket.name}/`;
         const keys = [...this.states]

@@ -3,6 +3,7 @@
  * without a cluster behind it for what goes wrong.
  */
 
+import { pack } from 'msgpackr';
 import { createApp } from '#api/app.ts';
 import type { Incoming } from '#api/exchange.ts';
 import { inProcess, type InProcessAnswer } from '#api/in-process.ts';
@@ -39,6 +40,7 @@ export interface Sample {
 const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/kv/:bucket/:key': { op: 'increment', by: 5 },
   'POST /v1/kv64/:bucket/:key': { op: 'increment', by: 5 },
+  'POST /v1/batch': { operations: [{ op: 'get', bucket: 'carts', key: 'user-17' }] },
   'PUT /v1/buckets/:bucket': { conflicts: 'siblings' },
   'POST /v1/leases/:bucket/:key': { holder: 'worker-7', ttl: 30 },
   'POST /v1/tokens': { name: 'shop', scopes: ['read:carts'] },
@@ -122,7 +124,7 @@ export async function driveWhatGoesWrong(judge: Judge): Promise<void> {
   );
   await all(stub(NOTHING, broken), any);
   await all(stub(NOTHING), ({ json }) => json, { 'content-type': 'text/plain' });
-  const large = stub((node) => (node.settings = { ...node.settings, valueMaxBytes: 100 }));
+  const large = stub((node) => (node.settings = { ...node.settings, valueMaxBytes: 100, batchBytesMax: 100 }));
   for (const session of SESSIONS) {
     await all(large, ({ body }) => body !== undefined, session, { body: ' '.repeat(70_000) });
     await driveLateBodies(judge, session);
@@ -308,9 +310,19 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
 
 export async function driveWhatWorks(judge: Judge): Promise<void> {
   const cluster = await SimulatedCluster.founded({ seed: 'what the API answers', nodes: 3 });
-  const call: Send = (method, target, headers = {}, body) =>
-    cluster.request('n1', method, target, body === undefined ? { headers } : { headers, body });
-  const see = async (method: string, template: string, values: readonly string[], headers = {}, body?: string) => {
+  const call = (
+    method: string,
+    target: string,
+    headers: Readonly<Record<string, string>> = {},
+    body?: string | Uint8Array,
+  ) => cluster.request('n1', method, target, body === undefined ? { headers } : { headers, body });
+  const see = async (
+    method: string,
+    template: string,
+    values: readonly string[],
+    headers = {},
+    body?: string | Uint8Array,
+  ) => {
     let target = template;
     for (const value of values) target = target.replace(/\{\w+\}/, value);
     const [path = ''] = template.split('?');
@@ -326,6 +338,7 @@ export async function driveWhatWorks(judge: Judge): Promise<void> {
   await driveKeys(see, '/v1/kv/{bucket}/{key}', (key) => key);
   await driveKeys(see, '/v1/kv64/{bucket}/{key}', (key) => toBase64url(utf8(`64-${key}`)));
   await driveListing(see);
+  await driveBatch(see);
   await driveLeasesAndTokens(see);
   await driveCluster(see);
   await see('PUT', '/v1/buckets/{bucket}', ['visits'], JSON_TYPE, '{"type":"counter"}');
@@ -340,7 +353,7 @@ type See = (
   template: string,
   values: readonly string[],
   headers?: object,
-  body?: string,
+  body?: string | Uint8Array,
 ) => Promise<InProcessAnswer>;
 
 async function driveKeys(see: See, path: string, name: (key: string) => string): Promise<void> {
@@ -393,6 +406,19 @@ async function driveDeletions(see: See, path: string, key: readonly string[], se
   await see('DELETE', path, key, seen);
   await see('DELETE', `${path}?return=body`, key, seen);
   await see('GET', path, key, { ...session, 'if-none-match': '"other"' });
+}
+
+async function driveBatch(see: See): Promise<void> {
+  const bucket = 'carts';
+  const body = JSON.stringify({
+    operations: [
+      { op: 'put', bucket, key: 'user-21', value: '2 apples', contentType: 'text/plain' },
+      { op: 'get', bucket, key: 'user-22' },
+    ],
+  });
+  await see('POST', '/v1/batch', [], JSON_TYPE, body);
+  const packed: Uint8Array = pack(JSON.parse(body));
+  await see('POST', '/v1/batch', [], { 'content-type': 'application/msgpack' }, packed);
 }
 
 async function driveListing(see: See): Promise<void> {

@@ -1,0 +1,179 @@
+/**
+ * One operation of a batch as the request for a key that it stands for, and the answer to that as a member of the batch's
+ * answer. So an operation means exactly what the same request by itself would mean.
+ */
+
+import { EMPTY_BYTES, fromUtf8, toBase64url, utf8 } from '#kernel/bytes.ts';
+import type { Schema } from '#kernel/json-schema.ts';
+import { TTL_MAX } from '#buckets/schema.ts';
+import type { Answer, Body, Exchange, Incoming } from './exchange.ts';
+import { invalid, Problem } from './problem.ts';
+import type { Target } from './raw-path.ts';
+import { toBase64 } from './siblings.ts';
+
+/** What a header may hold: values come back in one. */
+const HEADER_TEXT = '^[\\t\\x20-\\x7e\\x80-\\xff]*$';
+
+export const BATCH_OPERATION: Schema = {
+  type: 'object',
+  properties: {
+    op: { enum: ['get', 'put', 'delete'] },
+    bucket: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
+    key: { type: 'string', description: 'This or `key64`.' },
+    key64: { type: 'string', description: 'Base64url of its bytes, without padding.' },
+    value: { type: 'string', description: 'Of a `put`: this, or `value64`. In MessagePack it may be bytes.' },
+    value64: { type: 'string', contentEncoding: 'base64' },
+    contentType: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT },
+    context: { type: 'string', description: 'As in the header Quoral-Context.' },
+    ttl: { type: 'integer', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds' },
+    idempotencyKey: { type: 'string', description: 'As in the header Idempotency-Key, of this operation alone.' },
+    ifMatch: { type: 'string', description: 'As the header.' },
+    ifNoneMatch: { type: 'string', description: 'As the header.' },
+  },
+  required: ['op', 'bucket'],
+  additionalProperties: false,
+};
+
+export interface BatchOperation {
+  readonly op: 'get' | 'put' | 'delete';
+  readonly bucket: string;
+  readonly key?: string;
+  readonly key64?: string;
+  readonly value?: string | Uint8Array;
+  readonly value64?: string;
+  readonly contentType?: string;
+  readonly context?: string;
+  readonly ttl?: number;
+  readonly idempotencyKey?: string;
+  readonly ifMatch?: string;
+  readonly ifNoneMatch?: string;
+}
+
+/** `query` is that of the batch, which holds for each operation. */
+export function exchangeOf(
+  { incoming, requestId, ...rest }: Exchange,
+  operation: BatchOperation,
+  place: number,
+  query: string,
+): Exchange | Problem {
+  const contradiction = contradictionIn(operation);
+  if (contradiction !== undefined) return contradiction;
+  const { bucket, key, ttl } = operation;
+  if (key !== undefined && !key.isWellFormed()) return invalid('key', 'is not well-formed text');
+  const value = valueOf(operation);
+  if (value instanceof Problem) return value;
+  const segments = ['v1', 'kv64', bucket, key === undefined ? operation.key64! : toBase64url(utf8(key))];
+  const own = ttl === undefined ? '' : `ttl=${ttl}`;
+  const target: Target = { path: '', segments, query: query === '' ? own : own === '' ? query : `${query}&${own}` };
+  const request = new ItemRequest(incoming, operation, target, value);
+  return { ...rest, incoming: request, target, requestId: `${requestId.slice(0, 120)}/${place}` };
+}
+
+function contradictionIn({ op, key, key64, value, value64, ...others }: BatchOperation): Problem | undefined {
+  if ((key === undefined) === (key64 === undefined)) return invalid('key', 'give either key or key64');
+  if (op === 'put') {
+    return (value === undefined) === (value64 === undefined)
+      ? invalid('value', 'give either value or value64')
+      : undefined;
+  }
+  if (value !== undefined || value64 !== undefined) return invalid('value', `a ${op} has none`);
+  const { contentType, ttl, context, idempotencyKey } = others;
+  if (contentType !== undefined) return invalid('contentType', `a ${op} has none`);
+  if (op === 'delete') return undefined;
+  if (ttl !== undefined) return invalid('ttl', 'a get has none');
+  if (context !== undefined) return invalid('context', 'a get has none');
+  return idempotencyKey === undefined ? undefined : invalid('idempotencyKey', 'a get has none');
+}
+
+function valueOf({ value, value64 }: BatchOperation): Uint8Array | Problem {
+  if (value instanceof Uint8Array) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value !== undefined) return value.isWellFormed() ? utf8(value) : invalid('value', 'is not well-formed text');
+  if (value64 === undefined) return EMPTY_BYTES;
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(value64)) return invalid('value64', 'is not base64');
+  const bytes = Buffer.from(value64, 'base64');
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+class ItemRequest implements Incoming {
+  readonly method: string;
+  readonly target: Target;
+  readonly remote: string;
+  readonly #headers = new Map<string, string>();
+  readonly #value: Uint8Array;
+
+  constructor({ remote }: Incoming, operation: BatchOperation, target: Target, value: Uint8Array) {
+    this.method = operation.op.toUpperCase();
+    this.target = target;
+    this.remote = remote;
+    this.#value = value;
+    const { contentType, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
+    this.#set('content-type', contentType);
+    this.#set('content-length', String(value.length));
+    this.#set('quoral-context', context);
+    this.#set('idempotency-key', idempotencyKey);
+    this.#set('if-match', ifMatch);
+    this.#set('if-none-match', ifNoneMatch);
+    this.#set('accept', 'application/json');
+  }
+
+  #set(name: string, value: string | undefined): void {
+    if (value !== undefined) this.#headers.set(name, value);
+  }
+
+  header(name: string): string | undefined {
+    return this.#headers.get(name);
+  }
+
+  fields(name: string): readonly string[] {
+    const value = this.header(name);
+    return value === undefined ? [] : [value];
+  }
+
+  headerNames(): Iterable<string> {
+    return this.#headers.keys();
+  }
+
+  async readBody(limitBytes: number): Promise<Body> {
+    return this.#value.length > limitBytes ? { kind: 'too-large' } : { kind: 'body', bytes: this.#value };
+  }
+}
+
+/** Where a member of a result comes from. */
+const HEADERS: readonly (readonly [header: string, member: string])[] = [
+  ['etag', 'etag'],
+  ['quoral-context', 'context'],
+  ['quoral-replicas', 'replicas'],
+  ['quoral-coordinator', 'coordinator'],
+  ['content-encoding', 'contentEncoding'],
+  ['last-modified', 'lastModified'],
+];
+const META_PREFIX = 'quoral-meta-';
+
+/** `binary` for MessagePack, where a value is bytes. */
+export function resultOf({ status, headers, body, problem }: Answer, binary: boolean): Record<string, unknown> {
+  const result: Record<string, unknown> = { status };
+  for (const [header, member] of HEADERS) if (headers[header] !== undefined) result[member] = headers[header];
+  if (problem !== undefined) return { ...result, problem: JSON.parse(body as string) as unknown };
+  if (status === 300) return { ...result, ...(JSON.parse(fromUtf8(body as Uint8Array)) as object) };
+  if (status !== 200) return result;
+  result['contentType'] = headers['content-type'];
+  const meta = Object.entries(headers).filter(([name]) => name.startsWith(META_PREFIX));
+  if (meta.length > 0)
+    result['meta'] = Object.fromEntries(meta.map(([name, text]) => [name.slice(META_PREFIX.length), text]));
+  return Object.assign(result, shownValue(body as Uint8Array, binary));
+}
+
+/** As text where it is UTF-8, since most values are. */
+function shownValue(value: Uint8Array, binary: boolean): { readonly value: unknown } | { readonly value64: string } {
+  if (binary) return { value };
+  try {
+    return { value: fromUtf8(value) };
+  } catch {
+    return { value64: toBase64(value) };
+  }
+}
+
+/** About what the result takes in memory. */
+export function bytesOf({ body }: Answer): number {
+  return typeof body === 'string' || body instanceof Uint8Array ? body.length : 0;
+}

@@ -1,0 +1,198 @@
+/**
+ * `POST /v1/batch`: many operations in one request, each with its own status. They are independent: there is no order among
+ * them and no atomicity. Those that begin together share their messages and commits.
+ */
+
+import { Packr, Unpackr } from 'msgpackr';
+import { mismatch, type Schema } from '#kernel/json-schema.ts';
+import { BATCH_OPERATION, bytesOf, exchangeOf, resultOf, type BatchOperation } from './batch-item.ts';
+import { withBody } from './body.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import { jsonAnswer, parseJson } from './json.ts';
+import { deleteValue, getValue, putValue } from './key-value.ts';
+import { parseTimeout } from './key-request.ts';
+import { invalid, Problem, problemAnswer } from './problem.ts';
+import { parseQuery } from './query.ts';
+import { quoted } from './raw-path.ts';
+import { missingRight } from './rights.ts';
+import { parseAsked, QUORUM_PARAMETERS } from './request-quorum.ts';
+
+export const BATCH_PARAMETERS = [...QUORUM_PARAMETERS, 'timeout'] as const;
+
+/** Operations of one batch; a node may allow fewer. */
+export const BATCH_MAX = 1000;
+
+export const BATCH_SCHEMA: Schema = {
+  type: 'object',
+  properties: { operations: { type: 'array', minItems: 1, maxItems: BATCH_MAX, items: BATCH_OPERATION } },
+  required: ['operations'],
+  additionalProperties: false,
+};
+
+/** Judged one by one, so that a mistake is named by its place. */
+const BATCH_SHELL: Schema = {
+  ...BATCH_SCHEMA,
+  properties: { operations: { type: 'array', minItems: 1, maxItems: BATCH_MAX } },
+};
+
+/** Headers that a client may take for meant for all. */
+const OF_ONE_OPERATION: ReadonlySet<string> = new Set([
+  'idempotency-key',
+  'quoral-context',
+  'if-match',
+  'if-none-match',
+]);
+
+const JSON_TYPE = /^application\/json[ \t]*(;|$)/i;
+const MSGPACK_TYPE = /^application\/(x-|vnd\.)?msgpack[ \t]*(;|$)/i;
+const MSGPACK = 'application/msgpack';
+
+/** Operations that are under way at once: what one commit takes. */
+const WAVE_MAX = 128;
+/** Reads among them, until it is known how large what they read is. */
+const READS_FIRST = 32;
+const READS_MIN = 4;
+/** Of what the reads of one wave may bring into memory, about. */
+const READ_BYTES = 8 * 1024 * 1024;
+
+const packr = new Packr({ useRecords: false, bundleStrings: false, structuredClone: false, moreTypes: false });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+
+export async function performBatch(exchange: Exchange): Promise<Answer> {
+  const { incoming, services, startedAt, target } = exchange;
+  const query = parseQuery(target.query, BATCH_PARAMETERS);
+  if (query instanceof Problem) return problemAnswer(query);
+  const timeout = parseTimeout(query, services.settings.requestTimeoutMs);
+  if (timeout instanceof Problem) return problemAnswer(timeout);
+  const asked = parseAsked(query);
+  if (asked instanceof Problem) return problemAnswer(asked);
+  for (const name of incoming.headerNames()) {
+    if (OF_ONE_OPERATION.has(name)) return problemAnswer(invalid(name, 'belongs to one operation: give it there'));
+  }
+  const type = incoming.header('content-type') ?? '';
+  const binary = MSGPACK_TYPE.test(type);
+  if (!binary && !JSON_TYPE.test(type)) {
+    const detail = `Content-Type: must be application/json or ${MSGPACK} and is ${quoted(type)}`;
+    return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
+  }
+  return withBody(exchange, services.settings.batchBytesMax, startedAt + timeout, async (bytes) => {
+    const operations = parseOperations(bytes, binary, services.settings.batchMax);
+    if (operations instanceof Problem) return problemAnswer(operations);
+    const results = await new Batch(exchange, binary).run(operations);
+    return binary ? packed({ results }) : jsonAnswer({ results });
+  });
+}
+
+function packed(value: unknown): Answer {
+  const bytes: Uint8Array = packr.pack(value);
+  return { status: 200, headers: { 'content-type': MSGPACK, 'cache-control': 'no-store' }, body: bytes };
+}
+
+function parseOperations(bytes: Uint8Array, binary: boolean, most: number): readonly BatchOperation[] | Problem {
+  const body = binary ? parsePacked(bytes) : parseJson(bytes);
+  if (body instanceof Problem) return body;
+  const wrong = mismatch(BATCH_SHELL, body);
+  if (wrong !== undefined) return invalid(wrong.member === '' ? 'body' : wrong.member, wrong.detail);
+  const { operations } = body as { readonly operations: readonly unknown[] };
+  if (operations.length > most)
+    return invalid('operations', `${operations.length} are given; at most ${most} are allowed`);
+  for (const [place, operation] of operations.entries()) {
+    const mistake = mismatch(BATCH_OPERATION, binary ? withoutBytes(operation) : operation);
+    if (mistake === undefined) continue;
+    const member = mistake.member === '' ? '' : `.${mistake.member}`;
+    return invalid(`operations[${place}]${member}`, mistake.detail);
+  }
+  return operations as readonly BatchOperation[];
+}
+
+function parsePacked(bytes: Uint8Array): unknown {
+  try {
+    return unpackr.unpack(bytes) as unknown;
+  } catch {
+    return invalid('body', 'is not MessagePack');
+  }
+}
+
+/** A value in bytes is as good as one in text. */
+function withoutBytes(operation: unknown): unknown {
+  if (typeof operation !== 'object' || operation === null || !('value' in operation)) return operation;
+  return operation.value instanceof Uint8Array ? { ...operation, value: '' } : operation;
+}
+
+const TOO_MUCH = 'the values of this batch would be too much for one answer; read this key by itself';
+
+class Batch {
+  readonly #exchange: Exchange;
+  readonly #binary: boolean;
+  #readsNext = READS_FIRST;
+  /** Bytes of the results so far. */
+  #bytes = 0;
+
+  constructor(exchange: Exchange, binary: boolean) {
+    const { services } = exchange;
+    this.#exchange = { ...exchange, services: { ...services, ...services.batch() } };
+    this.#binary = binary;
+  }
+
+  /** Wave by wave, so that what is in memory at once stays within bounds. */
+  async run(operations: readonly BatchOperation[]): Promise<readonly unknown[]> {
+    const results: unknown[] = [];
+    while (results.length < operations.length) {
+      const wave = this.#waveFrom(operations, results.length);
+      const answers = await Promise.all(wave.map(async (one, i) => this.#perform(one, results.length + i)));
+      this.#learn(wave, answers);
+      for (const answer of answers) results.push(this.#result(answer));
+    }
+    return results;
+  }
+
+  #waveFrom(operations: readonly BatchOperation[], start: number): readonly BatchOperation[] {
+    let reads = 0;
+    let end = start;
+    for (; end < operations.length && end - start < WAVE_MAX; end++) {
+      if (operations[end]!.op === 'get' && ++reads > this.#readsNext) break;
+    }
+    return operations.slice(start, end);
+  }
+
+  #learn(wave: readonly BatchOperation[], answers: readonly Answer[]): void {
+    let reads = 0;
+    let bytes = 0;
+    for (const [i, { op }] of wave.entries()) {
+      if (op !== 'get') continue;
+      reads += 1;
+      bytes += bytesOf(answers[i]!);
+    }
+    if (reads === 0) return;
+    const fitting = Math.floor((READ_BYTES * reads) / Math.max(1, bytes));
+    this.#readsNext = Math.max(READS_MIN, Math.min(WAVE_MAX, fitting));
+  }
+
+  async #perform(operation: BatchOperation, place: number): Promise<Answer> {
+    const { op, bucket } = operation;
+    const { access, target, services, requestId } = this.#exchange;
+    const missing = missingRight(access, op === 'get' ? 'read' : 'write', bucket);
+    if (missing !== undefined) return problemAnswer(missing);
+    const exchange = exchangeOf(this.#exchange, operation, place, target.query);
+    if (exchange instanceof Problem) return problemAnswer(exchange);
+    try {
+      return await HANDLERS[op](exchange);
+    } catch (error) {
+      // A bug: it must not take the results of the other operations with it.
+      services.log.error('batch-operation-crashed', { requestId, place, reason: String(error) });
+      const extras = op === 'get' ? {} : { outcome: 'unknown' as const };
+      return problemAnswer(new Problem('internal-error', `see the log of this node for request ${requestId}`, extras));
+    }
+  }
+
+  #result(answer: Answer): unknown {
+    const bytes = bytesOf(answer);
+    const { batchBytesMax } = this.#exchange.services.settings;
+    if (answer.status < 400 && this.#bytes + bytes > batchBytesMax && bytes > 0)
+      return resultOf(problemAnswer(new Problem('value-too-large', TOO_MUCH)), this.#binary);
+    this.#bytes += bytes;
+    return resultOf(answer, this.#binary);
+  }
+}
+
+const HANDLERS = { get: getValue, put: putValue, delete: deleteValue } as const;
