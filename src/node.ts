@@ -163,10 +163,7 @@ export class QuoralNode {
       world,
       storage,
       knowledge,
-      flushNetwork: () => {
-        this.coordinator.flush();
-        this.messaging.flush();
-      },
+      flushNetwork: () => this.#flushNetwork(),
       participants: [trees, dead],
       limits: options.replica,
     });
@@ -204,6 +201,12 @@ export class QuoralNode {
       },
     });
     this.#connect();
+  }
+
+  /** What a commit makes durable is on its way to the others meanwhile. */
+  #flushNetwork(): void {
+    this.coordinator.flush();
+    this.messaging.flush();
   }
 
   #createMessaging({ storageId }: NodeStorage): Messaging {
