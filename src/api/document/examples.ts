@@ -18,14 +18,18 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'listKeys 200 application/json': '{"keys":["user-17","user-18"],"next":"AXVzZXItMThiZVlqBTiKig"}',
   'listKeys 200 application/x-ndjson':
     '"{\\"key\\":\\"user-17\\"}\\n{\\"key\\":\\"user-18\\"}\\n{\\"key\\":\\"user-19\\"}\\n{\\"next\\":null}\\n"',
+  'batch 200 application/json':
+    '{"results":[{"status":204,"etag":"\\"bb6a7bf8f11dcd60\\"","context":"AQEAgoCAlrGvHYLA1Jaxrx0gCCUJFrEK2Q","replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1"},{"status":404,"replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1","problem":{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}}]}',
+  'batch 200 application/msgpack':
+    '"�\\u0000\\u0001�results��\\u0000\\u0004�status�̤etag�\\"f44b37b4f762eb97\\"�replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�\\u0000\\u0004�status�\\u0001��replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�problem�\\u0000\\u0004�type�urn:quoral:problem:not-found�title�There is nothing here�status�\\u0001��detail� there is no value under this key"',
   'acquireLease 200 application/json':
-    '{"token":1767225600339,"expiresAt":"2026-01-01T00:00:30.340Z","holder":"worker-7"}',
+    '{"token":1767225600342,"expiresAt":"2026-01-01T00:00:30.344Z","holder":"worker-7"}',
   'showLease 200 application/json':
-    '{"token":1767225600339,"expiresAt":"2026-01-01T00:00:30.340Z","holder":"worker-7"}',
+    '{"token":1767225600342,"expiresAt":"2026-01-01T00:00:30.344Z","holder":"worker-7"}',
   'createToken 201 application/json':
-    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.350Z","expiresAt":null,"token":"quoral_shop_mYvg-oLF9KzpLvlQQcinLok6CwrTC4wotTN-xwwUNlk"}',
+    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.352Z","expiresAt":null,"token":"quoral_shop_mYvg-oLF9KzpLvlQQcinLok6CwrTC4wotTN-xwwUNlk"}',
   'listTokens 200 application/json':
-    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.350Z","expiresAt":null}]}',
+    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.352Z","expiresAt":null}]}',
   'showCluster 200 application/json':
     '{"clusterId":"986c2ba6df62cb6b836d26a7da1b8066","epoch":7,"self":"n1","members":[{"id":"n1","url":"http://n1","peer":"n1:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n2","url":"http://n2","peer":"n2:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n3","url":"http://n3","peer":"n3:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0}],"transfers":[],"hintsWaiting":0}',
   'showRing 200 application/json':
@@ -37,7 +41,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'beginRepair 202 application/json':
     '{"id":1,"state":"running","bucket":"carts","done":0,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":0,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
   'showRepair 200 application/json':
-    '{"id":1,"state":"running","bucket":"carts","done":1,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":8,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
+    '{"id":1,"state":"running","bucket":"carts","done":1,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":9,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
   'planRing 200 application/json':
     '{"id":"9078aaf0cc47e0a9","epoch":7,"moves":[],"dropped":[],"summary":{"moves":0,"leastMoves":0,"dropped":0,"keys":0,"bytes":0,"reordered":2,"members":[{"id":"n1","zone":"default","weight":2,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n2","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n3","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0}],"voters":{"before":["n1","n2","n3"],"after":["n1","n2","n3"]},"tables":[{"n":3,"owners":{"before":3,"after":3},"balance":{"before":{"fullest":1,"emptiest":1},"after":{"fullest":1.3333333333333333,"emptiest":0.6666666666666666}},"zones":{"before":{"fewest":1,"possible":1},"after":{"fewest":1,"possible":1}}}],"risks":[{"code":"uneven-zones","detail":"for n=3 one member owns 1.33 times its fair share, and one 0.67 times: replicas are spread over zones first, and then by weight"}]}}',
   'applyPlan 202 application/json':
@@ -56,7 +60,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '{"status":"ok","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":true,"detail":"epoch 11 is confirmed by a majority"},{"name":"member","ok":true,"detail":"active"},{"name":"serving","ok":true,"detail":"data requests are served"},{"name":"peers","ok":true,"detail":"2 of 2 can be reached"}]}',
   'showHealthy 200 application/json':
     '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
-  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYHg5paxrx35aI9Gzozy8w"}',
+  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYGA6Jaxrx1snI0-vzBPmg"}',
   'showLive 503 application/json':
     '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
   'showReady 503 application/json':
