@@ -8,7 +8,7 @@ import type { Codec } from './codec.ts';
 import type { Definition } from './directory.ts';
 import { Entry, type Resolve } from './entry.ts';
 import { QuoralError } from './errors.ts';
-import { askAboutKey, type Shared } from './keys.ts';
+import { askAboutKey, idempotencyKeyFor, type Shared } from './keys.ts';
 import { Lease, type LeaseWish } from './lease.ts';
 import { listKeys, listPage, type ListOptions, type Page } from './listing.ts';
 import { queryOf, type DeleteOptions, type PutOptions, type ReadOptions } from './requests.ts';
@@ -137,8 +137,7 @@ export class Bucket<T> {
     options: PutOptions,
     body: Uint8Array | undefined,
   ): Promise<Written> {
-    const { runtime } = this.#shared.transport;
-    const { idempotencyKey = runtime.uniqueId() } = options;
+    const idempotencyKey = idempotencyKeyFor(this.#shared, this.name, options);
     const headers = { ...content, ...(await this.#preconditions(key, options)) };
     if (idempotencyKey !== false) headers['idempotency-key'] = idempotencyKey;
     const reply = await askAboutKey(this.#shared, this.name, key, {

@@ -6,7 +6,7 @@
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 import { happened, type Happened } from './answer.ts';
 import { QuoralError } from './errors.ts';
-import { askAboutKey, type Shared } from './keys.ts';
+import { askAboutKey, idempotencyKeyFor, type Shared } from './keys.ts';
 import { queryOf, type ChangeOptions, type ReadOptions } from './requests.ts';
 
 export type DataType = 'counter' | 'set' | 'map' | 'register' | 'flag';
@@ -82,7 +82,8 @@ class TypedBucket<K extends DataType, V> {
   }
 
   async apply(key: string, operation: Operations[K], options: OperationOptions = {}): Promise<Happened> {
-    const { idempotencyKey = this.#shared.transport.runtime.uniqueId(), context } = options;
+    const { context } = options;
+    const idempotencyKey = idempotencyKeyFor(this.#shared, this.name, options);
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (idempotencyKey !== false) headers['idempotency-key'] = idempotencyKey;
     if (context !== undefined) headers['quoral-context'] = context;

@@ -40,7 +40,8 @@ export class Directory {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
   readonly #definitions = new Map<string, Promise<Definition>>();
-  readonly #replicas = new Map<string, number>();
+  /** Those definitions that are there. */
+  readonly #known = new Map<string, Definition>();
 
   constructor(transport: Transport, routes: boolean) {
     this.#transport = transport;
@@ -56,7 +57,7 @@ export class Directory {
     if (!this.#routes) return [];
     this.#lookAgainAfter(LOOK_MS);
     if (this.#ring === undefined) return [];
-    const n = this.#replicas.get(bucket);
+    const n = this.#known.get(bucket)?.n;
     if (n === undefined) this.#definitionInBackground(bucket);
     return ownersOf(this.#ring, n ?? USUAL_N, bucket, key);
   }
@@ -85,10 +86,15 @@ export class Directory {
     return asked;
   }
 
+  /** Undefined as long as it would have to be asked for. */
+  knownDefinition(bucket: string): Definition | undefined {
+    return this.#known.get(bucket);
+  }
+
   /** After a change of a definition by this very client, or with a new epoch. */
   forget(): void {
     this.#definitions.clear();
-    this.#replicas.clear();
+    this.#known.clear();
   }
 
   #lookAgainAfter(milliseconds: number): void {
@@ -129,7 +135,7 @@ export class Directory {
       repeatable: true,
     });
     const definition = JSON.parse(fromUtf8(body)) as Definition;
-    this.#replicas.set(bucket, definition.n);
+    this.#known.set(bucket, definition);
     return definition;
   }
 }

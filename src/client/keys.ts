@@ -5,6 +5,7 @@
 
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
 import type { Directory } from './directory.ts';
+import type { ChangeOptions } from './requests.ts';
 import type { Session } from './session.ts';
 import type { Call, Reply, Transport } from './transport.ts';
 
@@ -40,4 +41,18 @@ export async function askAboutKey(
   directory.answered(owners, reply.headers.get('quoral-coordinator') ?? undefined);
   session?.saw(bucket, key, reply.headers.get('quoral-context') ?? undefined);
   return reply;
+}
+
+/**
+ * To know all attempts of a write that one replica is enough for, all of them would have to be asked: such a write is meant to be
+ * taken whatever is broken, and goes without a key.
+ */
+export function idempotencyKeyFor(
+  { directory, transport }: Shared,
+  bucket: string,
+  { idempotencyKey, w, consistency }: ChangeOptions,
+): string | false {
+  if (idempotencyKey !== undefined) return idempotencyKey;
+  const wanted = w ?? consistency ?? directory.knownDefinition(bucket)?.w;
+  return wanted === 1 || wanted === 'one' ? false : transport.runtime.uniqueId();
 }

@@ -29,8 +29,8 @@ export interface ChangeOptions extends Common {
   readonly sloppy?: boolean;
   readonly consistency?: Consistency;
   /**
-   * What makes two requests one. Made up for each operation when it is not given; false for none: then a write is only
-   * tried again when it certainly was not applied.
+   * What makes two requests one. Made up for each operation when it is not given, but for those that one replica is enough for;
+   * false for none: then a write is only tried again when it certainly was not applied.
    */
   readonly idempotencyKey?: string | false;
 }

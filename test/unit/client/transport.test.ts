@@ -63,6 +63,15 @@ test('without an idempotency key only what was not applied is sent again', async
   expect(world.asked[0]!.headers).not.toHaveProperty('idempotency-key');
 });
 
+test('a write that one replica is enough for shows no key, since then all would have to be asked for it', async () => {
+  const world = new FakeWorld(() => stored());
+  const notes = world.connect().bucket('b', text);
+  await notes.put('k', 'v', { w: 1 });
+  await notes.put('k', 'v', { consistency: 'one' });
+  await notes.put('k', 'v', { w: 'one', idempotencyKey: 'mine' });
+  expect(world.asked.map(({ headers }) => headers['idempotency-key'])).toEqual([undefined, undefined, 'mine']);
+});
+
 test.each([
   [400, 'invalid-request'],
   [401, 'unauthorized'],
