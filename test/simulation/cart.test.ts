@@ -33,11 +33,16 @@ function runtime(cluster: SimulatedCluster): Runtime {
     random: () => 0.5,
     // Only pauses let time pass by themselves; while a request is under way it does so anyhow.
     after: (milliseconds, callback) => {
-      if (milliseconds < ATTEMPT_MS) void cluster.simulation.run(cluster.simulation.now + milliseconds).then(callback);
+      if (milliseconds < ATTEMPT_MS) void passing(cluster, milliseconds, callback);
       return () => undefined;
     },
     uniqueId: () => `request-${++requests}`,
   };
+}
+
+async function passing({ simulation }: SimulatedCluster, milliseconds: number, callback: () => void): Promise<void> {
+  await simulation.run(simulation.now + milliseconds);
+  callback();
 }
 
 test('two clients, a partition, a merge', async () => {
