@@ -6,6 +6,7 @@ import { Command, Option } from 'commander';
 import { SETTINGS } from './settings.ts';
 import { environmentName } from './config.ts';
 import { VERSION } from './version.ts';
+import { benchCommand } from './cli/bench-verbs.ts';
 import { asClient } from './cli/client-options.ts';
 import { failure } from './cli/failure.ts';
 import { bucketCommand, exportCommand, importCommand, keyCommand } from './cli/key-verbs.ts';
@@ -123,7 +124,8 @@ const program = new Command('quoral')
   .addCommand(bucketCommand())
   .addCommand(importCommand())
   .addCommand(exportCommand())
-  .addCommand(tokenCommand());
+  .addCommand(tokenCommand())
+  .addCommand(benchCommand());
 
 /** Commands that are made by themselves inherit nothing. */
 function pointToHelp(command: Command): void {
