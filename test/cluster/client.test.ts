@@ -1,0 +1,236 @@
+/**
+ * `quoral/client` and the verbs that move much data, with real nodes: what a program sees of a node that dies, a bucket that is
+ * exported, imported and compared, and the published package in an empty project.
+ */
+
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bytes, json, text } from '#client/codec.ts';
+import { connect, type Quoral } from '#client/quoral.ts';
+import { readmeProgram } from '../readme-program.ts';
+import { http, runQuoral, temporaryDirectory, TestCluster } from './support.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const directory = temporaryDirectory();
+
+let cluster: TestCluster;
+let quoral: Quoral;
+
+beforeAll(async () => {
+  cluster = await TestCluster.start(3);
+  quoral = connect({ urls: cluster.url('n1') });
+  await quoral.ready();
+});
+
+afterAll(async () => {
+  await cluster.stop();
+});
+
+describe('a program', () => {
+  test('computes the owners that the nodes compute, whatever n is', async () => {
+    await quoral.define('single', { n: 1 });
+    await quoral.ready();
+    await quoral.bucket('single', text).definition();
+    for (const bucket of ['demo', 'single']) {
+      for (const key of ['a', 'kéy/1', 'x'.repeat(200), '☃ %2F..']) {
+        const place = await http('GET', `${cluster.url('n2')}/v1/ring/locate/${bucket}/${encodeURIComponent(key)}`);
+        const { primaries } = JSON.parse(place.body.toString()) as { primaries: string[] };
+        expect(quoral.ownersOf(bucket, key), `${bucket}/${key}`).toEqual(primaries);
+        await quoral.bucket(bucket, text).put(key, 'v');
+        const { coordinator } = await quoral.bucket(bucket, text).get(key);
+        expect(coordinator).toBe(primaries[0]);
+      }
+    }
+  });
+
+  test('writes and reads all there is of a value', async () => {
+    const files = quoral.bucket('files', bytes);
+    const value = new Uint8Array([0, 255, 13, 10, 128]);
+    await files.put('..', value, { contentType: 'image/png', meta: { shop: 'north' }, ttl: 3600 });
+    const entry = await files.get('..');
+    expect(entry.value).toEqual(value);
+    expect(entry.siblings[0]).toMatchObject({ contentType: 'image/png', meta: { shop: 'north' }, etag: entry.etag });
+    expect(entry.siblings[0]!.expires!.getTime() - Date.now()).toBeGreaterThan(3500_000);
+    await files.delete('..', { follows: entry });
+    expect((await files.get('..')).exists).toBe(false);
+  });
+
+  test('counts up in a strong bucket from many sides at once, and holds a lease', async () => {
+    await quoral.define('stock', { consistency: 'strong' });
+    const stock = quoral.bucket('stock', json<number>());
+    await Promise.all(Array.from({ length: 8 }, async () => stock.update('apples', (now = 0) => now + 1)));
+    expect((await stock.get('apples')).value).toBe(8);
+    const lease = await stock.lease('nightly', { holder: 'a', ttl: 30 });
+    await expect(stock.lease('nightly', { holder: 'b', ttl: 30 })).rejects.toMatchObject({
+      code: 'conflict',
+      facts: { holder: 'a' },
+    });
+    await lease.release();
+    const next = await stock.lease('nightly', { holder: 'b', ttl: 30 });
+    expect(next.token).toBeGreaterThan(lease.token);
+  });
+
+  test('reads its own writes in a session, at whichever node and with one replica', async () => {
+    const session = connect({ urls: cluster.ids.map((id) => cluster.url(id)), routing: false }).session();
+    const notes = session.bucket('sessions', text);
+    for (let i = 0; i < 20; i++) {
+      await notes.put('k', `v${i}`, { w: 1 });
+      expect((await notes.get('k', { r: 1 })).value).toBe(`v${i}`);
+    }
+  });
+
+  test('lists keys in order, and sees no error when a node dies and comes back', async () => {
+    const notes = quoral.bucket('outage', text);
+    const write = async (from: number, count: number): Promise<void> => {
+      for (let i = from; i < from + count; i++) await notes.put(`k${String(i).padStart(4, '0')}`, `v${i}`);
+    };
+    await write(0, 20);
+    const working = Promise.all([write(1000, 60), write(2000, 60), write(3000, 60)]);
+    await cluster.signal('n2', 'SIGKILL');
+    await working;
+    cluster.startNode('n2');
+    await cluster.ready(['n2']);
+    const keys: string[] = [];
+    for await (const key of notes.keys({ limit: 100 })) keys.push(key);
+    expect(keys).toHaveLength(200);
+    expect(keys).toEqual(keys.toSorted());
+  });
+});
+
+describe('import and export', () => {
+  const source = join(directory, 'source.ndjson');
+  const RECORDS = 800;
+
+  /** Names and texts of all kinds, bytes that are no text, and siblings. */
+  function records(): string {
+    const lines = Array.from({ length: RECORDS }, (_, i) => {
+      const key = `${String(i).padStart(5, '0')}/ü${i % 7 === 0 ? '\n' : ''}`;
+      if (i % 50 === 1) {
+        const siblings = [
+          { value: `one of ${i}`, contentType: 'text/plain' },
+          { value64: 'AP8=', contentType: 'image/png', meta: { at: String(i) } },
+        ];
+        return { key, siblings: siblings.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) };
+      }
+      if (i % 3 === 0)
+        return {
+          key,
+          value64: Buffer.from([255, i & 255, 0]).toString('base64'),
+          contentType: 'a/b',
+          contentEncoding: 'gzip',
+        };
+      return { key, value: `value ${i} `.repeat(i % 90), contentType: 'text/plain; charset=utf-8' };
+    });
+    return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  }
+
+  test(
+    'a killed import goes on, through the death of a node, and its export is the same file',
+    { timeout: 120_000 },
+    async () => {
+      writeFileSync(source, records());
+      await quoral.define('copy', { conflicts: 'siblings' });
+      const flags = ['--url', cluster.ids.map((id) => cluster.url(id)).join(',')];
+      const main = join(root, 'src/main.ts');
+      const importing = spawn(process.execPath, [main, 'import', 'copy', source, '--concurrency', '1', ...flags]);
+      const mark = `${source}.copy.import`;
+      while (!existsSync(mark) && importing.exitCode === null) await sleep(10);
+      importing.kill('SIGKILL');
+      await new Promise((resolve) => importing.once('exit', resolve));
+      const { keys } = JSON.parse(readFileSync(mark, 'utf8')) as { keys: number };
+      expect(keys).toBeGreaterThan(0);
+      expect(keys).toBeLessThan(RECORDS);
+      const going = runQuoral(['import', 'copy', source, '--json', ...flags]);
+      await cluster.signal('n3', 'SIGKILL');
+      cluster.startNode('n3');
+      const imported = await going;
+      expect(imported.stderr).toBe('');
+      expect(JSON.parse(imported.stdout)).toMatchObject({ imported: RECORDS });
+      expect(existsSync(mark)).toBe(false);
+      await cluster.ready(['n3']);
+
+      const target = join(directory, 'target.ndjson');
+      const exporting = spawn(process.execPath, [main, 'export', 'copy', target, '--concurrency', '1', ...flags]);
+      while (!existsSync(target) || statSync(target).size === 0) {
+        expect(exporting.exitCode).toBe(null);
+        await sleep(5);
+      }
+      exporting.kill('SIGKILL');
+      await new Promise((resolve) => exporting.once('exit', resolve));
+      // Half a line, as a machine that stops would leave it.
+      truncateSync(target, statSync(target).size + 1);
+      const exported = await runQuoral(['export', 'copy', target, '--json', ...flags]);
+      expect(exported.stderr).toBe('');
+      expect(JSON.parse(exported.stdout)).toMatchObject({ exported: RECORDS });
+      expect(readFileSync(target).equals(readFileSync(source))).toBe(true);
+      const again = await runQuoral(['export', 'copy', target, ...flags]);
+      expect([again.status, again.stderr]).toEqual([1, expect.stringContaining('is there already')]);
+    },
+  );
+
+  test('what cannot be imported is named by its line', async () => {
+    const file = join(directory, 'wrong.ndjson');
+    writeFileSync(file, '{"key":"a","value":"x"}\n{"key":"b","valu":"x"}\n');
+    const { status, stderr } = await runQuoral(['import', 'demo', file, '--url', cluster.url('n1')]);
+    expect([status, stderr]).toEqual([1, expect.stringContaining('line 2: valu: unknown')]);
+  });
+});
+
+describe('the command line', () => {
+  test('keys, with exit statuses that scripts can act on', async () => {
+    const run = async (...args: string[]) => runQuoral([...args, '--url', cluster.url('n2')], { input: 'from input' });
+    expect(await run('key', 'put', 'cli', 'k', '--meta', 'a=b', '--ttl', '60')).toMatchObject({ status: 0 });
+    expect(await run('key', 'get', 'cli', 'k')).toMatchObject({ status: 0, stdout: 'from input' });
+    expect(await run('key', 'list', 'cli', '--json')).toMatchObject({ status: 0, stdout: '{"key":"k"}\n' });
+    expect(await run('key', 'put', 'cli', 'k', 'x', '--if-absent')).toMatchObject({ status: 2 });
+    expect(await run('key', 'get', 'cli', 'nope')).toMatchObject({ status: 1, stdout: '' });
+    const nobody = await runQuoral(['key', 'get', 'cli', 'k', '--url', 'http://127.0.0.1:1']);
+    expect([nobody.status, nobody.stderr.split('\n')]).toEqual([4, [expect.stringContaining('no answer from'), '']]);
+  });
+});
+
+test('the published package: its client compiles and runs in an empty project', { timeout: 120_000 }, async () => {
+  const project = join(directory, 'project');
+  const home = join(project, 'node_modules', 'quoral');
+  mkdirSync(home, { recursive: true });
+  const run = (command: string, args: readonly string[], cwd: string): string => {
+    const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' });
+    expect(status, `${command} ${args.join(' ')}: ${stdout}${stderr}`).toBe(0);
+    return stdout;
+  };
+  const packed = run('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', directory], root);
+  const filename = /"filename": "([^"]+)"/.exec(packed)![1]!;
+  run('tar', ['-xzf', join(directory, filename), '-C', home, '--strip-components=1'], project);
+
+  const urls = (program: string): string =>
+    program.replaceAll(/http:\/\/127\.0\.0\.1:710(\d)/g, (_, i: string) => cluster.url(`n${i}`));
+  writeFileSync(join(project, 'package.json'), '{"type":"module"}');
+  writeFileSync(join(project, 'client.ts'), urls(readmeProgram('A client for programs')));
+  writeFileSync(join(project, 'cart.ts'), urls(readmeProgram('A shopping cart')));
+  const compilerOptions = {
+    strict: true,
+    target: 'ES2024',
+    module: 'NodeNext',
+    outDir: 'out',
+    skipLibCheck: false,
+    types: [],
+  };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], project);
+  expect(run(process.execPath, ['out/cart.js'], project)).toBe('2 { milk: 1, bread: 2, eggs: 6 }\n1\n');
+  expect(run(process.execPath, ['out/client.js'], project)).toBe('ann\n');
+  // The program itself, with what it depends on.
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object };
+  for (const name of Object.keys(dependencies).filter((one) => !one.includes('/')))
+    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  const shown = run(
+    process.execPath,
+    [join(home, 'dist/main.js'), 'key', 'get', 'users', 'bob', '--url', cluster.url('n1')],
+    project,
+  );
+  expect(JSON.parse(shown)).toEqual({ name: 'Bob', visits: 1 });
+});
