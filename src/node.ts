@@ -173,6 +173,7 @@ export class QuoralNode {
     this.#repairs = createRepair({
       ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, dead, chain: this.chain },
       waiting: (since, places) => this.hints.oldestSince(since, places),
+      keepsOnlyCopies: () => this.hints.keepsOnlyCopies(),
       self: { id: options.id, storageId: storage.storageId },
       ready: () => this.ready(),
       settings: options.repair,

@@ -255,6 +255,7 @@ function common({ requestId, trace, services }: Exchange, { bucket, key, deadlin
   const least = session?.least();
   return {
     ...{ requestId, bucket, key, deadline, trace, sloppy },
+    replicas: Math.min(bucket.properties.n, services.members()),
     zone: asked.local ? services.zone() : undefined,
     least: least === undefined || least.length === 0 ? undefined : least,
   };

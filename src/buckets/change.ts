@@ -48,6 +48,11 @@ export function defineBucket(facts: Facts, name: string, wanted: BucketPropertie
   if (wanted.consistency === 'strong' && facts.ring.change !== undefined) {
     return { refused: 'replicas move now, and those of strong keys cannot: define it when the ring change is over' };
   }
+  if (facts.ring.change !== undefined && !facts.ring.placements.some(({ n }) => n === wanted.n)) {
+    return {
+      refused: `no bucket has n=${wanted.n} yet, and members come or go: define it when the ring change is over`,
+    };
+  }
   const next = epoch(facts.epoch + 1);
   const ring = withPlacement(facts.ring, wanted.n, next);
   return withRow({ ...facts, ring }, name, {

@@ -21,7 +21,7 @@ export function introduceSelf(facts: Facts, self: Self): Facts | { readonly refu
   if (member.storageId === self.storageId && member.url === self.url) return facts;
   const verdict = acquaint(facts, self);
   if (verdict.kind === 'refused') return { refused: verdict.detail };
-  const members = facts.ring.members.map((other) => (other === member ? introduced(member, self) : other));
+  const members = facts.ring.members.map((other) => (other === member ? introduced(facts.ring, member, self) : other));
   const next = epoch(facts.epoch + 1);
   const forgotten = member.storageId !== null && member.storageId !== self.storageId;
   const ring = forgotten ? fenced(facts.ring, member.index, next) : facts.ring;
@@ -40,19 +40,20 @@ function fenced(ring: Ring, index: NodeIndex, changedIn: Epoch): Ring {
   return { ...ring, placements };
 }
 
-function introduced(member: Member, self: Self): Member {
+function introduced(ring: Ring, member: Member, self: Self): Member {
   const { url, storageId } = self;
   if (member.storageId === storageId) return { ...member, url };
   if (member.storageId === null) return { ...member, url, storageId, zone: self.zone, weight: self.weight };
-  return {
-    ...member,
-    url,
-    storageId,
-    state: member.state === 'active' || member.state === 'joining' ? 'refilling' : member.state,
-  };
+  // One that joins and serves no reads yet has nothing to be filled with but what it takes over anyway.
+  const isNew = member.state === 'joining' && !servesReads(ring, member.index);
+  return { ...member, url, storageId, state: isNew ? 'joining' : 'refilling' };
 }
 
-/** The facts with this member active, once it is filled again; the same facts when there is nothing to do. */
+function servesReads({ placements }: Ring, index: NodeIndex): boolean {
+  return placements.some(({ partitions }) => partitions.some(({ owners }) => owners.includes(index)));
+}
+
+/** The facts with this member as it was, once it is filled again; the same facts when there is nothing to do. */
 export function finishRefill(
   facts: Facts,
   { id, storageId }: Pick<Self, 'id' | 'storageId'>,
@@ -60,8 +61,9 @@ export function finishRefill(
   const member = memberNamed(facts, id);
   if (member?.storageId !== storageId) return { refused: `${id} is bound to another disk` };
   if (member.state !== 'refilling') return facts;
-  const members = facts.ring.members.map((other) =>
-    other === member ? { ...member, state: 'active' as const } : other,
-  );
+  const { change } = facts.ring;
+  const leaves = change !== undefined && change.state !== 'aborting' && change.goes.includes(member.index);
+  const state = leaves ? ('leaving' as const) : ('active' as const);
+  const members = facts.ring.members.map((other) => (other === member ? { ...member, state } : other));
   return { ...facts, epoch: epoch(facts.epoch + 1), ring: { ...facts.ring, members } };
 }

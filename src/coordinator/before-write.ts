@@ -16,7 +16,7 @@ import { resolveQuorum } from '#quorum/resolve.ts';
 import type { Base, MintedWrite } from '#replica/mint.ts';
 import { attemptIn } from '#replica/settle-retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
-import { inItsZone, routeOf, type Environment } from './environment.ts';
+import { inItsZone, routeOf, scaled, type Environment } from './environment.ts';
 import { gather, liveVersions, type Gathered } from './get.ts';
 import { judge } from './preconditions.ts';
 import { expiryOf, type WriteOutcome, type WriteRequest } from './requests.ts';
@@ -34,7 +34,8 @@ export async function beforeWrite(environment: Environment, request: WriteReques
   if (mark === null && !looks) return { kind: 'mint', context: context ?? EMPTY_VECTOR, base: null };
   const origin = environment.replica.now();
   const { owners } = routeOf(environment, request.bucket, request.key);
-  const { r, pr, w } = inItsZone(request, owners);
+  const { r, pr, w, replicas = owners.length } = inItsZone(request, owners);
+  const scale = (count: number): number => scaled(count, replicas, owners.length);
   const least = leastFor(request);
   const questions =
     mark === null
@@ -43,8 +44,9 @@ export async function beforeWrite(environment: Environment, request: WriteReques
         {
           ...request,
           zone: undefined,
-          r: Math.max(looks ? r : 0, answersForRetries(owners.length, w)),
-          pr: looks ? pr : 0,
+          replicas: owners.length,
+          r: Math.max(looks ? scale(r) : 0, answersForRetries(owners.length, scale(w))),
+          pr: looks ? scale(pr) : 0,
           least: looks ? least : undefined,
           retryId: mark.id,
         };

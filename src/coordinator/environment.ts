@@ -114,25 +114,33 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
 
 /**
  * The numbers that a write must meet in each set of owners. Sets may differ in size, while a cluster of one becomes one of three
- * and the other way round: no set can give more than it has, and what is a majority of those that serve reads must be one of the
- * others too, for one day these will be read.
+ * and the other way round.
  */
 export function writeNeeds(
   { sets, owners, writers, inChange }: Route,
-  { w, pw, dw }: Pick<WriteNeeds, 'w' | 'pw' | 'dw'>,
+  request: KeyRequest & Pick<WriteNeeds, 'w' | 'pw' | 'dw'>,
   isCounted: (member: Member) => boolean,
 ): readonly WriteNeeds[] {
+  const { w, pw, dw } = request;
+  const counted = owners.filter(isCounted).length;
+  const { replicas = counted } = request;
   // Who is asked by these rules alone is among the owners anyway, and nothing is told apart in most requests.
-  if (!inChange) return [{ w, pw, dw }];
-  const reading = majorityOf(owners.filter(isCounted).length);
+  if (!inChange && replicas === counted) return [{ w, pw, dw }];
   return sets.map((set) => {
     const among = writers.filter((member) => set.includes(member.index) && isCounted(member)).map(({ index }) => index);
-    const scaled = (count: number): number => {
-      const most = Math.min(count, among.length);
-      return count >= reading && count > 0 ? Math.max(most, majorityOf(among.length)) : most;
-    };
-    return { w: scaled(w), pw: scaled(pw), dw: scaled(dw), among };
+    // A zone in which the other set has nobody: nobody there will ask for what the request is about.
+    if (among.length === 0 && counted > 0) return { w: 0, pw: 0, dw: 0, among };
+    const scale = (count: number): number => scaled(count, replicas, among.length);
+    return { w: scale(w), pw: scale(pw), dw: scale(dw), among };
   });
+}
+
+/** `count` of `from` owners as so many of `to`: all stay all, a majority stays one, and nobody asks for more than there are. */
+export function scaled(count: number, from: number, to: number): number {
+  if (from === to || count === 0) return count;
+  if (count >= from) return Math.max(1, to);
+  const most = Math.min(count, to);
+  return count >= majorityOf(from) ? Math.max(most, majorityOf(to)) : most;
 }
 
 function majorityOf(count: number): number {
@@ -147,8 +155,9 @@ export function countedOwners({ zone }: KeyRequest, owners: readonly Member[]): 
 /** How many of the owners that count are needed; in a zone without any it is one all the same, which nobody can be. */
 export function inItsZone<Request extends KeyRequest & Numbers>(request: Request, owners: readonly Member[]): Request {
   if (request.zone === undefined) return request;
-  const majority = resolveQuorum('quorum', countedOwners(request, owners).length);
-  const read = { ...request, r: majority, pr: majority };
+  const replicas = countedOwners(request, owners).length;
+  const majority = resolveQuorum('quorum', replicas);
+  const read = { ...request, replicas, r: majority, pr: majority };
   return 'w' in request ? { ...read, w: majority, pw: majority, dw: majority } : read;
 }
 

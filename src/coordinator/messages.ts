@@ -147,6 +147,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
       request.zone ?? null,
       request.least === undefined ? null : vectorToWire(request.least),
       request.operation === undefined ? null : operationToWire(request.operation),
+      ...(request.replicas === undefined ? [] : [request.replicas]),
     ],
     decodeRequest: (body) => {
       const fields = asArray(body, 11, 'coordinator.write');
@@ -173,6 +174,7 @@ export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, Wr
         returnBody: asBoolean(fields[8], 'returnBody'),
         conditions: conditionsFromWire(fields[9]),
         mark: markFromWire(fields[10]),
+        ...(isGiven(fields[14]) ? { replicas: asInteger(fields[14], 'replicas', 1, 7) } : {}),
         ...(isGiven(fields[11]) ? { zone: asString(fields[11], 'zone', 64) } : {}),
         ...(isGiven(fields[12]) ? { least: vectorFromWire(fields[12]) } : {}),
         ...(isGiven(fields[13]) ? { operation: operationFromWire(fields[13]) } : {}),

@@ -26,6 +26,7 @@ import {
   reachableFallbacks,
   reachableOwners,
   routeOf,
+  scaled,
   type Environment,
   type Route,
 } from './environment.ts';
@@ -85,8 +86,8 @@ export class ReadRound {
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#request = inItsZone(request, this.#route.owners);
     this.#owners = countedOwners(request, this.#route.owners);
-    const most = this.#route.inChange ? Math.max(1, this.#owners.length) : this.#request.r;
-    this.#needs = { r: Math.min(this.#request.r, most), pr: Math.min(this.#request.pr, most) };
+    const { r, pr, replicas = this.#owners.length } = this.#request;
+    this.#needs = { r: scaled(r, replicas, this.#owners.length), pr: scaled(pr, replicas, this.#owners.length) };
     this.#tally = new ReadTally(this.#needs);
     this.#waiting = reachableOwners(environment, this.#owners).filter((owner) => owner.state !== 'refilling');
     for (const owner of this.#waiting) this.#invite(owner, 'primary');

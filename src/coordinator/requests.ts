@@ -20,6 +20,8 @@ export interface KeyRequest {
   readonly key: Uint8Array;
   /** An instant of the monotonic clock by which the answer must be out. */
   readonly deadline: number;
+  /** The number of owners for which the request's numbers were worked out; without it, as many as there are now. */
+  readonly replicas?: number | undefined;
   /** Only owners in this zone count, and a majority of them is needed, whatever the numbers say. */
   readonly zone?: string | undefined;
   /** What the client's session has seen of the key: a read answers when it knows that much, a write comes after it. */

@@ -352,7 +352,7 @@ export class WriteRound {
     this.#ledger.given();
     this.#underWay += 1;
     const store = this.#storeRequest(this.#route.scope, offer);
-    const hint = { store, owner: owner.index, sole: !this.#ownersHaveIt(), origin: this.#missed.origin };
+    const hint = { store, owner: owner.index, sole: !this.#tally.primariesSuffice(), origin: this.#missed.origin };
     const { deadline, trace } = this.#request;
     const result = await this.#environment.messaging.call(fallback.id, HintMessage, hint, { deadline, trace });
     if (result.kind === 'reply') {
@@ -375,17 +375,13 @@ export class WriteRound {
 
   // --- Afterwards --------------------------------------------------------------------------------------------------
 
-  /** Whether so many owners have the write that no hint is needed for its sake. */
-  #ownersHaveIt(): boolean {
-    return this.#confirmed.size >= Math.max(1, this.#request.w);
-  }
-
   /** One of the commits and calls has ended; with the last of them it is known which owners have missed the write. */
   #over(): void {
     this.#underWay -= 1;
     const offer = this.#offer;
     if (this.#underWay > 0 || offer === undefined) return;
-    if (this.#ownersHaveIt()) this.#missed.settle(this.#stored);
+    // So many owners have it that no hint is needed for its sake.
+    if (this.#tally.primariesSuffice()) this.#missed.settle(this.#stored);
     if (!this.#committedHere) return;
     const kept = new Set(this.#stored.map(({ owner }) => owner.index));
     for (const owner of this.#rules.writers) {

@@ -211,6 +211,11 @@ export class HintTable {
     }
   }
 
+  /** Whether any hint may be the only copy of a write. */
+  hasSole(): boolean {
+    return this.figures.owners().some((owner) => this.entries(owner, ownerPrefix(owner, true), 1)[0]?.sole === true);
+  }
+
   /** The hybrid time of the oldest operation that waits for the owner. */
   oldest(owner: NodeIndex): number | undefined {
     const lows = [false, true].flatMap((sole) => {

@@ -164,6 +164,11 @@ export class Hints {
     return owner === undefined ? this.#table.figures.rows : this.#table.figures.of(owner).rows;
   }
 
+  /** Whether a hint here may be the only copy of a write; true while they are not all counted. */
+  keepsOnlyCopies(): boolean {
+    return !this.#table.figures.complete || this.#table.hasSole();
+  }
+
   /** The hints of a key, the notes about the own record among them, each with the member that it waits for. */
   find(place: Place, key: Uint8Array): Promise<readonly FoundHint[]> {
     return this.#table.find(place, key);

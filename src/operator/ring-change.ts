@@ -15,14 +15,19 @@ import { chooseVoters } from '#ring/voters.ts';
 
 type FactsOrRefusal = Facts | { readonly refused: string };
 
+/** What is known of the members, each with the disk that the facts name. */
 export interface Evidence {
-  /** Whether the member, with the disk that the facts name, is done with its part in the stage of this partition. */
+  /** Whether the member is done with its part in the stage of this partition, which began in `changedIn`. */
   readonly isDone: (member: Member, n: number, partition: number, changedIn: Epoch) => boolean;
-  /** Whether the member, with that disk, takes writes. */
+  /** Whether the member takes writes, and knows what is too old to be taken. */
   readonly isReady: (member: Member) => boolean;
+  /** Whether the member keeps nothing for others that may be the only copy. */
+  readonly keepsNothing: (member: Member) => boolean;
+  /** Whether the member has no row of anything. */
+  readonly isEmpty: (member: Member) => boolean;
   /** Whether what was begun by earlier rules is over; false when that was not asked. */
   readonly mayEnd: (entry: PartitionOwners) => boolean;
-  /** Members that cannot be reached. */
+  /** Whether the member cannot be reached. */
   readonly isAway: (member: Member) => boolean;
 }
 
@@ -36,17 +41,26 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan): FactsOrRe
   }
   const next = epoch(facts.epoch + 1);
   const was = new Map(ring.members.map((member) => [member.index, member.state]));
+  const goes = plan.members.filter(
+    ({ index, state }) => state === 'removed' && (was.get(index) ?? state) !== 'removed',
+  );
+  const comes = plan.members.filter(({ index }) => !was.has(index));
   const members = plan.members.map((member): Member => {
-    const before = was.get(member.index);
-    if (before === undefined) return { ...member, state: 'joining' };
-    return member.state === 'removed' && before !== 'removed' ? { ...member, state: 'leaving' } : member;
+    if (comes.includes(member)) return { ...member, state: 'joining' };
+    // One that lost its disk is no answer until it is filled, whether it leaves or not.
+    if (goes.includes(member))
+      return { ...member, state: was.get(member.index) === 'refilling' ? 'refilling' : 'leaving' };
+    return member;
   });
   const placements = ring.placements.map((placement): Placement => {
     const rows = plan.tables.find(({ n }) => n === placement.n)?.rows;
     const partitions = placement.partitions.map((entry, p) => begun(entry, rows?.[p] ?? entry.owners, next));
     return { ...placement, partitions };
   });
-  const change: ChangeUnderWay = { id, state: 'running', moves: plan.moves.length + plan.dropped.length };
+  const change: ChangeUnderWay = {
+    ...{ id, state: 'running', moves: plan.moves.length + plan.dropped.length },
+    ...{ comes: comes.map(({ index }) => index), goes: goes.map(({ index }) => index) },
+  };
   return { ...facts, epoch: next, ring: { ...ring, members, placements, change } };
 }
 
@@ -81,79 +95,83 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const { change } = ring;
   if (change === undefined || change.state === 'paused') return facts;
   const next = epoch(facts.epoch + 1);
+  const members = new Map(ring.members.map((member) => [member.index, member]));
+  const memberAt = (index: NodeIndex): Member => members.get(index)!;
+  const step = change.state === 'aborting' ? wentBack : wentOn;
+  const leaves = leaversOf(ring, change);
+  let moved = false;
   const placements = ring.placements.map((placement): Placement => {
-    const partitions = placement.partitions.map((entry, p) => {
+    const partitions = placement.partitions.map((entry, partition) => {
       if (entry.move === undefined) return entry;
-      return change.state === 'aborting'
-        ? wentBack(entry, next, evidence, (index) => isDone(ring, evidence, index, placement.n, p, entry))
-        : wentOn(
-            entry,
-            next,
-            evidence,
-            (index) => isDone(ring, evidence, index, placement.n, p, entry),
-            (index) => evidence.isReady(ring.members.find((one) => one.index === index)!),
-          );
+      const isDone = (index: NodeIndex): boolean =>
+        evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn) ||
+        // One that leaves and cannot be reached has nothing to bring: the owners have got it from the others.
+        (entry.move!.stage === 'offload' && leaves.has(index) && evidence.isAway(memberAt(index)));
+      const after = step(entry, next, {
+        isDone,
+        isReady: (index) => evidence.isReady(memberAt(index)),
+        mayEnd: () => evidence.mayEnd(entry),
+      });
+      if (after !== entry) moved = true;
+      return after;
     });
-    return partitions.some((entry, p) => entry !== placement.partitions[p]) ? { ...placement, partitions } : placement;
+    return { ...placement, partitions };
   });
-  const moved = placements.some((placement, i) => placement !== ring.placements[i]);
-  const tables = moved ? placements : ring.placements;
-  const after = settled({ ...ring, placements: tables }, change);
-  return !moved && after === undefined
-    ? facts
-    : { ...facts, epoch: next, ring: after ?? { ...ring, placements: tables } };
+  const on = moved ? { ...ring, placements } : ring;
+  const after = settled(on, change, evidence) ?? on;
+  return after === ring ? facts : { ...facts, epoch: next, ring: after };
 }
 
-type IsDone = (index: NodeIndex) => boolean;
-
-function isDone(
-  ring: Ring,
-  evidence: Evidence,
-  index: NodeIndex,
-  n: number,
-  partition: number,
-  entry: PartitionOwners,
-) {
-  const member = ring.members.find((one) => one.index === index)!;
-  if (evidence.isDone(member, n, partition, entry.changedIn)) return true;
-  // One that leaves and is gone has nothing to bring: the new owners have got it from the others.
-  return entry.move!.stage === 'offload' && member.state === 'leaving' && evidence.isAway(member);
+/** Who is no member in the end: when a change is taken back, those that it brings and that own nothing for good yet. */
+function leaversOf({ placements }: Ring, { state, comes, goes }: ChangeUnderWay): ReadonlySet<NodeIndex> {
+  if (state !== 'aborting') return new Set(goes);
+  const leavers = new Set(comes);
+  for (const { owners, move } of placements.flatMap(({ partitions }) => partitions)) {
+    if (move === undefined || move.stage === 'offload') for (const index of owners) leavers.delete(index);
+  }
+  return leavers;
 }
 
-function wentOn(
-  entry: PartitionOwners,
-  changedIn: Epoch,
-  evidence: Evidence,
-  done: IsDone,
-  ready: (index: NodeIndex) => boolean,
-): PartitionOwners {
+/** The evidence, as far as it is about one partition. */
+interface PlaceEvidence {
+  readonly isDone: (index: NodeIndex) => boolean;
+  readonly isReady: (index: NodeIndex) => boolean;
+  readonly mayEnd: () => boolean;
+}
+
+function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
+  const incoming = now.filter((index) => !old.includes(index));
   switch (entry.move!.stage) {
     case 'planned':
-      if (!now.every((index) => old.includes(index) || ready(index))) return entry;
+      if (!incoming.every(evidence.isReady)) return entry;
       return { owners: old, changedIn, move: { stage: 'dual', others: now } };
     case 'dual':
-      if (!now.every((index) => old.includes(index) || done(index)) || !evidence.mayEnd(entry)) return entry;
+      if (!incoming.every(evidence.isDone) || !evidence.mayEnd()) return entry;
       return { owners: now, changedIn, move: { stage: 'read-new', others: old } };
     case 'read-new':
-      return evidence.mayEnd(entry) ? over(now, old, changedIn) : entry;
+      return evidence.mayEnd() ? over(now, old, changedIn) : entry;
     case 'offload':
-      return entry.move!.others.every(done) ? { owners: entry.owners, changedIn: entry.changedIn } : entry;
+      return offloaded(entry, evidence);
   }
 }
 
-function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: Evidence, done: IsDone): PartitionOwners {
+function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
   switch (entry.move!.stage) {
     case 'planned':
       return { owners: old, changedIn: entry.changedIn };
     case 'dual':
-      return evidence.mayEnd(entry) ? over(old, now, changedIn) : entry;
+      return evidence.mayEnd() ? over(old, now, changedIn) : entry;
     case 'read-new':
       return { owners: old, changedIn, move: { stage: 'dual', others: now } };
     case 'offload':
-      return entry.move!.others.every(done) ? { owners: entry.owners, changedIn: entry.changedIn } : entry;
+      return offloaded(entry, evidence);
   }
+}
+
+function offloaded(entry: PartitionOwners, { isDone }: PlaceEvidence): PartitionOwners {
+  return entry.move!.others.every(isDone) ? { owners: entry.owners, changedIn: entry.changedIn } : entry;
 }
 
 /** One set owns the partition; those of the other set alone bring what they have. */
@@ -165,30 +183,47 @@ function over(owners: readonly NodeIndex[], others: readonly NodeIndex[], change
 }
 
 /** Members that have come or gone, voters one after the other, and the end; undefined when nothing is to be done. */
-function settled(ring: Ring, change: ChangeUnderWay): Ring | undefined {
-  const busy = new Set<NodeIndex>();
-  const coming = new Set<NodeIndex>();
-  for (const entry of ring.placements.flatMap(({ partitions }) => partitions)) {
-    for (const index of entry.owners) busy.add(index);
-    for (const index of entry.move?.others ?? []) {
-      busy.add(index);
-      if (entry.move!.stage === 'planned' || entry.move!.stage === 'dual') coming.add(index);
-    }
-  }
+function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring | undefined {
   const back = change.state === 'aborting';
+  const leaves = leaversOf(ring, change);
+  const { busy, awaited } = involved(ring);
   const members = ring.members.map((member): Member => {
     const { index, state } = member;
-    if (state === 'joining' && !coming.has(index) && !back) return { ...member, state: 'active' };
-    if (state === 'leaving' && back && !coming.has(index)) return { ...member, state: 'active' };
-    const goes = state === (back ? 'joining' : 'leaving') && !busy.has(index) && !ring.voters.includes(index);
-    return goes ? { ...member, state: 'removed' } : member;
+    if (leaves.has(index)) {
+      const free = !busy.has(index) && !ring.voters.includes(index);
+      if (state === 'removed' || !free) return member;
+      if (!evidence.keepsNothing(member) && !evidence.isAway(member)) return member;
+      // The disk of one that did not come after all, and has nothing from here, may be planned in again.
+      return { ...member, state: 'removed', storageId: back && evidence.isEmpty(member) ? null : member.storageId };
+    }
+    const stays = (state === 'joining' && !awaited.has(index)) || (state === 'leaving' && back);
+    return stays ? { ...member, state: 'active' } : member;
   });
-  if (members.some((member, i) => member !== ring.members[i])) return { ...ring, members };
-  const voters = nextVoters(ring);
+  if (members.some((member, i) => member !== ring.members[i])) {
+    const isLeft = (index: NodeIndex): boolean =>
+      members.some((member) => member.index === index && member.state !== 'removed');
+    const left = { ...change, comes: change.comes.filter(isLeft), goes: change.goes.filter(isLeft) };
+    return { ...ring, members, change: left };
+  }
+  const voters = nextVoters(ring, leaves);
   if (voters !== undefined) return { ...ring, voters };
-  if (busyMoves(ring) || ring.members.some(({ state }) => state === 'joining' || state === 'leaving')) return undefined;
+  if (busyMoves(ring) || leaves.size > 0 || ring.members.some(({ state }) => state === 'joining')) return undefined;
   const { change: _, ...rest } = ring;
   return rest;
+}
+
+/** `busy`: who has a part in any partition. `awaited`: who has yet to become an owner of one. */
+function involved(ring: Ring): { readonly busy: ReadonlySet<NodeIndex>; readonly awaited: ReadonlySet<NodeIndex> } {
+  const busy = new Set<NodeIndex>();
+  const awaited = new Set<NodeIndex>();
+  for (const { owners, move } of ring.placements.flatMap(({ partitions }) => partitions)) {
+    for (const index of owners) busy.add(index);
+    for (const index of move?.others ?? []) {
+      busy.add(index);
+      if (move!.stage === 'planned' || move!.stage === 'dual') awaited.add(index);
+    }
+  }
+  return { busy, awaited };
 }
 
 function busyMoves(ring: Ring): boolean {
@@ -196,8 +231,11 @@ function busyMoves(ring: Ring): boolean {
 }
 
 /** One voter more or less on the way to those that should be; the majority is never changed at once. */
-function nextVoters({ members, voters }: Ring): readonly NodeIndex[] | undefined {
-  const wanted = chooseVoters(placeableMembers(members), voters);
+function nextVoters({ members, voters }: Ring, leaves: ReadonlySet<NodeIndex>): readonly NodeIndex[] | undefined {
+  const staying = placeableMembers(members).filter(({ index }) => !leaves.has(index));
+  const wanted = chooseVoters(staying, voters);
+  // Those that stay may all be on their way yet.
+  if (wanted.length === 0) return undefined;
   const missing = wanted.find((index) => !voters.includes(index));
   const extra = voters.find((index) => !wanted.includes(index));
   if (missing !== undefined && voters.length < VOTERS_MAX) return [...voters, missing].sort((a, b) => a - b);

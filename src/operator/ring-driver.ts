@@ -113,6 +113,14 @@ export class RingDriver {
         const report = reports.get(index);
         return report !== undefined && report.storageId === storageId && report.ready;
       },
+      keepsNothing: ({ index, storageId }) => {
+        const report = reports.get(index);
+        return report !== undefined && report.storageId === storageId && !report.keepsOnlyCopies;
+      },
+      isEmpty: ({ index, storageId }) => {
+        const report = reports.get(index);
+        return report !== undefined && report.storageId === storageId && report.empty;
+      },
       mayEnd: (entry) => {
         const behind = missing.get(entry.changedIn);
         if (behind === undefined) return false;
@@ -126,14 +134,17 @@ export class RingDriver {
 
   async #reports(ring: Ring, entries: readonly PartitionOwners[]): Promise<ReadonlyMap<NodeIndex, Report>> {
     const { messaging, self, moves, world, callTimeout } = this.#options;
-    const asked = new Set(
-      entries.flatMap(({ owners, move }) => move!.others.filter((index) => !owners.includes(index))),
-    );
+    const { comes, goes } = ring.change!;
+    const asked = new Set([
+      ...entries.flatMap(({ owners, move }) => move!.others.filter((index) => !owners.includes(index))),
+      ...comes,
+      ...goes,
+    ]);
     const deadline = world.clock.monotonic() + callTimeout;
     const found = new Map<NodeIndex, Report>();
-    const note = (index: NodeIndex, { storageId, ready, done }: MovesReply): void => {
+    const note = (index: NodeIndex, { done, ...report }: MovesReply): void => {
       found.set(index, {
-        ...{ storageId, ready },
+        ...report,
         done: new Set(done.map(({ n, partition, changedIn }) => `${n}/${partition}/${changedIn}`)),
       });
     };
@@ -168,9 +179,7 @@ export class RingDriver {
   }
 }
 
-interface Report {
-  readonly storageId: string;
-  readonly ready: boolean;
+interface Report extends Omit<MovesReply, 'done'> {
   readonly done: ReadonlySet<string>;
 }
 

@@ -122,6 +122,12 @@ export class WriteTally {
     return this.#fewest((c) => c.accepted && c.role === 'primary');
   }
 
+  /** Whether it would be enough without fallbacks, whatever is asked of primaries. */
+  primariesSuffice(): boolean {
+    const holds: Judge = (c) => c.accepted && c.role === 'primary';
+    return this.#needs.every(({ w, among }) => this.#places(holds, among) >= w);
+  }
+
   /** Owners for whom only a fallback holds it. */
   get fallbacks(): number {
     return this.acked - this.primaries;

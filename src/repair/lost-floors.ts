@@ -3,9 +3,12 @@
  * message from before may still be on its way to its name. So it takes a floor for all partitions before it takes any
  * state: a time that is later than every promise of its former disk. The others have given the same promises, each when its
  * own clock was past the floor, so the clock of any of them will do; the latest of those that answer is taken.
+ *
+ * A new member has promised nothing either. It asks those that know that it is one: whatever they promise later, they promise
+ * for it too, or not at all (see ReclaimMember).
  */
 
-import type { NodeId } from '#kernel/identity.ts';
+import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { ALL_PLACES } from '#replica/floors.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
@@ -20,6 +23,8 @@ export interface LostFloorsOptions {
   readonly replica: Pick<Replica, 'commits' | 'floors' | 'now'>;
   readonly self: NodeId;
   readonly ready: () => boolean;
+  /** Asks all members to install an epoch, and returns those that have not by the deadline. */
+  readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
 }
 
 const RETRY_MS = 50;
@@ -48,25 +53,29 @@ export class LostFloors {
   async #look(): Promise<void> {
     const { ready, replica, world } = this.#options;
     try {
-      if (!replica.floors.known()) await this.#learn();
+      if (!replica.floors.known()) await this.learn();
     } catch (error) {
       if (!(error instanceof DiskError)) world.log.error('floors-not-learned', { reason: String(error) });
     }
     if (!this.#stopped && !ready()) this.#timer = world.clock.after(RETRY_MS, () => void this.#look());
   }
 
-  async #learn(): Promise<void> {
-    const { knowledge, replica, self, world } = this.#options;
+  /** False when nobody could say. */
+  async learn(): Promise<boolean> {
+    const { knowledge, replica, self, world, awaitInstalled } = this.#options;
     const members = knowledge.ring().members.filter(({ id, state }) => id !== self && state !== 'removed');
-    // Who was wiped as well may have forgotten the same promises.
-    const asked = members.filter(({ state }) => state !== 'refilling');
+    // Who was wiped as well, or is as new, may not know the same promises.
+    const able = members.filter(({ state }) => state !== 'refilling' && state !== 'joining');
+    const missing = await awaitInstalled(knowledge.epoch(), world.clock.monotonic() + PATIENCE_MS);
+    const asked = able.filter(({ id }) => !missing.includes(id));
     const times = (await Promise.all(asked.map(({ id }) => this.#timeOf(id)))).filter((time) => time !== undefined);
-    if (times.length === 0 && asked.length > 0) return;
+    if (times.length === 0 && able.length > 0) return false;
     const floor = Math.max(replica.now(), ...times);
     const run: Parameters<typeof replica.commits.submit>[0]['run'] = (transaction) =>
       replica.floors.raise(transaction, ALL_PLACES, floor);
     await replica.commits.submit({ run, bytes: 0, durable: true });
     world.log.info('floors-learned', { floor, members: times.length });
+    return true;
   }
 
   async #timeOf(id: NodeId): Promise<number | undefined> {

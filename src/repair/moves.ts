@@ -38,8 +38,12 @@ export interface PlaceDone extends TreePlace {
 
 export interface MovesReply {
   readonly storageId: string;
-  /** Whether the node takes writes. */
+  /** Whether the node takes writes, and knows what is too old to be taken. */
   readonly ready: boolean;
+  /** Whether it keeps hints for others that may be the only copies of writes. */
+  readonly keepsOnlyCopies: boolean;
+  /** Whether it has no row of anything. */
+  readonly empty: boolean;
   readonly done: readonly PlaceDone[];
 }
 
@@ -48,17 +52,18 @@ export const MovesMessage: MessageType<null, MovesReply> = {
   name: 'repair.moves',
   encodeRequest: () => [],
   decodeRequest: () => null,
-  encodeReply: ({ storageId, ready, done }) => [
-    storageId,
-    ready,
+  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done }) => [
+    ...[storageId, ready, keepsOnlyCopies, empty],
     done.map(({ n, partition, changedIn }) => [n, partition, changedIn]),
   ],
   decodeReply: (body) => {
-    const fields = asArray(body, 3, 'repair.moves reply');
+    const fields = asArray(body, 5, 'repair.moves reply');
     return {
       storageId: asString(fields[0], 'storage id', 64),
       ready: asBoolean(fields[1], 'ready'),
-      done: asListOf(fields[2], 'done', 131_072, doneFromWire),
+      keepsOnlyCopies: asBoolean(fields[2], 'keeps only copies'),
+      empty: asBoolean(fields[3], 'empty'),
+      done: asListOf(fields[4], 'done', 131_072, doneFromWire),
     };
   },
 };
@@ -85,6 +90,10 @@ export interface MovesOptions {
   readonly ready: () => boolean;
   /** Whether a ring change is under way. */
   readonly isChanging: () => boolean;
+  /** Whether this node keeps hints for others that may be the only copies of writes. */
+  readonly keepsOnlyCopies: () => boolean;
+  /** Has this node know what is too old to be taken; false when nobody could say. */
+  readonly learnFloors: () => Promise<boolean>;
   /** Asks all members to install an epoch, and returns those that have not by the deadline. */
   readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
 }
@@ -101,6 +110,8 @@ export class Moves {
   #stopped = true;
   #busy = false;
   #left = 0;
+  /** The change for which this newcomer has learned what is too old. */
+  #floorsFor: string | undefined;
 
   /** Registers its handler. */
   constructor(options: MovesOptions) {
@@ -128,11 +139,13 @@ export class Moves {
 
   /** What this node is done with. */
   report(): MovesReply {
-    const { knowledge, storageId, ready } = this.#options;
+    const { knowledge, storageId, ready, keepsOnlyCopies, world } = this.#options;
     const done = movingEntries(knowledge.ring())
       .filter(({ place, entry }) => this.#isDone(place, entry))
       .map(({ place, entry }) => ({ ...place, changedIn: entry.changedIn }));
-    return { storageId, ready: ready(), done };
+    const empty = world.disk.range(RECORDS, { limit: 1 }).length === 0;
+    const isReady = ready() && this.#knowsFloors();
+    return { storageId, ready: isReady, keepsOnlyCopies: keepsOnlyCopies(), empty, done };
   }
 
   #later(delay: number): void {
@@ -154,7 +167,21 @@ export class Moves {
     this.#later(LOOK_MS);
   }
 
+  /**
+   * A member that a change brings has promised nothing about what is too old. It asks when it is a member, once for each
+   * change: before it takes any write.
+   */
+  #knowsFloors(): boolean {
+    const { knowledge } = this.#options;
+    const { change } = knowledge.ring();
+    return change === undefined || !change.comes.includes(knowledge.self()) || this.#floorsFor === change.id;
+  }
+
   async #work(): Promise<void> {
+    if (!this.#knowsFloors()) {
+      const { id } = this.#options.knowledge.ring().change!;
+      if (await this.#options.learnFloors()) this.#floorsFor = id;
+    }
     const tasks = this.#tasks();
     this.#left = tasks.length;
     const installed = new Map<Epoch, ReadonlySet<NodeId>>();

@@ -85,7 +85,16 @@ export class ReclaimMember {
       durable: true,
     });
     const oldest = waiting(floor, places);
-    return places.map((_, i) => (oldest === undefined ? OLDEST : oldest[i] === Infinity ? 0 : oldest[i]!));
+    return places.map((place, i) => {
+      // A new owner may not have promised that, and former ones may have what the tombstones hide.
+      if (oldest === undefined || this.#moves(place)) return OLDEST;
+      return oldest[i] === Infinity ? 0 : oldest[i]!;
+    });
+  }
+
+  #moves({ n, partition }: TreePlace): boolean {
+    const ring = this.#options.knowledge.ring();
+    return hasPlacement(ring, n) && ownersOf(ring, n, partition).move !== undefined;
   }
 
   async giveUp({ place, changedIn, floor, rows }: GiveUpRequest): Promise<number> {

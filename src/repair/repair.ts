@@ -58,7 +58,10 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   reclaimWait: 30_000,
 };
 
-export interface RepairOptions extends Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'isChanging'> {
+export interface RepairOptions extends Pick<
+  MovesOptions,
+  'storageId' | 'awaitInstalled' | 'isChanging' | 'keepsOnlyCopies'
+> {
   readonly world: World;
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;
@@ -101,7 +104,12 @@ export class Repair {
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
     this.slices = new Slices({ ...options, antiEntropy: this.antiEntropy, scrub: this.scrub, source });
     this.weigher = new Weigher(options);
-    this.moves = new Moves({ ...options, antiEntropy: this.antiEntropy, pace });
+    this.moves = new Moves({
+      ...options,
+      antiEntropy: this.antiEntropy,
+      pace,
+      learnFloors: () => this.#lostFloors.learn(),
+    });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
     this.#expiry = new Expiry(options);
     const shared = { ...options, callTimeout: settings.callTimeout };

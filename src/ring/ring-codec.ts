@@ -1,7 +1,7 @@
 /**
  * The ring as plain arrays, strings and numbers, for the wire and the disk:
  *
- *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], [change id, state, moves]]
+ *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], [change id, state, moves, [comes…], [goes…]]]
  *     member    [index, id, storageId | null, peer, url, zone, weight, state]
  *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn, [move…]]
  *     move      [partition, stage, [other owner…]]
@@ -33,7 +33,11 @@ export function ringToWire(ring: Ring): unknown {
       ...movesToWire(placement.partitions),
     ]),
   ];
-  return ring.change === undefined ? fields : [...fields, [ring.change.id, ring.change.state, ring.change.moves]];
+  return ring.change === undefined ? fields : [...fields, changeToWire(ring.change)];
+}
+
+function changeToWire({ id, state, moves, comes, goes }: ChangeUnderWay): unknown {
+  return [id, state, moves, [...comes], [...goes]];
 }
 
 function movesToWire(partitions: readonly PartitionOwners[]): readonly unknown[] {
@@ -93,16 +97,22 @@ export function ringFromWire(body: unknown): Ring {
     members,
     voters,
     placements,
-    ...(fields.length > 6 ? { change: readChange(fields[6]) } : {}),
+    ...(fields.length > 6 ? { change: readChange(fields[6], known) } : {}),
   };
 }
 
-function readChange(body: unknown): ChangeUnderWay {
-  const fields = list(body, 'ring: change', 3);
+function readChange(body: unknown, known: KnownMembers): ChangeUnderWay {
+  const fields = list(body, 'ring: change', 5);
   const state = CHANGE_STATES.find((name) => name === fields[1]);
   if (state === undefined) refuse('ring: state of the change', CHANGE_STATES.join(', '), fields[1]);
   const id = text(fields[0], 'ring: id of the change', 32);
-  return { id, state, moves: integer(fields[2], 'ring: moves of the change', 0, Number.MAX_SAFE_INTEGER) };
+  const moves = integer(fields[2], 'ring: moves of the change', 0, Number.MAX_SAFE_INTEGER);
+  const [comes, goes] = [fields[3], fields[4]].map((some) =>
+    list(some, 'ring: members of the change', 0).map((index) =>
+      readMemberIndex(index, 'ring: member of the change', known),
+    ),
+  );
+  return { id, state, moves, comes: comes!, goes: goes! };
 }
 
 function readMember(body: unknown, position: number): Member {

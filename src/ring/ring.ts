@@ -74,6 +74,9 @@ export interface ChangeUnderWay {
   /** The id of the plan that began it. */
   readonly id: string;
   readonly state: (typeof CHANGE_STATES)[number];
-  /** Replicas that moved when it began. */
+  /** Replicas that move, or are given up, in all. */
   readonly moves: number;
+  /** The members that it brings, and those that it takes away. */
+  readonly comes: readonly NodeIndex[];
+  readonly goes: readonly NodeIndex[];
 }

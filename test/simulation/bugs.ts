@@ -92,8 +92,8 @@ export const BUGS: readonly Bug[] = [
       },
       {
         file: READ_ROUND,
-        from: 'const most = this.#route.inChange ? Math.max(1, this.#owners.length) : this.#request.r;',
-        to: 'const most = Math.floor(reachableOwners(environment, this.#route.owners).length / 2) + 1;',
+        from: 'this.#needs = { r: scaled(r, replicas, this.#owners.length), pr: scaled(pr, replicas, this.#owners.length) };',
+        to: 'const most = Math.floor(reachableOwners(environment, this.#route.owners).length / 2) + 1; this.#needs = { r: Math.min(r, most), pr: Math.min(pr, most + 0 * replicas) };',
       },
     ],
     foundBy: { scenario: 'one-alone-is-asked' },

@@ -95,14 +95,20 @@ const MOVING: Ring = {
       p > 0 ? entry : { ...entry, move: { stage: 'dual' as const, others: [...entry.owners].reverse() } },
     ),
   })),
-  change: { id: '0123456789abcdef', state: 'running', moves: 7 },
+  change: {
+    id: '0123456789abcdef',
+    state: 'running',
+    moves: 7,
+    comes: [SMALL.members[0]!.index],
+    goes: [SMALL.members[1]!.index],
+  },
 };
 
 test('what moves is part of the wire format, and a ring in which nothing moves has the bytes that it always had', () => {
   expect(ringFromWire(ringToWire(MOVING))).toEqual(MOVING);
   const [still, moving] = [ringToWire(SMALL) as unknown[], ringToWire(MOVING) as unknown[]];
   expect(still.length).toBe(6);
-  expect(moving.slice(6)).toEqual([['0123456789abcdef', 'running', 7]]);
+  expect(moving.slice(6)).toEqual([['0123456789abcdef', 'running', 7, [0], [2]]]);
   expect((moving[5] as unknown[][])[0]!.slice(4)).toEqual([
     [[0, 'dual', [...SMALL.placements[0]!.partitions[0]!.owners].reverse()]],
   ]);
