@@ -8,10 +8,7 @@ import { DRIVE_INTERVAL_MS, RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';
 
-export type NodeRepairOptions = Omit<
-  RepairOptions,
-  'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'isChanging'
-> & {
+export type NodeRepairOptions = Omit<RepairOptions, 'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'change'> & {
   readonly chain: EpochChain;
   readonly self: Pick<Self, 'id' | 'storageId'>;
   /** Fills the registers of strong keys; false while they are not. */
@@ -36,7 +33,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     self: self.id,
     storageId: self.storageId,
     activate,
-    isChanging: () => chain.facts()?.ring.change !== undefined,
+    change: () => chain.facts()?.ring.change,
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
   });
   const ringRepair = new RingRepair({

@@ -131,12 +131,15 @@ function ringPlans(node: QuoralNode, reachable: (id: NodeId) => boolean): RingPl
   const newcomers = (): Newcomer[] =>
     chain.newcomers().map((one) => ({ ...one, id: nodeId(one.id), storageId: storageId(one.storageId) }));
   const self = node.options.id;
-  return new RingPlans({
+  const plans = new RingPlans({
     ...{ world, messaging, weigher: repair.weigher, self, newcomers, reachable },
     facts: () => chain.facts(),
     propose: (change, deadline) => chain.propose(change, deadline),
     callTimeout: WEIGH_TIMEOUT_MS,
+    bytesPerSecond: node.options.repair.bytesPerSecond,
   });
+  chain.onFacts(() => plans.noteProgress());
+  return plans;
 }
 
 function bucketServices(node: QuoralNode): BucketServices {

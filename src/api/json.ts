@@ -31,16 +31,35 @@ export async function withJson(
   use: (value: unknown) => Promise<Answer>,
   limit = MAX_JSON_BYTES,
 ): Promise<Answer> {
-  const contentType = exchange.incoming.header('content-type');
-  if (contentType === undefined || !JSON_MEDIA_TYPE.test(contentType)) {
-    const given = contentType === undefined ? 'not given' : quoted(contentType);
-    const detail = `Content-Type: must be application/json and is ${given}`;
-    return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
-  }
-  return withBody(exchange, limit, deadline, async (bytes) => {
-    const value = parseJson(bytes);
-    return value instanceof Problem ? problemAnswer(value) : use(value);
+  const wrong = mediaTypeProblem(exchange);
+  if (wrong !== undefined) return problemAnswer(wrong);
+  return withBody(exchange, limit, deadline, (bytes) => useParsed(bytes, use));
+}
+
+/** As {@link withJson}, for a request that may come without a body: that means `{}`. */
+export async function withOptionalJson(
+  exchange: Exchange,
+  deadline: number,
+  use: (value: unknown) => Promise<Answer>,
+): Promise<Answer> {
+  return withBody(exchange, MAX_JSON_BYTES, deadline, async (bytes) => {
+    if (bytes.length === 0) return use({});
+    const wrong = mediaTypeProblem(exchange);
+    return wrong === undefined ? useParsed(bytes, use) : problemAnswer(wrong);
   });
+}
+
+function mediaTypeProblem({ incoming }: Exchange): Problem | undefined {
+  const contentType = incoming.header('content-type');
+  if (contentType !== undefined && JSON_MEDIA_TYPE.test(contentType)) return undefined;
+  const given = contentType === undefined ? 'not given' : quoted(contentType);
+  const detail = `Content-Type: must be application/json and is ${given}`;
+  return new Problem('unsupported-media-type', detail, { field: 'Content-Type' });
+}
+
+async function useParsed(bytes: Uint8Array, use: (value: unknown) => Promise<Answer>): Promise<Answer> {
+  const value = parseJson(bytes);
+  return value instanceof Problem ? problemAnswer(value) : use(value);
 }
 
 export function parseJson(bytes: Uint8Array): unknown {

@@ -6,7 +6,7 @@ import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import type { ApplyResult } from '#operator/ring-plans.ts';
 import type { RingChange } from '#ring/change.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { jsonAnswer, withJson } from './json.ts';
+import { jsonAnswer, withJson, withOptionalJson } from './json.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /** Nodes that one list of a plan may name. */
@@ -69,10 +69,33 @@ export async function makePlan(exchange: Exchange): Promise<Answer> {
   });
 }
 
+/** Bytes a second: slower than the least, a change would hardly ever end. */
+const [THROTTLE_MIN, THROTTLE_MAX] = [1024, 64 * 1024 ** 3];
+
+/** What a client may send along to have a plan applied. */
+export const APPLY_SCHEMA = {
+  type: 'object',
+  properties: {
+    throttle: {
+      anyOf: [{ type: 'integer', minimum: THROTTLE_MIN, maximum: THROTTLE_MAX }, { type: 'null' }],
+      'x-form': `bytes a second, a whole number from ${THROTTLE_MIN} to ${THROTTLE_MAX}, or null`,
+      description:
+        'Bytes a second that each node may spend; null: as many as it can. Left out: what its settings say of repair.',
+    },
+  },
+  additionalProperties: false,
+} as const satisfies Schema;
+
 /** `/v1/ring/plans/{id}/apply` */
-export async function applyPlan({ services, startedAt, target }: Exchange): Promise<Answer> {
+export async function applyPlan(exchange: Exchange): Promise<Answer> {
+  const { services, startedAt, target } = exchange;
   const [, , , id = ''] = target.segments;
-  return changeAnswer(await services.plans.apply(id, startedAt + services.settings.requestTimeoutMs));
+  const deadline = startedAt + services.settings.requestTimeoutMs;
+  return withOptionalJson(exchange, deadline, async (body) => {
+    const wrong = mismatch(APPLY_SCHEMA, body);
+    if (wrong !== undefined) return problemAnswer(invalid(wrong.member || 'body', wrong.detail));
+    return changeAnswer(await services.plans.apply(id, deadline, (body as { throttle?: number | null }).throttle));
+  });
 }
 
 export async function showTransfers({ services }: Exchange): Promise<Answer> {

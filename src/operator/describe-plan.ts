@@ -38,6 +38,8 @@ export interface PlanSummary {
   readonly dropped: number;
   readonly keys: number;
   readonly bytes: number;
+  /** How long it may take when the throttle is the nodes' own, roughly. */
+  readonly seconds: number;
   /** Partitions that keep their owners and change who is asked first. */
   readonly reordered: number;
   readonly members: readonly PlannedMember[];
@@ -52,6 +54,10 @@ export interface WeighedMove {
   readonly bytes: number | null;
 }
 
+/** Seconds for the stages as such, and for one partition beside its bytes: what was measured (bench/results/ring-changes.md). */
+const STAGES_SECONDS = 4;
+const PARTITION_SECONDS = 0.05;
+
 /** More than this above the fair share is told. */
 const UNEVEN = 1.1;
 
@@ -60,11 +66,15 @@ export function describePlan(
   plan: RingPlan,
   moves: readonly WeighedMove[],
   reachable: (id: NodeId) => boolean,
+  bytesPerSecond: number,
 ): PlanSummary {
   const { ring } = facts;
   const members = new Map(plan.members.map((member) => [member.index, member]));
   const tables = tableFigures(ring, plan);
   const name = (index: NodeIndex): string => members.get(index)!.id;
+  const planned = memberFigures(ring, plan).map((figures) =>
+    plannedMember(members.get(figures.index)!, figures, moves),
+  );
   return {
     moves: plan.moves.length,
     leastMoves: plan.leastMoves,
@@ -72,11 +82,20 @@ export function describePlan(
     keys: sum(moves.map(({ keys }) => keys)),
     bytes: sum(moves.map(({ bytes }) => bytes)),
     reordered: plan.reordered,
-    members: memberFigures(ring, plan).map((figures) => plannedMember(members.get(figures.index)!, figures, moves)),
+    seconds: duration(planned, bytesPerSecond),
+    members: planned,
     voters: { before: ring.voters.map(name), after: plan.voters.map(name) },
     tables,
     risks: [...tableRisks(tables), ...memberRisks(facts, plan, reachable), ...moveRisks(facts, plan, moves)],
   };
+}
+
+/** Members take over at the same time, each one partition after the other. */
+function duration(members: readonly PlannedMember[], bytesPerSecond: number): number {
+  const longest = Math.max(
+    ...members.map(({ gets, gives, bytes }) => Math.max(gets, gives) * PARTITION_SECONDS + bytes / bytesPerSecond),
+  );
+  return longest === 0 ? 0 : Math.ceil(STAGES_SECONDS + longest);
 }
 
 function plannedMember(

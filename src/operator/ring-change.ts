@@ -31,8 +31,11 @@ export interface Evidence {
   readonly isAway: (member: Member) => boolean;
 }
 
+/** What the plan means in keys and bytes, and how fast it shall be done. */
+export type ChangeSize = Pick<ChangeUnderWay, 'keys' | 'bytes' | 'throttle'>;
+
 /** The first epoch of a change: members come and go, and what shall move is known. */
-export function beginChange(facts: Facts, id: string, plan: RingPlan): FactsOrRefusal {
+export function beginChange(facts: Facts, id: string, plan: RingPlan, size: ChangeSize): FactsOrRefusal {
   const { ring } = facts;
   if (ring.change !== undefined) return { refused: `another change is under way: ${ring.change.id}` };
   const strong = strongInTheWay(facts, plan);
@@ -58,7 +61,7 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan): FactsOrRe
     return { ...placement, partitions };
   });
   const change: ChangeUnderWay = {
-    ...{ id, state: 'running', moves: plan.moves.length + plan.dropped.length },
+    ...{ ...size, id, state: 'running', moves: plan.moves.length + plan.dropped.length },
     ...{ comes: comes.map(({ index }) => index), goes: goes.map(({ index }) => index) },
   };
   return { ...facts, epoch: next, ring: { ...ring, members, placements, change } };
@@ -209,7 +212,7 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
   if (voters !== undefined) return { ...ring, voters };
   if (busyMoves(ring) || leaves.size > 0 || ring.members.some(({ state }) => state === 'joining')) return undefined;
   const { change: _, ...rest } = ring;
-  return rest;
+  return { ...rest, lastChange: { id: change.id, outcome: back ? 'aborted' : 'done' } };
 }
 
 /** `busy`: who has a part in any partition. `awaited`: who has yet to become an owner of one. */

@@ -14,12 +14,13 @@ import { WEIGHED_MAX, WeighMessage, type Weigher, type Weight } from '#repair/we
 import { changeMembers, type Newcomer, type RingChange } from '#ring/change.ts';
 import { newOwners, oldOwners, type MoveStage } from '#ring/moving.ts';
 import { objections, planRing, type PlannedMove, type RingPlan } from '#ring/plan.ts';
-import type { ChangeUnderWay } from '#ring/ring.ts';
+import type { ChangeOver, ChangeUnderWay, Ring } from '#ring/ring.ts';
 import { ringToWire } from '#ring/ring-codec.ts';
 import { encode } from '#wire/codec.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Clock, Digest, Random } from '#world/world.ts';
-import { beginChange, steerChange } from './ring-change.ts';
+import { ChangeSpeed } from './change-speed.ts';
+import { beginChange, steerChange, type ChangeSize } from './ring-change.ts';
 import { describePlan, type PlanSummary } from './describe-plan.ts';
 
 /** Plans that are kept; the oldest go. */
@@ -66,6 +67,16 @@ export interface TransfersView {
   /** Replicas that moved, or were given up, when it began, and how many of them are where they should be. */
   readonly moves: number;
   readonly done: number;
+  /** What there was to move then, as far as it could be weighed. */
+  readonly keys: number;
+  readonly bytes: number;
+  /** Bytes a second that each node may spend; null: as many as it can, or nothing moves. */
+  readonly throttle: number | null;
+  /** How fast it goes as seen from here, and how long at that speed; null when nobody can say yet. */
+  readonly bytesPerSecond: number | null;
+  readonly secondsLeft: number | null;
+  /** The change that ended last. */
+  readonly last: ChangeOver | null;
   readonly transfers: readonly {
     readonly n: number;
     readonly partition: number;
@@ -89,16 +100,20 @@ export interface RingPlansOptions {
   readonly propose: EpochChain['propose'];
   /** Milliseconds for one question about what there is to move. */
   readonly callTimeout: number;
+  /** Bytes a second that this node spends on a change that does not say. */
+  readonly bytesPerSecond: number;
 }
 
 interface Kept {
   readonly plan: RingPlan;
+  readonly size: Pick<ChangeSize, 'keys' | 'bytes'>;
   readonly ring: string;
 }
 
 export class RingPlans {
   readonly #options: RingPlansOptions;
   readonly #kept = new Map<string, Kept>();
+  readonly #speed = new ChangeSpeed();
 
   constructor(options: RingPlansOptions) {
     this.#options = options;
@@ -121,8 +136,9 @@ export class RingPlans {
     if (wrong.length > 0) return { kind: 'refused', detail: `the plan is not sound: ${wrong.slice(0, 3).join('; ')}` };
     const weights = await this.#weigh(facts, plan, deadline);
     const id = toHex(world.random.bytes(8));
-    this.#keep(id, { plan, ring: this.#fingerprint(facts) });
     const moves = plan.moves.map((move) => this.#show(plan, move, weights));
+    const summary = describePlan(facts, plan, moves, reachable, this.#options.bytesPerSecond);
+    this.#keep(id, { plan, size: summary, ring: this.#fingerprint(facts) });
     const name = namesOf(plan);
     return {
       kind: 'planned',
@@ -131,18 +147,23 @@ export class RingPlans {
         epoch: facts.epoch,
         moves,
         dropped: plan.dropped.map(({ n, partition, from }) => ({ n, partition, from: name(from) })),
-        summary: describePlan(facts, plan, moves, reachable),
+        summary,
       },
     };
   }
 
-  /** Begins to do exactly what the plan says; refused when the ring is not the one any more that it was made for. */
-  async apply(id: string, deadline: number): Promise<ApplyResult> {
+  /**
+   * Begins to do exactly what the plan says; refused when the ring is not the one any more that it was made for. `throttle`: bytes
+   * a second that each node may spend, null for as many as it can.
+   */
+  async apply(id: string, deadline: number, throttle?: number | null): Promise<ApplyResult> {
     const kept = this.#kept.get(id);
     if (kept === undefined) return { kind: 'unknown' };
+    const { keys, bytes } = kept.size;
+    const size = { keys, bytes, ...(throttle === undefined ? {} : { throttle }) };
     return await this.#propose((facts) => {
       if (facts.ring.change?.id === id) return facts;
-      return this.#fingerprint(facts) === kept.ring ? beginChange(facts, id, kept.plan) : { refused: MOVED_ON };
+      return this.#fingerprint(facts) === kept.ring ? beginChange(facts, id, kept.plan, size) : { refused: MOVED_ON };
     }, deadline);
   }
 
@@ -151,21 +172,32 @@ export class RingPlans {
     return await this.#propose((facts) => steerChange(facts, state), deadline);
   }
 
+  /** To be called when the facts have changed: how far a change is now says how fast it goes. */
+  noteProgress(): void {
+    const ring = this.#options.facts()?.ring;
+    if (ring === undefined) return;
+    const { change } = ring;
+    const done = change === undefined ? 0 : change.moves - left(transfersOf(ring));
+    this.#speed.note(change?.id ?? null, done, this.#options.world.clock.monotonic());
+  }
+
   /** What is moving now. */
   transfers(): TransfersView {
     const facts = this.#options.facts();
-    if (facts === undefined) return { state: 'idle', id: null, epoch: 0, moves: 0, done: 0, transfers: [] };
+    if (facts === undefined) return NOTHING_MOVES;
     const { epoch, ring } = facts;
-    const name = (index: NodeIndex): NodeId => ring.members.find((member) => member.index === index)!.id;
-    const transfers = movingEntries(ring).map(({ place, entry }) => {
-      const [old, now] = [oldOwners(entry), newOwners(entry)];
-      const from = entry.move!.stage === 'offload' ? entry.move!.others : old.filter((index) => !now.includes(index));
-      const to = now.filter((index) => !old.includes(index));
-      return { ...place, stage: entry.move!.stage, from: from.map(name), to: to.map(name) };
-    });
-    const { id = null, state = 'idle', moves = 0 } = ring.change ?? {};
-    const left = transfers.reduce((sum, { from, to }) => sum + Math.max(from.length, to.length), 0);
-    return { state, id, epoch, moves, done: Math.max(0, moves - left), transfers };
+    const { change, lastChange: last = null } = ring;
+    if (change === undefined) return { ...NOTHING_MOVES, epoch, last };
+    const { id, state, moves, keys, bytes, throttle = this.#options.bytesPerSecond } = change;
+    const transfers = transfersOf(ring);
+    const done = Math.max(0, moves - left(transfers));
+    const speed = state === 'running' ? this.#speed.perSecond(this.#options.world.clock.monotonic()) : null;
+    return {
+      ...{ state, id, epoch, moves, done, keys, bytes, throttle },
+      bytesPerSecond: speed === null || moves === 0 ? null : Math.round((speed * bytes) / moves),
+      secondsLeft: speed === null ? null : Math.ceil((moves - done) / speed),
+      ...{ last, transfers },
+    };
   }
 
   async #propose(change: Change, deadline: number): Promise<ApplyResult> {
@@ -248,6 +280,26 @@ export class RingPlans {
     const result = await messaging.call(owner, WeighMessage, places, options);
     return result.kind === 'reply' ? result.reply : undefined;
   }
+}
+
+const NOTHING_MOVES: TransfersView = {
+  ...{ state: 'idle', id: null, epoch: 0, moves: 0, done: 0, keys: 0, bytes: 0, throttle: null },
+  ...{ bytesPerSecond: null, secondsLeft: null, last: null, transfers: [] },
+};
+
+function transfersOf(ring: Ring): TransfersView['transfers'] {
+  const name = (index: NodeIndex): NodeId => ring.members.find((member) => member.index === index)!.id;
+  return movingEntries(ring).map(({ place, entry }) => {
+    const [old, now] = [oldOwners(entry), newOwners(entry)];
+    const from = entry.move!.stage === 'offload' ? entry.move!.others : old.filter((index) => !now.includes(index));
+    const to = now.filter((index) => !old.includes(index));
+    return { ...place, stage: entry.move!.stage, from: from.map(name), to: to.map(name) };
+  });
+}
+
+/** Replicas that are not where they belong. */
+function left(transfers: TransfersView['transfers']): number {
+  return transfers.reduce((sum, { from, to }) => sum + Math.max(from.length, to.length), 0);
 }
 
 type Place = Pick<PlannedMove, 'n' | 'partition'>;

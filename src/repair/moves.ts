@@ -11,7 +11,7 @@ import type { Replica } from '#replica/replica.ts';
 import { RECORDS, recordName } from '#replica/tables.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import { newOwners, oldOwners, stageMayEnd } from '#ring/moving.ts';
-import type { PartitionOwners, Ring } from '#ring/ring.ts';
+import type { ChangeUnderWay, PartitionOwners, Ring } from '#ring/ring.ts';
 import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
 import type { MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -88,8 +88,8 @@ export interface MovesOptions {
   readonly self: NodeId;
   readonly storageId: string;
   readonly ready: () => boolean;
-  /** Whether a ring change is under way. */
-  readonly isChanging: () => boolean;
+  /** The ring change that is under way. */
+  readonly change: () => ChangeUnderWay | undefined;
   /** Whether this node keeps hints for others that may be the only copies of writes. */
   readonly keepsOnlyCopies: () => boolean;
   /** Has this node know what is too old to be taken; false when nobody could say. */
@@ -149,8 +149,8 @@ export class Moves {
   }
 
   #later(delay: number): void {
-    const { isChanging, world } = this.#options;
-    if (this.#stopped || !isChanging()) return;
+    const { change, world } = this.#options;
+    if (this.#stopped || change() === undefined) return;
     this.#timer = world.clock.after(delay, () => void this.#turn());
   }
 

@@ -1,6 +1,6 @@
 /**
  * How fast repair may go: so many bytes a second, and slower while the node is busy with its clients, which shows in timers
- * that fire late. What is next may always go once nothing is owed, however large it is; the debt is waited for afterwards.
+ * that fire late. A ring change may say another speed for as long as it lasts. What is next may always go once nothing is owed, however large it is; the debt is waited for afterwards.
  */
 
 import type { Clock } from '#world/world.ts';
@@ -28,10 +28,13 @@ export class Pace {
   #paidAt: number;
   /** Bytes that were taken since the last look at the clock. */
   #untold = 0;
+  readonly #throttle: () => number | null | undefined;
 
-  constructor(clock: Clock, settings: PaceSettings) {
+  /** `throttle`: bytes a second that go before those of the settings; null: no waiting at all. */
+  constructor(clock: Clock, settings: PaceSettings, throttle: () => number | null | undefined = () => undefined) {
     this.#clock = clock;
     this.#settings = settings;
+    this.#throttle = throttle;
     this.#paidAt = clock.monotonic();
   }
 
@@ -44,13 +47,16 @@ export class Pace {
 
   async #wait(bytes: number): Promise<void> {
     this.#untold = 0;
+    const { bytesPerSecond } = this.#settings;
+    const speed = this.#throttle();
+    if (speed === null) return;
     for (let pause = BUSY_PAUSE_MS; (await this.#sleep(PROBE_MS)) > this.#settings.busyDelay; pause *= 2) {
       await this.#sleep(pause);
       if (pause >= BUSY_PAUSE_LONGEST_MS) break;
     }
     const now = this.#clock.monotonic();
     const owed = this.#paidAt - now;
-    this.#paidAt = Math.max(this.#paidAt, now - BURST_SECONDS * 1000) + (bytes / this.#settings.bytesPerSecond) * 1000;
+    this.#paidAt = Math.max(this.#paidAt, now - BURST_SECONDS * 1000) + (bytes / (speed ?? bytesPerSecond)) * 1000;
     if (owed > 0) await this.#sleep(owed);
   }
 

@@ -60,7 +60,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
 
 export interface RepairOptions extends Pick<
   MovesOptions,
-  'storageId' | 'awaitInstalled' | 'isChanging' | 'keepsOnlyCopies'
+  'storageId' | 'awaitInstalled' | 'change' | 'keepsOnlyCopies'
 > {
   readonly world: World;
   readonly messaging: Messaging;
@@ -96,7 +96,7 @@ export class Repair {
   constructor(options: RepairOptions) {
     this.#options = options;
     const { world, knowledge, trees, settings } = options;
-    const pace = new Pace(world.clock, settings);
+    const pace = new Pace(world.clock, settings, () => options.change()?.throttle);
     const source = new TreeSource({ ...options, pace });
     this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });
     const placeOf = (name: RecordName): TreePlace | undefined => placeOfRow(knowledge, name);

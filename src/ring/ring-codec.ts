@@ -1,22 +1,24 @@
 /**
  * The ring as plain arrays, strings and numbers, for the wire and the disk:
  *
- *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], [change id, state, moves, [comes…], [goes…]]]
+ *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], change | null, [last id, outcome]]
+ *     change    [id, state, moves, [comes…], [goes…], keys, bytes, throttle: -1 as the settings say, 0 none]
  *     member    [index, id, storageId | null, peer, url, zone, weight, state]
  *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn, [move…]]
  *     move      [partition, stage, [other owner…]]
  *     runs      [value, times, value, times…]
  *
- * The last element of a ring and of a placement is there only while something moves. Members are appended to these lists in later versions, never inserted, so a reader ignores what follows. What arrives
- * is checked in full, because everything else relies on it.
+ * What ends a ring is there only once something has moved, and what ends a placement only while something does. Members are
+ * appended to these lists in later versions, never inserted, so a reader ignores what follows. What arrives is checked in full,
+ * because everything else relies on it.
  */
 
 import type { NodeIndex } from '#kernel/identity.ts';
 import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
 import { isPartitionCount } from './founding.ts';
 import { MOVE_STAGES } from './moving.ts';
-import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from './ring.ts';
-import { CHANGE_STATES, MEMBER_STATES, PARTITIONS_MAX, REPLICAS_MAX, VOTERS_MAX } from './ring.ts';
+import type { ChangeOver, ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from './ring.ts';
+import { CHANGE_OUTCOMES, CHANGE_STATES, MEMBER_STATES, PARTITIONS_MAX, REPLICAS_MAX, VOTERS_MAX } from './ring.ts';
 
 export function ringToWire(ring: Ring): unknown {
   const fields = [
@@ -33,11 +35,20 @@ export function ringToWire(ring: Ring): unknown {
       ...movesToWire(placement.partitions),
     ]),
   ];
-  return ring.change === undefined ? fields : [...fields, changeToWire(ring.change)];
+  return [...fields, ...changesToWire(ring)];
 }
 
-function changeToWire({ id, state, moves, comes, goes }: ChangeUnderWay): unknown {
-  return [id, state, moves, [...comes], [...goes]];
+function changesToWire({ change, lastChange }: Ring): readonly unknown[] {
+  if (change === undefined && lastChange === undefined) return [];
+  return [
+    change === undefined ? null : changeToWire(change),
+    ...(lastChange === undefined ? [] : [[lastChange.id, lastChange.outcome]]),
+  ];
+}
+
+function changeToWire(change: ChangeUnderWay): unknown {
+  const { id, state, moves, comes, goes, keys, bytes, throttle } = change;
+  return [id, state, moves, [...comes], [...goes], keys, bytes, throttle === undefined ? -1 : (throttle ?? 0)];
 }
 
 function movesToWire(partitions: readonly PartitionOwners[]): readonly unknown[] {
@@ -97,22 +108,35 @@ export function ringFromWire(body: unknown): Ring {
     members,
     voters,
     placements,
-    ...(fields.length > 6 ? { change: readChange(fields[6], known) } : {}),
+    ...(fields.length > 6 && fields[6] !== null ? { change: readChange(fields[6], known) } : {}),
+    ...(fields.length > 7 ? { lastChange: readChangeOver(fields[7]) } : {}),
   };
 }
 
+function readChangeOver(body: unknown): ChangeOver {
+  const fields = list(body, 'ring: last change', 2);
+  const outcome = CHANGE_OUTCOMES.find((name) => name === fields[1]);
+  if (outcome === undefined) refuse('ring: outcome of the last change', CHANGE_OUTCOMES.join(', '), fields[1]);
+  return { id: text(fields[0], 'ring: id of the last change', 32), outcome };
+}
+
 function readChange(body: unknown, known: KnownMembers): ChangeUnderWay {
-  const fields = list(body, 'ring: change', 5);
+  const fields = list(body, 'ring: change', 8);
   const state = CHANGE_STATES.find((name) => name === fields[1]);
   if (state === undefined) refuse('ring: state of the change', CHANGE_STATES.join(', '), fields[1]);
-  const id = text(fields[0], 'ring: id of the change', 32);
-  const moves = integer(fields[2], 'ring: moves of the change', 0, Number.MAX_SAFE_INTEGER);
   const [comes, goes] = [fields[3], fields[4]].map((some) =>
     list(some, 'ring: members of the change', 0).map((index) =>
       readMemberIndex(index, 'ring: member of the change', known),
     ),
   );
-  return { id, state, moves, comes: comes!, goes: goes! };
+  const count = (at: number, what: string, least = 0): number =>
+    integer(fields[at], `ring: ${what} of the change`, least, Number.MAX_SAFE_INTEGER);
+  const throttle = count(7, 'throttle', -1);
+  return {
+    ...{ id: text(fields[0], 'ring: id of the change', 32), state, moves: count(2, 'moves') },
+    ...{ comes: comes!, goes: goes!, keys: count(5, 'keys'), bytes: count(6, 'bytes') },
+    ...(throttle < 0 ? {} : { throttle: throttle === 0 ? null : throttle }),
+  };
 }
 
 function readMember(body: unknown, position: number): Member {

@@ -66,6 +66,8 @@ export interface Ring {
   readonly placements: readonly Placement[];
   /** The change that is under way. */
   readonly change?: ChangeUnderWay;
+  /** The one that ended last. */
+  readonly lastChange?: ChangeOver;
 }
 
 export const CHANGE_STATES = ['running', 'paused', 'aborting'] as const;
@@ -79,4 +81,16 @@ export interface ChangeUnderWay {
   /** The members that it brings, and those that it takes away. */
   readonly comes: readonly NodeIndex[];
   readonly goes: readonly NodeIndex[];
+  /** Keys and bytes that this meant, as far as they could be weighed. */
+  readonly keys: number;
+  readonly bytes: number;
+  /** Bytes a second that each node may spend on it: null as many as it can, undefined as its settings say of repair. */
+  readonly throttle?: number | null;
 }
+
+export interface ChangeOver {
+  readonly id: string;
+  readonly outcome: (typeof CHANGE_OUTCOMES)[number];
+}
+
+export const CHANGE_OUTCOMES = ['done', 'aborted'] as const;

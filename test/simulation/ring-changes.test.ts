@@ -25,6 +25,11 @@ async function begin(cluster: SimulatedCluster, change: unknown, via = 'n1'): Pr
   expect([applied, view]).toEqual([202, expect.objectContaining({ state: 'running' })]);
 }
 
+async function transfers(cluster: SimulatedCluster, id: string): Promise<TransfersView> {
+  const { body } = await cluster.request(id, 'GET', '/v1/ring/transfers');
+  return JSON.parse(new TextDecoder().decode(body)) as TransfersView;
+}
+
 function isMoving(cluster: SimulatedCluster): boolean {
   return cluster.machines.some(({ running }) => running?.node.chain.facts()?.ring.change !== undefined);
 }
@@ -171,6 +176,7 @@ test('an abort brings everything back', async () => {
   expect((await send(cluster, 'n2', '/v1/ring/transfers/abort'))[0]).toBe(202);
   await settle(cluster);
   expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 removed');
+  expect(await transfers(cluster, 'n3')).toMatchObject({ state: 'idle', last: { outcome: 'aborted' } });
   await load.stop();
   await load.readAll('n3');
   expect(load.trouble.slice(0, 4)).toEqual([]);
@@ -184,10 +190,37 @@ test('a pause holds it, and it goes on when it is resumed', async () => {
   await cluster.simulation.run(cluster.simulation.now + 10_000);
   const [, view] = await send(cluster, 'n1', '/v1/ring/plans', {});
   expect(view).toMatchObject({ status: 409 });
-  const shown = await cluster.request('n2', 'GET', '/v1/ring/transfers');
-  const transfers = JSON.parse(new TextDecoder().decode(shown.body)) as TransfersView;
-  expect(transfers.transfers.length).toBe(12);
+  expect((await transfers(cluster, 'n2')).transfers.length).toBe(12);
   expect((await send(cluster, 'n2', '/v1/ring/transfers/resume'))[0]).toBe(202);
   await settle(cluster);
   expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 active');
+});
+
+test('a throttle is kept to, and a change that has none may take as much as it can', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'throttle', nodes: 3 });
+  for (let i = 0; i < 40; i++) await cluster.request('n1', 'PUT', `/v1/kv/b/k${i}`, { body: 'v'.repeat(20_000) });
+  await joined(cluster, 'n4');
+  const apply = async (change: unknown, throttle: unknown): Promise<[number, unknown]> => {
+    const [, plan] = await send(cluster, 'n1', '/v1/ring/plans', change);
+    return await send(cluster, 'n1', `/v1/ring/plans/${(plan as PlanView).id}/apply`, { throttle });
+  };
+  for (const wrong of [0, 1023, 1.5, '20MB/s']) {
+    expect(await apply({ join: ['n4'] }, wrong)).toMatchObject([400, { field: 'throttle' }]);
+  }
+  const begun = cluster.simulation.now;
+  expect(await apply({ join: ['n4'] }, 50_000)).toMatchObject([202, { throttle: 50_000 }]);
+  await cluster.simulation.run(cluster.simulation.now + 9000);
+  const { moves, done, bytes, bytesPerSecond, secondsLeft } = await transfers(cluster, 'n2');
+  expect(moves).toBe(12);
+  expect(done).toBeLessThan(12);
+  expect(bytes).toBeGreaterThan(500_000);
+  expect(bytesPerSecond).toBeLessThan(80_000);
+  expect(secondsLeft).toBeGreaterThan(1);
+  await settle(cluster);
+  const slow = cluster.simulation.now - begun;
+  expect(await transfers(cluster, 'n3')).toMatchObject({ state: 'idle', last: { outcome: 'done' } });
+  const again = cluster.simulation.now;
+  expect(await apply({ leave: ['n4'] }, null)).toMatchObject([202, { throttle: null }]);
+  await settle(cluster);
+  expect(cluster.simulation.now - again).toBeLessThan(slow / 2);
 });

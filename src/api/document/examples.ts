@@ -43,17 +43,17 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'showRepair 200 application/json':
     '{"id":1,"state":"running","bucket":"carts","done":1,"steps":6,"compared":0,"keys":0,"underWay":0,"refused":0,"nodes":[{"node":"n1","rows":9,"damaged":0,"received":0},{"node":"n2","rows":0,"damaged":0,"received":0},{"node":"n3","rows":0,"damaged":0,"received":0}],"differed":[],"reclaimed":0,"blocked":[],"failures":[]}',
   'planRing 200 application/json':
-    '{"id":"9078aaf0cc47e0a9","epoch":7,"moves":[],"dropped":[],"summary":{"moves":0,"leastMoves":0,"dropped":0,"keys":0,"bytes":0,"reordered":2,"members":[{"id":"n1","zone":"default","weight":2,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n2","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n3","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0}],"voters":{"before":["n1","n2","n3"],"after":["n1","n2","n3"]},"tables":[{"n":3,"owners":{"before":3,"after":3},"balance":{"before":{"fullest":1,"emptiest":1},"after":{"fullest":1.3333333333333333,"emptiest":0.6666666666666666}},"zones":{"before":{"fewest":1,"possible":1},"after":{"fewest":1,"possible":1}}}],"risks":[{"code":"uneven-zones","detail":"for n=3 one member owns 1.33 times its fair share, and one 0.67 times: replicas are spread over zones first, and then by weight"}]}}',
+    '{"id":"9078aaf0cc47e0a9","epoch":7,"moves":[],"dropped":[],"summary":{"moves":0,"leastMoves":0,"dropped":0,"keys":0,"bytes":0,"reordered":2,"seconds":0,"members":[{"id":"n1","zone":"default","weight":2,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n2","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0},{"id":"n3","zone":"default","weight":1,"change":"stays","before":16,"after":16,"gets":0,"gives":0,"keys":0,"bytes":0}],"voters":{"before":["n1","n2","n3"],"after":["n1","n2","n3"]},"tables":[{"n":3,"owners":{"before":3,"after":3},"balance":{"before":{"fullest":1,"emptiest":1},"after":{"fullest":1.3333333333333333,"emptiest":0.6666666666666666}},"zones":{"before":{"fewest":1,"possible":1},"after":{"fewest":1,"possible":1}}}],"risks":[{"code":"uneven-zones","detail":"for n=3 one member owns 1.33 times its fair share, and one 0.67 times: replicas are spread over zones first, and then by weight"}]}}',
   'applyPlan 202 application/json':
-    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":8,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":8,"moves":0,"done":0,"keys":0,"bytes":0,"throttle":8388608,"bytesPerSecond":null,"secondsLeft":null,"last":null,"transfers":[]}',
   'showTransfers 200 application/json':
-    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":8,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":8,"moves":0,"done":0,"keys":0,"bytes":0,"throttle":8388608,"bytesPerSecond":null,"secondsLeft":null,"last":null,"transfers":[]}',
   'pauseChange 202 application/json':
-    '{"state":"paused","id":"9078aaf0cc47e0a9","epoch":9,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"paused","id":"9078aaf0cc47e0a9","epoch":9,"moves":0,"done":0,"keys":0,"bytes":0,"throttle":8388608,"bytesPerSecond":null,"secondsLeft":null,"last":null,"transfers":[]}',
   'resumeChange 202 application/json':
-    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":10,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"running","id":"9078aaf0cc47e0a9","epoch":10,"moves":0,"done":0,"keys":0,"bytes":0,"throttle":8388608,"bytesPerSecond":null,"secondsLeft":null,"last":null,"transfers":[]}',
   'abortChange 202 application/json':
-    '{"state":"aborting","id":"9078aaf0cc47e0a9","epoch":11,"moves":0,"done":0,"transfers":[]}',
+    '{"state":"aborting","id":"9078aaf0cc47e0a9","epoch":11,"moves":0,"done":0,"keys":0,"bytes":0,"throttle":8388608,"bytesPerSecond":null,"secondsLeft":null,"last":null,"transfers":[]}',
   'showLive 200 application/json':
     '{"status":"ok","node":"n1","checks":[{"name":"process","ok":true,"detail":"answers"},{"name":"disk","ok":true,"detail":"works"},{"name":"tenures","ok":true,"detail":"left in this boot"}]}',
   'showReady 200 application/json':

@@ -4,7 +4,7 @@
  */
 
 import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
-import { PLAN_SCHEMA } from '#api/plan-routes.ts';
+import { APPLY_SCHEMA, PLAN_SCHEMA } from '#api/plan-routes.ts';
 import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
 import { TOKEN_PARAMETERS, TOKEN_SCHEMA } from '#api/token-routes.ts';
 import { BUCKET_PARAMETERS } from '#api/bucket-routes.ts';
@@ -216,6 +216,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     id: 'applyPlan',
     tag: 'Cluster',
     summary: 'Changes the ring as planned',
+    body: { ...takes(APPLY_SCHEMA, 'How fast; may be left out.', { throttle: 20_000_000 }), required: false },
     answers: { 202: shows('Transfers', 'Begun: what moves now.', ['Location']) },
     problems: ['not-found', 'conflict', 'quorum-unavailable'],
   },

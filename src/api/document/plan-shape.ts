@@ -5,6 +5,7 @@
 import type { PlannedMember, PlanSummary, Risk } from '#operator/describe-plan.ts';
 import type { MoveView, PlanView, TransfersView } from '#operator/ring-plans.ts';
 import type { Balance, TableFigures, ZoneSpread } from '#ring/plan-figures.ts';
+import { CHANGE_OUTCOMES, type ChangeOver } from '#ring/ring.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { count, described, list, nullable, object, text } from './shapes.ts';
 
@@ -51,6 +52,7 @@ const SUMMARY = object<PlanSummary>({
   dropped: count,
   keys: count,
   bytes: count,
+  seconds: described(count, "How long it may take when the throttle is the nodes' own, roughly."),
   reordered: described(count, 'Partitions that keep their owners and change who is asked first.'),
   members: list(MEMBER),
   voters: beforeAndAfter(list(text), 'Who votes on epochs.'),
@@ -84,6 +86,15 @@ export const TRANSFERS: Schema = object<TransfersView>({
   epoch: count,
   moves: described(count, 'Replicas that moved, or were given up, when it began.'),
   done: described(count, 'How many of them are where they belong.'),
+  keys: described(count, 'What there was to move when it began, as far as it could be weighed.'),
+  bytes: count,
+  throttle: described(nullable(count), 'Bytes a second that each node may spend; null: as many as it can.'),
+  bytesPerSecond: described(nullable(count), 'As seen from this node lately; null when it cannot say yet.'),
+  secondsLeft: described(nullable(count), 'At that speed.'),
+  last: described(
+    nullable(object<ChangeOver>({ id: text, outcome: { enum: CHANGE_OUTCOMES } })),
+    'The change that ended last.',
+  ),
   transfers: list(
     object<TransfersView['transfers'][number]>({
       n: count,

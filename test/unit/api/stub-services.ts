@@ -112,7 +112,10 @@ export class StubNode {
         plan: async () => ({ kind: 'refused', detail: 'a stub plans nothing' }),
         apply: async () => ({ kind: 'unknown' }),
         steer: async () => ({ kind: 'refused', detail: 'no change is under way' }),
-        transfers: () => ({ state: 'idle', id: null, epoch: 1, moves: 0, done: 0, transfers: [] }),
+        transfers: () => ({
+          ...{ state: 'idle', id: null, epoch: 1, moves: 0, done: 0, keys: 0, bytes: 0, throttle: null },
+          ...{ bytesPerSecond: null, secondsLeft: null, last: null, transfers: [] },
+        }),
       },
       repair: { begin: () => undefined, current: () => undefined },
       audit: (fields) => void this.audited.push(fields),

@@ -99,6 +99,7 @@ const MOVING: Ring = {
     id: '0123456789abcdef',
     state: 'running',
     moves: 7,
+    ...{ keys: 40, bytes: 5000, throttle: 2_000_000 },
     comes: [SMALL.members[0]!.index],
     goes: [SMALL.members[1]!.index],
   },
@@ -108,7 +109,7 @@ test('what moves is part of the wire format, and a ring in which nothing moves h
   expect(ringFromWire(ringToWire(MOVING))).toEqual(MOVING);
   const [still, moving] = [ringToWire(SMALL) as unknown[], ringToWire(MOVING) as unknown[]];
   expect(still.length).toBe(6);
-  expect(moving.slice(6)).toEqual([['0123456789abcdef', 'running', 7, [0], [2]]]);
+  expect(moving.slice(6)).toEqual([['0123456789abcdef', 'running', 7, [0], [2], 40, 5000, 2_000_000]]);
   expect((moving[5] as unknown[][])[0]!.slice(4)).toEqual([
     [[0, 'dual', [...SMALL.placements[0]!.partitions[0]!.owners].reverse()]],
   ]);
@@ -119,6 +120,32 @@ test('what moves is part of the wire format, and a ring in which nothing moves h
   expect(() => ringFromWire(wrong([99_999, 'dual', [0]]))).toThrow('partition of a move');
   expect(() => ringFromWire(wrong([0, 'dual', []]))).toThrow('other owners of partition 0');
   expect(() => ringFromWire(wrong([0, 'dual', [77]]))).toThrow('other owner of partition 0');
+});
+
+test('how fast, and what came of the last change, are part of the wire format', () => {
+  const { change, ...still } = MOVING;
+  const { throttle: _, ...unsaid } = change!;
+  const lastChange = { id: 'fedcba9876543210', outcome: 'aborted' as const };
+  const wire = (ring: Ring): unknown[] => (ringToWire(ring) as unknown[]).slice(6);
+  expect(wire({ ...MOVING, change: unsaid, lastChange })).toEqual([
+    ['0123456789abcdef', 'running', 7, [0], [2], 40, 5000, -1],
+    ['fedcba9876543210', 'aborted'],
+  ]);
+  expect(wire({ ...MOVING, change: { ...unsaid, throttle: null } })).toEqual([
+    ['0123456789abcdef', 'running', 7, [0], [2], 40, 5000, 0],
+  ]);
+  expect(wire({ ...still, lastChange })).toEqual([null, ['fedcba9876543210', 'aborted']]);
+  for (const ring of [
+    { ...MOVING, change: unsaid, lastChange },
+    { ...MOVING, change: { ...unsaid, throttle: null } },
+    { ...still, lastChange },
+  ]) {
+    expect(ringFromWire(ringToWire(ring))).toEqual(ring);
+  }
+  const first = (ringToWire({ ...MOVING, lastChange }) as unknown[]).slice(0, 7);
+  expect(() => ringFromWire([...first, ['fedcba9876543210', 'lost']])).toThrow(
+    'outcome of the last change: done, aborted',
+  );
 });
 
 test.each<[string, readonly number[], unknown, string]>([

@@ -46,6 +46,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/tokens': { name: 'shop', scopes: ['read:carts'] },
   'POST /v1/ring/repair': {},
   'POST /v1/ring/plans': { weights: { n1: 2 } },
+  'POST /v1/ring/plans/:id/apply': { throttle: 20_000_000 },
 };
 
 function templateOf(path: string): string {

@@ -97,6 +97,7 @@ const BODIES: readonly (readonly [string, string, string, fc.Arbitrary<unknown>]
   ['post', '/v1/tokens', '/v1/tokens', body('name', 'scopes', 'ttl')],
   ['post', '/v1/ring/repair', '/v1/ring/repair', body('bucket', 'reclaim')],
   ['post', '/v1/ring/plans', '/v1/ring/plans', body('join', 'leave', 'replace', 'weights', 'zones')],
+  ['post', '/v1/ring/plans/{id}/apply', '/v1/ring/plans/some-id/apply', body('throttle')],
 ];
 
 test.each(BODIES)('the body of %s %s is taken when the description says so', async (method, path, target, bodies) => {
