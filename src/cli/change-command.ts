@@ -1,77 +1,106 @@
 /** `quoral ring apply|transfers|pause|resume|abort`: doing what was planned, and how far it is. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { askJson, type ClientOptions } from './client.ts';
-import { print, table } from './output.ts';
+import { ask, askJson, expectStatus, textOf, type ClientOptions } from './client.ts';
+import { TRANSFERS, untilOver, type TransfersView } from './change-wait.ts';
+import { counted, rateOf, readThrottle, sizeOf } from './measures.ts';
+import { EXIT, print, table, UsageError } from './output.ts';
 
-interface TransfersView {
-  readonly state: 'idle' | 'running' | 'paused' | 'aborting';
-  readonly id: string | null;
-  readonly epoch: number;
-  readonly moves: number;
-  readonly done: number;
-  readonly transfers: readonly {
-    readonly n: number;
-    readonly partition: number;
-    readonly stage: string;
-    readonly from: readonly string[];
-    readonly to: readonly string[];
-  }[];
+export interface ApplyOptions extends ClientOptions {
+  readonly wait?: boolean;
+  readonly throttle?: string;
 }
 
-const PATH = '/v1/ring/transfers';
-const POLL_MS = 500;
-const BAR_WIDTH = 30;
+const PLAN_ID = /^[0-9a-f]{16}$/;
+const NO_SUCH_PLAN =
+  'this node keeps no such plan: plans are kept in the memory of the node that made them, the last 16 of them until it ' +
+  'restarts. Plan again (quoral ring plan …) and apply that, at the same node';
 
-export async function ringApply(id: string, options: ClientOptions & { readonly wait?: boolean }): Promise<void> {
-  let view = (await post(options, `/v1/ring/plans/${encodeURIComponent(id)}/apply`)) as TransfersView;
-  if (options.wait === true) {
-    const begun = performance.now();
-    while (view.id === id) {
-      if (options.json !== true) progress(view, performance.now() - begun);
-      await sleep(POLL_MS);
-      view = (await askJson(options, PATH)) as TransfersView;
-    }
-    if (process.stderr.isTTY && options.json !== true) process.stderr.write('\n');
+export async function ringApply(id: string, options: ApplyOptions): Promise<void> {
+  if (!PLAN_ID.test(id)) {
+    throw new UsageError(`plan ${JSON.stringify(id)}: must be the 16 hex digits that quoral ring plan has printed`);
   }
-  show(options, view);
+  const throttle = options.throttle === undefined ? {} : { throttle: readThrottle(options.throttle) };
+  const headers = { 'content-type': 'application/json' };
+  const asked = { method: 'POST', headers, body: JSON.stringify(throttle) } as const;
+  const answer = await ask(options, `/v1/ring/plans/${id}/apply`, asked);
+  if (answer.status === 404) throw new UsageError(`plan ${id}: ${NO_SUCH_PLAN}`);
+  expectStatus(answer, [202]);
+  const view = JSON.parse(textOf(answer)) as TransfersView;
+  if (options.wait === true && view.id === id) await waitFor(options, view);
+  else show(options, view);
 }
 
-export async function ringTransfers(options: ClientOptions): Promise<void> {
-  show(options, (await askJson(options, PATH)) as TransfersView);
+/** `--wait`: until nothing moves. */
+export async function ringTransfers(
+  options: ClientOptions & { readonly wait?: boolean; readonly partitions?: boolean },
+): Promise<void> {
+  const view = (await askJson(options, TRANSFERS)) as TransfersView;
+  if (options.wait === true && view.id !== null) await waitFor(options, view);
+  else show(options, view, options.partitions === true);
 }
 
 export async function ringSteer(verb: 'pause' | 'resume' | 'abort', options: ClientOptions): Promise<void> {
-  show(options, (await post(options, `${PATH}/${verb}`)) as TransfersView);
+  show(options, (await askJson(options, `${TRANSFERS}/${verb}`, { method: 'POST' }, [202])) as TransfersView);
 }
 
-async function post(options: ClientOptions, path: string): Promise<unknown> {
-  return await askJson(options, path, { method: 'POST' }, [202]);
+async function waitFor(options: ClientOptions, begun: TransfersView): Promise<void> {
+  const from = performance.now();
+  if (options.json !== true) tellOnInterrupt();
+  const { view, outcome } = await untilOver(options, begun);
+  const seconds = Math.round((performance.now() - from) / 1000);
+  if (options.json === true) print(JSON.stringify({ ...view, applied: { id: begun.id, outcome } }));
+  else
+    print(
+      `change ${begun.id} is ${outcome === 'done' ? 'done' : 'taken back'} after ${seconds} s, epoch ${view.epoch}`,
+    );
+  if (outcome === 'aborted') process.exitCode = EXIT.aborted;
 }
 
-/** One line that is written over, and only for people. */
-function progress({ moves, done, state }: TransfersView, elapsed: number): void {
-  if (!process.stderr.isTTY) return;
-  const part = moves === 0 ? 1 : done / moves;
-  const bar = '#'.repeat(Math.round(part * BAR_WIDTH)).padEnd(BAR_WIDTH, '.');
-  const left = done === 0 ? '' : `, about ${Math.ceil((elapsed / done) * (moves - done) * 0.001)} s left`;
-  process.stderr.write(`\r[${bar}] ${done} of ${moves} replicas, ${state}${left}   `);
+/** Who stops waiting has not stopped the change. */
+function tellOnInterrupt(): void {
+  process.once('SIGINT', () => {
+    process.stderr.write('\nthe change goes on; quoral ring transfers --wait shows it, quoral ring pause stops it\n');
+    process.exit(130);
+  });
 }
 
-function show({ json }: ClientOptions, view: TransfersView): void {
+function show({ json }: ClientOptions, view: TransfersView, each = false): void {
   if (json === true) {
     print(JSON.stringify(view));
     return;
   }
-  if (view.id === null) {
-    print(`nothing moves, epoch ${view.epoch}`);
+  const { id, state, moves, done, bytes, throttle, epoch, last, transfers } = view;
+  if (id === null) {
+    const outcome = last?.outcome === 'done' ? 'done' : 'taken back';
+    print(`nothing moves, epoch ${epoch}${last === null ? '' : `; the last change, ${last.id}, is ${outcome}`}`);
     return;
   }
+  const size = bytes === 0 ? '' : `, about ${sizeOf(bytes)} in all`;
+  const speed = throttle === null ? '' : `, at most ${rateOf(throttle)} a node`;
   print(
-    `change ${view.id} is ${view.state}: ${view.done} of ${view.moves} replicas are where they belong, epoch ${view.epoch}`,
+    `change ${id} is ${state}: ${done} of ${counted(moves, 'replica')} are where they belong${size}${speed}, epoch ${epoch}`,
   );
-  const rows = view.transfers.map(({ n, partition, stage, from, to }) => [
-    ...[String(n), String(partition), stage, from.join(' ') || '-', to.join(' ') || '-'],
-  ]);
-  if (rows.length > 0) print(table(['n', 'partition', 'stage', 'from', 'to'], rows));
+  if (transfers.length === 0) return;
+  if (each)
+    print(
+      table(
+        ['n', 'partition', ...ROUTE],
+        transfers.map((one) => [`${one.n}`, `${one.partition}`, ...route(one)]),
+      ),
+    );
+  else print(table([...ROUTE, 'partitions'], grouped(transfers)));
+}
+
+const ROUTE = ['stage', 'from', 'to'];
+
+function route({ stage, from, to }: TransfersView['transfers'][number]): readonly string[] {
+  return [stage, from.join(' ') || '-', to.join(' ') || '-'];
+}
+
+/** Partitions that go the same way count as one line. */
+function grouped(transfers: TransfersView['transfers']): readonly (readonly string[])[] {
+  const groups = Map.groupBy(transfers, (one) => route(one).join('\t'));
+  return [...groups]
+    .map(([way, ones]) => [...way.split('\t'), String(ones.length)])
+    .sort((a, b) => (a.join() < b.join() ? -1 : 1));
 }

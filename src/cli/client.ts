@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { request as undiciRequest } from 'undici';
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
 import { dispatcherFor, hintFor, type TlsOptions } from './client-tls.ts';
-import { UsageError } from './output.ts';
+import { EXIT, UsageError } from './output.ts';
 
 export interface ClientOptions extends TlsOptions {
   readonly url: string;
@@ -54,9 +54,14 @@ function readTokenFile(file: string): string {
   }
 }
 
+function originOf(url: string): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url.replace(/\/+$/, '');
+  throw new UsageError(`--url or QUORAL_URL ${JSON.stringify(url)}: must be http://host:port or https://host:port`);
+}
+
 /** Throws {@link UsageError} when no node answers there. */
 export async function ask(options: ClientOptions, path: string, asked: Asked = {}): Promise<Answer> {
-  const url = options.url.replace(/\/+$/, '') + path;
+  const url = originOf(options.url) + path;
   const headers = { 'user-agent': 'quoral', ...authorization(options), ...asked.headers };
   const dispatcher = dispatcherFor(options);
   try {
@@ -74,12 +79,18 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
       body: new Uint8Array(await response.body.arrayBuffer()),
     };
   } catch (error) {
-    throw new UsageError(
-      `no answer from ${options.url}: ${error instanceof Error ? error.message : String(error)}${hintFor(error)}`,
-    );
+    throw new UsageError(`no answer from ${options.url}: ${reasonOf(error)}${hintFor(error)}`, EXIT.unreachable);
   } finally {
     await dispatcher?.close();
   }
+}
+
+/** A name with several addresses fails with an empty message and all the reasons inside. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map((one) => (one instanceof Error ? one.message : String(one))).join(', ');
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 export function textOf(answer: Answer): string {
@@ -99,7 +110,8 @@ export async function askJson(
 }
 
 export function expectStatus(answer: Answer, expected: readonly number[]): void {
-  if (!expected.includes(answer.status)) throw new UsageError(problemOf(answer));
+  if (expected.includes(answer.status)) return;
+  throw new UsageError(problemOf(answer), answer.status === 409 ? EXIT.conflict : EXIT.wrong);
 }
 
 function problemOf(answer: Answer): string {

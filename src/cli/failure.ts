@@ -1,7 +1,7 @@
 /** What has gone wrong, as one line on stderr and an exit status that scripts can act on; see output.ts. */
 
 import { QuoralError, type ErrorCode } from '#client/errors.ts';
-import { fail, UsageError } from './output.ts';
+import { EXIT, fail, UsageError, type ExitStatus } from './output.ts';
 
 const CONFLICTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'conflict',
@@ -13,17 +13,16 @@ const NOBODY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unreachable', 'timed
 
 /** Of errors that nobody can mend at the keyboard it leaves the stack to the runtime. */
 export function failure(error: unknown): void {
-  if (error instanceof UsageError) fail(error.message);
+  if (error instanceof UsageError) fail(error.message, error.exitStatus);
   else if (error instanceof QuoralError) {
     const { outcome, code, message } = error;
     const hint = code === 'unreachable' ? ' (--url or QUORAL_URL names a node)' : '';
-    fail(`${message}${outcome === undefined ? '' : ` (outcome: ${outcome})`}${hint}`);
-    process.exitCode = statusOf(error);
+    fail(`${message}${outcome === undefined ? '' : ` (outcome: ${outcome})`}${hint}`, statusOf(error));
   } else throw error;
 }
 
-function statusOf({ outcome, code }: QuoralError): number {
-  if (outcome === 'unknown') return 5;
-  if (NOBODY.has(code)) return 4;
-  return CONFLICTS.has(code) ? 2 : 1;
+function statusOf({ outcome, code }: QuoralError): ExitStatus {
+  if (outcome === 'unknown') return EXIT.unknown;
+  if (NOBODY.has(code)) return EXIT.unreachable;
+  return CONFLICTS.has(code) ? EXIT.conflict : EXIT.wrong;
 }

@@ -1,19 +1,32 @@
 /**
- * How the command line speaks: results on stdout, trouble as one line on stderr and exit status 1.
+ * How the command line speaks: results on stdout, trouble as one line on stderr. The exit status is for scripts:
+ *
+ * 0 it is done, or there was nothing to do; 1 something is wrong with the request or the cluster; 2 it conflicts with the present
+ * state (409), and may be right later; 3 what was waited for has been taken back; 4 no node answers; 5 whether it was done is not
+ * known.
  */
+
+export const EXIT = { wrong: 1, conflict: 2, aborted: 3, unreachable: 4, unknown: 5 } as const;
+export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 
 /** Something the person at the keyboard can mend; the message says what. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';
+  readonly exitStatus: ExitStatus;
+
+  constructor(message: string, exitStatus: ExitStatus = EXIT.wrong) {
+    super(message);
+    this.exitStatus = exitStatus;
+  }
 }
 
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-export function fail(line: string): void {
+export function fail(line: string, exitStatus: ExitStatus = EXIT.wrong): void {
   process.stderr.write(`quoral: ${line}\n`);
-  process.exitCode = 1;
+  process.exitCode = exitStatus;
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */

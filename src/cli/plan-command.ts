@@ -1,6 +1,7 @@
 /** `quoral ring plan`: what a change of the ring would do, as people read it. */
 
 import { askJson, type ClientOptions } from './client.ts';
+import { counted, sizeOf, timeOf } from './measures.ts';
 import { print, table, UsageError } from './output.ts';
 
 export interface PlanOptions extends ClientOptions {
@@ -33,8 +34,11 @@ interface PlanView {
     readonly moves: number;
     readonly leastMoves: number;
     readonly dropped: number;
+    readonly reordered: number;
     readonly keys: number;
     readonly bytes: number;
+    /** At the default throttle, roughly. */
+    readonly seconds: number;
     readonly members: readonly {
       readonly id: string;
       readonly zone: string;
@@ -69,7 +73,7 @@ export async function ringPlan(options: PlanOptions): Promise<void> {
   const headers = { 'content-type': 'application/json' };
   const plan = (await askJson(options, '/v1/ring/plans', { method: 'POST', headers, body })) as PlanView;
   if (options.json === true) print(JSON.stringify(plan));
-  else show(plan, options.moves === true);
+  else show(plan, options);
 }
 
 function pairs<Value>(
@@ -87,7 +91,7 @@ function pairs<Value>(
   return Object.fromEntries(entries);
 }
 
-function show({ id, epoch, moves, summary }: PlanView, all: boolean): void {
+function show({ id, epoch, moves, summary }: PlanView, options: PlanOptions): void {
   print(`plan ${id}, made for epoch ${epoch}; nothing has been changed`);
   print('');
   const members = summary.members.map((one) => [
@@ -114,13 +118,11 @@ function show({ id, epoch, moves, summary }: PlanView, all: boolean): void {
     );
   }
   print(`voters: ${change(summary.voters.before.join(' '), summary.voters.after.join(' '))}`);
-  print(
-    `${summary.moves} replicas of partitions move (${summary.leastMoves} at the least), about ${summary.keys} keys and ` +
-      `${sizeOf(summary.bytes)}${summary.dropped === 0 ? '' : `; ${summary.dropped} are given up`}`,
-  );
+  showMoves(summary);
   for (const { code, detail } of summary.risks) print(`mind ${code}: ${detail}`);
-  print(`do it: quoral ring apply ${id} --wait, at the same node`);
-  if (!all) return;
+  const even = isRebalance(options) && summary.moves + summary.dropped + summary.reordered === 0;
+  print(even ? 'there is nothing to do' : `do it: quoral ring apply ${id} --wait, at the same node`);
+  if (options.moves !== true) return;
   print('');
   const rows = moves.map((move) => [
     String(move.n),
@@ -133,13 +135,20 @@ function show({ id, epoch, moves, summary }: PlanView, all: boolean): void {
   print(table(['n', 'partition', 'from', 'to', 'keys', 'bytes'], rows));
 }
 
-function change(before: number | string, after: number | string): string {
-  return before === after ? String(before) : `${before} -> ${after}`;
+function showMoves({ moves, leastMoves, keys, bytes, dropped, seconds }: PlanView['summary']): void {
+  const least = leastMoves === moves ? 'no ring as even needs fewer' : `${leastMoves} at the least`;
+  const gone = dropped === 0 ? '' : `; ${dropped} are given up`;
+  const long = moves + dropped === 0 ? '' : `, which takes about ${timeOf(seconds)}`;
+  print(
+    `${counted(moves, 'replica')} of partitions move (${least}): about ${counted(keys, 'key')} and ${sizeOf(bytes)}${gone}${long}`,
+  );
 }
 
-function sizeOf(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let [size, unit] = [bytes, 0];
-  while (size >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
-  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]!}`;
+/** Whether nothing was asked for but what evens the ring out. */
+function isRebalance({ join, leave, replace, weight, zone }: PlanOptions): boolean {
+  return [join, leave, replace, weight, zone].every((given) => given === undefined);
+}
+
+function change(before: number | string, after: number | string): string {
+  return before === after ? String(before) : `${before} -> ${after}`;
 }

@@ -1,0 +1,79 @@
+# What the ring-*.sh scripts share; it is no script of its own.
+#
+# QUORAL_URL names a node of the cluster (http://127.0.0.1:7101 when unset); QUORAL_TOKEN and QUORAL_CA work as for every verb. The
+# command is the one beside this file, or QUORAL_COMMAND, such as "npx quoral" for scripts that were copied elsewhere.
+#
+# Exit status of all of them: 0 done or nothing to do, 1 something is wrong, 2 another change is under way or came first (run it
+# again later), 3 the change was aborted, 4 no node answers.
+
+name=$(basename -- "$0" .sh)
+dry_run='' throttle='' patience=60
+
+# The comment at the head of the script.
+usage() {
+  sed -n '2,/^set /s/^# \{0,1\}//p' "$0" | sed '/^set /d'
+}
+
+say() {
+  echo "$name: $1"
+}
+
+die() {
+  echo "$name: $1" >&2
+  exit "${2:-1}"
+}
+
+# $1 is an option that wants a value.
+wants_value() {
+  [ $# -ge 2 ] || die "$1 wants a value (see --help)"
+}
+
+# Options that all scripts take; returns 1 when $1 is another one, and otherwise how many words it was in $shifted.
+common_option() {
+  shifted=1
+  case $1 in
+    --dry-run) dry_run=yes ;;
+    --throttle) wants_value "$@"; throttle=$2 shifted=2 ;;
+    --patience) wants_value "$@"; patience=$2 shifted=2 ;;
+    -h | --help) usage && exit ;;
+    *) return 1 ;;
+  esac
+  case $patience in *[!0-9]*) die "--patience $patience: must be a whole number of seconds" ;; esac
+}
+
+quoral() {
+  if [ -n "${QUORAL_COMMAND:-}" ]; then $QUORAL_COMMAND "$@"; else node "$here/quoral.js" "$@"; fi
+}
+
+# What the cluster says of a node; sets $state (nothing when it is unknown) and $reachable (yes or NO).
+look_at() {
+  status=$(quoral ring status) || exit
+  state=$(printf '%s\n' "$status" | awk -v node="$1" '$1 == node { print $2 }')
+  reachable=$(printf '%s\n' "$status" | awk -v node="$1" '$1 == node { print $3 }')
+}
+
+# Until a node that was started with --seeds is known; sets $state.
+await_known() {
+  waited=0
+  while look_at "$1" && [ -z "$state" ]; do
+    [ "$waited" -lt "$patience" ] || die "$1 does not wait to join: start it with --seeds, and look into its log"
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+
+# Shows the plan for these options; sets $plan and $id.
+make_plan() {
+  plan=$(quoral ring plan "$@") || exit
+  printf '%s\n' "$plan"
+  id=$(printf '%s\n' "$plan" | sed -n '1s/^plan \([0-9a-f]*\),.*/\1/p')
+}
+
+# Does what was planned and waits for its end, or says that it would.
+apply_plan() {
+  if [ -n "$dry_run" ]; then
+    say 'nothing was changed (--dry-run)'
+    exit 0
+  fi
+  quoral ring apply "$id" --wait ${throttle:+--throttle "$throttle"}
+}

@@ -1,0 +1,35 @@
+/** How far a ring change is, as one line. Pure; the caller knows the terminal. */
+
+import { rateOf, timeOf } from './measures.ts';
+
+export interface Progress {
+  readonly state: 'idle' | 'running' | 'paused' | 'aborting';
+  /** Replicas that move, and those that are where they belong. */
+  readonly moves: number;
+  readonly done: number;
+  readonly bytesPerSecond: number | null;
+  readonly secondsLeft: number | null;
+}
+
+const BAR_WIDTH = 30;
+
+export function percentOf({ moves, done }: Progress): number {
+  return moves === 0 ? 0 : Math.floor((100 * Math.min(done, moves)) / moves);
+}
+
+/** For logs, and beside the bar. */
+export function progressText(progress: Progress): string {
+  const { state, moves, done, bytesPerSecond, secondsLeft } = progress;
+  const parts = [`${percentOf(progress)} %`, `${done} of ${moves} replicas`];
+  if (state !== 'running') parts.push(state);
+  if (bytesPerSecond !== null && bytesPerSecond > 0) parts.push(rateOf(bytesPerSecond));
+  if (secondsLeft !== null) parts.push(secondsLeft === 0 ? 'nearly done' : `about ${timeOf(secondsLeft)} left`);
+  return parts.join(', ');
+}
+
+/** With a bar before it, as wide as the terminal allows. */
+export function progressLine(progress: Progress, columns: number): string {
+  const filled = Math.round((percentOf(progress) / 100) * BAR_WIDTH);
+  const line = `[${'#'.repeat(filled).padEnd(BAR_WIDTH, '.')}] ${progressText(progress)}`;
+  return line.slice(0, Math.max(1, columns - 1));
+}

@@ -1,0 +1,123 @@
+/**
+ * Waiting for the end of a ring change. It goes on by itself, so the one that waits may be told by any member: when the node that
+ * was asked dies, the others are asked.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { askJson, type ClientOptions } from './client.ts';
+import { percentOf, progressLine, progressText } from './change-progress.ts';
+import { EXIT, UsageError } from './output.ts';
+
+export interface TransfersView {
+  readonly state: 'idle' | 'running' | 'paused' | 'aborting';
+  readonly id: string | null;
+  readonly epoch: number;
+  readonly moves: number;
+  readonly done: number;
+  readonly keys: number;
+  readonly bytes: number;
+  readonly throttle: number | null;
+  readonly bytesPerSecond: number | null;
+  readonly secondsLeft: number | null;
+  readonly last: { readonly id: string; readonly outcome: 'done' | 'aborted' } | null;
+  readonly transfers: readonly {
+    readonly n: number;
+    readonly partition: number;
+    readonly stage: string;
+    readonly from: readonly string[];
+    readonly to: readonly string[];
+  }[];
+}
+
+export const TRANSFERS = '/v1/ring/transfers';
+const POLL_MS = 500;
+/** How long nobody may answer before the waiting is given up. */
+const PATIENCE_MS = 60_000;
+/** Between two lines where nobody sees a bar. */
+const LINE_MS = 10_000;
+
+/** Until the change is over; its outcome. Throws {@link UsageError} when no member answers for a minute. */
+export async function untilOver(
+  options: ClientOptions,
+  begun: TransfersView,
+  patience = PATIENCE_MS,
+): Promise<{ readonly view: TransfersView; readonly outcome: 'done' | 'aborted' }> {
+  const shown = new Shown(options.json === true);
+  const members = new Members(options);
+  await members.learn();
+  let view = begun;
+  let aborted = false;
+  while (view.id === begun.id) {
+    if (view.state === 'aborting') aborted = true;
+    shown.progress(view);
+    await sleep(POLL_MS);
+    view = await members.ask(patience);
+  }
+  shown.end();
+  const outcome = view.last?.id === begun.id ? view.last.outcome : aborted ? 'aborted' : 'done';
+  return { view, outcome };
+}
+
+/** The node that was named, and the others that it knows, in turn. */
+class Members {
+  readonly #options: ClientOptions;
+  #urls: string[];
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#urls = [options.url];
+  }
+
+  async learn(): Promise<void> {
+    const { url } = this.#options;
+    const { members } = (await askJson(this.#options, '/v1/cluster')) as { members: { id: string; url: string }[] };
+    this.#urls = [...new Set([url, ...members.map((member) => member.url)])];
+  }
+
+  async ask(patience: number): Promise<TransfersView> {
+    const until = performance.now() + patience;
+    for (;;) {
+      try {
+        return (await askJson({ ...this.#options, url: this.#urls[0]! }, TRANSFERS)) as TransfersView;
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        if (performance.now() > until) {
+          const told =
+            'no member has answered for a while; the change goes on by itself (quoral ring transfers shows it)';
+          throw new UsageError(`${told}: ${error.message}`, EXIT.unreachable);
+        }
+        this.#urls = [...this.#urls.slice(1), this.#urls[0]!];
+        await sleep(POLL_MS);
+      }
+    }
+  }
+}
+
+/** A bar that is written over on a terminal; elsewhere a line now and then; nothing for machines. */
+class Shown {
+  readonly #silent: boolean;
+  #lastLine = -Infinity;
+  #lastPercent = -1;
+
+  constructor(silent: boolean) {
+    this.#silent = silent;
+  }
+
+  progress(view: TransfersView): void {
+    const now = performance.now();
+    if (this.#silent) return;
+    const { stderr } = process;
+    if (stderr.isTTY) {
+      stderr.write(`\r\u001b[K${progressLine(view, stderr.columns)}`);
+      return;
+    }
+    const percent = percentOf(view);
+    if (now - this.#lastLine < LINE_MS || percent === this.#lastPercent) return;
+    [this.#lastLine, this.#lastPercent] = [now, percent];
+    stderr.write(`${progressText(view)}\n`);
+  }
+
+  end(): void {
+    if (!this.#silent && process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  }
+}

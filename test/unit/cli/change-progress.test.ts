@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { progressLine, progressText, type Progress } from '#cli/change-progress.ts';
+
+const HALF: Progress = { state: 'running', moves: 192, done: 96, bytesPerSecond: 8_388_608, secondsLeft: 12 };
+
+test('a line says how much is done, how fast, and how long', () => {
+  expect(progressText(HALF)).toBe('50 %, 96 of 192 replicas, 8.0 MiB/s, about 12 s left');
+  expect(progressText({ ...HALF, done: 0, bytesPerSecond: null, secondsLeft: null })).toBe('0 %, 0 of 192 replicas');
+  expect(progressText({ ...HALF, state: 'paused', bytesPerSecond: null, secondsLeft: null })).toBe(
+    '50 %, 96 of 192 replicas, paused',
+  );
+  expect(progressText({ ...HALF, done: 192, bytesPerSecond: 0, secondsLeft: 0 })).toBe(
+    '100 %, 192 of 192 replicas, nearly done',
+  );
+  expect(progressText({ ...HALF, moves: 0, done: 0, bytesPerSecond: null, secondsLeft: null })).toBe(
+    '0 %, 0 of 0 replicas',
+  );
+});
+
+test('a bar fits the terminal, whatever that is', () => {
+  expect(progressLine(HALF, 120)).toBe(
+    '[###############...............] 50 %, 96 of 192 replicas, 8.0 MiB/s, about 12 s left',
+  );
+  expect(progressLine({ ...HALF, done: 500 }, 40)).toBe(`[${'#'.repeat(30)}] 100 %,`);
+  expect(progressLine(HALF, 0)).toBe('[');
+});
