@@ -19,7 +19,8 @@ export interface LogLine {
 
 export class Nodes {
   readonly directory = mkdtempSync(join(tmpdir(), 'quoral-bench-'));
-  readonly ids: readonly string[];
+  readonly #ids: string[];
+  readonly #founders: readonly string[];
   readonly #basePort: number;
   readonly #flags: readonly string[];
   readonly #nodeFlags: readonly string[];
@@ -27,10 +28,15 @@ export class Nodes {
 
   /** `flags` are those of the program, `nodeFlags` those of Node.js. */
   constructor(count: number, basePort: number, flags: readonly string[], nodeFlags: readonly string[] = []) {
-    this.ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
+    this.#ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
+    this.#founders = [...this.#ids];
     this.#basePort = basePort;
     this.#flags = flags;
     this.#nodeFlags = nodeFlags;
+  }
+
+  get ids(): readonly string[] {
+    return this.#ids;
   }
 
   get urls(): Readonly<Record<string, string>> {
@@ -41,12 +47,34 @@ export class Nodes {
     return [...this.#processes.values()].flatMap(({ pid }) => pid ?? []);
   }
 
+  /** Starts a further node, which waits until a plan names it. */
+  add(): string {
+    const id = `n${this.#ids.length + 1}`;
+    this.#ids.push(id);
+    this.start(id);
+    return id;
+  }
+
+  /** User and system CPU time of the process so far, in milliseconds (Linux; 0 elsewhere). */
+  cpuMs(id: string): number {
+    try {
+      const stat = readFileSync(`/proc/${this.#processes.get(id)!.pid}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) * 10;
+    } catch {
+      return 0;
+    }
+  }
+
   start(id: string): void {
     const peer = (of: string): string => `127.0.0.1:${this.#basePort + 100 + this.ids.indexOf(of)}`;
+    const meeting = this.#founders.includes(id)
+      ? ['--initial-cluster', this.#founders.map((other) => `${other}=${peer(other)}`).join(',')]
+      : ['--seeds', this.#founders.map(peer).join(',')];
     const args = [
       ...['node', '--id', id, '--listen', new URL(this.urls[id]!).host, '--peer-listen', peer(id)],
       ...['--data-dir', join(this.directory, id), '--cluster-secret', 'a secret of this benchmark'],
-      ...['--initial-cluster', this.ids.map((other) => `${other}=${peer(other)}`).join(',')],
+      ...meeting,
       ...this.#flags,
     ];
     const log = openSync(join(this.directory, `${id}.log`), 'a');
