@@ -81,7 +81,9 @@ function altered(path: readonly number[], value: unknown): unknown {
 test('additions of later versions are ignored', () => {
   expect(ringFromWire(altered([3, 0, 8], 'more'))).toEqual(SMALL);
   const moving = ringToWire(MOVING) as unknown[];
-  expect(ringFromWire([...moving, 'more'])).toEqual(MOVING);
+  const lastChange = { id: 'fedcba9876543210', outcome: 'done' as const };
+  const after = { ...MOVING, lastChange };
+  expect(ringFromWire([...(ringToWire(after) as unknown[]), 'more'])).toEqual(after);
   const placements = moving[5] as unknown[][];
   expect(ringFromWire(moving.with(5, [[...placements[0]!, 'more']]))).toEqual(MOVING);
 });
