@@ -34,10 +34,12 @@ function evidence(but: Partial<Evidence> = {}): Evidence {
   return { isDone: yes, isReady: yes, keepsNothing: yes, isEmpty: yes, mayEnd: yes, isAway: () => false, ...but };
 }
 
+const SIZE = { keys: 0, bytes: 0 };
+
 function begin(facts: Facts, change: Partial<RingChange>, newcomers: readonly Newcomer[] = []): Facts {
   const changed = changeMembers(facts.ring, { ...NOTHING, ...change }, newcomers);
   if (changed.kind === 'refused') throw new Error(changed.detail);
-  const begun = beginChange(facts, 'some plan', planRing(facts.ring, changed));
+  const begun = beginChange(facts, 'some plan', planRing(facts.ring, changed), SIZE);
   if ('refused' in begun) throw new Error(begun.refused);
   return begun;
 }
@@ -161,7 +163,9 @@ describe('a join', () => {
     const aborting = steered(paused, 'aborting');
     expect(steerChange(aborting, 'running')).toEqual({ refused: 'the change is being aborted' });
     expect(steerChange(factsOf(['z1']), 'paused')).toEqual({ refused: 'no change is under way' });
-    expect(beginChange(begun, 'another', {} as never)).toEqual({ refused: 'another change is under way: some plan' });
+    expect(beginChange(begun, 'another', {} as never, SIZE)).toEqual({
+      refused: 'another change is under way: some plan',
+    });
   });
 
   test('who alone decides goes on deciding until another can', () => {
