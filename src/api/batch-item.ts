@@ -8,10 +8,11 @@ import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
 import type { Answer, Body, Exchange, Incoming } from './exchange.ts';
 import { invalid, Problem } from './problem.ts';
-import type { Target } from './raw-path.ts';
+import { quoted, type Target } from './raw-path.ts';
 import { toBase64 } from './siblings.ts';
 
 /** What a header may hold: values come back in one. */
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/;
 const HEADER_TEXT = '^[\\t\\x20-\\x7e\\x80-\\xff]*$';
 
 export const BATCH_OPERATION: Schema = {
@@ -24,6 +25,12 @@ export const BATCH_OPERATION: Schema = {
     value: { type: 'string', description: 'Of a `put`: this, or `value64`. In MessagePack it may be bytes.' },
     value64: { type: 'string', contentEncoding: 'base64' },
     contentType: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT },
+    contentEncoding: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT },
+    meta: {
+      type: 'object',
+      additionalProperties: { type: 'string', pattern: HEADER_TEXT },
+      description: 'As the headers Quoral-Meta-*, without that prefix.',
+    },
     context: { type: 'string', description: 'As in the header Quoral-Context.' },
     ttl: { type: 'integer', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds' },
     idempotencyKey: { type: 'string', description: 'As in the header Idempotency-Key, of this operation alone.' },
@@ -42,6 +49,8 @@ export interface BatchOperation {
   readonly value?: string | Uint8Array;
   readonly value64?: string;
   readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly meta?: Readonly<Record<string, string>>;
   readonly context?: string;
   readonly ttl?: number;
   readonly idempotencyKey?: string;
@@ -71,14 +80,18 @@ export function exchangeOf(
 
 function contradictionIn({ op, key, key64, value, value64, ...others }: BatchOperation): Problem | undefined {
   if ((key === undefined) === (key64 === undefined)) return invalid('key', 'give either key or key64');
+  const wrongName = Object.keys(others.meta ?? {}).find((name) => !HEADER_NAME.test(name));
+  if (wrongName !== undefined) return invalid('meta', `${quoted(wrongName)} is no name for a header`);
   if (op === 'put') {
     return (value === undefined) === (value64 === undefined)
       ? invalid('value', 'give either value or value64')
       : undefined;
   }
   if (value !== undefined || value64 !== undefined) return invalid('value', `a ${op} has none`);
-  const { contentType, ttl, context, idempotencyKey } = others;
-  if (contentType !== undefined) return invalid('contentType', `a ${op} has none`);
+  const { ttl, context, idempotencyKey } = others;
+  for (const name of ['contentType', 'contentEncoding', 'meta'] as const) {
+    if (others[name] !== undefined) return invalid(name, `a ${op} has none`);
+  }
   if (op === 'delete') return undefined;
   if (ttl !== undefined) return invalid('ttl', 'a get has none');
   if (context !== undefined) return invalid('context', 'a get has none');
@@ -106,8 +119,10 @@ class ItemRequest implements Incoming {
     this.target = target;
     this.remote = remote;
     this.#value = value;
-    const { contentType, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
+    const { contentType, contentEncoding, meta = {}, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
     this.#set('content-type', contentType);
+    this.#set('content-encoding', contentEncoding);
+    for (const [name, text] of Object.entries(meta)) this.#set(META_PREFIX + name.toLowerCase(), text);
     this.#set('content-length', String(value.length));
     this.#set('quoral-context', context);
     this.#set('idempotency-key', idempotencyKey);
@@ -146,6 +161,7 @@ const HEADERS: readonly (readonly [header: string, member: string])[] = [
   ['quoral-coordinator', 'coordinator'],
   ['content-encoding', 'contentEncoding'],
   ['last-modified', 'lastModified'],
+  ['quoral-expires', 'expires'],
 ];
 const META_PREFIX = 'quoral-meta-';
 

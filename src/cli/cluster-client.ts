@@ -14,15 +14,16 @@ import { dispatcherFor } from './client-tls.ts';
 const PATIENCE_MS = 65_000;
 
 export interface Reach {
-  /** Whether requests go to the owners of their keys: worth a look at the ring for many, not for one. */
-  readonly routing: boolean;
+  /** Whether there will be many requests: then it is worth a look at the ring, and they travel together. */
+  readonly many: boolean;
 }
 
-export function clusterClient(options: ClientOptions, { routing }: Reach = { routing: false }): Quoral {
+export function clusterClient(options: ClientOptions, { many }: Reach = { many: false }): Quoral {
   const token = tokenOf(options);
   return connect({
     urls: options.url.split(',').map((url) => url.trim()),
-    routing,
+    routing: many,
+    coalesce: many,
     fetch: fetchBy(dispatcherFor(options)),
     ...(token === undefined ? {} : { token }),
   });

@@ -11,7 +11,7 @@ import type { Page as KeyPage } from '#client/listing.ts';
 import type { Count } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
-import { inOrder } from './in-order.ts';
+import { inOrder, Width } from './in-order.ts';
 import { given, wholeNumber } from './key-command.ts';
 import { lineOf, valuesOf } from './key-lines.ts';
 import { UsageError } from './output.ts';
@@ -28,7 +28,7 @@ interface ExportFlags extends ClientOptions {
 const PAGE_KEYS = 500;
 
 export async function exportBucket(name: string, file: string | undefined, flags: ExportFlags): Promise<void> {
-  const bucket = clusterClient(flags, { routing: true }).bucket(name, bytes);
+  const bucket = clusterClient(flags, { many: true }).bucket(name, bytes);
   const { type } = await bucket.definition();
   if (type !== 'value')
     throw new UsageError(`bucket ${name} holds data of type ${type}; values can be exported, those not`);
@@ -97,7 +97,7 @@ async function* pages(
   { prefix, r, contexts = false, concurrency }: ExportFlags,
   cursor: string | undefined,
 ): AsyncGenerator<Page, void, undefined> {
-  const atOnce = wholeNumber('concurrency', concurrency) ?? 32;
+  const width = new Width(wholeNumber('concurrency', concurrency) ?? 256);
   const list = async (after: string | undefined) => bucket.page(given({ prefix, after, limit: PAGE_KEYS }));
   const line = async (key: string): Promise<string> => {
     const entry = await bucket.get(key, given({ r: r as Count | undefined }));
@@ -115,7 +115,10 @@ async function* pages(
     // It is awaited behind the values; a failure until then is no stray one.
     coming?.catch(() => undefined);
     const lines: string[] = [];
-    for await (const one of inOrder(keys, atOnce, line)) if (one !== '') lines.push(one);
+    for await (const one of inOrder(keys, width, line)) {
+      width.saw(one.length);
+      if (one !== '') lines.push(one);
+    }
     yield { lines, next };
   }
 }

@@ -9,7 +9,7 @@ import type { Bucket } from '#client/bucket.ts';
 import type { Count, PutOptions } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
-import { inOrder } from './in-order.ts';
+import { inOrder, Width } from './in-order.ts';
 import { given, wholeNumber } from './key-command.ts';
 import { parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } from './key-lines.ts';
 import { UsageError } from './output.ts';
@@ -25,7 +25,7 @@ interface ImportFlags extends ClientOptions {
 type Done = 'stored' | 'unchanged' | 'expired';
 
 export async function importBucket(name: string, file: string | undefined, flags: ImportFlags): Promise<void> {
-  const bucket = clusterClient(flags, { routing: true }).bucket(name, bytes);
+  const bucket = clusterClient(flags, { many: true }).bucket(name, bytes);
   const { type, conflicts, consistency } = await bucket.definition();
   if (type !== 'value')
     throw new UsageError(`bucket ${name} holds data of type ${type}; values can be imported, those not`);
@@ -79,7 +79,9 @@ class Import {
     };
     try {
       const lines = until(linesOf(source, mark), interrupt.stopped);
-      for await (const line of inOrder(lines, wholeNumber('concurrency', concurrency) ?? 32, store)) {
+      const width = new Width(wholeNumber('concurrency', concurrency) ?? 256);
+      for await (const line of inOrder(lines, width, store)) {
+        width.saw(line.end - end);
         counts[line.done] += 1;
         progress.done(1, line.end - end);
         end = line.end;

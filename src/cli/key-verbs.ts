@@ -112,7 +112,7 @@ export function exportCommand(): Command {
       '--contexts',
       'with the context of each key: an import into the same bucket replaces just what was exported',
     )
-    .option('--concurrency <requests>', 'reads under way at once', '32')
+    .option('--concurrency <requests>', 'reads under way at once', '256')
     .description('write all keys and values of a bucket as lines of JSON; a broken export goes on where it was')
     .action(async (bucket: string, file: string | undefined, options) =>
       (await import('./export-command.ts')).exportBucket(bucket, file, options),
@@ -124,7 +124,7 @@ export function importCommand(): Command {
     .argument('<bucket>')
     .argument('[file]', 'from where; from standard input when left out, and then a broken import begins anew')
     .option('--w <replicas>', 'replicas that must accept each write')
-    .option('--concurrency <requests>', 'writes under way at once', '32')
+    .option('--concurrency <requests>', 'writes under way at once', '256')
     .description('store what an export has written; a broken import goes on where it was')
     .action(async (bucket: string, file: string | undefined, options) =>
       (await import('./import-command.ts')).importBucket(bucket, file, options),

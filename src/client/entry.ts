@@ -2,8 +2,9 @@
  * What is under a key: nothing, one value, or siblings, with the context that a write which follows this read sends back.
  */
 
-import { fromBase64url, fromUtf8 } from '#kernel/bytes.ts';
+import { fromUtf8 } from '#kernel/bytes.ts';
 import { etagOf, happened, metaOf, type Happened, type Replicas } from './answer.ts';
+import { fromBase64 } from './base64.ts';
 import type { Codec } from './codec.ts';
 import { QuoralError } from './errors.ts';
 import type { Reply } from './transport.ts';
@@ -114,11 +115,4 @@ function siblingOf<T>(view: SiblingView, codec: Codec<T>): Sibling<T> {
 
 function dateOf(text: string | undefined): Date | undefined {
   return text === undefined ? undefined : new Date(text);
-}
-
-/** Base64 with padding (RFC 4648 section 4). */
-export function fromBase64(text: string): Uint8Array {
-  const bytes = fromBase64url(text.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, ''));
-  if (bytes === undefined) throw new QuoralError('bad-answer', 'a value is not base64');
-  return bytes;
 }

@@ -4,43 +4,51 @@
  */
 
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import type { Batches, KeyCall } from './batches.ts';
 import type { Directory } from './directory.ts';
 import type { ChangeOptions } from './requests.ts';
 import type { Session } from './session.ts';
-import type { Call, Reply, Transport } from './transport.ts';
+import type { Reply, Transport } from './transport.ts';
 
 /** What all parts of one client share. */
 export interface Shared {
   readonly transport: Transport;
   readonly directory: Directory;
+  /** Undefined where each operation goes by itself. */
+  readonly batches: Batches | undefined;
   /** Undefined outside a session. */
   readonly session: Session | undefined;
 }
-
-type KeyCall = Omit<Call, 'path' | 'owners'>;
 
 export function keyPath(family: 'kv64' | 'explain', bucket: string, key: string): string {
   const name = encodeURIComponent(bucket);
   return `/v1/${family}/${name}/${family === 'kv64' ? toBase64url(utf8(key)) : encodeURIComponent(key)}`;
 }
 
-export async function askAboutKey(
-  { transport, directory, session }: Shared,
+export async function askAboutKey(shared: Shared, bucket: string, key: string, call: KeyCall): Promise<Reply> {
+  const { transport, directory, batches, session } = shared;
+  const owners = directory.owners(bucket, key);
+  const send = async (whole: KeyCall): Promise<Reply> => sendAlone(transport, owners, bucket, key, whole);
+  let reply: Reply;
+  if (session !== undefined) {
+    reply = await session.around(async (tokens) =>
+      send({ ...call, headers: { ...call.headers, 'quoral-session': tokens } }),
+    );
+  } else if (batches !== undefined) reply = await batches.ask(bucket, key, call, owners);
+  else reply = await send(call);
+  directory.answered(owners, reply.headers.get('quoral-coordinator') ?? undefined);
+  session?.saw(bucket, key, reply.headers.get('quoral-context') ?? undefined);
+  return reply;
+}
+
+export async function sendAlone(
+  transport: Transport,
+  owners: readonly string[],
   bucket: string,
   key: string,
   call: KeyCall,
 ): Promise<Reply> {
-  const owners = directory.owners(bucket, key);
-  const whole: Call = { ...call, path: keyPath('kv64', bucket, key), owners };
-  const reply =
-    session === undefined
-      ? await transport.send(whole)
-      : await session.around(async (tokens) =>
-          transport.send({ ...whole, headers: { ...whole.headers, 'quoral-session': tokens } }),
-        );
-  directory.answered(owners, reply.headers.get('quoral-coordinator') ?? undefined);
-  session?.saw(bucket, key, reply.headers.get('quoral-context') ?? undefined);
-  return reply;
+  return transport.send({ ...call, path: keyPath('kv64', bucket, key), owners });
 }
 
 /**

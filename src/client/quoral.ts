@@ -3,17 +3,18 @@
  */
 
 import { fromUtf8 } from '#kernel/bytes.ts';
+import { Batches, type KeyCall } from './batches.ts';
 import { Bucket, type BucketOptions } from './bucket.ts';
 import type { Codec } from './codec.ts';
 import { Counters, Flags, Maps, Registers, Sets, type Json } from './data-types.ts';
 import { Directory, type Definition } from './directory.ts';
 import { QuoralError } from './errors.ts';
-import type { Shared } from './keys.ts';
+import { sendAlone, type Shared } from './keys.ts';
 import { Nodes } from './nodes.ts';
 import { RETRY_DEFAULTS, type RetrySettings } from './retry.ts';
 import { realRuntime, type Fetch, type Runtime } from './runtime.ts';
 import { Session } from './session.ts';
-import { Transport, type Call } from './transport.ts';
+import { Transport, type Call, type Reply } from './transport.ts';
 
 export interface ConnectOptions {
   /** Nodes to begin with; the others are found through them. */
@@ -30,6 +31,12 @@ export interface ConnectOptions {
    * reached from here, behind a load balancer say. True when not given.
    */
   readonly routing?: boolean;
+  /**
+   * Whether operations that are asked for at about the same time travel together: much cheaper for a program that asks for many
+   * at once, and of no use to others. False when not given. Those of a session, and those with a timeout or signal of their own, go
+   * by themselves.
+   */
+  readonly coalesce?: boolean;
   /** Another way to send requests than the global `fetch`. */
   readonly fetch?: Fetch;
 }
@@ -60,7 +67,10 @@ export function connectIn(runtime: Runtime, options: ConnectOptions): Quoral {
     retry: { ...RETRY_DEFAULTS, ...options.retry },
   });
   const directory = new Directory(transport, options.routing ?? true);
-  return new Quoral({ transport, directory, session: undefined });
+  const alone = async (bucket: string, key: string, call: KeyCall): Promise<Reply> =>
+    sendAlone(transport, directory.owners(bucket, key), bucket, key, call);
+  const batches = options.coalesce === true ? new Batches(transport, alone) : undefined;
+  return new Quoral({ transport, directory, batches, session: undefined });
 }
 
 /** What of a bucket's definition may be left out has its default. */

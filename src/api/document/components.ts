@@ -102,6 +102,7 @@ interface BatchResult {
   readonly contentType?: string;
   readonly contentEncoding?: string;
   readonly lastModified?: string;
+  readonly expires?: string;
   readonly meta?: object;
   readonly value?: string;
   readonly value64?: string;
@@ -112,7 +113,7 @@ interface BatchResult {
 /** All but the status. */
 const BATCH_OPTIONAL: Readonly<Record<Exclude<keyof BatchResult, 'status'>, true>> = {
   ...{ etag: true, context: true, replicas: true, coordinator: true, contentType: true, contentEncoding: true },
-  ...{ lastModified: true, meta: true, value: true, value64: true, siblings: true, problem: true },
+  ...{ lastModified: true, expires: true, meta: true, value: true, value64: true, siblings: true, problem: true },
 };
 
 const TOKEN = {
@@ -160,6 +161,7 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
           contentType: text,
           contentEncoding: text,
           lastModified: described(text, 'As in the header Last-Modified.'),
+          expires: described(instant, 'As in the header Quoral-Expires.'),
           meta: { type: 'object', additionalProperties: text },
           value: described(text, 'Of a `get`, where it is UTF-8.'),
           value64: { type: 'string', contentEncoding: 'base64', description: 'Of a `get`, where it is not.' },

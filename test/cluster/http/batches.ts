@@ -33,6 +33,21 @@ async function resultsOf(operations: readonly object[], query = '', at: Name = '
 
 export function batchTests(): void {
   describe('batches', () => {
+    test('carry everything that a value has beside it', async () => {
+      const bucket = freshBucket();
+      const value = { value64: 'AP8=', contentType: 'image/png', contentEncoding: 'gzip', meta: { Shop: 'north' } };
+      expect(await resultsOf([{ op: 'put', bucket, key: 'k', ttl: 3600, ...value }])).toMatchObject([{ status: 204 }]);
+      const [read] = await resultsOf([{ op: 'get', bucket, key: 'k' }]);
+      expect(read).toMatchObject({ status: 200, ...value, meta: { shop: 'north' } });
+      expect(Date.parse(String(read!['expires']))).toBeGreaterThan(Date.now() + 3_500_000);
+      for (const meta of [{ 'a b': 'x' }, { '': 'x' }, { ü: 'x' }, { a: 'x\n' }]) {
+        const answer = await send([{ op: 'put', bucket, key: 'wrong', value: 'x', meta }]);
+        const body = jsonOf(answer) as { results?: Result[] };
+        expect(body.results?.[0]?.status ?? answer.status, JSON.stringify(meta)).toBe(400);
+      }
+      expect(await resultsOf([{ op: 'get', bucket, key: 'wrong' }])).toMatchObject([{ status: 404 }]);
+    });
+
     test('write, read and delete many keys, each with its own result, at every node', async () => {
       const bucket = freshBucket();
       const puts = Array.from({ length: 300 }, (_, i) => ({ op: 'put', bucket, key: `k ${i}`, value: `v${i}` }));

@@ -74,8 +74,7 @@ export class FakeWorld {
     if (this.#turning) return;
     this.#turning = true;
     for (;;) {
-      for (let i = 0; i < 20; i++) await Promise.resolve();
-      await new Promise((resolve) => void new Response('').text().then(resolve));
+      for (let round = 0; round < 8; round++) await new Promise((resolve) => void setImmediate(resolve));
       const next = this.#timers.toSorted((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
       this.#timers.splice(this.#timers.indexOf(next), 1);
