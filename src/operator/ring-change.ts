@@ -6,7 +6,7 @@
 
 import { epoch, type Epoch, type NodeIndex } from '#kernel/identity.ts';
 import type { Facts } from '#consensus/facts.ts';
-import { newOwners, oldOwners } from '#ring/moving.ts';
+import { newOwners, oldOwners, takersOf } from '#ring/moving.ts';
 import type { RingPlan } from '#ring/plan.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
@@ -150,7 +150,7 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
       if (!incoming.every(evidence.isReady)) return entry;
       return { owners: old, changedIn, move: { stage: 'dual', others: now } };
     case 'dual':
-      if (!incoming.every(evidence.isDone) || !evidence.mayEnd()) return entry;
+      if (!takersOf(entry).every(evidence.isDone) || !evidence.mayEnd()) return entry;
       return { owners: now, changedIn, move: { stage: 'read-new', others: old } };
     case 'read-new':
       return evidence.mayEnd() ? over(now, old, changedIn) : entry;

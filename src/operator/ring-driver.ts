@@ -6,7 +6,7 @@
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import { movingEntries, MovesMessage, type Moves, type MovesReply } from '#repair/moves.ts';
-import { stageMayEnd } from '#ring/moving.ts';
+import { stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Timer, World } from '#world/world.ts';
@@ -137,6 +137,7 @@ export class RingDriver {
     const { comes, goes } = ring.change!;
     const asked = new Set([
       ...entries.flatMap(({ owners, move }) => move!.others.filter((index) => !owners.includes(index))),
+      ...entries.flatMap(takersOf),
       ...comes,
       ...goes,
     ]);

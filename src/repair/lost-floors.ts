@@ -60,6 +60,14 @@ export class LostFloors {
     if (!this.#stopped && !ready()) this.#timer = world.clock.after(RETRY_MS, () => void this.#look());
   }
 
+  /** False as long as some member that can be asked has a clock that is not past the floor: what it writes would be refused. */
+  async passed(): Promise<boolean> {
+    const { knowledge, replica, self } = this.#options;
+    const others = knowledge.ring().members.filter(({ id, state }) => id !== self && state !== 'removed');
+    const times = await Promise.all(others.map(({ id }) => this.#timeOf(id)));
+    return times.every((time) => time === undefined || time > replica.floors.of(ALL_PLACES));
+  }
+
   /** False when nobody could say. */
   async learn(): Promise<boolean> {
     const { knowledge, replica, self, world, awaitInstalled } = this.#options;

@@ -10,10 +10,10 @@ import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Replica } from '#replica/replica.ts';
 import { RECORDS, recordName } from '#replica/tables.ts';
 import type { Knowledge } from '#replica/scope.ts';
-import { newOwners, oldOwners, stageMayEnd } from '#ring/moving.ts';
+import { newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { ChangeUnderWay, PartitionOwners, Ring } from '#ring/ring.ts';
 import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
-import type { MessageType } from '#wire/message.ts';
+import { Refusal, type MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { TableDefinition, Timer, World } from '#world/world.ts';
 import type { AntiEntropy } from './anti-entropy.ts';
@@ -94,6 +94,8 @@ export interface MovesOptions {
   readonly keepsOnlyCopies: () => boolean;
   /** Has this node know what is too old to be taken; false when nobody could say. */
   readonly learnFloors: () => Promise<boolean>;
+  /** Whether that is past for all members that can be asked. */
+  readonly floorsPassed: () => Promise<boolean>;
   /** Asks all members to install an epoch, and returns those that have not by the deadline. */
   readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
 }
@@ -112,11 +114,16 @@ export class Moves {
   #left = 0;
   /** The change for which this newcomer has learned what is too old. */
   #floorsFor: string | undefined;
+  #floorsPassed = false;
 
   /** Registers its handler. */
   constructor(options: MovesOptions) {
     this.#options = options;
-    options.messaging.handle(MovesMessage, () => this.report());
+    options.messaging.handle(MovesMessage, () => {
+      // A newcomer that a plan has just named may know of no ring yet.
+      if (!options.ready()) throw new Refusal('not-ready', 'this node does not serve yet');
+      return this.report();
+    });
     const help = 'Partitions that this node takes over or gives away now';
     options.world.metrics.gauge('quoral_moving_partitions', help, () => this.#left);
   }
@@ -174,13 +181,16 @@ export class Moves {
   #knowsFloors(): boolean {
     const { knowledge } = this.#options;
     const { change } = knowledge.ring();
-    return change === undefined || !change.comes.includes(knowledge.self()) || this.#floorsFor === change.id;
+    if (change === undefined || !change.comes.includes(knowledge.self())) return true;
+    return this.#floorsFor === change.id && this.#floorsPassed;
   }
 
   async #work(): Promise<void> {
     if (!this.#knowsFloors()) {
-      const { id } = this.#options.knowledge.ring().change!;
-      if (await this.#options.learnFloors()) this.#floorsFor = id;
+      const { knowledge, learnFloors, floorsPassed } = this.#options;
+      const { id } = knowledge.ring().change!;
+      if (this.#floorsFor !== id && (await learnFloors())) this.#floorsFor = id;
+      this.#floorsPassed = this.#floorsFor === id && (await floorsPassed());
     }
     const tasks = this.#tasks();
     this.#left = tasks.length;
@@ -207,7 +217,7 @@ export class Moves {
     const self = knowledge.self();
     return movingEntries(knowledge.ring()).flatMap(({ place, entry }): Task[] => {
       const { stage } = entry.move!;
-      const takes = stage === 'dual' && newOwners(entry).includes(self) && !oldOwners(entry).includes(self);
+      const takes = stage === 'dual' && takersOf(entry).includes(self);
       const brings = stage === 'offload' && entry.move!.others.includes(self);
       if ((!takes && !brings) || this.#isDone(place, entry)) return [];
       return [{ place, entry, kind: takes ? 'take' : 'bring' }];
@@ -229,10 +239,11 @@ export class Moves {
   async #take({ place, entry }: Task): Promise<boolean> {
     const { messaging, knowledge } = this.#options;
     const old = oldOwners(entry);
-    let merged = 0;
+    const others = old.filter((index) => index !== knowledge.self());
+    let merged = old.length - others.length;
     // Those that leave first: each has all that one of the new owners needs.
     const leavers = old.filter((index) => !newOwners(entry).includes(index));
-    for (const index of new Set([...leavers, ...old])) {
+    for (const index of new Set([...leavers, ...others])) {
       const member = knowledge.ring().members.find((one) => one.index === index);
       if (member === undefined || !messaging.reachable(member.id)) continue;
       if (member.state === 'refilling') continue;
@@ -242,15 +253,21 @@ export class Moves {
     return merged >= old.length - Math.floor(old.length / 2);
   }
 
-  /** Lets go of the rows when all owners have them, unless something has changed meanwhile. */
+  /**
+   * Lets go of the rows when all owners that can be reached have them, a majority at least, unless something has changed meanwhile.
+   * Whoever is away gets them from those, and one that is dead would be waited for in vain.
+   */
   async #bring({ place, entry }: Task): Promise<boolean> {
     const { messaging, knowledge, trees } = this.#options;
     const before = trees.root(place);
+    let brought = 0;
     for (const index of entry.owners) {
       const member = knowledge.ring().members.find((one) => one.index === index);
-      if (member === undefined || !messaging.reachable(member.id)) return false;
+      if (member === undefined || !messaging.reachable(member.id)) continue;
       if (!(await this.#merge(member.id, place, 'push'))) return false;
+      brought += 1;
     }
+    if (2 * brought <= entry.owners.length) return false;
     const after = trees.root(place);
     if (before.high !== after.high || before.low !== after.low) return false;
     await this.#letGo(place);

@@ -109,6 +109,7 @@ export class Repair {
       antiEntropy: this.antiEntropy,
       pace,
       learnFloors: () => this.#lostFloors.learn(),
+      floorsPassed: () => this.#lostFloors.passed(),
     });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
     this.#expiry = new Expiry(options);

@@ -44,6 +44,15 @@ export function newOwners({ owners, move }: PartitionOwners): readonly NodeIndex
   return move?.stage === 'planned' || move?.stage === 'dual' ? move.others : owners;
 }
 
+/**
+ * The new owners that take over what the old ones have before they serve reads: those that have owned nothing so far, and all
+ * when there will be fewer owners, because those that stay may lack what a majority had.
+ */
+export function takersOf(entry: PartitionOwners): readonly NodeIndex[] {
+  const [old, now] = [oldOwners(entry), newOwners(entry)];
+  return now.length < old.length ? now : now.filter((index) => !old.includes(index));
+}
+
 /** Whether a node has installed the epoch of the stage; `away` when it cannot be reached. */
 export type Installed = 'installed' | 'behind' | 'away';
 
