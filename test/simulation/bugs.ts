@@ -13,6 +13,7 @@ import type { ScenarioName } from './scenarios.ts';
 import type { SourceEdit } from './source-edits.ts';
 import { MANY_KEYS_BUGS } from './many-keys-bugs.ts';
 import { SESSION_BUGS } from './session-bugs.ts';
+import { RING_CHANGE_BUGS } from './ring-change-bugs.ts';
 import { STRONG_BUGS } from './strong-bugs.ts';
 import type { Tampering } from './tampering.ts';
 
@@ -516,6 +517,7 @@ export const BUGS: readonly Bug[] = [
   },
   ...MANY_KEYS_BUGS,
   ...STRONG_BUGS,
+  ...RING_CHANGE_BUGS,
   ...SESSION_BUGS,
   {
     name: 'fallback-actor-reused',

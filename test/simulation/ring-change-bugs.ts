@@ -1,47 +1,109 @@
-/** Wrong variants of ring changes, as edits of the source; each has to be found by runs of ring-change-run.ts. */
+/** Wrong variants of ring changes: rules without which other databases have lost writes while their rings changed. */
 
-import type { SourceEdit } from './source-edits.ts';
+import type { Bug } from './bugs.ts';
 
 const MOVES = 'src/repair/moves.ts';
 
-export const RING_CHANGE_BUGS: Readonly<Record<string, readonly SourceEdit[]>> = {
-  'w-over-the-union': [
-    {
-      file: 'src/coordinator/environment.ts',
-      from: 'return sets.map((set) => {',
-      to: 'if (w > 0) return [{ w, pw, dw }]; return sets.map((set) => {',
-    },
-  ],
-  'no-fence-by-owners': [
-    { file: 'src/replica/scope.ts', from: 'if (changedIn > scope.epoch) {', to: 'if (changedIn < 0) {' },
-  ],
-  'no-barrier': [
-    {
-      file: 'src/ring/moving.ts',
-      from: "if (keepersOf(entry).some((index) => standing(index) === 'behind')) return false;",
-      to: 'if (keepersOf(entry).length > 0) return true;',
-    },
-  ],
-  'one-arbitrary-source': [
-    {
-      file: MOVES,
-      from: 'for (const index of new Set([...leavers, ...old])) {',
-      to: 'for (const index of old.filter((one) => !leavers.includes(one)).slice(0, 1)) {',
-    },
-    { file: MOVES, from: 'return merged >= old.length - Math.floor(old.length / 2);', to: 'return merged >= 1;' },
-  ],
-  'read-new-skipped': [
-    {
-      file: 'src/operator/ring-change.ts',
-      from: "return { owners: now, changedIn, move: { stage: 'read-new', others: old } };",
-      to: 'return over(now, old, changedIn);',
-    },
-  ],
-  'round-keeps-to-the-old-rules': [
-    {
-      file: 'src/coordinator/write-rules.ts',
-      from: 'if (route === undefined || route.changedIn === this.#changedIn) return undefined;',
-      to: 'if (route === undefined || route.changedIn >= 0) return undefined;',
-    },
-  ],
-};
+export const RING_CHANGE_BUGS: readonly Bug[] = [
+  {
+    name: 'w-over-the-union',
+    about: 'while a partition moves a write needs enough of the old and new owners together, not of each set',
+    edits: [
+      {
+        file: 'src/coordinator/environment.ts',
+        from: 'return sets.map((set) => {',
+        to: 'if (w > 0) return [{ w, pw, dw }]; return sets.map((set) => {',
+      },
+    ],
+    foundBy: { scenario: 'one-of-the-old-and-the-new-one' },
+  },
+  {
+    name: 'no-fence-by-owners',
+    about: 'replicas carry out requests that rely on owners of earlier epochs',
+    edits: [{ file: 'src/replica/scope.ts', from: 'if (changedIn > scope.epoch) {', to: 'if (changedIn < 0) {' }],
+    foundBy: { scenario: 'a-reader-two-stages-behind' },
+  },
+  {
+    name: 'no-barrier',
+    about: 'a transfer begins, and a stage ends, though some owners do not know of it yet',
+    edits: [
+      {
+        file: 'src/ring/moving.ts',
+        from: "if (keepersOf(entry).some((index) => standing(index) === 'behind')) return false;",
+        to: 'if (keepersOf(entry).length > 0) return true;',
+      },
+    ],
+    foundBy: { scenario: 'writes-that-old-readers-miss' },
+  },
+  {
+    name: 'one-arbitrary-source',
+    about: 'a new owner takes over what any one of the old ones has',
+    edits: [
+      {
+        file: MOVES,
+        from: 'for (const index of new Set([...leavers, ...others])) {',
+        to: 'for (const index of old.filter((one) => !leavers.includes(one)).slice(0, 1)) {',
+      },
+      { file: MOVES, from: 'return merged >= old.length - Math.floor(old.length / 2);', to: 'return merged >= 1;' },
+    ],
+    foundBy: { scenario: 'only-the-leaver-and-one-have-it' },
+  },
+  {
+    name: 'read-new-skipped',
+    about:
+      'the new owners alone are written to as soon as they have everything, though some read from the old ones still',
+    edits: [
+      {
+        file: 'src/operator/ring-change.ts',
+        from: "return { owners: now, changedIn, move: { stage: 'read-new', others: old } };",
+        to: 'return over(now, old, changedIn);',
+      },
+    ],
+    foundBy: { scenario: 'writes-that-old-readers-miss' },
+  },
+  {
+    name: 'round-keeps-to-the-old-rules',
+    about: 'a write that has begun before a move counts by the rules from before, whatever it learns meanwhile',
+    edits: [
+      {
+        file: 'src/coordinator/write-rules.ts',
+        from: 'if (route === undefined || route.changedIn === this.#changedIn) return undefined;',
+        to: 'if (route === undefined || route.changedIn >= 0) return undefined;',
+      },
+    ],
+    foundBy: { scenario: 'a-write-older-than-the-move' },
+  },
+  {
+    name: 'cleanup-by-deletion',
+    about: 'a former owner deletes what it has instead of bringing it to the owners',
+    edits: [
+      { file: MOVES, from: 'for (const index of entry.owners) {', to: 'for (const index of entry.owners.slice(9)) {' },
+      { file: MOVES, from: 'if (2 * brought <= entry.owners.length) return false;', to: '' },
+    ],
+    foundBy: { scenario: 'a-former-owner-has-more' },
+  },
+  {
+    name: 'reclaim-ignores-former-owners',
+    about: 'tombstones are given up while a former owner may have what they hide',
+    edits: [
+      {
+        file: 'src/repair/reclaim.ts',
+        from: 'if (move !== undefined) continue;',
+        to: 'if (move !== undefined && count < 0) continue;',
+      },
+    ],
+    foundBy: { scenario: 'a-former-owner-has-what-was-deleted' },
+  },
+  {
+    name: 'gossip-as-authority',
+    about: 'a node goes by the ring that it proposes, and tells others of it, though no majority has accepted it',
+    edits: [
+      {
+        file: 'src/consensus/epoch-proposer.ts',
+        from: "if (accepted.kind !== 'majority') return await this.#notReached(accepted);",
+        to: "if (accepted.kind === 'decided') return await this.#notReached(accepted);",
+      },
+    ],
+    foundBy: { scenario: 'two-rings-are-proposed' },
+  },
+];

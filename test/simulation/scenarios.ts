@@ -11,6 +11,8 @@ import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
+import { RING_SCRIPTS } from './ring-scripts.ts';
+import { RingStage } from './ring-stage.ts';
 import { STRONG_SCRIPTS } from './strong-scripts.ts';
 import { ownersOfKey } from './white-box.ts';
 import { levelsFor, sloppyAll, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
@@ -18,7 +20,7 @@ import type { Timeline } from './timeline.ts';
 import type { Tampering } from './tampering.ts';
 import type { Client, Clients, ComposedWrite, Target } from './workload.ts';
 
-type Script = (stage: Stage) => Promise<void>;
+type Script = (stage: Stage, ring: RingStage) => Promise<void>;
 
 export const NODES = 3;
 const ROUNDS = 6;
@@ -531,6 +533,7 @@ const SCRIPTS = {
     });
   },
   ...STRONG_SCRIPTS,
+  ...RING_SCRIPTS,
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -552,7 +555,11 @@ const HINTS_ONLY = {
 };
 
 /** With tombstones that are given up within seconds; clocks are right. */
-const RECLAIMING: ReadonlySet<string> = new Set(['deleted-while-one-is-away', ...Object.keys(STRONG_SCRIPTS)]);
+const RECLAIMING: ReadonlySet<string> = new Set([
+  'deleted-while-one-is-away',
+  'a-former-owner-has-what-was-deleted',
+  ...Object.keys(STRONG_SCRIPTS),
+]);
 const RECLAIMING_WITH_FALLBACKS: ReadonlySet<string> = new Set(['hint-is-older-than-a-deletion']);
 const SOON = {
   repair: {
@@ -569,6 +576,11 @@ const SOON = {
 const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
 const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
 
+/** Five nodes and one that comes, whose partitions move. */
+const RING_CHANGES: ReadonlySet<string> = new Set(Object.keys(RING_SCRIPTS));
+const RING_NODES = 5;
+const SHRINKING: ReadonlySet<string> = new Set(['all-that-have-it-leave']);
+
 export type ScenarioName = keyof typeof SCRIPTS;
 /** Scenarios that the product of today does not pass, with what it would take. */
 export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> = {};
@@ -582,16 +594,19 @@ export interface ScenarioOptions {
 
 /** What the checkers find when the scenario is played. */
 export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
-  const setting = WITH_FALLBACKS.has(name)
-    ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
-    : RECLAIMING_WITH_FALLBACKS.has(name)
-      ? { nodes: NODES + 1, node: SOON, losesUnsynced: false }
-      : { nodes: NODES, losesUnsynced: true, ...nodeFor(name) };
+  const setting = RING_CHANGES.has(name)
+    ? { nodes: SHRINKING.has(name) ? NODES : RING_NODES, ringChanges: true, losesUnsynced: false, ...nodeFor(name) }
+    : WITH_FALLBACKS.has(name)
+      ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
+      : RECLAIMING_WITH_FALLBACKS.has(name)
+        ? { nodes: NODES + 1, node: SOON, losesUnsynced: false }
+        : { nodes: NODES, losesUnsynced: true, ...nodeFor(name) };
   const arena = new Arena({ ...options, ...setting, seed: name });
   const clients = arena.directedClients();
   for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
   await arena.run(async () => {
-    await SCRIPTS[name](new Stage(arena, clients));
+    const stage = new Stage(arena, clients);
+    await SCRIPTS[name](stage, new RingStage(arena, stage));
     await arena.converge(clients);
   });
   return arena.findings;
@@ -704,8 +719,8 @@ export class Stage {
   }
 
   /** The same, under way. */
-  async putting(machine: Machine, target: Target, level: Level): Promise<void> {
-    await this.#somebody().write(target, machine, { kind: 'put', level, timeout: TIMEOUT_MS });
+  async putting(machine: Machine, target: Target, level: Level, timeout = TIMEOUT_MS): Promise<void> {
+    await this.#somebody().write(target, machine, { kind: 'put', level, timeout });
   }
 
   /** Somebody new all of whose requests belong to one session. */

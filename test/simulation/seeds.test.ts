@@ -26,9 +26,11 @@ async function runAll(tasks: readonly SeedTask[], bug?: string): Promise<readonl
   return results;
 }
 
-function regressionSeeds(): readonly number[] {
+function regressions(): readonly SeedTask[] {
   const lines = readFileSync(join(import.meta.dirname, 'seeds.txt'), 'utf8').split('\n');
-  return lines.filter((line) => /^\d/.test(line)).map((line) => Number.parseInt(line, 10));
+  return lines
+    .filter((line) => /^\d/.test(line))
+    .map((line) => task(Number.parseInt(line, 10), / --ring-changes /.test(line) ? { ringChanges: true } : {}));
 }
 
 describe('random runs', () => {
@@ -63,7 +65,7 @@ describe('random runs', () => {
 test(
   'seeds that once failed pass',
   async () => {
-    await runAll(regressionSeeds().map((seed) => task(seed)));
+    await runAll(regressions());
   },
   TIMEOUT_MS,
 );

@@ -1,0 +1,220 @@
+/** What a script about a ring change can do beside what every script can. */
+
+import { utf8 } from '#kernel/bytes.ts';
+import type { NodeIndex } from '#kernel/identity.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
+import type { MoveStage } from '#ring/moving.ts';
+import { ownersOf } from '#ring/preference-list.ts';
+import type { Ring } from '#ring/ring.ts';
+import type { PlanView } from '#operator/ring-plans.ts';
+import type { Arena } from './arena.ts';
+import type { Machine } from './cluster.ts';
+import { levelsFor, strictAll, strictQuorum } from './levels.ts';
+import { LinkBoard } from './link-board.ts';
+import { requestName } from './messages-on-the-wire.ts';
+import type { Stage } from './scenarios.ts';
+import type { Target } from './workload.ts';
+
+const N = 3;
+const FACTS = { owners: N, mode: 'siblings' } as const;
+const STRICT = strictQuorum(FACTS);
+const ALL = strictAll(FACTS);
+const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
+/** After so long a node knows that it is cut off. */
+export const HOLDS_NO_CLIENTS = 4500;
+const NEWCOMER = 'n6';
+const BUCKET = 'siblings';
+const JSON_TYPE = { 'content-type': 'application/json' };
+const UNTIL_MS = 60_000;
+const OVER_MS = 120_000;
+const LEARNS = /^consensus\.(decided|learn)$/;
+
+/** A partition that moves, its key, and who has a part in that. */
+export interface Cast {
+  readonly target: Target;
+  readonly partition: number;
+  /** Drives the change. */
+  readonly first: Machine;
+  /** Owns before and after, as `first` does. */
+  readonly other: Machine;
+  readonly leaver: Machine;
+  readonly incoming: Machine;
+  /** Owns nothing of it at any time. */
+  readonly outsider: Machine;
+  /** `first` and `other` in the order in which the ring names them. */
+  readonly staying: readonly [Machine, Machine];
+  /** Of the plan. */
+  readonly id: string;
+  readonly apply: () => Promise<void>;
+}
+
+export class RingStage {
+  readonly #arena: Arena;
+  readonly #stage: Stage;
+  readonly #links: LinkBoard;
+  readonly #releases: (() => void)[] = [];
+
+  constructor(arena: Arena, stage: Stage) {
+    this.#arena = arena;
+    this.#stage = stage;
+    this.#links = new LinkBoard(arena.cluster.network);
+  }
+
+  /** Plans the change, to which the newcomer belongs, and finds a partition that moves with n1 as one that stays. */
+  async cast(change: unknown): Promise<Cast> {
+    await this.newcomer(NEWCOMER);
+    const first = this.#machine('n1');
+    const { id, moves } = await this.plan(first, change);
+    const ring = this.#ring();
+    for (const { n, partition, from, to } of moves) {
+      if (n !== N || from === null || from === 'n1' || to !== NEWCOMER) continue;
+      const owners = this.#ownersOf(ring, partition);
+      const staying = owners.filter((owner) => owner.id !== from) as unknown as readonly [Machine, Machine];
+      if (!staying.includes(first)) continue;
+      return {
+        ...{ target: { bucket: this.#stage.bucketOf(BUCKET), key: keyIn(ring, partition) }, partition, first, staying },
+        other: staying.find((owner) => owner !== first)!,
+        leaver: this.#machine(from),
+        incoming: this.#machine(to),
+        id,
+        outsider: this.others(first).find((machine) => machine.id !== NEWCOMER && !owners.includes(machine))!,
+        apply: async () => await this.apply(first, id),
+      };
+    }
+    throw new Error('no partition moves from another to the newcomer and stays at n1');
+  }
+
+  /** A node that waits to join. */
+  async newcomer(id: string): Promise<void> {
+    const { cluster, supervisor } = this.#arena;
+    supervisor.start(cluster.add(id, ['n1:7201', 'n2:7201']));
+    await this.#stage.pass(4000);
+  }
+
+  async plan(machine: Machine, change: unknown): Promise<PlanView> {
+    return (await this.#post(machine, '/v1/ring/plans', change)) as PlanView;
+  }
+
+  async apply(machine: Machine, plan: string): Promise<void> {
+    await this.#post(machine, `/v1/ring/plans/${plan}/apply`, {});
+  }
+
+  /** The same, and whatever comes of it. */
+  applying({ running }: Machine, plan: string): void {
+    void running!.api('POST', `/v1/ring/plans/${plan}/apply`, JSON_TYPE, utf8('{}'));
+  }
+
+  anyTarget(): Target {
+    return { bucket: this.#stage.bucketOf(BUCKET), key: 'k' };
+  }
+
+  others(machine: Machine): readonly Machine[] {
+    return this.#arena.cluster.machines.filter((other) => other !== machine);
+  }
+
+  /** These learn of no epoch, from nobody. */
+  deaf(...machines: readonly Machine[]): void {
+    for (const machine of machines) {
+      this.loses(LEARNS, [machine], this.others(machine));
+      this.loses(LEARNS, this.others(machine), [machine]);
+    }
+  }
+
+  /** Requests of these names get lost on these ways. */
+  loses(names: RegExp, from: readonly Machine[], to: readonly Machine[]): void {
+    const loses = (message: Uint8Array): boolean => names.test(requestName(message));
+    for (const a of from) for (const b of to) if (a !== b) this.#links.add(a.host, b.host, { loses });
+  }
+
+  cut(machine: Machine, others: readonly Machine[]): void {
+    for (const other of others) {
+      this.#links.add(machine.host, other.host, { blocked: true });
+      this.#links.add(other.host, machine.host, { blocked: true });
+    }
+  }
+
+  /** Requests of this name from one to the other wait until they are released, or all is well again. */
+  holds(from: Machine, to: Machine, name: string): () => void {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const { messaging } = from.running!.node;
+    const call = messaging.call.bind(messaging);
+    messaging.call = async (peer, type, request, options) => {
+      if (peer === to.id && type.name === name) await released;
+      return await call(peer, type, request, options);
+    };
+    this.#releases.push(release);
+    return release;
+  }
+
+  /** Nothing is wrong any more. */
+  clear(): void {
+    this.#links.clear();
+    for (const release of this.#releases) release();
+  }
+
+  /** Until the node knows that the partition is in this stage. */
+  async until({ partition }: Cast, machine: Machine, stage: MoveStage): Promise<void> {
+    const isThere = (): boolean =>
+      this.#arena.watch.views.entryKnownBy(machine, { n: N, partition })?.move?.stage === stage;
+    await this.#arena.cluster.simulation.run(isThere, UNTIL_MS);
+  }
+
+  /** Until the change is over. */
+  async over(): Promise<void> {
+    const { simulation } = this.#arena.cluster;
+    const end = simulation.now + OVER_MS;
+    await simulation.run(() => this.#ring().change === undefined || simulation.now > end);
+    if (this.#ring().change === undefined) return;
+    this.#arena.find({ check: 'liveness', key: '', detail: `the ring change is not over after ${OVER_MS} ms` });
+  }
+
+  async put(machine: Machine, target: Target): Promise<void> {
+    await this.#stage.put(machine, target, STRICT);
+  }
+
+  async putting(machine: Machine, target: Target, timeout: number): Promise<void> {
+    await this.#stage.putting(machine, target, STRICT, timeout);
+  }
+
+  async putAtAll(machine: Machine, target: Target): Promise<void> {
+    await this.#stage.put(machine, target, ALL);
+  }
+
+  async putAlone(machine: Machine, target: Target): Promise<void> {
+    await this.#stage.put(machine, target, ONE);
+  }
+
+  async removeSeen(machine: Machine, target: Target): Promise<void> {
+    await this.#stage.removeSeen(machine, target, ALL);
+  }
+
+  async get(machine: Machine, target: Target): Promise<void> {
+    await this.#stage.get(machine, target, STRICT);
+  }
+
+  #machine(id: string): Machine {
+    return this.#arena.cluster.machine(id);
+  }
+
+  #ring(): Ring {
+    return this.#arena.watch.views.newest!.ring;
+  }
+
+  #ownersOf(ring: Ring, partition: number): readonly Machine[] {
+    const nameOf = (index: NodeIndex): string => ring.members.find((member) => member.index === index)!.id;
+    return ownersOf(ring, N, partition).owners.map((index) => this.#machine(nameOf(index)));
+  }
+
+  async #post({ id }: Machine, path: string, body: unknown): Promise<unknown> {
+    const options = { headers: JSON_TYPE, body: JSON.stringify(body) };
+    const { status, body: bytes } = await this.#arena.cluster.request(id, 'POST', path, options);
+    const text = new TextDecoder().decode(bytes);
+    if (status >= 300) throw new Error(`POST ${path} at ${id}: ${status} ${text}`);
+    return JSON.parse(text) as unknown;
+  }
+}
+
+function keyIn(ring: Ring, partition: number): string {
+  for (let i = 0; ; i++) if (partitionOf(ring, hashKey(ring, BUCKET, utf8(`k${i}`))) === partition) return `k${i}`;
+}
