@@ -189,10 +189,9 @@ function otherMembers(node: QuoralNode): readonly NodeId[] {
 }
 
 /** Modes that a definition may name and that nothing serves yet. */
-function whatIsNotBuilt({ type, ttl, consistency }: Partial<BucketProperties>): string | undefined {
+function whatIsNotBuilt({ type, ttl }: Partial<BucketProperties>): string | undefined {
   if ((type === 'counter' || type === 'map') && (ttl ?? null) !== null)
     return `ttl in buckets of type ${type} is not built yet`;
-  if (consistency === 'strong' && (ttl ?? null) !== null) return 'ttl in strong buckets is not built yet';
   return undefined;
 }
 

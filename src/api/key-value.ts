@@ -150,7 +150,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
   const { type } = bucket.properties;
   if (what === 'value' && type !== 'value')
     return invalid('bucket', `holds a ${type} under each key, which is changed by POST`);
-  const refusal = notBuiltForWrites(exchange, request);
+  const refusal = notBuiltForWrites(exchange);
   if (refusal !== undefined) return refusal;
   const returns = query.get('return');
   if (returns !== undefined && returns !== 'body') return malformed('return', returns);
@@ -189,10 +189,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
   };
 }
 
-function notBuiltForWrites({ incoming }: Exchange, { bucket, query }: KeyRequest): Problem | undefined {
-  const expires = query.has('ttl') || bucket.properties.ttl !== null;
-  if (expires && bucket.properties.consistency === 'strong')
-    return unbuilt('ttl', 'values that expire in strong buckets');
+function notBuiltForWrites({ incoming }: Exchange): Problem | undefined {
   if (incoming.header('if-unmodified-since') !== undefined) {
     return unbuilt('If-Unmodified-Since', 'conditions on dates');
   }

@@ -65,7 +65,7 @@ export const NO_VALUE: RegisterValue = {
 export const RECENT_MAX = 64;
 /** Beside them: the retried ones, which nothing but time makes forgotten. */
 export const RETRIED_MAX = 16;
-export const BATCH_MAX = 16;
+export const BATCH_MAX = 32;
 /** Longer than any request may take, the clocks' error included: nobody looks for an attempt any more. */
 const RECENT_MS = 90_000;
 /** What two nodes' clocks may be apart. */
@@ -85,6 +85,8 @@ export type RegisterChange =
       readonly conditions: Conditions | null;
       readonly mark: RequestMark | null;
       readonly expiresAt: number;
+      /** Whether the answer shall hold the values. */
+      readonly returnBody: boolean;
     }
   | { readonly kind: 'acquire'; readonly holder: string; readonly milliseconds: number }
   | { readonly kind: 'release'; readonly token: number };
@@ -124,8 +126,9 @@ export interface Changed {
   readonly result: ChangeResult;
 }
 
-/** The value after the change; the same value when nothing is changed. */
-export function changeValue(value: RegisterValue, change: RegisterChange, circumstances: Circumstances): Changed {
+/** The value after the change; the same value when nothing is changed and nothing has expired. */
+export function changeValue(before: RegisterValue, change: RegisterChange, circumstances: Circumstances): Changed {
+  const value = withoutExpired(before, circumstances.now);
   switch (change.kind) {
     case 'look':
       return { value, result: { kind: 'state', state: value.state, lease: liveLease(value, circumstances.now) } };
@@ -136,6 +139,21 @@ export function changeValue(value: RegisterValue, change: RegisterChange, circum
     case 'release':
       return release(value, change.token, circumstances);
   }
+}
+
+/**
+ * A value expires once, for everybody: by the clock of the proposer that first makes something of it then, and in the order of all
+ * changes. Until then it is there, whatever the clocks of others say.
+ */
+function withoutExpired(value: RegisterValue, now: number): RegisterValue {
+  if (!hasExpired(value, now)) return value;
+  const versions = value.state.versions.filter((version) => isLive(version, now));
+  return { ...value, state: { ...value.state, versions } };
+}
+
+/** Whether something of it should be there no longer by this clock: then a change has to find out what is. */
+export function hasExpired({ state }: RegisterValue, now: number): boolean {
+  return state.versions.some((version) => version.content !== null && !isLive(version, now));
 }
 
 function write(
@@ -153,7 +171,7 @@ function write(
     if (!equalBytes(first.fingerprint, mark!.fingerprint)) return { value, result: { kind: 'idempotency-mismatch' } };
     return { value, result: { kind: 'written', state: value.state, written: first.dot } };
   }
-  const live = value.state.versions.filter((version) => isLive(version, now));
+  const live = value.state.versions.filter(({ content }) => content !== null);
   const etag = live.length === 0 ? undefined : etagOf(live);
   if (conditions !== null && judge(conditions, etag) !== 'proceed') {
     return { value, result: { kind: 'precondition-failed', etag } };

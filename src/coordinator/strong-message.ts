@@ -47,6 +47,7 @@ function changeToWire(change: RegisterChange): unknown {
           conditionsToWire(conditions),
           markToWire(mark),
           change.expiresAt,
+          change.returnBody,
         ];
       }
       return [
@@ -55,6 +56,7 @@ function changeToWire(change: RegisterChange): unknown {
         conditionsToWire(change.conditions),
         markToWire(change.mark),
         change.expiresAt,
+        change.returnBody,
       ];
     case 'acquire':
       return [change.kind, change.holder, change.milliseconds];
@@ -75,6 +77,7 @@ function changeFromWire(body: unknown): RegisterChange {
         conditions: conditionsFromWire(fields[2]),
         mark: markFromWire(fields[3]),
         expiresAt: asInteger(fields[4], 'expiresAt'),
+        returnBody: fields[5] !== false,
       };
     case 'operate':
       return {
@@ -84,6 +87,7 @@ function changeFromWire(body: unknown): RegisterChange {
         conditions: conditionsFromWire(fields[2]),
         mark: markFromWire(fields[3]),
         expiresAt: asInteger(fields[4], 'expiresAt'),
+        returnBody: fields[5] !== false,
       };
     case 'acquire':
       return {

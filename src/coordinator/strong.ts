@@ -18,15 +18,29 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo } from '#wire/messaging.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
-import { isLive } from './get.ts';
 import { withoutValues } from './messages.ts';
 import { AcceptMessage, EraseMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
 import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
 import { RegisterRefill } from './register-refill.ts';
 import { RegisterRows } from './register-rows.ts';
 import { RegisterUpkeep, type UpkeepSettings } from './register-upkeep.ts';
-import { liveLease, type ChangeResult, type Lease, type RegisterChange, type RegisterValue } from './register-value.ts';
-import type { Agreement, KeyRequest, ReadOutcome, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
+import {
+  hasExpired,
+  liveLease,
+  type ChangeResult,
+  type Lease,
+  type RegisterChange,
+  type RegisterValue,
+} from './register-value.ts';
+import {
+  expiryOf,
+  type Agreement,
+  type KeyRequest,
+  type ReadOutcome,
+  type Trouble,
+  type WriteOutcome,
+  type WriteRequest,
+} from './requests.ts';
 import { changeMessage, type ForwardedChange } from './strong-message.ts';
 
 export interface StrongOptions {
@@ -105,9 +119,8 @@ export class StrongKeys {
   async read(request: KeyRequest): Promise<ReadOutcome> {
     const { self, world } = this.#environment;
     const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace);
-    if (peeked !== undefined) {
-      const live = peeked.value.state.versions.filter((version) => isLive(version, world.clock.wall()));
-      return found(live, self, peeked.confirmation);
+    if (peeked !== undefined && !hasExpired(peeked.value, world.clock.wall())) {
+      return found(peeked.value.state.versions, self, peeked.confirmation);
     }
     const proposed = await this.#make(request, { kind: 'look' });
     if (proposed.kind === 'failed') {
@@ -115,17 +128,15 @@ export class StrongKeys {
       return { kind: 'failed', trouble: TROUBLES[reason], detail, agreement: this.#agreement(request) };
     }
     const { state } = expectResult(proposed.result, 'state');
-    return found(
-      state.versions.filter((version) => isLive(version, world.clock.wall())),
-      self,
-      proposed.confirmation,
-    );
+    return found(state.versions, self, proposed.confirmation);
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
-    const { content, operation, conditions, mark } = request;
-    const change = { kind: 'write' as const, content, operation, conditions, mark, expiresAt: 0 };
-    const proposed = await this.#make(request, change);
+    const { content, operation, conditions, mark, returnBody } = request;
+    const expiresAt = expiryOf(request, this.#environment.world.clock.wall());
+    const proposed = await this.#make(request, {
+      ...{ kind: 'write', content, operation, conditions, mark, expiresAt, returnBody },
+    });
     if (proposed.kind === 'failed') return this.#failed(request, proposed);
     const { result, confirmation } = proposed;
     const agreement = agreementOf(confirmation);
@@ -259,7 +270,7 @@ export class StrongKeys {
     if (!owners.some(({ id }) => id === self)) {
       throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
     }
-    return this.#proposer.propose({ ...request, bucket, deadline, trace });
+    return asAskedFor(request, await this.#proposer.propose({ ...request, bucket, deadline, trace }));
   }
 
   #whenReady<T>(answer: () => Promise<T>): Promise<T> {
@@ -276,6 +287,15 @@ export class StrongKeys {
     const { owners } = routeOf(this.#environment, bucket, key);
     return { acked: 0, needed: Math.floor(owners.length / 2) + 1, of: owners.length, fallbacks: 0 };
   }
+}
+
+/** Values that nobody wants to see do not travel. */
+function asAskedFor({ change }: ForwardedChange, proposed: Proposed): Proposed {
+  if (change.kind !== 'write' || change.returnBody || proposed.kind !== 'done') return proposed;
+  const { result } = proposed;
+  if (result.kind !== 'written') return proposed;
+  const state = { ...result.state, versions: withoutValues(result.state.versions) };
+  return { ...proposed, result: { ...result, state } };
 }
 
 function expectResult<K extends ChangeResult['kind']>(
@@ -318,5 +338,6 @@ function found(
   coordinator: Environment['self'],
   confirmation: Confirmation,
 ): ReadOutcome {
-  return { kind: 'found', agreement: agreementOf(confirmation), coordinator, versions, context: EMPTY_VECTOR };
+  const there = versions.filter(({ content }) => content !== null);
+  return { kind: 'found', agreement: agreementOf(confirmation), coordinator, versions: there, context: EMPTY_VECTOR };
 }

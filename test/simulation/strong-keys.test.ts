@@ -213,3 +213,45 @@ test('what was acknowledged outlives the crash of any node, and of all at once',
     expect(text(await cluster.request('n2', 'GET', `/v1/kv/s/k${i}?timeout=20000`))).toBe(`value ${6 + i}`);
   }
 });
+
+test('a value expires once for all: whoever has been told that it is gone is not shown it again', async () => {
+  const cluster = await strongCluster('strong expiry');
+  const { simulation } = cluster;
+  cluster.machine('n1').host.clock.jump(800);
+  cluster.machine('n3').host.clock.jump(-800);
+  const seen: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    const path = `/v1/kv/s/k${i}`;
+    expect((await cluster.request('n2', 'PUT', `${path}?ttl=2`, { body: 'v' })).status).toBe(204);
+    expect((await cluster.request('n2', 'PUT', path, { body: 'w', headers: { 'if-none-match': '*' } })).status).toBe(
+      412,
+    );
+    const statuses: number[] = [];
+    for (const end = simulation.now + 4000; simulation.now < end;) {
+      for (const id of ['n1', 'n2', 'n3']) statuses.push((await cluster.request(id, 'GET', path)).status);
+      await simulation.run(simulation.now + 40);
+    }
+    expect(statuses.toSorted((a, b) => a - b)).toEqual(statuses);
+    expect(new Set(statuses)).toEqual(new Set([200, 404]));
+    seen.push(String(statuses.indexOf(404)));
+    const anew = await cluster.request('n3', 'PUT', path, { body: 'w', headers: { 'if-none-match': '*' } });
+    expect(anew.status).toBe(204);
+    expect(text(await cluster.request('n1', 'GET', path))).toBe('w');
+  }
+  // By different clocks, since keys have different first owners.
+  expect(new Set(seen).size).toBeGreaterThan(1);
+});
+
+test('a value of a bucket whose values expire is gone although nobody reads it', async () => {
+  const cluster = await strongCluster('strong expiry of a bucket');
+  const body = '{"consistency":"strong","ttl":1}';
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/brief', { headers: JSON_HEADERS, body })).status).toBe(200);
+  expect((await cluster.request('n2', 'PUT', '/v1/kv/brief/k', { body: 'v' })).status).toBe(204);
+  expect((await cluster.request('n2', 'GET', '/v1/kv/brief/k')).status).toBe(200);
+  await cluster.simulation.run(cluster.simulation.now + 1500);
+  const created = await cluster.request('n3', 'PUT', '/v1/kv/brief/k', {
+    headers: { 'if-none-match': '*' },
+    body: 'w',
+  });
+  expect(created.status).toBe(204);
+});

@@ -51,6 +51,20 @@ export function expiryTests(): void {
       expect((await get(own)).body.toString()).toBe('again');
     });
 
+    test('so it is in a strong bucket, once for all', async () => {
+      const bucket = await definedBucket({ consistency: 'strong' });
+      const [brief, longer] = [freshKey(bucket), freshKey(bucket)];
+      await put(`${brief}?ttl=1`, 'x', { at: 'n2' });
+      await put(`${longer}?ttl=3600`, 'stays', { at: 'n3' });
+      const there = await get(longer);
+      expect(Date.parse(there.headers['quoral-expires']!)).toBeGreaterThan(Date.parse(there.headers['last-modified']!));
+      await sleep(SOON_MS);
+      for (const at of NAMES) problem(await get(brief, { at }), 404, 'not-found');
+      expect((await put(brief, 'again', { headers: { 'if-none-match': '*' } })).status).toBe(204);
+      expect((await get(longer, { at: 'n2' })).body.toString()).toBe('stays');
+      expect(jsonOf(await defineBucket(bucket, { consistency: 'strong', ttl: 60 }))['ttl']).toBe(60);
+    });
+
     test('a value that lives is like any other, and a write without a time ends the time', async () => {
       const target = freshKey();
       await put(`${target}?ttl=2`, 'short');

@@ -4,6 +4,7 @@ import { decodeRegister, encodeRegister } from '#coordinator/register-row-codec.
 import { decodeValue, encodeValue } from '#coordinator/register-value-codec.ts';
 import {
   changeValue,
+  hasExpired,
   isForgotten,
   NO_VALUE,
   nothingFrom,
@@ -24,6 +25,7 @@ const PUT: RegisterChange = {
   conditions: null,
   mark: null,
   expiresAt: 0,
+  returnBody: false,
 };
 
 /** One register whose changes come a millisecond apart. */
@@ -149,4 +151,18 @@ describe('when a register holds nothing any more', () => {
     expiring.make(1, { ...PUT, expiresAt: START + 3 * MINUTE });
     expect(nothingFrom(expiring.value, MINUTE)).toBe(START + 4 * MINUTE);
   });
+});
+
+it('a value expires by a change, in the order of changes, and not before', () => {
+  const key = new Key();
+  key.make(1, { ...PUT, expiresAt: START + 10 });
+  expect(hasExpired(key.value, START + 9)).toBe(false);
+  expect(hasExpired(key.value, START + 10)).toBe(true);
+  const before = key.value;
+  expect(key.make(2, { kind: 'look' })).toMatchObject({ kind: 'state', state: { versions: [{ content: {} }] } });
+  expect(key.value).toBe(before);
+  key.now = START + 20;
+  expect(key.make(3, { kind: 'look' })).toMatchObject({ kind: 'state', state: { versions: [] } });
+  expect(key.value.state.versions).toEqual([]);
+  expect(key.value.state.vector).toEqual(before.state.vector);
 });
