@@ -28,6 +28,7 @@ const OPTIONS = {
   seeds: { type: 'string' },
   for: { type: 'string' },
   'ring-changes': { type: 'boolean' },
+  types: { type: 'boolean' },
   nodes: { type: 'string' },
   operations: { type: 'string' },
   without: { type: 'string' },
@@ -45,6 +46,7 @@ const USAGE = `npm run simulate -- --seed N | --seeds A-B | --scenario NAME | --
   --for 60s          virtual time during which the clients work
   --nodes N          instead of the number that the seed stands for
   --ring-changes     lets members come and go in every run, not in a part of them
+  --types            clients of data types in every run, not in a part of them
   --operations N     at most so many requests of clients
   --without A,B      fault kinds to leave out: ${FAULT_KINDS.join(', ')}
   --bug NAME         plants a known-wrong variant
@@ -171,9 +173,9 @@ function judgement({ findings: [first] }: Report): string {
 }
 
 function planLine(seed: number, changes: PlanChanges): string {
-  const { mode, nodes, ringChanges, clients, faults } = planOf(seed, changes);
+  const { mode, nodes, ringChanges, types, clients, faults } = planOf(seed, changes);
   const kinds = faults.map(({ kind, intensity }) => `${kind} ${intensity.toFixed(1)}`).join(', ');
-  return `${mode}, ${nodes} nodes${ringChanges ? ' that come and go' : ''}, ${clients} clients; ${kinds === '' ? 'no faults' : kinds}`;
+  return `${mode}, ${nodes} nodes${ringChanges ? ' that come and go' : ''}, ${clients} clients${types ? ' and those of data types' : ''}; ${kinds === '' ? 'no faults' : kinds}`;
 }
 
 function tell({ findings }: Report): void {
@@ -190,12 +192,13 @@ async function tellSmallest(task: SeedTask, report: Report, bug: string | undefi
 }
 
 function command({ seed, changes }: SeedTask, bug: string | undefined): string {
-  const { duration, nodes, ringChanges, operationsMax, without } = changes;
+  const { duration, nodes, ringChanges, types, operationsMax, without } = changes;
   return [
     `--seed ${seed}`,
     ...(duration === undefined ? [] : [`--for ${duration / 1000}s`]),
     ...(nodes === undefined ? [] : [`--nodes ${nodes}`]),
     ...(ringChanges === true ? ['--ring-changes'] : []),
+    ...(types === true ? ['--types'] : []),
     ...(operationsMax === undefined ? [] : [`--operations ${operationsMax}`]),
     ...(without === undefined || without.length === 0 ? [] : [`--without ${without.join(',')}`]),
     ...(bug === undefined ? [] : [`--bug ${bugNamed(bug).name}`]),
@@ -208,6 +211,7 @@ function changesFrom(values: Values): PlanChanges {
     ...(values.for === undefined ? {} : { duration: duration(values.for) }),
     ...(nodes === undefined ? {} : { nodes: wholeNumber('nodes', nodes, 1, 9) }),
     ...(values['ring-changes'] === true ? { ringChanges: true } : {}),
+    ...(values.types === true ? { types: true } : {}),
     ...(operations === undefined ? {} : { operationsMax: wholeNumber('operations', operations, 1) }),
     ...(without === undefined ? {} : { without: without.split(',').map(faultKind) }),
   };

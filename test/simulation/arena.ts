@@ -8,6 +8,7 @@ import { utf8 } from '#kernel/bytes.ts';
 import { recordKey } from '#replica/tables.ts';
 import type { BucketFacts, FinalSnapshot, Moment, ReplicaSnapshot, WriteRequest } from './history.ts';
 import { checkHistory } from './checkers/check-history.ts';
+import { checkDataTypes } from './checkers/data-types.ts';
 import type { CheckName } from './checkers/violation.ts';
 import { SimulatedCluster, type ClusterOptions, type Machine } from './cluster.ts';
 import type { NodeOptions } from '#node.ts';
@@ -17,10 +18,17 @@ import { RingWatch } from './ring-watch.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Timeline } from './timeline.ts';
 import { WatchedLog } from './watched-log.ts';
+import { TypeClients, typeBuckets, type TypeBucket } from './type-clients.ts';
 import { ownersOfKey, snapshotOf, watchMints } from './white-box.ts';
 import { checkReclaimed, checkRoots } from './repaired.ts';
-import { Client, Clients, type Target, type Workload, type WorkloadBucket } from './workload.ts';
+import { Client, Clients, type Workload, type WorkloadBucket } from './workload.ts';
 import type { Tampering } from './tampering.ts';
+
+/** Where a key is, whatever clients do with it. */
+interface KeyOf {
+  readonly bucket: { readonly name: string };
+  readonly key: string;
+}
 
 /** Beside the checkers' names: what the run itself finds. */
 export type Check =
@@ -34,6 +42,7 @@ export type Check =
   | 'roots'
   | 'stray-repair'
   | 'listings'
+  | 'data-types'
   | 'ring'
   | 'tombstones';
 
@@ -53,6 +62,8 @@ export interface ArenaOptions {
   readonly losesUnsynced: boolean;
   /** Whether members come and go. */
   readonly ringChanges?: boolean;
+  /** Whether there are buckets of data types. */
+  readonly types?: boolean;
   /** Whether tombstones are given up soon enough to be waited for. */
   readonly reclaims?: boolean;
   readonly timeline?: Timeline;
@@ -85,6 +96,8 @@ export class Arena {
   readonly supervisor: Supervisor;
   readonly watch: RingWatch;
   readonly buckets: readonly WorkloadBucket[];
+  /** Clients of data types, where there are buckets for them. */
+  readonly types: TypeClients | undefined;
   readonly findings: Finding[] = [];
   readonly #options: ArenaOptions;
   readonly #timeline: Timeline | undefined;
@@ -115,6 +128,7 @@ export class Arena {
     this.recorder = new Recorder(this.cluster.simulation);
     this.supervisor = new Supervisor(this.cluster, this.recorder, crashed, note);
     this.buckets = bucketsFor(nodes, options.ringChanges === true);
+    this.types = options.types === true ? this.#typeClients() : undefined;
     this.watch = new RingWatch(this.cluster, (key, detail) => {
       this.note('', `RING ${key}: ${detail}`);
       this.find({ check: 'ring', key, detail });
@@ -154,13 +168,33 @@ export class Arena {
     const { simulation } = cluster;
     await simulation.settle(Promise.all(cluster.machines.map(async (machine) => await cluster.start(machine))));
     await simulation.run(() => cluster.machines.every(({ running }) => running?.node.ready() === true));
-    for (const { name, properties } of this.buckets) {
+    for (const { name, properties } of [...this.buckets, ...this.#typeBuckets()]) {
       const answer = await cluster.request('n1', 'PUT', `/v1/buckets/${name}`, {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(properties),
       });
       assert(answer.status < 300, `bucket ${name} gets status ${answer.status}`);
     }
+  }
+
+  #typeBuckets(): readonly TypeBucket[] {
+    const { types, nodes, ringChanges } = this.#options;
+    return types === true ? typeBuckets(nodes, ringChanges === true) : [];
+  }
+
+  #typeClients(): TypeClients {
+    const { simulation, machines } = this.cluster;
+    return new TypeClients({
+      simulation,
+      recorder: this.recorder,
+      random: simulation.random.fork('types'),
+      buckets: this.#typeBuckets(),
+      machines: () =>
+        this.#options.ringChanges === true ? machines.filter((machine) => this.#serves(machine)) : machines,
+      find: (key, detail) => this.find({ check: 'data-types', key, detail }),
+      crashed: (error) => this.crashed('', error),
+      note: (what) => this.note('', what),
+    });
   }
 
   workload(habits: ClientHabits): Workload {
@@ -232,20 +266,38 @@ export class Arena {
     const reader = this.client(clients, 'final');
     await this.#servesAll(reader);
     const { targets } = clients;
-    await this.#comesHome(targets);
+    await this.#comesHome([...targets, ...(this.types?.keys ?? [])]);
     if (this.#options.reclaims === true) await checkReclaimed(this.cluster, machines, (finding) => this.find(finding));
     checkRoots(this.cluster, (finding) => this.find(finding));
     const replicas = targets.flatMap(({ bucket, key }) => this.#snapshots(bucket.name, key));
     this.#final = { replicas, hints: this.#hintsWaiting() };
     this.#convergedAt = this.recorder.moment();
+    await this.#readTypes(machines);
     for (const [i, target] of targets.entries()) {
       const level = strictQuorum(target.bucket.facts);
       await simulation.settle(reader.read(target, machines[i % machines.length]!, level, FINAL_TIMEOUT_MS));
     }
   }
 
+  async #readTypes(machines: readonly Machine[]): Promise<void> {
+    const { types } = this;
+    if (types === undefined) return;
+    for (const { bucket, key } of types.keys) {
+      const isStrong = bucket.facts.mode === 'strong';
+      if (isStrong || agree(this.#snapshots(bucket.name, key))) continue;
+      this.find({ check: 'data-types', key: `${bucket.name}/${key}`, detail: 'its owners hold different states' });
+    }
+    await types.readAll(machines);
+    const { nodes, ringChanges, losesUnsynced } = this.#options;
+    const owners = Math.min(3, nodes);
+    const most = ringChanges === true ? Math.floor(owners / 2) + 1 : owners;
+    const facts = { owners, most, losesUnsynced, disksLost: this.supervisor.lostForGood };
+    for (const { part, detail } of checkDataTypes(types.history(facts)))
+      this.find({ check: 'data-types', key: part, detail });
+  }
+
   /** Waits until the owners of all keys hold the same and no hint waits, without reading anything: the nodes see to it. */
-  async #comesHome(targets: readonly Target[]): Promise<void> {
+  async #comesHome(targets: readonly KeyOf[]): Promise<void> {
     const { simulation } = this.cluster;
     const began = simulation.now;
     let differing = targets;

@@ -15,6 +15,7 @@ import { MANY_KEYS_BUGS } from './many-keys-bugs.ts';
 import { SESSION_BUGS } from './session-bugs.ts';
 import { RING_CHANGE_BUGS } from './ring-change-bugs.ts';
 import { STRONG_BUGS } from './strong-bugs.ts';
+import { TYPE_BUGS } from './type-bugs.ts';
 import type { Tampering } from './tampering.ts';
 
 export interface Bug {
@@ -28,7 +29,10 @@ export interface Bug {
 }
 
 /** The random runs in which most bugs have to be seen; short ones, so that there can be more of them. */
-export const BUG_RUNS = { seeds: [3, 5, 6, 7, 8, 9, 11, 13, 14, 16, 17, 18], changes: { duration: 20_000 } } as const;
+export const BUG_RUNS = {
+  seeds: [3, 5, 6, 7, 8, 9, 11, 13, 14, 16, 17, 18],
+  changes: { duration: 20_000, types: false },
+} as const;
 
 /** Bugs of mechanisms that are not built yet. */
 export const BUGS_TO_COME: Readonly<Record<string, string>> = {};
@@ -518,6 +522,7 @@ export const BUGS: readonly Bug[] = [
   ...MANY_KEYS_BUGS,
   ...STRONG_BUGS,
   ...RING_CHANGE_BUGS,
+  ...TYPE_BUGS,
   ...SESSION_BUGS,
   {
     name: 'fallback-actor-reused',

@@ -16,6 +16,8 @@ export interface Plan {
   readonly nodes: number;
   /** Whether members come and go meanwhile. */
   readonly ringChanges: boolean;
+  /** Whether there are clients of data types as well. */
+  readonly types: boolean;
   /** Virtual milliseconds during which the clients work. */
   readonly duration: number;
   readonly faults: readonly ChosenFault[];
@@ -31,6 +33,7 @@ export interface Plan {
 export interface PlanChanges {
   readonly nodes?: number;
   readonly ringChanges?: boolean;
+  readonly types?: boolean;
   readonly duration?: number;
   readonly operationsMax?: number;
   /** Fault kinds that are left out. */
@@ -41,6 +44,8 @@ export const DEFAULT_DURATION = 60_000;
 const FAULTS_AT_ONCE_MAX = 7;
 /** Of all seeds, those in which the ring changes. */
 const RING_CHANGES_SHARE = 0.25;
+/** Of all seeds, those with clients of data types. */
+const TYPES_SHARE = 0.4;
 
 export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const random = new SeededRandom(seed).fork('plan');
@@ -53,6 +58,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     mode: draw('mode').chance(0.5) ? 'safety' : 'liveness',
     nodes: ringChanges ? Math.max(3, nodes) : nodes,
     ringChanges,
+    types: changes.types ?? draw('types').chance(TYPES_SHARE),
     duration: changes.duration ?? DEFAULT_DURATION,
     faults: chooseFaults(draw('faults')).filter(({ kind }) => !without.has(kind)),
     clients: 2 + draw('clients').below(7),

@@ -60,8 +60,8 @@ const OUTLINES = { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 };
 export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
   const node = { repair: BUSY_REPAIR, ...(plan.seed % OUTLINES_EVERY === 0 ? { coordinator: OUTLINES } : {}) };
-  const { seed, nodes, ringChanges } = plan;
-  const arena = new Arena({ ...options, seed, nodes, node, losesUnsynced, ringChanges, reclaims: true });
+  const { seed, nodes, ringChanges, types } = plan;
+  const arena = new Arena({ ...options, seed, nodes, node, losesUnsynced, ringChanges, types, reclaims: true });
   let ring: RingCounts | undefined;
   await arena.run(async () => {
     const operator = ringChanges
@@ -108,7 +108,7 @@ async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined
   const began = simulation.now;
   let healthySince = Infinity;
   arena.sample(clients);
-  const over = clients.run();
+  const over = Promise.all([clients.run(), arena.types?.run()]);
   if (mode === 'liveness') {
     await simulation.run(began + (duration * 2) / 3);
     faults.heal();
@@ -119,6 +119,7 @@ async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined
   }
   await simulation.run(Math.max(began + duration, simulation.now));
   clients.stop();
+  arena.types?.stop();
   if (mode === 'safety') faults.heal();
   await simulation.settle(over, LAST_ANSWER_MS);
   await operator?.finish();

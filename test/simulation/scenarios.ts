@@ -14,6 +14,7 @@ import type { Machine } from './cluster.ts';
 import { RING_SCRIPTS } from './ring-scripts.ts';
 import { RingStage } from './ring-stage.ts';
 import { STRONG_SCRIPTS } from './strong-scripts.ts';
+import { TYPE_SCRIPTS } from './type-scripts.ts';
 import { ownersOfKey } from './white-box.ts';
 import { levelsFor, sloppyAll, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Timeline } from './timeline.ts';
@@ -534,6 +535,7 @@ const SCRIPTS = {
   },
   ...STRONG_SCRIPTS,
   ...RING_SCRIPTS,
+  ...TYPE_SCRIPTS,
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -601,7 +603,8 @@ export async function play(name: ScenarioName, options: ScenarioOptions): Promis
       : RECLAIMING_WITH_FALLBACKS.has(name)
         ? { nodes: NODES + 1, node: SOON, losesUnsynced: false }
         : { nodes: NODES, losesUnsynced: true, ...nodeFor(name) };
-  const arena = new Arena({ ...options, ...setting, seed: name });
+  const types = Object.hasOwn(TYPE_SCRIPTS, name);
+  const arena = new Arena({ ...options, ...setting, types, seed: name });
   const clients = arena.directedClients();
   for (const { medium } of arena.cluster.machines) medium.losesAllUnsynced = true;
   await arena.run(async () => {
