@@ -79,6 +79,7 @@ export function nodeServices(
     settings: apiSettings(settings),
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
+    watch: (bucket, prefix, place) => node.watches.watch(bucket, prefix, place),
     batch: () => coordinator.batch(),
     list: (request) => coordinator.list(request),
     changeLease: (request, change) => coordinator.strong.changeLease(request, change),

@@ -30,6 +30,7 @@ import { treeOfRow } from '#repair/tree-of-row.ts';
 import { DeadRows } from '#repair/dead-rows.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
+import { Changes, CHANGES_TABLES } from '#replica/changes.ts';
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
@@ -43,7 +44,9 @@ import type { WireSettings } from '#wire/settings.ts';
 import { epochChain, foundersText, seedsOf } from './node-chain.ts';
 import { createNodePeers } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
+import type { Watches, WatchSettings } from '#watch/watches.ts';
 import { contextMac } from './context-mac.ts';
+import { createWatches } from './node-watches.ts';
 import { createRepair, type NodeRepair } from './node-repair.ts';
 import { whyNotReady } from './why-not-ready.ts';
 
@@ -54,6 +57,7 @@ export const NODE_TABLES: readonly TableDefinition[] = [
   ...REPAIR_TABLES,
   ...HANDOFF_TABLES,
   ...MEMBERSHIP_TABLES,
+  ...CHANGES_TABLES,
 ];
 
 export interface NodeOptions {
@@ -84,6 +88,7 @@ export interface NodeOptions {
   readonly coordinator: CoordinatorSettings;
   readonly hints: HintSettings;
   readonly repair: RepairSettings;
+  readonly watch: WatchSettings;
   readonly drop: { readonly bytesPerSecond: number };
   readonly readRepair: { readonly inFlightMax: number; readonly timeout: number; readonly jitter: number };
 }
@@ -108,6 +113,7 @@ export class QuoralNode {
   readonly readRepair: ReadRepair;
   readonly #repairs: NodeRepair;
   readonly dropped: DroppedBuckets;
+  readonly watches: Watches;
   readonly #storage: NodeStorage;
   readonly #founded: ClusterId | '';
 
@@ -159,12 +165,13 @@ export class QuoralNode {
     const knowledge = this.#knowledge();
     const trees = new MerkleTrees({ world, secret: options.secret });
     const dead = new DeadRows(world.disk, world.metrics);
+    const changes = new Changes(world, options.watch);
     this.replica = new Replica({
       world,
       storage,
       knowledge,
       flushNetwork: () => this.#flushNetwork(),
-      participants: [trees, dead],
+      participants: [trees, dead, changes],
       limits: options.replica,
     });
     this.hints = this.#createHints(knowledge, storage);
@@ -179,6 +186,7 @@ export class QuoralNode {
       settings: options.repair,
       fillRegisters: () => this.coordinator.strong.refill.fill(),
     });
+    this.watches = createWatches(this, changes, storage.storageId);
     this.dropped = this.#droppedBuckets(knowledge, trees);
     this.readRepair = this.#createReadRepair();
     this.coordinator = new Coordinator({
@@ -298,6 +306,7 @@ export class QuoralNode {
 
   /** Tells the other nodes that this one is about to stop, so that they go around it from now on. */
   announceStop(): void {
+    this.watches.stop();
     this.messaging.announceStop();
   }
 
@@ -306,6 +315,7 @@ export class QuoralNode {
    * committed, the disk is marked so that the tenure can go on.
    */
   async stop(patience: number): Promise<void> {
+    this.watches.stop();
     this.repair.stop();
     this.#repairs.ringDriver.stop();
     this.coordinator.strong.upkeep.stop();

@@ -51,6 +51,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     ring: unused,
     locate: unused,
     batch: unused,
+    watch: unused,
     list: async () => ({ kind: 'page', keys: [], next: null }),
     changeLease: () => Promise.reject(new Error('not measured')),
     showLease: () => Promise.reject(new Error('not measured')),

@@ -17,6 +17,7 @@ import { applyPlan, makePlan, showTransfers, steer } from './plan-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { beginRepair, showRepair } from './repair-routes.ts';
+import { watchBucket } from './watch-bucket.ts';
 import { createToken, listTokens, revokeToken } from './token-routes.ts';
 
 export type Handler = (exchange: Exchange) => Promise<Answer>;
@@ -83,7 +84,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/v1/kv/:bucket/:key', methods: KEY, kind: 'data' },
   { path: '/v1/kv64/:bucket/:key', methods: KEY, kind: 'data' },
   { path: '/v1/kv/:bucket', methods: { GET: ['read', listKeys] }, kind: 'data' },
-  { path: '/v1/watch/:bucket', methods: { GET: ['read', notBuilt('watches')] }, kind: 'data' },
+  { path: '/v1/watch/:bucket', methods: { GET: ['read', watchBucket] }, kind: 'data' },
   // Each operation is judged by itself.
   { path: '/v1/batch', methods: { POST: ['token', performBatch] }, kind: 'data' },
   { path: '/v1/buckets', methods: { GET: ['token', plain(listBuckets)] }, kind: 'data' },

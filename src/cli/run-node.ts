@@ -168,6 +168,7 @@ function nodeOptions(settings: Settings, origins: Readonly<Record<string, string
     coordinator: coordinatorSettings(settings),
     hints: hintSettings(settings),
     repair: repairSettings(settings),
+    watch: watchSettings(settings),
     drop: { bytesPerSecond: settings['drop-throttle'] },
     readRepair: readRepairSettings(settings),
   };
@@ -181,6 +182,17 @@ function coordinatorSettings(settings: Settings): NodeOptions['coordinator'] {
     hintAfter: settings['hint-after'],
     sessionPollDelay: settings['session-poll-delay'],
     valuesUpTo: settings['read-values-up-to'],
+  };
+}
+
+function watchSettings(settings: Settings): NodeOptions['watch'] {
+  return {
+    heartbeat: settings['watch-heartbeat'],
+    eventsMax: settings['watch-events-max'],
+    renewal: settings['watch-renewal'],
+    keysMax: settings['watch-keys-max'],
+    logBytesMax: settings['watch-log-max'],
+    logAgeMax: settings['watch-log-age'],
   };
 }
 

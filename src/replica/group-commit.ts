@@ -43,6 +43,8 @@ export interface GroupCommitOptions {
   readonly epilogue: (transaction: DiskTransaction) => void;
   /** Called once before each commit, after every operation's `beforeCommit`. */
   readonly beforeCommit: () => void;
+  /** Called when a group is on stable storage, before its writers learn of it. */
+  readonly onSynced?: () => void;
   /** Called when a group was not committed, or perhaps not. Must not throw. */
   readonly onFailure: (error: unknown) => void;
   /** Operations in one transaction: bounds how long the thread is held. */
@@ -240,6 +242,7 @@ export class GroupCommit {
       this.#fail(group, failure.error);
       return;
     }
+    this.#options.onSynced?.();
     for (const waiting of group) {
       waiting.span?.end();
       if (waiting.succeeded) waiting.resolve(waiting.result as never);

@@ -40,6 +40,8 @@ export interface RecordParticipant {
   groupBegins?(): void;
   /** All operations of the group have run. */
   groupEnds?(transaction: DiskTransaction): void;
+  /** The group is on stable storage. */
+  groupSynced?(): void;
   /** The group was not committed, or perhaps not. */
   groupFailed?(): void;
 }

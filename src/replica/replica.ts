@@ -120,6 +120,9 @@ export class Replica {
         for (const participant of options.participants) participant.groupEnds?.(transaction);
       },
       beforeCommit: options.flushNetwork,
+      onSynced: () => {
+        for (const participant of options.participants) participant.groupSynced?.();
+      },
       onFailure: (error) => {
         for (const participant of options.participants) participant.groupFailed?.();
         this.#onCommitFailure(error);

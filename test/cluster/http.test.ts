@@ -22,6 +22,7 @@ import { closeSite, openSite } from './http/site.ts';
 import { strongTests } from './http/strong.ts';
 import { typeTests } from './http/types.ts';
 import { valueTests } from './http/values.ts';
+import { watchTests } from './http/watches.ts';
 import { writeTests } from './http/writes.ts';
 
 beforeAll(openSite, 60_000);
@@ -40,6 +41,7 @@ strongTests();
 listingTests();
 typeTests();
 batchTests();
+watchTests();
 bucketTests();
 protocolTests();
 healthTests();

@@ -23,6 +23,7 @@ import { Simulation } from '#world/simulated/scheduler.ts';
 import { simulatedClock } from '#world/simulated/clock.ts';
 import type { SimulatedTraces } from '#world/simulated/trace.ts';
 import type { Disk } from '#world/world.ts';
+import { DEFAULT_WATCH_SETTINGS } from '#watch/watches.ts';
 import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
 import { nodeServices } from '#node-services.ts';
 import { NODE_TABLES, QuoralNode, type NodeOptions } from '#node.ts';
@@ -204,6 +205,7 @@ export class SimulatedCluster {
       partitionCount: PARTITIONS,
       foundingPatience: 3000,
       adminToken: undefined,
+      watch: DEFAULT_WATCH_SETTINGS,
       drop: { bytesPerSecond: 8 * 1024 * 1024 },
       wire: DEFAULT_WIRE_SETTINGS,
       protocolVersions: this.#options.protocolVersions?.(machine.id),

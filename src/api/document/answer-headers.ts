@@ -62,6 +62,7 @@ export const ANSWER_HEADERS = {
     means: 'What is wrong with the token (RFC 6750).',
   },
   Allow: { schema: { type: 'string' }, means: 'The methods that apply at this path.' },
+  'X-Accel-Buffering': { schema: { const: 'no' }, means: 'Proxies hand events on as they come.' },
   Link: {
     schema: { type: 'string', pattern: '^<[^>]+>; rel="next"$' },
     means: 'Where the next page is (RFC 8288).',

@@ -4,6 +4,7 @@
 
 import { BATCH_PARAMETERS, BATCH_SCHEMA } from '#api/batch-routes.ts';
 import { LIST_PARAMETERS } from '#api/list-keys.ts';
+import { WATCH_PARAMETERS } from '#api/watch-bucket.ts';
 import type { ProblemCode } from '#api/problem.ts';
 import { component } from './components.ts';
 import type { Operation } from './operation.ts';
@@ -58,4 +59,28 @@ export const BATCH: Operation = {
       content: { 'application/json': component('BatchResults'), 'application/msgpack': {} },
     },
   },
+};
+
+export const WATCH: Operation = {
+  id: 'watchBucket',
+  tag: 'Many keys',
+  summary: 'Tells of changes as they come',
+  text:
+    'Server-sent events `data: {"bucket","key","etag","deleted"}`, where `etag` is null of a key that is not there any more. Every ' +
+    'write that is acknowledged while the watch is on is told of at least once, by whichever node it was made and whatever is ' +
+    'lost meanwhile, as long as one of the nodes that have it is there; writes that follow closely on one key may be told of as one. ' +
+    'Within a connection a key never goes back to what it was before; after coming back with a cursor events may repeat. ' +
+    'The `id` of an event, and of the signs of life that come when nothing happens, is a cursor: with it as `Last-Event-ID`, or as ' +
+    '`after`, the watch goes on where it was, at any node. A stream that the node ends has a last event of type `end` that says why, such as ' +
+    '`slow-consumer`. With `timeout` the watch ends after so many milliseconds. Watches of strong buckets are not built yet.',
+  parameters: WATCH_PARAMETERS,
+  headers: ['last-event-id'],
+  answers: {
+    200: {
+      means: 'Events, for as long as the client listens.',
+      headers: ['Cache-Control', 'X-Accel-Buffering'],
+      content: { 'text/event-stream': { type: 'string' } },
+    },
+  },
+  problems: ['gone', 'not-implemented'],
 };

@@ -13,7 +13,7 @@ import type { Schema } from '#kernel/json-schema.ts';
 import type { AnswerHeaderName } from './answer-headers.ts';
 import { component, type ComponentName } from './components.ts';
 import { keyOperations } from './key-operations.ts';
-import { BATCH, LIST_KEYS } from './many-keys.ts';
+import { BATCH, LIST_KEYS, WATCH } from './many-keys.ts';
 import { json, unbuilt, type Operation, type RequestBody, type Success } from './operation.ts';
 
 const CACHE = ['Cache-Control'] as const;
@@ -68,7 +68,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE /v1/kv64/:bucket/:key': KEY64.DELETE,
 
   'GET /v1/kv/:bucket': LIST_KEYS,
-  'GET /v1/watch/:bucket': unbuilt('watchBucket', 'Many keys', 'Tells of changes as they come'),
+  'GET /v1/watch/:bucket': WATCH,
   'POST /v1/batch': BATCH,
 
   'GET /v1/buckets': {

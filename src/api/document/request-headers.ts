@@ -35,6 +35,11 @@ export const REQUEST_HEADERS = {
       'Names the request, for ten minutes and this key: sent again, to any node, it makes no second version and its ' +
       'answer tells of the first.',
   },
+  'last-event-id': {
+    name: 'Last-Event-ID',
+    schema: { type: 'string' },
+    means: 'The id of the last event that was received: the watch goes on behind it. Browsers send it by themselves.',
+  },
   'if-match': {
     name: 'If-Match',
     schema: TAGS,

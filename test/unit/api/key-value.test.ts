@@ -449,7 +449,6 @@ describe('ttl', () => {
 describe('modes that are not built yet are refused, never weakened', () => {
   test.each([
     ['PUT', '/v1/kv/b/k', { 'If-Unmodified-Since': 'x' }, 'If-Unmodified-Since'],
-    ['GET', '/v1/watch/b', {}, 'path'],
     ['GET', '/ui/', {}, 'path'],
   ])('%s %s %o', async (method, path, headers, field) => {
     const { send, node } = harness(({ properties }) => {

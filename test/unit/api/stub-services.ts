@@ -21,6 +21,8 @@ import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
+import { decodePlaces } from '#watch/places.ts';
+import { Watcher } from '#watch/watcher.ts';
 import { OneNodeChain } from '../access/one-node-chain.ts';
 
 /** 2025-06-15T15:06:40Z as a hybrid time, so that dates are the same in every run. */
@@ -57,6 +59,9 @@ export class StubNode {
   metricsOpen = false;
   now = 1_750_000_000_000;
   readonly audited: Fields[] = [];
+  /** Watches see nothing of the store: they are filled by tests. */
+  readonly watchers: Watcher[] = [];
+  watchGone = false;
   /** Instead of the store's answer. */
   read: ((request: ReadRequest) => Promise<ReadOutcome>) | undefined;
   write: ((request: WriteRequest) => Promise<WriteOutcome>) | undefined;
@@ -70,6 +75,7 @@ export class StubNode {
       settings: this.settings,
       read: (request) => this.#read(request),
       write: (request) => this.#write(request),
+      watch: async (_bucket, prefix, place) => this.watch(prefix, place),
       batch: () => ({ read: (request) => this.#read(request), write: (request) => this.#write(request) }),
       list: async ({ bucket, prefix, after, limit }) => {
         const begin = `${bucket.name}/`;
@@ -160,6 +166,23 @@ export class StubNode {
       metrics: createMetrics(),
       trace: NO_TRACE,
     };
+  }
+
+  watch(prefix: Uint8Array, place: Uint8Array | undefined): Watcher | undefined {
+    if (this.watchGone) return undefined;
+    const cursor = place === undefined ? undefined : present(decodePlaces(place), 'a cursor');
+    const watcher = new Watcher({
+      clock: realClock(),
+      prefix,
+      incarnation: 0,
+      since: cursor?.since ?? this.now,
+      places: new Map(cursor?.places),
+      heartbeat: 15_000,
+      eventsMax: 10,
+      closed: (one) => void this.watchers.splice(this.watchers.indexOf(one), 1),
+    });
+    this.watchers.push(watcher);
+    return watcher;
   }
 
   #bucket(name: string): Bucket {

@@ -60,11 +60,16 @@ function fill(path: string, method: string): string {
   return path.replace(':bucket', bucket).replace(':key', key).replace(':name', 'shop').replace(':id', 'some-id');
 }
 
+function queryOf(method: string, path: string): string {
+  if (path.startsWith('/v1/watch')) return '?timeout=1';
+  return method === 'DELETE' && path.startsWith('/v1/leases') ? '?token=1' : '';
+}
+
 /** One good request for each operation; HEAD beside GET. */
 export const SAMPLES: readonly Sample[] = ROUTES.flatMap(({ path, methods, kind }) =>
   Object.entries(methods).flatMap(([method, [need]]) => {
     const given = BODIES[`${method} ${path}`];
-    const target = fill(path, method) + (method === 'DELETE' && path.startsWith('/v1/leases') ? '?token=1' : '');
+    const target = fill(path, method) + queryOf(method, path);
     const isValue = method === 'PUT' && path.startsWith('/v1/kv');
     const body = given === undefined ? (isValue ? 'a value' : undefined) : JSON.stringify(given);
     const sample = { template: templateOf(path), target, kind, need, body, json: given !== undefined };
@@ -299,6 +304,11 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
       apply: async () => ({ kind: 'refused', detail: 'on purpose' }),
     },
   }));
+  const forgetful = stub((node) => (node.watchGone = true));
+  for (const method of ['GET', 'HEAD'])
+    judge.see(method, '/v1/watch/{bucket}', await forgetful.send(method, '/v1/watch/carts'));
+  for (const method of ['GET', 'HEAD'])
+    judge.see(method, '/v1/watch/{bucket}', await forgetful.send(method, '/v1/watch/stock'));
   const see = async (method: string, template: string, target: string, body?: string) =>
     judge.see(method, template, await refusing.send(method, target, body === undefined ? {} : JSON_TYPE, body));
   await see('PUT', '/v1/buckets/{bucket}', '/v1/buckets/b', '{}');
@@ -340,6 +350,7 @@ export async function driveWhatWorks(judge: Judge): Promise<void> {
   await driveKeys(see, '/v1/kv64/{bucket}/{key}', (key) => toBase64url(utf8(`64-${key}`)));
   await driveListing(see);
   await driveBatch(see);
+  await driveWatch(see);
   await driveLeasesAndTokens(see);
   await driveCluster(see);
   await see('PUT', '/v1/buckets/{bucket}', ['visits'], JSON_TYPE, '{"type":"counter"}');
@@ -407,6 +418,11 @@ async function driveDeletions(see: See, path: string, key: readonly string[], se
   await see('DELETE', path, key, seen);
   await see('DELETE', `${path}?return=body`, key, seen);
   await see('GET', path, key, { ...session, 'if-none-match': '"other"' });
+}
+
+async function driveWatch(see: See): Promise<void> {
+  await see('GET', '/v1/watch/{bucket}?timeout=50', ['carts']);
+  await see('GET', '/v1/watch/{bucket}', ['stock']);
 }
 
 async function driveBatch(see: See): Promise<void> {

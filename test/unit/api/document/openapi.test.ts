@@ -100,11 +100,11 @@ test('the parameters of an operation are those that its parser knows, in the sam
   }
 });
 
-test('every problem is an answer of some operation, or said of all paths, or waits for what is not built', () => {
+test('every problem is an answer of some operation, or said of all paths', () => {
   const answered = new Set(operations.flatMap(({ operation }) => Object.values(operation.responses).flatMap(codesOf)));
   const others = Object.keys(PROBLEM_CAUSES).filter((code) => !answered.has(`urn:quoral:problem:${code}`));
-  expect(others).toEqual(['method-not-allowed', 'gone', 'expectation-failed']);
-  for (const code of others) if (code !== 'gone') expect(document.info.description).toContain(`\`${code}\``);
+  expect(others).toEqual(['method-not-allowed', 'expectation-failed']);
+  for (const code of others) expect(document.info.description).toContain(`\`${code}\``);
 });
 
 function codesOf({ content }: Response): readonly unknown[] {

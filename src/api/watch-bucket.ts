@@ -1,0 +1,124 @@
+/**
+ * `GET /v1/watch/{bucket}`: changes as server-sent events (WHATWG HTML, section 9.2). The id of an event is a cursor: a client
+ * that comes back with it as `Last-Event-ID`, at any node, is told of everything since.
+ */
+
+import { fromUtf8, utf8 } from '#kernel/bytes.ts';
+import type { ChangeEvent, WatchPart, Watcher } from '#watch/watcher.ts';
+import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
+import type { Answer, Exchange, Streamed } from './exchange.ts';
+import { decodeBucket, MAX_KEY_BYTES } from './key-path.ts';
+import { unbuilt } from './key-request.ts';
+import { readInteger } from './parameters.ts';
+import { invalid, Problem, problemAnswer } from './problem.ts';
+import { parseQuery } from './query.ts';
+import { quoted } from './raw-path.ts';
+
+export const WATCH_PARAMETERS = ['prefix', 'after', 'timeout'] as const;
+
+const GONE = 'what has changed since that cursor is not all remembered any more; list the bucket and watch from now on';
+
+interface WatchRequest {
+  readonly scope: CursorScope;
+  readonly place: Uint8Array | undefined;
+  /** Milliseconds that it lasts; undefined for as long as the client wants. */
+  readonly lasts: number | undefined;
+}
+
+export async function watchBucket(exchange: Exchange): Promise<Answer> {
+  const request = parseWatch(exchange);
+  if (request instanceof Problem) return problemAnswer(request);
+  const { admission, services } = exchange;
+  if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', 'too many answers are being streamed'));
+  const { scope, place, lasts } = request;
+  let watcher: Watcher | undefined;
+  try {
+    watcher = await services.watch(scope.bucket, utf8(scope.prefix), place);
+  } finally {
+    if (watcher === undefined) admission.leaveStream();
+  }
+  if (watcher === undefined) return problemAnswer(new Problem('gone', GONE, { field: 'Last-Event-ID' }));
+  const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
+  return { status: 200, headers, body: stream(exchange, watcher, scope, lasts) };
+}
+
+function parseWatch({ services, target, incoming }: Exchange): WatchRequest | Problem {
+  const bucket = decodeBucket(target.segments[2] ?? '');
+  if (bucket instanceof Problem) return bucket;
+  const query = parseQuery(target.query, WATCH_PARAMETERS);
+  if (query instanceof Problem) return query;
+  const prefix = query.get('prefix') ?? '';
+  if (utf8(prefix).length > MAX_KEY_BYTES) return invalid('prefix', `at most ${MAX_KEY_BYTES} bytes are allowed`);
+  const text = query.get('timeout');
+  const lasts = text === undefined ? undefined : readInteger('timeout', text);
+  if (lasts instanceof Problem) return lasts;
+  if (services.buckets.resolve(bucket).properties.consistency === 'strong')
+    return unbuilt('bucket', `watches of strong buckets, such as ${quoted(bucket)},`);
+  const scope: CursorScope = { of: 'watch', bucket, prefix };
+  const place = placeIn(incoming.header('last-event-id'), query.get('after'), scope, services.mac);
+  return place instanceof Problem ? place : { scope, place, lasts };
+}
+
+/** The header wins: browsers send it when they come back to the very URL that they began with. */
+function placeIn(
+  header: string | undefined,
+  after: string | undefined,
+  scope: CursorScope,
+  mac: Exchange['services']['mac'],
+): Uint8Array | undefined | Problem {
+  if (header !== undefined && header !== '') return decodeCursor(header, scope, mac, 'Last-Event-ID');
+  return after === undefined ? undefined : decodeCursor(after, scope, mac, 'after');
+}
+
+function stream(
+  { admission, services }: Exchange,
+  watcher: Watcher,
+  scope: CursorScope,
+  lasts: number | undefined,
+): Streamed {
+  const { clock, mac } = services;
+  const timer = lasts === undefined ? undefined : clock.after(lasts, () => watcher.end('timeout'));
+  let over = false;
+  let begun = false;
+  return {
+    next: async () => {
+      if (over) return undefined;
+      if (!begun) {
+        begun = true;
+        return alive('watching', encodeCursor(watcher.place(), scope, mac));
+      }
+      const part = await watcher.next();
+      over = part.kind === 'end';
+      return textOf(part, scope, mac);
+    },
+    ended: () => {
+      timer?.cancel();
+      watcher.close();
+      admission.leaveStream();
+    },
+  };
+}
+
+function textOf(part: WatchPart, scope: CursorScope, mac: Exchange['services']['mac']): string {
+  switch (part.kind) {
+    case 'alive':
+      return alive('alive', encodeCursor(part.place, scope, mac));
+    case 'end':
+      return `event: end\ndata: ${JSON.stringify({ reason: part.reason })}\n\n`;
+    case 'events': {
+      // The cursor stands with the last one: all of them are behind it.
+      const last = part.events.length - 1;
+      const id = `id: ${encodeCursor(part.place, scope, mac)}\n`;
+      return part.events.map((event, i) => `${i === last ? id : ''}${dataOf(event, scope.bucket)}`).join('');
+    }
+  }
+}
+
+/** An event without data is none, but its id counts. */
+function alive(word: string, cursor: string): string {
+  return `: ${word}\nid: ${cursor}\n\n`;
+}
+
+function dataOf({ key, etag }: ChangeEvent, bucket: string): string {
+  return `data: ${JSON.stringify({ bucket, key: fromUtf8(key), etag, deleted: etag === null })}\n\n`;
+}

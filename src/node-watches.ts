@@ -1,0 +1,26 @@
+/**
+ * Watches, put together for a node.
+ */
+
+import { settlementOf } from '#buckets/definition.ts';
+import { present } from '#kernel/assert.ts';
+import type { Changes } from '#replica/changes.ts';
+import { Watches } from '#watch/watches.ts';
+import type { QuoralNode } from './node.ts';
+
+type Node = Pick<QuoralNode, 'world' | 'messaging' | 'chain' | 'buckets' | 'options'>;
+
+/** Registers handlers, so it must be made before messaging starts. `storage` names the disk that `changes` are of. */
+export function createWatches(node: Node, changes: Changes, storage: string): Watches {
+  const { world, messaging, chain, buckets, options } = node;
+  const watches = new Watches({
+    ...{ world, messaging, changes, storage, self: options.id, settings: options.watch },
+    ring: () => present(chain.facts(), 'the facts of a founded cluster').ring,
+    bucket: (name) => {
+      const { incarnation, properties } = buckets.resolve(name);
+      return { name, incarnation, conflicts: settlementOf(properties) };
+    },
+  });
+  chain.onFacts(() => watches.factsChanged());
+  return watches;
+}

@@ -1,0 +1,270 @@
+/**
+ * What has changed at this node, in the order in which it was committed, for those who watch. One row for each group of
+ * writes, in the group's transaction, so that it costs a commit one row more and is exact after any crash:
+ *
+ *     changes  number of the group u64  →  u8 1 | bytes logged before it | milliseconds since 1970 | number of entries | entries
+ *     entry    row key | glimpse of the state, or nothing where that is long
+ *
+ * A group is shown when it is on stable storage, so its number is never given to another one that somebody was shown. The
+ * oldest rows go when the log is too long or too old; whoever has not read them has to begin anew.
+ */
+
+import { encodeGlimpse } from '#causality/glimpse.ts';
+import { sameDot } from '#causality/dot.ts';
+import type { State } from '#causality/state.ts';
+import { ByteReader, ByteWriter } from '#kernel/binary.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import type { Clock, DiskReader, DiskTransaction, Metrics, TableDefinition } from '#world/world.ts';
+import type { GroupTransaction } from './group-commit.ts';
+import type { RecordChange, RecordParticipant } from './records.ts';
+import { recordKey } from './tables.ts';
+
+export const CHANGES = 'changes';
+export const CHANGES_TABLES: readonly TableDefinition[] = [{ name: CHANGES, rows: 'wide' }];
+
+export interface ChangesLimits {
+  /** Bytes of the log; 0 for none at all. */
+  readonly logBytesMax: number;
+  /** Milliseconds. */
+  readonly logAgeMax: number;
+}
+
+const FORMAT = 1;
+/** A longer glimpse is not logged: whoever shows the entry looks at the record. */
+const GLIMPSE_MAX = 1024;
+/** Rows taken away with one group, and how far above the bound the log grows before. */
+const TRIM_ROWS = 64;
+const TRIM_SLACK = 0.1;
+/** Milliseconds between two looks at the age of the oldest row. */
+const AGE_LOOK_MS = 10_000;
+
+interface Entry {
+  readonly rowKey: Uint8Array;
+  /** Empty where the record has to be looked at. */
+  readonly glimpse: Uint8Array;
+}
+
+export interface Change extends Entry {
+  /** The number of its group. */
+  readonly group: number;
+}
+
+export interface ChangesPage {
+  readonly changes: readonly Change[];
+  /** Everything up to this group has been looked at. */
+  readonly upTo: number;
+}
+
+interface Row {
+  readonly bytesBefore: number;
+  readonly time: number;
+  readonly changes: readonly Change[];
+}
+
+export class Changes implements RecordParticipant {
+  readonly #clock: Clock;
+  readonly #limits: ChangesLimits;
+  readonly #listeners: ((changes: readonly Change[]) => void)[] = [];
+  /** Of the oldest row there is; {@link #next} when there is none. */
+  #first = 1;
+  #next = 1;
+  /** The last group on stable storage. */
+  #synced = 0;
+  #bytesFirst = 0;
+  #bytesNext = 0;
+  #ageLooked = 0;
+  #pending: Entry[] = [];
+  #written: readonly Change[] = [];
+  #before = { first: 1, next: 1, bytesFirst: 0, bytesNext: 0 };
+
+  constructor(
+    world: { readonly clock: Clock; readonly disk: DiskReader; readonly metrics: Metrics },
+    limits: ChangesLimits,
+  ) {
+    this.#clock = world.clock;
+    this.#limits = limits;
+    const [first] = world.disk.range(CHANGES, { limit: 1 });
+    const [last] = world.disk.range(CHANGES, { limit: 1, reverse: true });
+    if (first !== undefined && last !== undefined) {
+      this.#first = numberOf(first[0]);
+      this.#next = numberOf(last[0]) + 1;
+      this.#bytesFirst = readRow(first[1], 0).bytesBefore;
+      this.#bytesNext = readRow(last[1], 0).bytesBefore + last[1].length;
+    }
+    this.#synced = this.#next - 1;
+    world.metrics.gauge('quoral_change_log_bytes', 'Bytes of the log of changes that watches read', () =>
+      this.#bytes(),
+    );
+    world.metrics.gauge(
+      'quoral_change_log_groups',
+      'Groups of writes in the log of changes',
+      () => this.#next - this.#first,
+    );
+  }
+
+  /** The last group that may be shown. */
+  get synced(): number {
+    return this.#synced;
+  }
+
+  /** Whether everything after this group is still there. */
+  reaches(group: number): boolean {
+    return group + 1 >= this.#first && group < this.#next;
+  }
+
+  /** Called with what a group has changed, when that is on stable storage. */
+  onSynced(listener: (changes: readonly Change[]) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
+    if (this.#limits.logBytesMax === 0 || after.vector.length === 0 || !showsMore(before, after)) return;
+    const glimpse = encodeGlimpse(after);
+    const rowKey = recordKey(place.bucket, place.incarnation, key);
+    const entry = { rowKey, glimpse: glimpse.length > GLIMPSE_MAX ? EMPTY_BYTES : glimpse };
+    transaction.afterwards(() => this.#pending.push(entry));
+  }
+
+  groupBegins(): void {
+    this.#pending = [];
+    this.#before = { first: this.#first, next: this.#next, bytesFirst: this.#bytesFirst, bytesNext: this.#bytesNext };
+  }
+
+  groupEnds(transaction: DiskTransaction): void {
+    if (this.#pending.length === 0) return;
+    const row = writeRow(this.#bytesNext, this.#clock.wall(), this.#pending);
+    this.#written = this.#pending.map((entry) => ({ ...entry, group: this.#next }));
+    transaction.put(CHANGES, keyOf(this.#next), row);
+    this.#next += 1;
+    this.#bytesNext += row.length;
+    this.#trim(transaction);
+  }
+
+  groupFailed(): void {
+    const { first, next, bytesFirst, bytesNext } = this.#before;
+    this.#first = first;
+    this.#next = next;
+    this.#bytesFirst = bytesFirst;
+    this.#bytesNext = bytesNext;
+    this.#pending = [];
+    this.#written = [];
+  }
+
+  groupSynced(): void {
+    if (this.#synced === this.#next - 1) return;
+    this.#synced = this.#next - 1;
+    const written = this.#written;
+    this.#written = [];
+    for (const listener of this.#listeners) listener(written);
+  }
+
+  /**
+   * The changes of rows whose keys begin so, after this group: as many groups as make up about `limit` of them. To be asked only
+   * where the log {@link reaches}.
+   */
+  read(disk: DiskReader, after: number, rowPrefix: Uint8Array, limit: number): ChangesPage {
+    const changes: Change[] = [];
+    let upTo = after;
+    while (upTo < this.#synced && changes.length < limit) {
+      const rows = disk.range(CHANGES, { from: keyOf(upTo + 1), to: keyOf(this.#synced + 1), limit: READ_ROWS });
+      if (rows.length === 0) break;
+      for (const [key, row] of rows) {
+        upTo = numberOf(key);
+        for (const change of readRow(row, upTo).changes) if (beginsWith(change.rowKey, rowPrefix)) changes.push(change);
+        if (changes.length >= limit) break;
+      }
+      // What is looked at in one go is bounded, also where nothing of it is wanted.
+      if (rows.length === READ_ROWS) break;
+    }
+    return { changes, upTo };
+  }
+
+  /** The last group that was committed before this time; undefined when the log does not reach so far back. */
+  before(disk: DiskReader, time: number): number | undefined {
+    let low = this.#first;
+    let high = this.#synced + 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const row = disk.get(CHANGES, keyOf(middle));
+      if (row === undefined || readRow(row, middle).time >= time) high = middle;
+      else low = middle + 1;
+    }
+    return low === this.#first && this.#first > 1 ? undefined : low - 1;
+  }
+
+  #bytes(): number {
+    return this.#bytesNext - this.#bytesFirst;
+  }
+
+  #trim(transaction: DiskTransaction): void {
+    const { logBytesMax, logAgeMax } = this.#limits;
+    const now = this.#clock.wall();
+    const long = this.#bytes() > logBytesMax * (1 + TRIM_SLACK);
+    if (!long && Math.abs(now - this.#ageLooked) < AGE_LOOK_MS) return;
+    this.#ageLooked = now;
+    const rows = transaction.range(CHANGES, { to: keyOf(this.#next - 1), limit: TRIM_ROWS });
+    for (const [key, row] of rows) {
+      const { bytesBefore, time } = readRow(row, 0);
+      if (this.#bytesNext - bytesBefore <= logBytesMax && time > now - logAgeMax) return;
+      transaction.delete(CHANGES, key);
+      this.#first = numberOf(key) + 1;
+      this.#bytesFirst = bytesBefore + row.length;
+    }
+  }
+}
+
+const READ_ROWS = 64;
+
+/** Whether a reader may be shown something else than before. */
+function showsMore(before: State, after: State): boolean {
+  if (before.versions.length !== after.versions.length) return true;
+  return after.versions.some(({ dot, content }, i) => {
+    const was = before.versions[i]!;
+    return !sameDot(dot, was.dot) || (content === null) !== (was.content === null);
+  });
+}
+
+function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
+  return true;
+}
+
+function keyOf(group: number): Uint8Array {
+  const key = new Uint8Array(8);
+  const view = new DataView(key.buffer);
+  view.setUint32(0, Math.floor(group / 2 ** 32));
+  view.setUint32(4, group % 2 ** 32);
+  return key;
+}
+
+function numberOf(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset, key.length);
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
+}
+
+function writeRow(bytesBefore: number, time: number, entries: readonly Entry[]): Uint8Array {
+  const writer = new ByteWriter(64 + 96 * entries.length);
+  writer.u8(FORMAT);
+  writer.varint(bytesBefore);
+  writer.varint(Math.max(0, Math.floor(time)));
+  writer.varint(entries.length);
+  for (const { rowKey, glimpse } of entries) {
+    writer.bytes(rowKey);
+    writer.bytes(glimpse);
+  }
+  return writer.finish().slice();
+}
+
+function readRow(row: Uint8Array, group: number): Row {
+  const reader = new ByteReader(row);
+  const format = reader.u8();
+  if (format !== FORMAT) throw new RangeError(`changes in format ${format}: this release reads format ${FORMAT}`);
+  const bytesBefore = reader.varint();
+  const time = reader.varint();
+  const changes: Change[] = [];
+  for (let left = reader.varint(); left > 0; left--) {
+    changes.push({ group, rowKey: reader.bytes(), glimpse: reader.bytes() });
+  }
+  return { bytesBefore, time, changes };
+}

@@ -1,0 +1,205 @@
+/**
+ * Everything that is watched of one bucket at this node: it follows the logs of all members, joins what they tell, and hands
+ * news to the clients that watch. Every member is followed, so a write that any of them has is told of, whoever else is lost, and a
+ * change of owners needs no care: who becomes an owner is a member before. A client that has missed something catches
+ * up with each node by itself, and is handed the news of that node from where the two meet.
+ */
+
+import { CorruptState } from '#causality/state-codec.ts';
+import type { Conflicts } from '#causality/state.ts';
+import { toHex } from '#kernel/bytes.ts';
+import type { NodeIndex } from '#kernel/identity.ts';
+import type { Member } from '#ring/ring.ts';
+import type { Clock, Log } from '#world/world.ts';
+import type { Latest } from './latest.ts';
+import type { KeyChange, Life, News } from './messages.ts';
+import { Tail, type Ask } from './tail.ts';
+import type { ChangeEvent, Watcher } from './watcher.ts';
+
+export interface HubOptions {
+  readonly life: Life;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly latest: Latest;
+  readonly conflicts: () => Conflicts;
+  readonly ask: Ask;
+  readonly renewal: number;
+}
+
+/** Milliseconds before a node is asked again that gave no answer to a client that catches up. */
+const PAUSE_MS = 500;
+/** A write that is told of late may have been made so long before the watch began, clocks' errors included. */
+const EARLIER_MS = 75_000;
+
+export class Hub {
+  readonly life: Life;
+  readonly #options: HubOptions;
+  readonly #tails = new Map<NodeIndex, Tail>();
+  readonly #watchers = new Set<Watcher>();
+  #stopped = false;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.life = options.life;
+  }
+
+  get watchers(): ReadonlySet<Watcher> {
+    return this.#watchers;
+  }
+
+  /** Follows these and no others. */
+  setMembers(members: readonly Member[]): void {
+    const wanted = new Map(members.map((member) => [member.index, member]));
+    for (const [index, tail] of this.#tails) {
+      if (wanted.has(index)) continue;
+      tail.stop();
+      this.#tails.delete(index);
+      for (const watcher of this.#watchers) watcher.places.delete(index);
+    }
+    const { life, clock, ask, renewal } = this.#options;
+    for (const member of members) {
+      if (this.#tails.has(member.index)) continue;
+      const tail = new Tail({
+        ...{ member, life, clock, ask, renewal },
+        found: (one) => {
+          for (const watcher of this.#watchers) this.#begin(watcher, one);
+        },
+        tells: (from, start, upTo, changes) => this.#told(from, start, upTo, changes),
+        lost: (of) => this.#lost(of),
+      });
+      this.#tails.set(member.index, tail);
+    }
+  }
+
+  /** The nodes that are followed, those that have answered. */
+  get known(): readonly Tail[] {
+    return [...this.#tails.values()].filter(({ known }) => known);
+  }
+
+  /** Resolves when every node that can be reached has answered. */
+  async begun(): Promise<void> {
+    await Promise.all([...this.#tails.values()].map(({ begun }) => begun));
+  }
+
+  /** The first answers for a watch that goes on from a cursor: whether all that it has missed is there still. */
+  async canGoOn(watcher: Watcher): Promise<boolean> {
+    const gone = await Promise.all(
+      this.known.map(async (tail) => {
+        const result = await this.#options.ask(tail.member, this.#question(watcher, tail));
+        return result.kind === 'reply' && result.reply.gone;
+      }),
+    );
+    return !gone.includes(true);
+  }
+
+  add(watcher: Watcher): void {
+    this.#watchers.add(watcher);
+    for (const tail of this.known) this.#begin(watcher, tail);
+  }
+
+  delete(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+  }
+
+  take(news: News, from: NodeIndex): void {
+    this.#tails.get(from)?.take(news);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const tail of this.#tails.values()) tail.stop();
+    this.#tails.clear();
+  }
+
+  // --- News --------------------------------------------------------------------------------------------------------
+
+  #told(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]): void {
+    const { index } = tail.member;
+    const news = changes.map((change) => this.#newsIn(change, this.#options.latest));
+    for (const watcher of this.#watchers) {
+      const place = watcher.places.get(index);
+      if (place?.storage !== tail.storage || place.group < from) {
+        // One that catches up meets this node later.
+        this.#begin(watcher, tail);
+        continue;
+      }
+      const { own } = watcher;
+      for (const [i, change] of changes.entries()) {
+        if (change.group <= place.group || !watcher.wants(change.key)) continue;
+        const event = own === undefined ? news[i] : this.#newsIn(change, own);
+        if (event !== undefined) watcher.add(event);
+      }
+      watcher.places.set(index, { storage: tail.storage, group: Math.max(upTo, place.group) });
+    }
+  }
+
+  /** What to show of the change to somebody who knows this much. */
+  #newsIn({ key, glimpse }: KeyChange, latest: Latest): ChangeEvent | undefined {
+    const { conflicts, log, clock } = this.#options;
+    const { bucket, incarnation } = this.life;
+    const name = `${bucket} ${incarnation} ${toHex(key)}`;
+    try {
+      const etag = latest.take(name, glimpse, conflicts(), clock.wall());
+      return etag === undefined ? undefined : { key, etag };
+    } catch (error) {
+      if (!(error instanceof CorruptState)) throw error;
+      log.error('watch-entry-damaged', { bucket, key, reason: error.message });
+      return undefined;
+    }
+  }
+
+  #lost({ member }: Tail): void {
+    for (const watcher of this.#watchers) if (watcher.places.has(member.index)) watcher.end('gone');
+  }
+
+  // --- Catching up -------------------------------------------------------------------------------------------------
+
+  #begin(watcher: Watcher, tail: Tail): void {
+    if (watcher.over || !tail.known || this.#meets(watcher, tail)) return;
+    if (watcher.catching.has(tail.member.index)) return;
+    void this.#catchUp(watcher, tail);
+  }
+
+  #meets({ places }: Watcher, { member, storage, position }: Tail): boolean {
+    const place = places.get(member.index);
+    return place !== undefined && place.storage === storage && place.group >= position;
+  }
+
+  async #catchUp(watcher: Watcher, tail: Tail): Promise<void> {
+    const { clock, ask } = this.#options;
+    const { index } = tail.member;
+    watcher.catching.add(index);
+    while (!watcher.over && !this.#stopped && this.#tails.get(index) === tail && !this.#meets(watcher, tail)) {
+      if (watcher.filled) await watcher.drained();
+      const result = await ask(tail.member, this.#question(watcher, tail));
+      if (watcher.over) break;
+      if (result.kind !== 'reply') {
+        await new Promise<void>((resolve) => void clock.after(PAUSE_MS, resolve));
+        continue;
+      }
+      const { storage, gone, upTo, changes } = result.reply;
+      if (gone) {
+        watcher.end('gone');
+        break;
+      }
+      const { own } = watcher;
+      for (const change of changes) {
+        const event = watcher.wants(change.key) && own !== undefined ? this.#newsIn(change, own) : undefined;
+        if (event !== undefined) watcher.addMissed(event);
+      }
+      watcher.places.set(index, { storage, group: upTo });
+    }
+    watcher.catching.delete(index);
+  }
+
+  #question({ places, since }: Watcher, { member }: Tail) {
+    const place = places.get(member.index);
+    return {
+      ...this.life,
+      after: place?.group ?? null,
+      since: Math.max(1, since - EARLIER_MS),
+      storage: place?.storage ?? '',
+      follow: false,
+    };
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What is known to be the latest of the keys that were told of last. Each change is told of by every owner of the key, in any
+ * order; joined with what is known already it shows a reader something else, or is no news. What is shown of a key never goes back. Pure.
+ */
+
+import { etagOf } from '#causality/etag.ts';
+import { decodeGlimpse } from '#causality/glimpse.ts';
+import { joinStates } from '#causality/join.ts';
+import type { Conflicts, State } from '#causality/state.ts';
+
+interface Known {
+  readonly state: State;
+  /** Of what was live when it was last shown; null when nothing was. */
+  readonly etag: string | null;
+}
+
+export class Latest {
+  readonly #most: number;
+  readonly #keys = new Map<string, Known>();
+
+  /** `most` keys are remembered, those that were told of last. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** The tag to show, null when nothing is live; undefined when there is nothing new to show. Throws CorruptState. */
+  take(name: string, glimpse: Uint8Array, conflicts: Conflicts, now: number): string | null | undefined {
+    const told = decodeGlimpse(glimpse);
+    const known = this.#keys.get(name);
+    const state = known === undefined ? told : joinStates(known.state, told, conflicts);
+    // Of a value that has expired the content is gone at one replica and not at another: the time decides what is live.
+    const etag = liveTag(state, now);
+    if (known !== undefined) {
+      if (state === known.state && etag === known.etag) return undefined;
+      this.#keys.delete(name);
+    }
+    this.#remember(name, { state, etag });
+    return known !== undefined && etag === known.etag ? undefined : etag;
+  }
+
+  #remember(name: string, known: Known): void {
+    if (this.#keys.size >= this.#most) {
+      const [oldest] = this.#keys.keys();
+      if (oldest !== undefined) this.#keys.delete(oldest);
+    }
+    this.#keys.set(name, known);
+  }
+}
+
+function liveTag({ versions }: State, now: number): string | null {
+  const live = versions.filter(({ content, expiresAt }) => content !== null && (expiresAt === 0 || expiresAt > now));
+  return live.length === 0 ? null : etagOf(live);
+}

@@ -1,0 +1,125 @@
+/**
+ * The end of one node's log of changes, as far as it concerns one bucket, followed from another node. It asks, is told of what comes
+ * later, and asks again now and then: when nothing has come for a while, when there is a gap, when the node was away.
+ */
+
+import type { Member } from '#ring/ring.ts';
+import type { CallResult } from '#wire/messaging.ts';
+import type { Clock, Timer } from '#world/world.ts';
+import type { FollowReply, FollowRequest, KeyChange, Life, News } from './messages.ts';
+
+/** Asks a node; how, is the caller's business. */
+export type Ask = (member: Member, request: FollowRequest) => Promise<CallResult<FollowReply>>;
+
+export interface TailOptions {
+  readonly member: Member;
+  readonly life: Life;
+  readonly clock: Clock;
+  readonly ask: Ask;
+  /** Milliseconds between two questions when all is well. */
+  readonly renewal: number;
+  /** The node has answered for the first time: what comes from here on is told. */
+  readonly found: (tail: Tail) => void;
+  /** In order, without gaps: what has changed after group `from` up to `upTo`. */
+  readonly tells: (tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]) => void;
+  /** The node has let go of what was not told of yet. */
+  readonly lost: (tail: Tail) => void;
+}
+
+export class Tail {
+  readonly member: Member;
+  readonly #options: TailOptions;
+  /** Whose groups are counted; empty until the node has answered. */
+  storage = '';
+  /** Everything up to here has been told. */
+  position = 0;
+  #timer: Timer | undefined;
+  #asking = false;
+  #again = false;
+  #stopped = false;
+  /** Resolves when the node has answered or failed to for the first time. */
+  readonly begun: Promise<void>;
+  #begin: () => void = () => undefined;
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+    this.member = options.member;
+    this.begun = new Promise((resolve) => (this.#begin = resolve));
+    void this.#work();
+  }
+
+  get known(): boolean {
+    return this.storage !== '';
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#begin();
+  }
+
+  take(news: News): void {
+    if (this.#stopped || !this.known) return;
+    if (news.storage !== this.storage || news.from > this.position) {
+      void this.#work();
+      return;
+    }
+    this.#told(news.upTo, news.changes);
+  }
+
+  #told(upTo: number, changes: readonly KeyChange[]): void {
+    const from = this.position;
+    if (upTo <= from) return;
+    this.position = upTo;
+    this.#options.tells(
+      this,
+      from,
+      upTo,
+      changes.filter(({ group }) => group > from),
+    );
+  }
+
+  async #work(): Promise<void> {
+    if (this.#asking) {
+      this.#again = true;
+      return;
+    }
+    this.#asking = true;
+    this.#timer?.cancel();
+    do {
+      this.#again = false;
+      await this.#ask();
+    } while (this.#again && !this.#stopped);
+    this.#asking = false;
+    this.#begin();
+    if (!this.#stopped) this.#timer = this.#options.clock.after(this.#options.renewal, () => void this.#work());
+  }
+
+  async #ask(): Promise<void> {
+    const { ask, life, lost } = this.#options;
+    const after = this.known ? this.position : null;
+    const request = { ...life, after, since: 0, storage: this.storage, follow: true };
+    const result = await ask(this.member, request);
+    if (this.#stopped || result.kind !== 'reply') return;
+    const { storage, gone, from, upTo, more, changes } = result.reply;
+    if (gone) {
+      this.storage = '';
+      lost(this);
+      this.#again = true;
+      return;
+    }
+    if (!this.known) {
+      this.storage = storage;
+      this.position = upTo;
+      this.#options.found(this);
+      return;
+    }
+    if (storage !== this.storage) {
+      this.storage = storage;
+      this.position = from;
+    }
+    if (from > this.position) return;
+    this.#told(upTo, changes);
+    this.#again ||= more;
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * The watches of this node's clients. A bucket that is watched has a hub; it goes when nobody has watched for a while.
+ */
+
+import type { Conflicts } from '#causality/state.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Changes } from '#replica/changes.ts';
+import type { Member, Ring } from '#ring/ring.ts';
+import { Refusal } from '#wire/message.ts';
+import type { CallResult, Messaging } from '#wire/messaging.ts';
+import type { World } from '#world/world.ts';
+import { Hub } from './hub.ts';
+import { Latest } from './latest.ts';
+import { FollowMessage, NewsMessage, type FollowReply, type FollowRequest, type News } from './messages.ts';
+import { decodePlaces, type Place } from './places.ts';
+import { Publisher } from './publisher.ts';
+import { Watcher } from './watcher.ts';
+
+export interface WatchSettings {
+  /** Milliseconds without an event after which a client is told that the watch is alive. */
+  readonly heartbeat: number;
+  /** Events that wait for one client. */
+  readonly eventsMax: number;
+  /** Milliseconds between two questions to a node that is followed. */
+  readonly renewal: number;
+  /** Keys of which it is remembered what was told of them last. */
+  readonly keysMax: number;
+  readonly logBytesMax: number;
+  /** Milliseconds. */
+  readonly logAgeMax: number;
+}
+
+export const DEFAULT_WATCH_SETTINGS: WatchSettings = {
+  heartbeat: 15_000,
+  eventsMax: 1000,
+  renewal: 2000,
+  keysMax: 100_000,
+  logBytesMax: 64 * 1024 * 1024,
+  logAgeMax: 86_400_000,
+};
+
+export interface WatchedBucket {
+  readonly name: string;
+  readonly incarnation: number;
+  readonly conflicts: Conflicts;
+}
+
+export interface WatchesOptions {
+  readonly world: Pick<World, 'clock' | 'disk' | 'digest' | 'log' | 'metrics'>;
+  readonly messaging: Pick<Messaging, 'call' | 'handle'>;
+  readonly changes: Changes;
+  readonly self: NodeId;
+  readonly storage: string;
+  readonly ring: () => Ring;
+  readonly bucket: (name: string) => WatchedBucket;
+  readonly settings: WatchSettings;
+}
+
+/** For one question to a node. */
+const ASK_TIMEOUT_MS = 2000;
+/** How long a new watch waits for nodes that do not answer. */
+const BEGIN_MS = 1500;
+/** How long a hub without watches is kept, for those that come back. */
+const IDLE_MS = 30_000;
+
+export class Watches {
+  readonly #options: WatchesOptions;
+  readonly #publisher: Publisher;
+  readonly #latest: Latest;
+  readonly #hubs = new Map<string, Hub>();
+  #stopped = false;
+
+  constructor(options: WatchesOptions) {
+    this.#options = options;
+    const { world, messaging, settings } = options;
+    this.#publisher = new Publisher({ ...options, lease: 3 * settings.renewal });
+    this.#publisher.here = (news) => this.#take(news, options.self);
+    this.#latest = new Latest(settings.keysMax);
+    messaging.handle(NewsMessage, (news, { from }) => {
+      this.#take(news, from);
+      return null;
+    });
+    world.metrics.gauge('quoral_watches', 'Watches of clients of this node', () =>
+      [...this.#hubs.values()].reduce((sum, { watchers }) => sum + watchers.size, 0),
+    );
+    world.metrics.gauge(
+      'quoral_watched_buckets',
+      'Buckets that this node follows for its clients',
+      () => this.#hubs.size,
+    );
+  }
+
+  /** A watch from now on, or from the place that an earlier one was at; undefined when what came since is not all there any more. */
+  async watch(name: string, prefix: Uint8Array, place: Uint8Array | undefined): Promise<Watcher | undefined> {
+    const { world, settings } = this.#options;
+    const bucket = this.#options.bucket(name);
+    const cursor = place === undefined ? undefined : decodePlaces(place);
+    if (place !== undefined && cursor?.incarnation !== bucket.incarnation) return undefined;
+    const hub = this.#hubOf(bucket);
+    await Promise.race([hub.begun(), new Promise<void>((resolve) => void world.clock.after(BEGIN_MS, resolve))]);
+    const watcher = new Watcher({
+      clock: world.clock,
+      prefix,
+      incarnation: bucket.incarnation,
+      since: cursor?.since ?? world.clock.wall(),
+      places: new Map<NodeIndex, Place>(cursor?.places ?? placesOf(hub)),
+      heartbeat: settings.heartbeat,
+      eventsMax: settings.eventsMax,
+      closed: (one) => this.#closed(hub, one),
+    });
+    if (cursor !== undefined && !(await hub.canGoOn(watcher))) return undefined;
+    hub.add(watcher);
+    return watcher;
+  }
+
+  /** To be called when the facts have changed. */
+  factsChanged(): void {
+    for (const [name, hub] of this.#hubs) {
+      hub.setMembers(this.#members());
+      const { bucket, incarnation } = hub.life;
+      if (this.#options.bucket(bucket).incarnation === incarnation) continue;
+      for (const watcher of hub.watchers) watcher.end('dropped');
+      hub.stop();
+      this.#hubs.delete(name);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const hub of this.#hubs.values()) {
+      for (const watcher of hub.watchers) watcher.end('stopping');
+      hub.stop();
+    }
+    this.#hubs.clear();
+  }
+
+  #members(): readonly Member[] {
+    return this.#options.ring().members.filter(({ state }) => state !== 'removed' && state !== 'joining');
+  }
+
+  #hubOf({ name, incarnation }: WatchedBucket): Hub {
+    const key = `${incarnation} ${name}`;
+    const known = this.#hubs.get(key);
+    if (known !== undefined) return known;
+    const { world, bucket, settings } = this.#options;
+    const hub = new Hub({
+      life: { bucket: name, incarnation },
+      clock: world.clock,
+      log: world.log,
+      latest: this.#latest,
+      conflicts: () => bucket(name).conflicts,
+      ask: (member, request) => this.#ask(member, request),
+      renewal: settings.renewal,
+    });
+    this.#hubs.set(key, hub);
+    hub.setMembers(this.#members());
+    return hub;
+  }
+
+  #closed(hub: Hub, watcher: Watcher): void {
+    hub.delete(watcher);
+    if (hub.watchers.size > 0) return;
+    this.#options.world.clock.after(IDLE_MS, () => {
+      const key = `${hub.life.incarnation} ${hub.life.bucket}`;
+      if (hub.watchers.size > 0 || this.#hubs.get(key) !== hub) return;
+      hub.stop();
+      this.#hubs.delete(key);
+    });
+  }
+
+  async #ask({ id }: Member, request: FollowRequest): Promise<CallResult<FollowReply>> {
+    const { messaging, self, world } = this.#options;
+    if (this.#stopped) return { kind: 'not-sent', reason: 'unreachable' };
+    const deadline = world.clock.monotonic() + ASK_TIMEOUT_MS;
+    if (id !== self) return messaging.call(id, FollowMessage, request, { deadline });
+    try {
+      return { kind: 'reply', reply: this.#publisher.follow(request, self) };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { kind: 'refused', code: error.code, detail: error.message, value: error.value };
+    }
+  }
+
+  #take(news: News, from: NodeId): void {
+    const hub = this.#hubs.get(`${news.incarnation} ${news.bucket}`);
+    const member = hub === undefined ? undefined : this.#members().find(({ id }) => id === from);
+    if (member !== undefined) hub!.take(news, member.index);
+  }
+}
+
+function placesOf(hub: Hub): readonly (readonly [NodeIndex, Place])[] {
+  return hub.known.map(({ member, storage, position }) => [member.index, { storage, group: position }]);
+}

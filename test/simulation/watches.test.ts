@@ -1,0 +1,190 @@
+/**
+ * Watches in whole clusters: every acknowledged write is told of, in the order of its key, through the loss of nodes, ring changes
+ * and clients that come back somewhere else.
+ */
+
+import { expect, test } from 'vitest';
+import { DEFAULT_WATCH_SETTINGS } from '#watch/watches.ts';
+import { SimulatedCluster } from './cluster.ts';
+import { WatchingClient } from './watching-client.ts';
+
+async function put(cluster: SimulatedCluster, id: string, key: string, value = 'v', query = ''): Promise<string> {
+  const answer = await cluster.request(id, 'PUT', `/v1/kv/b/${key}${query}`, { body: value });
+  expect(answer.status, new TextDecoder().decode(answer.body)).toBe(204);
+  return answer.headers.get('etag')!.replaceAll('"', '');
+}
+
+async function pass(cluster: SimulatedCluster, milliseconds: number): Promise<void> {
+  await cluster.simulation.run(cluster.simulation.now + milliseconds);
+}
+
+test('writes and deletions are told of once, in order, whichever node makes them', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 1, nodes: 3 });
+  await put(cluster, 'n1', 'before');
+  const watch = await WatchingClient.open(cluster, 'n2', 'b');
+  const first = await put(cluster, 'n1', 'k', '1');
+  const second = await put(cluster, 'n3', 'k', '2');
+  await cluster.request('n2', 'DELETE', '/v1/kv/b/k');
+  const other = await put(cluster, 'n2', 'other');
+  await pass(cluster, 100);
+  expect(watch.events.map(({ key, etag }) => [key, etag])).toEqual([
+    ['k', first],
+    ['k', second],
+    ['k', null],
+    ['other', other],
+  ]);
+  watch.close();
+});
+
+test('a prefix shows its keys only; an expired value is told of as deleted', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 2, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b', { prefix: 'user-' });
+  await put(cluster, 'n1', 'shop-1');
+  const etag = await put(cluster, 'n1', 'user-1', 'v', '?ttl=2');
+  await pass(cluster, 60_000);
+  expect(watch.events.map(({ key, etag: tag }) => [key, tag])).toEqual([
+    ['user-1', etag],
+    ['user-1', null],
+  ]);
+});
+
+test('what happened while the client was away is told of when it comes back, at another node', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 3, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  const etags = [await put(cluster, 'n2', 'a')];
+  await pass(cluster, 100);
+  watch.close();
+  etags.push(await put(cluster, 'n1', 'b'), await put(cluster, 'n3', 'c'));
+  const back = await WatchingClient.open(cluster, 'n3', 'b', { cursor: watch.cursor });
+  etags.push(await put(cluster, 'n2', 'd'));
+  await pass(cluster, 200);
+  // At least once: what the others had not told yet when the client went away comes again.
+  expect([...new Set([...watch.events, ...back.events].map(({ etag }) => etag))]).toEqual(etags);
+  back.inOrder(etags);
+});
+
+test('a heartbeat carries a cursor on although nothing happens', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 4, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  const begun = watch.cursor;
+  await cluster.request('n1', 'PUT', '/v1/kv/elsewhere/k', { body: 'x' });
+  await pass(cluster, 31_000);
+  expect(watch.events).toEqual([]);
+  expect(watch.heartbeats).toBe(2);
+  expect(watch.cursor).not.toBe(begun);
+});
+
+test('the loss of the node that made a write, before it told of it, loses no event', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 5, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  // What n2 logs reaches nobody.
+  cluster.network.setFault(cluster.machine('n2').host, cluster.machine('n1').host, {
+    loses: (message) => new TextDecoder('latin1').decode(message).includes('watch.news'),
+  });
+  const etag = await put(cluster, 'n2', 'k');
+  cluster.crash(cluster.machine('n2'));
+  await pass(cluster, 500);
+  expect(watch.events.map((event) => event.etag)).toEqual([etag]);
+});
+
+test('a write that one node alone has is told of when that node is back', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 6, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  for (const other of ['n1', 'n2']) cluster.network.partition(cluster.machine('n3').host, cluster.machine(other).host);
+  await pass(cluster, 5000);
+  const etag = await put(cluster, 'n3', 'alone', 'x', '?w=1&dw=1');
+  await pass(cluster, 10_000);
+  expect(watch.events).toEqual([]);
+  cluster.network.clearFaults();
+  await pass(cluster, 10_000);
+  expect(new Set(watch.events.map((event) => event.etag))).toEqual(new Set([etag]));
+});
+
+test('a cursor that is too old is refused with 410; so is one of a bucket that was dropped since', async () => {
+  const watchSettings = { ...DEFAULT_WATCH_SETTINGS, logBytesMax: 2000 };
+  const cluster = await SimulatedCluster.founded({ seed: 7, nodes: 3, node: { watch: watchSettings } });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  watch.close();
+  for (let i = 0; i < 60; i++) await put(cluster, 'n1', `k${i}`);
+  const headers = { 'last-event-id': watch.cursor! };
+  const refused = await cluster.request('n2', 'GET', '/v1/watch/b?timeout=10', { headers });
+  expect(refused.status).toBe(410);
+  const kept = await WatchingClient.open(cluster, 'n1', 'b');
+  await cluster.request('n2', 'DELETE', '/v1/buckets/b');
+  await pass(cluster, 500);
+  expect(kept.end).toBe('dropped');
+  const again = { 'last-event-id': kept.cursor! };
+  expect((await cluster.request('n2', 'GET', '/v1/watch/b?timeout=10', { headers: again })).status).toBe(410);
+});
+
+test('a client that does not read is cut, and goes on from its cursor without a gap', async () => {
+  const watch = { ...DEFAULT_WATCH_SETTINGS, eventsMax: 20 };
+  const cluster = await SimulatedCluster.founded({ seed: 8, nodes: 3, node: { watch } });
+  const slow = await WatchingClient.open(cluster, 'n1', 'b');
+  const etags = [await put(cluster, 'n1', 'first')];
+  await pass(cluster, 100);
+  slow.pause();
+  for (let i = 0; i < 50; i++) etags.push(await put(cluster, 'n1', `k${i}`));
+  slow.resume();
+  await pass(cluster, 100);
+  expect(slow.end).toBe('slow-consumer');
+  const back = await WatchingClient.open(cluster, 'n2', 'b', { cursor: slow.cursor });
+  await pass(cluster, 2000);
+  const told = new Set([...slow.events, ...back.events].map(({ etag }) => etag));
+  expect(etags.filter((etag) => !told.has(etag))).toEqual([]);
+});
+
+test('members that join and leave lose no event', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 9, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  await cluster.simulation.settle(cluster.start(cluster.add('n4', ['n1:7201'])));
+  await cluster.simulation.run(() => cluster.running('n1').node.chain.newcomers().length > 0);
+  const etags: string[] = [];
+  const moving = (): boolean => cluster.running('n1').node.chain.facts()?.ring.change !== undefined;
+  for (const change of [{ join: ['n4'] }, { leave: ['n2'] }]) {
+    const headers = { 'content-type': 'application/json' };
+    const planned = await cluster.request('n1', 'POST', '/v1/ring/plans', { headers, body: JSON.stringify(change) });
+    const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { id: string };
+    expect((await cluster.request('n1', 'POST', `/v1/ring/plans/${id}/apply`)).status).toBe(202);
+    for (let i = 0; moving(); i++) {
+      etags.push(await put(cluster, ['n1', 'n3'][i % 2]!, `k${i % 30}`, `${i}`));
+      await pass(cluster, 50);
+    }
+  }
+  for (let i = 0; i < 10; i++) etags.push(await put(cluster, 'n4', `last${i}`));
+  await pass(cluster, 3000);
+  const told = new Set(watch.events.map(({ etag }) => etag));
+  expect(etags.filter((etag) => !told.has(etag))).toEqual([]);
+  watch.inOrder(etags);
+});
+
+test('random faults: every acknowledged write is told of, and no key goes back within a connection', async () => {
+  for (let seed = 0; seed < 4; seed++) {
+    const cluster = await SimulatedCluster.founded({ seed: `watch ${seed}`, nodes: 4 });
+    const clients: WatchingClient[] = [await WatchingClient.open(cluster, 'n1', 'b')];
+    const acked: string[] = [];
+    for (let step = 0; step < 40; step++) {
+      const victim = cluster.machines[1 + ((step * 7 + seed) % 3)]!;
+      if (step % 8 === 2 && victim.running !== undefined) cluster.crash(victim);
+      if (step % 8 === 6)
+        for (const { id, running } of cluster.machines) if (running === undefined) await cluster.restart(id);
+      if (step % 10 === 5) {
+        const last = clients.at(-1)!;
+        last.close();
+        clients.push(await WatchingClient.open(cluster, step % 20 === 5 ? 'n1' : 'n1', 'b', { cursor: last.cursor }));
+      }
+      const at = cluster.machines.filter(({ running }) => running !== undefined)[step % 3]!;
+      const answer = await cluster.request(at.id, 'PUT', `/v1/kv/b/k${step % 7}?timeout=2000`, {
+        body: `${seed}-${step}`,
+      });
+      if (answer.status === 204) acked.push(answer.headers.get('etag')!.replaceAll('"', ''));
+      await pass(cluster, 30 + ((step * 37) % 400));
+    }
+    for (const { id, running } of cluster.machines) if (running === undefined) await cluster.restart(id);
+    await pass(cluster, 20_000);
+    const told = new Set(clients.flatMap(({ events }) => events.map(({ etag }) => etag)));
+    expect(acked.filter((etag) => !told.has(etag))).toEqual([]);
+    for (const client of clients) client.inOrder(acked);
+    expect(acked.length).toBeGreaterThan(30);
+  }
+});

@@ -1,0 +1,166 @@
+/** The log of changes: what is told, in which order, when it may be shown, and what is let go of. */
+
+import { expect, test } from 'vitest';
+import { decodeGlimpse } from '#causality/glimpse.ts';
+import { encodeState } from '#causality/state-codec.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
+import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
+import { Changes, CHANGES, CHANGES_TABLES } from '#replica/changes.ts';
+import { GroupCommit } from '#replica/group-commit.ts';
+import { Records } from '#replica/records.ts';
+import { recordPrefix, REPLICA_TABLES } from '#replica/tables.ts';
+import { dot, stateOf } from '../causality/examples.ts';
+import { OneMachine, type OneProcess } from './worlds.ts';
+
+const PLACE = { n: 3, partition: 7, bucket: 'b', incarnation: 0 };
+const PREFIX = recordPrefix('b', 0);
+
+class Store {
+  readonly machine = new OneMachine([...REPLICA_TABLES, ...CHANGES_TABLES]);
+  readonly limits: { readonly logBytesMax: number; readonly logAgeMax: number };
+  world: OneProcess;
+  changes: Changes;
+  #records: Records;
+  #commits: GroupCommit;
+
+  constructor(limits = { logBytesMax: 1_000_000, logAgeMax: 3_600_000 }) {
+    this.limits = limits;
+    this.world = this.machine.boot();
+    ({ changes: this.changes, records: this.#records, commits: this.#commits } = this.#open());
+  }
+
+  reboot(): void {
+    this.machine.host.kill();
+    this.world = this.machine.boot();
+    ({ changes: this.changes, records: this.#records, commits: this.#commits } = this.#open());
+  }
+
+  /** Each entry is a key and its state; all in one group. */
+  async write(entries: readonly (readonly [key: string, state: State, before?: State])[], bucket = 'b'): Promise<void> {
+    const all = entries.map(([key, state, before]) =>
+      this.#commits.submit({
+        run: (transaction) => {
+          const after = { state, encoded: encodeState(state, this.world.digest.crc32) };
+          this.#records.write(transaction, { ...PLACE, bucket }, utf8(key), before, after);
+          if (key.startsWith('refused')) throw new Error('refused after it was written');
+        },
+        bytes: 0,
+        durable: true,
+      }),
+    );
+    await this.machine.simulation.settle(Promise.allSettled(all));
+  }
+
+  read(after: number, limit = 1000): readonly string[] {
+    return this.changes
+      .read(this.world.disk, after, PREFIX, limit)
+      .changes.map(({ group, rowKey }) => `${group} ${fromUtf8(rowKey.subarray(PREFIX.length))}`);
+  }
+
+  #open() {
+    const changes = new Changes(this.world, this.limits);
+    const records = new Records({ ...this.world, participants: [changes], damaged: () => undefined });
+    const commits = new GroupCommit({
+      ...this.world,
+      prologue: () => changes.groupBegins(),
+      epilogue: (transaction) => changes.groupEnds(transaction),
+      beforeCommit: () => undefined,
+      onSynced: () => changes.groupSynced(),
+      onFailure: () => changes.groupFailed(),
+      groupSizeMax: 128,
+      queueMax: 8192,
+      queueBytesMax: 1e9,
+    });
+    return { changes, records, commits };
+  }
+}
+
+const one = (counter: number): State => stateOf([dot(1, counter)], [dot(1, counter)]);
+
+test('a group is one row; its changes come in order, of one bucket only, and what failed alone is not among them', async () => {
+  const store = new Store();
+  await store.write([
+    ['a', one(1)],
+    ['refused', one(1)],
+    ['b', one(2)],
+  ]);
+  await store.write([['x', one(3)]], 'other');
+  await store.write([['a', one(4), one(1)]]);
+  expect(store.read(0)).toEqual(['1 a', '1 b', '3 a']);
+  expect(store.read(1)).toEqual(['3 a']);
+  expect(store.world.disk.range(CHANGES, { limit: 10 }).length).toBe(3);
+});
+
+test('golden bytes of a row', async () => {
+  const store = new Store();
+  await store.write([['a', one(9)]]);
+  const [[key, row]] = store.world.disk.range(CHANGES, { limit: 1 }) as [[Uint8Array, Uint8Array]];
+  expect(toHex(key)).toBe('0000000000000001');
+  // Without the six bytes of the time.
+  expect([toHex(row.subarray(0, 2)), toHex(row.subarray(8))]).toMatchInlineSnapshot();
+  const { changes } = store.changes.read(store.world.disk, 0, PREFIX, 10);
+  expect(decodeGlimpse(changes[0]!.glimpse).vector).toEqual([dot(1, 9)]);
+});
+
+test('what shows a reader nothing new is not logged: a vector that grows, a tombstone that is given up', async () => {
+  const store = new Store();
+  const dead: State = { vector: [dot(1, 5)], versions: [] };
+  await store.write([['a', one(1)]]);
+  await store.write([['a', dead, one(1)]]);
+  await store.write([['a', { vector: [dot(1, 5), dot(2, 6)], versions: [] }, dead]]);
+  await store.write([['a', EMPTY_STATE, dead]]);
+  expect(store.read(0)).toEqual(['1 a', '2 a']);
+});
+
+test('after a restart the numbers go on, and what was synced is still there', async () => {
+  const store = new Store();
+  await store.write([['a', one(1)]]);
+  await store.write([['b', one(2)]]);
+  store.reboot();
+  expect([store.changes.synced, store.read(0)]).toEqual([2, ['1 a', '2 b']]);
+  await store.write([['c', one(3)]]);
+  expect(store.read(1)).toEqual(['2 b', '3 c']);
+});
+
+test('a commit that fails leaves no gap and no change', async () => {
+  const store = new Store();
+  await store.write([['a', one(1)]]);
+  store.machine.medium.capacityBytes = 1;
+  await store.write([['b', one(2)]]);
+  store.machine.medium.capacityBytes = Number.POSITIVE_INFINITY;
+  await store.write([['c', one(3)]]);
+  expect(store.read(0)).toEqual(['1 a', '2 c']);
+});
+
+test('the oldest go when the log is too long or too old, and whoever wants them is told', async () => {
+  const store = new Store({ logBytesMax: 1000, logAgeMax: 60_000 });
+  for (let i = 1; i <= 100; i++) await store.write([[`k${i}`, one(i)]]);
+  expect(store.changes.reaches(0)).toBe(false);
+  expect(store.changes.reaches(90)).toBe(true);
+  expect(store.changes.reaches(100)).toBe(true);
+  expect(store.changes.reaches(101)).toBe(false);
+  const kept = store.world.disk.range(CHANGES, { limit: 1000 });
+  expect(kept.reduce((sum, [, row]) => sum + row.length, 0)).toBeLessThan(1200);
+  await store.machine.simulation.run(store.machine.simulation.now + 120_000);
+  await store.write([['new', one(200)]]);
+  expect(store.world.disk.range(CHANGES, { limit: 1000 }).length).toBe(1);
+  store.reboot();
+  expect(store.changes.reaches(99)).toBe(false);
+  expect(store.read(100)).toEqual(['101 new']);
+});
+
+test('a time leads to the group before it; a time that the log does not reach leads nowhere', async () => {
+  const store = new Store({ logBytesMax: 600, logAgeMax: 3_600_000 });
+  const times: number[] = [];
+  const tick = async (): Promise<void> =>
+    void (await store.machine.simulation.run(store.machine.simulation.now + 1000));
+  for (let i = 1; i <= 5; i++) {
+    await tick();
+    times.push(store.world.clock.wall());
+    await store.write([[`k${i}`, one(i)]]);
+  }
+  expect(times.map((time) => store.changes.before(store.world.disk, time))).toEqual([0, 1, 2, 3, 4]);
+  expect(store.changes.before(store.world.disk, times[4]! + 60_000)).toBe(5);
+  for (let i = 6; i <= 60; i++) await store.write([[`k${i}`, one(i)]]);
+  expect(store.changes.before(store.world.disk, times[0]!)).toBeUndefined();
+});

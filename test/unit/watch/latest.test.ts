@@ -1,0 +1,54 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { etagOf } from '#causality/etag.ts';
+import { encodeGlimpse } from '#causality/glimpse.ts';
+import { joinStates } from '#causality/join.ts';
+import type { Conflicts, State } from '#causality/state.ts';
+import { Latest } from '#watch/latest.ts';
+import { dot, stateOf } from '../causality/examples.ts';
+import { Cluster, history } from '../causality/history.ts';
+
+function tagOf({ versions }: State): string | null {
+  const live = versions.filter(({ content }) => content !== null);
+  return live.length === 0 ? null : etagOf(live);
+}
+
+for (const conflicts of ['siblings', 'lww'] satisfies Conflicts[]) {
+  test(`${conflicts}: whatever the order in which replicas tell, what is shown is the join so far, and only when it differs`, () => {
+    fc.assert(
+      fc.property(history, fc.array(fc.nat(), { maxLength: 20 }), (operations, order) => {
+        const { states } = new Cluster(conflicts).run(operations);
+        const latest = new Latest(10);
+        let joined: State | undefined;
+        let shown: string | null | undefined;
+        for (const place of order) {
+          const told = states[place % states.length]!;
+          joined = joined === undefined ? told : joinStates(joined, told, conflicts);
+          const tag = tagOf(joined);
+          const news = latest.take('k', encodeGlimpse(told), conflicts, 0);
+          expect(news).toBe(shown === tag ? undefined : tag);
+          shown = tag;
+        }
+      }),
+    );
+  });
+}
+
+test('a value that has expired is news as deleted, once, though a replica has it still', () => {
+  const [version] = stateOf([dot(1, 10)], [dot(1, 10)]).versions;
+  const expiring: State = { vector: [dot(1, 10)], versions: [{ ...version!, expiresAt: 1000 }] };
+  const stripped: State = { vector: [dot(1, 10)], versions: [{ ...version!, content: null, expiresAt: 1000 }] };
+  const latest = new Latest(10);
+  expect(latest.take('k', encodeGlimpse(expiring), 'lww', 500)).toBe(tagOf(expiring));
+  expect(latest.take('k', encodeGlimpse(stripped), 'lww', 1500)).toBe(null);
+  expect(latest.take('k', encodeGlimpse(expiring), 'lww', 1600)).toBeUndefined();
+});
+
+test('the keys that were told of longest ago are forgotten', () => {
+  const latest = new Latest(2);
+  const glimpse = encodeGlimpse(stateOf([dot(1, 10)], [dot(1, 10)]));
+  for (const name of ['a', 'b', 'c']) expect(latest.take(name, glimpse, 'lww', 0)).toBeTypeOf('string');
+  expect(latest.size).toBe(2);
+  expect(latest.take('c', glimpse, 'lww', 0)).toBeUndefined();
+  expect(latest.take('a', glimpse, 'lww', 0)).toBeTypeOf('string');
+});
