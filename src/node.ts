@@ -167,9 +167,7 @@ export class QuoralNode {
     const dead = new DeadRows(world.disk, world.metrics);
     const changes = new Changes(world, options.watch);
     this.replica = new Replica({
-      world,
-      storage,
-      knowledge,
+      ...{ world, storage, knowledge },
       flushNetwork: () => this.#flushNetwork(),
       participants: [trees, dead, changes],
       limits: options.replica,
