@@ -22,14 +22,16 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '{"results":[{"status":204,"etag":"\\"bb6a7bf8f11dcd60\\"","context":"AQEAgoCAlrGvHYLA1Jaxrx0gCCUJFrEK2Q","replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1"},{"status":404,"replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1","problem":{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}}]}',
   'batch 200 application/msgpack':
     '"�\\u0000\\u0001�results��\\u0000\\u0004�status�̤etag�\\"f44b37b4f762eb97\\"�replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�\\u0000\\u0004�status�\\u0001��replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�problem�\\u0000\\u0004�type�urn:quoral:problem:not-found�title�There is nothing here�status�\\u0001��detail� there is no value under this key"',
+  'watchBucket 200 text/event-stream':
+    '": watching\\nid: AQEA1dLqtrczAwAShu74qT4ZhCPAbXSlxTXDKQEJwk2vuZ3XoWCj9ef7aNv4KQLc3wPAZn6IsrawWOdRE3qjJ--gXQaz2x8U\\n\\nid: AQEA1dLqtrczAwAShu74qT4ZhCPAbXSlxTXDKQEJwk2vuZ3XoWCj9ef7aNv4KQLc3wPAZn6IsrawWOdRE3qjKK6q0FR3wvq0\\ndata: {\\"bucket\\":\\"carts\\",\\"key\\":\\"user-21\\",\\"etag\\":\\"f44b37b4f762eb97\\",\\"deleted\\":false}\\n\\nevent: end\\ndata: {\\"reason\\":\\"timeout\\"}\\n\\n"',
   'acquireLease 200 application/json':
-    '{"token":1767225600342,"expiresAt":"2026-01-01T00:00:30.344Z","holder":"worker-7"}',
+    '{"token":1767225600393,"expiresAt":"2026-01-01T00:00:30.394Z","holder":"worker-7"}',
   'showLease 200 application/json':
-    '{"token":1767225600342,"expiresAt":"2026-01-01T00:00:30.344Z","holder":"worker-7"}',
+    '{"token":1767225600393,"expiresAt":"2026-01-01T00:00:30.394Z","holder":"worker-7"}',
   'createToken 201 application/json':
-    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.352Z","expiresAt":null,"token":"quoral_shop_mYvg-oLF9KzpLvlQQcinLok6CwrTC4wotTN-xwwUNlk"}',
+    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.403Z","expiresAt":null,"token":"quoral_shop_mYvg-oLF9KzpLvlQQcinLok6CwrTC4wotTN-xwwUNlk"}',
   'listTokens 200 application/json':
-    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.352Z","expiresAt":null}]}',
+    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.403Z","expiresAt":null}]}',
   'showCluster 200 application/json':
     '{"clusterId":"986c2ba6df62cb6b836d26a7da1b8066","epoch":7,"self":"n1","members":[{"id":"n1","url":"http://n1","peer":"n1:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n2","url":"http://n2","peer":"n2:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n3","url":"http://n3","peer":"n3:7201","zone":"default","weight":1,"state":"active","reachable":true,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0}],"transfers":[],"hintsWaiting":0}',
   'showRing 200 application/json':
@@ -60,7 +62,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '{"status":"ok","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":true,"detail":"epoch 11 is confirmed by a majority"},{"name":"member","ok":true,"detail":"active"},{"name":"serving","ok":true,"detail":"data requests are served"},{"name":"peers","ok":true,"detail":"2 of 2 can be reached"}]}',
   'showHealthy 200 application/json':
     '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
-  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYGA6Jaxrx1snI0-vzBPmg"}',
+  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYGg9Jaxrx23BeTvlMOjdQ"}',
   'showLive 503 application/json':
     '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
   'showReady 503 application/json':
