@@ -97,7 +97,12 @@ test('golden bytes of a row', async () => {
   const [[key, row]] = store.world.disk.range(CHANGES, { limit: 1 }) as [[Uint8Array, Uint8Array]];
   expect(toHex(key)).toBe('0000000000000001');
   // Without the six bytes of the time.
-  expect([toHex(row.subarray(0, 2)), toHex(row.subarray(8))]).toMatchInlineSnapshot();
+  expect([toHex(row.subarray(0, 2)), toHex(row.subarray(8))]).toMatchInlineSnapshot(`
+    [
+      "0100",
+      "01076200000000006109820101010901000901",
+    ]
+  `);
   const { changes } = store.changes.read(store.world.disk, 0, PREFIX, 10);
   expect(decodeGlimpse(changes[0]!.glimpse).vector).toEqual([dot(1, 9)]);
 });
