@@ -130,7 +130,7 @@ async function storeLine(
   if (keepsSiblings) return storeSiblings(bucket, { ...stored, values }, options);
   if (values.length > 1)
     throw new UsageError(`line ${number}: ${stored.key} has siblings, and bucket ${bucket.name} keeps none`);
-  await put(bucket, stored.key, values[0]!, options);
+  await put(bucket, stored.key, values[0]!, { ...options, atLeastOnce: true });
   return 'stored';
 }
 

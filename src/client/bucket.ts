@@ -147,7 +147,7 @@ export class Bucket<T> {
       body,
       expected: [204],
       changes: true,
-      repeatable: idempotencyKey !== false,
+      repeatable: idempotencyKey !== false || options.atLeastOnce === true,
       timeoutMs: options.timeout,
       tellsTimeout: options.timeout !== undefined,
       signal: options.signal,

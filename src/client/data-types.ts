@@ -94,7 +94,7 @@ class TypedBucket<K extends DataType, V> {
       body: utf8(JSON.stringify(operation)),
       expected: [200, 204],
       changes: true,
-      repeatable: idempotencyKey !== false,
+      repeatable: idempotencyKey !== false || options.atLeastOnce === true,
       timeoutMs: options.timeout,
       tellsTimeout: options.timeout !== undefined,
       signal: options.signal,

@@ -58,9 +58,10 @@ export async function sendAlone(
 export function idempotencyKeyFor(
   { directory, transport }: Shared,
   bucket: string,
-  { idempotencyKey, w, consistency }: ChangeOptions,
+  { idempotencyKey, atLeastOnce = false, w, consistency }: ChangeOptions,
 ): string | false {
   if (idempotencyKey !== undefined) return idempotencyKey;
+  if (atLeastOnce) return false;
   const wanted = w ?? consistency ?? directory.knownDefinition(bucket)?.w;
   return wanted === 1 || wanted === 'one' ? false : transport.runtime.uniqueId();
 }

@@ -33,6 +33,11 @@ export interface ChangeOptions extends Common {
    * false for none: then a write is only tried again when it certainly was not applied.
    */
   readonly idempotencyKey?: string | false;
+  /**
+   * Tried again without an idempotency key, whatever became of the first attempt: cheaper, for writes of which two are as good as
+   * one, such as the only writer's to a bucket that keeps the latest.
+   */
+  readonly atLeastOnce?: boolean;
 }
 
 /** The read that a write follows: the entry, or its context. */

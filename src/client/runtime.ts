@@ -20,6 +20,8 @@ export interface Runtime {
 
 /** The global ones, unless another way to send requests is given. */
 export function realRuntime(wanted: Fetch | undefined): Runtime {
+  let prefix: string | undefined;
+  let count = 0;
   return {
     fetch: wanted ?? (async (url, init) => fetch(url, init)),
     now: () => performance.now(),
@@ -28,11 +30,13 @@ export function realRuntime(wanted: Fetch | undefined): Runtime {
       const timer = setTimeout(callback, milliseconds);
       return () => clearTimeout(timer);
     },
-    uniqueId: () => {
-      const bytes = crypto.getRandomValues(new Uint8Array(16));
-      return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-    },
+    uniqueId: () => `${(prefix ??= randomText())}-${(count++).toString(36)}`,
   };
+}
+
+function randomText(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Resolves after the time, or as soon as the signal says that nobody waits any more. */

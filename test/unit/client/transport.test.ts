@@ -72,6 +72,12 @@ test('a write that one replica is enough for shows no key, since then all would 
   expect(world.asked.map(({ headers }) => headers['idempotency-key'])).toEqual([undefined, undefined, 'mine']);
 });
 
+test('what may be made twice is tried again without a key', async () => {
+  const world = new FakeWorld((_, count) => (count === 1 ? cut() : stored()));
+  await world.connect().bucket('b', text).put('k', 'v', { atLeastOnce: true });
+  expect(world.asked.map(({ headers }) => headers['idempotency-key'])).toEqual([undefined, undefined]);
+});
+
 test.each([
   [400, 'invalid-request'],
   [401, 'unauthorized'],
