@@ -35,6 +35,8 @@ const POLL_MS = 500;
 const PATIENCE_MS = 60_000;
 /** Between two lines where nobody sees a bar. */
 const LINE_MS = 10_000;
+/** Of terminals that do not say how wide they are. */
+const WIDTH = 80;
 
 /** Until the change is over; its outcome. Throws {@link UsageError} when no member answers for a minute. */
 export async function untilOver(
@@ -108,7 +110,7 @@ class Shown {
     if (this.#silent) return;
     const { stderr } = process;
     if (stderr.isTTY) {
-      stderr.write(`\r\u001b[K${progressLine(view, stderr.columns)}`);
+      stderr.write(`\r\u001b[K${progressLine(view, stderr.columns || WIDTH)}`);
       return;
     }
     const percent = percentOf(view);

@@ -136,12 +136,14 @@ function show({ id, epoch, moves, summary }: PlanView, options: PlanOptions): vo
 }
 
 function showMoves({ moves, leastMoves, keys, bytes, dropped, seconds }: PlanView['summary']): void {
+  if (moves === 0) {
+    print(dropped === 0 ? 'no replica moves' : `no replica moves, ${counted(dropped, 'replica')} are given up`);
+    return;
+  }
   const least = leastMoves === moves ? 'no ring as even needs fewer' : `${leastMoves} at the least`;
   const gone = dropped === 0 ? '' : `; ${dropped} are given up`;
-  const long = moves + dropped === 0 ? '' : `, which takes about ${timeOf(seconds)}`;
-  print(
-    `${counted(moves, 'replica')} of partitions move (${least}): about ${counted(keys, 'key')} and ${sizeOf(bytes)}${gone}${long}`,
-  );
+  const what = `about ${counted(keys, 'key')} and ${sizeOf(bytes)}${gone}, which takes about ${timeOf(seconds)}`;
+  print(`${counted(moves, 'replica')} of partitions move (${least}): ${what}`);
 }
 
 /** Whether nothing was asked for but what evens the ring out. */

@@ -5,7 +5,7 @@
 
 import { present } from '#kernel/assert.ts';
 import { toHex } from '#kernel/bytes.ts';
-import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { Change } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
@@ -86,7 +86,12 @@ export interface TransfersView {
   }[];
 }
 
-const MOVED_ON = 'the ring has moved on since the plan was made: plan again';
+const DONE_ALREADY = 'this plan has been applied, and the change is over: there is nothing left of it to do';
+
+function movedOn(from: Epoch, to: Epoch): string {
+  const so = 'nothing was changed; plan again, look at what it says, and apply that';
+  return `the ring has moved on since the plan was made for epoch ${from}, it is that of epoch ${to} now: ${so}`;
+}
 
 export interface RingPlansOptions {
   readonly world: { readonly clock: Clock; readonly random: Random; readonly digest: Digest };
@@ -105,6 +110,7 @@ export interface RingPlansOptions {
 }
 
 interface Kept {
+  readonly epoch: Epoch;
   readonly plan: RingPlan;
   readonly size: Pick<ChangeSize, 'keys' | 'bytes'>;
   readonly ring: string;
@@ -138,7 +144,7 @@ export class RingPlans {
     const id = toHex(world.random.bytes(8));
     const moves = plan.moves.map((move) => this.#show(plan, move, weights));
     const summary = describePlan(facts, plan, moves, reachable, this.#options.bytesPerSecond);
-    this.#keep(id, { plan, size: summary, ring: this.#fingerprint(facts) });
+    this.#keep(id, { epoch: facts.epoch, plan, size: summary, ring: this.#fingerprint(facts) });
     const name = namesOf(plan);
     return {
       kind: 'planned',
@@ -163,7 +169,9 @@ export class RingPlans {
     const size = { keys, bytes, ...(throttle === undefined ? {} : { throttle }) };
     return await this.#propose((facts) => {
       if (facts.ring.change?.id === id) return facts;
-      return this.#fingerprint(facts) === kept.ring ? beginChange(facts, id, kept.plan, size) : { refused: MOVED_ON };
+      if (facts.ring.lastChange?.id === id) return { refused: DONE_ALREADY };
+      if (this.#fingerprint(facts) !== kept.ring) return { refused: movedOn(kept.epoch, facts.epoch) };
+      return beginChange(facts, id, kept.plan, size);
     }, deadline);
   }
 
