@@ -5,9 +5,9 @@
  * has seen, its context, or without one all that the replica knows; whatever is concurrent stays, at every replica alike.
  */
 
-import { concatBytes, startsWith } from '#kernel/bytes.ts';
+import { concatBytes, startsWith, toHex } from '#kernel/bytes.ts';
 import type { Operation } from './data-type.ts';
-import { compareDotsByActor, sameActor, type Actor, type Dot } from './dot.ts';
+import { compareDotsByActor, sameActor, sameDot, type Actor, type Dot } from './dot.ts';
 import {
   contentOfEntry,
   entryBytes,
@@ -35,6 +35,12 @@ export interface Circumstances {
   readonly now: number;
 }
 
+/** Increments that this actor's node has made, to go into its total. */
+export interface Folding {
+  readonly kind: 'fold';
+  readonly dots: readonly Dot[];
+}
+
 export interface Plan {
   readonly goes: ReadonlySet<Version>;
   readonly comes: readonly Uint8Array[];
@@ -53,6 +59,37 @@ export function planOperation(state: State, operation: Operation, circumstances:
   const planning = new Planning(state, circumstances);
   planning.plan([], operation);
   return planning;
+}
+
+/**
+ * Makes one total of the increments and the actor's own total beside them, field by field; those that are gone are left out.
+ * The caller has made sure that no other attempt at one of them can turn up. Throws {@link Unfitting} when none is there.
+ */
+export function planFolding({ versions }: State, { dots }: Folding, actor: Actor): Plan {
+  const folded = versions.filter(
+    (version) =>
+      isEntry(version) &&
+      version.dot.node === actor.node &&
+      dots.some((dot) => sameDot(dot, version.dot)) &&
+      readEntry(version.content.value).leaf.kind === 'increment',
+  );
+  const counters = new Map<string, { path: readonly Step[]; total: number }>();
+  const goes = new Set<Version>();
+  const count = (version: Version): void => {
+    const { path, leaf } = readEntry(version.content!.value);
+    const name = toHex(pathBytes(path));
+    counters.set(name, { path, total: (counters.get(name)?.total ?? 0) + amountOf(leaf) });
+    goes.add(version);
+  };
+  for (const version of folded) count(version);
+  if (folded.length === 0) throw new Unfitting('the increments are gone');
+  for (const version of versions) {
+    if (!isEntry(version) || !sameActor(version.dot, actor)) continue;
+    const { path, leaf } = readEntry(version.content.value);
+    if (leaf.kind === 'total' && counters.has(toHex(pathBytes(path)))) count(version);
+  }
+  const totals = [...counters.values()];
+  return { goes, comes: totals.map(({ path, total }) => entryBytes({ path, leaf: { kind: 'total', amount: total } })) };
 }
 
 /** The dots of a plan: one for each entry that comes, and one for an operation that only takes away. */

@@ -28,6 +28,7 @@ import {
   type Environment,
 } from './environment.ts';
 import { CoordinatorFigures } from './figures.ts';
+import { FoldIncrements } from './fold-increments.ts';
 import { readKey } from './get.ts';
 import { listPage, type ListOutcome, type ListPageRequest } from './list.ts';
 import { listHere } from './list-here.ts';
@@ -49,6 +50,7 @@ export class Coordinator {
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
   readonly #operateMessage: MessageType<ForwardedWrite, WriteOutcome>;
   readonly #bundles: Bundles;
+  readonly #fold: FoldIncrements;
   /** Keys of strong buckets go their own way. */
   readonly strong: StrongKeys;
 
@@ -56,6 +58,7 @@ export class Coordinator {
   constructor({ strong, ...options }: CoordinatorOptions) {
     this.#options = { ...options, figures: new CoordinatorFigures(options.world.metrics) };
     this.strong = new StrongKeys({ environment: this.#options, ...strong });
+    this.#fold = new FoldIncrements(this.#options);
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     this.#operateMessage = operateMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
@@ -183,7 +186,12 @@ export class Coordinator {
   }
 
   #writeHere(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
-    return traced('coordinator.put', request, (write) => writeHere(environment, write));
+    const writing = traced('coordinator.put', request, (write) => writeHere(environment, write));
+    if (request.operation === undefined) return writing;
+    return writing.then((outcome) => {
+      this.#fold.consider(request, outcome);
+      return outcome;
+    });
   }
 
   /**

@@ -31,6 +31,9 @@ export class CoordinatorFigures {
   /** Values that a read had to ask for once more, since only outlines named them. */
   readonly valuesFetched: Counter;
 
+  /** Increments with idempotency keys that went into a total. */
+  readonly folded: Counter;
+
   /** Owners that have missed a write and get no hint. */
   readonly hintsLeftOut: Counter;
 
@@ -69,6 +72,10 @@ export class CoordinatorFigures {
     this.valuesFetched = metrics.counter(
       'quoral_read_values_fetched_total',
       'Large values that a read asked for apart, because the owner that sends values lacked them',
+    );
+    this.folded = metrics.counter(
+      'quoral_increments_folded_total',
+      'Increments with idempotency keys that went into the total of their counter when their window was over',
     );
     this.hintsLeftOut = metrics.counter(
       'quoral_hints_left_out_total',

@@ -3,18 +3,19 @@
  * type. The same for an owner, which has all it knows, and for a fallback, which has what it keeps for the owners.
  */
 
-import type { Operation } from '#causality/data-type.ts';
+import { innermost, type Operation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
-import { carryOut, dotsOf, planOperation } from '#causality/operate.ts';
+import { carryOut, dotsOf, planFolding, planOperation, type Folding } from '#causality/operate.ts';
 import type { Conflicts, Content, State, VersionVector } from '#causality/state.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
-import { TooLarge, TooManySiblings } from './refusals.ts';
+import { Refusal } from '#wire/message.ts';
+import { OVERLOADED, TooLarge, TooManySiblings } from './refusals.ts';
 
 /** An operation on a data type. */
 export interface Operating {
-  readonly operation: Operation;
+  readonly operation: Operation | Folding;
   /** What was read of other replicas before, with the time before it was read; null when nothing was. */
   readonly base: Base | null;
 }
@@ -64,13 +65,12 @@ export function mintOn(before: State, write: MintedWrite, minter: Minter): Writt
 function operateOn(before: State, write: MintedWrite, { operation, base }: Operating, minter: Minter): Written {
   const { node, tenure, clock, request, now } = minter;
   const { context, expiresAt, after } = write;
-  const plan = planOperation(before, operation, {
-    actor: { node, tenure },
-    context: base === null ? null : context,
-    keyed: request !== undefined,
-    alone: false,
-    now,
-  });
+  const actor = { node, tenure };
+  const seen = base === null ? null : context;
+  const plan =
+    operation.kind === 'fold'
+      ? planFolding(before, operation, actor)
+      : planOperation(before, operation, { actor, context: seen, keyed: request !== undefined, alone: false, now });
   const counter = Math.max(counterFor(clock.reserve(dotsOf(plan)), context, before), after + 1);
   const { state, last } = carryOut(before, plan, { first: { node, tenure, counter }, expiresAt, request });
   return { state, dot: last };
@@ -98,6 +98,9 @@ export function checkSize(
       throw new TooManySiblings(`the key has ${had} concurrent versions`, before.state);
     return;
   }
+  const counts = operating.operation.kind !== 'fold' && innermost(operating.operation).kind === 'increment';
+  if (has > entriesMax && has > had && counts)
+    throw new Refusal(OVERLOADED, `the counter keeps ${had} increments apart, which may still be sent again`);
   if (has > entriesMax && has > had)
     throw new TooLarge(`the key would have ${has} entries; at most ${entriesMax} are allowed`);
   if (after.bytes > stateBytesMax && after.bytes > before.bytes)

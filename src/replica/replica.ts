@@ -232,6 +232,11 @@ export class Replica {
     return this.#records;
   }
 
+  /** As which actor this node mints. */
+  tenure(): number {
+    return this.#options.storage.tenure.current();
+  }
+
   /** A hybrid time after all that this node has done, and before whatever begins now: the origin of that. */
   now(): number {
     return this.#clock().tick();

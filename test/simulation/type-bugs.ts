@@ -59,6 +59,18 @@ export const TYPE_BUGS: readonly Bug[] = [
     foundBy: { scenario: 'increments-meet' },
   },
   {
+    name: 'increments-are-added-up-too-soon',
+    about: 'increments go into a total although an owner that may have another attempt at one of them cannot be asked',
+    edits: [
+      {
+        file: 'src/coordinator/fold-increments.ts',
+        from: 'if (answers.includes(undefined)) return undefined;',
+        to: 'for (let i = 0; i < answers.length; i++) answers[i] ??= { isOwner: false, versions: [] };',
+      },
+    ],
+    foundBy: { scenario: 'an-attempt-waits-to-be-known' },
+  },
+  {
     name: 'removal-ignores-its-context',
     about: 'a removal takes away all that its replica knows, whatever the client had seen',
     edits: [
@@ -93,8 +105,8 @@ export const TYPE_BUGS: readonly Bug[] = [
       },
       {
         file: 'src/replica/mint.ts',
-        from: 'const plan = planOperation(before, operation, {',
-        to: 'before = { ...before, vector: [...before.vector, ...context].sort((a, b) => a.node - b.node || a.tenure - b.tenure || b.counter - a.counter).filter((a, i, all) => i === 0 || all[i - 1]!.node !== a.node || all[i - 1]!.tenure !== a.tenure) }; const plan = planOperation(before, operation, {',
+        from: 'const actor = { node, tenure };',
+        to: 'before = { ...before, vector: [...before.vector, ...context].sort((a, b) => a.node - b.node || a.tenure - b.tenure || b.counter - a.counter).filter((a, i, all) => i === 0 || all[i - 1]!.node !== a.node || all[i - 1]!.tenure !== a.tenure) }; const actor = { node, tenure };',
       },
     ],
     foundBy: { scenario: 'taken-where-it-is-not-known' },

@@ -5,6 +5,7 @@ import { decodeEnvelope } from '#wire/envelope.ts';
 import type { Machine } from './cluster.ts';
 import { levelsFor, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Stage } from './scenarios.ts';
+import { snapshotOf } from './white-box.ts';
 import type { Composed, TypeClients, TypeKey } from './type-clients.ts';
 
 const FACTS = { owners: 3, mode: 'siblings' } as const;
@@ -61,7 +62,52 @@ function carriesState(message: Uint8Array): boolean {
   return envelope.kind === 'request' && envelope.name === StoreMessage.name;
 }
 
+/** As long as increments stand apart, and what clocks may differ. */
+const SETTLED_MS = 13 * 60_000;
+/** So many increments are worth adding up. */
+const MANY = 40;
+
+/** How many entries the machine's row of the key has. */
+function entriesAt(stage: Stage, machine: Machine, { bucket, key }: TypeKey): number {
+  return snapshotOf(machine, bucket.name, 0, key, stage.arena.recorder).versions.length;
+}
+
 export const TYPE_SCRIPTS = {
+  /** Increments that may be sent again stand apart until they may not, and then become one number. */
+  'increments-are-added-up': async (stage: Stage): Promise<void> => {
+    const acts = new Acts(stage);
+    const [first, second] = stage.machines();
+    const key = { bucket: acts.types.bucket('counters'), key: 'many' };
+    for (let i = 0; i < MANY; i++) await acts.send(acts.types.increment(key, i % 3, ALL, true), first);
+    const before = entriesAt(stage, first, key);
+    await stage.pass(SETTLED_MS);
+    await acts.send(acts.types.increment(key, 0, ALL), first);
+    await stage.pass(1000);
+    await acts.send(acts.types.increment(key, 0, ALL), first);
+    const after = [first, second].map((machine) => entriesAt(stage, machine, key));
+    if (before === MANY && after.every((entries) => entries === 1)) return;
+    const detail = `of ${before} entries ${after.join(' and ')} are left when nobody can send them again`;
+    stage.arena.find({ check: 'data-types', key: 'counters/many', detail });
+  },
+  /** One of them was made twice, by a node that is cut off since: it must stay apart until that one is back. */
+  'an-attempt-waits-to-be-known': async (stage: Stage): Promise<void> => {
+    const acts = new Acts(stage);
+    const [first, second, third] = stage.machines();
+    const key = { bucket: acts.types.bucket('counters'), key: 'apart' };
+    acts.keepsToItself(third, [first, second]);
+    const again = acts.types.increment(key, 4, STRICT, true);
+    await acts.send(again, third);
+    stage.cut(third, [first, second]);
+    await stage.pass(CUT_OFF_MS);
+    await acts.send(again, first);
+    for (let i = 0; i < MANY; i++) await acts.send(acts.types.increment(key, i % 3, STRICT, true), first);
+    await stage.pass(SETTLED_MS);
+    for (let i = 0; i < 2; i++) {
+      await acts.send(acts.types.increment(key, 0, STRICT), first);
+      await stage.pass(6000);
+    }
+    await stage.heal();
+  },
   /** A node has sent an increment, loses its power before its own sync, comes back and increments again. */
   'counter-forgets-what-it-sent': async (stage: Stage): Promise<void> => {
     await rounds(stage, 'counters', async (key, [first], acts) => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DATA_TYPES, type DataType, type Operation } from '#causality/data-type.ts';
 import { equalStates, joinStates } from '#causality/join.ts';
-import { dotsOf, carryOut, planOperation, Unfitting, withLeastVector } from '#causality/operate.ts';
+import { dotsOf, carryOut, planFolding, planOperation, Unfitting, withLeastVector } from '#causality/operate.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
 import { valueOf, type Json } from '#causality/type-value.ts';
@@ -241,6 +241,33 @@ test('a field keeps its type, and a counter stays exact', () => {
   expect(() => planOperation(filled, other, CIRCUMSTANCES)).toThrow(Unfitting);
   const large = operate(EMPTY_STATE, { kind: 'increment', by: Number.MAX_SAFE_INTEGER });
   expect(() => planOperation(large, { kind: 'increment', by: 1 }, CIRCUMSTANCES)).toThrow(Unfitting);
+});
+
+test('increments are added up to one total without a change of the sum, in each field by itself', () => {
+  const update = (field: string, by: number): Operation => ({
+    kind: 'update',
+    field,
+    type: 'counter',
+    with: { kind: 'increment', by },
+  });
+  let state = operate(EMPTY_STATE, update('x', 1));
+  for (const field of ['x', 'y', 'x']) state = operate(state, update(field, 10), { keyed: true });
+  const other = carryOut(
+    state,
+    planOperation(state, update('x', 5), { ...CIRCUMSTANCES, actor: dot(2, 0), keyed: true }),
+    {
+      first: dot(2, 500),
+      expiresAt: 0,
+      request: 'cd'.repeat(16),
+    },
+  ).state;
+  const dots = other.versions.map((version) => version.dot);
+  const plan = planFolding(other, { kind: 'fold', dots }, dot(1, 0));
+  const { state: folded } = carryOut(other, plan, { first: dot(1, 900), expiresAt: 0, request: undefined });
+  expect(valueOf('map', folded.versions)).toEqual(valueOf('map', other.versions));
+  // What another node has made stays.
+  expect(folded.versions).toHaveLength(3);
+  expect(() => planFolding(EMPTY_STATE, { kind: 'fold', dots }, dot(1, 0))).toThrow(Unfitting);
 });
 
 test('a field named __proto__ is a field', () => {
