@@ -14,6 +14,7 @@ import type { JoiningSettings } from '#consensus/epoch-joining.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { Coordinator } from '#coordinator/coordinator.ts';
 import type { CoordinatorSettings } from '#coordinator/environment.ts';
+import type { UpkeepSettings } from '#coordinator/register-upkeep.ts';
 import { Hints, type HintSettings } from '#handoff/hints.ts';
 import { HANDOFF_TABLES } from '#handoff/tables.ts';
 import { MEMBERSHIP_TABLES } from '#membership/boot-records.ts';
@@ -89,6 +90,8 @@ export interface NodeOptions {
   readonly hints: HintSettings;
   readonly repair: RepairSettings;
   readonly watch: WatchSettings;
+  /** In place of what those of repair say of strong keys. */
+  readonly upkeep?: Partial<UpkeepSettings>;
   readonly drop: { readonly bytesPerSecond: number };
   readonly readRepair: { readonly inFlightMax: number; readonly timeout: number; readonly jitter: number };
 }
@@ -204,7 +207,7 @@ export class QuoralNode {
         storage,
         valueBytesMax: options.replica.stateBytesMax,
         queueMax: options.coordinator.strongChangesMax,
-        upkeep: options.repair,
+        upkeep: { ...options.repair, ...options.upkeep },
       },
     });
     this.#connect();

@@ -12,6 +12,7 @@ import type { Environment } from './environment.ts';
 import { RegisterErase } from './register-erase.ts';
 import { RegisterMend } from './register-mend.ts';
 import type { RegisterRows } from './register-rows.ts';
+import { RECENT_MS } from './register-value.ts';
 
 export interface UpkeepSettings {
   /** Milliseconds in which every row is read once. */
@@ -20,6 +21,8 @@ export interface UpkeepSettings {
   readonly reclaimInterval: number;
   /** Milliseconds for which nothing must have changed before. */
   readonly reclaimAge: number;
+  /** Milliseconds after which nobody looks for a change: shorter than usual only where all requests are. */
+  readonly forgottenAfter?: number;
 }
 
 export interface UpkeepOptions {
@@ -44,7 +47,8 @@ export class RegisterUpkeep {
   constructor(options: UpkeepOptions) {
     const { settings } = options;
     this.#options = options;
-    this.erase = new RegisterErase({ ...options, interval: settings.reclaimInterval, age: settings.reclaimAge });
+    const { reclaimInterval: interval, reclaimAge, forgottenAfter = RECENT_MS } = settings;
+    this.erase = new RegisterErase({ ...options, interval, age: Math.max(reclaimAge, forgottenAfter) });
     this.mend = new RegisterMend(options);
   }
 

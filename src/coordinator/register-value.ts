@@ -67,7 +67,7 @@ export const RECENT_MAX = 64;
 export const RETRIED_MAX = 16;
 export const BATCH_MAX = 32;
 /** Longer than any request may take, the clocks' error included: nobody looks for an attempt any more. */
-const RECENT_MS = 90_000;
+export const RECENT_MS = 90_000;
 /** What two nodes' clocks may be apart. */
 const CLOCKS_DIFFER_MS = 5000;
 /** Requests with idempotency keys that one key remembers. */
@@ -258,13 +258,13 @@ export function isForgotten({ recent }: RegisterValue, { id, triedAt }: { id: Ui
 /**
  * From when on the value is nothing that anybody could miss, unless it is changed (milliseconds since 1970): it shows no version
  * and no lease, and nobody looks for what it remembers of its changes and of requests with idempotency keys. Infinity when it
- * holds something that does not end by itself. `age`: how long nothing must have changed.
+ * holds something that does not end by itself. `age`: how long nothing must have changed, {@link RECENT_MS} at least.
  */
 export function nothingFrom({ state, lease, recent, keyed }: RegisterValue, age: number): number {
   const shown = state.versions.filter(({ content }) => content !== null);
   if (shown.some(({ expiresAt }) => expiresAt === 0)) return Infinity;
   const ends = shown.map(({ expiresAt }) => expiresAt + age);
-  const forgotten = recent.map(({ dot }) => timeOf(dot.counter) + Math.max(age, RECENT_MS));
+  const forgotten = recent.map(({ dot }) => timeOf(dot.counter) + age);
   return Math.max(0, ...ends, ...forgotten, ...keyed.map(({ until }) => until), lease?.expiresAt ?? 0);
 }
 

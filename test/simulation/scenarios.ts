@@ -13,7 +13,7 @@ import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
 import { RING_SCRIPTS } from './ring-scripts.ts';
 import { RingStage } from './ring-stage.ts';
-import { STRONG_SCRIPTS } from './strong-scripts.ts';
+import { COME_AND_GO_MS, STRONG_SCRIPTS } from './strong-scripts.ts';
 import { TYPE_SCRIPTS } from './type-scripts.ts';
 import { ownersOfKey } from './white-box.ts';
 import { levelsFor, sloppyAll, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
@@ -616,6 +616,7 @@ export async function play(name: ScenarioName, options: ScenarioOptions): Promis
 }
 
 function nodeFor(name: ScenarioName): { readonly node?: Partial<NodeOptions> } {
+  if (name === 'strong-keys-come-and-go') return { node: { ...SOON, upkeep: { forgottenAfter: COME_AND_GO_MS } } };
   if (RECLAIMING.has(name)) return { node: SOON };
   return OUTLINING.has(name) ? { node: OUTLINES } : {};
 }
@@ -755,6 +756,11 @@ export class Stage {
   /** A delete by somebody who knows nothing. */
   async remove(machine: Machine, target: Target, level: Level): Promise<void> {
     await this.#settle(this.#somebody().write(target, machine, { kind: 'delete', level, timeout: TIMEOUT_MS }));
+  }
+
+  /** The same, under way. */
+  async removing(machine: Machine, target: Target, level: Level): Promise<void> {
+    await this.#somebody().write(target, machine, { kind: 'delete', level, timeout: TIMEOUT_MS });
   }
 
   /** A delete by somebody who has read what he deletes. */

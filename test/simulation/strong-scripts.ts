@@ -9,6 +9,7 @@ import type { MessageType } from '#wire/message.ts';
 import { decodeEnvelope } from '#wire/envelope.ts';
 import type { Machine } from './cluster.ts';
 import { strictQuorum } from './levels.ts';
+import { requestName } from './messages-on-the-wire.ts';
 import type { Stage } from './scenarios.ts';
 import { ownersOfKey } from './white-box.ts';
 import type { Target } from './workload.ts';
@@ -16,6 +17,8 @@ import type { Target } from './workload.ts';
 const STRONG = strictQuorum({ owners: 3, mode: 'strong' });
 /** After so long without a change nobody looks for anything of a deleted key any more. */
 const FORGOTTEN_MS = 95_000;
+/** In a script with short requests, after so long. */
+export const COME_AND_GO_MS = 3500;
 /** After so long a node knows that it is cut off. */
 const CUT_OFF_MS = 4500;
 
@@ -214,5 +217,48 @@ export const STRONG_SCRIPTS = {
       await deliver(stage, AcceptMessage, { from: first, to, request: { ...prepare, value, next: null } });
     }
     for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+  },
+  /** Keys come and go under clients and a network that is late, while what holds nothing is erased as soon as it may be. */
+  'strong-keys-come-and-go': async (stage: Stage): Promise<void> => {
+    const { machines, network, simulation } = stage.arena.cluster;
+    const random = simulation.random.fork('come and go');
+    const keys = ['a', 'b', 'c'].map((key) => stage.strongKey(key));
+    const erased = (): number =>
+      machines.reduce(
+        (sum, { running }) => sum + (running?.world.metrics.value('quoral_registers_erased_total') ?? 0),
+        0,
+      );
+    const lost = (message: Uint8Array): boolean => requestName(message).startsWith('register.') && random.chance(0.1);
+    let took = 0;
+    for (let round = 0; round < 40; round++) {
+      const doing: Promise<unknown>[] = [];
+      for (const from of machines) {
+        for (const to of machines) {
+          const delay = [0, 0, 30, 250][random.below(4)]!;
+          if (from !== to) network.setFault(from.host, to.host, { delay, loses: lost });
+        }
+      }
+      for (let i = 0; i < 8; i++) {
+        const machine = machines[random.below(machines.length)]!;
+        const key = keys[random.below(keys.length)]!;
+        const chance = random.below(10);
+        if (chance < 2) doing.push(stage.getting(machine, key, STRONG));
+        else if (chance < 4) doing.push(stage.swapping(machine, machines[random.below(3)]!, key, STRONG));
+        else doing.push(stage.removing(machine, key, STRONG));
+        await stage.pass(random.below(60));
+      }
+      // What was deleted is erased while the last of them are under way, or the next ones.
+      await stage.pass(random.below(2 * COME_AND_GO_MS));
+      await simulation.settle(Promise.all(doing));
+      if (random.chance(0.2)) stage.crash(machines[random.below(machines.length)]!);
+      if (round % 8 === 7) await stage.heal();
+      const before = took;
+      took = Math.max(took, erased());
+      if (took > before) stage.arena.note('', `${took} registers erased`);
+    }
+    await stage.heal();
+    for (const key of keys) for (const machine of machines) await stage.get(machine, key, STRONG);
+    if (took > 0) return;
+    stage.arena.find({ check: 'tombstones', key: 'strong', detail: 'nothing was ever erased' });
   },
 };

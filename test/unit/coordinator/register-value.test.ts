@@ -136,7 +136,7 @@ describe('when a register holds nothing any more', () => {
     key.make(1);
     expect(nothingFrom(key.value, MINUTE)).toBe(Infinity);
     key.make(2, remove);
-    expect(nothingFrom(key.value, MINUTE)).toBe(key.now + 90_000);
+    expect(nothingFrom(key.value, MINUTE)).toBe(key.now + MINUTE);
     expect(nothingFrom(key.value, 10 * MINUTE)).toBe(key.now + 10 * MINUTE);
   });
 
