@@ -9,8 +9,7 @@ import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
 import { compareRank, covers, earliest } from './dots.ts';
 import { keyName } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
-import { MustKnow } from './must-know.ts';
-import { knownWrites, mayBeSuperseded } from './replica-knowledge.ts';
+import { knownWrites, mayBeDeleted, mayBeSuperseded } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
 /** Judges the final snapshot; without one there is nothing to say. */
@@ -92,13 +91,6 @@ function isBeaten(owner: ReplicaSnapshot, write: Write): boolean {
     if (rank !== undefined) return compareRank(version.dot, rank) >= 0;
     return version.write === null || !write.replaces.includes(version.write);
   });
-}
-
-/** Whether a delete may have removed it, or what replaced it: whether a reader that knows it may be shown nothing. */
-function mayBeDeleted(history: KeyHistory, write: Write): boolean {
-  const reader = new MustKnow(history);
-  reader.add(write);
-  return reader.faultsOf([], Infinity).length === 0;
 }
 
 function violation(history: KeyHistory, detail: string, writes: readonly string[]): Violation {

@@ -3,6 +3,7 @@
 import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
 import { covers } from './dots.ts';
 import { keyName, mayExist, mayHaveFound } from './key-history.ts';
+import { MustKnow } from './must-know.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 
 /** The snapshots of keys of that mode, the ones taken during the run and those at its end. */
@@ -31,6 +32,13 @@ export function knownWrites(history: KeyHistory, snapshot: ReplicaSnapshot): Rea
     if (write.dots.some((dot) => covers(snapshot.vector, dot))) known.add(write);
   }
   return known;
+}
+
+/** Whether a delete may have removed it, or what replaced it: whether a reader that knows it may be shown nothing. */
+export function mayBeDeleted(history: KeyHistory, write: Write): boolean {
+  const reader = new MustKnow(history);
+  reader.add(write);
+  return reader.faultsOf([], Infinity).length === 0;
 }
 
 /** Whether something that may be known there may have superseded the write (not looking at last-write-wins). */
