@@ -87,7 +87,7 @@ export const CHECKS_OFF: Readonly<Partial<Record<CheckName, string>>> = {};
 /** How the clients of an arena behave; those that a script directs do not begin anything of their own accord. */
 export type ClientHabits = Pick<
   Workload,
-  'clients' | 'thinkTime' | 'operationsMax' | 'keyLifetime' | 'impatience' | 'random'
+  'clients' | 'thinkTime' | 'operationsMax' | 'keyLifetime' | 'impatience' | 'random' | 'levels'
 >;
 
 export class Arena {

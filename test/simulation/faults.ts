@@ -34,6 +34,10 @@ export const SWITCHED_OFF = {
     'a node whose disk was put back refuses to serve until the disk is wiped, and then waits for what a wiped one needs; the script disk-is-put-back plays it',
 } as const;
 
+/** Requests by which nodes learn of epochs, and by which replicas get what they have missed, other than by transfers. */
+const LEARNS = /^consensus\.(decided|learn)$/;
+const MENDS = /^(handoff\.|repair\.(forest|roots))/;
+
 /** One kind's view of the run. */
 class Injection {
   readonly random: SeededRandom;
@@ -222,6 +226,20 @@ const KINDS = {
     });
   },
   pause: (on) => on.every(10_000, () => pauseFor(on, on.machine(), on.between(50, 15_000))),
+  'nodes-learn-nothing': (on) =>
+    on.every(6000, () => {
+      const deaf = on.random.chance(0.5) ? [on.machine()] : [on.machine(), on.machine()];
+      const ways = deaf.flatMap((a) =>
+        on.cluster.machines.flatMap((b) => (a === b ? [] : [[a, b] as const, [b, a] as const])),
+      );
+      on.onWays('lose epochs', { loses: (message) => LEARNS.test(requestName(message)) }, 5000, ways);
+    }),
+  'nothing-is-mended': (on) =>
+    on.every(8000, () => {
+      const { machines } = on.cluster;
+      const ways = machines.flatMap((a) => machines.flatMap((b) => (a === b ? [] : [[a, b] as const])));
+      on.onWays('lose what mends', { loses: (message) => MENDS.test(requestName(message)) }, 8000, ways);
+    }),
   'slow-node': (on) =>
     on.every(15_000, () => {
       const machine = on.machine();
@@ -237,6 +255,8 @@ const KINDS = {
 } satisfies Record<string, (on: Injection) => void>;
 
 export type FaultKind = keyof typeof KINDS;
+/** Those that matter to a ring that changes, and are left out where it does not. */
+export const RING_FAULTS = ['nodes-learn-nothing', 'nothing-is-mended'] as const satisfies readonly FaultKind[];
 export const FAULT_KINDS = Object.keys(KINDS) as readonly FaultKind[];
 
 /** Kinds after which what was not synced may be gone. */

@@ -1,7 +1,7 @@
 /** What a seed stands for: how large the cluster is, what goes wrong in it, how its clients behave. */
 
 import { SeededRandom } from '#world/simulated/random.ts';
-import { FAULT_KINDS } from './faults.ts';
+import { FAULT_KINDS, RING_FAULTS } from './faults.ts';
 import type { ChosenFault, FaultKind } from './faults.ts';
 
 /**
@@ -60,7 +60,9 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     ringChanges,
     types: changes.types ?? draw('types').chance(TYPES_SHARE),
     duration: changes.duration ?? DEFAULT_DURATION,
-    faults: chooseFaults(draw('faults')).filter(({ kind }) => !without.has(kind)),
+    faults: [...chooseFaults(draw('faults')), ...(ringChanges ? ringFaults(draw('ring faults')) : [])].filter(
+      ({ kind }) => !without.has(kind),
+    ),
     clients: 2 + draw('clients').below(7),
     thinkTime: [60, 200, 600][draw('think time').below(3)]!,
     operationsMax: changes.operationsMax ?? 3000,
@@ -73,11 +75,16 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
 function chooseFaults(random: SeededRandom): readonly ChosenFault[] {
   if (random.chance(0.03)) return [];
   const wanted = 1 + random.below(FAULTS_AT_ONCE_MAX);
-  const order = FAULT_KINDS.map((kind) => ({ kind, rank: random.fork(kind).uint32() }));
+  const kinds = FAULT_KINDS.filter((kind) => !RING_FAULTS.some((one) => one === kind));
+  const order = kinds.map((kind) => ({ kind, rank: random.fork(kind).uint32() }));
   return order
     .toSorted((a, b) => a.rank - b.rank)
     .slice(0, wanted)
     .map(({ kind }) => ({ kind, intensity: 0.3 * 10 ** random.fork(`${kind} intensity`).fraction() }));
+}
+
+function ringFaults(random: SeededRandom): readonly ChosenFault[] {
+  return RING_FAULTS.filter((kind) => random.fork(kind).chance(0.4)).map((kind) => ({ kind, intensity: 1 }));
 }
 
 /** The seed's class, for which a minimum of acknowledged operations is asserted. */

@@ -104,6 +104,10 @@ export class RingStage {
     void running!.api('POST', `/v1/ring/plans/${plan}/apply`, JSON_TYPE, utf8('{}'));
   }
 
+  async steer(machine: Machine, what: 'pause' | 'resume' | 'abort'): Promise<void> {
+    await this.#post(machine, `/v1/ring/transfers/${what}`, {});
+  }
+
   anyTarget(): Target {
     return { bucket: this.#stage.bucketOf(BUCKET), key: 'k' };
   }

@@ -47,6 +47,8 @@ export interface Workload {
   /** Of 100 requests, how many the client does not wait for. */
   readonly impatience: number;
   readonly crashed: (error: unknown) => void;
+  /** What clients ask for; all levels that there are without it. */
+  readonly levels?: (facts: BucketFacts) => readonly Level[];
   /** Whom clients ask; everybody without it. */
   readonly serves?: (machine: Machine) => boolean;
   readonly note?: (client: string, what: string) => void;
@@ -116,7 +118,8 @@ export class Clients {
   constructor(workload: Workload) {
     this.#workload = workload;
     this.#simulation = workload.cluster.simulation;
-    this.#levels = new Map(workload.buckets.map(({ name, facts }) => [name, levelsFor(facts)]));
+    const { levels = levelsFor } = workload;
+    this.#levels = new Map(workload.buckets.map(({ name, facts }) => [name, levels(facts)]));
   }
 
   /** Every key that was ever written to. */
