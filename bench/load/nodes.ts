@@ -24,10 +24,18 @@ export class Nodes {
   readonly #basePort: number;
   readonly #flags: readonly string[];
   readonly #nodeFlags: readonly string[];
+  readonly #main: string;
   readonly #processes = new Map<string, ChildProcess>();
 
-  /** `flags` are those of the program, `nodeFlags` those of Node.js. */
-  constructor(count: number, basePort: number, flags: readonly string[], nodeFlags: readonly string[] = []) {
+  /** `flags` are those of the program, `nodeFlags` those of Node.js; `main` is the program, this one without it. */
+  constructor(
+    count: number,
+    basePort: number,
+    flags: readonly string[],
+    nodeFlags: readonly string[] = [],
+    main: string = MAIN,
+  ) {
+    this.#main = main;
     this.#ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
     this.#founders = [...this.#ids];
     this.#basePort = basePort;
@@ -79,7 +87,7 @@ export class Nodes {
     ];
     const log = openSync(join(this.directory, `${id}.log`), 'a');
     const stdio = ['ignore', log, log, 'ipc'] as const;
-    this.#processes.set(id, spawn(process.execPath, [...this.#nodeFlags, MAIN, ...args], { stdio: [...stdio] }));
+    this.#processes.set(id, spawn(process.execPath, [...this.#nodeFlags, this.#main, ...args], { stdio: [...stdio] }));
     closeSync(log);
   }
 

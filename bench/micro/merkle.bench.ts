@@ -207,7 +207,7 @@ class Store {
       const effects: (() => void)[] = [];
       transaction.put(RECORDS, rowKey, encoded);
       const group = { ...transaction, afterwards: (effect: () => void) => void effects.push(effect) };
-      const change = { place: LIFE, key: recordName(rowKey).key, before, after: state };
+      const change = { place: LIFE, key: recordName(rowKey).key, rowKey, before, after: state };
       this.trees.recordChanged(group, change);
       for (const effect of effects) effect();
       this.trees.groupEnds(transaction);

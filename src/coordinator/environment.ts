@@ -9,13 +9,11 @@ import type { Hints } from '#handoff/hints.ts';
 import type { Member } from '#ring/ring.ts';
 import { resolveQuorum } from '#quorum/resolve.ts';
 import type { KeyRequest } from './requests.ts';
-import { ownersOf, preferenceList } from '#ring/preference-list.ts';
+import { preferenceList } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
-import { writersOf, writeSets } from '#ring/moving.ts';
 import type { WriteNeeds } from '#quorum/tally.ts';
-import { present } from '#kernel/assert.ts';
 import type { Hedging } from '#membership/hedging.ts';
-import type { Assessment, Reachability } from '#membership/reachability.ts';
+import type { Reachability } from '#membership/reachability.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
@@ -87,14 +85,7 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
   const ring = knowledge.ring();
   const { n } = bucket.properties;
   const partition = partitionOf(ring, hashKey(ring, bucket.name, key));
-  const entry = ownersOf(ring, n, partition);
-  const memberAt = (index: NodeIndex): Member =>
-    present(
-      ring.members.find((member) => member.index === index),
-      `owner ${index}`,
-    );
-  const owners = entry.owners.map(memberAt);
-  const sets = writeSets(entry);
+  const { primaries, writers, sets, changedIn } = preferenceList(ring, n, partition);
   return {
     scope: {
       epoch: knowledge.epoch(),
@@ -104,10 +95,10 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
       incarnation: bucket.incarnation,
       definition: bucket.version,
     },
-    owners,
-    writers: sets.length === 1 ? owners : writersOf(entry).map(memberAt),
+    owners: primaries,
+    writers,
     sets,
-    changedIn: entry.changedIn,
+    changedIn,
     inChange: ring.change !== undefined,
   };
 }
@@ -168,19 +159,29 @@ interface Numbers {
 
 /** The owners that can be asked now: this node first, what it has itself costs no message; slow and doubtful ones last. */
 export function reachableOwners(environment: Environment, owners: readonly Member[]): readonly Member[] {
-  const { self, peers } = environment;
-  const sorted: Record<'self' | 'slow' | Assessment, Member[]> = {
-    self: [],
-    usable: [],
-    slow: [],
-    doubtful: [],
-    down: [],
-  };
+  const there: Member[] = [];
+  const ranks: number[] = [];
   for (const owner of owners) {
-    const is = owner.id === self ? 'self' : peers.consider(owner.id);
-    sorted[is === 'usable' && peers.isSlow(owner.id) ? 'slow' : is].push(owner);
+    const rank = rankOf(environment, owner);
+    if (rank === undefined) continue;
+    // Into its place among the few that are there already, which nearly always is the last.
+    let at = there.length;
+    for (; at > 0 && ranks[at - 1]! > rank; at--) {
+      there[at] = there[at - 1]!;
+      ranks[at] = ranks[at - 1]!;
+    }
+    there[at] = owner;
+    ranks[at] = rank;
   }
-  return [...sorted.self, ...sorted.usable, ...sorted.slow, ...sorted.doubtful];
+  return there;
+}
+
+/** The lower, the sooner it is asked; undefined when it cannot be. */
+function rankOf({ self, peers }: Environment, { id }: Member): number | undefined {
+  if (id === self) return 0;
+  const is = peers.consider(id);
+  if (is === 'usable') return peers.isSlow(id) ? 2 : 1;
+  return is === 'doubtful' ? 3 : undefined;
 }
 
 /** Whether something speaks against the peer, so that others should do its work as well. */

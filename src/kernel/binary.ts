@@ -26,6 +26,9 @@ export function varintBytes(value: number): number {
 const SHORT = 32;
 const TWO_POW_28 = 2 ** 28;
 
+/** The short texts read last, by their lengths: the same few names and types come again and again, and are not made anew. */
+const lastTexts: (string | undefined)[] = Array.from({ length: SHORT + 1 });
+
 /** A buffer that grows as it is written. Give the final size as `capacity` when it is known: then nothing is copied. */
 export class ByteWriter {
   #buffer: Uint8Array;
@@ -180,12 +183,11 @@ export class ByteReader {
   text(): string {
     const length = this.varint();
     const start = this.#take(length);
-    let text = '';
-    for (let i = start; i < start + length; i++) {
-      const byte = this.#bytes[i]!;
-      if (length > SHORT || byte > 0x7f) return this.#decode(start, length);
-      text += String.fromCharCode(byte);
-    }
+    if (length > SHORT) return this.#decode(start, length);
+    const known = lastTexts[length];
+    if (known !== undefined && this.#isAscii(known, start)) return known;
+    const text = this.#decode(start, length);
+    lastTexts[length] = text;
     return text;
   }
 
@@ -198,6 +200,15 @@ export class ByteReader {
   end(): void {
     const left = this.#bytes.length - this.#offset;
     if (left !== 0) throw new MalformedBytes(`${left} bytes too many, from byte ${this.#offset} on`);
+  }
+
+  /** Whether the text, in ASCII, stands at that offset; of others `false`. */
+  #isAscii(text: string, start: number): boolean {
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 0x7f || unit !== this.#bytes[start + i]) return false;
+    }
+    return true;
   }
 
   #decode(start: number, length: number): string {

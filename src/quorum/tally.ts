@@ -9,7 +9,7 @@
  * while the partition moves is asked anew, as one, and what it keeps for another counts for that one still.
  */
 
-import { assert, present } from '#kernel/assert.ts';
+import { assert, AssertionError } from '#kernel/assert.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 
 export type Decision = 'pending' | 'reached' | 'impossible';
@@ -142,7 +142,9 @@ export class WriteTally {
 
   #candidate(node: NodeIndex, as?: 'fallback'): Candidate {
     const owner = as === undefined ? this.#candidates.get(node) : undefined;
-    return present(owner ?? this.#candidates.get(asFallback(node)), `node ${node} among those that were asked`);
+    const candidate = owner ?? this.#candidates.get(asFallback(node));
+    if (candidate === undefined) throw new AssertionError(`node ${node} is not among those that were asked`);
+    return candidate;
   }
 
   #isMet({ w, pw, dw, among }: WriteNeeds, accepts: Judge, durably: Judge): boolean {

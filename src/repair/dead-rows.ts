@@ -70,13 +70,12 @@ export class DeadRows implements RecordParticipant {
     metrics.gauge('quoral_tombstones', 'Rows of deleted and expired keys that wait to be given up', () => this.#count);
   }
 
-  recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
+  recordChanged(transaction: GroupTransaction, { place, rowKey, before, after }: RecordChange): void {
     const wasDead = isDead(before);
     const nowDead = isDead(after);
     const expired = expiryOf(before);
     const expires = expiryOf(after);
     if (!wasDead && !nowDead && expired === expires) return;
-    const rowKey = recordKey(place.bucket, place.incarnation, key);
     if (expired !== expires) {
       if (expired !== 0) transaction.delete(EXPIRING, expiringKey(expired, place, rowKey));
       if (expires !== 0) transaction.put(EXPIRING, expiringKey(expires, place, rowKey), EMPTY_BYTES);

@@ -122,8 +122,7 @@ export class MerkleTrees implements RecordParticipant {
     return this.#treeOf(place).tree;
   }
 
-  recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
-    const rowKey = recordKey(place.bucket, place.incarnation, key);
+  recordChanged(transaction: GroupTransaction, { place, rowKey, before, after }: RecordChange): void {
     if (this.#notBuiltYet(rowKey)) return;
     const keyHash = this.hash.keyHash(rowKey);
     const isNew = before.vector.length === 0;

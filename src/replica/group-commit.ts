@@ -77,8 +77,8 @@ type Write = readonly [table: string, key: Uint8Array, value: Uint8Array | undef
 /** One operation's own view: its writes stay here until it has succeeded. */
 class Overlay implements GroupTransaction {
   readonly #under: DiskTransaction;
-  #writes: Write[] = [];
-  #effects: (() => void)[] = [];
+  readonly #writes: Write[] = [];
+  readonly #effects: (() => void)[] = [];
 
   constructor(under: DiskTransaction) {
     this.#under = under;
@@ -105,25 +105,27 @@ class Overlay implements GroupTransaction {
   }
 
   discard(): void {
-    this.#writes = [];
-    this.#effects = [];
+    this.#writes.length = 0;
+    this.#effects.length = 0;
   }
 
-  /** Hands the operation's writes to the transaction and their names to `written`. */
-  apply(written: Set<string>): void {
+  /** Hands the operation's writes to the transaction and their marks to `written`. */
+  apply(written: Set<number>): void {
     for (const [table, key, value] of this.#writes) {
-      written.add(rowName(table, key));
+      written.add(rowMark(table, key));
       if (value === undefined) this.#under.delete(table, key);
       else this.#under.put(table, key, value);
     }
     for (const effect of this.#effects) effect();
-    this.#writes = [];
-    this.#effects = [];
+    this.discard();
   }
 }
 
-function rowName(table: string, key: Uint8Array): string {
-  return `${table}:${String.fromCharCode(...key)}`;
+/** 30 bits that stand for a row: of two rows that share them one only waits for the sync of the other. */
+function rowMark(table: string, key: Uint8Array): number {
+  let hash = 0x811c9dc5 ^ table.length ^ (table.charCodeAt(0) << 8);
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key[i]!, 0x01000193);
+  return hash >>> 2;
 }
 
 export class GroupCommit {
@@ -135,7 +137,7 @@ export class GroupCommit {
   #scheduled = false;
   /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
   #sync: Promise<void> | undefined;
-  readonly #unsynced = new Set<string>();
+  readonly #unsynced = new Set<number>();
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -186,7 +188,7 @@ export class GroupCommit {
    * was read once cannot be forgotten in a crash.
    */
   synced(table: string, key: Uint8Array): Promise<void> | undefined {
-    return this.#sync !== undefined && this.#unsynced.has(rowName(table, key)) ? this.#sync : undefined;
+    return this.#sync !== undefined && this.#unsynced.has(rowMark(table, key)) ? this.#sync : undefined;
   }
 
   /** The end of the sync that is under way; a reader of many rows waits for it as one of a row waits for {@link synced}. */

@@ -22,6 +22,8 @@ export interface StoredState {
 export interface RecordChange {
   readonly place: Place;
   readonly key: Uint8Array;
+  /** Its name in the table of records. */
+  readonly rowKey: Uint8Array;
   /** Empty when there was no row. */
   readonly before: State;
   /** Empty when the row is taken away. */
@@ -91,15 +93,17 @@ export class Records {
     before: State | undefined,
     after: StoredState,
   ): void {
-    transaction.put(RECORDS, recordKey(place.bucket, place.incarnation, key), after.encoded);
-    const change = { place, key, before: before ?? EMPTY_STATE, after: after.state };
+    const rowKey = recordKey(place.bucket, place.incarnation, key);
+    transaction.put(RECORDS, rowKey, after.encoded);
+    const change = { place, key, rowKey, before: before ?? EMPTY_STATE, after: after.state };
     for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
   }
 
   /** Takes away a row that {@link read} has returned in the same transaction. */
   remove(transaction: GroupTransaction, place: Place, key: Uint8Array, before: State): void {
-    transaction.delete(RECORDS, recordKey(place.bucket, place.incarnation, key));
-    const change = { place, key, before, after: EMPTY_STATE };
+    const rowKey = recordKey(place.bucket, place.incarnation, key);
+    transaction.delete(RECORDS, rowKey);
+    const change = { place, key, rowKey, before, after: EMPTY_STATE };
     for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
   }
 

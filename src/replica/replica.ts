@@ -168,7 +168,7 @@ export class Replica {
 
   /** Joins a state into the replica's own; answers when it is committed, or synced if asked. Rejects with {@link Refusal}. */
   async store(request: StoreRequest, deadline: number, trace?: Span): Promise<StoreReply> {
-    await this.#learn(request.scope, deadline);
+    if (this.#isBehind(request.scope)) await this.#learn(request.scope, deadline);
     let incoming: State;
     try {
       incoming = decodeState(request.state, this.#options.world.digest.crc32);
@@ -192,13 +192,11 @@ export class Replica {
   fetch(request: WholeFetchRequest, deadline: number): Promise<WholeReply>;
   fetch(request: FetchRequest, deadline: number): Promise<FetchReply>;
   async fetch(request: FetchRequest, deadline: number): Promise<FetchReply> {
-    await this.#learn(request.scope, deadline);
+    if (this.#isBehind(request.scope)) await this.#learn(request.scope, deadline);
     const { bucket, incarnation } = request.scope;
-    try {
-      await this.#commits.synced(RECORDS, recordKey(bucket, incarnation, request.key));
-    } catch (error) {
-      throw asRefusal(error);
-    }
+    const sync = this.#commits.synced(RECORDS, recordKey(bucket, incarnation, request.key));
+    // Nearly always there is nothing to wait for, and each wait costs a turn.
+    if (sync !== undefined) await sync.catch((error: unknown) => Promise.reject(asRefusal(error)));
     fence(request.scope, this.#options.knowledge);
     if (this.#options.knowledge.refilling())
       throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');
@@ -273,9 +271,12 @@ export class Replica {
     return this.#options.storage.clock;
   }
 
+  #isBehind(scope: Scope): boolean {
+    return scope.epoch > this.#options.knowledge.epoch();
+  }
+
   async #learn(scope: Scope, deadline: number): Promise<void> {
-    const { knowledge } = this.#options;
-    if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
+    await this.#options.knowledge.catchUp(scope.epoch, deadline);
   }
 
   #mint(request: MintRequest, transaction: GroupTransaction): Minted {

@@ -2,7 +2,7 @@
  * The tables of one node's share of the data, and the rows of the `node` table that say whose disk this is.
  */
 
-import { concatBytes, fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { TableDefinition } from '#world/world.ts';
 
 export const RECORDS = 'records';
@@ -35,8 +35,17 @@ export const REPLICA_TABLES: readonly TableDefinition[] = [
  * own byte order, and a bucket that was dropped and created again shares no row with its earlier life.
  */
 export function recordKey(bucket: string, incarnation: number, key: Uint8Array): Uint8Array {
-  return concatBytes([recordPrefix(bucket, incarnation), key]);
+  if (lastPrefix?.bucket !== bucket || lastPrefix.incarnation !== incarnation)
+    lastPrefix = { bucket, incarnation, bytes: recordPrefix(bucket, incarnation) };
+  const { bytes } = lastPrefix;
+  const row = new Uint8Array(bytes.length + key.length);
+  row.set(bytes);
+  row.set(key, bytes.length);
+  return row;
 }
+
+/** One operation needs the same several times, and so does the next one most often. */
+let lastPrefix: { readonly bucket: string; readonly incarnation: number; readonly bytes: Uint8Array } | undefined;
 
 /** What all record rows of a bucket's incarnation begin with. */
 export function recordPrefix(bucket: string, incarnation: number): Uint8Array {

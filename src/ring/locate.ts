@@ -20,9 +20,17 @@ function keyOfSeed(seed: string): SipKey {
   return lastSeed.key;
 }
 
+/** With the separator. */
+let lastBucket: { readonly name: string; readonly bytes: Uint8Array } | undefined;
+
 /** SipHash-2-4 of `bucket`, a zero byte and `key`, under the ring's seed. */
 export function hashKey(ring: Pick<Ring, 'hashSeed'>, bucket: string, key: Uint8Array): Hash64 {
-  return sipHash64(keyOfSeed(ring.hashSeed), concatBytes([utf8(bucket), SEPARATOR, key]));
+  if (lastBucket?.name !== bucket) lastBucket = { name: bucket, bytes: concatBytes([utf8(bucket), SEPARATOR]) };
+  const { bytes } = lastBucket;
+  const hashed = new Uint8Array(bytes.length + key.length);
+  hashed.set(bytes);
+  hashed.set(key, bytes.length);
+  return sipHash64(keyOfSeed(ring.hashSeed), hashed);
 }
 
 /** The top log2(partitionCount) bits of the hash: 0 to partitionCount - 1. */

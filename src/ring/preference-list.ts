@@ -6,9 +6,9 @@
  * Both are functions of the ring alone. Who is reachable is the caller's knowledge.
  */
 
-import { assert, present } from '#kernel/assert.ts';
-import type { NodeIndex } from '#kernel/identity.ts';
-import { writersOf } from './moving.ts';
+import { assert, AssertionError, present } from '#kernel/assert.ts';
+import type { Epoch, NodeIndex } from '#kernel/identity.ts';
+import { writersOf, writeSets } from './moving.ts';
 import type { Member, PartitionOwners, Placement, Ring } from './ring.ts';
 
 export interface PreferenceList {
@@ -16,6 +16,12 @@ export interface PreferenceList {
   readonly primaries: readonly Member[];
   /** Every other member that owns something for the same n: members of zones not used yet first. */
   readonly fallbacks: readonly Member[];
+  /** The owners, and while the partition moves those of the other set: all that take writes. */
+  readonly writers: readonly Member[];
+  /** The sets of which a write needs enough each. */
+  readonly sets: readonly (readonly NodeIndex[])[];
+  /** The epoch in which the entry last changed. */
+  readonly changedIn: Epoch;
 }
 
 /** Lists remembered for one ring; above that all are forgotten and computed anew. */
@@ -34,8 +40,11 @@ export function hasPlacement(ring: Ring, n: number): boolean {
 
 /** The owners of (n, partition). The ring must have a table for n: see {@link hasPlacement}. */
 export function ownersOf(ring: Ring, n: number, partition: number): PartitionOwners {
-  const placement = present(placementOf(ring, n), `owner table for n=${n}`);
-  return present(placement.partitions[partition], `partition ${partition} of ${ring.partitionCount}`);
+  const placement = present(placementOf(ring, n), 'the owner table for this n');
+  // Asked for several times in every request, so nothing is put into words before it has to be.
+  const entry = placement.partitions[partition];
+  if (entry === undefined) throw new AssertionError(`partition ${partition} of ${ring.partitionCount} is missing`);
+  return entry;
 }
 
 /** Primaries and fallbacks of (n, partition). The ring must have a table for n. */
@@ -57,20 +66,24 @@ export function preferenceList(ring: Ring, n: number, partition: number): Prefer
 
 function computeList(ring: Ring, n: number, partition: number): PreferenceList {
   const members = new Map(ring.members.map((member) => [member.index, member]));
-  const primaries = ownersOf(ring, n, partition).owners.map((index) => present(members.get(index), `member ${index}`));
+  const entry = ownersOf(ring, n, partition);
+  const memberAt = (index: NodeIndex): Member => present(members.get(index), `member ${index}`);
+  const primaries = entry.owners.map(memberAt);
+  const sets = writeSets(entry);
+  const writers = sets.length === 1 ? primaries : writersOf(entry).map(memberAt);
   assert(primaries.length > 0, `partition ${partition} of n=${n} has no owner`);
 
   const usedZones = new Set(primaries.map((member) => member.zone));
   const elsewhere: Member[] = [];
   const rest: Member[] = [];
   for (const index of walk(ring, n, partition)) {
-    const member = present(members.get(index), `member ${index}`);
+    const member = memberAt(index);
     if (member.state === 'removed' || member.state === 'joining') continue;
     if (usedZones.has(member.zone)) rest.push(member);
     else elsewhere.push(member);
     usedZones.add(member.zone);
   }
-  return { primaries, fallbacks: [...elsewhere, ...rest] };
+  return { primaries, fallbacks: [...elsewhere, ...rest], writers, sets, changedIn: entry.changedIn };
 }
 
 /** The owners of the partitions that follow, each once, without the partition's own. */

@@ -112,7 +112,7 @@ test('more partitions than are remembered', () => {
 test('a table that is not there', () => {
   const ring = ringOf(['a']);
   expect([hasPlacement(ring, 3), hasPlacement(ring, 2)]).toEqual([true, false]);
-  expect(() => ownersOf(ring, 2, 0)).toThrow('owner table for n=2');
-  expect(() => preferenceList(ring, 2, 0)).toThrow('owner table for n=2');
+  expect(() => ownersOf(ring, 2, 0)).toThrow('the owner table for this n');
+  expect(() => preferenceList(ring, 2, 0)).toThrow('the owner table for this n');
   expect(() => ownersOf(ring, 3, 256)).toThrow('partition 256 of 256');
 });
