@@ -39,6 +39,7 @@ type RequestSettings = Pick<
       | 'slow-request'
       | 'start-patience'
       | 'streams-max'
+      | 'cors-origins'
       | 'batch-max'
       | 'batch-bytes-max'
     >
@@ -54,6 +55,7 @@ function apiSettings(settings: RequestSettings): ApiServices['settings'] {
     batchMax: settings['batch-max'] ?? DEFAULT_API_SETTINGS.batchMax,
     batchBytesMax: settings['batch-bytes-max'] ?? DEFAULT_API_SETTINGS.batchBytesMax,
     streamsMax: settings['streams-max'] ?? DEFAULT_API_SETTINGS.streamsMax,
+    corsOrigins: settings['cors-origins'] ?? DEFAULT_API_SETTINGS.corsOrigins,
     auditRefusalsMax: settings['audit-refusals-max'],
     accessLog: settings['access-log'] ?? DEFAULT_API_SETTINGS.accessLog,
     accessLogKeys: settings['access-log-keys'] ?? DEFAULT_API_SETTINGS.accessLogKeys,

@@ -34,6 +34,18 @@ export function integer(least: number, most: number): Reader<number> {
   };
 }
 
+export const readOrigins: Reader<readonly string[]> = (given) =>
+  given
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')
+    .map((one) => {
+      if (one === '*' || (URL.canParse(one) && new URL(one).origin === one)) return one;
+      throw new RangeError(
+        'origins such as https://shop.example or http://localhost:3000 with commas between them, or *',
+      );
+    });
+
 export const fraction: Reader<number> = (given) => {
   const value = Number(given);
   if (!/^\d+(\.\d+)?$/.test(given) || value > 1) throw new RangeError('a number from 0 to 1, such as 0.01');

@@ -9,6 +9,7 @@ import { toHex } from '#kernel/bytes.ts';
 import { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import { Audit, type Visit } from './audit.ts';
+import { Cors } from './cors.ts';
 import { REQUEST_ID_PATTERN, type Answer, type Exchange, type Incoming } from './exchange.ts';
 import { identify, needOf, objection, Stranger } from './guard.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
@@ -32,6 +33,7 @@ export class Reception {
   readonly #audit: Audit;
   readonly #log: AccessLog;
   readonly #patience: StartPatience;
+  readonly #cors: Cors | undefined;
   /** Request ids are this and a number, so that two lives of a node never give the same. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -43,6 +45,7 @@ export class Reception {
     this.#audit = new Audit(services);
     this.#log = new AccessLog(services);
     this.#patience = new StartPatience(services);
+    this.#cors = Cors.of(services.settings.corsOrigins);
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
   }
 
@@ -56,8 +59,9 @@ export class Reception {
     const path = route?.path ?? 'none';
     const trace = beginRequestSpan(this.#services.trace, incoming, path, requestId);
     const answer = valid
-      ? await this.#judged(incoming, route, { requestId, startedAt, trace })
+      ? (this.#cors?.preflight(incoming) ?? (await this.#judged(incoming, route, { requestId, startedAt, trace })))
       : problemAnswer(BAD_REQUEST_ID);
+    this.#cors?.mark(incoming, answer);
     const elapsed = clock.monotonic() - startedAt;
     answer.headers['x-request-id'] = requestId;
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;

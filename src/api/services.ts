@@ -92,6 +92,8 @@ export interface ApiSettings {
   readonly batchBytesMax: number;
   /** Answers that are being streamed at once, listings and watches; more get 429. */
   readonly streamsMax: number;
+  /** Origins whose pages may use the API from a browser; `*` for all. */
+  readonly corsOrigins: readonly string[];
   /** Lines about refused clients in the audit log within ten seconds; more are counted and told together. */
   readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
@@ -114,6 +116,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   batchMax: 1000,
   batchBytesMax: 8 * 1024 * 1024,
   streamsMax: 1024,
+  corsOrigins: [],
   auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,
   accessLog: 'errors',

@@ -96,6 +96,16 @@ export const REQUEST_HEADERS = {
     schema: false,
     means: '`Bearer` and a token, where the cluster asks for tokens. Described as the security scheme.',
   },
+  origin: {
+    name: 'Origin',
+    schema: false,
+    means: 'What page of a browser asks: those of `cors-origins` may see the answer.',
+  },
+  'access-control-request-method': {
+    name: 'Access-Control-Request-Method',
+    schema: false,
+    means: 'A browser that asks first, with OPTIONS.',
+  },
   'content-length': {
     name: 'Content-Length',
     schema: false,
