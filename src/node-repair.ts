@@ -4,7 +4,7 @@
 
 import { finishRefill, type Self } from '#consensus/introduce-self.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
-import { DRIVE_INTERVAL_MS, RingDriver } from '#operator/ring-driver.ts';
+import { RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';
 
@@ -45,7 +45,11 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
   });
   const ringDriver = new RingDriver({
     ...{ world, messaging: options.messaging, chain, moves: repair.moves, self: self.id, ready: options.ready },
-    ...{ interval: DRIVE_INTERVAL_MS, callTimeout: settings.callTimeout },
+    ...{
+      interval: settings.driveInterval,
+      installTimeout: settings.moves.installTimeout,
+      callTimeout: settings.callTimeout,
+    },
   });
   chain.onFacts(() => {
     repair.moves.wake();

@@ -139,7 +139,7 @@ function ringPlans(node: QuoralNode, reachable: (id: NodeId) => boolean): RingPl
     facts: () => chain.facts(),
     propose: (change, deadline) => chain.propose(change, deadline),
     callTimeout: WEIGH_TIMEOUT_MS,
-    bytesPerSecond: node.options.repair.bytesPerSecond,
+    bytesPerSecond: node.options.repair.transferRate,
   });
   chain.onFacts(() => plans.noteProgress());
   return plans;

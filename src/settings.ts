@@ -20,6 +20,7 @@ import {
   text,
   type Setting,
 } from './setting-readers.ts';
+import { UPKEEP_SETTINGS } from './settings-upkeep.ts';
 
 const ID = text(/^[A-Za-z0-9._-]{1,64}$/, '1-64 characters of A-Z a-z 0-9 . _ -');
 
@@ -208,44 +209,7 @@ export const SETTINGS = {
   'hints-timeout': setting(duration(1, 600_000), '10s', 'how long an owner may take for one hint'),
   'hints-backoff-min': setting(duration(1, 600_000), '500ms', 'first pause after an owner took no hints'),
   'hints-backoff-max': setting(duration(1, 3_600_000), '60s', 'longest pause after an owner took no hints'),
-  // anti-entropy
-  'anti-entropy-interval': setting(
-    duration(10, 86_400_000),
-    '15s',
-    'pause between two comparisons with other owners that this node begins',
-  ),
-  'repair-settle-time': setting(
-    duration(0, 600_000),
-    '5s',
-    'differences of keys written within this time are left to the writes that are under way',
-  ),
-  'repair-rate-max': setting(
-    bytes(1024, 16 * 1024 ** 3),
-    '8MiB',
-    'bytes a second that repair of all kinds reads, sends and takes at this node',
-  ),
-  'repair-busy-delay': setting(duration(1, 60_000), '50ms', 'lateness of timers at which repair waits for the clients'),
-  'scrub-period': setting(
-    duration(1000, 366 * 24 * 3_600_000),
-    '168h',
-    'time in which every row is read once, to see whether it is whole',
-  ),
-  'reclaim-interval': setting(
-    duration(10, 7 * 24 * 3_600_000),
-    '10m',
-    'pause between two passes that give tombstones up',
-  ),
-  'reclaim-age': setting(
-    duration(0, 366 * 24 * 3_600_000),
-    '10m',
-    'time that a key is dead before its tombstone is given up; at least retry-window',
-  ),
-  'reclaim-wait': setting(
-    duration(10, 3_600_000),
-    '30s',
-    'time that messages are given to arrive before a tombstone is given up; more than clocks differ',
-  ),
-  'repair-call-timeout': setting(duration(1, 600_000), '30s', 'how long one call of repair to another node may take'),
+  ...UPKEEP_SETTINGS,
   // peers
   'connect-timeout': setting(duration(1, 600_000), '2s', 'how long dialling a peer may take'),
   'handshake-timeout': setting(duration(1, 600_000), '2s', 'how long a peer may take to prove itself'),

@@ -14,5 +14,13 @@ export function repairSettings(settings: Settings): RepairSettings {
     reclaimAge: settings['reclaim-age'],
     reclaimWait: settings['reclaim-wait'],
     scrubPeriod: settings['scrub-period'],
+    moves: {
+      lookInterval: settings['transfer-look-interval'],
+      atOnce: settings['transfers-at-once'],
+      installTimeout: settings['transfer-install-timeout'],
+      stallAlarm: settings['transfer-stall-alarm'],
+    },
+    transferRate: settings['transfer-rate-max'],
+    driveInterval: settings['ring-drive-interval'],
   };
 }

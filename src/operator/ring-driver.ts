@@ -5,7 +5,8 @@
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
-import { movingEntries, MovesMessage, type Moves, type MovesReply } from '#repair/moves.ts';
+import { movingEntries, type Moves } from '#repair/moves.ts';
+import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
 import { stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -21,12 +22,11 @@ export interface RingDriverOptions {
   readonly ready: () => boolean;
   /** Milliseconds between two looks. */
   readonly interval: number;
+  /** Milliseconds that members are given to install an epoch before they are asked again. */
+  readonly installTimeout: number;
   /** Milliseconds for one question, and for an epoch to be decided. */
   readonly callTimeout: number;
 }
-
-export const DRIVE_INTERVAL_MS = 500;
-const INSTALL_MS = 2000;
 
 export class RingDriver {
   readonly #options: RingDriverOptions;
@@ -162,8 +162,8 @@ export class RingDriver {
 
   /** Who has not installed the epochs that began the present stages. */
   async #missing(entries: readonly PartitionOwners[]): Promise<ReadonlyMap<Epoch, ReadonlySet<NodeId>>> {
-    const { chain, world } = this.#options;
-    const deadline = world.clock.monotonic() + INSTALL_MS;
+    const { chain, world, installTimeout } = this.#options;
+    const deadline = world.clock.monotonic() + installTimeout;
     const epochs = [
       ...new Set(
         entries

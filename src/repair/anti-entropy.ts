@@ -173,22 +173,22 @@ export class AntiEntropy {
     });
     messaging.handle(NodesMessage, ({ basis, place, vouch = false }) => {
       check();
-      source.check(basis);
+      source.checkPlace(basis, place);
       return source.nodes(place, vouch);
     });
     messaging.handle(LeavesMessage, ({ basis, place, nodes }) => {
       check();
-      source.check(basis);
+      source.checkPlace(basis, place);
       return source.leaves(place, nodes);
     });
     messaging.handle(KeysMessage, async (request) => {
       check();
-      source.check(request.basis);
+      source.checkPlace(request.basis, request.place);
       return await source.keys(request);
     });
     messaging.handle(PullMessage, (request) => {
       check();
-      source.check(request.basis);
+      source.checkPlace(request.basis, request.place);
       return source.pull(request);
     });
     messaging.handle(PushMessage, async ({ place, origin, rows }) => {

@@ -32,7 +32,7 @@ export const GROUP_SIZE = 32;
 export interface Basis {
   /** Of the hash and its key. */
   readonly fingerprint: number;
-  /** The epoch from which both derive the partitions that they share. */
+  /** The epoch from which both derive the partitions that they share; of one partition, that in which its owners last changed. */
   readonly epoch: number;
 }
 

@@ -132,7 +132,7 @@ class Exchange {
     this.#peer = peer;
     this.#place = place;
     this.#options = options;
-    this.#basis = environment.source.basis();
+    this.#basis = environment.source.basisOf(place);
   }
 
   async run(): Promise<ExchangeResult> {
@@ -192,7 +192,10 @@ class Exchange {
     this.#differing += differing.length;
     if (this.#options.direction !== 'push')
       await this.#pull(differing.filter(({ theirs }) => theirs !== undefined).map(({ hash }) => hash));
-    await this.#push(differing);
+    // What this node has just got from there, it need not give back.
+    await this.#push(
+      this.#options.direction === 'push' ? differing : differing.filter(({ mine }) => mine !== undefined),
+    );
   }
 
   async #pull(wanted: readonly Hash64[]): Promise<void> {

@@ -7,84 +7,33 @@
  */
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
-import type { Replica } from '#replica/replica.ts';
 import { RECORDS, recordName } from '#replica/tables.ts';
-import type { Knowledge } from '#replica/scope.ts';
 import { newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { ChangeUnderWay, PartitionOwners, Ring } from '#ring/ring.ts';
-import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
-import { Refusal, type MessageType } from '#wire/message.ts';
-import type { Messaging } from '#wire/messaging.ts';
-import type { TableDefinition, Timer, World } from '#world/world.ts';
-import type { AntiEntropy } from './anti-entropy.ts';
-import { ExchangeFailed } from './exchange.ts';
-import type { Pace } from './pace.ts';
+import { Refusal } from '#wire/message.ts';
+import type { Counter, TableDefinition, Timer } from '#world/world.ts';
+import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
+import { MovesMessage, type MovesReply } from './moves-message.ts';
 import { treeKey, type TreePlace } from './tree-tables.ts';
-import type { MerkleTrees } from './trees.ts';
 
 const MOVED = 'moved';
 export const MOVE_TABLES: readonly TableDefinition[] = [{ name: MOVED, rows: 'narrow' }];
 
 const NOTHING = new Uint8Array(0);
-/** Milliseconds between two looks at what there is to do. */
-const LOOK_MS = 500;
-/** Milliseconds that members are given to install an epoch before they are asked again. */
-const INSTALL_MS = 2000;
 const PAGE_ROWS = 128;
 
-export interface PlaceDone extends TreePlace {
-  readonly changedIn: number;
+export interface MovesSettings {
+  /** Milliseconds between two looks at what there is to do, when not all could be done at the last. */
+  readonly lookInterval: number;
+  /** Partitions that a node takes over or gives away at once. */
+  readonly atOnce: number;
+  /** Milliseconds that members are given to install an epoch before they are asked again. */
+  readonly installTimeout: number;
+  /** Milliseconds without any partition done after which it is told. */
+  readonly stallAlarm: number;
 }
 
-export interface MovesReply {
-  readonly storageId: string;
-  /** Whether the node takes writes, and knows what is too old to be taken. */
-  readonly ready: boolean;
-  /** Whether it keeps hints for others that may be the only copies of writes. */
-  readonly keepsOnlyCopies: boolean;
-  /** Whether it has no row of anything. */
-  readonly empty: boolean;
-  readonly done: readonly PlaceDone[];
-}
-
-/** Asks a node which partitions of the present stages it is done with. */
-export const MovesMessage: MessageType<null, MovesReply> = {
-  name: 'repair.moves',
-  encodeRequest: () => [],
-  decodeRequest: () => null,
-  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done }) => [
-    ...[storageId, ready, keepsOnlyCopies, empty],
-    done.map(({ n, partition, changedIn }) => [n, partition, changedIn]),
-  ],
-  decodeReply: (body) => {
-    const fields = asArray(body, 5, 'repair.moves reply');
-    return {
-      storageId: asString(fields[0], 'storage id', 64),
-      ready: asBoolean(fields[1], 'ready'),
-      keepsOnlyCopies: asBoolean(fields[2], 'keeps only copies'),
-      empty: asBoolean(fields[3], 'empty'),
-      done: asListOf(fields[4], 'done', 131_072, doneFromWire),
-    };
-  },
-};
-
-function doneFromWire(body: unknown): PlaceDone {
-  const fields = asArray(body, 3, 'done');
-  return {
-    n: asInteger(fields[0], 'n', 1, 7),
-    partition: asInteger(fields[1], 'partition', 0, 65_535),
-    changedIn: asInteger(fields[2], 'changed in'),
-  };
-}
-
-export interface MovesOptions {
-  readonly world: World;
-  readonly messaging: Messaging;
-  readonly knowledge: Knowledge;
-  readonly replica: Replica;
-  readonly trees: MerkleTrees;
-  readonly antiEntropy: AntiEntropy;
-  readonly pace: Pace;
+export interface MovesOptions extends ExchangeEnvironment {
   readonly self: NodeId;
   readonly storageId: string;
   readonly ready: () => boolean;
@@ -98,6 +47,7 @@ export interface MovesOptions {
   readonly floorsPassed: () => Promise<boolean>;
   /** Asks all members to install an epoch, and returns those that have not by the deadline. */
   readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
+  readonly settings: MovesSettings;
 }
 
 interface Task {
@@ -108,10 +58,16 @@ interface Task {
 
 export class Moves {
   readonly #options: MovesOptions;
+  readonly #taken: Counter;
+  readonly #brought: Counter;
   #timer: Timer | undefined;
   #stopped = true;
   #busy = false;
   #left = 0;
+  /** When a partition was last done, or the first was there to do; undefined while there is none. */
+  #progressAt: number | undefined;
+  /** Why something could not be done, last. */
+  #trouble = '';
   /** The change for which this newcomer has learned what is too old. */
   #floorsFor: string | undefined;
   #floorsPassed = false;
@@ -125,7 +81,14 @@ export class Moves {
       return this.report();
     });
     const help = 'Partitions that this node takes over or gives away now';
-    options.world.metrics.gauge('quoral_moving_partitions', help, () => this.#left);
+    const { metrics } = options.world;
+    metrics.gauge('quoral_moving_partitions', help, () => this.#left);
+    const keys = (direction: string): Counter =>
+      metrics.counter('quoral_moved_keys_total', 'States that a ring change brought to or from this node', {
+        direction,
+      });
+    this.#taken = keys('taken');
+    this.#brought = keys('brought');
   }
 
   start(): void {
@@ -147,8 +110,9 @@ export class Moves {
   /** What this node is done with. */
   report(): MovesReply {
     const { knowledge, storageId, ready, keepsOnlyCopies, world } = this.#options;
+    const self = knowledge.self();
     const done = movingEntries(knowledge.ring())
-      .filter(({ place, entry }) => this.#isDone(place, entry))
+      .filter(({ place, entry }) => isPartOf(entry, self) && this.#isDone(place, entry))
       .map(({ place, entry }) => ({ ...place, changedIn: entry.changedIn }));
     const empty = world.disk.range(RECORDS, { limit: 1 }).length === 0;
     const isReady = ready() && this.#knowsFloors();
@@ -171,7 +135,7 @@ export class Moves {
       world.log.warn('move-failed', { reason: String(error) });
     }
     this.#busy = false;
-    this.#later(LOOK_MS);
+    this.#later(this.#options.settings.lookInterval);
   }
 
   /**
@@ -194,21 +158,45 @@ export class Moves {
     }
     const tasks = this.#tasks();
     this.#left = tasks.length;
-    const installed = new Map<Epoch, ReadonlySet<NodeId>>();
-    for (const task of tasks) {
-      const { entry, place } = task;
-      const { world, awaitInstalled, knowledge } = this.#options;
-      if (this.#stopped || knowledge.ring().change?.state === 'paused') return;
-      let missing = installed.get(entry.changedIn);
-      if (missing === undefined) {
-        missing = new Set(await awaitInstalled(entry.changedIn, world.clock.monotonic() + INSTALL_MS));
-        installed.set(entry.changedIn, missing);
-      }
-      if (!this.#mayBegin(task, missing)) continue;
-      const isDone = task.kind === 'take' ? await this.#take(task) : await this.#bring(task);
-      if (!isDone) continue;
-      await this.#note(place, entry);
-      this.#left -= 1;
+    this.#lookForStall();
+    const installed = new Map<Epoch, Promise<readonly NodeId[]>>();
+    const left = tasks.values();
+    const workers = Array.from({ length: this.#options.settings.atOnce }, async () => {
+      for (const task of left) if (!(await this.#do(task, installed))) return;
+    });
+    await Promise.all(workers);
+  }
+
+  /** False when nothing more is to be done now. */
+  async #do(task: Task, installed: Map<Epoch, Promise<readonly NodeId[]>>): Promise<boolean> {
+    const { world, awaitInstalled, knowledge, settings } = this.#options;
+    const { entry, place } = task;
+    if (this.#stopped || knowledge.ring().change?.state === 'paused') return false;
+    let missing = installed.get(entry.changedIn);
+    if (missing === undefined) {
+      missing = awaitInstalled(entry.changedIn, world.clock.monotonic() + settings.installTimeout);
+      installed.set(entry.changedIn, missing);
+    }
+    if (!this.#mayBegin(task, new Set(await missing))) {
+      this.#trouble = `epoch ${entry.changedIn} is not installed by ${(await missing).join(', ')}`;
+      return true;
+    }
+    if (!(task.kind === 'take' ? await this.#take(task) : await this.#bring(task))) return true;
+    await this.#note(place, entry);
+    this.#left -= 1;
+    this.#progressAt = world.clock.monotonic();
+    return true;
+  }
+
+  /** Tells, once for each time that the limit has passed, that no partition has come to its end. */
+  #lookForStall(): void {
+    const { world, settings } = this.#options;
+    const now = world.clock.monotonic();
+    if (this.#left === 0 || this.#progressAt === undefined) {
+      this.#progressAt = this.#left === 0 ? undefined : now;
+    } else if (now - this.#progressAt > settings.stallAlarm) {
+      world.log.warn('transfer-stalled', { partitions: this.#left, reason: this.#trouble });
+      this.#progressAt = now;
     }
   }
 
@@ -275,18 +263,19 @@ export class Moves {
   }
 
   async #merge(peer: NodeId, place: TreePlace, direction: 'both' | 'push'): Promise<boolean> {
+    const { n, partition } = place;
     try {
-      const { complete, refused } = await this.#options.antiEntropy.exchange(peer, place, {
-        settle: 0,
-        keysMax: Infinity,
-        vouch: true,
-        direction,
-      });
-      return complete && refused === 0;
+      const options = { settle: 0, keysMax: Infinity, vouch: true, direction };
+      const { complete, refused, pulled, pushed } = await exchange(this.#options, peer, place, options);
+      this.#taken.add(pulled);
+      this.#brought.add(pushed);
+      if (complete && refused === 0) return true;
+      this.#trouble = `n=${n} partition ${partition}: ${refused} states were not taken by ${peer} or here`;
     } catch (error) {
-      if (error instanceof ExchangeFailed) return false;
-      throw error;
+      if (!(error instanceof ExchangeFailed)) throw error;
+      this.#trouble = `n=${n} partition ${partition}: ${peer}: ${error.message}`;
     }
+    return false;
   }
 
   async #letGo(place: TreePlace): Promise<void> {
@@ -335,6 +324,10 @@ export function movingEntries(ring: Ring): readonly { readonly place: TreePlace;
   return ring.placements.flatMap(({ n, partitions }) =>
     partitions.flatMap((entry, partition) => (entry.move === undefined ? [] : [{ place: { n, partition }, entry }])),
   );
+}
+
+function isPartOf(entry: PartitionOwners, index: NodeIndex): boolean {
+  return takersOf(entry).includes(index) || entry.move!.others.includes(index);
 }
 
 function movedKey(place: TreePlace, changedIn: number): Uint8Array {

@@ -14,9 +14,10 @@ export interface PaceSettings {
 
 /** A timer to see how late it comes. */
 const PROBE_MS = 1;
-/** Pause while the node is busy, doubled up to the longest. */
+/** Pause while the node is busy, doubled up to the longest: one that has to come to an end some day waits for less long. */
 const BUSY_PAUSE_MS = 100;
 const BUSY_PAUSE_LONGEST_MS = 1600;
+const BUSY_PAUSE_IN_CHANGE_MS = 100;
 /** Bytes between two looks at whether to wait. */
 const STRIDE_BYTES = 16 * 1024;
 const BURST_SECONDS = 0.25;
@@ -52,7 +53,7 @@ export class Pace {
     if (speed === null) return;
     for (let pause = BUSY_PAUSE_MS; (await this.#sleep(PROBE_MS)) > this.#settings.busyDelay; pause *= 2) {
       await this.#sleep(pause);
-      if (pause >= BUSY_PAUSE_LONGEST_MS) break;
+      if (pause >= (speed === undefined ? BUSY_PAUSE_LONGEST_MS : BUSY_PAUSE_IN_CHANGE_MS)) break;
     }
     const now = this.#clock.monotonic();
     const owed = this.#paidAt - now;

@@ -10,7 +10,7 @@ import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
 import { DEAD_TABLES, type DeadRows } from './dead-rows.ts';
 import { Expiry } from './expiry.ts';
 import { Mend } from './mend.ts';
-import { MOVE_TABLES, Moves, type MovesOptions } from './moves.ts';
+import { MOVE_TABLES, Moves, type MovesOptions, type MovesSettings } from './moves.ts';
 import { Pace, type PaceSettings } from './pace.ts';
 import { TreeSource } from './tree-source.ts';
 import { hasPlacement } from '#ring/preference-list.ts';
@@ -44,6 +44,11 @@ export type RepairSettings = AntiEntropySettings &
   PaceSettings & {
     /** Milliseconds in which every row is read once, to see whether it is whole. */
     readonly scrubPeriod: number;
+    readonly moves: MovesSettings;
+    /** Bytes a second that a node spends on a ring change that does not say how many. */
+    readonly transferRate: number;
+    /** Milliseconds between two looks of the node that drives a ring change. */
+    readonly driveInterval: number;
   };
 
 export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
@@ -56,6 +61,9 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   reclaimInterval: 600_000,
   reclaimAge: 600_000,
   reclaimWait: 30_000,
+  moves: { lookInterval: 500, atOnce: 2, installTimeout: 2000, stallAlarm: 60_000 },
+  transferRate: 8 * 1024 ** 2,
+  driveInterval: 500,
 };
 
 export interface RepairOptions extends Pick<
@@ -96,7 +104,10 @@ export class Repair {
   constructor(options: RepairOptions) {
     this.#options = options;
     const { world, knowledge, trees, settings } = options;
-    const pace = new Pace(world.clock, settings, () => options.change()?.throttle);
+    const pace = new Pace(world.clock, settings, () => {
+      const change = options.change();
+      return change === undefined || change.throttle !== undefined ? change?.throttle : settings.transferRate;
+    });
     const source = new TreeSource({ ...options, pace });
     this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });
     const placeOf = (name: RecordName): TreePlace | undefined => placeOfRow(knowledge, name);
@@ -106,8 +117,7 @@ export class Repair {
     this.weigher = new Weigher(options);
     this.moves = new Moves({
       ...options,
-      antiEntropy: this.antiEntropy,
-      pace,
+      ...{ source, pace, callTimeout: settings.callTimeout, settings: settings.moves },
       learnFloors: () => this.#lostFloors.learn(),
       floorsPassed: () => this.#lostFloors.passed(),
     });

@@ -5,14 +5,14 @@
 import { timeOf } from '#causality/hybrid-clock.ts';
 import { highestCounter } from '#causality/vector.ts';
 import { concatBytes } from '#kernel/bytes.ts';
-import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { REFILLING } from '#replica/refusals.ts';
 import type { Replica } from '#replica/replica.ts';
 import { BEHIND, NOT_OWNER, STALE, type Knowledge } from '#replica/scope.ts';
 import { recordName } from '#replica/tables.ts';
-import { ownersOf } from '#ring/preference-list.ts';
+import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { keepersOf, writersOf } from '#ring/moving.ts';
 import type { Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
@@ -66,15 +66,35 @@ export class TreeSource {
     return { fingerprint: trees.hash.fingerprint, epoch: knowledge.epoch() };
   }
 
+  /** Of one partition: the epoch is that in which its owners last changed, and others may come and go meanwhile. */
+  basisOf(place: TreePlace): Basis {
+    return { fingerprint: this.#options.trees.hash.fingerprint, epoch: this.#changedIn(place) };
+  }
+
   /** Throws {@link Refusal} unless the other's hashes can be compared with this node's. */
-  check({ fingerprint, epoch }: Basis): void {
+  check(basis: Basis): void {
+    this.#checkEpoch(basis, this.#options.knowledge.epoch());
+  }
+
+  /** The same for the trees of one partition. */
+  checkPlace(basis: Basis, place: TreePlace): void {
+    this.#checkEpoch(basis, this.#changedIn(place));
+  }
+
+  #changedIn({ n, partition }: TreePlace): Epoch {
+    const { knowledge } = this.#options;
+    const ring = knowledge.ring();
+    return hasPlacement(ring, n) ? ownersOf(ring, n, partition).changedIn : knowledge.epoch();
+  }
+
+  #checkEpoch({ fingerprint, epoch }: Basis, here: Epoch): void {
     const { trees, knowledge } = this.#options;
     const known = knowledge.epoch();
     if (!trees.ready()) throw new Refusal(NO_TREES, 'the trees of this node are being built');
     if (fingerprint !== trees.hash.fingerprint) throw new Refusal(NO_TREES, 'the trees of this node use another hash');
-    if (epoch > known)
+    if (epoch > here)
       throw new Refusal(BEHIND, `this node knows epoch ${known}, the comparison relies on ${epoch}`, known);
-    if (epoch < known)
+    if (epoch < here)
       throw new Refusal(STALE, `this node knows epoch ${known}, the comparison relies on ${epoch}`, known);
   }
 

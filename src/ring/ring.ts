@@ -84,7 +84,7 @@ export interface ChangeUnderWay {
   /** Keys and bytes that this meant, as far as they could be weighed. */
   readonly keys: number;
   readonly bytes: number;
-  /** Bytes a second that each node may spend on it: null as many as it can, undefined as its settings say of repair. */
+  /** Bytes a second that each node may spend on it: null as many as it can, undefined as its own settings say. */
   readonly throttle?: number | null;
 }
 

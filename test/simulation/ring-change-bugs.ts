@@ -91,6 +91,11 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
         from: 'if (move !== undefined) continue;',
         to: 'if (move !== undefined && count < 0) continue;',
       },
+      {
+        file: 'src/repair/reclaim-member.ts',
+        from: 'if (oldest === undefined || this.#moves(place)) return OLDEST;',
+        to: 'if (oldest === undefined || (this.#moves(place) && i < 0)) return OLDEST;',
+      },
     ],
     foundBy: { scenario: 'a-former-owner-has-what-was-deleted' },
   },

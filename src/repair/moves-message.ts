@@ -1,0 +1,50 @@
+/** What a node is asked about the ring change that is under way: what it is done with, and what it still keeps. */
+
+import type { MessageType } from '#wire/message.ts';
+import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
+import type { TreePlace } from './tree-tables.ts';
+
+export interface PlaceDone extends TreePlace {
+  readonly changedIn: number;
+}
+
+export interface MovesReply {
+  readonly storageId: string;
+  /** Whether the node takes writes, and knows what is too old to be taken. */
+  readonly ready: boolean;
+  /** Whether it keeps hints for others that may be the only copies of writes. */
+  readonly keepsOnlyCopies: boolean;
+  /** Whether it has no row of anything. */
+  readonly empty: boolean;
+  readonly done: readonly PlaceDone[];
+}
+
+/** Asks a node which partitions of the present stages it is done with. */
+export const MovesMessage: MessageType<null, MovesReply> = {
+  name: 'repair.moves',
+  encodeRequest: () => [],
+  decodeRequest: () => null,
+  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done }) => [
+    ...[storageId, ready, keepsOnlyCopies, empty],
+    done.map(({ n, partition, changedIn }) => [n, partition, changedIn]),
+  ],
+  decodeReply: (body) => {
+    const fields = asArray(body, 5, 'repair.moves reply');
+    return {
+      storageId: asString(fields[0], 'storage id', 64),
+      ready: asBoolean(fields[1], 'ready'),
+      keepsOnlyCopies: asBoolean(fields[2], 'keeps only copies'),
+      empty: asBoolean(fields[3], 'empty'),
+      done: asListOf(fields[4], 'done', 131_072, doneFromWire),
+    };
+  },
+};
+
+function doneFromWire(body: unknown): PlaceDone {
+  const fields = asArray(body, 3, 'done');
+  return {
+    n: asInteger(fields[0], 'n', 1, 7),
+    partition: asInteger(fields[1], 'partition', 0, 65_535),
+    changedIn: asInteger(fields[2], 'changed in'),
+  };
+}
