@@ -42,6 +42,7 @@ export type Check =
   | 'roots'
   | 'stray-repair'
   | 'listings'
+  | 'watches'
   | 'data-types'
   | 'ring'
   | 'tombstones';

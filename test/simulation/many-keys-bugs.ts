@@ -27,4 +27,46 @@ export const MANY_KEYS_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'listings-page-by-page' },
   },
+  {
+    name: 'watch-follows-the-first-members',
+    about:
+      'a watch follows the logs of those that were members when it began, and of nobody who becomes an owner later',
+    edits: [
+      {
+        file: 'src/watch/hub.ts',
+        from: 'if (this.#tails.has(member.index)) continue;',
+        to: 'if (this.#tails.has(member.index) || this.#watchers.size > 0) continue;',
+      },
+    ],
+    foundBy: { scenario: 'watched-while-its-owners-change' },
+  },
+  {
+    name: 'watch-goes-on-with-what-comes-next',
+    about: 'a watch that comes back with a cursor is told of what comes next, and not of what it has missed',
+    edits: [
+      {
+        file: 'src/watch/hub.ts',
+        from: 'place.storage === storage && place.group >= position;',
+        to: 'place.storage === storage && position >= 0;',
+      },
+      {
+        file: 'src/watch/hub.ts',
+        from: 'if (place?.storage !== tail.storage || place.group < from) {',
+        to: 'if (place?.storage !== tail.storage) {',
+      },
+    ],
+    foundBy: { scenario: 'watched-again-while-more-comes' },
+  },
+  {
+    name: 'expired-deleted-locally',
+    about: 'each replica deletes what has expired, row and vector, as if nobody had anything older',
+    edits: [
+      {
+        file: 'src/repair/expiry.ts',
+        from: 'replica.records.write(transaction, at, key, before, {',
+        to: 'replica.records.remove(transaction, at, key, before); if (now > 0) return; replica.records.write(transaction, at, key, before, {',
+      },
+    ],
+    foundBy: { scenario: 'expired-while-one-is-away' },
+  },
 ];

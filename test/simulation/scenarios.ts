@@ -11,6 +11,7 @@ import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
+import { WATCH_SCRIPTS, WATCHED_RING_SCRIPTS } from './watch-scripts.ts';
 import { RING_SCRIPTS } from './ring-scripts.ts';
 import { RingStage } from './ring-stage.ts';
 import { COME_AND_GO_MS, STRONG_SCRIPTS } from './strong-scripts.ts';
@@ -535,6 +536,8 @@ const SCRIPTS = {
   },
   ...STRONG_SCRIPTS,
   ...RING_SCRIPTS,
+  ...WATCHED_RING_SCRIPTS,
+  ...WATCH_SCRIPTS,
   ...TYPE_SCRIPTS,
 } satisfies Readonly<Record<string, Script>>;
 
@@ -579,7 +582,7 @@ const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
 const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
 
 /** Five nodes and one that comes, whose partitions move. */
-const RING_CHANGES: ReadonlySet<string> = new Set(Object.keys(RING_SCRIPTS));
+const RING_CHANGES: ReadonlySet<string> = new Set([...Object.keys(RING_SCRIPTS), ...Object.keys(WATCHED_RING_SCRIPTS)]);
 const RING_NODES = 5;
 const SHRINKING: ReadonlySet<string> = new Set(['all-that-have-it-leave']);
 

@@ -15,12 +15,14 @@ class Watch {
   readonly events: Event[] = [];
   cursor: string | undefined;
   readonly message: IncomingMessage;
+  readonly ended: Promise<void>;
   #text = '';
 
   private constructor(message: IncomingMessage) {
     this.message = message;
     message.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     message.on('error', () => undefined);
+    this.ended = new Promise((resolve) => message.once('close', resolve));
   }
 
   static open(target: string, at: Name, headers: Readonly<Record<string, string>> = {}): Promise<Watch> {
@@ -111,7 +113,7 @@ export function watchTests(): void {
       await put(`/v1/kv/${bucket}/k`, 'x');
       await watch.told(1);
       await del(`/v1/buckets/${bucket}`);
-      await new Promise((done) => watch.message.once('end', done));
+      await watch.ended;
       expect(watch.events.at(-1)).toEqual({ reason: 'dropped' });
       const headers = { 'last-event-id': watch.cursor! };
       problem(await get(`/v1/watch/${bucket}?timeout=50`, { headers }), 410, 'gone');
