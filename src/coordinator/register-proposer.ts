@@ -27,6 +27,7 @@ import { MalformedMessage } from '#wire/message.ts';
 import type { Span } from '#world/world.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { RegisterCache } from './register-cache.ts';
+import { RegisterFigures } from './register-figures.ts';
 import { RegisterRound, type Setback } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
 import { decodeValue, encodeValue } from './register-value-codec.ts';
@@ -114,6 +115,7 @@ export class RegisterProposer {
   readonly #options: RegisterProposerOptions;
   readonly #ballots: BallotSource;
   readonly #cache = new RegisterCache();
+  readonly #figures: RegisterFigures;
   /** The changes of each key that has any, in the order of their arrival. */
   readonly #queues = new Map<string, Task[]>();
   #waiting = 0;
@@ -122,6 +124,7 @@ export class RegisterProposer {
     const { environment, ballots } = options;
     this.#options = options;
     this.#ballots = ballots;
+    this.#figures = new RegisterFigures(environment.world.metrics);
     environment.world.metrics.gauge(
       'quoral_register_changes',
       'Changes of strong keys that wait or are under way.',
@@ -229,6 +232,7 @@ export class RegisterProposer {
       const { changedIn } = ownersOf(knowledge.ring(), route.scope.n, route.scope.partition);
       const setback = await this.#attempt(round, name, changedIn, open);
       if (setback === undefined) return;
+      this.#figures.setbacks[setback.kind].add();
       if (setback.kind === 'failed') ({ detail } = setback);
       if (setback.kind === 'rejected') this.#ballots.observe(setback.highest);
       if (setback.kind === 'stale') await knowledge.catchUp(setback.epoch, deadline);
@@ -245,7 +249,8 @@ export class RegisterProposer {
     batch: readonly Task[],
   ): Promise<Setback | undefined> {
     const { environment, valueBytesMax, onChosen } = this.#options;
-    const base = this.#cache.take(name, changedIn) ?? (await this.#prepare(round));
+    const warm = this.#cache.take(name, changedIn);
+    const base = warm ?? (await this.#prepare(round));
     if ('kind' in base) return base;
     const { value, results } = this.#change(base, batch);
     const encoded = encodeValue(value, environment.world.digest.crc32);
@@ -258,6 +263,7 @@ export class RegisterProposer {
     for (const { task } of results) if (task.request.change.kind !== 'look') task.proposed = true;
     const accepted = await round.accept(base.ballot, encoded, next);
     if (accepted.kind !== 'majority') return accepted;
+    this.#figures[warm === undefined ? 'cold' : 'warm'].add();
     this.#cache.put(name, { ballot: next, value, bytes: encoded.length, changedIn });
     const { bucket, key } = batch[0]!.request;
     onChosen(bucket, key, value);
