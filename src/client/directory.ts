@@ -55,11 +55,16 @@ export class Directory {
   /** The nodes to ask first for a key; none while the ring is not known. */
   owners(bucket: string, key: string): readonly string[] {
     if (!this.#routes) return [];
-    this.#lookAgainAfter(LOOK_MS);
+    this.keepCurrent();
     if (this.#ring === undefined) return [];
     const n = this.#known.get(bucket)?.n;
     if (n === undefined) this.#definitionInBackground(bucket);
     return ownersOf(this.#ring, n ?? USUAL_N, bucket, key);
+  }
+
+  /** For requests that any node answers: they have to know the other nodes in case this one dies. */
+  keepCurrent(): void {
+    if (this.#routes) this.#lookAgainAfter(LOOK_MS);
   }
 
   /** A node answered for a key of these owners. When it is none of them the ring may be another by now. */

@@ -19,10 +19,11 @@ export interface Page {
 }
 
 export async function listPage(
-  { transport }: Shared,
+  { transport, directory }: Shared,
   bucket: string,
   { prefix, after, limit, timeout, signal }: ListOptions,
 ): Promise<Page> {
+  directory.keepCurrent();
   const { body } = await transport.send({
     method: 'GET',
     path: `/v1/kv/${encodeURIComponent(bucket)}`,

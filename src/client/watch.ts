@@ -44,6 +44,7 @@ export async function* watchBucket(
       failures === 0 ? 0 : runtime.random() * Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** failures),
       signal,
     );
+    shared.directory.keepCurrent();
     const connection = new AbortController();
     const stop = (): void => connection.abort();
     signal?.addEventListener('abort', stop);

@@ -74,6 +74,59 @@ describe('a program', () => {
     expect(next.token).toBeGreaterThan(lease.token);
   });
 
+  test('changes data types, each operation counting once', async () => {
+    for (const type of ['counter', 'set', 'register', 'flag', 'map'] as const)
+      await quoral.define(`t-${type}`, { type });
+    const visits = quoral.counters('t-counter');
+    await Promise.all(Array.from({ length: 10 }, async (_, i) => visits.increment('home', i)));
+    expect([await visits.get('home'), await visits.get('nowhere')]).toEqual([45, 0]);
+    const tags = quoral.sets('t-set');
+    await tags.add('k', ['a', 'b', 'c']);
+    await tags.remove('k', ['b']);
+    expect((await tags.get('k')).toSorted()).toEqual(['a', 'c']);
+    await quoral.registers('t-register').assign('k', { x: [1, null] });
+    expect(await quoral.registers('t-register').get('k')).toEqual({ x: [1, null] });
+    const flags = quoral.flags('t-flag');
+    await flags.enable('k');
+    expect([await flags.get('k'), await flags.get('other')]).toEqual([true, false]);
+    const maps = quoral.maps('t-map');
+    await maps.update('k', 'items', 'set', { op: 'add', values: ['milk'] });
+    await maps.update('k', 'count', 'counter', { op: 'increment', by: 2 });
+    await maps.update('k', 'gone', 'flag', { op: 'enable' });
+    await maps.remove('k', 'gone');
+    expect(await maps.get('k')).toEqual({ items: ['milk'], count: 2 });
+    await expect(quoral.counters('t-set').get('k')).rejects.toThrow('holds a set and no counter');
+  });
+
+  test('watches a bucket through the death of the node that it watches at', async () => {
+    const stop = new AbortController();
+    const seen = new Set<string>();
+    // Knows the others by the ring, and asks this one first.
+    const at = connect({ urls: cluster.url('n3') });
+    const watching = (async () => {
+      for await (const { key, deleted } of at.bucket('watched', text).watch({ prefix: 'k', signal: stop.signal })) {
+        if (!deleted) seen.add(key);
+      }
+    })();
+    const notes = quoral.bucket('watched', text);
+    // It has begun when a change comes.
+    for (let i = 0; seen.size === 0; i++) {
+      await notes.put('k', String(i));
+      await sleep(20);
+    }
+    const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
+    for (const [i, key] of keys.entries()) {
+      if (i === 10) await cluster.signal('n3', 'SIGKILL');
+      await notes.put(key, 'v');
+    }
+    for (let i = 0; seen.size < 31 && i < 400; i++) await sleep(25);
+    expect(seen).toEqual(new Set(['k', ...keys]));
+    stop.abort();
+    await watching;
+    cluster.startNode('n3');
+    await cluster.ready(['n3']);
+  });
+
   test('reads its own writes in a session, at whichever node and with one replica', async () => {
     const session = connect({ urls: cluster.ids.map((id) => cluster.url(id)), routing: false }).session();
     const notes = session.bucket('sessions', text);
