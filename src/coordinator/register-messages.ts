@@ -153,6 +153,8 @@ export interface RegisterPageReply {
   readonly rows: readonly (readonly [rowKey: Uint8Array, row: Uint8Array])[];
   /** Where the next page begins; null when this was the last. */
   readonly next: Uint8Array | null;
+  /** Keys of rows that are damaged, of which the owner can say nothing. */
+  readonly damaged: readonly Uint8Array[];
 }
 
 export const RegisterPageMessage: MessageType<RegisterPageRequest, RegisterPageReply> = {
@@ -162,14 +164,16 @@ export const RegisterPageMessage: MessageType<RegisterPageRequest, RegisterPageR
     const fields = asArray(body, 2, 'register.page');
     return { epoch: epoch(asInteger(fields[0], 'epoch')), after: rowKeyOrNull(fields[1]) };
   },
-  encodeReply: ({ rows, next }) => [rows, next],
+  encodeReply: ({ rows, next, damaged }) => [rows, next, damaged],
   decodeReply: (body) => {
     const fields = asArray(body, 2, 'register.page reply');
     const rows = asListOf(fields[0], 'rows', PAGE_ROWS_MAX, (row) => {
       const [rowKey, bytes] = asArray(row, 2, 'row');
       return [asBytes(rowKey, 'row key', ROW_KEY_BYTES_MAX), asBytes(bytes, 'row', MAX_MESSAGE_BYTES)] as const;
     });
-    return { rows, next: rowKeyOrNull(fields[1]) };
+    const readDamaged = (rowKey: unknown): Uint8Array => asBytes(rowKey, 'row key', ROW_KEY_BYTES_MAX);
+    const damaged = fields[2] === undefined ? [] : asListOf(fields[2], 'damaged rows', PAGE_ROWS_MAX, readDamaged);
+    return { rows, next: rowKeyOrNull(fields[1]), damaged };
   },
 };
 

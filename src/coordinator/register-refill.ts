@@ -4,7 +4,8 @@
  *
  * It asks N−W+1 of the other owners of each partition (W a majority), of which each knows the epoch in which the disk was
  * lost. That epoch fences all rounds that began before it, so whatever such a round has had promised or accepted is known to
- * one of those owners by then, or can never count any more.
+ * one of those owners by then, or can never count any more. A register of which one of them can say nothing, because its row is
+ * damaged, is taken over as damaged: it has no vote until it is mended.
  */
 
 import { mergeRegisters } from '#consensus/register.ts';
@@ -72,19 +73,20 @@ export class RegisterRefill {
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk itself');
     const wanted = knowledge.ring().members.find(({ id }) => id === from)?.index;
     const rows: [Uint8Array, Uint8Array][] = [];
+    const damaged: Uint8Array[] = [];
     let bytes = 0;
     let last = after;
     for (let looked = 0; looked < PAGE_ROWS_MAX && bytes < PAGE_BYTES; looked++) {
       const [found] = world.disk.range(REGISTERS, { ...(last === null ? {} : { from: following(last) }), limit: 1 });
-      if (found === undefined) return { rows, next: null };
+      if (found === undefined) return { rows, next: null, damaged };
       const [rowKey, row] = found;
       last = rowKey;
       if (wanted === undefined || !this.#owns(recordName(rowKey), wanted)) continue;
-      this.#options.rows.requireWhole(recordName(rowKey), row);
-      rows.push([rowKey, row]);
+      if (this.#options.rows.isWhole(row)) rows.push([rowKey, row]);
+      else damaged.push(rowKey);
       bytes += rowKey.length + row.length;
     }
-    return { rows, next: last };
+    return { rows, next: last, damaged };
   }
 
   /** What went wrong, if something did. */
@@ -97,8 +99,12 @@ export class RegisterRefill {
       const result = await messaging.call(id, RegisterPageMessage, request, { deadline, channel: 'bulk' });
       if (result.kind === 'refused') return `${result.code}: ${result.detail}`;
       if (result.kind !== 'reply') return result.reason;
-      const mine = result.reply.rows.filter(([rowKey]) => this.#owns(recordName(rowKey), knowledge.self()));
-      await rows.mergeAll(mine, mergeRegisters);
+      const isMine = (rowKey: Uint8Array): boolean => this.#owns(recordName(rowKey), knowledge.self());
+      await rows.mergeAll(
+        result.reply.rows.filter(([rowKey]) => isMine(rowKey)),
+        mergeRegisters,
+      );
+      await rows.markDamaged(result.reply.damaged.filter(isMine));
       after = result.reply.next;
       if (after === null) return undefined;
     }

@@ -14,6 +14,9 @@ const CHECKSUM_BYTES = 4;
 /** What one owner says of a register; only proposers know what the bytes of the value mean. */
 export type Vote = Register<Uint8Array>;
 
+/** A row that says that what it should say is not known: no checksum fits it. */
+export const DAMAGED_REGISTER: Uint8Array = Uint8Array.of(0);
+
 /** MessagePack of [promised, [accepted ballot, value]], then the CRC-32 of that as four bytes. */
 export function encodeRegister({ promised, accepted }: Vote, crc32: Checksum): Uint8Array {
   const body = encode([

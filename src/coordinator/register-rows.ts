@@ -28,7 +28,7 @@ import type {
   PrepareReply,
   PrepareRequest,
 } from './register-messages.ts';
-import { decodeRegister, encodeRegister, type Vote } from './register-row-codec.ts';
+import { DAMAGED_REGISTER, decodeRegister, encodeRegister, type Vote } from './register-row-codec.ts';
 import { decodeValue } from './register-value-codec.ts';
 import { NO_VALUE, type RegisterValue } from './register-value.ts';
 
@@ -125,11 +125,6 @@ export class RegisterRows {
     return accepted === null ? NO_VALUE : decodeValue(accepted.value, this.#options.world.digest.crc32);
   }
 
-  /** Refuses a row that is damaged. */
-  requireWhole(name: RecordName, row: Uint8Array): void {
-    this.#decode(name, row);
-  }
-
   /** Milliseconds: above every ballot that a register here has promised, also one whose row is damaged. */
   get ceiling(): number {
     return this.#bounds.ceiling;
@@ -167,10 +162,23 @@ export class RegisterRows {
         const theirs = decodeRegister(row, crc32);
         await this.#durably({ bytes: row.length, trace: undefined }, (transaction, put) => {
           const own = transaction.get(REGISTERS, rowKey);
+          // Of a damaged one it takes more than one other owner.
+          if (own !== undefined && !this.isWhole(own)) return;
           const mine = own === undefined ? emptyRegister(null) : decodeRegister(own, crc32);
           put(rowKey, merge(mine, theirs));
         });
       }),
+    );
+  }
+
+  /** From now on these are damaged, on stable storage: what they should say is not known. */
+  async markDamaged(rowKeys: readonly Uint8Array[]): Promise<void> {
+    await Promise.all(
+      rowKeys.map((rowKey) =>
+        this.#durably({ bytes: 0, trace: undefined }, (transaction) =>
+          transaction.put(REGISTERS, rowKey, DAMAGED_REGISTER),
+        ),
+      ),
     );
   }
 
