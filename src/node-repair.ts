@@ -8,7 +8,10 @@ import { RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';
 
-export type NodeRepairOptions = Omit<RepairOptions, 'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'change'> & {
+export type NodeRepairOptions = Omit<
+  RepairOptions,
+  'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'knownRing'
+> & {
   readonly chain: EpochChain;
   readonly self: Pick<Self, 'id' | 'storageId'>;
   /** Fills the registers of strong keys; false while they are not. */
@@ -33,7 +36,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     self: self.id,
     storageId: self.storageId,
     activate,
-    change: () => chain.facts()?.ring.change,
+    knownRing: () => chain.facts()?.ring,
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
   });
   const ringRepair = new RingRepair({

@@ -42,6 +42,8 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan, size: Chan
   if (strong !== undefined) {
     return { refused: `bucket ${strong} is strong, and replicas of strong keys cannot move yet` };
   }
+  const owed = owedInTheWay(ring, plan);
+  if (owed !== undefined) return { refused: owed };
   const next = epoch(facts.epoch + 1);
   const was = new Map(ring.members.map((member) => [member.index, member.state]));
   const goes = plan.members.filter(
@@ -69,10 +71,34 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan, size: Chan
 
 function begun(entry: PartitionOwners, row: readonly NodeIndex[], changedIn: Epoch): PartitionOwners {
   const { owners } = entry;
-  if (row.length === owners.length && row.every((index) => owners.includes(index))) {
-    return row.every((index, place) => index === owners[place]) ? entry : { owners: row, changedIn };
+  if (isSameSet(row, owners)) {
+    return row.every((index, place) => index === owners[place]) ? entry : { ...entry, owners: row, changedIn };
   }
   return { owners, changedIn: entry.changedIn, move: { stage: 'planned', others: row } };
+}
+
+/**
+ * A change may be over though a former owner that is away has not brought what it has. Its partition moves on when it has done so,
+ * or when the former owner leaves itself.
+ */
+function owedInTheWay({ placements }: Ring, { tables, members }: RingPlan): string | undefined {
+  const left = new Map(members.map((member) => [member.index, member]));
+  for (const { n, partitions } of placements) {
+    const rows = tables.find((table) => table.n === n)?.rows;
+    for (const [partition, { owners, move }] of partitions.entries()) {
+      const row = rows?.[partition] ?? owners;
+      if (move === undefined || isSameSet(row, owners)) continue;
+      const stays = move.others.find((index) => left.get(index)!.state !== 'removed');
+      if (stays === undefined) continue;
+      const name = left.get(stays)!.id;
+      return `${name} has to bring what it has of n=${n}, partition ${partition}, first; if it is gone for good, replace it or let it leave`;
+    }
+  }
+  return undefined;
+}
+
+function isSameSet(row: readonly NodeIndex[], owners: readonly NodeIndex[]): boolean {
+  return row.length === owners.length && row.every((index) => owners.includes(index));
 }
 
 function strongInTheWay({ buckets }: Facts, { moves, dropped }: RingPlan): string | undefined {
@@ -96,12 +122,12 @@ export function steerChange(facts: Facts, state: ChangeUnderWay['state']): Facts
 export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const { ring } = facts;
   const { change } = ring;
-  if (change === undefined || change.state === 'paused') return facts;
+  if (change?.state === 'paused') return facts;
   const next = epoch(facts.epoch + 1);
   const members = new Map(ring.members.map((member) => [member.index, member]));
   const memberAt = (index: NodeIndex): Member => members.get(index)!;
-  const step = change.state === 'aborting' ? wentBack : wentOn;
-  const leaves = leaversOf(ring, change);
+  const step = change?.state === 'aborting' ? wentBack : wentOn;
+  const leaves = change === undefined ? new Set<NodeIndex>() : leaversOf(ring, change);
   let moved = false;
   const placements = ring.placements.map((placement): Placement => {
     const partitions = placement.partitions.map((entry, partition) => {
@@ -121,7 +147,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
     return { ...placement, partitions };
   });
   const on = moved ? { ...ring, placements } : ring;
-  const after = settled(on, change, evidence) ?? on;
+  const after = (change === undefined ? undefined : settled(on, change, evidence)) ?? on;
   return after === ring ? facts : { ...facts, epoch: next, ring: after };
 }
 
@@ -210,7 +236,8 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
   }
   const voters = nextVoters(ring, leaves);
   if (voters !== undefined) return { ...ring, voters };
-  if (busyMoves(ring) || leaves.size > 0 || ring.members.some(({ state }) => state === 'joining')) return undefined;
+  if (waitsForMoves(ring, evidence) || leaves.size > 0 || ring.members.some(({ state }) => state === 'joining'))
+    return undefined;
   const { change: _, ...rest } = ring;
   return { ...rest, lastChange: { id: change.id, outcome: back ? 'aborted' : 'done' } };
 }
@@ -229,8 +256,14 @@ function involved(ring: Ring): { readonly busy: ReadonlySet<NodeIndex>; readonly
   return { busy, awaited };
 }
 
-function busyMoves(ring: Ring): boolean {
-  return ring.placements.some(({ partitions }) => partitions.some(({ move }) => move !== undefined));
+/** Whoever is away brings what it has when it is back: nobody waits for that. */
+function waitsForMoves({ placements, members }: Ring, { isAway }: Evidence): boolean {
+  const away = new Set(members.filter(isAway).map(({ index }) => index));
+  return placements.some(({ partitions }) =>
+    partitions.some(
+      ({ move }) => move !== undefined && !(move.stage === 'offload' && move.others.every((index) => away.has(index))),
+    ),
+  );
 }
 
 /** One voter more or less on the way to those that should be; the majority is never changed at once. */

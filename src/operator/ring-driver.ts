@@ -7,7 +7,7 @@ import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import { movingEntries, type Moves } from '#repair/moves.ts';
 import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
-import { stageMayEnd, takersOf } from '#ring/moving.ts';
+import { isMoving, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Timer, World } from '#world/world.ts';
@@ -49,14 +49,15 @@ export class RingDriver {
     this.#timer = undefined;
   }
 
-  /** To be called when the facts have changed: while no change is under way, there are no looks. */
+  /** To be called when the facts have changed: while nothing moves, there are no looks. */
   wake(): void {
     if (!this.#stopped && !this.#busy && this.#timer === undefined) this.#later(0);
   }
 
   #later(delay: number): void {
     const { chain, world } = this.#options;
-    if (this.#stopped || chain.facts()?.ring.change === undefined) return;
+    const ring = chain.facts()?.ring;
+    if (this.#stopped || ring === undefined || !isMoving(ring)) return;
     this.#timer = world.clock.after(delay, () => void this.#turn());
   }
 
@@ -75,7 +76,7 @@ export class RingDriver {
   #drives(): boolean {
     const { chain, self, ready, messaging } = this.#options;
     const ring = chain.facts()?.ring;
-    if (ring?.change === undefined || ring.change.state === 'paused' || !ready()) return false;
+    if (ring === undefined || !isMoving(ring) || ring.change?.state === 'paused' || !ready()) return false;
     const voters = ring.voters.map((index) => memberAt(ring, index).id);
     return voters.find((id) => id === self || messaging.reachable(id)) === self;
   }
@@ -91,8 +92,10 @@ export class RingDriver {
     if (result.kind !== 'decided') return;
     const { change } = result.facts.ring;
     const left = movingEntries(result.facts.ring).length;
-    if (change === undefined) world.log.info('ring-change-done', { id: ring.change!.id, epoch: result.facts.epoch });
-    else world.log.info('ring-change-step', { id: change.id, epoch: result.facts.epoch, partitionsLeft: left });
+    const { epoch } = result.facts;
+    if (ring.change === undefined) world.log.info('former-owner-done', { epoch, partitionsLeft: left });
+    else if (change === undefined) world.log.info('ring-change-done', { id: ring.change.id, epoch });
+    else world.log.info('ring-change-step', { id: change.id, epoch, partitionsLeft: left });
   }
 
   async #gather(ring: Ring): Promise<Evidence> {
@@ -134,7 +137,7 @@ export class RingDriver {
 
   async #reports(ring: Ring, entries: readonly PartitionOwners[]): Promise<ReadonlyMap<NodeIndex, Report>> {
     const { messaging, self, moves, world, callTimeout } = this.#options;
-    const { comes, goes } = ring.change!;
+    const { comes = [], goes = [] } = ring.change ?? {};
     const asked = new Set([
       ...entries.flatMap(({ owners, move }) => move!.others.filter((index) => !owners.includes(index))),
       ...entries.flatMap(takersOf),

@@ -8,8 +8,8 @@
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { RECORDS, recordName } from '#replica/tables.ts';
-import { newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
-import type { ChangeUnderWay, PartitionOwners, Ring } from '#ring/ring.ts';
+import { isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
+import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, TableDefinition, Timer } from '#world/world.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
@@ -37,8 +37,8 @@ export interface MovesOptions extends ExchangeEnvironment {
   readonly self: NodeId;
   readonly storageId: string;
   readonly ready: () => boolean;
-  /** The ring change that is under way. */
-  readonly change: () => ChangeUnderWay | undefined;
+  /** The ring, when this node knows one. */
+  readonly knownRing: () => Ring | undefined;
   /** Whether this node keeps hints for others that may be the only copies of writes. */
   readonly keepsOnlyCopies: () => boolean;
   /** Has this node know what is too old to be taken; false when nobody could say. */
@@ -102,7 +102,7 @@ export class Moves {
     this.#timer = undefined;
   }
 
-  /** To be called when the facts have changed: while no change is under way, there are no looks. */
+  /** To be called when the facts have changed: while nothing moves, there are no looks. */
   wake(): void {
     if (!this.#stopped && !this.#busy && this.#timer === undefined) this.#later(0);
   }
@@ -120,8 +120,9 @@ export class Moves {
   }
 
   #later(delay: number): void {
-    const { change, world } = this.#options;
-    if (this.#stopped || change() === undefined) return;
+    const { knownRing, world } = this.#options;
+    const ring = knownRing();
+    if (this.#stopped || ring === undefined || !isMoving(ring)) return;
     this.#timer = world.clock.after(delay, () => void this.#turn());
   }
 

@@ -68,7 +68,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
 
 export interface RepairOptions extends Pick<
   MovesOptions,
-  'storageId' | 'awaitInstalled' | 'change' | 'keepsOnlyCopies'
+  'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies'
 > {
   readonly world: World;
   readonly messaging: Messaging;
@@ -105,7 +105,7 @@ export class Repair {
     this.#options = options;
     const { world, knowledge, trees, settings } = options;
     const pace = new Pace(world.clock, settings, () => {
-      const change = options.change();
+      const change = options.knownRing()?.change;
       return change === undefined || change.throttle !== undefined ? change?.throttle : settings.transferRate;
     });
     const source = new TreeSource({ ...options, pace });

@@ -8,7 +8,7 @@
  */
 
 import type { NodeIndex } from '#kernel/identity.ts';
-import type { PartitionOwners } from './ring.ts';
+import type { PartitionOwners, Ring } from './ring.ts';
 
 export const MOVE_STAGES = ['planned', 'dual', 'read-new', 'offload'] as const;
 export type MoveStage = (typeof MOVE_STAGES)[number];
@@ -51,6 +51,11 @@ export function newOwners({ owners, move }: PartitionOwners): readonly NodeIndex
 export function takersOf(entry: PartitionOwners): readonly NodeIndex[] {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
   return now.length < old.length ? now : now.filter((index) => !old.includes(index));
+}
+
+/** Whether a change is under way, or a former owner has yet to bring what it has after the change is over. */
+export function isMoving({ change, placements }: Ring): boolean {
+  return change !== undefined || placements.some(({ partitions }) => partitions.some(({ move }) => move !== undefined));
 }
 
 /** Whether a node has installed the epoch of the stage; `away` when it cannot be reached. */

@@ -45,6 +45,19 @@ test.each(MOVE_STAGES)('a change is aborted in the stage %s, and another is made
   expect(findings).toEqual([]);
 });
 
+test('the replacement of a dead node is aborted, and made after all', async () => {
+  const { findings } = await underLoad({ seed: 'dead, aborted', nodes: 4 }, async (on) => {
+    await on.stage.pass(1000);
+    on.arena.supervisor.retire(on.machine('n3'), 'lost');
+    await on.begin({ replace: { n3: 'n5' } }, ['n5']);
+    expect(await on.reaches('offload')).toBe(true);
+    await on.ring.steer(on.machine('n1'), 'abort');
+    await on.ring.over();
+    await on.begin({ replace: { n3: 'n6' } }, ['n6']);
+  });
+  expect(findings).toEqual([]);
+});
+
 test('one node becomes two, three, two and one, and the last is not the first', async () => {
   const strict = (facts: Parameters<typeof strictQuorum>[0]) => [strictQuorum(facts)];
   const { findings, acknowledged } = await underLoad(
