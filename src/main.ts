@@ -87,6 +87,11 @@ function ringCommand(): Command {
       .description(`${verb} the change that is under way`)
       .action(async (options) => (await import('./cli/change-command.ts')).ringSteer(verb, options));
   }
+  asClient(ring.command('force'))
+    .requiredOption('--lost <node>', 'a member that is gone for good, with its disk', one)
+    .option('--yes', 'do not ask')
+    .description('go on without members when a majority of the voters is gone; says what may be lost')
+    .action(async (options) => (await import('./cli/force-command.ts')).ringForce(options));
   asClient(ring.command('repair'))
     .option('--bucket <bucket>', 'only the keys of this bucket')
     .option('--reclaim', 'give tombstones up too, as far as it is safe')

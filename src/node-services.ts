@@ -2,10 +2,12 @@
  * What the HTTP front door gets to see of a node.
  */
 
+import { toHex } from '#kernel/bytes.ts';
 import { nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
 import { movingEntries } from '#repair/moves.ts';
+import { RingForce } from '#operator/ring-force.ts';
 import { RingPlans } from '#operator/ring-plans.ts';
 import type { Newcomer } from '#ring/change.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
@@ -111,6 +113,7 @@ export function nodeServices(
     locate: (bucket, key) => locate(facts(), bucket, key),
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
     plans: ringPlans(node, reachable),
+    force: ringForce(node, reachable),
     repair: node.ringRepair,
     refusal: () => node.notReadyReason(),
     live: () => liveHealth(node),
@@ -143,6 +146,17 @@ function ringPlans(node: QuoralNode, reachable: (id: NodeId) => boolean): RingPl
   });
   chain.onFacts(() => plans.noteProgress());
   return plans;
+}
+
+function ringForce({ chain, world, options }: QuoralNode, reachable: (id: NodeId) => boolean): RingForce {
+  return new RingForce({
+    ...{ self: options.id, facts: () => chain.facts(), reachable },
+    install: async (facts) => {
+      world.log.warn('ring-forced', { epoch: facts.epoch });
+      return await chain.force(facts);
+    },
+    newId: () => toHex(world.random.bytes(8)),
+  });
 }
 
 function bucketServices(node: QuoralNode): BucketServices {

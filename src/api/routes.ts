@@ -8,6 +8,7 @@ import { defineBucket, dropBucket, listBuckets, showBucket } from './bucket-rout
 import { explainKey, locateKey, showCluster, showRing } from './cluster-routes.ts';
 import { documentHandlers } from './document/serve.ts';
 import type { Answer, Exchange } from './exchange.ts';
+import { forceRing } from './force-route.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
 import { deleteValue, getValue, operateValue, putValue } from './key-value.ts';
 import { unbuilt } from './key-request.ts';
@@ -101,6 +102,7 @@ export const ROUTES: readonly Route[] = [
     methods: { GET: ['admin', plain(showRepair)], POST: ['admin', plain(beginRepair)] },
     kind: 'data',
   },
+  { path: '/v1/ring/force', methods: { POST: ['admin', plain(forceRing)] }, kind: 'work' },
   { path: '/v1/ring/plans', methods: { POST: ['admin', plain(makePlan)] }, kind: 'data' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', plain(applyPlan)] }, kind: 'data' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', plain(showTransfers)] }, kind: 'work' },

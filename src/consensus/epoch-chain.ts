@@ -231,6 +231,14 @@ export class EpochChain {
   }
 
   /**
+   * Installs facts that no majority has decided: only for when there is none any more, and at one node. The others hear of them as
+   * of any epoch. False when they could not be stored.
+   */
+  async force(facts: Facts): Promise<boolean> {
+    return await this.#log.installDecision(facts);
+  }
+
+  /**
    * Asks every member, as long as it can be reached, until it has installed the epoch. Returns those that have not:
    * members that cannot be reached, and at the deadline those that are slow.
    */

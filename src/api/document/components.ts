@@ -9,7 +9,7 @@ import { DEFINITION_SCHEMA } from '#buckets/schema.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import type { Explanation, HintView, ReplicaView, VersionView } from '#operator/explain-key.ts';
 import type { RepairedNode, RepairedPartition, RepairRun } from '#operator/ring-repair.ts';
-import { PLAN, TRANSFERS } from './plan-shape.ts';
+import { FORCED, PLAN, TRANSFERS } from './plan-shape.ts';
 import { count, described, flag, instant, list, nullable, object, share, text } from './shapes.ts';
 import type { ProblemExtras } from '#api/problem.ts';
 import type { Check, ClusterView, Location, MemberView, RingMember, RingView } from '#api/services.ts';
@@ -36,6 +36,7 @@ export type ComponentName =
   | 'Repair'
   | 'Plan'
   | 'Transfers'
+  | 'Forced'
   | 'Health';
 
 export function component(name: ComponentName): Schema {
@@ -284,6 +285,7 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
   }),
   Plan: PLAN,
   Transfers: TRANSFERS,
+  Forced: FORCED,
   Health: object<{ status: string; node: string; ringWithQuorum: number; checks: unknown }>(
     {
       status: { enum: ['ok', 'failing'] },

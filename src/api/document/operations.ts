@@ -3,6 +3,7 @@
  * another one drives every operation and compares what it answers with what is said here.
  */
 
+import { FORCE_SCHEMA } from '#api/force-route.ts';
 import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
 import { APPLY_SCHEMA, PLAN_SCHEMA } from '#api/plan-routes.ts';
 import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
@@ -202,6 +203,15 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     body: takes(REPAIR_SCHEMA, 'What to repair: `{}` for all.', { bucket: 'carts' }),
     answers: { 202: shows('Repair', 'Begun.', ['Location']) },
     problems: ['conflict'],
+  },
+  'POST /v1/ring/force': {
+    id: 'forceRing',
+    tag: 'Cluster',
+    summary: 'Goes on without members when a majority of the voters is gone for good',
+    text: 'The way out, at one survivor, when nothing can be decided any more. Without `accept` it only tells what may be lost.',
+    body: takes(FORCE_SCHEMA, 'Who is lost, and whether that is accepted.', { lost: ['n2', 'n3'] }),
+    answers: { 200: shows('Forced', 'What it means.') },
+    problems: ['conflict', 'quorum-unavailable'],
   },
   'POST /v1/ring/plans': {
     id: 'planRing',

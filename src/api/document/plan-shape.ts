@@ -3,6 +3,7 @@
  */
 
 import type { PlannedMember, PlanSummary, Risk } from '#operator/describe-plan.ts';
+import type { ForcedTable, ForceView } from '#operator/ring-force.ts';
 import type { MoveView, PlanView, TransfersView } from '#operator/ring-plans.ts';
 import type { Balance, TableFigures, ZoneSpread } from '#ring/plan-figures.ts';
 import { CHANGE_OUTCOMES, type ChangeOver } from '#ring/ring.ts';
@@ -104,4 +105,22 @@ export const TRANSFERS: Schema = object<TransfersView>({
       to: list(text),
     }),
   ),
+});
+
+export const FORCED: Schema = object<ForceView>({
+  applied: described({ type: 'boolean' }, 'False when it was only asked what it would mean.'),
+  epoch: described(count, 'That it makes.'),
+  lost: list(text),
+  survivors: list(text),
+  voters: beforeAndAfter(list(text), 'Who votes on epochs.'),
+  tables: list(
+    object<ForcedTable>({
+      n: count,
+      partitions: count,
+      withoutOwner: described(count, 'Partitions of which no owner is left.'),
+      withoutMajority: described(count, 'Those, and partitions with so few owners left that writes may be missing.'),
+    }),
+    'For each n in use.',
+  ),
+  mayLose: list(text, 'What may be lost, in words.'),
 });

@@ -40,6 +40,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'GET /v1/explain/:bucket/:key': 'read bucket',
   'GET /v1/ring/repair': 'admin all',
   'POST /v1/ring/repair': 'admin all',
+  'POST /v1/ring/force': 'admin all',
   'POST /v1/ring/plans': 'admin all',
   'POST /v1/ring/plans/:id/apply': 'admin all',
   'POST /v1/ring/transfers/pause': 'admin all',

@@ -114,6 +114,22 @@ export class StubNode {
         authenticate: (token) => this.tokens.authenticate(token),
       },
       tokens: this.tokens,
+      force: {
+        force: async (lost, accept) => ({
+          kind: 'forced',
+          view: {
+            ...{
+              applied: accept,
+              epoch: 1_000_008,
+              lost,
+              survivors: ['n1'],
+              tables: [],
+              mayLose: ['the latest epochs'],
+            },
+            voters: { before: ['n1', ...lost], after: ['n1'] },
+          },
+        }),
+      },
       plans: {
         plan: async () => ({ kind: 'refused', detail: 'a stub plans nothing' }),
         apply: async () => ({ kind: 'unknown' }),

@@ -45,6 +45,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/leases/:bucket/:key': { holder: 'worker-7', ttl: 30 },
   'POST /v1/tokens': { name: 'shop', scopes: ['read:carts'] },
   'POST /v1/ring/repair': {},
+  'POST /v1/ring/force': { lost: ['n2'] },
   'POST /v1/ring/plans': { weights: { n1: 2 } },
   'POST /v1/ring/plans/:id/apply': { throttle: 20_000_000 },
 };
@@ -187,6 +188,7 @@ function broken({ metrics, plans }: ApiServices): Partial<ApiServices> {
     healthy: fail,
     metrics: silent,
     plans: { ...plans, transfers: fail },
+    force: { force: fail },
   };
 }
 
@@ -280,13 +282,14 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
         create: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
         revoke: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
       },
+      force: { force: async () => ({ kind: 'failed', outcome: 'not-applied', detail: 'on purpose' }) },
       plans: {
         ...services.plans,
         apply: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
         steer: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
       },
     }));
-    const concerned = /^\/v1\/(leases|buckets\/|tokens|kv\/\{bucket\}$|ring\/(plans\/|transfers\/))/;
+    const concerned = /^\/v1\/(leases|buckets\/|tokens|kv\/\{bucket\}$|ring\/(plans\/|transfers\/|force))/;
     for (const sample of SAMPLES.filter(({ template }) => concerned.test(template))) {
       const { method, template, target, body } = sample;
       judge.see(method, template, await send(method, target, headersOf(sample), body));
@@ -298,6 +301,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
       define: async () => ({ kind: 'not-implemented', detail: 'on purpose' }),
       drop: async () => ({ kind: 'conflict', detail: 'on purpose' }),
     },
+    force: { force: async () => ({ kind: 'refused', detail: 'on purpose' }) },
     plans: {
       ...services.plans,
       plan: async () => ({ kind: 'refused', detail: 'on purpose' }),
@@ -313,6 +317,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
     judge.see(method, template, await refusing.send(method, target, body === undefined ? {} : JSON_TYPE, body));
   await see('PUT', '/v1/buckets/{bucket}', '/v1/buckets/b', '{}');
   await see('DELETE', '/v1/buckets/{bucket}', '/v1/buckets/b');
+  await see('POST', '/v1/ring/force', '/v1/ring/force', '{"lost":["n2"]}');
   await see('POST', '/v1/ring/plans', '/v1/ring/plans', '{}');
   await see('POST', '/v1/ring/plans/{id}/apply', '/v1/ring/plans/1/apply');
 }

@@ -1,0 +1,50 @@
+/** `quoral ring force`: the way out when a majority of the voters is gone for good. */
+
+import { createInterface } from 'node:readline/promises';
+import { askJson, type ClientOptions } from './client.ts';
+import { print, UsageError } from './output.ts';
+
+export interface ForceOptions extends ClientOptions {
+  readonly lost: readonly string[];
+  /** As typed by somebody who has read what it means. */
+  readonly yes?: boolean;
+}
+
+interface ForceView {
+  readonly applied: boolean;
+  readonly epoch: number;
+  readonly lost: readonly string[];
+  readonly survivors: readonly string[];
+  readonly voters: { readonly before: readonly string[]; readonly after: readonly string[] };
+  readonly mayLose: readonly string[];
+}
+
+export async function ringForce(options: ForceOptions): Promise<void> {
+  const { lost } = options;
+  const told = await post(options, { lost });
+  if (options.json !== true) {
+    print(`for ever without ${told.lost.join(', ')}: ${told.survivors.join(', ')} go on, and decide alone`);
+    print(`voters: ${told.voters.before.join(' ')} -> ${told.voters.after.join(' ')}, epoch ${told.epoch}`);
+    for (const what of told.mayLose) print(`may lose ${what}`);
+    print('those that are lost must never come back: what they have been told meanwhile would be refused');
+  }
+  if (options.yes !== true) await confirm(lost.join(' '));
+  const done = await post(options, { lost, accept: true });
+  if (options.json === true) print(JSON.stringify(done));
+  else
+    print(`done, epoch ${done.epoch}; quoral ring transfers --wait shows how replicas are brought up to their number`);
+}
+
+async function post(options: ClientOptions, body: unknown): Promise<ForceView> {
+  const headers = { 'content-type': 'application/json' };
+  const asked = { method: 'POST', headers, body: JSON.stringify(body) } as const;
+  return (await askJson(options, '/v1/ring/force', asked)) as ForceView;
+}
+
+async function confirm(names: string): Promise<void> {
+  if (!process.stdin.isTTY) throw new UsageError('nothing was done: --yes says that this is meant');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const typed = await terminal.question(`Type the names of the lost nodes, ${names}, to go on: `);
+  terminal.close();
+  if (typed.trim() !== names) throw new UsageError('nothing was done');
+}
