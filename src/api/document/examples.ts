@@ -63,6 +63,8 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'showHealthy 200 application/json':
     '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
   'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYGg9Jaxrx23BeTvlMOjdQ"}',
+  'forceRing 200 application/json':
+    '{"applied":false,"epoch":1000008,"lost":["n2"],"survivors":["n1"],"tables":[],"mayLose":["the latest epochs"],"voters":{"before":["n1","n2"],"after":["n1"]}}',
   'showLive 503 application/json':
     '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
   'showReady 503 application/json':
