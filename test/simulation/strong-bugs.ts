@@ -154,4 +154,21 @@ export const STRONG_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'strong-key-damaged-after-a-promise' },
   },
+  {
+    name: 'strong-vote-without-memory',
+    about: 'an owner that has lost its disk votes before it has its registers back',
+    edits: [
+      {
+        file: ROWS,
+        from: "if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk and has no vote yet');",
+        to: '',
+      },
+      {
+        file: 'src/coordinator/register-round.ts',
+        from: ".filter(({ state }) => state !== 'refilling')",
+        to: '',
+      },
+    ],
+    foundBy: { scenario: 'strong-owner-loses-its-disk' },
+  },
 ];

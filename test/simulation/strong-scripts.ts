@@ -172,6 +172,28 @@ export const STRONG_SCRIPTS = {
       await stage.heal();
     }
   },
+  /** Of two owners that have accepted a value one loses its disk; the other one cannot be asked, by nobody. */
+  'strong-owner-loses-its-disk': async (stage: Stage): Promise<void> => {
+    for (let round = 0; round < 2; round++) {
+      const target = stage.strongKey(`disk${round}`);
+      const [first, second, third] = ownersOf(stage, target);
+      stage.cut(third, [first, second]);
+      await stage.pass(CUT_OFF_MS);
+      await stage.put(first, target, STRONG);
+      stage.clear();
+      // Nothing brings the registers back; the epochs that say what has happened go around.
+      stage.loses(/^register\.page$/);
+      stage.crash(second);
+      second.medium.wipe();
+      await stage.pass(2 * CUT_OFF_MS);
+      stage.loses(/^register\./, first);
+      await stage.get(third, target, STRONG);
+      await stage.get(second, target, STRONG);
+      await stage.put(third, target, STRONG);
+      await stage.heal();
+      for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+    }
+  },
   /** Of two owners that have accepted a value one finds its row damaged; the other one cannot be asked. */
   'strong-key-damaged': async (stage: Stage): Promise<void> => {
     for (let round = 0; round < 3; round++) {
