@@ -6,6 +6,7 @@ import { agreementOf } from './levels.ts';
 import { valuesOf } from './multipart.ts';
 import { OpenSocket } from './raw.ts';
 import { retryAfterDeath } from './retries.ts';
+import { typesWithOneDead } from './types.ts';
 import { sessionOf } from './sessions.ts';
 import {
   call,
@@ -178,6 +179,11 @@ function oneDeadTests(): void {
     expect(jsonOf(shown)).toMatchObject({ conflicts: 'siblings' });
     expect((await put(`/v1/kv/${bucket}/k`, 'b', { at: 'n3' })).status).toBe(204);
     expect(valuesOf(await get(`/v1/kv/${bucket}/k`))).toEqual(['a', 'b']);
+  });
+
+  test('data types go on with one of three dead, and it has all of it when it is back', async () => {
+    await allUp();
+    await typesWithOneDead(kill, restart);
   });
 }
 

@@ -16,6 +16,7 @@ import {
   problem,
   put,
   type Answer,
+  type Name,
   type Sent,
 } from './site.ts';
 
@@ -255,4 +256,38 @@ export function typeTests(): void {
       problem(await operate(target, many, { at: 'n3' }), 413, 'value-too-large');
     });
   });
+}
+
+/** What is counted, added and taken away while one of three is dead is there when it is back, and only once. */
+export async function typesWithOneDead(
+  kill: (name: Name) => Promise<void>,
+  restart: (name: Name) => Promise<void>,
+): Promise<void> {
+  const counter = freshKey(await definedBucket({ type: 'counter' }));
+  const set = freshKey(await definedBucket({ type: 'set' }));
+  const strong = freshKey(await definedBucket({ type: 'counter', consistency: 'strong' }));
+  for (const at of NAMES) {
+    await done(operate(counter, increment(1), { at }));
+    await done(operate(strong, increment(1), { at }));
+    await done(operate(set, add(at, 'all'), { at }));
+  }
+  const seen = { 'quoral-context': contextOf(await get(set)) };
+  await kill('n3');
+  const again = { 'idempotency-key': 'while n3 is dead' };
+  for (const at of ['n1', 'n2', 'n1'] as const) {
+    await done(operate(counter, increment(10), { at, headers: again }));
+    await done(operate(counter, increment(100), { at }));
+    await done(operate(strong, increment(10), { at, headers: again }));
+    await done(operate(strong, increment(100), { at }));
+  }
+  await done(operate(set, add('n3'), { at: 'n2' }));
+  await done(operate(set, remove('n1', 'n3'), { at: 'n1', headers: seen }));
+  await restart('n3');
+  for (const at of ['n3', 'n1', 'n2'] as const) {
+    await done(operate(counter, increment(10), { at, headers: again }));
+    await done(operate(strong, increment(10), { at, headers: again }));
+    expect(await valueAt(counter, { at })).toBe(313);
+    expect(await valueAt(strong, { at })).toBe(313);
+    expect(await valueAt(set, { at })).toEqual(['all', 'n2', 'n3']);
+  }
 }

@@ -131,3 +131,26 @@ test('enough owners are asked that one of them knows an attempt that w owners ha
   }
   expect([answersForRetries(3, 1), answersForRetries(3, 2), answersForRetries(3, 3)]).toEqual([3, 2, 2]);
 });
+
+test('an operation that takes something away is made on top of what was read, and takes what the client has seen', () => {
+  const remove = { content: null, operation: { kind: 'remove' as const, values: ['1'] } };
+  const base = { state: STATE, origin: 5 };
+  expect(decide(request(remove), found(), LOOKED)).toEqual({ kind: 'mint', context: STATE.vector, base });
+  const context = [dot(3)];
+  expect(decide(request({ ...remove, context }), found(), LOOKED)).toEqual({ kind: 'mint', context, base });
+});
+
+test('an operation whose earlier attempts were asked for, and nothing else, is made on top of what is here', () => {
+  const add = { content: null, operation: { kind: 'add' as const, values: ['1'] }, mark: MARK };
+  const looked = { ...LOOKED, looks: false };
+  expect(decide(request(add), found(), looked)).toEqual({ kind: 'mint', context: [], base: null });
+});
+
+test('a context that nobody knows all of is no fault of a session', () => {
+  const remove = { content: null, operation: { kind: 'remove' as const, values: ['1'] }, context: [dot(3)] };
+  const unmet: Gathered = { ...FAILED, trouble: 'session-not-met' };
+  expect(decide(request(remove), unmet, LOOKED)).toMatchObject({
+    kind: 'over',
+    outcome: { kind: 'not-applied', trouble: 'quorum-unavailable' },
+  });
+});

@@ -39,6 +39,7 @@ test('a forwarded write comes over as it went out', () => {
     { returnBody: true, sloppy: false },
     { zone: 'z1' },
     { least: [DOT] },
+    { content: null, operation: { kind: 'increment' as const, by: -3 } },
     { mark: { id: new Uint8Array(16).fill(1), fingerprint: new Uint8Array(16).fill(2) } },
     { conditions: { ifMatch: '*' as const, ifNoneMatch: undefined } },
     { conditions: { ifMatch: undefined, ifNoneMatch: [{ weak: true, opaque: '' }] } },

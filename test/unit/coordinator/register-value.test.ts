@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hybridTimeAt } from '#causality/hybrid-clock.ts';
+import type { RequestMark } from '#causality/repeats.ts';
+import { valueOf } from '#causality/type-value.ts';
 import { decodeRegister, encodeRegister } from '#coordinator/register-row-codec.ts';
 import { decodeValue, encodeValue } from '#coordinator/register-value-codec.ts';
 import {
@@ -165,4 +167,45 @@ it('a value expires by a change, in the order of changes, and not before', () =>
   expect(key.make(3, { kind: 'look' })).toMatchObject({ kind: 'state', state: { versions: [] } });
   expect(key.value.state.versions).toEqual([]);
   expect(key.value.state.vector).toEqual(before.state.vector);
+});
+
+describe('data types in a register', () => {
+  const increment = (by: number, mark: RequestMark | null = null): RegisterChange => ({
+    ...PUT,
+    content: null,
+    operation: { kind: 'increment', by },
+    mark,
+  });
+  const shown = (key: Key) => valueOf('counter', key.value.state.versions)?.value;
+
+  it('all increments are one number, and one that is made again changes nothing', () => {
+    const key = new Key();
+    for (const by of [1, 10, -4]) key.make(by + 100, increment(by));
+    expect(key.make(110, increment(10))).toMatchObject({ kind: 'written' });
+    expect([shown(key), key.value.state.versions.length, key.value.state.vector.length]).toEqual([7, 1, 1]);
+  });
+
+  it('an increment with an idempotency key counts once, also when another attempt has another id', () => {
+    const key = new Key();
+    const mark = { id: named(8), fingerprint: named(9) };
+    const [first, second] = [key.make(1, increment(5, mark)), key.make(2, increment(5, mark))];
+    key.make(3, increment(1));
+    expect(shown(key)).toBe(6);
+    expect(second).toMatchObject({ kind: 'written', written: (first as { written: unknown }).written });
+    const other = { id: named(8), fingerprint: named(7) };
+    expect(key.make(4, increment(6, other))).toEqual({ kind: 'idempotency-mismatch' });
+  });
+
+  it('what does not fit changes nothing; a value survives its bytes', () => {
+    const key = new Key();
+    key.make(1, { ...PUT, content: null, operation: { kind: 'add', values: ['1', '2', '3'] } });
+    expect(decodeValue(encodeValue(key.value, digest.crc32), digest.crc32)).toEqual(key.value);
+    key.make(2, { ...PUT, content: null, operation: { kind: 'remove', values: ['1', '2', '3'] } });
+    expect(valueOf('set', key.value.state.versions)).toEqual({ value: [] });
+    const counter = new Key();
+    counter.make(1, increment(Number.MAX_SAFE_INTEGER));
+    const before = counter.value;
+    expect(counter.make(2, increment(1))).toMatchObject({ kind: 'unfitting' });
+    expect(counter.value).toBe(before);
+  });
 });
