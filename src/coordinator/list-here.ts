@@ -43,6 +43,7 @@ export async function listHere(environment: Environment, request: ListRequest, d
   const { scope } = request;
   if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
   mayAnswer(environment, request);
+  const before = knowledge.epoch();
   const scan = new Scan(environment, request);
   while (!scan.part()) {
     await new Promise<void>((resolve) => world.clock.defer(resolve));
@@ -55,7 +56,7 @@ export async function listHere(environment: Environment, request: ListRequest, d
     throw asRefusal(error);
   }
   // Ownership may have moved while the thread was somewhere else.
-  mayAnswer(environment, request);
+  if (knowledge.epoch() !== before) mayAnswer(environment, request);
   return scan.reply();
 }
 

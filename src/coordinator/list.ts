@@ -15,9 +15,9 @@ import type { Ballot } from '#consensus/facts.ts';
 import { ballotFromWire } from '#consensus/vote-codec.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
-import { STALE } from '#replica/scope.ts';
+import { NOT_OWNER, STALE } from '#replica/scope.ts';
 import { ownersOf } from '#ring/preference-list.ts';
-import type { Member } from '#ring/ring.ts';
+import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import { decode } from '#wire/codec.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
@@ -28,7 +28,7 @@ import { isLive } from './get.ts';
 import { listHere } from './list-here.ts';
 import { ListMessage, type ListReply, type ListRequest } from './list-messages.ts';
 import { mergePages, type SourcePage } from './list-merge.ts';
-import { entriesWanted, partitionsToBits, planCoverage, type Uncovered } from './list-plan.ts';
+import { entriesWanted, partitionsToBits, planCoverage, type Coverage, type Uncovered } from './list-plan.ts';
 import type { Trouble } from './requests.ts';
 
 export interface ListPageRequest {
@@ -83,6 +83,27 @@ function failed({ r }: ListPageRequest, trouble: Trouble, detail: string, got: n
 
 type Ending = 'covered' | 'lacking' | 'late' | { readonly newer: Epoch };
 
+function partitionsOf(ring: Ring, n: number): readonly PartitionOwners[] {
+  const placement = ring.placements.find((one) => one.n === n);
+  // Says what is wrong when there is none.
+  return placement?.partitions ?? [ownersOf(ring, n, 0)];
+}
+
+/** Plans for one ring; above that all are forgotten and made anew. */
+const PLANS_MAX = 64;
+
+const plans = new WeakMap<Ring, Map<string, Coverage>>();
+
+/** Most pages have the same plan as the one before. */
+function firstPlan(ring: Ring, name: string, uncovered: readonly Uncovered[], ranking: readonly NodeIndex[]): Coverage {
+  const known = plans.get(ring) ?? new Map<string, Coverage>();
+  plans.set(ring, known);
+  const plan = known.get(name) ?? planCoverage(uncovered, ranking);
+  if (known.size >= PLANS_MAX) known.clear();
+  known.set(name, plan);
+  return plan;
+}
+
 /** A call gets at most this part of the time that is left, so that there is some left to ask somebody else. */
 const SHARE_OF_TIME = 0.5;
 
@@ -90,13 +111,15 @@ class ListRound {
   readonly #environment: Environment;
   readonly #request: ListPageRequest;
   readonly #epoch: Epoch;
-  readonly #owners: readonly (readonly NodeIndex[])[];
+  readonly #ring: Ring;
+  readonly #owners: readonly PartitionOwners[];
   /** Who can be asked, those first that should be. */
   #ranking: readonly Member[];
   readonly #pages: SourcePage[] = [];
-  /** For each partition who has answered, or was asked in vain. */
-  readonly #answered: Set<NodeIndex>[];
-  readonly #tried: Set<NodeIndex>[];
+  /** How many have answered for each partition. */
+  readonly #answered: Uint8Array;
+  /** The partitions for which each node was asked. */
+  readonly #tried = new Map<NodeIndex, Set<number>>();
   readonly #failures: string[] = [];
   #late = false;
   #newer: Epoch | undefined;
@@ -106,14 +129,12 @@ class ListRound {
     this.#request = request;
     const { knowledge } = environment;
     const ring = knowledge.ring();
+    this.#ring = ring;
     this.#epoch = knowledge.epoch();
     const { n } = request.bucket.properties;
-    const partitions = Array.from({ length: ring.partitionCount }, (_, partition) => partition);
-    this.#owners = partitions.map((partition) => ownersOf(ring, n, partition).owners);
-    this.#answered = partitions.map(() => new Set<NodeIndex>());
-    this.#tried = partitions.map(() => new Set<NodeIndex>());
-    const used = new Set(this.#owners.flat());
-    const members = ring.members.filter(({ index, state }) => used.has(index) && state !== 'refilling');
+    this.#owners = partitionsOf(ring, n);
+    this.#answered = new Uint8Array(ring.partitionCount);
+    const members = ring.members.filter(({ state }) => state !== 'refilling' && state !== 'removed');
     // A rotating start spreads the work of many listings over the nodes.
     const start = members.length === 0 ? 0 : environment.world.random.uint32() % members.length;
     this.#ranking = reachableOwners(environment, [...members.slice(start), ...members.slice(0, start)]);
@@ -126,10 +147,11 @@ class ListRound {
       if (uncovered.length === 0) return 'covered';
       if (this.#newer !== undefined) return { newer: this.#newer };
       if (clock.monotonic() >= this.#request.deadline) return 'late';
-      const { asked, lacking } = planCoverage(
-        uncovered,
-        this.#ranking.map(({ index }) => index),
-      );
+      const ranking = this.#ranking.map(({ index }) => index);
+      const { asked, lacking } =
+        this.#tried.size === 0
+          ? firstPlan(this.#ring, this.#planName(ranking), uncovered, ranking)
+          : planCoverage(uncovered, ranking);
       if (lacking.length > 0) return this.#late ? 'late' : 'lacking';
       await Promise.all([...asked].map(async ([node, partitions]) => this.#ask(node, partitions)));
     }
@@ -137,11 +159,12 @@ class ListRound {
 
   #uncovered(): Uncovered[] {
     const uncovered: Uncovered[] = [];
-    for (const [partition, owners] of this.#owners.entries()) {
-      const needed = this.#neededOf(owners.length) - this.#answered[partition]!.size;
+    for (const [partition, { owners }] of this.#owners.entries()) {
+      const needed = this.#neededOf(owners.length) - this.#answered[partition]!;
       if (needed <= 0) continue;
-      const tried = this.#tried[partition]!;
-      uncovered.push({ partition, needed, candidates: owners.filter((owner) => !tried.has(owner)) });
+      const wasAsked = (owner: NodeIndex): boolean => this.#tried.get(owner)?.has(partition) === true;
+      const candidates = this.#tried.size === 0 ? owners : owners.filter((owner) => !wasAsked(owner));
+      uncovered.push({ partition, needed, candidates });
     }
     return uncovered;
   }
@@ -149,12 +172,16 @@ class ListRound {
   /** While members come or go, what r means in a cluster of this size may be too few of a partition's present owners. */
   #neededOf(owners: number): number {
     const { r } = this.#request;
-    const inChange = this.#environment.knowledge.ring().change !== undefined;
+    const inChange = this.#ring.change !== undefined;
     return Math.min(inChange ? Math.max(r, Math.floor(owners / 2) + 1) : r, owners);
   }
 
+  #planName(ranking: readonly NodeIndex[]): string {
+    return `${this.#request.bucket.properties.n} ${this.#request.r} ${ranking.join()}`;
+  }
+
   async #ask(node: NodeIndex, partitions: readonly number[]): Promise<void> {
-    for (const partition of partitions) this.#tried[partition]!.add(node);
+    this.#tried.set(node, new Set([...(this.#tried.get(node) ?? []), ...partitions]));
     const { id } = this.#ranking.find(({ index }) => index === node)!;
     const result = await this.#call(id, partitions);
     if (result.kind !== 'reply') {
@@ -165,13 +192,15 @@ class ListRound {
     this.#pages.push({ entries, upTo });
     const excluded = new Set(unable);
     if (excluded.size > 0) this.#failures.push(`${id}: damaged rows`);
-    for (const partition of partitions) if (!excluded.has(partition)) this.#answered[partition]!.add(node);
+    for (const partition of partitions) if (!excluded.has(partition)) this.#answered[partition]! += 1;
   }
 
   #noAnswer(id: NodeId, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
     const reason = result.kind === 'refused' ? result.code : result.reason;
     this.#environment.world.log.debug('list-failed', { requestId: this.#request.requestId, peer: id, reason });
-    if (reason === STALE && result.kind === 'refused') this.#newer = result.value as Epoch;
+    // Whoever owns nothing there any more says from which epoch on.
+    if (result.kind === 'refused' && (reason === STALE || (reason === NOT_OWNER && result.value > this.#epoch)))
+      this.#newer = result.value as Epoch;
     if (reason === 'timeout') this.#late = true;
     this.#failures.push(`${id}: ${reason}`);
   }
@@ -239,7 +268,7 @@ class ListRound {
 
   failure(ending: 'lacking' | 'late'): ListOutcome {
     const lacking = this.#uncovered();
-    const got = Math.min(...lacking.map(({ partition }) => this.#answered[partition]!.size));
+    const got = Math.min(...lacking.map(({ partition }) => this.#answered[partition]!));
     const reasons = this.#failures.length === 0 ? '' : ` (${this.#failures.slice(0, 8).join(', ')})`;
     const of = `of ${lacking.length} of ${this.#owners.length} partitions, such as ${lacking[0]?.partition ?? 0},`;
     return ending === 'late'
