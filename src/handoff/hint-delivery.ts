@@ -171,9 +171,9 @@ export class HintDelivery {
     const before = table.figures.of(owner).rows;
     const { delivered, elsewhere, failure } = await this.#pass(owner);
     progress.running = false;
-    progress.walkedAt = elsewhere > 0 ? -1 : epoch;
+    progress.walkedAt = elsewhere > 0 || failure !== undefined ? -1 : epoch;
     const left = table.figures.of(owner).rows;
-    if (failure === undefined && delivered > 0) progress.pause = settings.backoffMin;
+    if (delivered > 0) progress.pause = settings.backoffMin;
     const pause = failure === undefined && delivered > 0 ? 0 : progress.pause;
     progress.notBefore = world.clock.monotonic() + pause;
     if (pause > 0) progress.pause = Math.min(progress.pause * 2, settings.backoffMax);
