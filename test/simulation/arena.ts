@@ -205,7 +205,7 @@ export class Arena {
       recorder: this.recorder,
       buckets: this.buckets,
       crashed: (error) => this.crashed('', error),
-      ...(this.#options.ringChanges === true ? { serves: (machine) => this.#serves(machine) } : {}),
+      ...(this.movesMembers ? { serves: (machine) => this.#serves(machine) } : {}),
       ...(this.#timeline === undefined ? {} : { note: (client, what) => this.note('', `${client} ${what}`) }),
     };
   }
@@ -219,6 +219,11 @@ export class Arena {
   client(clients: Clients, name: string): Client {
     const random = this.cluster.simulation.random.fork(`client ${name}`);
     return new Client(clients, this.workload({ ...IDLE, random }), name);
+  }
+
+  /** Whether members come and go. */
+  get movesMembers(): boolean {
+    return this.#options.ringChanges === true;
   }
 
   /** The machines whose nodes are members now. */
@@ -381,7 +386,7 @@ export class Arena {
       convergedAt: this.#convergedAt,
       losesUnsynced: this.#options.losesUnsynced,
       disksLost: this.supervisor.lostForGood,
-      majoritiesOnly: this.#options.ringChanges === true,
+      majoritiesOnly: this.movesMembers,
     });
     const { violations } = checkHistory(history, this.recorder.whiteBox(this.#final), { deadlineSlack: 200 });
     for (const { check, key, detail } of violations) this.find({ check, key, detail });

@@ -11,6 +11,7 @@ import { classOf, type Plan } from './plan.ts';
 import type { SupervisorCounts } from './supervisor.ts';
 import type { Tampering } from './tampering.ts';
 import type { Timeline } from './timeline.ts';
+import type { Request } from './history.ts';
 import { RingOperator, type RingCounts } from './ring-operator.ts';
 import { Clients } from './workload.ts';
 
@@ -139,9 +140,18 @@ function checkServes(arena: Arena, since: number, mayLose: boolean): void {
     if (!/^(5|429)/.test(request.answer)) continue;
     // What a session was told and a crash has taken away cannot come back: the client has to begin a new one.
     if (mayLose && request.answer.includes('session-not-met')) continue;
+    // An owner that has given its place away while the request was under way cannot take it, and is no other's to replace.
+    if (arena.movesMembers && asksForMore(request, arena)) continue;
     const detail = `a ${request.kind} at ${request.node}, all healed, is answered ${request.answer}`;
     arena.find({ check: 'liveness', key: `${request.bucket}/${request.key}`, detail });
   }
+}
+
+/** Whether it asks for more than a majority of the owners. */
+function asksForMore({ bucket, quorum }: Request, { buckets }: Arena): boolean {
+  const { owners } = buckets.find(({ name }) => name === bucket)!.facts;
+  const most = Math.floor(owners / 2) + 1;
+  return Math.max(quorum.r, quorum.pr, ...('w' in quorum ? [quorum.w, quorum.pw, quorum.dw] : [])) > most;
 }
 
 /** Faults so heavy that nothing happens must not pass for a test. */
