@@ -176,7 +176,9 @@ export function resultOf({ status, headers, body, problem }: Answer, binary: boo
   const meta = Object.entries(headers).filter(([name]) => name.startsWith(META_PREFIX));
   if (meta.length > 0)
     result['meta'] = Object.fromEntries(meta.map(([name, text]) => [name.slice(META_PREFIX.length), text]));
-  return Object.assign(result, shownValue(body as Uint8Array, binary));
+  // What a data type shows is text.
+  const value = typeof body === 'string' ? utf8(body) : (body as Uint8Array);
+  return Object.assign(result, shownValue(value, binary));
 }
 
 /** As text where it is UTF-8, since most values are. */

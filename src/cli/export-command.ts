@@ -5,7 +5,7 @@
 
 import { closeSync, existsSync, ftruncateSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { once } from 'node:events';
-import { bytes } from '#client/codec.ts';
+import { bytes, text } from '#client/codec.ts';
 import type { Bucket } from '#client/bucket.ts';
 import type { Page as KeyPage } from '#client/listing.ts';
 import type { Count } from '#client/requests.ts';
@@ -16,6 +16,7 @@ import { given, wholeNumber } from './key-command.ts';
 import { lineOf, valuesOf } from './key-lines.ts';
 import { UsageError } from './output.ts';
 import { NOTE_MS, Resume, untilInterrupted } from './resume.ts';
+import { typedLine } from './type-lines.ts';
 import { WorkProgress } from './work-progress.ts';
 
 interface ExportFlags extends ClientOptions {
@@ -29,9 +30,6 @@ const PAGE_KEYS = 500;
 
 export async function exportBucket(name: string, file: string | undefined, flags: ExportFlags): Promise<void> {
   const bucket = clusterClient(flags, { many: true }).bucket(name, bytes);
-  const { type } = await bucket.definition();
-  if (type !== 'value')
-    throw new UsageError(`bucket ${name} holds data of type ${type}; values can be exported, those not`);
   if (file === undefined) await toStandardOutput(bucket, flags);
   else await toFile(bucket, file, flags);
 }
@@ -66,10 +64,10 @@ async function toFile(bucket: Bucket<Uint8Array>, file: string, flags: ExportFla
     ftruncateSync(target, length);
     if (mark === undefined) resume.note({ keys: 0, bytes: 0 });
     for await (const { lines, next } of pages(bucket, flags, mark?.cursor)) {
-      const text = Buffer.from(lines.join(''), 'utf8');
-      for (let at = 0; at < text.length;) at += writeSync(target, text, at);
-      length += text.length;
-      progress.done(lines.length, text.length);
+      const written = Buffer.from(lines.join(''), 'utf8');
+      for (let at = 0; at < written.length;) at += writeSync(target, written, at);
+      length += written.length;
+      progress.done(lines.length, written.length);
       const now = performance.now();
       if (next === undefined || (now - noted < NOTE_MS && !interrupt.stopped())) continue;
       noted = now;
@@ -99,9 +97,11 @@ async function* pages(
 ): AsyncGenerator<Page, void, undefined> {
   const width = new Width(wholeNumber('concurrency', concurrency) ?? 256);
   const list = async (after: string | undefined) => bucket.page(given({ prefix, after, limit: PAGE_KEYS }));
+  const { type } = await bucket.definition();
   const line = async (key: string): Promise<string> => {
     const entry = await bucket.get(key, given({ r: r as Count | undefined }));
     if (!entry.exists) return '';
+    if (type !== 'value') return typedLine(key, text.decode(entry.value!, ''));
     return lineOf({
       key,
       values: valuesOf(entry),

@@ -6,6 +6,8 @@
 import { createReadStream, statSync } from 'node:fs';
 import { bytes } from '#client/codec.ts';
 import type { Bucket } from '#client/bucket.ts';
+import type { DataType, Json, OperationOptions } from '#client/data-types.ts';
+import type { Quoral } from '#client/quoral.ts';
 import type { Count, PutOptions } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
@@ -15,6 +17,7 @@ import { parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } fro
 import { UsageError } from './output.ts';
 import { linesOf, type Line } from './read-lines.ts';
 import { NOTE_MS, Resume, untilInterrupted, type Mark } from './resume.ts';
+import { parseTypedLine, stepsTo, type Operation, type TypedValue } from './type-lines.ts';
 import { WorkProgress } from './work-progress.ts';
 
 interface ImportFlags extends ClientOptions {
@@ -25,15 +28,16 @@ interface ImportFlags extends ClientOptions {
 type Done = 'stored' | 'unchanged' | 'expired';
 
 export async function importBucket(name: string, file: string | undefined, flags: ImportFlags): Promise<void> {
-  const bucket = clusterClient(flags, { many: true }).bucket(name, bytes);
+  const quoral = clusterClient(flags, { many: true });
+  const bucket = quoral.bucket(name, bytes);
   const { type, conflicts, consistency } = await bucket.definition();
-  if (type !== 'value')
-    throw new UsageError(`bucket ${name} holds data of type ${type}; values can be imported, those not`);
   const keepsSiblings = conflicts === 'siblings' && consistency === 'eventual';
   const options = given({ w: flags.w as Count | undefined });
+  const storeLine = async (line: Line): Promise<Done> =>
+    type === 'value' ? storeValue(bucket, line, keepsSiblings, options) : storeTyped(quoral, name, type, line, options);
   const store = async (line: Line): Promise<Stored> => {
     const { end, number } = line;
-    return { end, number, done: await storeLine(bucket, line, keepsSiblings, options) };
+    return { end, number, done: await storeLine(line) };
   };
   await new Import(name, file, flags).run(store);
 }
@@ -112,24 +116,59 @@ async function* until(lines: AsyncIterable<Line>, stopped: () => boolean): Async
   }
 }
 
-async function storeLine(
-  bucket: Bucket<Uint8Array>,
-  { text, number }: Line,
-  keepsSiblings: boolean,
-  options: PutOptions,
-): Promise<Done> {
-  let stored: StoredKey;
+/** What the line says, with its number where it says something wrong. */
+function read<T>({ text, number }: Line, parse: (text: string) => T): T {
   try {
-    stored = parseLine(text);
+    return parse(text);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new UsageError(`line ${number}: ${error.message}`);
   }
+}
+
+/** What is there is led to what the line says, operation by operation. */
+async function storeTyped(
+  quoral: Quoral,
+  bucket: string,
+  type: DataType,
+  line: Line,
+  options: OperationOptions,
+): Promise<Done> {
+  const wanted = read(line, (text) => parseTypedLine(text, type));
+  const handle = typedHandle(quoral, bucket, type);
+  const steps = stepsTo(type, await handle.find(wanted.key), wanted);
+  for (const step of steps) await handle.apply(wanted.key, step, options);
+  return steps.length === 0 ? 'unchanged' : 'stored';
+}
+
+interface TypedHandle {
+  find(key: string): Promise<TypedValue | undefined>;
+  apply(key: string, operation: Operation, options: OperationOptions): Promise<unknown>;
+}
+
+function typedHandle(quoral: Quoral, bucket: string, type: DataType): TypedHandle {
+  const handles = {
+    counter: () => quoral.counters(bucket),
+    set: () => quoral.sets<Json>(bucket),
+    map: () => quoral.maps(bucket),
+    register: () => quoral.registers(bucket),
+    flag: () => quoral.flags(bucket),
+  };
+  return handles[type]() as TypedHandle;
+}
+
+async function storeValue(
+  bucket: Bucket<Uint8Array>,
+  line: Line,
+  keepsSiblings: boolean,
+  options: PutOptions,
+): Promise<Done> {
+  const stored = read(line, parseLine);
   const values = stored.values.filter(({ expires }) => expires === undefined || expires.getTime() > Date.now());
   if (values.length === 0) return 'expired';
   if (keepsSiblings) return storeSiblings(bucket, { ...stored, values }, options);
   if (values.length > 1)
-    throw new UsageError(`line ${number}: ${stored.key} has siblings, and bucket ${bucket.name} keeps none`);
+    throw new UsageError(`line ${line.number}: ${stored.key} has siblings, and bucket ${bucket.name} keeps none`);
   await put(bucket, stored.key, values[0]!, { ...options, atLeastOnce: true });
   return 'stored';
 }

@@ -9,6 +9,7 @@
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { problemError, QuoralError } from './errors.ts';
+import { jsonBody } from './json-body.ts';
 import type { Call, Reply, Transport } from './transport.ts';
 
 /** Operations of one batch, and bytes of their values. */
@@ -100,7 +101,7 @@ export class Batches {
         changes: items.some(({ call }) => call.changes),
         repeatable: items.every(({ call }) => call.repeatable),
       });
-      const { results } = JSON.parse(fromUtf8(reply.body)) as { readonly results: readonly Result[] };
+      const { results } = jsonBody<{ readonly results: readonly Result[] }>(reply.body);
       if (results.length !== items.length)
         throw new QuoralError('bad-answer', 'a batch has other results than operations');
       await Promise.all(items.map(async (item, i) => this.#settle(item, results[i]!, reply.node)));

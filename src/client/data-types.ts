@@ -3,9 +3,10 @@
  * key and is safe to send again.
  */
 
-import { fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { happened, type Happened } from './answer.ts';
 import { QuoralError } from './errors.ts';
+import { jsonBody } from './json-body.ts';
 import { askAboutKey, idempotencyKeyFor, type Shared } from './keys.ts';
 import { queryOf, type ChangeOptions, type ReadOptions } from './requests.ts';
 
@@ -40,10 +41,14 @@ export interface OperationOptions extends ChangeOptions {
   readonly context?: string;
 }
 
-interface View {
+/** What a node shows of a key. */
+export interface DataView {
   readonly type: DataType;
-  readonly value: unknown;
-  readonly context?: string;
+  readonly value: Json;
+  /** Of a register that was assigned at several places at once: all values, the latest last. */
+  readonly concurrent?: readonly Json[];
+  /** Of a map: what each field is; of a field that is a map what its fields are. */
+  readonly types?: { readonly [field: string]: unknown };
 }
 
 /** The ground of all of them: one operation, and reading. */
@@ -60,7 +65,22 @@ class TypedBucket<K extends DataType, V> {
     this.#nothing = nothing;
   }
 
+  /** With the context that a removal can send back. */
   async read(key: string, options: ReadOptions = {}): Promise<{ readonly value: V; readonly context?: string }> {
+    const { view, context } = await this.#view(key, options);
+    const value = view === undefined ? this.#nothing : (view.value as V);
+    return { value, ...(context === undefined ? {} : { context }) };
+  }
+
+  /** What a node shows of the key, of a map with what its fields are; undefined when there is nothing. */
+  async find(key: string, options: ReadOptions = {}): Promise<DataView | undefined> {
+    return (await this.#view(key, options)).view;
+  }
+
+  async #view(
+    key: string,
+    options: ReadOptions,
+  ): Promise<{ readonly view: DataView | undefined; readonly context: string | undefined }> {
     const reply = await askAboutKey(this.#shared, this.name, key, {
       method: 'GET',
       query: queryOf(options),
@@ -73,12 +93,10 @@ class TypedBucket<K extends DataType, V> {
       signal: options.signal,
     });
     const context = reply.headers.get('quoral-context') ?? undefined;
-    if (reply.status === 404) return { value: this.#nothing, ...(context === undefined ? {} : { context }) };
-    const view = JSON.parse(fromUtf8(reply.body)) as View;
-    if (view.type !== this.type) {
-      throw new QuoralError('bad-answer', `bucket ${this.name} holds a ${view.type} and no ${this.type}`);
-    }
-    return view as { readonly value: V; readonly context?: string };
+    if (reply.status === 404) return { view: undefined, context };
+    const view = jsonBody<DataView>(reply.body);
+    if (view.type === this.type) return { view, context };
+    throw new QuoralError('bad-answer', `bucket ${this.name} holds a ${view.type} and no ${this.type}`);
   }
 
   async apply(key: string, operation: Operations[K], options: OperationOptions = {}): Promise<Happened> {

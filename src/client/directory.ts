@@ -5,6 +5,7 @@
  */
 
 import { fromUtf8 } from '#kernel/bytes.ts';
+import { jsonBody } from './json-body.ts';
 import { ownersOf, parseRing, type RingView } from './ring-map.ts';
 import type { Transport } from './transport.ts';
 
@@ -139,7 +140,7 @@ export class Directory {
       changes: false,
       repeatable: true,
     });
-    const definition = JSON.parse(fromUtf8(body)) as Definition;
+    const definition = jsonBody<Definition>(body);
     this.#known.set(bucket, definition);
     return definition;
   }

@@ -2,11 +2,11 @@
  * What is under a key: nothing, one value, or siblings, with the context that a write which follows this read sends back.
  */
 
-import { fromUtf8 } from '#kernel/bytes.ts';
 import { etagOf, happened, metaOf, type Happened, type Replicas } from './answer.ts';
 import { fromBase64 } from './base64.ts';
 import type { Codec } from './codec.ts';
 import { QuoralError } from './errors.ts';
+import { jsonBody } from './json-body.ts';
 import type { Reply } from './transport.ts';
 
 /** One of the versions that are live under a key. */
@@ -90,7 +90,7 @@ interface SiblingView {
 function siblingsOf<T>({ status, headers, body }: Reply, codec: Codec<T>): readonly Sibling<T>[] {
   if (status === 404 || status === 204) return [];
   if (status === 300) {
-    const { siblings } = JSON.parse(fromUtf8(body)) as { readonly siblings: readonly SiblingView[] };
+    const { siblings } = jsonBody<{ readonly siblings: readonly SiblingView[] }>(body);
     return siblings.map((view) => siblingOf(view, codec));
   }
   const one = {

@@ -12,6 +12,7 @@ export {
   Registers,
   Sets,
   type DataType,
+  type DataView,
   type Json,
   type MapValue,
   type OperationOptions,

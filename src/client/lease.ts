@@ -3,8 +3,8 @@
  * lease has ended: send `token` along to whatever must not be done twice, and let that refuse a token lower than one it has seen.
  */
 
-import { fromUtf8 } from '#kernel/bytes.ts';
 import { QuoralError } from './errors.ts';
+import { jsonBody } from './json-body.ts';
 import type { Shared } from './keys.ts';
 import type { Common } from './requests.ts';
 import type { Reply } from './transport.ts';
@@ -73,7 +73,7 @@ async function acquire(shared: Shared, bucket: string, key: string, wish: LeaseW
   const body = JSON.stringify({ holder, ttl });
   const headers = { 'content-type': 'application/json' };
   const reply = await send(shared, bucket, key, { method: 'POST', headers, body }, common);
-  return JSON.parse(fromUtf8(reply.body)) as LeaseView;
+  return jsonBody<LeaseView>(reply.body);
 }
 
 interface LeaseCall {

@@ -1,6 +1,6 @@
 /** The keys of a bucket in order, page by page, as an async iterator; a page that fails is asked for again elsewhere. */
 
-import { fromUtf8 } from '#kernel/bytes.ts';
+import { jsonBody } from './json-body.ts';
 import type { Shared } from './keys.ts';
 import type { Common } from './requests.ts';
 
@@ -36,10 +36,10 @@ export async function listPage(
     tellsTimeout: timeout !== undefined,
     signal,
   });
-  const { keys, next } = JSON.parse(fromUtf8(body)) as {
+  const { keys, next } = jsonBody<{
     readonly keys: readonly string[];
     readonly next?: string | null;
-  };
+  }>(body);
   return { keys, next: next ?? undefined };
 }
 

@@ -2,13 +2,13 @@
  * The client as its user sees it: one object for a cluster, with a handle for each bucket.
  */
 
-import { fromUtf8 } from '#kernel/bytes.ts';
 import { Batches, type KeyCall } from './batches.ts';
 import { Bucket, type BucketOptions } from './bucket.ts';
 import type { Codec } from './codec.ts';
 import { Counters, Flags, Maps, Registers, Sets, type Json } from './data-types.ts';
 import { Directory, type Definition } from './directory.ts';
 import { QuoralError } from './errors.ts';
+import { jsonBody } from './json-body.ts';
 import { sendAlone, type Shared } from './keys.ts';
 import { Nodes } from './nodes.ts';
 import { RETRY_DEFAULTS, type RetrySettings } from './retry.ts';
@@ -155,7 +155,7 @@ export class Quoral {
   }
 
   async #json<R>(call: Call): Promise<R> {
-    return JSON.parse(fromUtf8((await this.#shared.transport.send(call)).body)) as R;
+    return jsonBody<R>((await this.#shared.transport.send(call)).body);
   }
 }
 

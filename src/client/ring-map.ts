@@ -6,6 +6,7 @@
 import { utf8 } from '#kernel/bytes.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { QuoralError } from './errors.ts';
+import { jsonBody } from './json-body.ts';
 
 /** `GET /v1/ring`. */
 export interface RingView {
@@ -25,7 +26,7 @@ export function ownersOf(ring: RingView, n: number, bucket: string, key: string)
 }
 
 export function parseRing(body: string): RingView {
-  const ring = JSON.parse(body) as Partial<RingView>;
+  const ring = jsonBody<Partial<RingView>>(body);
   const complete =
     Number.isSafeInteger(ring.partitions) &&
     typeof ring.hashSeed === 'string' &&

@@ -5,6 +5,7 @@
 
 import { QuoralError } from './errors.ts';
 import { EventReader, type ServerEvent } from './event-stream.ts';
+import { jsonBody } from './json-body.ts';
 import type { Shared } from './keys.ts';
 import { pause } from './runtime.ts';
 
@@ -101,6 +102,6 @@ async function* connect(
 
 function changeOf({ type, data }: ServerEvent, cursor: string | undefined): Change | undefined {
   if (type !== 'message') return undefined;
-  const { bucket, key, etag, deleted } = JSON.parse(data) as Omit<Change, 'cursor'>;
+  const { bucket, key, etag, deleted } = jsonBody<Omit<Change, 'cursor'>>(data);
   return { bucket, key, etag, deleted, cursor };
 }

@@ -225,6 +225,34 @@ describe('import and export', () => {
     },
   );
 
+  test('data types come out as they went in, and an import changes what differs', async () => {
+    for (const type of ['map', 'counter'] as const) {
+      const [from, to] = [`from-${type}`, `to-${type}`];
+      for (const name of [from, to]) await quoral.define(name, { type });
+      if (type === 'counter') {
+        await quoral.counters(from).increment('a', 7);
+        await quoral.counters(from).increment('zero', 0);
+        await quoral.counters(to).increment('a', 10);
+      } else {
+        const maps = quoral.maps(from);
+        await maps.update('k', 'tags', 'set', { op: 'add', values: ['x', { y: 1 }] });
+        await maps.update('k', 'in', 'map', {
+          op: 'update',
+          field: 'n',
+          type: 'counter',
+          with: { op: 'increment', by: -3 },
+        });
+        await quoral.maps(to).update('k', 'tags', 'register', { op: 'assign', value: 'another type' });
+      }
+      const [before, after] = [join(directory, `${from}.ndjson`), join(directory, `${to}.ndjson`)];
+      const run = async (...args: string[]) => runQuoral([...args, '--json', '--url', cluster.url('n1')]);
+      expect(await run('export', from, before)).toMatchObject({ status: 0 });
+      expect(await run('import', to, before)).toMatchObject({ status: 0, stderr: '' });
+      expect(await run('export', to, after)).toMatchObject({ status: 0 });
+      expect(readFileSync(after, 'utf8')).toBe(readFileSync(before, 'utf8'));
+    }
+  });
+
   test('what cannot be imported is named by its line', async () => {
     const file = join(directory, 'wrong.ndjson');
     writeFileSync(file, '{"key":"a","value":"x"}\n{"key":"b","valu":"x"}\n');

@@ -33,6 +33,22 @@ async function resultsOf(operations: readonly object[], query = '', at: Name = '
 
 export function batchTests(): void {
   describe('batches', () => {
+    test('show data types as a read of each by itself does', async () => {
+      const bucket = await definedBucket({ type: 'set' });
+      const headers = { 'content-type': 'application/json' };
+      await call('POST', `/v1/kv/${bucket}/k`, { headers, body: '{"op":"add","values":["a"]}' });
+      const [read] = await resultsOf([{ op: 'get', bucket, key: 'k' }]);
+      expect(read).toMatchObject({ status: 200, contentType: 'application/json' });
+      expect(read!['value']).toBe((await get(`/v1/kv/${bucket}/k`)).body.toString());
+      const packed = pack({ operations: [{ op: 'get', bucket, key: 'k' }] });
+      const answer = await call('POST', '/v1/batch', {
+        headers: { 'content-type': 'application/msgpack' },
+        body: packed,
+      });
+      const { results } = unpack(answer.body) as { results: Result[] };
+      expect(JSON.parse(Buffer.from(results[0]!['value'] as Uint8Array).toString())).toMatchObject({ value: ['a'] });
+    });
+
     test('carry everything that a value has beside it', async () => {
       const bucket = freshBucket();
       const value = { value64: 'AP8=', contentType: 'image/png', contentEncoding: 'gzip', meta: { Shop: 'north' } };
