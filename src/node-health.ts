@@ -17,6 +17,8 @@ import type { QuoralNode } from './node.ts';
 export interface HostHealth {
   /** The event loop's longest delay of late, in milliseconds. */
   readonly eventLoopDelay: () => number;
+  /** The share of the time since the last call in which the event loop was at work. */
+  readonly eventLoopBusy: () => number;
   /** True when the process is on its way out. */
   readonly stopping: () => boolean;
   /** Lines about the certificates of its doors. */

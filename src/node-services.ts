@@ -40,6 +40,7 @@ type RequestSettings = Pick<
       | 'access-log-rate'
       | 'slow-request'
       | 'start-patience'
+      | 'overload-latency'
       | 'streams-max'
       | 'cors-origins'
       | 'batch-max'
@@ -54,6 +55,7 @@ function apiSettings(settings: RequestSettings): ApiServices['settings'] {
     requestTimeoutMs: settings['request-timeout'],
     startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
     requestsMax: settings['requests-max'],
+    overloadLatencyMs: settings['overload-latency'] ?? DEFAULT_API_SETTINGS.overloadLatencyMs,
     batchMax: settings['batch-max'] ?? DEFAULT_API_SETTINGS.batchMax,
     batchBytesMax: settings['batch-bytes-max'] ?? DEFAULT_API_SETTINGS.batchBytesMax,
     streamsMax: settings['streams-max'] ?? DEFAULT_API_SETTINGS.streamsMax,
@@ -119,6 +121,7 @@ export function nodeServices(
     live: () => liveHealth(node),
     ready: () => readyHealth(node, host),
     healthy: () => clusterHealth(node),
+    ...(host === undefined ? {} : { busy: host.eventLoopBusy }),
     mac: node.mac,
     sha256: world.digest.sha256,
     clock: world.clock,

@@ -127,6 +127,11 @@ export const SETTINGS = {
     '1024',
     'answers that are being streamed at once, listings and watches; more get 429',
   ),
+  'overload-latency': setting(
+    duration(1, 60_000),
+    '200ms',
+    'what typical data requests of a node that is busy all the time may take before it lets fewer in at once; more get 429',
+  ),
   'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
   'strong-changes-max': setting(
     integer(1, 1_000_000),

@@ -38,7 +38,7 @@ export async function run(milliseconds: number): Promise<readonly Cost[]> {
   const histogram = metrics.histogram('d_seconds', 'D.', BUCKETS, { route: ROUTE, method: 'PUT' });
   const labels = { name: 'd_seconds', help: 'D.', labelNames: ['route', 'method'], buckets: BUCKETS };
   const theirs = new Histogram({ ...labels, registers: [new Registry()] }).labels({ route: ROUTE, method: 'PUT' });
-  const figures = new RequestFigures(metrics, new Admission(DEFAULT_API_SETTINGS));
+  const figures = new RequestFigures(metrics, new Admission(DEFAULT_API_SETTINGS, undefined));
   const coordinator = new CoordinatorFigures(metrics);
   const conflicts = new ConflictFigures(metrics);
   const answer = { status: 204, headers: {}, body: null };

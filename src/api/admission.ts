@@ -3,6 +3,7 @@
  * without a bound would make every request late instead.
  */
 
+import { AdaptiveLimit } from './adaptive-limit.ts';
 import type { ApiSettings } from './services.ts';
 
 export class Admission {
@@ -10,9 +11,13 @@ export class Admission {
   #requests = 0;
   #bodyBytes = 0;
   #streams = 0;
+  readonly #adaptive: AdaptiveLimit | undefined;
 
-  constructor(settings: ApiSettings) {
+  /** `busy` as {@link AdaptiveLimit} wants it; without it a node is never taken for overloaded. */
+  constructor(settings: ApiSettings, busy: (() => number) | undefined) {
     this.#settings = settings;
+    const { requestsMax: most, overloadLatencyMs: target } = settings;
+    if (busy !== undefined) this.#adaptive = new AdaptiveLimit({ most, target, busy });
   }
 
   /** Requests under way. */
@@ -25,15 +30,23 @@ export class Admission {
     return this.#bodyBytes;
   }
 
-  /** True when one more request may begin; then {@link leave} must follow. */
-  enter(): boolean {
+  /** Data requests that may be under way at once, as things are. */
+  get limit(): number {
+    return Math.floor(this.#adaptive?.limit ?? this.#settings.requestsMax);
+  }
+
+  /** True when one more request may begin; then {@link leave} must follow. What operators ask for is let in longer. */
+  enter(isData: boolean): boolean {
     if (this.#requests >= this.#settings.requestsMax) return false;
+    if (isData && this.#adaptive?.allows(this.#requests) === false) return false;
     this.#requests += 1;
     return true;
   }
 
-  leave(): void {
+  /** `latency`: milliseconds that a data request took. */
+  leave(latency: number | undefined, now: number): void {
     this.#requests -= 1;
+    if (latency !== undefined) this.#adaptive?.ended(latency, now);
   }
 
   /** Answers that are being streamed. */

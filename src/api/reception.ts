@@ -40,7 +40,7 @@ export class Reception {
 
   constructor(services: ApiServices) {
     this.#services = services;
-    this.#admission = new Admission(services.settings);
+    this.#admission = new Admission(services.settings, services.busy);
     this.#figures = new RequestFigures(services.metrics, this.#admission);
     this.#audit = new Audit(services);
     this.#log = new AccessLog(services);
@@ -110,10 +110,11 @@ export class Reception {
     const refusal = route.kind === 'data' || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
     const waits = refusal !== undefined && this.#patience.isLeft();
     if (refusal !== undefined && !waits) return notReady(refusal, incoming);
-    if (!this.#admission.enter()) {
+    const isData = route.kind === 'data';
+    if (!this.#admission.enter(isData)) {
       return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method, incoming)));
     }
-    return this.#counted(waits ? this.#onceReady(handler) : handler, exchange);
+    return this.#counted(waits ? this.#onceReady(handler) : handler, exchange, isData);
   }
 
   #onceReady(handler: Handler): Handler {
@@ -128,11 +129,12 @@ export class Reception {
     return need === 'admin' && this.#services.guard.required && token !== BOOTSTRAP_NAME;
   }
 
-  async #counted(handler: Handler, exchange: Exchange): Promise<Answer> {
+  async #counted(handler: Handler, exchange: Exchange, isData: boolean): Promise<Answer> {
     try {
       return await handler(exchange);
     } finally {
-      this.#admission.leave();
+      const now = this.#services.clock.monotonic();
+      this.#admission.leave(isData ? now - exchange.startedAt : undefined, now);
     }
   }
 

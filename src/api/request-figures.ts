@@ -24,6 +24,8 @@ export class RequestFigures {
   constructor(metrics: ApiMetrics, admission: Admission) {
     this.#metrics = metrics;
     metrics.gauge('quoral_http_requests_in_flight', 'Client requests under way.', () => admission.requests);
+    const limit = 'Client requests for data that may be under way at once, as busy as the node is.';
+    metrics.gauge('quoral_http_requests_limit', limit, () => admission.limit);
     metrics.gauge('quoral_http_body_bytes', 'Memory taken by bodies of client requests.', () => admission.bodyBytes);
     metrics.gauge('quoral_http_streams', 'Answers that are being streamed.', () => admission.streams);
     // A figure that is shown before it is first needed can be told from one that has another name now.

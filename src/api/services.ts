@@ -74,6 +74,8 @@ export interface ApiServices {
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly clock: ApiClock;
   readonly random: ApiRandom;
+  /** The share of the time since the last call in which this process was at work; absent where that cannot be told. */
+  readonly busy?: () => number;
   readonly log: ApiLog;
   readonly metrics: ApiMetrics;
   readonly trace: Trace;
@@ -88,6 +90,8 @@ export interface ApiSettings {
   readonly startPatienceMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
+  /** What typical data requests of a busy node may take, in milliseconds, before it lets fewer in at once. */
+  readonly overloadLatencyMs: number;
   /** Operations of one batch. */
   readonly batchMax: number;
   /** Bytes of a batch, and of the values in its answer. */
@@ -115,6 +119,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   requestTimeoutMs: 5000,
   startPatienceMs: 0,
   requestsMax: 4096,
+  overloadLatencyMs: 200,
   batchMax: 1000,
   batchBytesMax: 8 * 1024 * 1024,
   streamsMax: 1024,

@@ -278,6 +278,7 @@ async function serve(
   watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
   const host: HostHealth = {
     eventLoopDelay: () => eventLoop.worstDelay(),
+    eventLoopBusy: () => eventLoop.busy(),
     stopping: () => stop.isAsked,
     certificates: () => certificateChecks(certificates),
     eventLoopDelayWarning: settings['event-loop-delay-warning'],

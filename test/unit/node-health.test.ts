@@ -11,6 +11,7 @@ import type { QuoralNode } from '#node.ts';
 
 const HOST: HostHealth = {
   eventLoopDelay: () => 3,
+  eventLoopBusy: () => 0,
   stopping: () => false,
   certificates: () => [],
   eventLoopDelayWarning: 500,

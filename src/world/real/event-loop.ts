@@ -17,6 +17,8 @@ const SLOT_MS = 1000;
 export interface EventLoop {
   /** The longest delay of the last ten seconds, in milliseconds. */
   worstDelay(): number;
+  /** The share of the time since the last call in which the loop was at work. */
+  busy(): number;
   stop(): void;
 }
 
@@ -40,6 +42,7 @@ class Watch implements EventLoop {
   /** The worst of each slot, and the number of the slot that it belongs to. */
   readonly #worst = Array.from({ length: SLOTS }, () => ({ slot: -1, delay: 0 }));
   #due: number;
+  #utilization = performance.eventLoopUtilization();
 
   constructor(delays: Histogram) {
     this.#delays = delays;
@@ -56,6 +59,12 @@ class Watch implements EventLoop {
       (worst, { slot, delay }) => (slot > oldest ? Math.max(worst, delay) : worst),
       now - this.#due,
     );
+  }
+
+  busy(): number {
+    const before = this.#utilization;
+    this.#utilization = performance.eventLoopUtilization();
+    return performance.eventLoopUtilization(this.#utilization, before).utilization;
   }
 
   stop(): void {
