@@ -7,13 +7,16 @@ import { createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { Bench } from 'tinybench';
 import { decodeContext, encodeContext } from '#causality/context-token.ts';
+import type { Operation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
+import { carryOut, dotsOf, planOperation } from '#causality/operate.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
 import { EMPTY_STATE } from '#causality/state.ts';
 import type { Content, State } from '#causality/state.ts';
+import { valueOf } from '#causality/type-value.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
@@ -45,6 +48,17 @@ export async function run(milliseconds: number): Promise<readonly Figure[]> {
   const mac = (input: Uint8Array): Uint8Array => createHmac('sha256', 'secret').update(input).digest();
   const token = encodeContext(state.vector, scope, mac);
 
+  const operate = (before: State, operation: Operation, node = 1): State => {
+    const actor = { node: nodeIndex(node), tenure: 1e14 };
+    const plan = planOperation(before, operation, { actor, context: null, keyed: false, alone: false, now: 0 });
+    const counter = counterFor(clock.reserve(dotsOf(plan)), [], before);
+    return carryOut(before, plan, { first: { ...actor, counter }, expiresAt: 0, request: undefined }).state;
+  };
+  const counter = [1, 2, 3].reduce((before, node) => operate(before, { kind: 'increment', by: 1 }, node), EMPTY_STATE);
+  const elements = Array.from({ length: 1000 }, (_, i) => JSON.stringify(`element ${i}`));
+  const set = operate(EMPTY_STATE, { kind: 'add', values: elements });
+  const setBytes = encodeState(set, crc32);
+
   const bench = new Bench({ time: milliseconds, warmupTime: milliseconds / 2 });
   bench
     .add('crc32 of 1 KiB', () => void crc32(content.value))
@@ -53,6 +67,10 @@ export async function run(milliseconds: number): Promise<readonly Figure[]> {
     .add('write on top of a state', () => void put(state, 1))
     .add('join, nothing new', () => void joinStates(state, old, 'lww'))
     .add('join, news', () => void joinStates(old, state, 'lww'))
+    .add('increment a counter of three owners', () => void operate(counter, { kind: 'increment', by: 1 }))
+    .add('add to a set of 1000, encoded', () => void encodeState(operate(set, { kind: 'add', values: ['"x"'] }), crc32))
+    .add('decode a set of 1000', () => void decodeState(setBytes, crc32))
+    .add('show a set of 1000', () => void valueOf('set', set.versions))
     .add('etag', () => void etagOf(state.versions))
     .add('encode context', () => void encodeContext(state.vector, scope, mac))
     .add('decode context', () => void decodeContext(token, scope, mac));

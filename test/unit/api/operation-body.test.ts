@@ -1,0 +1,89 @@
+/** Bodies of operations on data types: what is taken is what is described, and nothing that is sent does harm. */
+
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { OPERATION_SCHEMA, parseOperation } from '#api/operation-body.ts';
+import { Problem } from '#api/problem.ts';
+import { DATA_TYPES, depthOf, type DataType } from '#causality/data-type.ts';
+import { carryOut, planOperation, Unfitting } from '#causality/operate.ts';
+import { EMPTY_STATE } from '#causality/state.ts';
+import { decodeState, encodeState } from '#causality/state-codec.ts';
+import { valueOf } from '#causality/type-value.ts';
+import { MAP_DEPTH_MAX, operationFromWire, operationToWire } from '#coordinator/operation-codec.ts';
+import { nodeIndex } from '#kernel/identity.ts';
+import { digest } from '#world/digest.ts';
+import { decode, encode } from '#wire/codec.ts';
+
+const value = fc.oneof(
+  fc.constantFrom<unknown>(null, true, 0, -3, 1.5, 'a', '', 2 ** 53, 'counter', 'set', 'flag'),
+  fc.array(fc.constantFrom<unknown>(1, 'a', null), { maxLength: 3 }),
+  fc.constantFrom({ op: 'enable' }, { op: 'increment', by: 1 }, { op: 'add', values: [1] }, {}),
+);
+const ops = fc.constantFrom(
+  'increment',
+  'add',
+  'remove',
+  'update',
+  'assign',
+  'enable',
+  'disable',
+  'other',
+  '__proto__',
+);
+const bodies = fc
+  .tuple(ops, fc.dictionary(fc.constantFrom('by', 'values', 'value', 'field', 'type', 'with', 'more'), value))
+  .map(([op, members]): unknown => ({ op, ...members }));
+
+/** The described shapes of one type: they say so in front. */
+function shapesOf(type: DataType): readonly object[] {
+  const shapes = OPERATION_SCHEMA.anyOf ?? [];
+  return shapes.filter(({ description }) => description?.toLowerCase().startsWith(`${type}:`) === true);
+}
+
+test.each(DATA_TYPES.filter((type) => type !== 'map'))('%s: a body is taken when the description says so', (type) => {
+  const validate = new Ajv2020({ strict: false }).compile({ anyOf: shapesOf(type) });
+  fc.assert(
+    fc.property(bodies, (body) => {
+      expect(!(parseOperation(body, type) instanceof Problem), JSON.stringify(body)).toBe(validate(body));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('whatever is taken can be sent, made and shown', () => {
+  const anything = fc.oneof(bodies, fc.jsonValue());
+  fc.assert(
+    fc.property(anything, fc.constantFrom(...DATA_TYPES), (body, type) => {
+      const operation = parseOperation(body, type);
+      if (operation instanceof Problem) {
+        expect(operation.code).toBe('invalid-request');
+        return;
+      }
+      expect(operationFromWire(decode(encode(operationToWire(operation))))).toEqual(operation);
+      const first = { node: nodeIndex(1), tenure: 1, counter: 1 };
+      const circumstances = { actor: first, context: null, keyed: false, alone: false, now: 0 };
+      try {
+        const plan = planOperation(EMPTY_STATE, operation, circumstances);
+        const { state } = carryOut(EMPTY_STATE, plan, { first, expiresAt: 0, request: undefined });
+        expect(decodeState(encodeState(state, digest.crc32), digest.crc32)).toEqual(state);
+        JSON.stringify(valueOf(type, state.versions));
+      } catch (error) {
+        expect(error).toBeInstanceOf(Unfitting);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('maps stand in each other up to a bound, and the mistake is named where it is', () => {
+  const nested = (depth: number, inner: unknown): unknown =>
+    depth === 0
+      ? inner
+      : { op: 'update', field: 'f', type: depth === 1 ? 'flag' : 'map', with: nested(depth - 1, inner) };
+  const deepest = parseOperation(nested(MAP_DEPTH_MAX - 1, { op: 'enable' }), 'map');
+  expect(deepest instanceof Problem ? deepest.detail : depthOf(deepest)).toBe(MAP_DEPTH_MAX - 1);
+  expect(parseOperation(nested(MAP_DEPTH_MAX + 1, { op: 'enable' }), 'map')).toMatchObject({ code: 'invalid-request' });
+  expect(parseOperation(nested(3, { op: 'on' }), 'map')).toMatchObject({ extras: { field: 'with.with.with.op' } });
+  expect(parseOperation({ op: 'remove', field: '\ud800' }, 'map')).toMatchObject({ extras: { field: 'field' } });
+});
