@@ -1,11 +1,15 @@
 /**
  * What a node does for its registers without being asked: reads every row within a given time, to see whether it is whole and
- * whether it still holds anything, and has those mended (register-mend.ts) and erased (register-erase.ts).
+ * whether it still holds anything, and has those mended (register-mend.ts) and erased (register-erase.ts). What is left of
+ * partitions that it does not own any more goes.
  */
 
 import { concatBytes } from '#kernel/bytes.ts';
 import type { BallotSource } from '#consensus/ballot.ts';
-import { recordName, REGISTERS } from '#replica/tables.ts';
+import { placeOfRow } from '#repair/repair.ts';
+import type { GroupTransaction } from '#replica/group-commit.ts';
+import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
+import { ownersOf } from '#ring/preference-list.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Timer } from '#world/world.ts';
 import type { Environment } from './environment.ts';
@@ -98,11 +102,39 @@ export class RegisterUpkeep {
 
   #look(rowKey: Uint8Array, row: Uint8Array): void {
     const name = recordName(rowKey);
+    if (this.#isLeftOver(name)) {
+      this.#remove(rowKey, name);
+      return;
+    }
     try {
       this.erase.note(name, this.#options.rows.valueIn(name, row));
     } catch (error) {
       // Damaged, which has been reported, or written by a later program.
       if (!(error instanceof Refusal) && !(error instanceof MalformedMessage)) throw error;
     }
+  }
+
+  /**
+   * Of a partition that this node owned once, and that is not moving: its owners have all that was chosen. Were it here when this
+   * node becomes an owner again, it would speak of what the others have erased since.
+   */
+  #isLeftOver(name: RecordName): boolean {
+    const { knowledge } = this.#options.environment;
+    const place = placeOfRow(knowledge, name);
+    if (place === undefined) return false;
+    const { owners, move } = ownersOf(knowledge.ring(), place.n, place.partition);
+    return move === undefined && !owners.includes(knowledge.self());
+  }
+
+  #remove(rowKey: Uint8Array, name: RecordName): void {
+    const { replica, world } = this.#options.environment;
+    const run = (transaction: GroupTransaction): void => {
+      // Unless it has become an owner meanwhile, and is getting the register from the others.
+      if (this.#isLeftOver(name)) transaction.delete(REGISTERS, rowKey);
+    };
+    replica.commits.submit({ run, bytes: 0, durable: false }).catch((error: unknown) => {
+      // It is found again.
+      world.log.debug('scrub-failed', { reason: String(error) });
+    });
   }
 }

@@ -112,3 +112,21 @@ test('a damaged register has no vote and comes back from the other owners, also 
     expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, `value ${i}`]);
   }
 });
+
+test('what a node has of partitions that are not its own any more goes', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'leftovers', nodes: 4, node: { repair: SETTINGS } });
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body: '{"consistency":"strong"}' });
+  for (let i = 0; i < 40; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
+  await pass(cluster, 1000);
+  const before = rows(cluster);
+  const all = new Map(
+    cluster.machines.flatMap(({ medium }) => [...medium.table(REGISTERS).rows()]).map((row) => [String(row[0]), row]),
+  );
+  const machine = cluster.machine('n4');
+  cluster.crash(machine);
+  for (const [key, row] of all.values()) machine.medium.set(REGISTERS, key, row);
+  expect(rows(cluster)[3]).toBe(40);
+  await cluster.restart('n4');
+  await pass(cluster, 3000);
+  expect(rows(cluster)).toEqual(before);
+});
