@@ -47,7 +47,7 @@ import { createNodePeers } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import type { Watches, WatchSettings } from '#watch/watches.ts';
 import { contextMac } from './context-mac.ts';
-import { createWatches } from './node-watches.ts';
+import { createWatches, markBoot } from './node-watches.ts';
 import { createRepair, type NodeRepair } from './node-repair.ts';
 import { whyNotReady } from './why-not-ready.ts';
 
@@ -132,6 +132,7 @@ export class QuoralNode {
   /** Opens the peer door, then founds the cluster or confirms its epoch in the background. Rejects with what is wrong with the door. */
   async start(): Promise<void> {
     await this.messaging.start();
+    markBoot(this);
     this.membership.start();
     this.chain.start();
     this.repair.start();
@@ -168,7 +169,7 @@ export class QuoralNode {
     const knowledge = this.#knowledge();
     const trees = new MerkleTrees({ world, secret: options.secret });
     const dead = new DeadRows(world.disk, world.metrics);
-    const changes = new Changes(world, options.watch);
+    const changes = new Changes(world, options.watch, storage.boot);
     this.replica = new Replica({
       ...{ world, storage, knowledge },
       flushNetwork: () => this.#flushNetwork(),

@@ -2,11 +2,15 @@
  * What has changed at this node, in the order in which it was committed, for those who watch. One row for each group of
  * writes, in the group's transaction, so that it costs a commit one row more and is exact after any crash:
  *
- *     changes  number of the group u64  →  u8 1 | bytes logged before it | milliseconds since 1970 | number of entries | entries
+ *     changes  number of the group u64  →  u8 1 | boot | the group that the log begins with | bytes logged before it
+ *                                          | milliseconds since 1970 | number of entries | entries
  *     entry    row key | glimpse of the state, or nothing where that is long
  *
  * A group is shown when it is on stable storage, so its number is never given to another one that somebody was shown. The
  * oldest rows go when the log is too long or too old; whoever has not read them has to begin anew.
+ *
+ * The first group of each boot has a row in any case. A boot that has none was that of a program that keeps no log: an older one, or
+ * this one with the log switched off. What changed then nobody knows, so nobody may go on from before it.
  */
 
 import { encodeGlimpse } from '#causality/glimpse.ts';
@@ -56,6 +60,9 @@ export interface ChangesPage {
 }
 
 interface Row {
+  readonly boot: number;
+  /** Before this group nothing may be gone on from. */
+  readonly begins: number;
   readonly bytesBefore: number;
   readonly time: number;
   readonly changes: readonly Change[];
@@ -64,6 +71,9 @@ interface Row {
 export class Changes implements RecordParticipant {
   readonly #clock: Clock;
   readonly #limits: ChangesLimits;
+  readonly #boot: number;
+  /** Whether this boot has a row. */
+  #marked = false;
   readonly #listeners: ((changes: readonly Change[]) => void)[] = [];
   /** Of the oldest row there is; {@link #next} when there is none. */
   #first = 1;
@@ -75,22 +85,27 @@ export class Changes implements RecordParticipant {
   #ageLooked = 0;
   #pending: Entry[] = [];
   #written: readonly Change[] = [];
-  #before = { first: 1, next: 1, bytesFirst: 0, bytesNext: 0 };
+  #before = { first: 1, next: 1, bytesFirst: 0, bytesNext: 0, marked: false };
 
   constructor(
     world: { readonly clock: Clock; readonly disk: DiskReader; readonly metrics: Metrics },
     limits: ChangesLimits,
+    boot: number,
   ) {
     this.#clock = world.clock;
     this.#limits = limits;
+    this.#boot = boot;
     const [first] = world.disk.range(CHANGES, { limit: 1 });
     const [last] = world.disk.range(CHANGES, { limit: 1, reverse: true });
     if (first !== undefined && last !== undefined) {
-      this.#first = numberOf(first[0]);
+      const { bytesBefore, boot: lastBoot, begins } = readRow(last[1], 0);
+      // Rows from before it are on their way out.
+      this.#first = Math.max(numberOf(first[0]), begins);
       this.#next = numberOf(last[0]) + 1;
       this.#bytesFirst = readRow(first[1], 0).bytesBefore;
-      this.#bytesNext = readRow(last[1], 0).bytesBefore + last[1].length;
-    }
+      this.#bytesNext = bytesBefore + last[1].length;
+      if (lastBoot < boot - 1) this.#begin();
+    } else if (boot > 1) this.#begin();
     this.#synced = this.#next - 1;
     world.metrics.gauge('quoral_change_log_bytes', 'Bytes of the log of changes that watches read', () =>
       this.#bytes(),
@@ -117,6 +132,12 @@ export class Changes implements RecordParticipant {
     this.#listeners.push(listener);
   }
 
+  /** As if all that there is had gone: whoever was shown a group of it has to begin anew. */
+  #begin(): void {
+    this.#next += 1;
+    this.#first = this.#next;
+  }
+
   recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
     if (this.#limits.logBytesMax === 0 || after.vector.length === 0 || !showsMore(before, after)) return;
     const glimpse = encodeGlimpse(after);
@@ -127,12 +148,19 @@ export class Changes implements RecordParticipant {
 
   groupBegins(): void {
     this.#pending = [];
-    this.#before = { first: this.#first, next: this.#next, bytesFirst: this.#bytesFirst, bytesNext: this.#bytesNext };
+    this.#before = this.#standing();
   }
 
   groupEnds(transaction: DiskTransaction): void {
-    if (this.#pending.length === 0) return;
-    const row = writeRow(this.#bytesNext, this.#clock.wall(), this.#pending);
+    if (this.#limits.logBytesMax === 0 || (this.#pending.length === 0 && this.#marked)) return;
+    const row = writeRow({
+      boot: this.#boot,
+      begins: this.#first,
+      bytesBefore: this.#bytesNext,
+      time: this.#clock.wall(),
+      entries: this.#pending,
+    });
+    this.#marked = true;
     this.#written = this.#pending.map((entry) => ({ ...entry, group: this.#next }));
     transaction.put(CHANGES, keyOf(this.#next), row);
     this.#next += 1;
@@ -141,7 +169,8 @@ export class Changes implements RecordParticipant {
   }
 
   groupFailed(): void {
-    const { first, next, bytesFirst, bytesNext } = this.#before;
+    const { first, next, bytesFirst, bytesNext, marked } = this.#before;
+    this.#marked = marked;
     this.#first = first;
     this.#next = next;
     this.#bytesFirst = bytesFirst;
@@ -192,6 +221,13 @@ export class Changes implements RecordParticipant {
     return low === this.#first && this.#first > 1 ? undefined : low - 1;
   }
 
+  #standing() {
+    return {
+      ...{ first: this.#first, next: this.#next, marked: this.#marked },
+      ...{ bytesFirst: this.#bytesFirst, bytesNext: this.#bytesNext },
+    };
+  }
+
   #bytes(): number {
     return this.#bytesNext - this.#bytesFirst;
   }
@@ -207,7 +243,7 @@ export class Changes implements RecordParticipant {
       const { bytesBefore, time } = readRow(row, 0);
       if (this.#bytesNext - bytesBefore <= logBytesMax && time > now - logAgeMax) return;
       transaction.delete(CHANGES, key);
-      this.#first = numberOf(key) + 1;
+      this.#first = Math.max(this.#first, numberOf(key) + 1);
       this.#bytesFirst = bytesBefore + row.length;
     }
   }
@@ -243,9 +279,17 @@ function numberOf(key: Uint8Array): number {
   return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
 }
 
-function writeRow(bytesBefore: number, time: number, entries: readonly Entry[]): Uint8Array {
+function writeRow({
+  boot,
+  begins,
+  bytesBefore,
+  time,
+  entries,
+}: Omit<Row, 'changes'> & { entries: readonly Entry[] }): Uint8Array {
   const writer = new ByteWriter(64 + 96 * entries.length);
   writer.u8(FORMAT);
+  writer.varint(boot);
+  writer.varint(begins);
   writer.varint(bytesBefore);
   writer.varint(Math.max(0, Math.floor(time)));
   writer.varint(entries.length);
@@ -260,11 +304,13 @@ function readRow(row: Uint8Array, group: number): Row {
   const reader = new ByteReader(row);
   const format = reader.u8();
   if (format !== FORMAT) throw new RangeError(`changes in format ${format}: this release reads format ${FORMAT}`);
+  const boot = reader.varint();
+  const begins = reader.varint();
   const bytesBefore = reader.varint();
   const time = reader.varint();
   const changes: Change[] = [];
   for (let left = reader.varint(); left > 0; left--) {
     changes.push({ group, rowKey: reader.bytes(), glimpse: reader.bytes() });
   }
-  return { bytesBefore, time, changes };
+  return { boot, begins, bytesBefore, time, changes };
 }

@@ -183,3 +183,35 @@ test('all keys are there at every moment of a ring change: members come and go w
     for (const at of ['n1', 'n3', 'n4']) expect(await all(cluster, [at])).toEqual(KEYS);
   }
 });
+
+test('random faults: what all owners hold live is in every listing, what is deleted at all of them in none', async () => {
+  for (let seed = 0; seed < 4; seed++) {
+    const cluster = await SimulatedCluster.founded({ seed: `listed ${seed}`, nodes: 4 });
+    const live = new Set<string>();
+    for (let step = 0; step < 40; step++) {
+      const victim = cluster.machines[1 + ((step * 5 + seed) % 3)]!;
+      if (step % 6 === 2 && victim.running !== undefined) cluster.crash(victim);
+      if (step % 6 === 5)
+        for (const { id, running } of cluster.machines) if (running === undefined) await cluster.restart(id);
+      const key = `k${(step * 7 + seed) % 13}`;
+      const deletes = step % 4 === 3;
+      const target = `/v1/kv/b/${key}?w=all&sloppy=false&timeout=1000`;
+      const { status } = await cluster.request('n1', deletes ? 'DELETE' : 'PUT', target, deletes ? {} : { body: 'x' });
+      // Of a write that was not confirmed by all nothing is known.
+      if (status !== 204) live.delete(key);
+      const known = status === 204 ? key : undefined;
+      if (known !== undefined && !deletes) live.add(known);
+      if (known !== undefined && deletes) live.delete(known);
+      for (const { id, running } of cluster.machines) {
+        if (running === undefined || !running.node.ready()) continue;
+        const { status: listed, body } = await cluster.request(id, 'GET', '/v1/kv/b?timeout=3000');
+        // With two nodes of four away some partition may have too few.
+        if (listed !== 200) continue;
+        const { keys } = JSON.parse(new TextDecoder().decode(body)) as Page;
+        expect(keys).toEqual(expect.arrayContaining([...live]));
+        if (known !== undefined && deletes) expect(keys).not.toContain(known);
+      }
+      await cluster.simulation.run(cluster.simulation.now + ((step * 41) % 300));
+    }
+  }
+});

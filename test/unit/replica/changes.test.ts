@@ -20,6 +20,7 @@ class Store {
   readonly limits: { readonly logBytesMax: number; readonly logAgeMax: number };
   world: OneProcess;
   changes: Changes;
+  boot = 1;
   #records: Records;
   #commits: GroupCommit;
 
@@ -29,7 +30,9 @@ class Store {
     ({ changes: this.changes, records: this.#records, commits: this.#commits } = this.#open());
   }
 
-  reboot(): void {
+  /** `unlogged` boots of a program that keeps no log come before it. */
+  reboot(unlogged = 0): void {
+    this.boot += 1 + unlogged;
     this.machine.host.kill();
     this.world = this.machine.boot();
     ({ changes: this.changes, records: this.#records, commits: this.#commits } = this.#open());
@@ -58,7 +61,7 @@ class Store {
   }
 
   #open() {
-    const changes = new Changes(this.world, this.limits);
+    const changes = new Changes(this.world, this.limits, this.boot);
     const records = new Records({ ...this.world, participants: [changes], damaged: () => undefined });
     const commits = new GroupCommit({
       ...this.world,
@@ -97,9 +100,9 @@ test('golden bytes of a row', async () => {
   const [[key, row]] = store.world.disk.range(CHANGES, { limit: 1 }) as [[Uint8Array, Uint8Array]];
   expect(toHex(key)).toBe('0000000000000001');
   // Without the six bytes of the time.
-  expect([toHex(row.subarray(0, 2)), toHex(row.subarray(8))]).toMatchInlineSnapshot(`
+  expect([toHex(row.subarray(0, 4)), toHex(row.subarray(10))]).toMatchInlineSnapshot(`
     [
-      "0100",
+      "01010100",
       "01076200000000006109820101010901000901",
     ]
   `);
@@ -125,6 +128,25 @@ test('after a restart the numbers go on, and what was synced is still there', as
   expect([store.changes.synced, store.read(0)]).toEqual([2, ['1 a', '2 b']]);
   await store.write([['c', one(3)]]);
   expect(store.read(1)).toEqual(['2 b', '3 c']);
+});
+
+test('what a boot has changed that logged nothing is missing, so nobody may go on from before it', async () => {
+  const store = new Store();
+  await store.write([['a', one(1)]]);
+  store.reboot();
+  // Nothing changes in this boot, but its first group is marked.
+  await store.write([['a', one(1), one(1)]]);
+  store.reboot();
+  expect([store.changes.synced, store.changes.reaches(1)]).toEqual([2, true]);
+  await store.write([['b', one(2)]]);
+  store.reboot(1);
+  expect([1, 2, 3].map((group) => store.changes.reaches(group))).toEqual([false, false, false]);
+  const from = store.changes.synced;
+  await store.write([['c', one(3)]]);
+  expect([store.changes.reaches(from), store.read(from)]).toEqual([true, ['5 c']]);
+  expect(store.changes.before(store.world.disk, 0)).toBeUndefined();
+  store.reboot();
+  expect([1, 2, 3, from].map((group) => store.changes.reaches(group))).toEqual([false, false, false, true]);
 });
 
 test('a commit that fails leaves no gap and no change', async () => {
