@@ -118,11 +118,13 @@ function bearer(token: string | undefined): Record<string, string> {
   return token === undefined ? {} : { Authorization: `Bearer ${token}` };
 }
 
+/** A watch ends at once. */
 function pathOf(template: string, bucket: string): string {
-  return template
+  const path = template
     .replace(':bucket', bucket)
     .replace(':key', template.includes('kv64') ? toBase64url(utf8('k')) : 'k')
     .replace(/:\w+/, 'some-id');
+  return template.startsWith('/v1/watch') ? `${path}?timeout=1` : path;
 }
 
 /** Nothing of the node may have been asked. */
