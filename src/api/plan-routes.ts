@@ -79,8 +79,7 @@ export const APPLY_SCHEMA = {
     throttle: {
       anyOf: [{ type: 'integer', minimum: THROTTLE_MIN, maximum: THROTTLE_MAX }, { type: 'null' }],
       'x-form': `bytes a second, a whole number from ${THROTTLE_MIN} to ${THROTTLE_MAX}, or null`,
-      description:
-        'Bytes a second that each node may spend; null: as many as it can. Left out: what its settings say.',
+      description: 'Bytes a second that each node may spend; null: as many as it can. Left out: what its settings say.',
     },
   },
   additionalProperties: false,

@@ -55,8 +55,10 @@ test('kill -9 of the target, the driver and a source in the middle: it goes on b
     if (id !== 'n4') await cluster.until(via, past(done));
     cluster.restart(id);
     await cluster.until(via, past(done));
-    // One at a time, or no majority is left to serve.
-    await cluster.nodes.ready([id]);
+    // One at a time, or no majority is left to serve; and it must not come to its end meanwhile.
+    await cluster.steer(via, 'pause');
+    await cluster.back(id);
+    await cluster.steer(via, 'resume');
   };
   try {
     await load.fill();

@@ -71,6 +71,34 @@ export class RingCluster {
     }
   }
 
+  /** Until a node that was started again takes part, though it may be one that joins and is not ready for clients. */
+  async back(id: string): Promise<void> {
+    const others = this.#founders.filter((other) => other !== id);
+    for (const limit = Date.now() + LIMIT_MS; ; await sleep(50)) {
+      const seen = await Promise.all(others.map(async (other) => this.#sees(other, id).catch(() => false)));
+      if (seen.every(Boolean) && (await this.#isConfirmed(id).catch(() => false))) return;
+      if (Date.now() > limit) throw new Error(`${id} is not back: ${this.nodes.nodes.get(id)!.stdout().slice(-2000)}`);
+    }
+  }
+
+  async #sees(from: string, id: string): Promise<boolean> {
+    const { members } = (await getJson(`${this.url(from)}/v1/cluster`)) as {
+      members: { id: string; reachable: boolean }[];
+    };
+    return members.some((member) => member.id === id && member.reachable);
+  }
+
+  async #isConfirmed(id: string): Promise<boolean> {
+    const { body } = await http('GET', `${this.url(id)}/readyz`);
+    const { checks } = JSON.parse(body.toString()) as { checks: { name: string; ok: boolean }[] };
+    return checks.some(({ name, ok }) => name === 'epoch' && ok);
+  }
+
+  async steer(via: string, verb: 'pause' | 'resume'): Promise<void> {
+    const { status, body } = await http('POST', `${this.url(via)}/v1/ring/transfers/${verb}`);
+    if (status !== 202) throw new Error(`${verb}: ${status} ${body.toString()}`);
+  }
+
   /** Until nothing moves any more, as seen by a node that may be away for a while. */
   async settled(via: string): Promise<Transfers> {
     for (const limit = Date.now() + LIMIT_MS; ; await sleep(50)) {
