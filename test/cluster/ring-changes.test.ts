@@ -58,7 +58,9 @@ test('kill -9 of the target, the driver and a source in the middle: it goes on b
     // One at a time, or no majority is left to serve; and it must not come to its end meanwhile.
     await cluster.steer(via, 'pause');
     await cluster.back(id);
+    const { done: then } = await cluster.transfers(via);
     await cluster.steer(via, 'resume');
+    await cluster.until(via, past(then));
   };
   try {
     await load.fill();

@@ -89,7 +89,10 @@ export class RingLoad {
         // A node that has just been started again says that it is not ready; a load balancer would not have asked it.
         const text = answer.body.toString();
         if (text.includes('problem:not-ready') && refusals < 100) continue;
-        this.trouble.push(`${method} k${key} at ${url}: ${answer.status} ${text}`);
+        // Nor has what was handed on to the node that is killed.
+        if (!/which coordinated the write, gave no outcome/.test(text)) {
+          this.trouble.push(`${method} k${key} at ${url}: ${answer.status} ${text}`);
+        }
         return undefined;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED' || refusals > 100) return undefined;
