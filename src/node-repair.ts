@@ -4,18 +4,20 @@
 
 import { finishRefill, type Self } from '#consensus/introduce-self.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
+import type { RegisterRefill } from '#coordinator/register-refill.ts';
+import { strongFactors } from '#operator/ring-change.ts';
 import { RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';
 
 export type NodeRepairOptions = Omit<
   RepairOptions,
-  'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'knownRing'
+  'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'knownRing' | 'isStrong' | 'takeRegisters' | 'letRegistersGo'
 > & {
   readonly chain: EpochChain;
   readonly self: Pick<Self, 'id' | 'storageId'>;
-  /** Fills the registers of strong keys; false while they are not. */
-  readonly fillRegisters: () => Promise<boolean>;
+  /** Those of strong keys, as they go from one owner to another. */
+  readonly registers: () => RegisterRefill;
 };
 
 export interface NodeRepair {
@@ -27,7 +29,7 @@ export interface NodeRepair {
 export function createRepair(options: NodeRepairOptions): NodeRepair {
   const { chain, self, world, settings } = options;
   const activate = async (): Promise<boolean> => {
-    if (!(await options.fillRegisters())) return false;
+    if (!(await options.registers().fill())) return false;
     const deadline = world.clock.monotonic() + settings.callTimeout;
     return (await chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   };
@@ -37,6 +39,9 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     storageId: self.storageId,
     activate,
     knownRing: () => chain.facts()?.ring,
+    takeRegisters: (from) => options.registers().takeOver(from),
+    letRegistersGo: () => options.registers().letGo(),
+    isStrong: (n) => strongFactors(chain.facts()?.buckets ?? []).has(n),
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
   });
   const ringRepair = new RingRepair({
@@ -55,7 +60,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     },
   });
   chain.onFacts(() => {
-    repair.moves.wake();
+    repair.wake();
     ringDriver.wake();
   });
   return { repair, ringRepair, ringDriver };

@@ -6,7 +6,7 @@ import { toHex } from '#kernel/bytes.ts';
 import { nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
-import { movingEntries } from '#repair/moves.ts';
+import { movingEntries } from '#repair/moved-rows.ts';
 import { RingForce } from '#operator/ring-force.ts';
 import { RingPlans } from '#operator/ring-plans.ts';
 import type { Newcomer } from '#ring/change.ts';

@@ -186,7 +186,7 @@ export class QuoralNode {
       self: { id: options.id, storageId: storage.storageId },
       ready: () => this.ready(),
       settings: options.repair,
-      fillRegisters: () => this.coordinator.strong.refill.fill(),
+      registers: () => this.coordinator.strong.refill,
     });
     this.watches = createWatches(this, changes, storage.storageId);
     this.dropped = this.#droppedBuckets(knowledge, trees);

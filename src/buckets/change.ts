@@ -46,7 +46,9 @@ export function defineBucket(facts: Facts, name: string, wanted: BucketPropertie
     if (defined >= DEFINED_BUCKETS_MAX) return { refused: `${DEFINED_BUCKETS_MAX} buckets are defined already` };
   }
   if (wanted.consistency === 'strong' && facts.ring.change !== undefined) {
-    return { refused: 'replicas move now, and those of strong keys cannot: define it when the ring change is over' };
+    return {
+      refused: 'replicas move now, and those of strong keys move otherwise: define it when the ring change is over',
+    };
   }
   if (facts.ring.change !== undefined && !facts.ring.placements.some(({ n }) => n === wanted.n)) {
     return {

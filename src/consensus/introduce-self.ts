@@ -49,6 +49,14 @@ function introduced(ring: Ring, member: Member, self: Self): Member {
   return { ...member, url, storageId, state: isNew ? 'joining' : 'refilling' };
 }
 
+function isFormerOwner({ placements }: Ring, index: NodeIndex): boolean {
+  return placements.some(({ partitions }) =>
+    partitions.some(
+      ({ owners, move }) => move?.stage === 'read-new' && move.others.includes(index) && !owners.includes(index),
+    ),
+  );
+}
+
 function servesReads({ placements }: Ring, index: NodeIndex): boolean {
   return placements.some(({ partitions }) => partitions.some(({ owners }) => owners.includes(index)));
 }
@@ -62,6 +70,8 @@ export function finishRefill(
   if (member?.storageId !== storageId) return { refused: `${id} is bound to another disk` };
   if (member.state !== 'refilling') return facts;
   const { change } = facts.ring;
+  // Others count it among those that know what the old owners had: it must not seem to be one that does.
+  if (isFormerOwner(facts.ring, member.index)) return { refused: `partitions of ${id} are on their way to others` };
   const leaves = change !== undefined && change.state !== 'aborting' && change.goes.includes(member.index);
   const state = leaves ? ('leaving' as const) : ('active' as const);
   const members = facts.ring.members.map((other) => (other === member ? { ...member, state } : other));

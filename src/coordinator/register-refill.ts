@@ -5,7 +5,8 @@
  * It asks N−W+1 of the other owners of each partition (W a majority), of which each knows the epoch in which the disk was
  * lost. That epoch fences all rounds that began before it, so whatever such a round has had promised or accepted is known to
  * one of those owners by then, or can never count any more. A register of which one of them can say nothing, because its row is
- * damaged, is taken over as damaged: it has no vote until it is mended.
+ * damaged, is taken over as damaged: it has no vote until it is mended. A new owner takes
+ * over in the same way (repair/move-votes.ts).
  */
 
 import { mergeRegisters } from '#consensus/register.ts';
@@ -13,6 +14,8 @@ import { concatBytes } from '#kernel/bytes.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { placeOfRow } from '#repair/repair.ts';
 import { othersNeeded } from '#repair/mend.ts';
+import { knowsVotes, movingEntries } from '#repair/moved-rows.ts';
+import type { GroupTransaction } from '#replica/group-commit.ts';
 import { REFILLING } from '#replica/refusals.ts';
 import { BEHIND } from '#replica/scope.ts';
 import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
@@ -56,7 +59,7 @@ export class RegisterRefill {
         reason ||= `${id} cannot be reached`;
         continue;
       }
-      const failure = await this.#takeOver(id);
+      const failure = await this.takeOver(id);
       if (failure === undefined) this.#asked.add(index);
       else reason ||= `${id}: ${failure}`;
     }
@@ -71,7 +74,11 @@ export class RegisterRefill {
     if (known > knowledge.epoch()) await knowledge.catchUp(known, world.clock.monotonic() + CALL_MS / 2);
     if (known > knowledge.epoch()) throw new Refusal(BEHIND, 'the epoch is not known here yet', knowledge.epoch());
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk itself');
-    const wanted = knowledge.ring().members.find(({ id }) => id === from)?.index;
+    const asker = knowledge.ring().members.find(({ id }) => id === from);
+    // One that takes over counts this node only where it has been an owner before.
+    if (asker?.state === 'refilling' && this.#lacksVotes())
+      throw new Refusal(REFILLING, 'this node has not taken over all registers itself');
+    const wanted = asker?.index;
     const rows: [Uint8Array, Uint8Array][] = [];
     const damaged: Uint8Array[] = [];
     let bytes = 0;
@@ -89,8 +96,8 @@ export class RegisterRefill {
     return { rows, next: last, damaged };
   }
 
-  /** What went wrong, if something did. */
-  async #takeOver(id: NodeId): Promise<string | undefined> {
+  /** Takes over what that owner has of this node's partitions; what went wrong, if something did. */
+  async takeOver(id: NodeId): Promise<string | undefined> {
     const { messaging, world, knowledge, rows } = this.#options;
     let after: Uint8Array | null = null;
     for (;;) {
@@ -108,6 +115,36 @@ export class RegisterRefill {
       after = result.reply.next;
       if (after === null) return undefined;
     }
+  }
+
+  /** Takes away what this node has of partitions that it owns no more, and whose new owners know all of it. */
+  async letGo(): Promise<void> {
+    const { world, replica, knowledge } = this.#options;
+    for (let from: Uint8Array | undefined; ;) {
+      const page = world.disk.range(REGISTERS, { ...(from === undefined ? {} : { from }), limit: PAGE_ROWS_MAX });
+      const gone = page.filter(([rowKey]) => this.#isOver(recordName(rowKey), knowledge.self()));
+      const run = (transaction: GroupTransaction): void => {
+        for (const [rowKey] of gone) transaction.delete(REGISTERS, rowKey);
+      };
+      if (gone.length > 0) await replica.commits.submit({ run, bytes: 0, durable: true });
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE_ROWS_MAX) return;
+      from = following(last[0]);
+    }
+  }
+
+  #isOver(name: RecordName, index: NodeIndex): boolean {
+    const { knowledge } = this.#options;
+    const place = placeOfRow(knowledge, name);
+    const move = place === undefined ? undefined : ownersOf(knowledge.ring(), place.n, place.partition).move;
+    return move?.stage === 'offload' && move.others.includes(index);
+  }
+
+  /** Whether this node is a new owner of a partition of which it does not know all that was chosen. */
+  #lacksVotes(): boolean {
+    const { knowledge, world } = this.#options;
+    const self = knowledge.self();
+    return movingEntries(knowledge.ring()).some(({ place }) => !knowsVotes(world.disk, knowledge.ring(), place, self));
   }
 
   #owns(name: RecordName, index: NodeIndex): boolean {

@@ -13,6 +13,7 @@ import type { GroupTransaction } from '#replica/group-commit.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
 import type { Replica } from '#replica/replica.ts';
+import { knowsVotes } from '#repair/moved-rows.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
 import { recordKey, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
@@ -229,6 +230,8 @@ export class RegisterRows {
     const { knowledge } = this.#options;
     fence(scope, knowledge);
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk and has no vote yet');
+    if (!knowsVotes(this.#options.world.disk, knowledge.ring(), scope, knowledge.self()))
+      throw new Refusal(REFILLING, 'this node is a new owner and has not taken over what was chosen before');
   }
 
   #read(scope: Scope, key: Uint8Array, from: Pick<DiskReader, 'get'>): Vote {

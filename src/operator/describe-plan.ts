@@ -15,7 +15,6 @@ export interface Risk {
     | 'few-zones'
     | 'unreachable'
     | 'refilling'
-    | 'strong-keys'
     | 'two-voters'
     | 'not-weighed';
   readonly detail: string;
@@ -86,7 +85,7 @@ export function describePlan(
     members: planned,
     voters: { before: ring.voters.map(name), after: plan.voters.map(name) },
     tables,
-    risks: [...tableRisks(tables), ...memberRisks(facts, plan, reachable), ...moveRisks(facts, plan, moves)],
+    risks: [...tableRisks(tables), ...memberRisks(facts, plan, reachable), ...moveRisks(moves)],
   };
 }
 
@@ -148,16 +147,8 @@ function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) =>
   return risks;
 }
 
-function moveRisks({ buckets }: Facts, { moves }: RingPlan, weighed: readonly WeighedMove[]): readonly Risk[] {
+function moveRisks(weighed: readonly WeighedMove[]): readonly Risk[] {
   const risks: Risk[] = [];
-  const moving = new Set(moves.map(({ n }) => n));
-  for (const { name, dropped, properties } of buckets) {
-    if (dropped || properties['consistency'] !== 'strong' || !moving.has(Number(properties['n']))) continue;
-    risks.push({
-      code: 'strong-keys',
-      detail: `the keys of bucket ${name} are strong: their replicas cannot move yet`,
-    });
-  }
   const unknown = weighed.filter(({ keys }) => keys === null).length;
   if (unknown > 0) {
     risks.push({

@@ -38,10 +38,6 @@ export type ChangeSize = Pick<ChangeUnderWay, 'keys' | 'bytes' | 'throttle'>;
 export function beginChange(facts: Facts, id: string, plan: RingPlan, size: ChangeSize): FactsOrRefusal {
   const { ring } = facts;
   if (ring.change !== undefined) return { refused: `another change is under way: ${ring.change.id}` };
-  const strong = strongInTheWay(facts, plan);
-  if (strong !== undefined) {
-    return { refused: `bucket ${strong} is strong, and replicas of strong keys cannot move yet` };
-  }
   const owed = owedInTheWay(ring, plan);
   if (owed !== undefined) return { refused: owed };
   const next = epoch(facts.epoch + 1);
@@ -101,12 +97,10 @@ function isSameSet(row: readonly NodeIndex[], owners: readonly NodeIndex[]): boo
   return row.length === owners.length && row.every((index) => owners.includes(index));
 }
 
-function strongInTheWay({ buckets }: Facts, { moves, dropped }: RingPlan): string | undefined {
-  const moving = new Set([...moves, ...dropped].map(({ n }) => n));
-  return buckets.find(
-    ({ dropped: isDropped, properties }) =>
-      !isDropped && properties['consistency'] === 'strong' && moving.has(Number(properties['n'])),
-  )?.name;
+/** The n of strong buckets. */
+export function strongFactors(buckets: Facts['buckets']): ReadonlySet<number> {
+  const strong = buckets.filter(({ dropped, properties }) => !dropped && properties['consistency'] === 'strong');
+  return new Set(strong.map(({ properties }) => Number(properties['n'])));
 }
 
 /** Pauses, resumes or aborts the change that is under way; what is aborted stays so. */
@@ -127,6 +121,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const members = new Map(ring.members.map((member) => [member.index, member]));
   const memberAt = (index: NodeIndex): Member => members.get(index)!;
   const step = change?.state === 'aborting' ? wentBack : wentOn;
+  const strong = strongFactors(facts.buckets);
   const leaves = change === undefined ? new Set<NodeIndex>() : leaversOf(ring, change);
   let moved = false;
   const placements = ring.placements.map((placement): Placement => {
@@ -140,6 +135,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
         isDone,
         isReady: (index) => evidence.isReady(memberAt(index)),
         mayEnd: () => evidence.mayEnd(entry),
+        isStrong: strong.has(placement.n),
       });
       if (after !== entry) moved = true;
       return after;
@@ -166,6 +162,8 @@ interface PlaceEvidence {
   readonly isDone: (index: NodeIndex) => boolean;
   readonly isReady: (index: NodeIndex) => boolean;
   readonly mayEnd: () => boolean;
+  /** Whether it may have strong keys. */
+  readonly isStrong: boolean;
 }
 
 function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
@@ -179,6 +177,8 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
       if (!takersOf(entry).every(evidence.isDone) || !evidence.mayEnd()) return entry;
       return { owners: now, changedIn, move: { stage: 'read-new', others: old } };
     case 'read-new':
+      // Of strong keys they have to know what the old owners had chosen, too.
+      if (evidence.isStrong && !takersOf(entry).every(evidence.isDone)) return entry;
       return evidence.mayEnd() ? over(now, old, changedIn) : entry;
     case 'offload':
       return offloaded(entry, evidence);
@@ -193,6 +193,8 @@ function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvide
     case 'dual':
       return evidence.mayEnd() ? over(old, now, changedIn) : entry;
     case 'read-new':
+      // What the new owners have chosen of strong keys since, the old ones may not know.
+      if (evidence.isStrong) return wentOn(entry, changedIn, evidence);
       return { owners: old, changedIn, move: { stage: 'dual', others: now } };
     case 'offload':
       return offloaded(entry, evidence);

@@ -5,7 +5,8 @@
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
-import { movingEntries, type Moves } from '#repair/moves.ts';
+import { movingEntries } from '#repair/moved-rows.ts';
+import type { Moves } from '#repair/moves.ts';
 import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
 import { isMoving, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';

@@ -9,7 +9,7 @@ import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { Change } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
-import { movingEntries } from '#repair/moves.ts';
+import { movingEntries } from '#repair/moved-rows.ts';
 import { WEIGHED_MAX, WeighMessage, type Weigher, type Weight } from '#repair/weigh.ts';
 import { changeMembers, type Newcomer, type RingChange } from '#ring/change.ts';
 import { newOwners, oldOwners, type MoveStage } from '#ring/moving.ts';

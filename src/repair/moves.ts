@@ -7,19 +7,16 @@
  */
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
-import { RECORDS, recordName } from '#replica/tables.ts';
+import { RECORDS, recordName, REGISTERS } from '#replica/tables.ts';
 import { isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
-import type { Counter, TableDefinition, Timer } from '#world/world.ts';
+import type { Counter, Timer } from '#world/world.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
 import { MovesMessage, type MovesReply } from './moves-message.ts';
-import { treeKey, type TreePlace } from './tree-tables.ts';
+import { isNoted, movingEntries, noting } from './moved-rows.ts';
+import type { TreePlace } from './tree-tables.ts';
 
-const MOVED = 'moved';
-export const MOVE_TABLES: readonly TableDefinition[] = [{ name: MOVED, rows: 'narrow' }];
-
-const NOTHING = new Uint8Array(0);
 const PAGE_ROWS = 128;
 
 export interface MovesSettings {
@@ -47,6 +44,8 @@ export interface MovesOptions extends ExchangeEnvironment {
   readonly floorsPassed: () => Promise<boolean>;
   /** Asks all members to install an epoch, and returns those that have not by the deadline. */
   readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
+  /** Takes away the registers of strong keys in partitions that this node owns no more. */
+  readonly letRegistersGo: () => Promise<void>;
   readonly settings: MovesSettings;
 }
 
@@ -71,6 +70,8 @@ export class Moves {
   /** The change for which this newcomer has learned what is too old. */
   #floorsFor: string | undefined;
   #floorsPassed = false;
+  /** In one walk for all partitions of a look. */
+  #registersGone: Promise<void> | undefined;
 
   /** Registers its handler. */
   constructor(options: MovesOptions) {
@@ -112,9 +113,9 @@ export class Moves {
     const { knowledge, storageId, ready, keepsOnlyCopies, world } = this.#options;
     const self = knowledge.self();
     const done = movingEntries(knowledge.ring())
-      .filter(({ place, entry }) => isPartOf(entry, self) && this.#isDone(place, entry))
+      .filter(({ place, entry }) => isPartOf(entry, self) && isNoted(world.disk, place, entry))
       .map(({ place, entry }) => ({ ...place, changedIn: entry.changedIn }));
-    const empty = world.disk.range(RECORDS, { limit: 1 }).length === 0;
+    const empty = [RECORDS, REGISTERS].every((table) => world.disk.range(table, { limit: 1 }).length === 0);
     const isReady = ready() && this.#knowsFloors();
     return { storageId, ready: isReady, keepsOnlyCopies: keepsOnlyCopies(), empty, done };
   }
@@ -157,6 +158,7 @@ export class Moves {
       if (this.#floorsFor !== id && (await learnFloors())) this.#floorsFor = id;
       this.#floorsPassed = this.#floorsFor === id && (await floorsPassed());
     }
+    this.#registersGone = undefined;
     const tasks = this.#tasks();
     this.#left = tasks.length;
     this.#lookForStall();
@@ -208,7 +210,7 @@ export class Moves {
       const { stage } = entry.move!;
       const takes = stage === 'dual' && takersOf(entry).includes(self);
       const brings = stage === 'offload' && entry.move!.others.includes(self);
-      if ((!takes && !brings) || this.#isDone(place, entry)) return [];
+      if ((!takes && !brings) || isNoted(this.#options.world.disk, place, entry)) return [];
       return [{ place, entry, kind: takes ? 'take' : 'bring' }];
     });
   }
@@ -260,6 +262,9 @@ export class Moves {
     const after = trees.root(place);
     if (before.high !== after.high || before.low !== after.low) return false;
     await this.#letGo(place);
+    // All new owners vote, so that what this node knows of strong keys is of no use to anybody.
+    this.#registersGone ??= this.#options.letRegistersGo();
+    await this.#registersGone;
     return true;
   }
 
@@ -299,45 +304,14 @@ export class Moves {
     }
   }
 
-  #isDone(place: TreePlace, { changedIn }: PartitionOwners): boolean {
-    return this.#options.world.disk.get(MOVED, movedKey(place, changedIn)) !== undefined;
-  }
-
   /** The states are on stable storage, and so is this before anybody is told. */
-  async #note(place: TreePlace, { changedIn }: PartitionOwners): Promise<void> {
+  async #note(place: TreePlace, entry: PartitionOwners): Promise<void> {
     const { world, replica, knowledge } = this.#options;
-    const current = new Set(
-      movingEntries(knowledge.ring()).map(({ place: p, entry }) => nameOf(movedKey(p, entry.changedIn))),
-    );
-    const old = world.disk.range(MOVED, { limit: 256 }).filter(([key]) => !current.has(nameOf(key)));
-    await replica.commits.submit({
-      run: (transaction) => {
-        for (const [key] of old) transaction.delete(MOVED, key);
-        transaction.put(MOVED, movedKey(place, changedIn), NOTHING);
-      },
-      bytes: 0,
-      durable: true,
-    });
+    const run = noting(world.disk, knowledge.ring(), [{ place, entry }]);
+    await replica.commits.submit({ run, bytes: 0, durable: true });
   }
-}
-
-export function movingEntries(ring: Ring): readonly { readonly place: TreePlace; readonly entry: PartitionOwners }[] {
-  return ring.placements.flatMap(({ n, partitions }) =>
-    partitions.flatMap((entry, partition) => (entry.move === undefined ? [] : [{ place: { n, partition }, entry }])),
-  );
 }
 
 function isPartOf(entry: PartitionOwners, index: NodeIndex): boolean {
   return takersOf(entry).includes(index) || entry.move!.others.includes(index);
-}
-
-function movedKey(place: TreePlace, changedIn: number): Uint8Array {
-  const high = Math.floor(changedIn / 2 ** 32);
-  const low = changedIn >>> 0;
-  const bytes = [high >>> 24, high >>> 16, high >>> 8, high, low >>> 24, low >>> 16, low >>> 8, low];
-  return Uint8Array.of(...treeKey(place), ...bytes);
-}
-
-function nameOf(key: Uint8Array): string {
-  return key.join();
 }

@@ -10,7 +10,9 @@ import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
 import { DEAD_TABLES, type DeadRows } from './dead-rows.ts';
 import { Expiry } from './expiry.ts';
 import { Mend } from './mend.ts';
-import { MOVE_TABLES, Moves, type MovesOptions, type MovesSettings } from './moves.ts';
+import { MoveVotes, type MoveVotesOptions } from './move-votes.ts';
+import { MOVE_TABLES } from './moved-rows.ts';
+import { Moves, type MovesOptions, type MovesSettings } from './moves.ts';
 import { Pace, type PaceSettings } from './pace.ts';
 import { TreeSource } from './tree-source.ts';
 import { hasPlacement } from '#ring/preference-list.ts';
@@ -66,10 +68,10 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   driveInterval: 500,
 };
 
-export interface RepairOptions extends Pick<
-  MovesOptions,
-  'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies'
-> {
+export interface RepairOptions
+  extends
+    Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies' | 'letRegistersGo'>,
+    Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters'> {
   readonly world: World;
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;
@@ -94,6 +96,7 @@ export class Repair {
   readonly slices: Slices;
   readonly weigher: Weigher;
   readonly moves: Moves;
+  readonly #moveVotes: MoveVotes;
   readonly #mend: Mend;
   readonly #refill: Refill;
   readonly #lostFloors: LostFloors;
@@ -121,6 +124,7 @@ export class Repair {
       learnFloors: () => this.#lostFloors.learn(),
       floorsPassed: () => this.#lostFloors.passed(),
     });
+    this.#moveVotes = new MoveVotes({ ...options, lookInterval: settings.moves.lookInterval });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
     this.#expiry = new Expiry(options);
     const shared = { ...options, callTimeout: settings.callTimeout };
@@ -134,6 +138,12 @@ export class Repair {
     return this.#options.trees.root(place);
   }
 
+  /** To be called when the facts have changed. */
+  wake(): void {
+    this.moves.wake();
+    this.#moveVotes.wake();
+  }
+
   start(): void {
     this.#running = true;
     this.antiEntropy.start();
@@ -142,6 +152,7 @@ export class Repair {
     this.#refill.start();
     this.#lostFloors.start();
     this.moves.start();
+    this.#moveVotes.start();
     this.#expiry.start();
     this.reclaim.start();
     this.#tick();
@@ -155,6 +166,7 @@ export class Repair {
     this.#refill.stop();
     this.#lostFloors.stop();
     this.moves.stop();
+    this.#moveVotes.stop();
     this.#expiry.stop();
     this.reclaim.stop();
     this.#rebuild.stop();

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { PlanView, TransfersView } from '#operator/ring-plans.ts';
-import { movingEntries } from '#repair/moves.ts';
+import { movingEntries } from '#repair/moved-rows.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };

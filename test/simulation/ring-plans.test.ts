@@ -78,7 +78,6 @@ test('what nobody can ask is told as not weighed, and a dead member as a risk', 
     expect(replaced.moves.every(({ from, to, keys }) => from === 'n3' && to === 'n5' && keys === 0)).toBe(true);
     expect(replaced.summary.risks).toEqual([
       { code: 'unreachable', detail: 'n3 cannot be reached: what it gives comes from the other owners' },
-      { code: 'strong-keys', detail: 'the keys of bucket s are strong: their replicas cannot move yet' },
     ]);
   } finally {
     cluster = whole;

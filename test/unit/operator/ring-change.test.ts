@@ -291,6 +291,33 @@ test('one becomes three and one again, and a node is replaced', () => {
   expect(entries(back.ring).every(({ owners, move }) => owners.join() === '0' && move === undefined)).toBe(true);
 });
 
+describe('strong keys', () => {
+  const STRONG = [{ name: 's', dropped: false, properties: { consistency: 'strong', n: 3 } }] as never;
+  const begun = { ...begin(factsOf(['z1', 'z1', 'z1']), { join: ['n4'] }, FOUR), buckets: STRONG };
+  const read = advanceChange(advanceChange(begun, evidence()), evidence());
+
+  test('new owners take over what was chosen before the old ones may go', () => {
+    const lacking = evidence({ isDone: (_member, _n, _partition, since) => since < read.epoch });
+    expect(stages(run(read, lacking).at(-1)!)).toEqual(['read-new', 'stable']);
+    expect(run(read).at(-1)!.ring.change).toBeUndefined();
+  });
+
+  test('what new owners vote on is not taken back', () => {
+    const end = run(steered(read, 'aborting')).at(-1)!;
+    expect(shown(end)).toBe('n1 active, n2 active, n3 active, n4 active');
+    expect(entries(end.ring).filter(({ owners }) => owners.includes(nodeIndex(3))).length).toBe(12);
+  });
+
+  test('a former owner that has lost its disk does not seem to be one that knows', () => {
+    const left = begin(factsOf(['z1', 'z1', 'z1', 'z1']), { leave: ['n2'] });
+    const now = advanceChange(advanceChange(left, evidence()), evidence());
+    const self = { ...now.ring.members[1]!, storageId: diskOf('new') };
+    const wiped = introduceSelf(now, self) as Facts;
+    expect(shown(wiped)).toBe('n1 active, n2 refilling, n3 active, n4 active');
+    expect(finishRefill(wiped, self)).toEqual({ refused: 'partitions of n2 are on their way to others' });
+  });
+});
+
 /** Some of what is asked is true, some not, otherwise at each step. */
 function someEvidence(draw: () => boolean): Evidence {
   return {
