@@ -200,6 +200,20 @@ describe('routing', () => {
     expect(world.asked.findLast(({ path }) => path === '/v1/ring')!.headers['if-none-match']).toBe('"1"');
   });
 
+  test('when all nodes have been asked, the owner is asked first again', async () => {
+    const world = new FakeWorld(({ path, method }) => {
+      if (path === '/v1/ring') return Response.json(ring);
+      if (isDefinition(path)) return eventual();
+      const tries = world.asked.filter((asked) => asked.method === 'PUT').length;
+      return method === 'PUT' && tries > 3 ? stored() : problem(504, 'quorum-timeout');
+    });
+    const quoral = world.connect({ urls: 'http://n1', routing: true });
+    await quoral.ready();
+    await quoral.bucket('b', text).put('k', 'v');
+    const at = world.asked.filter(({ method }) => method === 'PUT').map((asked) => asked.at);
+    expect([at[0], new Set(at.slice(0, 3)).size, at[3], at.length]).toEqual(['http://n2', 3, 'http://n2', 4]);
+  });
+
   test('while the ring is not known any node is asked', async () => {
     const world = new FakeWorld(({ path }) => (path === '/v1/ring' ? problem(503, 'not-ready') : stored()));
     const quoral = world.connect({ urls: 'http://a', routing: true });
