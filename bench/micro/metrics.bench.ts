@@ -66,7 +66,7 @@ export async function run(milliseconds: number): Promise<readonly Cost[]> {
     ['a histogram', () => histogram.observe(0.0017)],
     ['the same histogram through prom-client', () => theirs.observe(0.0017)],
     ['a request at the front door', () => figures.count(ROUTE, 'PUT', answer, 0.0017)],
-    ['a read at the coordinator', () => coordinator.read(found)],
+    ['a read at the coordinator', () => coordinator.read(found, 'value')],
     ['a write at the coordinator', () => coordinator.write(applied)],
     ['a write at a replica', () => conflicts.minted(before, before.vector, 'lww')],
     ['the front door, nothing traced', () => beginRequestSpan(NO_TRACE, undefined as never, ROUTE, 'r')],

@@ -117,7 +117,7 @@ export class Coordinator {
 
   async #counted(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
     const outcome = await this.#read(environment, request);
-    this.#options.figures.read(outcome);
+    this.#options.figures.read(outcome, request.bucket.properties.type);
     return outcome;
   }
 

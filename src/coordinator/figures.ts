@@ -3,6 +3,7 @@
  * request only adds.
  */
 
+import type { BucketProperties } from '#buckets/definition.ts';
 import type { Counter, Histogram, Metrics } from '#world/world.ts';
 import type { ListOutcome } from './list.ts';
 import type { Agreement, ReadOutcome, WriteOutcome } from './requests.ts';
@@ -88,13 +89,14 @@ export class CoordinatorFigures {
     );
   }
 
-  read(outcome: ReadOutcome): void {
+  /** Of a data type what is live are entries, and no siblings. */
+  read(outcome: ReadOutcome, type: BucketProperties['type']): void {
     this.#agreed(outcome.agreement, this.#readReplicas, this.#readFallbacks);
     if (outcome.kind === 'failed') {
       this.#reads.failed.add();
       return;
     }
-    const { length } = outcome.versions;
+    const length = type === 'value' ? outcome.versions.length : Math.min(1, outcome.versions.length);
     this.#reads[length === 0 ? 'absent' : length === 1 ? 'value' : 'siblings'].add();
     this.#siblings.observe(length);
     this.#contextEntries.observe(outcome.context.length);

@@ -123,7 +123,10 @@ export function withoutValues(versions: readonly Version[]): readonly Version[] 
  * write without content for a deletion.
  */
 export function operateMessage(checksum: Checksum): MessageType<ForwardedWrite, WriteOutcome> {
-  return { ...writeMessage(checksum), name: 'coordinator.operate' };
+  return {
+    ...writeMessage(checksum),
+    name: 'coordinator.operate',
+  };
 }
 
 /** Of {@link writeMessage}. */

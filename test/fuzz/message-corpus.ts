@@ -21,7 +21,11 @@ export interface Heard {
 export function messageNames(): readonly string[] {
   const names = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))
-    .flatMap((path) => [...readFileSync(join(SOURCES, path), 'utf8').matchAll(/^ +name: '([a-z]+\.[a-z-]+)',$/gm)])
+    .flatMap((path) => [
+      ...readFileSync(join(SOURCES, path), 'utf8').matchAll(
+        /^(?: +name:|export const [A-Z_]+_NAME =) '([a-z]+\.[a-z-]+)'[,;]$/gm,
+      ),
+    ])
     .map((match) => match[1]!);
   return [...new Set(names)].toSorted();
 }
@@ -47,10 +51,13 @@ export async function recordCorpus(): Promise<readonly Heard[]> {
   return heard;
 }
 
+const ADDING = { type: 'set', with: { op: 'add', values: [1, { a: [true] }] } };
+
 async function work(cluster: SimulatedCluster): Promise<void> {
   const json = { 'content-type': 'application/json' };
   await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: json, body: '{"conflicts":"siblings"}' });
   await cluster.request('n2', 'PUT', '/v1/buckets/one', { headers: json, body: '{"n":1}' });
+  await cluster.request('n3', 'PUT', '/v1/buckets/maps', { headers: json, body: '{"type":"map","n":1}' });
   for (let i = 0; i < 12; i++) {
     const id = `n${(i % 3) + 1}`;
     await cluster.request(id, 'PUT', `/v1/kv/s/k${i % 3}`, { headers: { 'quoral-meta-a': 'b' }, body: `value ${i}` });
@@ -58,6 +65,9 @@ async function work(cluster: SimulatedCluster): Promise<void> {
     await cluster.request(id, 'PUT', `/v1/kv/plain/k${i}?return=body`, { body: 'x' });
     await cluster.request(id, 'GET', `/v1/kv/s/k${i % 3}`);
     await cluster.request(id, 'DELETE', `/v1/kv/plain/k${i}`);
+    const inner = i % 2 === 0 ? { type: 'counter', with: { op: 'increment', by: i } } : ADDING;
+    const body = JSON.stringify({ op: 'update', field: `f${i % 2}`, ...inner });
+    await cluster.request(id, 'POST', `/v1/kv/maps/k${i}`, { headers: json, body });
   }
   await cluster.request('n3', 'PUT', '/v1/buckets/one', { headers: json, body: '{"n":2}' });
   await cluster.request('n3', 'DELETE', '/v1/buckets/s');
