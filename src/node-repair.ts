@@ -55,6 +55,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     ...{ world, messaging: options.messaging, chain, moves: repair.moves, self: self.id, ready: options.ready },
     ...{
       interval: settings.driveInterval,
+      leaverPatience: settings.leaverPatience,
       installTimeout: settings.moves.installTimeout,
       callTimeout: settings.callTimeout,
     },

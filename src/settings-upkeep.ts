@@ -30,6 +30,11 @@ export const UPKEEP_SETTINGS = {
     '500ms',
     'pause between two looks of the node that drives a ring change',
   ),
+  'leaver-patience': setting(
+    duration(0, 86_400_000),
+    '30s',
+    'how long a node that leaves may be out of reach before the ring changes without what it alone has',
+  ),
   // anti-entropy
   'anti-entropy-interval': setting(
     duration(10, 86_400_000),

@@ -22,5 +22,6 @@ export function repairSettings(settings: Settings): RepairSettings {
     },
     transferRate: settings['transfer-rate-max'],
     driveInterval: settings['ring-drive-interval'],
+    leaverPatience: settings['leaver-patience'],
   };
 }

@@ -29,6 +29,8 @@ export interface Evidence {
   readonly mayEnd: (entry: PartitionOwners) => boolean;
   /** Whether the member cannot be reached. */
   readonly isAway: (member: Member) => boolean;
+  /** Whether it could not for so long that nothing is waited for that it alone has. */
+  readonly isGone: (member: Member) => boolean;
 }
 
 /** What the plan means in keys and bytes, and how fast it shall be done. */
@@ -129,8 +131,8 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
       if (entry.move === undefined) return entry;
       const isDone = (index: NodeIndex): boolean =>
         evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn) ||
-        // One that leaves and cannot be reached has nothing to bring: the owners have got it from the others.
-        (entry.move!.stage === 'offload' && leaves.has(index) && evidence.isAway(memberAt(index)));
+        // One that leaves and is gone has nothing to bring: the owners have got it from the others.
+        (entry.move!.stage === 'offload' && leaves.has(index) && evidence.isGone(memberAt(index)));
       const after = step(entry, next, {
         isDone,
         isReady: (index) => evidence.isReady(memberAt(index)),
@@ -223,7 +225,7 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
     if (leaves.has(index)) {
       const free = !busy.has(index) && !ring.voters.includes(index);
       if (state === 'removed' || !free) return member;
-      if (!evidence.keepsNothing(member) && !evidence.isAway(member)) return member;
+      if (!evidence.keepsNothing(member) && !evidence.isGone(member)) return member;
       // The disk of one that did not come after all, and has nothing from here, may be planned in again.
       return { ...member, state: 'removed', storageId: back && evidence.isEmpty(member) ? null : member.storageId };
     }

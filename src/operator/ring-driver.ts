@@ -25,6 +25,8 @@ export interface RingDriverOptions {
   readonly interval: number;
   /** Milliseconds that members are given to install an epoch before they are asked again. */
   readonly installTimeout: number;
+  /** Milliseconds that a member which leaves may be out of reach before the ring changes without it. */
+  readonly leaverPatience: number;
   /** Milliseconds for one question, and for an epoch to be decided. */
   readonly callTimeout: number;
 }
@@ -34,9 +36,17 @@ export class RingDriver {
   #timer: Timer | undefined;
   #stopped = true;
   #busy = false;
+  /** Since when members cannot be reached; those that never could be, since the start. */
+  readonly #awaySince = new Map<NodeId, number>();
+  readonly #madeAt: number;
 
   constructor(options: RingDriverOptions) {
     this.#options = options;
+    const { clock } = options.world;
+    this.#madeAt = clock.monotonic();
+    options.messaging.onReachability((peer, reachable) => {
+      if (!reachable) this.#awaySince.set(peer, clock.monotonic());
+    });
   }
 
   start(): void {
@@ -100,7 +110,7 @@ export class RingDriver {
   }
 
   async #gather(ring: Ring): Promise<Evidence> {
-    const { messaging, self } = this.#options;
+    const { messaging, self, leaverPatience } = this.#options;
     const entries = movingEntries(ring).map(({ entry }) => entry);
     const reports = await this.#reports(ring, entries);
     const missing = await this.#missing(entries);
@@ -133,7 +143,12 @@ export class RingDriver {
         );
       },
       isAway: ({ index }) => awayThen.has(index),
+      isGone: ({ id, index }) => awayThen.has(index) && this.#awayFor(id) >= leaverPatience,
     };
+  }
+
+  #awayFor(id: NodeId): number {
+    return this.#options.world.clock.monotonic() - (this.#awaySince.get(id) ?? this.#madeAt);
   }
 
   async #reports(ring: Ring, entries: readonly PartitionOwners[]): Promise<ReadonlyMap<NodeIndex, Report>> {

@@ -51,6 +51,8 @@ export type RepairSettings = AntiEntropySettings &
     readonly transferRate: number;
     /** Milliseconds between two looks of the node that drives a ring change. */
     readonly driveInterval: number;
+    /** Milliseconds that a member which leaves may be out of reach before the ring changes without it. */
+    readonly leaverPatience: number;
   };
 
 export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
@@ -66,6 +68,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   moves: { lookInterval: 500, atOnce: 2, installTimeout: 2000, stallAlarm: 60_000 },
   transferRate: 8 * 1024 ** 2,
   driveInterval: 500,
+  leaverPatience: 30_000,
 };
 
 export interface RepairOptions

@@ -28,7 +28,9 @@ export class RingCluster {
 
   /** Room for so many nodes, of which the first found the cluster. */
   static async start(founders: number, count: number, flags: readonly string[] = []): Promise<RingCluster> {
-    const look = { flagsOf: () => ['--partitions', '32', '--join-interval', '100ms', ...flags] };
+    const look = {
+      flagsOf: () => ['--partitions', '32', '--join-interval', '100ms', '--leaver-patience', '1s', ...flags],
+    };
     const cluster = new RingCluster(await TestCluster.prepare(count, look), founders);
     for (const id of cluster.#founders) cluster.restart(id);
     await cluster.nodes.ready(cluster.#founders);

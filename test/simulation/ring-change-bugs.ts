@@ -83,6 +83,18 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     foundBy: { scenario: 'a-former-owner-has-more' },
   },
   {
+    name: 'leaver-is-given-up-at-once',
+    about: 'a ring change goes on without what a leaver alone has as soon as it cannot be reached',
+    edits: [
+      {
+        file: 'src/operator/ring-driver.ts',
+        from: 'awayThen.has(index) && this.#awayFor(id) >= leaverPatience',
+        to: 'awayThen.has(index) && this.#awayFor(id) >= 0 * leaverPatience',
+      },
+    ],
+    foundBy: { scenario: 'a-leaver-is-back-in-time' },
+  },
+  {
     name: 'reclaim-ignores-former-owners',
     about: 'tombstones are given up while a former owner may have what they hide',
     edits: [

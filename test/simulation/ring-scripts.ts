@@ -76,6 +76,22 @@ export const RING_SCRIPTS = {
     ring.clear();
     await ring.get(first, target);
   },
+  /** The same with one that leaves: it is back before it is given up. */
+  'a-leaver-is-back-in-time': async (stage, ring) => {
+    const cast = await ring.cast(REPLACES);
+    const { leaver, first, target, apply } = cast;
+    ring.cut(leaver, ring.others(leaver));
+    await stage.pass(HOLDS_NO_CLIENTS);
+    await ring.putAlone(leaver, target);
+    await apply();
+    await ring.until(cast, first, 'offload');
+    await stage.pass(1500);
+    ring.clear();
+    ring.loses(STORES, [leaver], ring.others(leaver));
+    await ring.over();
+    ring.clear();
+    await ring.get(first, target);
+  },
   /** Of the two owners that have a write one leaves; the third has nothing. */
   'only-the-leaver-and-one-have-it': async (stage, ring) => {
     const cast = await ring.cast(REPLACES);

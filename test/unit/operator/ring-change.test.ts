@@ -31,7 +31,16 @@ function newcomer(id: string, zone = 'z1'): Newcomer {
 /** Everybody has done everything, as long as nothing else is said. */
 function evidence(but: Partial<Evidence> = {}): Evidence {
   const yes = (): boolean => true;
-  return { isDone: yes, isReady: yes, keepsNothing: yes, isEmpty: yes, mayEnd: yes, isAway: () => false, ...but };
+  return {
+    isDone: yes,
+    isReady: yes,
+    keepsNothing: yes,
+    isEmpty: yes,
+    mayEnd: yes,
+    isAway: () => false,
+    isGone: () => false,
+    ...but,
+  };
 }
 
 const SIZE = { keys: 0, bytes: 0 };
@@ -197,6 +206,7 @@ describe('a join', () => {
       isEmpty: () => false,
       keepsNothing: () => false,
       isAway: ({ id }) => id === 'n4',
+      isGone: ({ id }) => id === 'n4',
     });
     const end = run(steered(now, 'aborting'), away).at(-1)!;
     expect(end.ring.change).toBeUndefined();
@@ -228,7 +238,10 @@ describe('a leave', () => {
     const free = run(held).at(-1)!;
     expect(shown(free)).toBe('n1 active, n2 removed, n3 active, n4 active');
     expect(free.ring.members[1]!.storageId).toBe(diskOf('n2'));
-    const gone = run(held, evidence({ keepsNothing: () => false, isAway: ({ id }) => id === 'n2' })).at(-1)!;
+    const gone = run(
+      held,
+      evidence({ keepsNothing: () => false, isAway: ({ id }) => id === 'n2', isGone: ({ id }) => id === 'n2' }),
+    ).at(-1)!;
     expect(gone.ring.change).toBeUndefined();
   });
 
@@ -238,12 +251,17 @@ describe('a leave', () => {
       isDone: ({ id }) => id !== 'n2',
       keepsNothing: ({ id }) => id !== 'n2',
       isAway: ({ id }) => id === 'n2',
+      isGone: ({ id }) => id === 'n2',
     });
     expect(run(begin(facts, { leave: ['n2'] }), dead).at(-1)!.ring.change).toBeUndefined();
     const moved = begin(facts, { weights: [['n2', 0.5]] });
     const stuck = run(
       moved,
-      evidence({ isDone: ({ id }, _n, _p, since) => id !== 'n2' || since < 0, isAway: ({ id }) => id === 'n2' }),
+      evidence({
+        isDone: ({ id }, _n, _p, since) => id !== 'n2' || since < 0,
+        isAway: ({ id }) => id === 'n2',
+        isGone: ({ id }) => id === 'n2',
+      }),
     );
     expect(stages(stuck.at(-1)!)).toContain('offload');
   });
@@ -327,6 +345,7 @@ function someEvidence(draw: () => boolean): Evidence {
     isEmpty: draw,
     mayEnd: draw,
     isAway: () => false,
+    isGone: () => false,
   };
 }
 

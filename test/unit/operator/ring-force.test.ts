@@ -14,6 +14,7 @@ const YES = (): boolean => true;
 const EVERYTHING: Evidence = {
   ...{ isDone: YES, isReady: YES, keepsNothing: YES, isEmpty: YES, mayEnd: YES },
   isAway: () => false,
+  isGone: () => false,
 };
 
 /** Six nodes, of which one joins or leaves, so many steps after that has begun. */
