@@ -8,7 +8,7 @@
  * - `speed`: a join without throttle and without load: keys and MB a second, and who is busy meanwhile
  *
  * `--parts grow,speed` chooses; `--keys 5000` takes fewer keys; `--seconds 3` shortens the calm before each change;
- * `--json FILE` writes all figures, `--logs DIR` keeps what the nodes logged.
+ * `--json FILE` writes all figures, `--page FILE` the tables, `--logs DIR` keeps what the nodes logged.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -22,12 +22,14 @@ import { Nodes } from './nodes.ts';
 import { now } from './open-loop.ts';
 import { applied, type RingChangeBody } from './ring-operator.ts';
 import { missing, store, type RingLoadOptions, type RingLoadResult } from './ring-load.ts';
-import { changeFigures, loadFigures, show, type ChangeFigures, type LoadFigures } from './ring-report.ts';
+import { page, type PartFigures } from './ring-page.ts';
+import { changeFigures, loadFigures, show, type ChangeFigures } from './ring-report.ts';
 
 const { values: flags } = parseArgs({
   options: {
     json: { type: 'string' },
     logs: { type: 'string' },
+    page: { type: 'string' },
     parts: { type: 'string', default: 'grow,shrink,small,speed' },
     keys: { type: 'string', default: '100000' },
     seconds: { type: 'string', default: '8' },
@@ -41,11 +43,6 @@ const BUCKET = 'bench';
 const BYTES = 1024;
 const WORKER = new URL('ring-load-worker.ts', import.meta.url);
 const calmMs = Number(flags.seconds) * 1000;
-
-interface PartFigures {
-  readonly changes: readonly ChangeFigures[];
-  readonly load: LoadFigures | undefined;
-}
 
 /** One cluster, its load, and what was changed. */
 class Course {
@@ -175,7 +172,7 @@ const PARTS: Readonly<Record<string, { readonly founders: number; readonly share
     share: 1,
     run: async (course) => {
       course.nodes.add();
-      await course.change('3 → 4, not throttled', { join: ['n4'], throttle: '16GiB/s' });
+      await course.change('3 → 4, not throttled', { join: ['n4'], throttle: null });
     },
   },
 };
@@ -213,6 +210,7 @@ async function main(): Promise<void> {
     show(parts[name]);
     console.log(`  ${((now() - begun) / 1000).toFixed(0)} s in all`);
   }
+  if (flags.page !== undefined) writeFileSync(flags.page, page(machine, commit(), parts));
   if (flags.json === undefined) return;
   const result = { machine, commit: commit(), clients: Number(flags.clients), parts };
   writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`);

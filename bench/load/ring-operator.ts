@@ -7,8 +7,8 @@ export interface RingChangeBody {
   readonly join?: readonly string[];
   readonly leave?: readonly string[];
   readonly replace?: Readonly<Record<string, string>>;
-  /** Not part of the plan; how fast it is applied. */
-  readonly throttle?: string;
+  /** Not part of the plan: bytes a second of each node, null for as many as it can. */
+  readonly throttle?: number | null;
 }
 
 export interface AppliedChange {
@@ -19,8 +19,8 @@ export interface AppliedChange {
   /** What the plan says that moves. */
   readonly keys: number;
   readonly bytes: number;
-  /** States that exchanges brought to replicas meanwhile. */
-  readonly brought: number;
+  /** States that replicas took over meanwhile. */
+  readonly taken: number;
 }
 
 interface Plan {
@@ -43,7 +43,7 @@ export async function applied(
   { throttle, ...body }: RingChangeBody,
 ): Promise<AppliedChange> {
   const plan = await planned(url, body);
-  const broughtBefore = await brought(all);
+  const takenBefore = await taken(all);
   const from = now();
   const rate = throttle === undefined ? {} : { throttle };
   await post(`${url}/v1/ring/plans/${plan.id}/apply`, rate);
@@ -54,7 +54,7 @@ export async function applied(
     ({ state } = (await get(`${url}/v1/ring/transfers`)) as { state: string });
   }
   const until = now();
-  return { from, until, ...plan.summary, brought: (await brought(all)) - broughtBefore };
+  return { from, until, ...plan.summary, taken: (await taken(all)) - takenBefore };
 }
 
 /** Nodes that wait to join make themselves known every two seconds. */
@@ -67,8 +67,8 @@ async function planned(url: string, body: RingChangeBody): Promise<Plan> {
   }
 }
 
-/** States that were pulled or pushed by exchanges that these nodes began. */
-async function brought(urls: readonly string[]): Promise<number> {
+/** States that these nodes have taken over. */
+async function taken(urls: readonly string[]): Promise<number> {
   const texts = await Promise.all(
     urls.map((url) =>
       fetch(`${url}/metrics`).then(
@@ -77,7 +77,7 @@ async function brought(urls: readonly string[]): Promise<number> {
       ),
     ),
   );
-  const counts = texts.flatMap((text) => [...text.matchAll(/^quoral_repaired_keys_total\{.*\} (\d+)$/gm)]);
+  const counts = texts.flatMap((text) => [...text.matchAll(/^quoral_moved_keys_total\{direction="taken"\} (\d+)$/gm)]);
   return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }
 

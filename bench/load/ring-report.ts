@@ -11,8 +11,8 @@ export interface ChangeFigures {
   readonly moves: number;
   readonly leastMoves: number;
   readonly plannedKeys: number;
-  /** States that exchanges brought, as a multiple of the plan's keys when those are the fewest that can move. */
-  readonly broughtShare: number;
+  /** States that were taken over, as a multiple of the plan's keys when those are the fewest that can move. */
+  readonly takenShare: number;
   readonly keysPerSecond: number;
   readonly mbPerSecond: number;
   /** Share of one processor that each node's process took meanwhile. */
@@ -39,14 +39,14 @@ const AT_KILL_MS = 500;
 
 export function changeFigures(
   name: string,
-  { from, until, moves, leastMoves, keys, bytes, brought }: AppliedChange,
+  { from, until, moves, leastMoves, keys, bytes, taken }: AppliedChange,
   cpuMs: Readonly<Record<string, number>>,
   calmMs: number,
 ): ChangeFigures {
   const seconds = (until - from) / 1000;
   return {
     ...{ name, from, until, seconds, moves, leastMoves, plannedKeys: keys, calmMs },
-    broughtShare: brought / (keys * (leastMoves / moves)),
+    takenShare: keys === 0 ? 0 : taken / (keys * (leastMoves / moves)),
     keysPerSecond: keys / seconds,
     mbPerSecond: bytes / 1e6 / seconds,
     cpu: Object.fromEntries(Object.entries(cpuMs).map(([id, ms]) => [id, ms / 1000 / seconds])),
@@ -106,7 +106,7 @@ export function show({
     moves,
     leastMoves,
     plannedKeys,
-    broughtShare,
+    takenShare,
     keysPerSecond,
     mbPerSecond,
     cpu,
@@ -114,7 +114,7 @@ export function show({
     const busy = Object.entries(cpu).map(([id, share]) => `${id} ${(share * 100).toFixed(0)} %`);
     console.log(
       `  ${name}: ${seconds.toFixed(1)} s, ${moves} moves of ${leastMoves} at the least, ${plannedKeys} keys planned, ` +
-        `${broughtShare.toFixed(3)} × brought, ${keysPerSecond.toFixed(0)} keys/s, ${mbPerSecond.toFixed(1)} MB/s; CPU ${busy.join(', ')}`,
+        `${takenShare.toFixed(3)} × taken over, ${keysPerSecond.toFixed(0)} keys/s, ${mbPerSecond.toFixed(1)} MB/s; CPU ${busy.join(', ')}`,
     );
   }
   if (load === undefined) return;
