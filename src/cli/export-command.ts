@@ -77,6 +77,7 @@ async function toFile(bucket: Bucket<Uint8Array>, file: string, flags: ExportFla
     }
     fsyncSync(target);
   } finally {
+    progress.clear();
     closeSync(target);
     interrupt.end();
   }

@@ -95,6 +95,7 @@ class Import {
       note();
       throw error;
     } finally {
+      progress.clear();
       interrupt.end();
     }
     if (interrupt.stopped()) {

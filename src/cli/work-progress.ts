@@ -35,7 +35,7 @@ export class WorkProgress {
     const now = performance.now();
     if (this.#quiet || now - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = now;
-    process.stderr.write(`\r${this.#line().slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1))}\u001B[K`);
+    process.stderr.write(`\r${this.#line().slice(0, Math.max(20, (process.stderr.columns || 80) - 1))}\u001B[K`);
   }
 
   #line(): string {
@@ -54,9 +54,14 @@ export class WorkProgress {
     return { seconds, rate: Math.round(this.#keys / seconds) };
   }
 
+  /** Takes the bar away, so that something else can be said. */
+  clear(): void {
+    if (!this.#quiet) process.stderr.write('\r\u001B[K');
+  }
+
   /** The last line; `facts` are what there is to tell beside the keys. */
   end(json: boolean, facts: Readonly<Record<string, number>> = {}): void {
-    if (!this.#quiet) process.stderr.write('\r\u001B[K');
+    this.clear();
     const { seconds, rate } = this.#pace();
     if (json) {
       print(
