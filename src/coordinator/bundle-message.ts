@@ -6,13 +6,12 @@
 import { FetchMessage, StoreMessage } from '#replica/messages.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
 import { asArray, asInteger, asListOf, asString } from '#wire/shape.ts';
-import { WRITE_MESSAGE_NAME } from './messages.ts';
 
 /** Calls in a bundle. */
 export const BUNDLE_MAX = 128;
 
 /** The messages that may come in one. */
-export const BUNDLED: ReadonlySet<string> = new Set([StoreMessage.name, FetchMessage.name, WRITE_MESSAGE_NAME]);
+export const BUNDLED: ReadonlySet<string> = new Set([StoreMessage.name, FetchMessage.name, 'coordinator.write']);
 
 export interface BundleItem {
   readonly name: string;

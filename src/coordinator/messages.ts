@@ -129,12 +129,9 @@ export function operateMessage(checksum: Checksum): MessageType<ForwardedWrite, 
   };
 }
 
-/** Of {@link writeMessage}. */
-export const WRITE_MESSAGE_NAME = 'coordinator.write';
-
 export function writeMessage(checksum: Checksum): MessageType<ForwardedWrite, WriteOutcome> {
   return {
-    name: WRITE_MESSAGE_NAME,
+    name: 'coordinator.write',
     encodeRequest: (request) => [
       [request.epoch, request.bucket.name, request.bucket.incarnation, request.bucket.version],
       request.requestId,

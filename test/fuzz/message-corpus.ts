@@ -69,6 +69,14 @@ async function work(cluster: SimulatedCluster): Promise<void> {
     const body = JSON.stringify({ op: 'update', field: `f${i % 2}`, ...inner });
     await cluster.request(id, 'POST', `/v1/kv/maps/k${i}`, { headers: json, body });
   }
+  const watched = cluster.running('n2').api('GET', '/v1/watch/many?timeout=1500');
+  await cluster.simulation.run(cluster.simulation.now + 100);
+  const operations = Array.from({ length: 6 }, (_, i) => ({ op: 'put', bucket: 'many', key: `k${i}`, value: 'x' }));
+  const own = operations.map((operation) => ({ ...operation, bucket: 'one' }));
+  const body = JSON.stringify({ operations: [...operations, ...own, { op: 'get', bucket: 'many', key: 'k0' }] });
+  await cluster.request('n1', 'POST', '/v1/batch', { headers: json, body });
+  await cluster.request('n3', 'GET', '/v1/kv/many?limit=3');
+  await cluster.simulation.settle(watched);
   await cluster.request('n3', 'PUT', '/v1/buckets/one', { headers: json, body: '{"n":2}' });
   await cluster.request('n3', 'DELETE', '/v1/buckets/s');
 }
