@@ -196,7 +196,7 @@ export class QuoralNode {
       messaging: this.messaging,
       peers: this.peers,
       hedging,
-      replica: this.replica,
+      ...{ replica: this.replica, changes },
       hints: this.hints,
       repair: this.readRepair,
       knowledge,

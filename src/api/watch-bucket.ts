@@ -8,11 +8,9 @@ import type { ChangeEvent, WatchPart, Watcher } from '#watch/watcher.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
 import { decodeBucket, MAX_KEY_BYTES } from './key-path.ts';
-import { unbuilt } from './key-request.ts';
 import { readInteger } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
-import { quoted } from './raw-path.ts';
 
 export const WATCH_PARAMETERS = ['prefix', 'after', 'timeout'] as const;
 
@@ -52,8 +50,6 @@ function parseWatch({ services, target, incoming }: Exchange): WatchRequest | Pr
   const text = query.get('timeout');
   const lasts = text === undefined ? undefined : readInteger('timeout', text);
   if (lasts instanceof Problem) return lasts;
-  if (services.buckets.resolve(bucket).properties.consistency === 'strong')
-    return unbuilt('bucket', `watches of strong buckets, such as ${quoted(bucket)},`);
   const scope: CursorScope = { of: 'watch', bucket, prefix };
   const place = placeIn(incoming.header('last-event-id'), query.get('after'), scope, services.mac);
   return place instanceof Problem ? place : { scope, place, lasts };

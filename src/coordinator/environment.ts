@@ -15,6 +15,7 @@ import type { WriteNeeds } from '#quorum/tally.ts';
 import type { Hedging } from '#membership/hedging.ts';
 import type { Reachability } from '#membership/reachability.ts';
 import type { Messaging } from '#wire/messaging.ts';
+import type { Changes } from '#replica/changes.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
 import type { World } from '#world/world.ts';
@@ -52,6 +53,8 @@ export interface Environment {
   /** Says when to ask somebody else as well. */
   readonly hedging: Hedging;
   readonly replica: Replica;
+  /** The log that watches read. */
+  readonly changes: Pick<Changes, 'note'>;
   /** What this node keeps for others. */
   readonly hints: Hints;
   readonly repair: ReadRepair;

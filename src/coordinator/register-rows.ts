@@ -6,12 +6,14 @@
  * until it was filled again.
  */
 
+import { encodeGlimpse } from '#causality/glimpse.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { acceptRegister, emptyRegister, mayErase, prepareRegister } from '#consensus/register.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
+import type { Changes } from '#replica/changes.ts';
 import type { Replica } from '#replica/replica.ts';
 import { knowsVotes } from '#repair/moved-rows.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
@@ -37,6 +39,8 @@ export interface RegisterRowsOptions {
   readonly world: Pick<World, 'disk' | 'digest'>;
   readonly replica: Replica;
   readonly knowledge: Knowledge;
+  /** Where watches read what has been accepted. */
+  readonly changes: Pick<Changes, 'note'>;
   /** Told of every ballot that this node sees as an owner. */
   readonly observe: (ballot: Ballot) => void;
   /** Told of every row that turns out to be damaged. */
@@ -94,6 +98,7 @@ export class RegisterRows {
       const step = acceptRegister(register, { ballot, value }, next, equalBytes);
       if (step.kind === 'rejected') return step;
       put(step.register);
+      this.#options.changes.note(recordKey(scope.bucket, scope.incarnation, key), this.#glimpse(value));
       return { kind: 'accepted' };
     });
   }
@@ -181,6 +186,13 @@ export class RegisterRows {
         ),
       ),
     );
+  }
+
+  /** Later changes have later dots, so what they leave joins as in a last-write-wins bucket, where nothing is a marker. */
+  #glimpse(value: Uint8Array): Uint8Array {
+    const { vector, versions } = decodeValue(value, this.#options.world.digest.crc32).state;
+    const markers = vector.map((dot) => ({ dot, content: null, expiresAt: 0 }));
+    return encodeGlimpse({ vector, versions: versions.length > 0 ? versions : markers });
   }
 
   #vote<Reply>(

@@ -146,6 +146,11 @@ export class Changes implements RecordParticipant {
     transaction.afterwards(() => this.#pending.push(entry));
   }
 
+  /** The same of a row that is no record: called inside the group's transaction by an operation that cannot fail any more. */
+  note(rowKey: Uint8Array, glimpse: Uint8Array): void {
+    if (this.#limits.logBytesMax > 0) this.#pending.push({ rowKey, glimpse });
+  }
+
   groupBegins(): void {
     this.#pending = [];
     this.#before = this.#standing();

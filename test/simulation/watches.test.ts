@@ -188,3 +188,24 @@ test('random faults: every acknowledged write is told of, and no key goes back w
     expect(acked.length).toBeGreaterThan(30);
   }
 });
+
+test('strong keys: every change that was confirmed is told of, in the order in which they were made', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'strong', nodes: 3 });
+  const headers = { 'content-type': 'application/json' };
+  const define = { headers, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/b', define)).status).toBe(200);
+  const watch = await WatchingClient.open(cluster, 'n2', 'b');
+  const etags: string[] = [];
+  for (let i = 0; i < 12; i++) {
+    if (i === 4) cluster.crash(cluster.machine('n3'));
+    if (i === 8) await cluster.restart('n3');
+    etags.push(await put(cluster, i % 2 === 0 ? 'n1' : 'n2', `k${i % 2}`, `${i}`));
+    expect((await cluster.request('n2', 'GET', `/v1/kv/b/k${i % 2}`)).status).toBe(200);
+  }
+  await cluster.request('n1', 'DELETE', '/v1/kv/b/k0');
+  await pass(cluster, 5000);
+  const told = watch.events.map(({ etag }) => etag);
+  expect(etags.filter((etag) => !told.includes(etag))).toEqual([]);
+  expect(watch.inOrder(etags)).toBe(true);
+  expect(watch.events.findLast(({ key }) => key === 'k0')).toMatchObject({ deleted: true });
+});

@@ -99,6 +99,18 @@ export function watchTests(): void {
       invalid(await get(`/v1/watch/other?prefix=user-&after=${cursor}`), 'after');
     });
 
+    test('tell of strong keys too', async () => {
+      const bucket = await definedBucket({ consistency: 'strong' });
+      const watch = await Watch.open(bucket, 'n1');
+      const written = await put(`/v1/kv/${bucket}/k`, 'x', { at: 'n2' });
+      await del(`/v1/kv/${bucket}/k`, { at: 'n3' });
+      expect((await watch.told(2)).map(({ key, etag }) => [key, etag])).toEqual([
+        ['k', written.headers['etag']!.replaceAll('"', '')],
+        ['k', null],
+      ]);
+      watch.close();
+    });
+
     test('end after their timeout, with a word about why', async () => {
       const answer = await get(`/v1/watch/${freshBucket()}?timeout=50`);
       expect(answer.status).toBe(200);
@@ -124,8 +136,6 @@ export function watchTests(): void {
       invalid(await get('/v1/watch/b?timeout=0'), 'timeout');
       invalid(await get(`/v1/watch/b?prefix=${'x'.repeat(1025)}`), 'prefix');
       expect((await call('HEAD', '/v1/watch/b')).status).toBe(200);
-      const strong = await definedBucket({ consistency: 'strong' });
-      problem(await get(`/v1/watch/${strong}`), 501, 'not-implemented');
     });
   });
 }

@@ -311,8 +311,6 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
   const forgetful = stub((node) => (node.watchGone = true));
   for (const method of ['GET', 'HEAD'])
     judge.see(method, '/v1/watch/{bucket}', await forgetful.send(method, '/v1/watch/carts'));
-  for (const method of ['GET', 'HEAD'])
-    judge.see(method, '/v1/watch/{bucket}', await forgetful.send(method, '/v1/watch/stock'));
   const see = async (method: string, template: string, target: string, body?: string) =>
     judge.see(method, template, await refusing.send(method, target, body === undefined ? {} : JSON_TYPE, body));
   await see('PUT', '/v1/buckets/{bucket}', '/v1/buckets/b', '{}');
@@ -427,7 +425,6 @@ async function driveDeletions(see: See, path: string, key: readonly string[], se
 
 async function driveWatch(see: See): Promise<void> {
   await see('GET', '/v1/watch/{bucket}?timeout=50', ['carts']);
-  await see('GET', '/v1/watch/{bucket}', ['stock']);
 }
 
 async function driveBatch(see: See): Promise<void> {
