@@ -8,10 +8,10 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
     '{"type":"urn:quoral:problem:precondition-failed","title":"A precondition does not hold","status":412,"detail":"the ETag of what is under the key does not meet the condition"}',
   'not-found':
     '{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}',
-  'not-implemented':
-    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"bucket: watches of strong buckets, such as \\"stock\\", are not built yet","field":"bucket"}',
   conflict:
     '{"type":"urn:quoral:problem:conflict","title":"The request conflicts with the present state","status":409,"detail":"somebody else holds the lease","holder":"worker-7","expiresAt":"2026-01-01T00:00:30.398Z"}',
+  'not-implemented':
+    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"path: pages for people are not built yet","field":"path"}',
   'invalid-request':
     '{"type":"urn:quoral:problem:invalid-request","title":"The request is not valid","status":400,"detail":"X-Request-Id: must be 1-128 printable ASCII characters without spaces","field":"X-Request-Id"}',
   unauthorized:
@@ -23,7 +23,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   overloaded:
     '{"type":"urn:quoral:problem:overloaded","title":"Too many requests are under way","status":429,"detail":"too many requests are under way"}',
   'internal-error':
-    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-66a93ca6-1"}',
+    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-01ccaaaa-1"}',
   'unsupported-media-type':
     '{"type":"urn:quoral:problem:unsupported-media-type","title":"The body has the wrong media type","status":415,"detail":"Content-Type: must be application/json and is \\"text/plain\\"","field":"Content-Type"}',
   'value-too-large':
