@@ -9,7 +9,7 @@
 import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
 import { pastOf } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
-import { knownWrites, liveWrites, mayBeDeleted, mayBeSuperseded, snapshotsOf } from './replica-knowledge.ts';
+import { knownWrites, liveWrites, mayBeForgotten, mayBeSuperseded, snapshotsOf } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
 export function checkConcurrentSiblings(histories: KeyHistories, whiteBox: WhiteBox): readonly Violation[] {
@@ -62,17 +62,7 @@ function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Vio
 
   function isMissing(write: Write): boolean {
     if (write.kind === 'delete' || live.has(write)) return false;
-    return !mayBeSuperseded(history, snapshot, known, write) && !mayBeForgotten(write);
-  }
-
-  /** Its tombstone was given up, what deleted it with it, and then the same actor has written the key anew. */
-  function mayBeForgotten(write: Write): boolean {
-    const isLater = snapshot.vector.some((last) =>
-      write.dots.some(({ node, tenure, counter }) => {
-        return last.node === node && last.tenure === tenure && last.counter > counter;
-      }),
-    );
-    return isLater && mayBeDeleted(history, write);
+    return !mayBeSuperseded(history, snapshot, known, write) && !mayBeForgotten(history, snapshot, write);
   }
 }
 

@@ -9,7 +9,7 @@ import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
 import { compareRank, covers, earliest } from './dots.ts';
 import { keyName } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
-import { knownWrites, mayBeDeleted, mayBeSuperseded } from './replica-knowledge.ts';
+import { knownWrites, mayBeDeleted, mayBeForgotten, mayBeSuperseded } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
 /** Judges the final snapshot; without one there is nothing to say. */
@@ -69,6 +69,7 @@ function atOwner(
     if (history.mode === 'lww')
       return isBeaten(owner, write) ? undefined : 'was acknowledged, and what is there is not later';
     if (write.kind === 'delete' || mayBeSuperseded(history, owner, known, write)) return undefined;
+    if (mayBeForgotten(history, owner, write)) return undefined;
     return 'was acknowledged, is not live, and nothing replaced it';
   }
 

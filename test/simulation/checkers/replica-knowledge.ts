@@ -41,6 +41,16 @@ export function mayBeDeleted(history: KeyHistory, write: Write): boolean {
   return reader.faultsOf([], Infinity).length === 0;
 }
 
+/** Whether its tombstone may have been given up, what deleted it with it, before the same actor has written the key anew. */
+export function mayBeForgotten(history: KeyHistory, { vector }: ReplicaSnapshot, write: Write): boolean {
+  const isLater = vector.some((last) =>
+    write.dots.some(({ node, tenure, counter }) => {
+      return last.node === node && last.tenure === tenure && last.counter > counter;
+    }),
+  );
+  return isLater && mayBeDeleted(history, write);
+}
+
 /** Whether something that may be known there may have superseded the write (not looking at last-write-wins). */
 export function mayBeSuperseded(
   history: KeyHistory,
