@@ -204,10 +204,14 @@ async function main(): Promise<void> {
       await course.begin(name !== 'speed');
       await part.run(course);
       parts[name] = await course.end();
+      show(parts[name]);
+    } catch (error) {
+      // The other parts may have something to say all the same.
+      console.log(`  FAILED: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      process.exitCode = 1;
     } finally {
       await course.stop(name);
     }
-    show(parts[name]);
     console.log(`  ${((now() - begun) / 1000).toFixed(0)} s in all`);
   }
   if (flags.page !== undefined) writeFileSync(flags.page, page(machine, commit(), parts));

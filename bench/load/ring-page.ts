@@ -1,11 +1,15 @@
 /** The figures of ring changes as tables of a page, to stand in bench/results/ring-changes.md. */
 
+import { availableParallelism } from 'node:os';
 import type { ChangeFigures, LoadFigures } from './ring-report.ts';
 
 export interface PartFigures {
   readonly changes: readonly ChangeFigures[];
   readonly load: LoadFigures | undefined;
 }
+
+/** Share of a processor from which on there is hardly more of it. */
+const BUSY = 0.85;
 
 const HEAD = [
   ...['change', 'took, s', 'replicas of partitions moved / at the least', 'keys', 'states taken over / keys'],
@@ -26,11 +30,9 @@ export function page(machine: string, commit: string, parts: Readonly<Record<str
     line(['---', '---:', '---:', '---:', '---:', '---:', '---:']),
     ...loads.map(([name, { load }]) => line([name, ...loadCells(load!)])),
     '',
-    'Processors that each node took while it moved without throttle:',
-    Object.values(parts)
+    ...Object.values(parts)
       .flatMap(({ changes, load }) => (load?.requests === 0 ? changes : []))
-      .map(({ name, cpu }) => `${name}: ${shares(cpu)}.`)
-      .join(' '),
+      .map(({ name, cpu }) => `${name}: of a processor took ${shares(cpu)}. ${bottleneck(cpu)}`),
     '',
   ].join('\n');
 }
@@ -60,6 +62,15 @@ function shares(cpu: Readonly<Record<string, number>>): string {
   return Object.entries(cpu)
     .map(([id, share]) => `${id} ${(100 * share).toFixed(0)} %`)
     .join(', ');
+}
+
+/** Nodes do nearly everything in one thread each, so one that takes a whole processor can take no more. */
+function bottleneck(cpu: Readonly<Record<string, number>>): string {
+  const [busiest = ['', 0]] = Object.entries(cpu).sort(([, a], [, b]) => b - a);
+  const all = Object.values(cpu).reduce((sum, share) => sum + share, 0);
+  if (busiest[1] > BUSY) return `The bottleneck is the thread of ${busiest[0]}.`;
+  if (all > BUSY * availableParallelism()) return 'The bottleneck are the processors of the machine.';
+  return 'No processor is the bottleneck: nodes wait for each other and for the disk, one exchange after the other.';
 }
 
 function line(cells: readonly string[]): string {

@@ -42,7 +42,7 @@ const WIDTH = 80;
 export async function untilOver(
   options: ClientOptions,
   begun: TransfersView,
-  patience = PATIENCE_MS,
+  { poll, patience } = { poll: POLL_MS, patience: PATIENCE_MS },
 ): Promise<{ readonly view: TransfersView; readonly outcome: 'done' | 'aborted' }> {
   const shown = new Shown(options.json === true);
   const members = new Members(options);
@@ -52,8 +52,8 @@ export async function untilOver(
   while (view.id === begun.id) {
     if (view.state === 'aborting') aborted = true;
     shown.progress(view);
-    await sleep(POLL_MS);
-    view = await members.ask(patience);
+    await sleep(poll);
+    view = await members.ask(poll, patience);
   }
   shown.end();
   const outcome = view.last?.id === begun.id ? view.last.outcome : aborted ? 'aborted' : 'done';
@@ -76,7 +76,7 @@ class Members {
     this.#urls = [...new Set([url, ...members.map((member) => member.url)])];
   }
 
-  async ask(patience: number): Promise<TransfersView> {
+  async ask(poll: number, patience: number): Promise<TransfersView> {
     const until = performance.now() + patience;
     for (;;) {
       try {
@@ -89,7 +89,7 @@ class Members {
           throw new UsageError(`${told}: ${error.message}`, EXIT.unreachable);
         }
         this.#urls = [...this.#urls.slice(1), this.#urls[0]!];
-        await sleep(POLL_MS);
+        await sleep(poll);
       }
     }
   }

@@ -1,0 +1,60 @@
+/** Who waits for the end of a ring change is told by whichever member answers. */
+
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { untilOver, type TransfersView } from '#cli/change-wait.ts';
+import { EXIT } from '#cli/output.ts';
+
+const RUNNING: TransfersView = {
+  ...{ state: 'running', id: 'a', epoch: 2, moves: 4, done: 1, keys: 0, bytes: 0, throttle: null },
+  ...{ bytesPerSecond: null, secondsLeft: null, last: null, transfers: [] },
+};
+const OVER: TransfersView = { ...RUNNING, state: 'idle', id: null, epoch: 9, moves: 0, done: 0 };
+const SOON = { poll: 1, patience: 50 };
+
+const servers: Server[] = [];
+
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+/** A member that shows these views one after the other, the last one for ever, and knows these members. */
+async function member(views: readonly TransfersView[], members: () => readonly string[]): Promise<string> {
+  let shown = 0;
+  const server = createServer((request, response) => {
+    response.setHeader('content-type', 'application/json').setHeader('connection', 'close');
+    const list = { members: members().map((url) => ({ id: url, url })) };
+    const view = views[Math.min(shown, views.length - 1)];
+    if (request.url === '/v1/cluster') response.end(JSON.stringify(list));
+    else if (view === undefined) request.socket.destroy();
+    else {
+      shown += 1;
+      response.end(JSON.stringify(view));
+    }
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test('the end is told with what came of it', async () => {
+  for (const outcome of ['done', 'aborted'] as const) {
+    const url = await member([RUNNING, { ...OVER, last: { id: 'a', outcome } }], () => [url]);
+    expect(await untilOver({ url, json: true }, RUNNING, SOON)).toMatchObject({ outcome, view: { epoch: 9 } });
+  }
+});
+
+test('when the node that was asked dies, another one tells', async () => {
+  const other = await member([RUNNING, { ...OVER, last: { id: 'a', outcome: 'done' } }], () => []);
+  const url = await member([], () => [url, other]);
+  expect(await untilOver({ url, json: true }, RUNNING, SOON)).toMatchObject({ outcome: 'done' });
+});
+
+test('when nobody answers for a while, waiting ends with a status of its own', async () => {
+  const url = await member([], () => [url]);
+  await expect(untilOver({ url, json: true }, RUNNING, SOON)).rejects.toMatchObject({
+    exitStatus: EXIT.unreachable,
+    message: expect.stringContaining('the change goes on by itself') as string,
+  });
+});
