@@ -22,7 +22,7 @@ const EXPIRES = 2;
 const UNSEEN: Content = Object.freeze({ value: EMPTY_BYTES, contentType: '', contentEncoding: '', meta: [] });
 
 export function encodeGlimpse({ vector, versions }: State): Uint8Array {
-  const writer = new ByteWriter(48);
+  const writer = new ByteWriter(8 + 24 * vector.length + 16 * versions.length);
   writer.u8(FORMAT);
   writeVector(writer, vector);
   writer.varint(versions.length);

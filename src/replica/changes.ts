@@ -21,7 +21,6 @@ import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Clock, DiskReader, DiskTransaction, Metrics, TableDefinition } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import type { RecordChange, RecordParticipant } from './records.ts';
-import { recordKey } from './tables.ts';
 
 export const CHANGES = 'changes';
 export const CHANGES_TABLES: readonly TableDefinition[] = [{ name: CHANGES, rows: 'wide' }];
@@ -138,10 +137,9 @@ export class Changes implements RecordParticipant {
     this.#first = this.#next;
   }
 
-  recordChanged(transaction: GroupTransaction, { place, key, before, after }: RecordChange): void {
+  recordChanged(transaction: GroupTransaction, { rowKey, before, after }: RecordChange): void {
     if (this.#limits.logBytesMax === 0 || after.vector.length === 0 || !showsMore(before, after)) return;
     const glimpse = encodeGlimpse(after);
-    const rowKey = recordKey(place.bucket, place.incarnation, key);
     const entry = { rowKey, glimpse: glimpse.length > GLIMPSE_MAX ? EMPTY_BYTES : glimpse };
     transaction.afterwards(() => this.#pending.push(entry));
   }
