@@ -24,6 +24,7 @@ const TEXT_STEPS: readonly Step[] = [
   { name: 'types', command: ['typescript/bin/tsc', '-p', 'tsconfig.json'] },
   { name: 'types-protocol', command: ['typescript/bin/tsc', '-p', 'tsconfig.protocol.json'] },
   { name: 'types-client', command: ['typescript/bin/tsc', '-p', 'tsconfig.client.json'] },
+  { name: 'types-ui', command: ['typescript/bin/tsc', '-p', 'tsconfig.ui.json'] },
   { name: 'lint', command: ['oxlint/bin/oxlint'] },
 ];
 const NAMES = [...TEXT_STEPS.map((step) => step.name), 'tests'];

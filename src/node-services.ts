@@ -27,6 +27,7 @@ import { nodeFigures } from './node-figures.ts';
 import { clusterHealth, liveHealth, readyHealth, type HostHealth } from './node-health.ts';
 import type { QuoralNode } from './node.ts';
 import type { Settings } from './settings.ts';
+import { uiScript } from './ui-script.ts';
 
 type RequestSettings = Pick<
   Settings,
@@ -124,6 +125,7 @@ export function nodeServices(
     ...(host === undefined ? {} : { busy: host.eventLoopBusy }),
     mac: node.mac,
     sha256: world.digest.sha256,
+    uiScript,
     clock: world.clock,
     random: world.random,
     log: world.log,

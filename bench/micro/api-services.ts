@@ -63,6 +63,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     healthy: () => healthy,
     mac: (bytes) => hash64ToBytes(sipHash64(secret, bytes)),
     sha256: digest.sha256,
+    uiScript: () => '',
     clock: realClock(),
     random: realRandom(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },

@@ -1,5 +1,5 @@
 /**
- * Every path there is, with its methods. What the contract names and is not built yet stands here too and answers 501.
+ * Every path there is, with its methods.
  */
 
 import type { Right } from '#access/scope.ts';
@@ -11,7 +11,6 @@ import type { Answer, Exchange } from './exchange.ts';
 import { forceRing } from './force-route.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
 import { deleteValue, getValue, operateValue, putValue } from './key-value.ts';
-import { unbuilt } from './key-request.ts';
 import { listKeys } from './list-keys.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
 import { applyPlan, makePlan, showTransfers, steer } from './plan-routes.ts';
@@ -20,6 +19,7 @@ import { parseQuery } from './query.ts';
 import { beginRepair, showRepair } from './repair-routes.ts';
 import { watchBucket } from './watch-bucket.ts';
 import { createToken, listTokens, revokeToken } from './token-routes.ts';
+import { uiHandler } from './ui-page.ts';
 
 export type Handler = (exchange: Exchange) => Promise<Answer>;
 
@@ -54,10 +54,6 @@ function plain(handler: Handler): Handler {
     const query = parseQuery(exchange.target.query, []);
     return query instanceof Problem ? problemAnswer(query) : handler(exchange);
   };
-}
-
-function notBuilt(what: string): Handler {
-  return async () => problemAnswer(unbuilt('path', what));
 }
 
 const KEY: Route['methods'] = {
@@ -115,5 +111,5 @@ export const ROUTES: readonly Route[] = [
   { path: '/metrics', methods: { GET: ['figures', plain(showMetrics)] }, kind: 'watch' },
   { path: '/openapi.json', methods: { GET: ['open', plain(showDocument)] }, kind: 'watch' },
   { path: '/docs', methods: { GET: ['open', plain(showPage)] }, kind: 'watch' },
-  { path: '/ui/', methods: { GET: ['open', notBuilt('pages for people')] }, kind: 'watch' },
+  { path: '/ui/', methods: { GET: ['open', plain(uiHandler())] }, kind: 'watch' },
 ];

@@ -72,6 +72,8 @@ export interface ApiServices {
   /** Signs contexts. */
   readonly mac: Mac;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  /** What runs in a browser that shows `/ui/`. */
+  readonly uiScript: () => string;
   readonly clock: ApiClock;
   readonly random: ApiRandom;
   /** The share of the time since the last call in which this process was at work; absent where that cannot be told. */

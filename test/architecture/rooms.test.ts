@@ -23,7 +23,7 @@ describe('the walls between rooms', () => {
   });
 
   it('every room between the ports and the API is compiled without host types', () => {
-    const hosted = ['world', 'world/real', 'world/simulated', 'api', 'client', 'cli', '*.ts'];
+    const hosted = ['world', 'world/real', 'world/simulated', 'api', 'client', 'ui', 'cli', '*.ts'];
     const protocol = readSource('tsconfig.protocol.json');
     const missing = rooms
       .flatMap((room) => room.paths)

@@ -53,6 +53,7 @@ export const ANSWER_HEADERS = {
   'Quoral-Meta-*': { schema: { type: 'string' }, means: 'As they went in with the value.' },
   'Content-Encoding': { schema: { type: 'string' }, means: 'As it went in with the value.' },
   'X-Content-Type-Options': { schema: { const: 'nosniff' }, means: 'Browsers take the media type as it is.' },
+  'Referrer-Policy': { schema: { const: 'no-referrer' }, means: 'Where its links lead learns nothing of the page.' },
   'Retry-After': {
     schema: { type: 'integer', minimum: RETRY_AFTER_SECONDS, 'x-unit': 'seconds' },
     means: 'Seconds after which it makes sense to try again.',

@@ -54,14 +54,3 @@ export interface Operation {
 export function json(schema: Schema): Readonly<Record<string, Schema>> {
   return { 'application/json': schema };
 }
-
-export function unbuilt(id: string, tag: Operation['tag'], summary: string): Operation {
-  return {
-    id,
-    tag,
-    summary: `${summary} (not built yet)`,
-    text: 'Not built yet: answers 501.',
-    answers: {},
-    problems: ['not-implemented'],
-  };
-}

@@ -15,7 +15,7 @@ import type { AnswerHeaderName } from './answer-headers.ts';
 import { component, type ComponentName } from './components.ts';
 import { keyOperations } from './key-operations.ts';
 import { BATCH, LIST_KEYS, WATCH } from './many-keys.ts';
-import { json, unbuilt, type Operation, type RequestBody, type Success } from './operation.ts';
+import { json, type Operation, type RequestBody, type Success } from './operation.ts';
 
 const CACHE = ['Cache-Control'] as const;
 const TOLD = ['Quoral-Replicas', 'Quoral-Coordinator'] as const;
@@ -279,5 +279,16 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     problems: ['precondition-failed'],
     problemHeaders: { 'precondition-failed': ['ETag'] },
   },
-  'GET /ui/': unbuilt('showUi', 'Health', 'A page to look at the cluster'),
+  'GET /ui/': {
+    id: 'showUi',
+    tag: 'Health',
+    summary: 'A page for people: the members, a ring change, health, and single keys',
+    answers: {
+      200: {
+        means: 'The page. What it shows it asks for itself, with the token that it is given.',
+        headers: [...CACHE, 'Content-Security-Policy', 'X-Content-Type-Options', 'Referrer-Policy'],
+        content: { 'text/html': { type: 'string' } },
+      },
+    },
+  },
 };

@@ -23,6 +23,7 @@ import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
 import { decodePlaces } from '#watch/places.ts';
 import { Watcher } from '#watch/watcher.ts';
+import { uiScript } from '../../../src/ui-script.ts';
 import { OneNodeChain } from '../access/one-node-chain.ts';
 
 /** 2025-06-15T15:06:40Z as a hybrid time, so that dates are the same in every run. */
@@ -176,6 +177,7 @@ export class StubNode {
       healthy: () => ({ ok: this.healthy, share: this.healthy ? 1 : 0.5, checks: [] }),
       mac: (bytes) => new Uint8Array(createHmac('sha256', 'secret').update(bytes).digest()),
       sha256: digest.sha256,
+      uiScript,
       clock: this.clock,
       random: realRandom(),
       log: { info: log, warn: log, error: log },

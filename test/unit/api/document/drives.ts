@@ -484,5 +484,5 @@ async function driveCluster(see: See): Promise<void> {
   await see('POST', '/v1/ring/plans/{id}/apply', ['some-id']);
   await see('GET', '/v1/ring/transfers', []);
   for (const verb of ['pause', 'resume', 'abort']) await see('POST', `/v1/ring/transfers/${verb}`, []);
-  for (const path of ['/livez', '/readyz', '/healthz', '/metrics']) await see('GET', path, []);
+  for (const path of ['/livez', '/readyz', '/healthz', '/metrics', '/ui/']) await see('GET', path, []);
 }
