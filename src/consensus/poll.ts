@@ -21,14 +21,16 @@ export type PollResult<T> =
   | { readonly kind: 'rejected'; readonly highest: Ballot }
   | { readonly kind: 'failed'; readonly detail: string };
 
-export interface PollOptions {
+export interface PollOptions<T> {
   readonly majority: number;
+  /** Whether those who said yes, a majority already, have said what is needed; without it they have. More are waited for. */
+  readonly isEnough?: ((values: readonly T[]) => boolean) | undefined;
   /** Waits for every answer even when a majority is there already. */
   readonly waitForAll: boolean;
 }
 
 /** One promise for each voter; they must not reject. */
-export function poll<T>(answers: readonly Promise<PollAnswer<T>>[], options: PollOptions): Promise<PollResult<T>> {
+export function poll<T>(answers: readonly Promise<PollAnswer<T>>[], options: PollOptions<T>): Promise<PollResult<T>> {
   const values: T[] = [];
   const failures: string[] = [];
   let highest: Ballot | null = null;
@@ -36,7 +38,9 @@ export function poll<T>(answers: readonly Promise<PollAnswer<T>>[], options: Pol
 
   const outcome = (): PollResult<T> | undefined => {
     if (options.waitForAll && open > 0) return undefined;
-    if (values.length >= options.majority) return { kind: 'majority', values };
+    if (values.length >= options.majority) {
+      return open === 0 || (options.isEnough?.(values) ?? true) ? { kind: 'majority', values } : undefined;
+    }
     if (values.length + open >= options.majority) return undefined;
     if (highest !== null) return { kind: 'rejected', highest };
     return { kind: 'failed', detail: failures.join('; ') };

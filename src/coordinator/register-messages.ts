@@ -21,10 +21,14 @@ interface OfRegister {
 }
 
 /** Asks for what was accepted, without promising anything. */
-export type PeekRequest = OfRegister;
+export interface PeekRequest extends OfRegister {
+  /** Of a value with more bytes than that only the ballot is wanted. */
+  readonly valuesUpTo: number;
+}
 
 export interface PeekReply {
-  readonly accepted: Accepted<Uint8Array> | null;
+  /** The value is null where it was not wanted. */
+  readonly accepted: Accepted<Uint8Array | null> | null;
 }
 
 export interface PrepareRequest extends OfRegister {
@@ -75,10 +79,20 @@ function rejectedFromWire(fields: readonly unknown[], kind: string): { kind: 're
 
 export const PeekMessage: MessageType<PeekRequest, PeekReply> = {
   name: 'register.peek',
-  encodeRequest: ({ scope, key }) => [scopeToWire(scope), key],
-  decodeRequest: (body) => ofRegister(asArray(body, 2, 'register.peek')),
-  encodeReply: ({ accepted }) => [acceptedToWire(accepted)],
-  decodeReply: (body) => ({ accepted: acceptedFromWire(asArray(body, 1, 'register.peek reply')[0]) }),
+  encodeRequest: ({ scope, key, valuesUpTo }) => [scopeToWire(scope), key, valuesUpTo],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 2, 'register.peek');
+    const valuesUpTo = fields[2] === undefined ? MAX_MESSAGE_BYTES : asInteger(fields[2], 'valuesUpTo');
+    return { ...ofRegister(fields), valuesUpTo };
+  },
+  encodeReply: ({ accepted }) => [accepted && [ballotToWire(accepted.ballot), accepted.value]],
+  decodeReply: (body) => {
+    const [accepted] = asArray(body, 1, 'register.peek reply');
+    if (accepted === null) return { accepted };
+    const [ballot, value] = asArray(accepted, 2, 'accepted value');
+    if (value === null) return { accepted: { ballot: ballotFromWire(ballot), value } };
+    return { accepted: acceptedFromWire(accepted) };
+  },
 };
 
 export const PrepareMessage: MessageType<PrepareRequest, PrepareReply> = {

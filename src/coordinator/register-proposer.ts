@@ -15,8 +15,8 @@
 import type { Bucket } from '#buckets/definition.ts';
 import { EMPTY_VECTOR } from '#causality/state.ts';
 import { counterFor } from '#causality/write.ts';
-import { valueToAdopt } from '#consensus/acceptor.ts';
-import type { BallotSource } from '#consensus/ballot.ts';
+import { valueToAdopt, type Accepted } from '#consensus/acceptor.ts';
+import { compareBallots, type BallotSource } from '#consensus/ballot.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { agreedValue } from '#consensus/register.ts';
 import { backoff, sleep } from '#consensus/waiting.ts';
@@ -179,7 +179,9 @@ export class RegisterProposer {
     if (phase.kind !== 'majority') return undefined;
     const agreed = agreedValue(phase.values, round.majority);
     if (agreed === undefined) return undefined;
-    const value = this.#decoded(agreed.accepted?.value);
+    const bytes = agreed.accepted === null ? undefined : await valueOf(agreed.accepted, phase.values, round);
+    if (bytes === undefined && agreed.accepted !== null) return undefined;
+    const value = this.#decoded(bytes);
     return { value, confirmation: { acked: phase.values.length, needed: round.majority, of: round.of } };
   }
 
@@ -317,6 +319,18 @@ export class RegisterProposer {
   #decoded(bytes: Uint8Array | undefined): RegisterValue {
     return bytes === undefined ? NO_VALUE : decodeValue(bytes, this.#options.environment.world.digest.crc32);
   }
+}
+
+/** The bytes of what a majority has accepted: from whoever has sent them, or from one of them who is asked for them now. */
+async function valueOf(
+  { ballot, value }: Accepted<Uint8Array | null>,
+  answers: readonly (Accepted<Uint8Array | null> | null)[],
+  round: RegisterRound,
+): Promise<Uint8Array | undefined> {
+  const whole = answers.find(
+    (answer) => answer !== null && answer.value !== null && compareBallots(answer.ballot, ballot) === 0,
+  );
+  return value ?? whole?.value ?? (await round.valueUnder(ballot));
 }
 
 /** Whether the change may have been made already, or may yet be, without being remembered: then it must not be made now. */

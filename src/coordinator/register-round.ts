@@ -3,19 +3,24 @@
  */
 
 import type { Accepted } from '#consensus/acceptor.ts';
+import { compareBallots } from '#consensus/ballot.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { poll, type PollAnswer } from '#consensus/poll.ts';
+import { agreedValue } from '#consensus/register.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
+import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import type { Span } from '#world/world.ts';
 import { reachableOwners, type Environment, type Route } from './environment.ts';
-import { AcceptMessage, PeekMessage, PrepareMessage } from './register-messages.ts';
+import { AcceptMessage, PeekMessage, PrepareMessage, type PeekReply, type PeekRequest } from './register-messages.ts';
 import type { RegisterRows } from './register-rows.ts';
 
 /** Milliseconds that one phase waits for the owners, within the deadline of the request. */
 const PHASE_MS = 1000;
+/** The same for a look without a promise, after which a round finds out. */
+const PEEK_MS = 500;
 
 /** How a phase ended, when a majority did not agree to it. */
 export type Setback =
@@ -68,15 +73,33 @@ export class RegisterRound {
     return `${this.#asked.length} of the ${this.majority} owners that are needed can be reached`;
   }
 
-  /** What was accepted, without a promise. */
-  peek(): Promise<Phase<Accepted<Uint8Array> | null>> {
-    const { rows } = this.#options;
+  /**
+   * What was accepted, without a promise. Of a large value one owner sends the bytes, the others the ballot. Where the first of
+   * them differ, because a change is under way or one is behind, the others may make it a majority.
+   */
+  peek(): Promise<Phase<Accepted<Uint8Array | null> | null>> {
+    const { rows, environment } = this.#options;
+    const [whole] = this.#asked;
     return this.#phase(
       PeekMessage,
-      this.#ofRegister(),
+      (owner) => this.#peekRequest(owner === whole ? MAX_MESSAGE_BYTES : environment.settings.valuesUpTo),
       (request) => rows.peek(request),
       ({ accepted }) => ({ kind: 'yes', value: accepted }),
+      { milliseconds: PEEK_MS, isEnough: (values) => agreedValue(values, this.majority) !== undefined },
     );
+  }
+
+  /** The value that a majority has accepted under the ballot, from the first owner that has it still. */
+  async valueUnder(ballot: Ballot): Promise<Uint8Array | undefined> {
+    const { rows, deadline } = this.#options;
+    const request = this.#peekRequest(MAX_MESSAGE_BYTES);
+    for (const owner of this.#asked) {
+      const read = ({ accepted }: PeekReply): Reply<PeekReply['accepted']> => ({ kind: 'yes', value: accepted });
+      const answer = await this.#answerOf(owner, PeekMessage, request, (asked) => rows.peek(asked), read, deadline);
+      if (answer.kind !== 'yes' || answer.value === null) continue;
+      if (answer.value.value !== null && compareBallots(answer.value.ballot, ballot) === 0) return answer.value.value;
+    }
+    return undefined;
   }
 
   /** Phase 1; the values are what the owners had accepted. */
@@ -84,7 +107,7 @@ export class RegisterRound {
     const { rows } = this.#options;
     return this.#phase(
       PrepareMessage,
-      { ...this.#ofRegister(), ballot },
+      () => ({ ...this.#ofRegister(), ballot }),
       (request, deadline, trace) => rows.prepare(request, deadline, trace),
       (reply) => (reply.kind === 'promised' ? { kind: 'yes', value: reply.accepted } : reply),
     );
@@ -95,7 +118,7 @@ export class RegisterRound {
     const { rows } = this.#options;
     return this.#phase(
       AcceptMessage,
-      { ...this.#ofRegister(), ballot, value, next },
+      () => ({ ...this.#ofRegister(), ballot, value, next }),
       (request, deadline, trace) => rows.accept(request, deadline, trace),
       (reply) => (reply.kind === 'accepted' ? { kind: 'yes', value: null } : reply),
     );
@@ -106,27 +129,44 @@ export class RegisterRound {
     return { scope: route.scope, key };
   }
 
+  #peekRequest(valuesUpTo: number): PeekRequest {
+    return { ...this.#ofRegister(), valuesUpTo };
+  }
+
   async #phase<Request, Answer, T>(
+    type: MessageType<Request, Answer>,
+    requestFor: (owner: Member) => Request,
+    own: (request: Request, deadline: number, trace: Span | undefined) => Promise<Answer>,
+    read: (answer: Answer) => Reply<T>,
+    until: { readonly milliseconds: number; readonly isEnough?: (values: readonly T[]) => boolean } = {
+      milliseconds: PHASE_MS,
+    },
+  ): Promise<Phase<T>> {
+    const { clock } = this.#options.environment.world;
+    const deadline = Math.min(this.#options.deadline, clock.monotonic() + until.milliseconds);
+    const answers = this.#asked.map((owner) => this.#answerOf(owner, type, requestFor(owner), own, read, deadline));
+    const result = await poll(answers, { majority: this.majority, waitForAll: false, isEnough: until.isEnough });
+    if (result.kind === 'majority' || result.kind === 'rejected') return result;
+    if (this.#stale !== undefined) return { kind: 'stale', epoch: this.#stale };
+    return { kind: 'failed', detail: result.kind === 'failed' ? result.detail : result.kind };
+  }
+
+  /** Never rejects. */
+  async #answerOf<Request, Answer, T>(
+    owner: Member,
     type: MessageType<Request, Answer>,
     request: Request,
     own: (request: Request, deadline: number, trace: Span | undefined) => Promise<Answer>,
     read: (answer: Answer) => Reply<T>,
-  ): Promise<Phase<T>> {
-    const { clock } = this.#options.environment.world;
-    const deadline = Math.min(this.#options.deadline, clock.monotonic() + PHASE_MS);
-    const answers = this.#asked.map(async (owner): Promise<PollAnswer<T>> => {
-      try {
-        return await this.#ask(owner, type, request, own, read, deadline);
-      } catch (error) {
-        if (error instanceof Refusal) return this.#refused(owner, error.code, error.value);
-        this.#options.environment.world.log.error('register-faulty', { reason: String(error) });
-        return { kind: 'failed', detail: `${owner.id}: internal` };
-      }
-    });
-    const result = await poll(answers, { majority: this.majority, waitForAll: false });
-    if (result.kind === 'majority' || result.kind === 'rejected') return result;
-    if (this.#stale !== undefined) return { kind: 'stale', epoch: this.#stale };
-    return { kind: 'failed', detail: result.kind === 'failed' ? result.detail : result.kind };
+    deadline: number,
+  ): Promise<PollAnswer<T>> {
+    try {
+      return await this.#ask(owner, type, request, own, read, deadline);
+    } catch (error) {
+      if (error instanceof Refusal) return this.#refused(owner, error.code, error.value);
+      this.#options.environment.world.log.error('register-faulty', { reason: String(error) });
+      return { kind: 'failed', detail: `${owner.id}: internal` };
+    }
   }
 
   async #ask<Request, Answer, T>(

@@ -67,7 +67,7 @@ export class RegisterRows {
   }
 
   /** Rejects with {@link Refusal}, as all of these do. */
-  async peek({ scope, key }: PeekRequest): Promise<PeekReply> {
+  async peek({ scope, key, valuesUpTo }: PeekRequest): Promise<PeekReply> {
     const { replica, world } = this.#options;
     try {
       await replica.commits.synced(REGISTERS, recordKey(scope.bucket, scope.incarnation, key));
@@ -75,7 +75,9 @@ export class RegisterRows {
       throw asRefusal(error);
     }
     this.#mayVote(scope);
-    return { accepted: this.#read(scope, key, world.disk).accepted };
+    const { accepted } = this.#read(scope, key, world.disk);
+    if (accepted === null || accepted.value.length <= valuesUpTo) return { accepted };
+    return { accepted: { ballot: accepted.ballot, value: null } };
   }
 
   async prepare({ scope, key, ballot }: PrepareRequest, deadline: number, trace?: Span): Promise<PrepareReply> {

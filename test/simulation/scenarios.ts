@@ -902,6 +902,11 @@ export class Stage {
     await simulation.run(simulation.now + milliseconds);
   }
 
+  /** Somebody new who does what the script says. */
+  somebody(): Client {
+    return this.#somebody();
+  }
+
   #somebody(): Client {
     this.#people += 1;
     return this.arena.client(this.#clients, `p${this.#people}`);

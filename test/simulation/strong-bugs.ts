@@ -66,7 +66,7 @@ export const STRONG_BUGS: readonly Bug[] = [
       { file: 'src/coordinator/register-cache.ts', from: 'this.#drop(name, entry);', to: '' },
       { file: 'src/consensus/register.ts', from: 'if (order <= 0)', to: 'if (order < 0)' },
     ],
-    foundBy: { scenario: 'strong-keys-in-doubt' },
+    foundBy: { scenario: 'strong-proposal-not-confirmed' },
   },
   {
     name: 'strong-attempt-made-twice',

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { decodeEnvelope } from '#wire/envelope.ts';
 import { SimulatedCluster } from './cluster.ts';
+import { requestName } from './messages-on-the-wire.ts';
 
 interface Cost {
   /** Requests among nodes; each has one answer. */
@@ -116,4 +117,28 @@ test('golden: what arrives while a round is under way shares the next one', asyn
   await cost(first, 'PUT', PATH);
   const writes = Array.from({ length: 17 }, () => [first, 'PUT', PATH] as const);
   expect(await all(writes)).toEqual({ requests: { 'register.accept': 4 }, messages: 8, commits: 6 });
+});
+
+test('golden: of a large value a read moves one copy at most, and none to an owner that has it', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'large', nodes: 4 });
+  const json = { 'content-type': 'application/json' };
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: json, body: '{"consistency":"strong"}' });
+  const { body } = await cluster.request('n1', 'GET', '/v1/ring/locate/s/k');
+  const { primaries, fallbacks } = JSON.parse(new TextDecoder().decode(body)) as Record<string, readonly string[]>;
+  const [first, second, third] = primaries as [string, string, string];
+  const large = 'x'.repeat(100_000);
+  const loses = (message: Uint8Array): boolean => requestName(message) === 'register.accept';
+  const bytesOf = async (id: string): Promise<number> => {
+    const before = cluster.network.sentInAll().bytes;
+    const answer = await cluster.request(id, 'GET', PATH);
+    expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, large]);
+    return Math.round((cluster.network.sentInAll().bytes - before) / 1000);
+  };
+  await cluster.request(first, 'PUT', PATH, { body: 'small' });
+  // The third owner is behind when it reads: it asks once more for what the others agree on.
+  cluster.network.setFault(cluster.machine(first).host, cluster.machine(third).host, { loses });
+  await cluster.request(first, 'PUT', PATH, { body: large });
+  await cluster.simulation.run(cluster.simulation.now + 500);
+  expect([await bytesOf(first), await bytesOf(second)]).toEqual([0, 0]);
+  expect([await bytesOf(third), await bytesOf(fallbacks![0]!)]).toEqual([100, 100]);
 });

@@ -63,6 +63,19 @@ function ownersOf(stage: Stage, { bucket, key }: Target): readonly [Machine, Mac
   return ownersOfKey(stage.arena.cluster, bucket.name, key) as unknown as [Machine, Machine, Machine];
 }
 
+/**
+ * The first owner alone has accepted a value; while one of the others is silent a read finds that, and has it accepted. Then all
+ * is well.
+ */
+async function shownByOneOwner(stage: Stage, target: Target): Promise<void> {
+  const [first, second, third] = ownersOf(stage, target);
+  stage.clear();
+  stage.cut(third, [first, second]);
+  await stage.get(first, target, STRONG);
+  await stage.heal();
+  await stage.get(second, target, STRONG);
+}
+
 function rowKeyOf({ bucket, key }: Target): Uint8Array {
   return recordKey(bucket.name, 0, utf8(key));
 }
@@ -80,6 +93,22 @@ function mustBeErased(stage: Stage, target: Target): void {
 }
 
 export const STRONG_SCRIPTS = {
+  /** A proposal that was not confirmed has been accepted by one owner all the same; its proposer goes on. */
+  'strong-proposal-not-confirmed': async (stage: Stage): Promise<void> => {
+    const { simulation } = stage.arena.cluster;
+    const target = stage.strongKey('again');
+    const [first, second, third] = ownersOf(stage, target);
+    await stage.put(first, target, STRONG);
+    const client = stage.somebody();
+    const { shown, etag } = await simulation.settle(client.read(target, first, STRONG, 2000));
+    const late = catches(stage, AcceptMessage);
+    await stage.put(first, target, STRONG);
+    stage.clear();
+    if (shown === null || etag === null || late.length === 0) return;
+    const condition = { write: shown[0]!, etag };
+    await simulation.settle(client.write(target, first, { kind: 'put', level: STRONG, timeout: 2000, condition }));
+    for (const machine of [first, second, third, first]) await stage.get(machine, target, STRONG);
+  },
   /** Accepts arrive at owners that have promised somebody else more meanwhile. */
   'strong-accept-below-a-promise': async (stage: Stage): Promise<void> => {
     const target = stage.strongKey('promised');
@@ -109,8 +138,7 @@ export const STRONG_SCRIPTS = {
     const [first, second, third] = ownersOf(stage, target);
     const late = catches(stage, AcceptMessage);
     await stage.put(first, target, STRONG);
-    await stage.heal();
-    for (const machine of [first, second]) await stage.get(machine, target, STRONG);
+    await shownByOneOwner(stage, target);
     await stage.put(second, resting, STRONG);
     await stage.remove(third, target, STRONG);
     await stage.get(second, target, STRONG);
@@ -132,8 +160,7 @@ export const STRONG_SCRIPTS = {
     const accepts = catches(stage, AcceptMessage);
     await stage.put(first, target, STRONG);
     const [seen] = accepts;
-    await stage.heal();
-    await stage.get(first, target, STRONG);
+    await shownByOneOwner(stage, target);
     await stage.remove(third, target, STRONG);
     const tellings = catches(stage, EraseMessage);
     await stage.pass(FORGOTTEN_MS);
@@ -218,9 +245,8 @@ export const STRONG_SCRIPTS = {
     const [first, second, third] = ownersOf(stage, target);
     const accepts = catches(stage, AcceptMessage);
     await stage.put(first, target, STRONG);
-    await stage.heal();
     const [seen] = accepts;
-    await stage.get(first, target, STRONG);
+    await shownByOneOwner(stage, target);
     await stage.remove(first, target, STRONG);
     if (seen === undefined) return;
     // Somebody whose clock is ahead gets a promise of one owner, which forgets it, and then one of another.
