@@ -109,7 +109,9 @@ export class Watches {
       closed: (one) => this.#closed(hub, one),
     });
     if (cursor !== undefined && !(await hub.canGoOn(watcher))) return undefined;
-    hub.add(watcher);
+    // A node that stops goes on with nothing new, and its client goes on elsewhere.
+    if (this.#stopped) watcher.end('stopping');
+    else hub.add(watcher);
     return watcher;
   }
 
@@ -152,6 +154,7 @@ export class Watches {
       ask: (member, request) => this.#ask(member, request),
       renewal: settings.renewal,
     });
+    if (this.#stopped) return hub;
     this.#hubs.set(key, hub);
     hub.setMembers(this.#members());
     return hub;
