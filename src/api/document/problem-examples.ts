@@ -10,8 +10,6 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
     '{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}',
   conflict:
     '{"type":"urn:quoral:problem:conflict","title":"The request conflicts with the present state","status":409,"detail":"somebody else holds the lease","holder":"worker-7","expiresAt":"2026-01-01T00:00:30.398Z"}',
-  'not-implemented':
-    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"path: pages for people are not built yet","field":"path"}',
   'invalid-request':
     '{"type":"urn:quoral:problem:invalid-request","title":"The request is not valid","status":400,"detail":"X-Request-Id: must be 1-128 printable ASCII characters without spaces","field":"X-Request-Id"}',
   unauthorized:
@@ -23,7 +21,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   overloaded:
     '{"type":"urn:quoral:problem:overloaded","title":"Too many requests are under way","status":429,"detail":"too many requests are under way"}',
   'internal-error':
-    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-01ccaaaa-1"}',
+    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-21ec954c-1"}',
   'unsupported-media-type':
     '{"type":"urn:quoral:problem:unsupported-media-type","title":"The body has the wrong media type","status":415,"detail":"Content-Type: must be application/json and is \\"text/plain\\"","field":"Content-Type"}',
   'value-too-large':
@@ -42,6 +40,8 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
     '{"type":"urn:quoral:problem:idempotency-mismatch","title":"The idempotency key belongs to another request","status":422,"detail":"on purpose"}',
   'too-many-siblings':
     '{"type":"urn:quoral:problem:too-many-siblings","title":"The key has too many concurrent versions","status":409,"detail":"on purpose","needed":2,"got":1,"outcome":"unknown"}',
+  'not-implemented':
+    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"If-Unmodified-Since: conditions on dates are not built yet","field":"If-Unmodified-Since"}',
   'headers-too-large':
     '{"type":"urn:quoral:problem:headers-too-large","title":"The header fields are too large","status":431,"detail":"Content-Type, Content-Encoding and Quoral-Meta-* together: 9025 characters; at most 8192 are allowed","field":"Quoral-Meta-*"}',
   gone: '{"type":"urn:quoral:problem:gone","title":"This is no longer available","status":410,"detail":"what has changed since that cursor is not all remembered any more; list the bucket and watch from now on","field":"Last-Event-ID"}',
