@@ -6,7 +6,8 @@ export interface ServerEvent {
   readonly id: string | undefined;
   /** `message` when the stream does not say. */
   readonly type: string;
-  readonly data: string;
+  /** Undefined where there is only a new id: browsers show no such event, but its id counts. */
+  readonly data: string | undefined;
 }
 
 /** Characters of one event; a stream that goes on without an end of it is none. */
@@ -15,6 +16,7 @@ const EVENT_MAX = 1024 * 1024;
 export class EventReader {
   #text = '';
   #id: string | undefined;
+  #idTold: string | undefined;
   #type = 'message';
   #data: string[] = [];
   #length = 0;
@@ -47,7 +49,9 @@ export class EventReader {
   }
 
   #finish(events: ServerEvent[]): void {
-    if (this.#data.length > 0) events.push({ id: this.#id, type: this.#type, data: this.#data.join('\n') });
+    const data = this.#data.length > 0 ? this.#data.join('\n') : undefined;
+    if (data !== undefined || this.#id !== this.#idTold) events.push({ id: this.#id, type: this.#type, data });
+    this.#idTold = this.#id;
     this.#type = 'message';
     this.#data = [];
     this.#length = 0;

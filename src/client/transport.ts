@@ -147,12 +147,8 @@ export class Transport {
   }
 
   async #ask(node: NodeEntry, call: Call, leftMs: number, signal: AbortSignal): Promise<Response> {
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(call.query ?? {})) {
-      if (value !== undefined) query.set(name, String(value));
-    }
-    if (call.tellsTimeout === true) query.set('timeout', String(Math.ceil(this.#attemptMs(leftMs, call))));
-    const asked = query.toString();
+    const timeout = call.tellsTimeout === true ? Math.ceil(this.#attemptMs(leftMs, call)) : undefined;
+    const asked = queryText({ ...call.query, ...(timeout === undefined ? {} : { timeout }) });
     const headers: Record<string, string> = { ...call.headers };
     if (this.#settings.token !== undefined) headers['authorization'] = `Bearer ${this.#settings.token}`;
     return this.runtime.fetch(`${node.url}${call.path}${asked === '' ? '' : `?${asked}`}`, {
@@ -163,6 +159,13 @@ export class Transport {
       ...(call.body === undefined ? {} : { body: call.body as Uint8Array<ArrayBuffer> | string }),
     });
   }
+}
+
+/** Not by URLSearchParams: it writes a space as a plus, and to a node a plus is a plus. */
+function queryText(query: NonNullable<Call['query']>): string {
+  return Object.entries(query)
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]))
+    .join('&');
 }
 
 function hasGivenUp({ signal }: Call): boolean {

@@ -1,6 +1,7 @@
 /**
  * The changes of a bucket as an async iterator. Each event has a cursor; when the connection ends, for whatever reason, the next
- * one goes on behind the last event that was handed out, at another node if need be. So events come at least once.
+ * one goes on behind the last event that was handed out, or behind the last sign of life, at another node if need be. So events come
+ * at least once.
  */
 
 import { QuoralError } from './errors.ts';
@@ -101,7 +102,7 @@ async function* connect(
 }
 
 function changeOf({ type, data }: ServerEvent, cursor: string | undefined): Change | undefined {
-  if (type !== 'message') return undefined;
+  if (type !== 'message' || data === undefined) return undefined;
   const { bucket, key, etag, deleted } = jsonBody<Omit<Change, 'cursor'>>(data);
   return { bucket, key, etag, deleted, cursor };
 }

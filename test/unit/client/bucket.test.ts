@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { json, text } from '#client/codec.ts';
 import type { Sibling } from '#client/entry.ts';
+import { parseQuery } from '../../../src/api/query.ts';
 import { FakeWorld, problem, stored } from './fake.ts';
 
 const siblings = (...values: readonly string[]): Response =>
@@ -224,6 +225,19 @@ describe('routing', () => {
 });
 
 describe('watching', () => {
+  test('goes on behind the first sign of life when a connection ends before anything has happened', async () => {
+    const world = new FakeWorld((_, count) => {
+      if (count === 1) return new Response(`: watching\nid: begin\n\n`);
+      if (count === 2) return new Response(`: watching\nid: begin\n\n: alive\nid: later\n\n`);
+      return problem(410, 'gone');
+    });
+    const watching = (async () => {
+      for await (const { key } of world.connect().bucket('b', text).watch()) throw new Error(`an event for ${key}`);
+    })();
+    await expect(watching).rejects.toMatchObject({ code: 'gone' });
+    expect(world.asked.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, 'begin', 'later']);
+  });
+
   const change = (key: string): string =>
     `id: at-${key}\ndata: ${JSON.stringify({ bucket: 'b', key, etag: null, deleted: true })}\n\n`;
 
@@ -256,6 +270,15 @@ test('keys come page by page', async () => {
     '?prefix=k&after=c1&limit=1',
     '?prefix=k&after=c2&limit=1',
   ]);
+});
+
+test('a prefix reaches the node as it is, whatever it holds', async () => {
+  const prefix = 'a b+c%20&d=é/?#';
+  const world = new FakeWorld(() => Response.json({ keys: [], next: null }));
+  await world.connect().bucket('b', text).page({ prefix });
+  const [, query] = world.asked[0]!.path.split('?');
+  expect(query).not.toContain('+');
+  expect(parseQuery(query!, ['prefix'])).toEqual(new Map([['prefix', prefix]]));
 });
 
 test('data types and leases', async () => {
