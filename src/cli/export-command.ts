@@ -3,7 +3,7 @@
  * meanwhile is there as it was at some moment in between.
  */
 
-import { closeSync, existsSync, ftruncateSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { once } from 'node:events';
 import { bytes, text } from '#client/codec.ts';
 import type { Bucket } from '#client/bucket.ts';
@@ -56,8 +56,10 @@ async function toFile(bucket: Bucket<Uint8Array>, file: string, flags: ExportFla
     flags.json === true,
   );
   const interrupt = untilInterrupted();
-  const target = openSync(file, 'a');
   let length = mark?.bytes ?? 0;
+  if (mark !== undefined && (statSync(file, { throwIfNoEntry: false })?.size ?? 0) < length)
+    throw new UsageError(`${file} is shorter than ${file}.progress says; remove both to begin anew`);
+  const target = openSync(file, 'a');
   let noted = 0;
   try {
     // What came behind the note may be half a line.

@@ -1,5 +1,6 @@
 /** The lines of a stream of bytes, each with its number and where it ends, so that reading can begin there another time. */
 
+import { isUtf8 } from 'node:buffer';
 import { UsageError } from './output.ts';
 
 export interface Line {
@@ -22,7 +23,9 @@ export async function* linesOf(
   let rest: Uint8Array[] = [];
   let length = 0;
   const finish = (last: Uint8Array): Line => {
-    const text = Buffer.concat([...rest, last]).toString('utf8');
+    const bytes = Buffer.concat([...rest, last]);
+    if (!isUtf8(bytes)) throw new UsageError(`line ${number}: is not UTF-8`);
+    const text = bytes.toString('utf8');
     rest = [];
     length = 0;
     return { text, number, end };

@@ -36,6 +36,14 @@ async function all<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
   return list;
 }
 
+test('what is no UTF-8 is refused, and not stored as something else', async () => {
+  const source = async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('{"key":"a","value":"x"}\n{"key":"b","value":"', 'utf8');
+    yield Buffer.from([0xff, 0x22, 0x7d, 0x0a]);
+  };
+  await expect(all(linesOf(source(), { keys: 0, bytes: 0 }))).rejects.toThrow('line 2: is not UTF-8');
+});
+
 describe('a key as a line', () => {
   test('comes back as it was, and has one form', () => {
     fc.assert(

@@ -1,0 +1,20 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { exportBucket } from '../../../src/cli/export-command.ts';
+
+test('an export whose file has lost what the note speaks of does not go on, and fills nothing up', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quoral-export-'));
+  try {
+    const file = join(directory, 'data.ndjson');
+    const mark = { bucket: 'b', of: 'prefix ""', keys: 3, bytes: 100, cursor: 'c' };
+    writeFileSync(`${file}.progress`, JSON.stringify(mark));
+    writeFileSync(file, 'short');
+    const going = exportBucket('b', file, { url: 'http://127.0.0.1:1' });
+    await expect(going).rejects.toThrow('is shorter than');
+    expect(readFileSync(file, 'utf8')).toBe('short');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
