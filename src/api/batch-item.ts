@@ -102,7 +102,9 @@ function valueOf({ value, value64 }: BatchOperation): Uint8Array | Problem {
   if (value instanceof Uint8Array) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value !== undefined) return value.isWellFormed() ? utf8(value) : invalid('value', 'is not well-formed text');
   if (value64 === undefined) return EMPTY_BYTES;
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(value64)) return invalid('value64', 'is not base64');
+  // A lone character at the end holds no whole byte: something was cut off.
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(value64) || value64.replace(/=+$/, '').length % 4 === 1)
+    return invalid('value64', 'is not base64');
   const bytes = Buffer.from(value64, 'base64');
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

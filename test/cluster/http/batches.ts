@@ -105,6 +105,15 @@ export function batchTests(): void {
       ]);
     });
 
+    test('base64 from which something is missing is not stored', async () => {
+      const bucket = freshBucket();
+      const wrong = ['A', 'AAAAA', 'A===', 'AP8=x', 'A P8'];
+      const puts = wrong.map((value64, i) => ({ op: 'put', bucket, key: `k${i}`, value64 }));
+      for (const { status, problem: why } of await resultsOf(puts))
+        expect([status, why]).toMatchObject([400, { field: 'value64' }]);
+      expect(jsonOf(await get(`/v1/kv/${bucket}`))['keys']).toEqual([]);
+    });
+
     test('siblings come with the context that replaces them', async () => {
       const bucket = await definedBucket({ conflicts: 'siblings' });
       for (const value of ['x', 'y']) await put(`/v1/kv/${bucket}/k`, value);
