@@ -111,7 +111,10 @@ export class RegisterRefill {
         result.reply.rows.filter(([rowKey]) => isMine(rowKey)),
         mergeRegisters,
       );
-      await rows.markDamaged(result.reply.damaged.filter(isMine));
+      const damaged = result.reply.damaged.filter(isMine);
+      // Who has registers of its own, and asks because owners change, would lose them by that.
+      if (damaged.length > 0 && !knowledge.refilling()) return `${damaged.length} registers are damaged there`;
+      await rows.markDamaged(damaged);
       after = result.reply.next;
       if (after === null) return undefined;
     }
