@@ -134,6 +134,7 @@ export class Arena {
       this.note('', `RING ${key}: ${detail}`);
       this.find({ check: 'ring', key, detail });
     });
+    this.supervisor.diskLost = (machine) => this.watch.diskLost(machine);
     this.recorder.acknowledged = (request) => this.#watchWrite(request);
   }
 
@@ -246,6 +247,7 @@ export class Arena {
     const machines = this.members();
     const isWell = ({ running, id }: Machine): boolean =>
       running?.node.ready() === true &&
+      running.node.member()?.state !== 'refilling' &&
       machines.every(
         (other) =>
           other.id === id || running.node.peers.answers(other.id) || running.node.peers.why(other.id) === 'fails',
@@ -297,7 +299,7 @@ export class Arena {
     const { nodes, ringChanges, losesUnsynced } = this.#options;
     const owners = Math.min(3, nodes);
     const most = ringChanges === true ? Math.floor(owners / 2) + 1 : owners;
-    const facts = { owners, most, losesUnsynced, disksLost: this.supervisor.lostForGood };
+    const facts = { owners, most, losesUnsynced, disksLost: this.supervisor.disksLost };
     for (const { part, detail } of checkDataTypes(types.history(facts)))
       this.find({ check: 'data-types', key: part, detail });
   }
@@ -385,7 +387,7 @@ export class Arena {
       buckets: facts satisfies Record<string, BucketFacts>,
       convergedAt: this.#convergedAt,
       losesUnsynced: this.#options.losesUnsynced,
-      disksLost: this.supervisor.lostForGood,
+      disksLost: this.supervisor.disksLost,
       majoritiesOnly: this.movesMembers,
     });
     const { violations } = checkHistory(history, this.recorder.whiteBox(this.#final), { deadlineSlack: 200 });

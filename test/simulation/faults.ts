@@ -28,11 +28,7 @@ export interface ChosenFault {
 }
 
 /** Kinds that the mechanisms of today cannot stand, with what they wait for. */
-export const SWITCHED_OFF = {
-  'wiped-disk': 'the checkers do not know yet which writes a lost disk may take with it; refill.test.ts loses disks',
-  'old-backup':
-    'a node whose disk was put back refuses to serve until the disk is wiped, and then waits for what a wiped one needs; the script disk-is-put-back plays it',
-} as const;
+export const SWITCHED_OFF: Readonly<Record<string, string>> = {};
 
 /** Requests by which nodes learn of epochs, and by which replicas get what they have missed, other than by transfers. */
 const LEARNS = /^consensus\.(decided|learn)$/;
@@ -48,8 +44,16 @@ class Injection {
   readonly #buckets: readonly WorkloadBucket[];
   readonly #intensity: number;
   readonly #isOver: () => boolean;
+  readonly #pending: Set<() => void>;
 
-  constructor(options: FaultOptions, links: LinkBoard, { kind, intensity }: ChosenFault, isOver: () => boolean) {
+  constructor(
+    options: FaultOptions,
+    links: LinkBoard,
+    { kind, intensity }: ChosenFault,
+    isOver: () => boolean,
+    pending: Set<() => void>,
+  ) {
+    this.#pending = pending;
     this.random = options.random.fork(kind);
     this.cluster = options.cluster;
     this.supervisor = options.supervisor;
@@ -78,6 +82,14 @@ class Injection {
   /** Ends the fault after a random time with this mean. */
   lasts(mean: number, end: () => void): void {
     this.#after(this.random.exponential(mean), end);
+  }
+
+  /** Later, or as soon as all is healed: what has begun must come to its end. */
+  after(delay: number, run: () => void): void {
+    this.#pending.add(run);
+    this.cluster.simulation.schedule(delay, 'fault goes on', () => {
+      if (this.#pending.delete(run)) run();
+    });
   }
 
   machine(): Machine {
@@ -226,6 +238,27 @@ const KINDS = {
     });
   },
   pause: (on) => on.every(10_000, () => pauseFor(on, on.machine(), on.between(50, 15_000))),
+  /** One disk in a run, so that whatever two nodes had made durable is somewhere. */
+  'disk-lost': (on) =>
+    on.every(20_000, () => {
+      const machine = on.machine();
+      if (on.supervisor.disksLost > 0 || machine.running?.node.member()?.state !== 'active') return;
+      on.supervisor.disksLost += 1;
+      on.supervisor.replaceDisk(machine, on.between(20, 5000), 'empty');
+    }),
+  /** Whoever looks after the node empties the disk when the node says that it is an old one. */
+  'disk-put-back': (on) =>
+    on.every(15_000, () => {
+      const machine = on.machine();
+      if (on.supervisor.disksLost > 0 || machine.running?.node.member()?.state !== 'active') return;
+      on.supervisor.disksLost += 1;
+      const backup = machine.medium.snapshot();
+      on.after(on.between(1000, 10_000), () => {
+        if (on.supervisor.isRetired(machine)) return;
+        on.supervisor.replaceDisk(machine, on.between(20, 500), backup);
+        on.after(on.between(500, 8000), () => on.supervisor.replaceDisk(machine, on.between(20, 2000), 'empty'));
+      });
+    }),
   'nodes-learn-nothing': (on) =>
     on.every(6000, () => {
       const deaf = on.random.chance(0.5) ? [on.machine()] : [on.machine(), on.machine()];
@@ -257,6 +290,8 @@ const KINDS = {
 export type FaultKind = keyof typeof KINDS;
 /** Those that matter to a ring that changes, and are left out where it does not. */
 export const RING_FAULTS = ['nodes-learn-nothing', 'nothing-is-mended'] as const satisfies readonly FaultKind[];
+/** Those that some runs have beside the others. */
+export const DISK_FAULTS = ['disk-lost', 'disk-put-back'] as const satisfies readonly FaultKind[];
 export const FAULT_KINDS = Object.keys(KINDS) as readonly FaultKind[];
 
 /** Kinds after which what was not synced may be gone. */
@@ -266,6 +301,8 @@ export const LOSES_UNSYNCED: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'restart-loop',
   'clean-restart',
   'fsync-error',
+  'disk-lost',
+  'disk-put-back',
 ]);
 
 function pauseFor(on: Injection, machine: Machine, milliseconds: number): void {
@@ -278,17 +315,22 @@ export class Faults {
   readonly #options: FaultOptions;
   readonly #links: LinkBoard;
   #isOver = false;
+  /** What is to be done when all is healed, at the latest. */
+  readonly #pending = new Set<() => void>();
 
   constructor(options: FaultOptions, chosen: readonly ChosenFault[]) {
     this.#options = options;
     this.#links = new LinkBoard(options.cluster.network);
-    for (const fault of chosen) KINDS[fault.kind](new Injection(options, this.#links, fault, () => this.#isOver));
+    for (const fault of chosen)
+      KINDS[fault.kind](new Injection(options, this.#links, fault, () => this.#isOver, this.#pending));
   }
 
   /** Ends all faults: the network carries, disks have room, whatever is down is started. Clocks stay as they are. */
   heal(): void {
     this.#isOver = true;
     this.#links.clear();
+    for (const run of this.#pending) run();
+    this.#pending.clear();
     for (const { medium } of this.#options.cluster.machines) {
       medium.onStep = undefined;
       medium.capacityBytes = Number.POSITIVE_INFINITY;

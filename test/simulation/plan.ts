@@ -1,7 +1,7 @@
 /** What a seed stands for: how large the cluster is, what goes wrong in it, how its clients behave. */
 
 import { SeededRandom } from '#world/simulated/random.ts';
-import { FAULT_KINDS, RING_FAULTS } from './faults.ts';
+import { DISK_FAULTS, FAULT_KINDS, RING_FAULTS } from './faults.ts';
 import type { ChosenFault, FaultKind } from './faults.ts';
 
 /**
@@ -60,9 +60,11 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     ringChanges,
     types: changes.types ?? draw('types').chance(TYPES_SHARE),
     duration: changes.duration ?? DEFAULT_DURATION,
-    faults: [...chooseFaults(draw('faults')), ...(ringChanges ? ringFaults(draw('ring faults')) : [])].filter(
-      ({ kind }) => !without.has(kind),
-    ),
+    faults: [
+      ...chooseFaults(draw('faults')),
+      ...(ringChanges ? some(RING_FAULTS, 0.4, draw('ring faults')) : []),
+      ...(nodes < 3 ? [] : some(DISK_FAULTS, 0.05, draw('disks'))),
+    ].filter(({ kind }) => !without.has(kind)),
     clients: 2 + draw('clients').below(7),
     thinkTime: [60, 200, 600][draw('think time').below(3)]!,
     operationsMax: changes.operationsMax ?? 3000,
@@ -75,7 +77,8 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
 function chooseFaults(random: SeededRandom): readonly ChosenFault[] {
   if (random.chance(0.03)) return [];
   const wanted = 1 + random.below(FAULTS_AT_ONCE_MAX);
-  const kinds = FAULT_KINDS.filter((kind) => !RING_FAULTS.some((one) => one === kind));
+  const others: readonly FaultKind[] = [...RING_FAULTS, ...DISK_FAULTS];
+  const kinds = FAULT_KINDS.filter((kind) => !others.includes(kind));
   const order = kinds.map((kind) => ({ kind, rank: random.fork(kind).uint32() }));
   return order
     .toSorted((a, b) => a.rank - b.rank)
@@ -83,8 +86,8 @@ function chooseFaults(random: SeededRandom): readonly ChosenFault[] {
     .map(({ kind }) => ({ kind, intensity: 0.3 * 10 ** random.fork(`${kind} intensity`).fraction() }));
 }
 
-function ringFaults(random: SeededRandom): readonly ChosenFault[] {
-  return RING_FAULTS.filter((kind) => random.fork(kind).chance(0.4)).map((kind) => ({ kind, intensity: 1 }));
+function some(kinds: readonly FaultKind[], probability: number, random: SeededRandom): readonly ChosenFault[] {
+  return kinds.filter((kind) => random.fork(kind).chance(probability)).map((kind) => ({ kind, intensity: 1 }));
 }
 
 /** The seed's class, for which a minimum of acknowledged operations is asserted. */

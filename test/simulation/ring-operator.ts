@@ -150,7 +150,7 @@ export class RingOperator {
   /** Once in a run a machine is lost for good, with its disk. */
   #kill(victim: string, members: number): Wish | undefined {
     const { supervisor } = this.#arena;
-    if (supervisor.lostForGood > 0 || this.#isWell) return undefined;
+    if (supervisor.disksLost > 0 || this.#isWell) return undefined;
     supervisor.retire(this.#arena.cluster.machine(victim), 'lost');
     return this.#without(victim, members);
   }

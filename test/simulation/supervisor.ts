@@ -5,6 +5,7 @@
 
 import { DiskError } from '#world/world.ts';
 import type { Machine, SimulatedCluster } from './cluster.ts';
+import type { MediumSnapshot } from '#world/simulated/disk-medium.ts';
 import type { Recorder } from './recorder.ts';
 
 /** A start that failed is tried again after this many virtual milliseconds. */
@@ -53,16 +54,27 @@ export class Supervisor {
     this.#startLater(machine, downFor);
   }
 
-  /** Machines that were lost for good, with their disks. */
-  lostForGood = 0;
+  /** Hears of each disk that is replaced. */
+  diskLost: ((machine: Machine) => void) | undefined;
+  /** Disks that were lost, with their machines or without. */
+  disksLost = 0;
 
   /** Ends the process, and nobody starts it again: its disk is `lost`, or it has `left` the cluster before. */
   retire(machine: Machine, why: 'lost' | 'left'): void {
     if (this.#retired.has(machine)) return;
     this.#retired.add(machine);
     this.#note(machine.id, why === 'lost' ? 'is lost for good' : 'is switched off');
-    if (why === 'lost') this.lostForGood += 1;
+    if (why === 'lost') this.disksLost += 1;
     if (machine.host.process !== undefined) this.#end(machine);
+  }
+
+  /** Ends the process and puts another disk in the place of its own: an empty one, or one that is as it was once. */
+  replaceDisk(machine: Machine, downFor: number, disk: MediumSnapshot | 'empty'): void {
+    this.#note(machine.id, disk === 'empty' ? 'loses its disk' : 'has its disk put back');
+    this.crash(machine, downFor);
+    if (disk === 'empty') machine.medium.wipe();
+    else machine.medium.restore(disk);
+    this.diskLost?.(machine);
   }
 
   isRetired(machine: Machine): boolean {
