@@ -63,6 +63,8 @@ export interface ArenaOptions {
   readonly losesUnsynced: boolean;
   /** Whether members come and go. */
   readonly ringChanges?: boolean;
+  /** With a strong bucket in spite of ring changes. */
+  readonly strong?: boolean;
   /** Whether there are buckets of data types. */
   readonly types?: boolean;
   /** Whether tombstones are given up soon enough to be waited for. */
@@ -128,9 +130,11 @@ export class Arena {
     this.cluster = new SimulatedCluster({ seed, nodes, log, ...hooks, ...(node === undefined ? {} : { node }) });
     this.recorder = new Recorder(this.cluster.simulation);
     this.supervisor = new Supervisor(this.cluster, this.recorder, crashed, note);
-    this.buckets = bucketsFor(nodes, options.ringChanges === true);
+    this.buckets = bucketsFor(nodes, options.ringChanges === true, options.strong === true);
     this.types = options.types === true ? this.#typeClients() : undefined;
     this.watch = new RingWatch(this.cluster, (key, detail) => {
+      // Where nobody comes or goes disks are lost and buckets dropped, and owners may lack what they have acknowledged.
+      if (options.ringChanges !== true) return;
       this.note('', `RING ${key}: ${detail}`);
       this.find({ check: 'ring', key, detail });
     });
@@ -409,7 +413,7 @@ export class Arena {
   }
 }
 
-function bucketsFor(nodes: number, ringChanges: boolean): readonly WorkloadBucket[] {
+function bucketsFor(nodes: number, ringChanges: boolean, strong: boolean): readonly WorkloadBucket[] {
   const bucket = (name: string, use: WorkloadBucket['use'], mode: 'siblings' | 'lww', n: number): WorkloadBucket => ({
     name,
     use,
@@ -420,8 +424,8 @@ function bucketsFor(nodes: number, ringChanges: boolean): readonly WorkloadBucke
     bucket('latest', 'register', 'lww', 3),
     bucket('siblings', 'register', 'siblings', 3),
     bucket('sets', 'set', 'siblings', 3),
-    // Strong keys do not move yet, and with fewer members than n keys have changing numbers of owners.
-    ...(ringChanges ? [] : [strongBucket(nodes)]),
+    ...(ringChanges && !strong ? [] : [strongBucket(nodes)]),
+    // With fewer members than n keys have changing numbers of owners.
     ...(nodes > 3 && !ringChanges ? [bucket('wide', 'register', 'siblings', 5)] : []),
   ];
 }

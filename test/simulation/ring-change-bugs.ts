@@ -123,4 +123,38 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'two-rings-are-proposed' },
   },
+  {
+    name: 'new-owners-vote-at-once',
+    about: 'a new owner of strong keys votes before it knows what the old owners have chosen',
+    edits: [
+      {
+        file: 'src/repair/moved-rows.ts',
+        from: 'if (ring.change === undefined || !hasPlacement(ring, place.n)) return true;',
+        to: 'if (ring.change === undefined || !hasPlacement(ring, place.n) || self >= 0) return true;',
+      },
+      {
+        file: 'src/repair/move-votes.ts',
+        from: 'const failure = await takeRegisters(id);',
+        to: 'const failure = wanted.size > 99 ? await takeRegisters(id) : undefined;',
+      },
+    ],
+    foundBy: { scenario: 'strong-keys-of-two-leavers' },
+  },
+  {
+    name: 'registers-of-one-old-owner',
+    about: 'a new owner of strong keys takes over what any one of the old owners knows',
+    edits: [
+      {
+        file: 'src/repair/move-votes.ts',
+        from: 'return old.filter((index) => taken.has(index)).length >= old.length - Math.floor(old.length / 2);',
+        to: 'return old.filter((index) => taken.has(index)).length >= 0;',
+      },
+      {
+        file: 'src/repair/move-votes.ts',
+        from: "if (!wanted.has(index) || index === self || state === 'refilling' || !messaging.reachable(id)) continue;",
+        to: "if (!wanted.has(index) || index === self || state === 'refilling' || taken.size > 1 || !messaging.reachable(id)) continue;",
+      },
+    ],
+    foundBy: { scenario: 'strong-keys-of-two-leavers' },
+  },
 ];

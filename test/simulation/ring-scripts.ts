@@ -4,11 +4,14 @@
  * as it takes; then all is well and the change goes to its end.
  */
 
+import { strictQuorum } from './levels.ts';
 import { HOLDS_NO_CLIENTS, type RingStage } from './ring-stage.ts';
 import type { Stage } from './scenarios.ts';
 
 /** Longer than it takes to move a partition whose members all answer. */
 const MOVED_MS = 15_000;
+const STRONG_KEYS = 24;
+const STRONG = strictQuorum({ owners: 3, mode: 'strong' });
 const REPLACES = { replace: { n5: 'n6' } };
 const JOINS = { join: ['n6'] };
 const STATES = /^(replica\.store|handoff\.|repair\.(nodes|leaves|keys|pull|push|forest|roots))/;
@@ -73,6 +76,8 @@ export const RING_SCRIPTS = {
     ring.clear();
     ring.loses(STORES, [leaver], ring.others(leaver));
     await ring.over();
+    // The change does not wait for it: it has to meet the others again, and to bring what it has.
+    await stage.pass(HOLDS_NO_CLIENTS);
     ring.clear();
     await ring.get(first, target);
   },
@@ -179,5 +184,17 @@ export const RING_SCRIPTS = {
     ring.clear();
     await ring.over();
     await ring.get(first, target);
+  },
+  /** Strong keys of which two owners of three leave at once: new owners alone could be a majority that knows nothing. */
+  'strong-keys-of-two-leavers': async (stage, ring) => {
+    const [first, second, third] = stage.machines();
+    const keys = Array.from({ length: STRONG_KEYS }, (_, i) => stage.strongKey(`moving${i}`));
+    for (const key of keys) await stage.put(second, key, STRONG);
+    const { id } = await ring.plan(first, { leave: ['n4', 'n5'] });
+    await ring.apply(first, id);
+    const over = ring.over();
+    for (const key of keys) await stage.swapping(first, third, key, STRONG);
+    await over;
+    for (const key of keys) await stage.get(third, key, STRONG);
   },
 } satisfies Readonly<Record<string, RingScript>>;

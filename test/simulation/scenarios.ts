@@ -584,6 +584,7 @@ const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0
 /** Five nodes and one that comes, whose partitions move. */
 const RING_CHANGES: ReadonlySet<string> = new Set([...Object.keys(RING_SCRIPTS), ...Object.keys(WATCHED_RING_SCRIPTS)]);
 const RING_NODES = 5;
+const MOVING_STRONG_KEYS: ReadonlySet<string> = new Set(['strong-keys-of-two-leavers']);
 const SHRINKING: ReadonlySet<string> = new Set(['all-that-have-it-leave']);
 
 export type ScenarioName = keyof typeof SCRIPTS;
@@ -600,7 +601,11 @@ export interface ScenarioOptions {
 /** What the checkers find when the scenario is played. */
 export async function play(name: ScenarioName, options: ScenarioOptions): Promise<readonly Finding[]> {
   const setting = RING_CHANGES.has(name)
-    ? { nodes: SHRINKING.has(name) ? NODES : RING_NODES, ringChanges: true, losesUnsynced: false, ...nodeFor(name) }
+    ? {
+        nodes: SHRINKING.has(name) ? NODES : RING_NODES,
+        ...{ ringChanges: true, strong: MOVING_STRONG_KEYS.has(name), losesUnsynced: false },
+        ...nodeFor(name),
+      }
     : WITH_FALLBACKS.has(name)
       ? { nodes: NODES + 1, node: HINTS_ONLY, losesUnsynced: false }
       : RECLAIMING_WITH_FALLBACKS.has(name)
