@@ -19,6 +19,7 @@ import type { GroupTransaction } from '#replica/group-commit.ts';
 import { REFILLING } from '#replica/refusals.ts';
 import { BEHIND } from '#replica/scope.ts';
 import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
+import { oldOwners } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Environment } from './environment.ts';
@@ -43,6 +44,8 @@ export class RegisterRefill {
   readonly #options: RegisterRefillOptions;
   /** Owners whose registers this node has taken over since it lost its own. */
   readonly #asked = new Set<NodeIndex>();
+  /** The stages in which that was done which {@link #forgetFormer} does. */
+  readonly #forgotten = new Set<Epoch>();
   #complainedAt = -Infinity;
 
   constructor(options: RegisterRefillOptions) {
@@ -99,6 +102,7 @@ export class RegisterRefill {
   /** Takes over what that owner has of this node's partitions; what went wrong, if something did. */
   async takeOver(id: NodeId): Promise<string | undefined> {
     const { messaging, world, knowledge, rows } = this.#options;
+    await this.#forgetFormer();
     let after: Uint8Array | null = null;
     for (;;) {
       const deadline = world.clock.monotonic() + CALL_MS;
@@ -122,10 +126,39 @@ export class RegisterRefill {
 
   /** Takes away what this node has of partitions that it owns no more, and whose new owners know all of it. */
   async letGo(): Promise<void> {
-    const { world, replica, knowledge } = this.#options;
+    await this.#remove((name) => this.#isOver(name, this.#options.knowledge.self()));
+  }
+
+  /**
+   * Takes away what this node has of partitions that it is about to take over and had owned before: the others may have erased
+   * it since. Once in each stage, and not what it has taken over in it.
+   */
+  async #forgetFormer(): Promise<void> {
+    const { knowledge, world } = this.#options;
+    const [ring, self] = [knowledge.ring(), knowledge.self()];
+    const moving = movingEntries(ring);
+    const fresh = moving.filter(
+      ({ place, entry }) =>
+        !this.#forgotten.has(entry.changedIn) &&
+        !oldOwners(entry).includes(self) &&
+        !knowsVotes(world.disk, ring, place, self),
+    );
+    if (fresh.length === 0) return;
+    await this.#remove((name) => {
+      const at = placeOfRow(knowledge, name);
+      return fresh.some(({ place }) => place.n === at?.n && place.partition === at.partition);
+    });
+    for (const { entry } of fresh) this.#forgotten.add(entry.changedIn);
+    for (const epoch of this.#forgotten) {
+      if (!moving.some(({ entry }) => entry.changedIn === epoch)) this.#forgotten.delete(epoch);
+    }
+  }
+
+  async #remove(isGone: (name: RecordName) => boolean): Promise<void> {
+    const { world, replica } = this.#options;
     for (let from: Uint8Array | undefined; ;) {
       const page = world.disk.range(REGISTERS, { ...(from === undefined ? {} : { from }), limit: PAGE_ROWS_MAX });
-      const gone = page.filter(([rowKey]) => this.#isOver(recordName(rowKey), knowledge.self()));
+      const gone = page.filter(([rowKey]) => isGone(recordName(rowKey)));
       const run = (transaction: GroupTransaction): void => {
         for (const [rowKey] of gone) transaction.delete(REGISTERS, rowKey);
       };

@@ -6,6 +6,7 @@
 import { expect, test } from 'vitest';
 import type { PlanView } from '#operator/ring-plans.ts';
 import { utf8 } from '#kernel/bytes.ts';
+import { REGISTERS } from '#replica/tables.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -135,6 +136,29 @@ test(
     await load.stop();
     expect(load.violations).toEqual([]);
     expect(load.steps).toBeGreaterThan(100);
+  },
+  PATIENCE_MS,
+);
+
+test(
+  'what a new owner has from when it owned the keys before counts for nothing',
+  async () => {
+    const cluster = await founded('strong former', 3);
+    const ghosts = Array.from({ length: 24 }, (_, i) => `ghost${i}`);
+    for (const key of ghosts) await cluster.request('n1', 'PUT', `/v1/kv/s/${key}`, { body: 'erased since' });
+    const rows = [...cluster.machine('n1').medium.table(REGISTERS).rows()];
+    await waits(cluster, 'n4');
+    for (const { medium, running } of cluster.machines) {
+      // As if the owners had erased it while the fourth was away, and it had not looked at its rows yet.
+      running!.node.coordinator.strong.upkeep.stop();
+      for (const [key, row] of rows) medium.set(REGISTERS, key, running!.node.options.id === 'n4' ? row : undefined);
+    }
+    await begin(cluster, { join: ['n4'] });
+    await over(cluster);
+    for (const key of ghosts) {
+      const answer = await cluster.request('n4', 'GET', `/v1/kv/s/${key}`);
+      expect([key, answer.status]).toEqual([key, 404]);
+    }
   },
   PATIENCE_MS,
 );
