@@ -67,7 +67,10 @@ async function planned(url: string, body: RingChangeBody): Promise<Plan> {
   }
 }
 
-/** States that these nodes have taken over. */
+/**
+ * States that new owners have taken over, or that were brought to replicas by comparisons of trees, which go on meanwhile. What
+ * former owners gave back is not among them.
+ */
 async function taken(urls: readonly string[]): Promise<number> {
   const texts = await Promise.all(
     urls.map((url) =>
@@ -77,8 +80,10 @@ async function taken(urls: readonly string[]): Promise<number> {
       ),
     ),
   );
-  const counts = texts.flatMap((text) => [...text.matchAll(/^quoral_moved_keys_total\{direction="taken"\} (\d+)$/gm)]);
-  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+  const sum = (pattern: RegExp): number =>
+    texts.flatMap((text) => [...text.matchAll(pattern)]).reduce((total, [, count]) => total + Number(count), 0);
+  const repaired = sum(/^quoral_repaired_keys_total\{.*\} (\d+)$/gm);
+  return repaired + sum(/^quoral_moved_keys_total\{direction="taken"\} (\d+)$/gm);
 }
 
 async function get(url: string): Promise<unknown> {
