@@ -98,7 +98,7 @@ export class TreeSource {
       throw new Refusal(STALE, `this node knows epoch ${known}, the comparison relies on ${epoch}`, known);
   }
 
-  /** The partitions that this node and the other one both own, in the same order on both. */
+  /** The partitions of which this node and the other one both have what there is, in the same order on both. */
   shared(peer: NodeId): readonly TreePlace[] {
     const { knowledge } = this.#options;
     const ring = knowledge.ring();
@@ -110,7 +110,8 @@ export class TreeSource {
       const self = knowledge.self();
       places = ring.placements.flatMap(({ n, partitions }) =>
         partitions.flatMap((entry, partition) => {
-          const owners = writersOf(entry);
+          // Whoever becomes an owner takes over what there is by itself: a comparison would bring it all a second time.
+          const owners = entry.move?.stage === 'dual' ? entry.owners : writersOf(entry);
           return owners.includes(self) && owners.includes(other) ? [{ n, partition }] : [];
         }),
       );

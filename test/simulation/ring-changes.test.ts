@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import type { PlanView, TransfersView } from '#operator/ring-plans.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
+import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -223,4 +224,22 @@ test('a throttle is kept to, and a change that has none may take as much as it c
   expect(await apply({ leave: ['n4'] }, null)).toMatchObject([202, { throttle: null }]);
   await settle(cluster);
   expect(cluster.simulation.now - again).toBeLessThan(slow / 2);
+});
+
+test('each key moves once, however often trees are compared meanwhile', async () => {
+  const repair = { ...DEFAULT_REPAIR_SETTINGS, interval: 300 };
+  const cluster = await SimulatedCluster.founded({ seed: 'once', nodes: 3, node: { repair } });
+  for (let i = 0; i < 200; i++) await cluster.request('n1', 'PUT', `/v1/kv/b/k${i}?w=all`, { body: 'v'.repeat(2000) });
+  await joined(cluster, 'n4');
+  const [, plan] = await send(cluster, 'n1', '/v1/ring/plans', { join: ['n4'] });
+  const { id, summary } = plan as PlanView;
+  expect((await send(cluster, 'n1', `/v1/ring/plans/${id}/apply`, { throttle: 40_000 }))[0]).toBe(202);
+  await settle(cluster);
+  const count = (name: string, direction: string): number =>
+    cluster.machines.reduce((sum, { running }) => sum + running!.world.metrics.value(name, { direction }), 0);
+  expect(summary.keys).toBeGreaterThan(100);
+  expect(count('quoral_moved_keys_total', 'taken')).toBe(summary.keys);
+  expect([count('quoral_repaired_keys_total', 'pulled'), count('quoral_repaired_keys_total', 'pushed')]).toEqual([
+    0, 0,
+  ]);
 });
