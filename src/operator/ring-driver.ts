@@ -1,6 +1,6 @@
 /**
  * Drives the ring change that is under way: asks what the nodes have done, and has the next epoch decided. One node does it, the
- * first voter that can be reached; nothing depends on its being alone.
+ * first voter that can be reached, or another when that one does not serve; nothing depends on its being alone.
  */
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
@@ -31,6 +31,9 @@ export interface RingDriverOptions {
   readonly callTimeout: number;
 }
 
+/** Milliseconds without a new epoch after which the voters before this one are asked whether they serve, and how often. */
+const TAKE_OVER_MS = 5000;
+
 export class RingDriver {
   readonly #options: RingDriverOptions;
   #timer: Timer | undefined;
@@ -39,6 +42,11 @@ export class RingDriver {
   /** Since when members cannot be reached; those that never could be, since the start. */
   readonly #awaySince = new Map<NodeId, number>();
   readonly #madeAt: number;
+  /** The newest epoch, and when it was first seen, or a voter before this one was last found to serve. */
+  #epoch: Epoch | undefined;
+  #quietSince = -Infinity;
+  /** Until when this node drives because no voter before it does; 0 when it does not. */
+  #standsInUntil = 0;
 
   constructor(options: RingDriverOptions) {
     this.#options = options;
@@ -76,7 +84,7 @@ export class RingDriver {
     this.#timer = undefined;
     this.#busy = true;
     try {
-      if (this.#drives()) await this.#drive();
+      if (await this.#drives()) await this.#drive();
     } catch (error) {
       this.#options.world.log.error('ring-change-failed', { reason: String(error) });
     }
@@ -84,12 +92,32 @@ export class RingDriver {
     this.#later(this.#options.interval);
   }
 
-  #drives(): boolean {
+  async #drives(): Promise<boolean> {
     const { chain, self, ready, messaging } = this.#options;
-    const ring = chain.facts()?.ring;
-    if (ring === undefined || !isMoving(ring) || ring.change?.state === 'paused' || !ready()) return false;
-    const voters = ring.voters.map((index) => memberAt(ring, index).id);
-    return voters.find((id) => id === self || messaging.reachable(id)) === self;
+    const facts = chain.facts();
+    if (facts === undefined || !isMoving(facts.ring) || facts.ring.change?.state === 'paused' || !ready()) return false;
+    const voters = facts.ring.voters.map((index) => memberAt(facts.ring, index).id);
+    const place = voters.indexOf(self);
+    if (place < 0) return false;
+    const before = voters.slice(0, place).filter((id) => messaging.reachable(id));
+    return before.length === 0 || (await this.#standsIn(before, facts.epoch));
+  }
+
+  /** One that can be reached may be unable to drive all the same: its disk has failed, say. */
+  async #standsIn(before: readonly NodeId[], newest: Epoch): Promise<boolean> {
+    const { messaging, world, installTimeout } = this.#options;
+    const now = world.clock.monotonic();
+    if (now < this.#standsInUntil) return true;
+    if (this.#epoch !== newest) [this.#epoch, this.#quietSince] = [newest, now];
+    if (this.#standsInUntil === 0 && now < this.#quietSince + TAKE_OVER_MS) return false;
+    const deadline = now + installTimeout;
+    const answers = await Promise.all(
+      before.map(async (id) => await messaging.call(id, MovesMessage, null, { deadline, channel: 'bulk' })),
+    );
+    const serves = answers.some(({ kind }) => kind === 'reply');
+    this.#standsInUntil = serves ? 0 : now + TAKE_OVER_MS;
+    this.#quietSince = now;
+    return !serves;
   }
 
   async #drive(): Promise<void> {

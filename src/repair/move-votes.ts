@@ -53,9 +53,9 @@ export class MoveVotes {
     this.#timer = undefined;
   }
 
-  /** To be called when the facts have changed. */
+  /** To be called when the facts have changed: while it has all its votes, there are no looks. */
   wake(): void {
-    if (this.#stopped || this.#busy || !this.#options.ready() || this.#lacking().length === 0) return;
+    if (this.#stopped || this.#busy) return;
     this.#timer?.cancel();
     this.#timer = undefined;
     void this.#turn();
@@ -75,16 +75,21 @@ export class MoveVotes {
   }
 
   async #turn(): Promise<void> {
-    const { world, lookInterval } = this.#options;
+    const { world, lookInterval, ready } = this.#options;
     this.#busy = true;
+    // Until it serves it does not know, and nobody says when it does.
+    let again = true;
     try {
-      await this.#takeOver(this.#lacking());
+      if (ready()) {
+        await this.#takeOver(this.#lacking());
+        again = this.#lacking().length > 0;
+      }
     } catch (error) {
       const level = asRefusal(error) instanceof Refusal ? 'debug' : 'error';
       world.log[level]('votes-not-taken', { reason: String(error) });
     }
     this.#busy = false;
-    if (this.#stopped || this.#lacking().length === 0) return;
+    if (this.#stopped || !again) return;
     this.#timer = world.clock.after(lookInterval, () => {
       this.#timer = undefined;
       this.wake();
@@ -93,9 +98,11 @@ export class MoveVotes {
 
   async #takeOver(entries: readonly Entry[]): Promise<void> {
     const { knowledge, messaging, takeRegisters, replica, world } = this.#options;
+    if (entries.length === 0) return;
     const self = knowledge.self();
     const wanted = new Set(entries.flatMap(({ entry }) => oldOwners(entry)));
-    const taken = new Set([self]);
+    // One that has lost its disk knows of nothing that it voted for.
+    const taken = new Set(knowledge.refilling() ? [] : [self]);
     let trouble = '';
     for (const { id, index, state } of knowledge.ring().members) {
       if (!wanted.has(index) || index === self || state === 'refilling' || !messaging.reachable(id)) continue;

@@ -231,7 +231,8 @@ export class Moves {
     const { messaging, knowledge } = this.#options;
     const old = oldOwners(entry);
     const others = old.filter((index) => index !== knowledge.self());
-    let merged = old.length - others.length;
+    // One that has lost its disk has nothing of its own.
+    let merged = knowledge.refilling() ? 0 : old.length - others.length;
     // Those that leave first: each has all that one of the new owners needs.
     const leavers = old.filter((index) => !newOwners(entry).includes(index));
     for (const index of new Set([...leavers, ...others])) {
@@ -241,7 +242,7 @@ export class Moves {
       if (!(await this.#merge(member.id, place, 'both'))) return false;
       merged += 1;
     }
-    return merged >= old.length - Math.floor(old.length / 2);
+    return this.#isEnough(place, merged, old.length - Math.floor(old.length / 2), 'old');
   }
 
   /**
@@ -258,7 +259,7 @@ export class Moves {
       if (!(await this.#merge(member.id, place, 'push'))) return false;
       brought += 1;
     }
-    if (2 * brought <= entry.owners.length) return false;
+    if (!this.#isEnough(place, brought, Math.floor(entry.owners.length / 2) + 1, 'new')) return false;
     const after = trees.root(place);
     if (before.high !== after.high || before.low !== after.low) return false;
     await this.#letGo(place);
@@ -266,6 +267,12 @@ export class Moves {
     this.#registersGone ??= this.#options.letRegistersGo();
     await this.#registersGone;
     return true;
+  }
+
+  #isEnough({ n, partition }: TreePlace, count: number, needed: number, which: 'old' | 'new'): boolean {
+    if (count >= needed) return true;
+    this.#trouble = `n=${n} partition ${partition}: ${count} of the ${needed} ${which} owners that it takes could be asked`;
+    return false;
   }
 
   async #merge(peer: NodeId, place: TreePlace, direction: 'both' | 'push'): Promise<boolean> {

@@ -44,7 +44,11 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
         from: 'for (const index of new Set([...leavers, ...others])) {',
         to: 'for (const index of old.filter((one) => !leavers.includes(one)).slice(0, 1)) {',
       },
-      { file: MOVES, from: 'return merged >= old.length - Math.floor(old.length / 2);', to: 'return merged >= 1;' },
+      {
+        file: MOVES,
+        from: "return this.#isEnough(place, merged, old.length - Math.floor(old.length / 2), 'old');",
+        to: 'return merged >= 1;',
+      },
     ],
     foundBy: { scenario: 'only-the-leaver-and-one-have-it' },
   },
@@ -78,7 +82,11 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     about: 'a former owner deletes what it has instead of bringing it to the owners',
     edits: [
       { file: MOVES, from: 'for (const index of entry.owners) {', to: 'for (const index of entry.owners.slice(9)) {' },
-      { file: MOVES, from: 'if (2 * brought <= entry.owners.length) return false;', to: '' },
+      {
+        file: MOVES,
+        from: "if (!this.#isEnough(place, brought, Math.floor(entry.owners.length / 2) + 1, 'new')) return false;",
+        to: '',
+      },
     ],
     foundBy: { scenario: 'a-former-owner-has-more' },
   },
