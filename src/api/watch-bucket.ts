@@ -4,7 +4,7 @@
  */
 
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
-import type { ChangeEvent, WatchPart, Watcher } from '#watch/watcher.ts';
+import type { ChangeEvent, Watcher } from '#watch/watcher.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
 import { decodeBucket, MAX_KEY_BYTES } from './key-path.ts';
@@ -75,17 +75,22 @@ function stream(
   const { clock, mac } = services;
   const timer = lasts === undefined ? undefined : clock.after(lasts, () => watcher.end('timeout'));
   let over = false;
-  let begun = false;
+  /** The last that the client was given. */
+  let cursor: string | undefined;
   return {
     next: async () => {
       if (over) return undefined;
-      if (!begun) {
-        begun = true;
-        return alive('watching', encodeCursor(watcher.place(), scope, mac));
+      if (cursor === undefined) {
+        // Events may wait already: this cursor is before all of them.
+        cursor = encodeCursor(watcher.began, scope, mac);
+        return alive('watching', cursor);
       }
       const part = await watcher.next();
       over = part.kind === 'end';
-      return textOf(part, scope, mac);
+      if (part.kind === 'end') return `event: end\ndata: ${JSON.stringify({ reason: part.reason })}\n\n`;
+      const before = cursor;
+      cursor = encodeCursor(part.place, scope, mac);
+      return part.kind === 'alive' ? alive('alive', cursor) : eventsText(part.events, scope.bucket, before, cursor);
     },
     ended: () => {
       timer?.cancel();
@@ -95,19 +100,10 @@ function stream(
   };
 }
 
-function textOf(part: WatchPart, scope: CursorScope, mac: Exchange['services']['mac']): string {
-  switch (part.kind) {
-    case 'alive':
-      return alive('alive', encodeCursor(part.place, scope, mac));
-    case 'end':
-      return `event: end\ndata: ${JSON.stringify({ reason: part.reason })}\n\n`;
-    case 'events': {
-      // The cursor stands with the last one: all of them are behind it.
-      const last = part.events.length - 1;
-      const id = `id: ${encodeCursor(part.place, scope, mac)}\n`;
-      return part.events.map((event, i) => `${i === last ? id : ''}${dataOf(event, scope.bucket)}`).join('');
-    }
-  }
+/** Each has a cursor, before which nothing is that the client was not told of: the new one stands with the last, when all are behind it. */
+function eventsText(events: readonly ChangeEvent[], bucket: string, before: string, after: string): string {
+  const last = events.length - 1;
+  return events.map((event, i) => `id: ${i === last ? after : before}\n${dataOf(event, bucket)}`).join('');
 }
 
 /** An event without data is none, but its id counts. */

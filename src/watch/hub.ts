@@ -139,7 +139,7 @@ export class Hub {
     const { bucket, incarnation } = this.life;
     const name = `${bucket} ${incarnation} ${toHex(key)}`;
     try {
-      const etag = latest.take(name, glimpse, conflicts(), clock.wall());
+      const etag = latest.take(name, glimpse, conflicts(), clock.wall(), this.#options.latest);
       return etag === undefined ? undefined : { key, etag };
     } catch (error) {
       if (!(error instanceof CorruptState)) throw error;

@@ -27,11 +27,21 @@ export class Latest {
     return this.#keys.size;
   }
 
-  /** The tag to show, null when nothing is live; undefined when there is nothing new to show. Throws CorruptState. */
-  take(name: string, glimpse: Uint8Array, conflicts: Conflicts, now: number): string | null | undefined {
+  /**
+   * The tag to show, null when nothing is live; undefined when there is nothing new to show. What `others` know of a key that is not
+   * remembered here may have been shown before, so nothing older is. Throws CorruptState.
+   */
+  take(
+    name: string,
+    glimpse: Uint8Array,
+    conflicts: Conflicts,
+    now: number,
+    others?: Latest,
+  ): string | null | undefined {
     const told = decodeGlimpse(glimpse);
     const known = this.#keys.get(name);
-    const state = known === undefined ? told : joinStates(known.state, told, conflicts);
+    const before = known ?? (others === undefined ? undefined : others.#keys.get(name));
+    const state = before === undefined ? told : joinStates(before.state, told, conflicts);
     // Of a value that has expired the content is gone at one replica and not at another: the time decides what is live.
     const etag = liveTag(state, now);
     if (known !== undefined) {

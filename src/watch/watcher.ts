@@ -56,6 +56,8 @@ export const OWN_MS = 75_000;
 export class Watcher {
   readonly since: number;
   readonly places: Map<NodeIndex, Place>;
+  /** Where it was before anything was told to it. */
+  readonly began: Uint8Array;
   readonly #options: WatcherOptions;
   #events: ChangeEvent[] = [];
   #end: WatchEnd | undefined;
@@ -74,6 +76,7 @@ export class Watcher {
     this.since = options.since;
     this.places = options.places;
     this.#ownUntil = options.clock.monotonic() + OWN_MS;
+    this.began = this.place();
   }
 
   /** What it has shown by itself; undefined when it goes by what is news for all. */

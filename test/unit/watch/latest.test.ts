@@ -44,6 +44,14 @@ test('a value that has expired is news as deleted, once, though a replica has it
   expect(latest.take('k', encodeGlimpse(expiring), 'lww', 1600)).toBeUndefined();
 });
 
+test('to somebody who remembers nothing of a key, nothing is shown that is older than what others were shown', () => {
+  const [older, newer] = [stateOf([dot(1, 10)], [dot(1, 10)]), stateOf([dot(1, 20)], [dot(1, 20)])];
+  const [others, own] = [new Latest(10), new Latest(10)];
+  others.take('k', encodeGlimpse(newer), 'lww', 0);
+  expect(own.take('k', encodeGlimpse(older), 'lww', 0, others)).toBe(tagOf(newer));
+  expect(own.take('k', encodeGlimpse(newer), 'lww', 0, others)).toBeUndefined();
+});
+
 test('the keys that were told of longest ago are forgotten', () => {
   const latest = new Latest(2);
   const glimpse = encodeGlimpse(stateOf([dot(1, 10)], [dot(1, 10)]));

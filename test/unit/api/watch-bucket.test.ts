@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { utf8 } from '#kernel/bytes.ts';
+import { nodeIndex, type NodeIndex } from '#kernel/identity.ts';
+import { present } from '#kernel/assert.ts';
+import { decodePlaces, type Place } from '#watch/places.ts';
+import { harness, textOf } from './client.ts';
+
+/** A watch to which two changes were told before its client is answered, with what it was asked to go on from. */
+function watching() {
+  const asked: (ReadonlyMap<NodeIndex, Place> | undefined)[] = [];
+  const { send } = harness((node) => {
+    const open = node.watch.bind(node);
+    node.watch = (prefix, place) => {
+      asked.push(place === undefined ? undefined : present(decodePlaces(place), 'a cursor').places);
+      const watcher = present(open(prefix, place), 'a watcher');
+      for (const key of ['a', 'b']) watcher.add({ key: utf8(key), etag: key });
+      watcher.places.set(nodeIndex(1), { storage: '0'.repeat(32), group: 7 });
+      return watcher;
+    };
+  });
+  return { asked, send };
+}
+
+test('each event has a cursor, and whoever comes back with one misses nothing that came behind it', async () => {
+  const { asked, send } = watching();
+  const blocks = textOf(await send('GET', '/v1/watch/b?timeout=20')).split('\n\n');
+  const ids = blocks.slice(0, 3).map((block) => /^id: (\S+)$/m.exec(block)?.[1]);
+  expect(blocks.map((block) => /"key":"(.)"/.exec(block)?.[1])).toEqual([undefined, 'a', 'b', undefined, undefined]);
+  for (const id of ids) await send('GET', '/v1/watch/b?timeout=1', { 'last-event-id': String(id) });
+  // Of the events only the last may be thought to be told, when all of them are.
+  expect(asked.slice(1).map((places) => places?.get(nodeIndex(1))?.group)).toEqual([undefined, undefined, 7]);
+});
