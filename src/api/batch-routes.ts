@@ -1,6 +1,6 @@
 /**
- * `POST /v1/batch`: many operations in one request, each with its own status. They are independent: there is no order among
- * them and no atomicity. Those that begin together share their messages and commits.
+ * `POST /v1/batch`: many operations in one request, each with its own status. Those on one key are done in their order, all others
+ * together, and there is no atomicity. Those that begin together share their messages and commits.
  */
 
 import { Packr, Unpackr } from 'msgpackr';
@@ -139,11 +139,27 @@ class Batch {
     const results: unknown[] = [];
     while (results.length < operations.length) {
       const wave = this.#waveFrom(operations, results.length);
-      const answers = await Promise.all(wave.map(async (one, i) => this.#perform(one, results.length + i)));
+      const answers = await this.#together(wave, results.length);
       this.#learn(wave, answers);
       for (const answer of answers) results.push(this.#result(answer));
     }
     return results;
+  }
+
+  /** All at once, but for those on one key with a write among them: they go one after the other, as they were given. */
+  async #together(wave: readonly BatchOperation[], start: number): Promise<readonly Answer[]> {
+    const written = new Set(wave.filter(({ op }) => op !== 'get').map(keyName));
+    const before = new Map<string, Promise<Answer>>();
+    return Promise.all(
+      wave.map(async (one, i) => {
+        const name = keyName(one);
+        const earlier = before.get(name);
+        const perform = async (): Promise<Answer> => this.#perform(one, start + i);
+        const answer = earlier === undefined ? perform() : earlier.then(perform);
+        if (written.has(name)) before.set(name, answer);
+        return answer;
+      }),
+    );
   }
 
   #waveFrom(operations: readonly BatchOperation[], start: number): readonly BatchOperation[] {
@@ -193,6 +209,11 @@ class Batch {
     this.#bytes += bytes;
     return resultOf(answer, this.#binary);
   }
+}
+
+/** The same for a key in either form. */
+function keyName({ bucket, key, key64 = '' }: BatchOperation): string {
+  return `${bucket}/${key ?? Buffer.from(key64, 'base64url').toString()}`;
 }
 
 const HANDLERS = { get: getValue, put: putValue, delete: deleteValue } as const;

@@ -39,8 +39,8 @@ export const BATCH: Operation = {
   tag: 'Many keys',
   summary: 'Many operations in one request',
   text:
-    'Each operation means what the same request by itself would mean, has its own status, and wants its own right. There is no ' +
-    'order among them and no atomicity: two of the same key are concurrent. Those that begin together share their messages ' +
+    'Each operation means what the same request by itself would mean, has its own status, and wants its own right. Those ' +
+    'on the same key are done in their order, all others together; there is no atomicity. Those that begin together share their messages ' +
     'and commits. Parameters hold for every operation. MessagePack, asked for by the Content-Type, has the same members, with values as ' +
     'bytes; the answer has the type of the request. What an idempotency key promises holds for an operation as for a request.',
   parameters: BATCH_PARAMETERS,

@@ -105,6 +105,23 @@ export function batchTests(): void {
       ]);
     });
 
+    test('what is asked of one key, by its name in either form, is done in its order', async () => {
+      const bucket = freshBucket();
+      const key64 = Buffer.from('ü').toString('base64url');
+      const steps = [
+        { op: 'get', bucket, key: 'ü' },
+        { op: 'put', bucket, key: 'ü', value: '1' },
+        { op: 'get', bucket, key64 },
+        { op: 'put', bucket, key64, value: '2' },
+        { op: 'get', bucket, key: 'ü' },
+        { op: 'delete', bucket, key: 'ü' },
+        { op: 'get', bucket, key: 'ü' },
+        { op: 'get', bucket, key: 'other' },
+      ];
+      const results = await resultsOf(steps);
+      expect(results.map(({ status, value }) => value ?? status)).toEqual([404, 204, '1', 204, '2', 204, 404, 404]);
+    });
+
     test('base64 from which something is missing is not stored', async () => {
       const bucket = freshBucket();
       const wrong = ['A', 'AAAAA', 'A===', 'AP8=x', 'A P8'];
