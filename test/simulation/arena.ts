@@ -231,6 +231,14 @@ export class Arena {
     return this.#options.ringChanges === true;
   }
 
+  /** Waits until every disk that was lost is filled again. */
+  async refilled(): Promise<void> {
+    const { simulation } = this.cluster;
+    const isFilled = ({ running }: Machine): boolean => running?.node.member()?.state !== 'refilling';
+    const deadline = simulation.now + RECOVERY_MS;
+    while (!this.members().every(isFilled) && simulation.now < deadline) await simulation.run(simulation.now + 50);
+  }
+
   /** The machines whose nodes are members now. */
   members(): readonly Machine[] {
     const { machines } = this.cluster;
@@ -251,7 +259,6 @@ export class Arena {
     const machines = this.members();
     const isWell = ({ running, id }: Machine): boolean =>
       running?.node.ready() === true &&
-      running.node.member()?.state !== 'refilling' &&
       machines.every(
         (other) =>
           other.id === id || running.node.peers.answers(other.id) || running.node.peers.why(other.id) === 'fails',

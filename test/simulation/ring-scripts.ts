@@ -76,9 +76,10 @@ export const RING_SCRIPTS = {
     ring.clear();
     ring.loses(STORES, [leaver], ring.others(leaver));
     await ring.over();
-    // The change does not wait for it: it has to meet the others again, and to bring what it has.
-    await stage.pass(HOLDS_NO_CLIENTS);
+    // The change does not wait for it.
+    await ring.brought();
     ring.clear();
+    await stage.pass(HOLDS_NO_CLIENTS);
     await ring.get(first, target);
   },
   /** The same with one that leaves: it is back before it is given up. */

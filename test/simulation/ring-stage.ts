@@ -3,7 +3,7 @@
 import { utf8 } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
-import type { MoveStage } from '#ring/moving.ts';
+import { isMoving, type MoveStage } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import type { Ring } from '#ring/ring.ts';
 import type { PlanView } from '#operator/ring-plans.ts';
@@ -171,6 +171,11 @@ export class RingStage {
     await simulation.run(() => this.#ring().change === undefined || simulation.now > end);
     if (this.#ring().change === undefined) return;
     this.#arena.find({ check: 'liveness', key: '', detail: `the ring change is not over after ${OVER_MS} ms` });
+  }
+
+  /** Until former owners that were away have brought what they have, too. */
+  async brought(): Promise<void> {
+    await this.#arena.cluster.simulation.run(() => !isMoving(this.#ring()), UNTIL_MS);
   }
 
   async put(machine: Machine, target: Target): Promise<void> {

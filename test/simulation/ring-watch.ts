@@ -153,8 +153,16 @@ export class RingWatch {
     if (row !== NO_ROW || before === NO_ROW) return;
     // What a crash has taken back was not on stable storage, and whoever has lost its disk has lost everything.
     if (machine.running === undefined || !this.#owns(machine, tracked.place)) return;
+    if (this.#isDropped(rowKey)) return;
     if (before.hasValues) this.#found(tracked.name, `${machine.id} has let go of a value though it owns the partition`);
     else tracked.reclaimed = joinVectors(tracked.reclaimed, before.vector);
+  }
+
+  /** The row is of a life of its bucket that has ended. */
+  #isDropped(rowKey: Uint8Array): boolean {
+    const { bucket, incarnation } = recordName(rowKey);
+    const row = this.#views.newest?.buckets.find(({ name }) => name === bucket);
+    return row !== undefined && (row.dropped || row.incarnation !== incarnation);
   }
 
   /** As far as it knows itself. */

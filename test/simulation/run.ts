@@ -115,6 +115,7 @@ async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined
     faults.heal();
     await operator?.finish();
     await arena.recovered();
+    await arena.refilled();
     operator?.goOn();
     healthySince = arena.recorder.moment().order;
   }
@@ -125,6 +126,7 @@ async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined
   await simulation.settle(over, LAST_ANSWER_MS);
   await operator?.finish();
   if (mode === 'safety') await arena.recovered();
+  await arena.refilled();
   await arena.converge(clients);
   checkServes(
     arena,

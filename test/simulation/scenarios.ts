@@ -292,6 +292,7 @@ const SCRIPTS = {
       stage.arena.supervisor.crash(first, 50);
       const newest = first.medium.snapshot();
       first.medium.restore(backup);
+      stage.arena.watch.diskLost(first);
       stage.reconnect(first, third);
       await stage.pass(3000);
       await stage.get(third, key, STRICT);
@@ -477,6 +478,7 @@ const SCRIPTS = {
       stage.loses(CARRY_STATES);
       stage.crash(second);
       second.medium.wipe();
+      stage.arena.watch.diskLost(second);
       await stage.pass(UNREACHABLE_MS);
       stage.loses(/^(replica\.|handoff\.|repair\.)/, first);
       await stage.get(third, key, STRICT);
