@@ -13,7 +13,7 @@ import {
   type StoreRequest,
 } from '#replica/messages.ts';
 import { mayHaveBegun } from '#replica/refusals.ts';
-import { STALE } from '#replica/scope.ts';
+import { fenceSender, STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo, Handler } from '#wire/messaging.ts';
@@ -62,8 +62,9 @@ export class Coordinator {
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     this.#operateMessage = operateMessage(options.world.digest.crc32);
     const { messaging, replica } = options;
-    const store: Handler<StoreRequest, StoreReply> = (request, { deadline, trace }) => {
+    const store: Handler<StoreRequest, StoreReply> = (request, { from, deadline, trace }) => {
       this.#checkReady();
+      fenceSender(from, options.knowledge);
       return replica.store(request, deadline, trace);
     };
     const fetch: Handler<FetchRequest, FetchReply> = (request, { deadline }) => {

@@ -15,7 +15,7 @@ import type { Place } from '#replica/records.ts';
 import { asRefusal } from '#replica/refusals.ts';
 import type { SizeLimits } from '#replica/mint.ts';
 import type { Replica } from '#replica/replica.ts';
-import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
+import { fenceFallback, fenceSender, type Knowledge, type Scope } from '#replica/scope.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
@@ -92,8 +92,9 @@ export class Hints {
     this.#room = new HintRoom({ world, table: this.#table, nameOf, bytesMax, ageMax });
     this.#delivery = new HintDelivery({ ...options, table: this.#table, room: this.#room });
     this.#settler = new HintSettler(options);
-    options.messaging.handle(HintMessage, (request, { deadline }) => {
+    options.messaging.handle(HintMessage, (request, { from, deadline }) => {
       this.#checkReady();
+      fenceSender(from, knowledge);
       return this.keep(request, deadline);
     });
     options.messaging.handle(HeldMessage, (request, { deadline }) => {

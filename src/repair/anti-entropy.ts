@@ -7,6 +7,7 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import { asRefusal } from '#replica/refusals.ts';
+import { fenceSender } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import {
@@ -191,8 +192,9 @@ export class AntiEntropy {
       source.checkPlace(request.basis, request.place);
       return source.pull(request);
     });
-    messaging.handle(PushMessage, async ({ place, origin, rows }) => {
+    messaging.handle(PushMessage, async ({ place, origin, rows }, { from }) => {
       check();
+      fenceSender(from, this.#options.knowledge);
       return await joinRows(this.#options, place, origin, rows);
     });
   }

@@ -7,7 +7,7 @@
  */
 
 import type { Conflicts } from '#causality/state.ts';
-import type { Epoch, NodeIndex } from '#kernel/identity.ts';
+import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { writersOf } from '#ring/moving.ts';
 import type { Ring } from '#ring/ring.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
@@ -68,6 +68,27 @@ export function fenceFallback(scope: Scope, knowledge: Knowledge): KnownBucket {
   if (ownersAsKnown(scope, knowledge).includes(knowledge.self()))
     throw new Refusal(IS_OWNER, `an owner of partition ${scope.partition} stands in for nobody`, knowledge.epoch());
   return bucketAsKnown(scope, knowledge);
+}
+
+/**
+ * Throws a {@link Refusal} for what comes from a node that was removed and has not heard of it: what it keeps is none of the
+ * members' business any more, so that they may have forgotten what it is older than.
+ */
+export function fenceSender(from: NodeId, knowledge: Knowledge): void {
+  if (removedIn(knowledge.ring()).has(from)) throw new Refusal(STALE, `${from} was removed`, knowledge.epoch());
+}
+
+const removed = new WeakMap<Ring, ReadonlySet<NodeId>>();
+
+/** The names that no member has any more. */
+function removedIn(ring: Ring): ReadonlySet<NodeId> {
+  let names = removed.get(ring);
+  if (names === undefined) {
+    const members = new Set(ring.members.filter(({ state }) => state !== 'removed').map(({ id }) => id));
+    names = new Set(ring.members.map(({ id }) => id).filter((id) => !members.has(id)));
+    removed.set(ring, names);
+  }
+  return names;
 }
 
 function ownersAsKnown(scope: Scope, knowledge: Knowledge): readonly NodeIndex[] {
