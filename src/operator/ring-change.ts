@@ -260,13 +260,15 @@ function involved(ring: Ring): { readonly busy: ReadonlySet<NodeIndex>; readonly
   return { busy, awaited };
 }
 
-/** Whoever is away brings what it has when it is back: nobody waits for that. */
-function waitsForMoves({ placements, members }: Ring, { isAway }: Evidence): boolean {
-  const away = new Set(members.filter(isAway).map(({ index }) => index));
-  return placements.some(({ partitions }) =>
-    partitions.some(
-      ({ move }) => move !== undefined && !(move.stage === 'offload' && move.others.every((index) => away.has(index))),
-    ),
+/** Whoever is away brings what it has when it is back: nobody waits for that, only for those that are there and not done. */
+function waitsForMoves({ placements, members }: Ring, { isAway, isDone }: Evidence): boolean {
+  const present = new Map(members.filter((member) => !isAway(member)).map((member) => [member.index, member]));
+  return placements.some(({ n, partitions }) =>
+    partitions.some(({ move, changedIn }, partition) => {
+      if (move === undefined) return false;
+      const there = move.others.flatMap((index) => present.get(index) ?? []);
+      return move.stage !== 'offload' || there.some((member) => !isDone(member, n, partition, changedIn));
+    }),
   );
 }
 

@@ -309,6 +309,20 @@ test('one becomes three and one again, and a node is replaced', () => {
   expect(entries(back.ring).every(({ owners, move }) => owners.join() === '0' && move === undefined)).toBe(true);
 });
 
+test('of two former owners one is done, and the other is away: the change is over', () => {
+  const facts = factsOf(['z1', 'z1', 'z1', 'z1', 'z1']);
+  const begun = begin(facts, {
+    weights: [
+      ['n1', 0.1],
+      ['n2', 0.1],
+    ],
+  });
+  const half = evidence({ isDone: ({ id }) => id !== 'n2', isAway: ({ id }) => id === 'n2' });
+  const end = run(begun, half).at(-1)!;
+  expect(entries(end.ring).some(({ move }) => move?.others.length === 2)).toBe(true);
+  expect(end.ring.change).toBeUndefined();
+});
+
 describe('strong keys', () => {
   const STRONG = [{ name: 's', dropped: false, properties: { consistency: 'strong', n: 3 } }] as never;
   const begun = { ...begin(factsOf(['z1', 'z1', 'z1']), { join: ['n4'] }, FOUR), buckets: STRONG };
