@@ -7,7 +7,7 @@ import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /**
  * Reads the body and hands it to `use`; the memory counts as taken until the answer is there. A body whose length is
- * known to be too large is refused unread.
+ * known to be too large is refused without being held.
  */
 export async function withBody(
   exchange: Exchange,
@@ -18,7 +18,10 @@ export async function withBody(
   const { admission, incoming } = exchange;
   const announced = incoming.header('content-length');
   const bytes = announced === undefined ? limitBytes : Number(announced);
-  if (bytes > limitBytes) return problemAnswer(tooLarge(limitBytes));
+  if (bytes > limitBytes) {
+    await incoming.letBodyPass?.(deadline);
+    return problemAnswer(tooLarge(limitBytes));
+  }
   if (!admission.reserve(bytes)) {
     return problemAnswer(new Problem('overloaded', 'too many bytes of request bodies are under way'));
   }
@@ -28,6 +31,7 @@ export async function withBody(
       case 'body':
         return await use(body.bytes);
       case 'too-large':
+        await incoming.letBodyPass?.(deadline);
         return problemAnswer(tooLarge(limitBytes));
       case 'late':
         return problemAnswer(new Problem('request-timeout', 'body: did not arrive in time', { field: 'body' }), CLOSE);

@@ -28,6 +28,8 @@ export interface Incoming {
   headerNames(): Iterable<string>;
   /** Reads the whole body, once. Never rejects. `deadline` is an instant of the monotonic clock. */
   readBody(limitBytes: number, deadline: number): Promise<Body>;
+  /** Resolves when an answer will reach a client whose body nobody wants. */
+  letBodyPass?(deadline: number): Promise<void>;
 }
 
 export type Body =

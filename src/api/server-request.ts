@@ -65,6 +65,27 @@ export class SocketRequest implements Incoming {
     this.#fail?.();
   }
 
+  /**
+   * A client that has said that the connection ends with this request sends all of it before it looks for an answer, and a
+   * connection that is closed before would be all that it sees.
+   */
+  letBodyPass(deadline: number): Promise<void> {
+    const message = this.#message;
+    const ends = this.header('connection')?.toLowerCase() === 'close';
+    if (!ends || this.#broken || this.#expectsContinue || message.complete) return Promise.resolve();
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        this.#arrivals.end(arrival);
+        message.off('end', settle).off('close', settle);
+        resolve();
+      };
+      const arrival: Arrival = { deadline, late: settle };
+      this.#arrivals.begin(arrival);
+      this.#fail = settle;
+      message.on('end', settle).on('close', settle).resume();
+    });
+  }
+
   readBody(limitBytes: number, deadline: number): Promise<Body> {
     const message = this.#message;
     if (this.#broken) return Promise.resolve({ kind: 'broken' });

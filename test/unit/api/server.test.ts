@@ -232,6 +232,21 @@ describe('bodies', () => {
     expect(statuses(answer)).toEqual([413, 200]);
   });
 
+  test('that are too large get their answer also on a connection that ends with them', async () => {
+    const big = Buffer.alloc(8 * 1024 * 1024);
+    for (let i = 0; i < 3; i++) {
+      const answer = await send(`PUT /v1/kv/b/k HTTP/1.1\r\nContent-Length: ${big.length}\r\n`, CLOSE, big);
+      expectProblem(answer[0], 413, 'value-too-large');
+    }
+    const pieces = ['PUT /v1/kv/b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n', CLOSE, '800000\r\n'];
+    expectProblem((await send(...pieces, big, '\r\n0\r\n\r\n'))[0], 413, 'value-too-large');
+  });
+
+  test('that nobody wants and that never come are waited for as long as the request may take', async () => {
+    const answer = await send(`PUT /v1/kv/b/k?timeout=1 HTTP/1.1\r\nContent-Length: 200000\r\n`, CLOSE, 'h');
+    expectProblem(answer[0], 413, 'value-too-large');
+  });
+
   test('that turn out too large are refused', async () => {
     const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
     const answer = await send(
