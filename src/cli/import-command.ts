@@ -17,7 +17,7 @@ import { parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } fro
 import { UsageError } from './output.ts';
 import { linesOf, type Line } from './read-lines.ts';
 import { NOTE_MS, Resume, untilInterrupted, type Mark } from './resume.ts';
-import { parseTypedLine, stepsTo, type Operation, type TypedValue } from './type-lines.ts';
+import { parseTypedLine, stepsTo, type Operation, type TypedKey, type TypedValue } from './type-lines.ts';
 import { WorkProgress } from './work-progress.ts';
 
 interface ImportFlags extends ClientOptions {
@@ -33,13 +33,36 @@ export async function importBucket(name: string, file: string | undefined, flags
   const { type, conflicts, consistency } = await bucket.definition();
   const keepsSiblings = conflicts === 'siblings' && consistency === 'eventual';
   const options = given({ w: flags.w as Count | undefined });
-  const storeLine = async (line: Line): Promise<Done> =>
-    type === 'value' ? storeValue(bucket, line, keepsSiblings, options) : storeTyped(quoral, name, type, line, options);
+  const turns = new Turns();
+  const storeLine = async (line: Line): Promise<Done> => {
+    if (type === 'value') {
+      const stored = read(line, parseLine);
+      return turns.take(stored.key, async () => storeValue(bucket, stored, line, keepsSiblings, options));
+    }
+    const wanted = read(line, (text) => parseTypedLine(text, type));
+    return turns.take(wanted.key, async () => storeTyped(quoral, name, wanted, options));
+  };
   const store = async (line: Line): Promise<Stored> => {
     const { end, number } = line;
     return { end, number, done: await storeLine(line) };
   };
   await new Import(name, file, flags).run(store);
+}
+
+/** Many lines are stored at once; those of one key in their order, so that the last one says what is there in the end. */
+class Turns {
+  readonly #last = new Map<string, Promise<Done>>();
+
+  async take(key: string, work: () => Promise<Done>): Promise<Done> {
+    const before = this.#last.get(key);
+    const done = before === undefined ? work() : before.then(work);
+    this.#last.set(key, done);
+    try {
+      return await done;
+    } finally {
+      if (this.#last.get(key) === done) this.#last.delete(key);
+    }
+  }
 }
 
 interface Stored {
@@ -128,14 +151,8 @@ function read<T>({ text, number }: Line, parse: (text: string) => T): T {
 }
 
 /** What is there is led to what the line says, operation by operation. */
-async function storeTyped(
-  quoral: Quoral,
-  bucket: string,
-  type: DataType,
-  line: Line,
-  options: OperationOptions,
-): Promise<Done> {
-  const wanted = read(line, (text) => parseTypedLine(text, type));
+async function storeTyped(quoral: Quoral, bucket: string, wanted: TypedKey, options: OperationOptions): Promise<Done> {
+  const { type } = wanted;
   const handle = typedHandle(quoral, bucket, type);
   const steps = stepsTo(type, await handle.find(wanted.key), wanted);
   for (const step of steps) await handle.apply(wanted.key, step, options);
@@ -160,11 +177,11 @@ function typedHandle(quoral: Quoral, bucket: string, type: DataType): TypedHandl
 
 async function storeValue(
   bucket: Bucket<Uint8Array>,
+  stored: StoredKey,
   line: Line,
   keepsSiblings: boolean,
   options: PutOptions,
 ): Promise<Done> {
-  const stored = read(line, parseLine);
   const values = stored.values.filter(({ expires }) => expires === undefined || expires.getTime() > Date.now());
   if (values.length === 0) return 'expired';
   if (keepsSiblings) return storeSiblings(bucket, { ...stored, values }, options);
