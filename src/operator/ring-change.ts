@@ -124,17 +124,12 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const memberAt = (index: NodeIndex): Member => members.get(index)!;
   const step = change?.state === 'aborting' ? wentBack : wentOn;
   const strong = strongFactors(facts.buckets);
-  const leaves = change === undefined ? new Set<NodeIndex>() : leaversOf(ring, change);
   let moved = false;
   const placements = ring.placements.map((placement): Placement => {
     const partitions = placement.partitions.map((entry, partition) => {
       if (entry.move === undefined) return entry;
-      const isDone = (index: NodeIndex): boolean =>
-        evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn) ||
-        // One that leaves and is gone has nothing to bring: the owners have got it from the others.
-        (entry.move!.stage === 'offload' && leaves.has(index) && evidence.isGone(memberAt(index)));
       const after = step(entry, next, {
-        isDone,
+        isDone: (index) => evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn),
         isReady: (index) => evidence.isReady(memberAt(index)),
         mayEnd: () => evidence.mayEnd(entry),
         isStrong: strong.has(placement.n),
@@ -219,7 +214,8 @@ function over(owners: readonly NodeIndex[], others: readonly NodeIndex[], change
 function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring | undefined {
   const back = change.state === 'aborting';
   const leaves = leaversOf(ring, change);
-  const { busy, awaited } = involved(ring);
+  const gone = new Set(ring.members.filter((one) => leaves.has(one.index) && evidence.isGone(one)).map(indexOf));
+  const { busy, awaited } = involved(ring, gone);
   const members = ring.members.map((member): Member => {
     const { index, state } = member;
     if (leaves.has(index)) {
@@ -236,7 +232,7 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
     const isLeft = (index: NodeIndex): boolean =>
       members.some((member) => member.index === index && member.state !== 'removed');
     const left = { ...change, comes: change.comes.filter(isLeft), goes: change.goes.filter(isLeft) };
-    return { ...ring, members, change: left };
+    return { ...ring, members, placements: ring.placements.map((one) => owedBy(one, isLeft)), change: left };
   }
   const voters = nextVoters(ring, leaves);
   if (voters !== undefined) return { ...ring, voters };
@@ -246,13 +242,35 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
   return { ...rest, lastChange: { id: change.id, outcome: back ? 'aborted' : 'done' } };
 }
 
-/** `busy`: who has a part in any partition. `awaited`: who has yet to become an owner of one. */
-function involved(ring: Ring): { readonly busy: ReadonlySet<NodeIndex>; readonly awaited: ReadonlySet<NodeIndex> } {
+/** Nothing is owed any more by those that are no members: the owners have got it from the others. */
+function owedBy({ n, partitions }: Placement, isLeft: (index: NodeIndex) => boolean): Placement {
+  const owed = (entry: PartitionOwners): PartitionOwners => {
+    const { owners, changedIn, move } = entry;
+    if (move?.stage !== 'offload' || move.others.every(isLeft)) return entry;
+    const others = move.others.filter(isLeft);
+    return others.length === 0 ? { owners, changedIn } : { owners, changedIn, move: { ...move, others } };
+  };
+  return { n, partitions: partitions.map(owed) };
+}
+
+function indexOf({ index }: Member): NodeIndex {
+  return index;
+}
+
+/**
+ * `busy`: who has a part in any partition. `awaited`: who has yet to become an owner of one. What those that are gone have to bring
+ * is waited for no longer, and owed as long as they are members: one of them may be back, and stay.
+ */
+function involved(
+  ring: Ring,
+  gone: ReadonlySet<NodeIndex>,
+): { readonly busy: ReadonlySet<NodeIndex>; readonly awaited: ReadonlySet<NodeIndex> } {
   const busy = new Set<NodeIndex>();
   const awaited = new Set<NodeIndex>();
   for (const { owners, move } of ring.placements.flatMap(({ partitions }) => partitions)) {
     for (const index of owners) busy.add(index);
     for (const index of move?.others ?? []) {
+      if (move!.stage === 'offload' && gone.has(index)) continue;
       busy.add(index);
       if (move!.stage === 'planned' || move!.stage === 'dual') awaited.add(index);
     }
