@@ -29,7 +29,9 @@ export type Description = Omit<Content, 'value'>;
 
 /** A misspelt `Quoral-*` header is refused: it may have been the context. */
 export function describeContent(incoming: Incoming): Description | Problem {
-  const contentType = incoming.header('content-type') ?? DEFAULT_CONTENT_TYPE;
+  const given = incoming.header('content-type') ?? '';
+  // An empty one says nothing either, and is what the parts of data types are known by.
+  const contentType = given.trim() === '' ? DEFAULT_CONTENT_TYPE : given;
   const contentEncoding = incoming.header('content-encoding') ?? '';
   let length = contentType.length + contentEncoding.length;
   const meta: [string, string][] = [];

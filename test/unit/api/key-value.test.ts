@@ -25,6 +25,14 @@ function expectProblem(answer: InProcessAnswer, status: number, code: string, fi
 }
 
 describe('a value', () => {
+  test('with an empty Content-Type is as one without', async () => {
+    for (const type of ['', '  ']) {
+      const { node, send } = harness();
+      await send('PUT', '/v1/kv/b/k', { 'Content-Type': type }, HI);
+      expect(node.writes[0]!.content!.contentType).toBe('application/octet-stream');
+    }
+  });
+
   test('comes back as it went in, with everything beside it', async () => {
     const { send } = harness();
     const value = Uint8Array.from([0, 255, 13, 10, 128]);
