@@ -52,7 +52,11 @@ function streamOf(body: Streamed): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const part = await body.next();
+        const part = await body.next().catch((error: unknown) => {
+          // Nobody cancels a stream that has failed by itself.
+          body.ended();
+          throw error;
+        });
         if (part !== undefined) {
           controller.enqueue(utf8(part));
           return;

@@ -145,12 +145,14 @@ async function streamed(listing: Listing): Promise<Answer> {
   const { clock } = services;
   if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', 'too many answers are being streamed'));
   const { limit = Number.POSITIVE_INFINITY } = listing;
-  const first = await readPage(listing, listing.after, Math.min(LIMIT, limit), startedAt + listing.timeout);
-  if (first instanceof Problem) {
-    admission.leaveStream();
-    return problemAnswer(first);
+  let page: Page | undefined;
+  try {
+    const first = await readPage(listing, listing.after, Math.min(LIMIT, limit), startedAt + listing.timeout);
+    if (first instanceof Problem) return problemAnswer(first);
+    page = first;
+  } finally {
+    if (page === undefined) admission.leaveStream();
   }
-  let page: Page | undefined = first;
   let after = listing.after;
   let sent = 0;
   const last = (problem?: Problem): string => {
