@@ -61,7 +61,7 @@ export function stepsTo(type: DataType, present: TypedValue | undefined, wanted:
     case 'counter':
       return counterSteps(present?.value, wanted.value);
     case 'set':
-      return setSteps(present?.value ?? [], wanted.value);
+      return setSteps(present?.value, wanted.value);
     case 'register':
       if (present !== undefined && same(present.value, wanted.value)) return [];
       return [{ op: 'assign', value: wanted.value }];
@@ -79,11 +79,23 @@ function counterSteps(present: Json | undefined, wanted: Json): readonly Operati
   return by === 0 && present !== undefined ? [] : [{ op: 'increment', by }];
 }
 
-function setSteps(present: Json, wanted: Json): readonly Operation[] {
+/** What is there and empty has held something. */
+const EMPTY_SET: readonly Operation[] = [
+  { op: 'add', values: [null] },
+  { op: 'remove', values: [null] },
+];
+const EMPTY_MAP: readonly Operation[] = [
+  { op: 'update', field: 'empty', type: 'flag', with: { op: 'disable' } },
+  { op: 'remove', field: 'empty' },
+];
+
+function setSteps(present: Json | undefined, wanted: Json): readonly Operation[] {
   if (!Array.isArray(wanted)) throw new UsageError('value: a set is a list');
-  const [is, shall] = [new Set((present as Json[]).map(formOf)), new Set((wanted as Json[]).map(formOf))];
+  if (present === undefined && wanted.length === 0) return EMPTY_SET;
+  const there = (present ?? []) as Json[];
+  const [is, shall] = [new Set(there.map(formOf)), new Set((wanted as Json[]).map(formOf))];
   const added = (wanted as Json[]).filter((one) => !is.has(formOf(one)));
-  const removed = (present as Json[]).filter((one) => !shall.has(formOf(one)));
+  const removed = there.filter((one) => !shall.has(formOf(one)));
   return [
     ...portions(removed).map((values) => ({ op: 'remove', values }) as const),
     ...portions(added).map((values) => ({ op: 'add', values }) as const),
@@ -112,6 +124,7 @@ type Fields = Readonly<Record<string, Json>>;
 
 function mapSteps(present: TypedValue | undefined, { value, types }: TypedValue): readonly Operation[] {
   const [is, shall] = [(present?.value ?? {}) as Fields, value as Fields];
+  if (present === undefined && Object.keys(shall).length === 0) return EMPTY_MAP;
   const steps: Operation[] = Object.keys(is)
     .filter((field) => !Object.hasOwn(shall, field))
     .map((field) => ({ op: 'remove', field }));

@@ -57,14 +57,14 @@ const leaf: fc.Arbitrary<Typed> = fc.oneof(
   fc.record({ type: fc.constant('counter' as const), value: fc.integer({ min: -9, max: 9 }) }),
   fc.record({
     type: fc.constant('set' as const),
-    value: fc.uniqueArray(fc.stringMatching(/^[a-e]$/), { minLength: 1 }).map((all) => all.sort()),
+    value: fc.uniqueArray(fc.stringMatching(/^[a-e]$/)).map((all) => all.sort()),
   }),
   fc.record({ type: fc.constant('register' as const), value: fc.constantFrom(null, 1, 'x', 'y') }),
   fc.record({ type: fc.constant('flag' as const), value: fc.boolean() }),
 );
 
 function mapOf(fields: fc.Arbitrary<Typed>): fc.Arbitrary<Typed> {
-  return fc.dictionary(fc.stringMatching(/^[p-s]$/), fields, { minKeys: 1, noNullPrototype: true }).map((all) => ({
+  return fc.dictionary(fc.stringMatching(/^[p-s]$/), fields, { noNullPrototype: true }).map((all) => ({
     type: 'map' as const,
     value: Object.fromEntries(Object.entries(all).map(([field, { value }]) => [field, value])),
     types: Object.fromEntries(Object.entries(all).map(([field, { type, types }]) => [field, types ?? type])),
