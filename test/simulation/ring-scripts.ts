@@ -90,8 +90,8 @@ export const RING_SCRIPTS = {
     await stage.pass(HOLDS_NO_CLIENTS);
     await ring.putAlone(leaver, target);
     await apply();
-    await ring.until(cast, first, 'offload');
-    await stage.pass(1500);
+    await ring.until(cast, first, 'read-new');
+    await stage.pass(4000);
     ring.clear();
     ring.loses(STORES, [leaver], ring.others(leaver));
     await ring.over();

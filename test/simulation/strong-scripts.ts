@@ -127,6 +127,8 @@ export const STRONG_SCRIPTS = {
     for (const to of [second, third]) await deliver(stage, PrepareMessage, { from: first, to, request: prepare });
     for (const message of late) await deliver(stage, AcceptMessage, message);
     await stage.get(first, target, STRONG);
+    // A read may be content with what a majority has; a write goes above the promise, so that what comes under it comes too late.
+    await stage.put(first, target, STRONG);
     const accept = { ...prepare, value: encodeValue(seen, digest.crc32), next: null };
     for (const to of [second, third]) await deliver(stage, AcceptMessage, { from: first, to, request: accept });
     for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
