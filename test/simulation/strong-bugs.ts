@@ -78,7 +78,7 @@ export const STRONG_BUGS: readonly Bug[] = [
         to: 'return recent.find((change) => equalBytes(change.id, id) && false);',
       },
     ],
-    foundBy: { scenario: 'strong-keys-in-doubt' },
+    foundBy: { scenario: 'strong-attempt-not-confirmed' },
   },
   {
     name: 'strong-erased-without-floor',

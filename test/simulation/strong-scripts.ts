@@ -109,6 +109,23 @@ export const STRONG_SCRIPTS = {
     await simulation.settle(client.write(target, first, { kind: 'put', level: STRONG, timeout: 2000, condition }));
     for (const machine of [first, second, third, first]) await stage.get(machine, target, STRONG);
   },
+  /** One owner alone accepts a change; the same request's next attempt goes on from what that one has. */
+  'strong-attempt-not-confirmed': async (stage: Stage): Promise<void> => {
+    const { simulation } = stage.arena.cluster;
+    const target = stage.strongKey('twice');
+    const [first, second, third] = ownersOf(stage, target);
+    await stage.put(first, target, STRONG);
+    const client = stage.somebody();
+    const { shown, etag } = await simulation.settle(client.read(target, first, STRONG, 2000));
+    if (shown === null || etag === null) return;
+    const late = catches(stage, AcceptMessage);
+    // The condition holds for the first attempt only.
+    const condition = { write: shown[0]!, etag };
+    const write = client.write(target, first, { kind: 'put', level: STRONG, timeout: 4000, condition });
+    await stage.during(write, 500, () => stage.clear());
+    if (late.length === 0) return;
+    for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+  },
   /** Accepts arrive at owners that have promised somebody else more meanwhile. */
   'strong-accept-below-a-promise': async (stage: Stage): Promise<void> => {
     const target = stage.strongKey('promised');
