@@ -35,7 +35,9 @@ export async function beforeWrite(environment: Environment, request: WriteReques
   const origin = environment.replica.now();
   const { owners } = routeOf(environment, request.bucket, request.key);
   const { r, pr, w, replicas = owners.length } = inItsZone(request, owners);
-  const scale = (count: number): number => scaled(count, replicas, owners.length);
+  // The majority of a zone is counted anew and is so many owners: that it may be all of the zone does not ask for all there are.
+  const scale = (count: number): number =>
+    request.zone === undefined ? scaled(count, replicas, owners.length) : count;
   const least = leastFor(request);
   const questions =
     mark === null
