@@ -40,8 +40,8 @@ const STRONG = strictQuorum({ owners: NODES, mode: 'strong' });
 const ONE_OWNER = levelsFor(FACTS).find(({ query }) => query === 'r=all&w=1&dw=1&sloppy=false')!;
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 
-/** Requests by which a replica gets what it lacks. */
-const CARRY_STATES = /^(replica\.store|handoff\.|repair\.)/;
+/** Requests by which a replica gets what it lacks; not the question for the time, without which a lost disk serves nobody. */
+const CARRY_STATES = /^(replica\.store|handoff\.|repair\.(?!time))/;
 
 const SCRIPTS = {
   /** One replica lacks what a quorum has, then what a quorum has deleted; every node is asked for a listing. */
@@ -480,9 +480,12 @@ const SCRIPTS = {
       second.medium.wipe();
       stage.arena.watch.diskLost(second);
       await stage.pass(UNREACHABLE_MS);
-      stage.loses(/^(replica\.|handoff\.|repair\.)/, first);
+      stage.loses(/^(replica\.|handoff\.|repair\.(?!time))/, first);
       await stage.get(third, key, STRICT);
       await stage.get(second, key, STRICT);
+      // One disk at a time.
+      await stage.heal();
+      await stage.arena.refilled();
     });
   },
   /** Proposers that get in each other's way while what they say to the owners is late or lost. */
