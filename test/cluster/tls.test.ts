@@ -90,7 +90,7 @@ test('the verbs with --ca, with QUORAL_CA, and without', async () => {
   expect(await runQuoral([...args, '--ca', ca])).toMatchObject({ status: 0, stdout: 'hello' });
   expect(await runQuoral(args, { environment: { QUORAL_CA: ca } })).toMatchObject({ status: 0, stdout: 'hello' });
   const without = await runQuoral(args);
-  expect(without).toMatchObject({ status: 1, stdout: '' });
+  expect(without).toMatchObject({ status: 4, stdout: '' });
   expect(without.stderr).toMatch(/no answer from https:.*--ca or QUORAL_CA/);
   expect((await runQuoral([...args, '--ca', '/absent'])).stderr).toContain('--ca or QUORAL_CA: /absent cannot be read');
 });
