@@ -41,7 +41,10 @@ function read(name: string, path: string): string {
 
 /** What a failed connection most likely needs, as the end of a sentence. */
 export function hintFor(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (!(error instanceof Error)) return ' (--url or QUORAL_URL names a node)';
+  // What fetch throws says the same of every failure; its cause tells.
+  if (!('code' in error) && error.cause !== undefined) return hintFor(error.cause);
+  const code = 'code' in error ? String(error.code) : '';
   if (/CERT|SIGNATURE|ISSUER/.test(code) && code !== 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return ' (--ca or QUORAL_CA names the file with the authority that signed its certificate)';
   }

@@ -1,6 +1,7 @@
 /** What has gone wrong, as one line on stderr and an exit status that scripts can act on; see output.ts. */
 
 import { QuoralError, type ErrorCode } from '#client/errors.ts';
+import { hintFor } from './client-tls.ts';
 import { EXIT, fail, UsageError, type ExitStatus } from './output.ts';
 
 const CONFLICTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -16,7 +17,7 @@ export function failure(error: unknown): void {
   if (error instanceof UsageError) fail(error.message, error.exitStatus);
   else if (error instanceof QuoralError) {
     const { outcome, code, message } = error;
-    const hint = code === 'unreachable' ? ' (--url or QUORAL_URL names a node)' : '';
+    const hint = code === 'unreachable' ? hintFor(error.cause) : '';
     fail(`${message}${outcome === undefined ? '' : ` (outcome: ${outcome})`}${hint}`, statusOf(error));
   } else throw error;
 }
