@@ -14,3 +14,13 @@ test('a run whose process a signal has ended is made once more, and no third tim
   await expect(report).rejects.toThrow('the process of seed 1 ended with SIGTRAP in the middle of it');
   await performer.end();
 });
+
+test('a run that nobody waits for any more is not made once more', async () => {
+  const performer = new Performer(undefined);
+  const report = performer.perform(LONG);
+  const { pid } = performer;
+  const refused = expect(report).rejects.toThrow('ended with SIGKILL');
+  await performer.end();
+  await refused;
+  expect(performer.pid).toBe(pid);
+});

@@ -56,6 +56,7 @@ export async function* performAll(
 export class Performer {
   readonly #bug: string | undefined;
   #process: WorkerProcess;
+  #ended = false;
 
   constructor(bug: string | undefined) {
     this.#bug = bug;
@@ -70,7 +71,7 @@ export class Performer {
     try {
       return await this.#process.perform(task);
     } catch (error) {
-      if (!(error instanceof EndedBySignal)) throw error;
+      if (this.#ended || !(error instanceof EndedBySignal)) throw error;
       console.error(`${error.message}; it is made once more`);
       this.#process = new WorkerProcess(this.#bug);
       return await this.#process.perform(task);
@@ -78,6 +79,7 @@ export class Performer {
   }
 
   async end(): Promise<void> {
+    this.#ended = true;
     await this.#process.end();
   }
 }
