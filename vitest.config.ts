@@ -1,5 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
+/** Kill and freeze nodes under load, and look at what their clients notice meanwhile: one file at a time. */
+const BY_THEMSELVES = [
+  'frozen',
+  'hinted-handoff',
+  'outages',
+  'repair',
+  'ring-changes',
+  'rolling-restart',
+  'strong-keys',
+].map((name) => `test/cluster/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     projects: [
@@ -13,14 +24,25 @@ export default defineConfig({
         },
       },
       {
-        // Several processes to a test, which wait for time to pass more than they work: by themselves, two files at a time.
+        // Several processes to a test, which wait for time to pass more than they work: after all others, two files at a time.
         test: {
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
+          exclude: BY_THEMSELVES,
           testTimeout: 180_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'failures',
+          include: BY_THEMSELVES,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
