@@ -40,7 +40,8 @@ test('1 → 2 → 3 nodes, a dead one replaced, and back to 1', async () => {
   }
 });
 
-// The change has to be in its middle at each kill, which how fast the machine moves keys decides: it gets three attempts.
+// A newcomer that starts again refuses writes as too old until it has learnt its floors, and if another owner is killed in that
+// moment a write may be unknown. That is not mended yet, and is why this gets three attempts.
 test(
   'kill -9 of the target, the driver and a source in the middle: it goes on by itself from where it was',
   { retry: 2 },

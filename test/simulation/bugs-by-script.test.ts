@@ -8,7 +8,8 @@ import { SCENARIO_NAMES, WAITING_FOR_A_FIX } from './scenarios.ts';
 import { edited } from './source-edits.ts';
 import type { ScenarioTask } from './tasks.ts';
 
-const BY_SCRIPT = BUGS.filter(({ foundBy }) => foundBy !== 'random');
+// The others are looked for in more-bugs-by-script.test.ts, at the same time.
+const BY_SCRIPT = BUGS.filter(({ foundBy }) => foundBy !== 'random').filter((_, i) => i % 2 === 0);
 
 test.each(BY_SCRIPT.map((bug) => [bug.name, bug] as const))(
   '%s is found',

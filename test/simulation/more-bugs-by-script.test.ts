@@ -1,0 +1,13 @@
+/** Every second of the wrong variants that scripts show; the others are in bugs-by-script.test.ts. */
+
+import { test } from 'vitest';
+import { expectFound, PATIENCE_MS } from './bug-runs.ts';
+import { BUGS } from './bugs.ts';
+
+const BY_SCRIPT = BUGS.filter(({ foundBy }) => foundBy !== 'random').filter((_, i) => i % 2 === 1);
+
+test.each(BY_SCRIPT.map((bug) => [bug.name, bug] as const))(
+  '%s is found',
+  (_name, bug) => expectFound(bug),
+  PATIENCE_MS,
+);
