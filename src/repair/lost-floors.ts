@@ -12,6 +12,7 @@ import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { ALL_PLACES } from '#replica/floors.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
+import { writersOf } from '#ring/moving.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { DiskError, type Timer, type World } from '#world/world.ts';
 import { TimeMessage } from './reclaim-messages.ts';
@@ -66,6 +67,18 @@ export class LostFloors {
     const others = knowledge.ring().members.filter(({ id, state }) => id !== self && state !== 'removed');
     const times = await Promise.all(others.map(({ id }) => this.#timeOf(id)));
     return times.every((time) => time === undefined || time > replica.floors.of(ALL_PLACES));
+  }
+
+  /**
+   * For a newcomer, once for the change that brings it. It takes no writes before it has a floor, so one that takes some already has
+   * the floor on its disk: with a later one it would refuse, after a restart in the middle, what is written at that moment.
+   */
+  async learnOnce(): Promise<boolean> {
+    const { knowledge, replica } = this.#options;
+    const takesWrites = knowledge
+      .ring()
+      .placements.some(({ partitions }) => partitions.some((entry) => writersOf(entry).includes(knowledge.self())));
+    return (takesWrites && replica.floors.of(ALL_PLACES) > 0) || (await this.learn());
   }
 
   /** False when nobody could say. */

@@ -124,7 +124,7 @@ export class Repair {
     this.moves = new Moves({
       ...options,
       ...{ source, pace, callTimeout: settings.callTimeout, settings: settings.moves },
-      learnFloors: () => this.#lostFloors.learn(),
+      learnFloors: () => this.#lostFloors.learnOnce(),
       floorsPassed: () => this.#lostFloors.passed(),
     });
     this.#moveVotes = new MoveVotes({ ...options, lookInterval: settings.moves.lookInterval });

@@ -78,9 +78,10 @@ export function fenceSender(from: NodeId, knowledge: Knowledge): void {
   if (removedIn(knowledge.ring()).has(from)) throw new Refusal(STALE, `${from} was removed`, knowledge.epoch());
 }
 
+/** Made once for each ring: every store asks. */
 const removed = new WeakMap<Ring, ReadonlySet<NodeId>>();
 
-/** The names that no member has any more. */
+/** The names of removed members; but a name that a later member has again is that member's. */
 function removedIn(ring: Ring): ReadonlySet<NodeId> {
   let names = removed.get(ring);
   if (names === undefined) {

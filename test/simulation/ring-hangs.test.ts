@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import type { PlanView } from '#operator/ring-plans.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
+import { ALL_PLACES } from '#replica/floors.ts';
 import { DiskError } from '#world/world.ts';
 import { SimulatedCluster } from './cluster.ts';
 
@@ -52,6 +53,24 @@ test('a new owner of strong keys that restarts before it votes takes the registe
   cluster.crash(cluster.machine('n4'));
   await cluster.restart('n4');
   await over(cluster, 'n1');
+});
+
+test('a newcomer that starts again while it takes writes already takes them at once, by the floor that it has', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'a floor after a restart', nodes: 3 });
+  const options = { headers: JSON_TYPE, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/s', options)).status).toBeLessThan(300);
+  await waits(cluster, 'n4');
+  const floor = (): number => cluster.running('n4').node.replica.floors.of(ALL_PLACES);
+  await begin(cluster, { join: ['n4'] }, 'n1');
+  const stages = () =>
+    movingEntries(cluster.running('n1').node.chain.facts()!.ring).map(({ entry }) => entry.move!.stage);
+  await cluster.simulation.run(() => stages().includes('dual'));
+  const learned = floor();
+  expect(learned).toBeGreaterThan(0);
+  cluster.crash(cluster.machine('n4'));
+  await cluster.restart('n4');
+  await over(cluster, 'n1');
+  expect(floor()).toBe(learned);
 });
 
 test('the first voter cannot serve and can be reached: another drives the change that replaces it', async () => {
