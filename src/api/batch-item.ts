@@ -6,7 +6,8 @@
 import { EMPTY_BYTES, fromUtf8, toBase64url, utf8 } from '#kernel/bytes.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
-import type { Answer, Body, Exchange, Incoming } from './exchange.ts';
+import type { Answer, Exchange, Incoming } from './exchange.ts';
+import { GivenRequest } from './given-request.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted, type Target } from './raw-path.ts';
 import { toBase64 } from './siblings.ts';
@@ -74,7 +75,7 @@ export function exchangeOf(
   const segments = ['v1', 'kv64', bucket, key === undefined ? operation.key64! : toBase64url(utf8(key))];
   const own = ttl === undefined ? '' : `ttl=${ttl}`;
   const target: Target = { path: '', segments, query: query === '' ? own : own === '' ? query : `${query}&${own}` };
-  const request = new ItemRequest(incoming, operation, target, value);
+  const request = requestOf(incoming, operation, target, value);
   return { ...rest, incoming: request, target, requestId: `${requestId.slice(0, 120)}/${place}` };
 }
 
@@ -109,50 +110,19 @@ function valueOf({ value, value64 }: BatchOperation): Uint8Array | Problem {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-class ItemRequest implements Incoming {
-  readonly method: string;
-  readonly target: Target;
-  readonly remote: string;
-  readonly #headers = new Map<string, string>();
-  readonly #value: Uint8Array;
-
-  constructor({ remote }: Incoming, operation: BatchOperation, target: Target, value: Uint8Array) {
-    this.method = operation.op.toUpperCase();
-    this.target = target;
-    this.remote = remote;
-    this.#value = value;
-    const { contentType, contentEncoding, meta = {}, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
-    this.#set('content-type', contentType);
-    this.#set('content-encoding', contentEncoding);
-    for (const [name, text] of Object.entries(meta)) this.#set(META_PREFIX + name.toLowerCase(), text);
-    this.#set('content-length', String(value.length));
-    this.#set('quoral-context', context);
-    this.#set('idempotency-key', idempotencyKey);
-    this.#set('if-match', ifMatch);
-    this.#set('if-none-match', ifNoneMatch);
-    this.#set('accept', 'application/json');
-  }
-
-  #set(name: string, value: string | undefined): void {
-    if (value !== undefined) this.#headers.set(name, value);
-  }
-
-  header(name: string): string | undefined {
-    return this.#headers.get(name);
-  }
-
-  fields(name: string): readonly string[] {
-    const value = this.header(name);
-    return value === undefined ? [] : [value];
-  }
-
-  headerNames(): Iterable<string> {
-    return this.#headers.keys();
-  }
-
-  async readBody(limitBytes: number): Promise<Body> {
-    return this.#value.length > limitBytes ? { kind: 'too-large' } : { kind: 'body', bytes: this.#value };
-  }
+function requestOf({ remote }: Incoming, operation: BatchOperation, target: Target, body: Uint8Array): Incoming {
+  const headers = new Map([
+    ['content-length', String(body.length)],
+    ['accept', 'application/json'],
+  ]);
+  const { contentType, contentEncoding, meta = {}, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
+  const given = {
+    ...{ 'content-type': contentType, 'content-encoding': contentEncoding, 'quoral-context': context },
+    ...{ 'idempotency-key': idempotencyKey, 'if-match': ifMatch, 'if-none-match': ifNoneMatch },
+  };
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) headers.set(name, value);
+  for (const [name, text] of Object.entries(meta)) headers.set(META_PREFIX + name.toLowerCase(), text);
+  return new GivenRequest({ method: operation.op.toUpperCase(), target, remote, headers, body });
 }
 
 /** Where a member of a result comes from. */

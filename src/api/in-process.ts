@@ -4,7 +4,8 @@
 
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Api } from './app.ts';
-import type { Body, Incoming } from './exchange.ts';
+import type { Incoming } from './exchange.ts';
+import { GivenRequest } from './given-request.ts';
 import { parseTarget } from './raw-path.ts';
 
 export interface InProcessAnswer {
@@ -25,7 +26,7 @@ export function inProcess(api: Api): InProcess {
   // Hono wants some request; everything that counts is in the bindings.
   const request = new Request('http://in.process/');
   return async (method, target, headers = {}, body = EMPTY_BYTES) => {
-    const response = await api.fetch(request, { incoming: new GivenRequest(method, target, headers, body) });
+    const response = await api.fetch(request, { incoming: given(method, target, headers, body) });
     return {
       status: response.status,
       headers: new Map(response.headers),
@@ -34,34 +35,13 @@ export function inProcess(api: Api): InProcess {
   };
 }
 
-class GivenRequest implements Incoming {
-  readonly method: string;
-  readonly target: Incoming['target'];
-  readonly remote = 'in-process';
-  readonly #headers: ReadonlyMap<string, string>;
-  readonly #body: Uint8Array;
-
-  constructor(method: string, target: string, headers: Readonly<Record<string, string>>, body: Uint8Array) {
-    this.method = method;
-    this.target = parseTarget(target);
-    this.#headers = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-    this.#body = body;
-  }
-
-  header(name: string): string | undefined {
-    return this.#headers.get(name);
-  }
-
-  fields(name: string): readonly string[] {
-    const value = this.header(name);
-    return value === undefined ? [] : [value];
-  }
-
-  headerNames(): Iterable<string> {
-    return this.#headers.keys();
-  }
-
-  async readBody(limitBytes: number): Promise<Body> {
-    return this.#body.length > limitBytes ? { kind: 'too-large' } : { kind: 'body', bytes: this.#body.slice() };
-  }
+function given(method: string, target: string, headers: Readonly<Record<string, string>>, body: Uint8Array): Incoming {
+  const named = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  return new GivenRequest({
+    method,
+    target: parseTarget(target),
+    remote: 'in-process',
+    headers: named,
+    body: body.slice(),
+  });
 }

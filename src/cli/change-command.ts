@@ -1,7 +1,8 @@
 /** `quoral ring apply|transfers|pause|resume|abort`: doing what was planned, and how far it is. */
 
+import type { TransfersView } from '#operator/ring-plans.ts';
 import { ask, askJson, expectStatus, textOf, type ClientOptions } from './client.ts';
-import { TRANSFERS, untilOver, type TransfersView } from './change-wait.ts';
+import { TRANSFERS, untilOver } from './change-wait.ts';
 import { counted, rateOf, readThrottle, sizeOf } from './measures.ts';
 import { EXIT, print, table, UsageError } from './output.ts';
 

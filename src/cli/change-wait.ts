@@ -4,30 +4,10 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TransfersView } from '#operator/ring-plans.ts';
 import { askJson, type ClientOptions } from './client.ts';
 import { percentOf, progressLine, progressText } from './change-progress.ts';
 import { EXIT, UsageError } from './output.ts';
-
-export interface TransfersView {
-  readonly state: 'idle' | 'running' | 'paused' | 'aborting';
-  readonly id: string | null;
-  readonly epoch: number;
-  readonly moves: number;
-  readonly done: number;
-  readonly keys: number;
-  readonly bytes: number;
-  readonly throttle: number | null;
-  readonly bytesPerSecond: number | null;
-  readonly secondsLeft: number | null;
-  readonly last: { readonly id: string; readonly outcome: 'done' | 'aborted' } | null;
-  readonly transfers: readonly {
-    readonly n: number;
-    readonly partition: number;
-    readonly stage: string;
-    readonly from: readonly string[];
-    readonly to: readonly string[];
-  }[];
-}
 
 export const TRANSFERS = '/v1/ring/transfers';
 const POLL_MS = 500;

@@ -3,7 +3,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { untilOver, type TransfersView } from '#cli/change-wait.ts';
+import { untilOver } from '#cli/change-wait.ts';
+import type { TransfersView } from '#operator/ring-plans.ts';
 import { EXIT } from '#cli/output.ts';
 
 const RUNNING: TransfersView = {
