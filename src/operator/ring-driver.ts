@@ -11,7 +11,8 @@ import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
 import { isMoving, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
-import type { Timer, World } from '#world/world.ts';
+import { Looks } from '#world/looks.ts';
+import type { World } from '#world/world.ts';
 import { advanceChange, type Evidence } from './ring-change.ts';
 
 export interface RingDriverOptions {
@@ -36,9 +37,7 @@ const TAKE_OVER_MS = 5000;
 
 export class RingDriver {
   readonly #options: RingDriverOptions;
-  #timer: Timer | undefined;
-  #stopped = true;
-  #busy = false;
+  readonly #looks: Looks;
   /** Since when members cannot be reached; those that never could be, since the start. */
   readonly #awaySince = new Map<NodeId, number>();
   readonly #madeAt: number;
@@ -55,41 +54,31 @@ export class RingDriver {
     options.messaging.onReachability((peer, reachable) => {
       if (!reachable) this.#awaySince.set(peer, clock.monotonic());
     });
+    this.#looks = new Looks({
+      clock,
+      interval: options.interval,
+      wanted: () => {
+        const ring = options.chain.facts()?.ring;
+        return ring !== undefined && isMoving(ring);
+      },
+      look: async () => {
+        if (await this.#drives()) await this.#drive();
+      },
+      failed: (error) => options.world.log.error('ring-change-failed', { reason: String(error) }),
+    });
   }
 
   start(): void {
-    this.#stopped = false;
-    this.wake();
+    this.#looks.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#looks.stop();
   }
 
   /** To be called when the facts have changed: while nothing moves, there are no looks. */
   wake(): void {
-    if (!this.#stopped && !this.#busy && this.#timer === undefined) this.#later(0);
-  }
-
-  #later(delay: number): void {
-    const { chain, world } = this.#options;
-    const ring = chain.facts()?.ring;
-    if (this.#stopped || ring === undefined || !isMoving(ring)) return;
-    this.#timer = world.clock.after(delay, () => void this.#turn());
-  }
-
-  async #turn(): Promise<void> {
-    this.#timer = undefined;
-    this.#busy = true;
-    try {
-      if (await this.#drives()) await this.#drive();
-    } catch (error) {
-      this.#options.world.log.error('ring-change-failed', { reason: String(error) });
-    }
-    this.#busy = false;
-    this.#later(this.#options.interval);
+    this.#looks.wake();
   }
 
   async #drives(): Promise<boolean> {

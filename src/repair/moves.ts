@@ -11,7 +11,8 @@ import { RECORDS, recordName, REGISTERS } from '#replica/tables.ts';
 import { isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
-import type { Counter, Timer } from '#world/world.ts';
+import { Looks } from '#world/looks.ts';
+import type { Counter } from '#world/world.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
 import { MovesMessage, type MovesReply } from './moves-message.ts';
 import { isNoted, movingEntries, noting } from './moved-rows.ts';
@@ -59,9 +60,7 @@ export class Moves {
   readonly #options: MovesOptions;
   readonly #taken: Counter;
   readonly #brought: Counter;
-  #timer: Timer | undefined;
-  #stopped = true;
-  #busy = false;
+  readonly #looks: Looks;
   #left = 0;
   /** When a partition was last done, or the first was there to do; undefined while there is none. */
   #progressAt: number | undefined;
@@ -90,22 +89,29 @@ export class Moves {
       });
     this.#taken = keys('taken');
     this.#brought = keys('brought');
+    this.#looks = new Looks({
+      clock: options.world.clock,
+      interval: options.settings.lookInterval,
+      wanted: () => {
+        const ring = options.knownRing();
+        return ring !== undefined && isMoving(ring);
+      },
+      look: () => this.#look(),
+      failed: (error) => options.world.log.warn('move-failed', { reason: String(error) }),
+    });
   }
 
   start(): void {
-    this.#stopped = false;
-    this.wake();
+    this.#looks.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#looks.stop();
   }
 
   /** To be called when the facts have changed: while nothing moves, there are no looks. */
   wake(): void {
-    if (!this.#stopped && !this.#busy && this.#timer === undefined) this.#later(0);
+    this.#looks.wake();
   }
 
   /** What this node is done with. */
@@ -120,24 +126,9 @@ export class Moves {
     return { storageId, ready: isReady, keepsOnlyCopies: keepsOnlyCopies(), empty, done };
   }
 
-  #later(delay: number): void {
-    const { knownRing, world } = this.#options;
-    const ring = knownRing();
-    if (this.#stopped || ring === undefined || !isMoving(ring)) return;
-    this.#timer = world.clock.after(delay, () => void this.#turn());
-  }
-
-  async #turn(): Promise<void> {
-    const { ready, trees, world, knowledge } = this.#options;
-    this.#timer = undefined;
-    this.#busy = true;
-    try {
-      if (ready() && trees.ready() && knowledge.ring().change?.state !== 'paused') await this.#work();
-    } catch (error) {
-      world.log.warn('move-failed', { reason: String(error) });
-    }
-    this.#busy = false;
-    this.#later(this.#options.settings.lookInterval);
+  async #look(): Promise<void> {
+    const { ready, trees, knowledge } = this.#options;
+    if (ready() && trees.ready() && knowledge.ring().change?.state !== 'paused') await this.#work();
   }
 
   /**
@@ -174,7 +165,7 @@ export class Moves {
   async #do(task: Task, installed: Map<Epoch, Promise<readonly NodeId[]>>): Promise<boolean> {
     const { world, awaitInstalled, knowledge, settings } = this.#options;
     const { entry, place } = task;
-    if (this.#stopped || knowledge.ring().change?.state === 'paused') return false;
+    if (this.#looks.stopped || knowledge.ring().change?.state === 'paused') return false;
     let missing = installed.get(entry.changedIn);
     if (missing === undefined) {
       missing = awaitInstalled(entry.changedIn, world.clock.monotonic() + settings.installTimeout);
