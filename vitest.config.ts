@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** Kill and freeze nodes under load, and look at what their clients notice meanwhile: one file at a time. */
@@ -20,6 +21,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/cluster/**'],
           testTimeout: 20_000,
+          // Without this one processor is left idle.
+          maxWorkers: availableParallelism(),
           sequence: { groupOrder: 0 },
         },
       },

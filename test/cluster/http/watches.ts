@@ -61,9 +61,10 @@ export function watchTests(): void {
   describe('watches', () => {
     test('tell of writes and deletions as they come, at every node', async () => {
       const bucket = freshBucket();
-      await put(`/v1/kv/${bucket}/before`, 'x');
+      // At all owners: one that commits it later tells of it then, and one that hears of the deletion first tells of nothing older.
+      await put(`/v1/kv/${bucket}/before?w=all`, 'x');
       const watches = await Promise.all(NAMES.map((at) => Watch.open(bucket, at)));
-      const written = await put(`/v1/kv/${bucket}/user-1`, 'hello', { at: 'n2' });
+      const written = await put(`/v1/kv/${bucket}/user-1?w=all`, 'hello', { at: 'n2' });
       await del(`/v1/kv/${bucket}/user-1`, { at: 'n3' });
       const etag = written.headers['etag']!.replaceAll('"', '');
       for (const watch of watches) {
