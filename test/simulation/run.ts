@@ -41,7 +41,7 @@ export interface RunOptions {
 /** The least part of the requests that has to succeed, by class. */
 const SUCCEEDED_MINIMUM = { calm: 0.5, rough: 0.2, harsh: 0.05 } as const;
 /** Runs with fewer operations say nothing about that. */
-const PROGRESS_FROM = 100;
+const PROGRESS_FROM = 250;
 const LAST_ANSWER_MS = 60_000;
 
 /** Repair as busy as clocks that are seconds apart allow, so that a run sees all of it. */
