@@ -37,8 +37,8 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function start(basePort: number): Promise<boolean> {
-  const args = ['cluster', '--nodes', '3', '--base-port', String(basePort), '--data-dir', join(directory, 'data')];
+async function start(basePort: number, flags: readonly string[], data: string): Promise<boolean> {
+  const args = ['cluster', ...flags, '--base-port', String(basePort), '--data-dir', join(directory, data)];
   const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...ENVIRONMENT } });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -51,10 +51,10 @@ async function start(basePort: number): Promise<boolean> {
 }
 
 /** The ports above the free one may be in use: then another one. */
-async function startSomewhere(): Promise<number> {
+async function startSomewhere(flags: readonly string[], data: string): Promise<number> {
   for (let attempt = 0; attempt < 5; attempt++) {
     const [basePort] = await freePorts(1);
-    if (basePort! < 65_000 && (await start(basePort!))) return basePort!;
+    if (basePort! < 65_000 && (await start(basePort!, flags, data))) return basePort!;
   }
   throw new Error(`no cluster: ${running?.output()}`);
 }
@@ -63,7 +63,7 @@ test(
   'three nodes over TLS: ready when all serve, goes on without one, ends with all',
   { timeout: 120_000 },
   async () => {
-    const basePort = await startSomewhere();
+    const basePort = await startSomewhere(['--nodes', '3'], 'data');
     const { child, output } = running!;
     const dispatcher = new Agent({ connect: { ca: authority.pem } });
     try {
@@ -92,3 +92,22 @@ test(
     expect(output(), 'two signals that come together are one act').not.toContain('at once');
   },
 );
+
+test('several nodes a host: replicas stand in as many zones as there are', { timeout: 60_000 }, async () => {
+  const basePort = await startSomewhere(['--nodes', '4', '--zones', '2'], 'zones');
+  const dispatcher = new Agent({ connect: { ca: authority.pem } });
+  const { body } = await http('GET', `https://127.0.0.1:${basePort}/v1/ring`, { dispatcher });
+  await dispatcher.close();
+  const { members, placements } = JSON.parse(body.toString()) as {
+    members: { id: string; zone: string }[];
+    placements: Record<string, string[][]>;
+  };
+  const zones = Object.fromEntries(members.map(({ id, zone }) => [id, zone]));
+  expect(zones).toEqual({ n1: 'z1', n2: 'z2', n3: 'z1', n4: 'z2' });
+  const spread = placements['3']!.map((owners) => new Set(owners.map((id) => zones[id])).size);
+  expect(new Set(spread)).toEqual(new Set([2]));
+  const { child } = running!;
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+});
