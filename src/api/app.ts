@@ -1,11 +1,14 @@
 /**
- * The routes in hono, by the raw path. The same app serves sockets (server.ts) and calls within the process.
+ * The routes in hono, by the raw path. The same app serves sockets (server.ts) and calls within the process. Nearly all requests
+ * are for one key, so those have a way of their own past the router and the web's requests and responses.
  */
 
 import { Hono } from 'hono';
+import { present } from '#kernel/assert.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import type { Answer, Incoming, Streamed } from './exchange.ts';
 import { Problem } from './problem.ts';
+import type { Target } from './raw-path.ts';
 import { Reception } from './reception.ts';
 import { ROUTES, type Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
@@ -14,20 +17,46 @@ export interface Environment {
   readonly Bindings: { readonly incoming: Incoming };
 }
 
-export type Api = Hono<Environment>;
+export interface Api {
+  /** Any request, through hono. */
+  readonly fetch: Hono<Environment>['fetch'];
+  /** The answer to a request for one key, as {@link fetch} would give it, without hono; undefined when it is for anything else. */
+  readonly answerKey: (incoming: Incoming) => Promise<Answer> | undefined;
+}
 
 /** What no route has: where requests go whose target is malformed. */
 const NOWHERE = '*';
 
 export function createApp(services: ApiServices): Api {
   const reception = new Reception(services);
-  const app: Api = new Hono<Environment>({ getPath: (_request, options) => rawPath(options?.env) });
+  const app = new Hono<Environment>({ getPath: (_request, options) => rawPath(options?.env) });
   const answer = async (incoming: Incoming, route: Route | undefined): Promise<Response> =>
     toResponse(await reception.respond(incoming, route), incoming.method);
   // One handler for all methods of a path: hono then calls it directly, and the reception knows what is allowed there.
   for (const route of ROUTES) app.all(route.path, (context) => answer(context.env.incoming, route));
   app.notFound((context) => answer(context.env.incoming, undefined));
-  return app;
+  const answerKey = (incoming: Incoming): Promise<Answer> | undefined => {
+    const route = keyRouteOf(incoming.target);
+    return route === undefined ? undefined : reception.respond(incoming, route);
+  };
+  return { fetch: app.fetch, answerKey };
+}
+
+const KEY_ROUTE = routeAt('/v1/kv/:bucket/:key');
+const KEY64_ROUTE = routeAt('/v1/kv64/:bucket/:key');
+
+function routeAt(path: string): Route {
+  return present(
+    ROUTES.find((route) => route.path === path),
+    `a route ${path}`,
+  );
+}
+
+/** What hono finds for these paths: no segment of a target that was read is empty but a last one behind a slash, at `/` and `/ui/`. */
+function keyRouteOf(target: Target | Problem): Route | undefined {
+  if (target instanceof Problem || target.segments.length !== 4 || target.segments[0] !== 'v1') return undefined;
+  const family = target.segments[1];
+  return family === 'kv' ? KEY_ROUTE : family === 'kv64' ? KEY64_ROUTE : undefined;
 }
 
 function rawPath(bindings: unknown): string {

@@ -16,31 +16,36 @@ export const MAX_PIPELINED = 64;
 
 interface Connection {
   /** Requests whose answer has not left yet, in the order of their arrival. Only the first is worked on. */
-  readonly owed: Owed[];
+  readonly owed: SocketRequest[];
   /** What to do once nothing is owed any more: say this, or only close. */
   end: Problem | 'close' | undefined;
 }
 
-interface Owed {
-  readonly request: SocketRequest;
-  readonly start: () => void;
-}
+/** Looked for with every request: a field of the socket costs less than a weak map. */
+const CONNECTION = Symbol('connection');
+type KnownSocket = Socket & { [CONNECTION]?: Connection };
 
 /**
  * Requests of one connection are worked on one after the other, as HTTP wants it unless all of them are safe (RFC 9112
  * section 9.3.2): a client that sends a PUT and a GET ahead must read what it wrote.
  */
 export class Connections {
-  readonly #connections = new WeakMap<Socket, Connection>();
+  readonly #start: (request: SocketRequest) => void;
+  readonly #open = new Set<Connection>();
 
-  /** Calls `start` when it is the request's turn. */
-  arrived(socket: Socket, request: SocketRequest, start: () => void): void {
+  /** `start` is called when it is a request's turn. */
+  constructor(start: (request: SocketRequest) => void) {
+    this.#start = start;
+  }
+
+  arrived(request: SocketRequest): void {
+    const { socket } = request;
     const connection = this.#of(socket);
     // What the parser still finds behind a mistake is no request of anybody; nor is there an answer to what comes behind
     // the last one.
     if (connection.end !== undefined || !socket.writable) return;
-    connection.owed.push({ request, start });
-    if (connection.owed.length === 1) start();
+    connection.owed.push(request);
+    if (connection.owed.length === 1) this.#start(request);
     if (connection.owed.length > MAX_PIPELINED) {
       connection.owed.pop();
       connection.end = new Problem(
@@ -50,19 +55,25 @@ export class Connections {
     }
   }
 
+  /** Requests of all connections whose answer has not left yet. */
+  *underWay(): Generator<SocketRequest> {
+    for (const { owed } of this.#open) yield* owed;
+  }
+
   /** Whether nothing has come behind this request. */
-  isLast(socket: Socket, request: SocketRequest): boolean {
-    return this.#of(socket).owed.at(-1)?.request === request;
+  isLast(request: SocketRequest): boolean {
+    return this.#of(request.socket).owed.at(-1) === request;
   }
 
   /** The answer to the first request that is owed has left. */
   answered(socket: Socket): void {
     const connection = this.#of(socket);
-    connection.owed.shift();
+    if (connection.owed.length > 1) connection.owed.shift();
+    else connection.owed.length = 0;
     // An answer that said "close" was the last: what was sent behind it would be done and never answered.
     if (!socket.writable) connection.owed.length = 0;
-    const [next] = connection.owed;
-    if (next !== undefined) next.start();
+    const next = connection.owed[0];
+    if (next !== undefined) this.#start(next);
     else if (connection.end !== undefined) endWith(socket, connection.end);
   }
 
@@ -70,7 +81,7 @@ export class Connections {
   broke(socket: Socket, mistake: Problem): void {
     const connection = this.#of(socket);
     if (connection.end !== undefined) return;
-    const last = connection.owed.at(-1)?.request;
+    const last = connection.owed.at(-1);
     if (last === undefined) {
       connection.end = mistake;
       endWith(socket, mistake);
@@ -83,9 +94,15 @@ export class Connections {
     }
   }
 
-  #of(socket: Socket): Connection {
-    let connection = this.#connections.get(socket);
-    if (connection === undefined) this.#connections.set(socket, (connection = { owed: [], end: undefined }));
+  #of(socket: KnownSocket): Connection {
+    return socket[CONNECTION] ?? this.#first(socket);
+  }
+
+  #first(socket: KnownSocket): Connection {
+    const connection: Connection = { owed: [], end: undefined };
+    socket[CONNECTION] = connection;
+    this.#open.add(connection);
+    socket.once('close', () => this.#open.delete(connection));
     return connection;
   }
 }

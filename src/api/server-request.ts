@@ -4,26 +4,38 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Body, Incoming } from './exchange.ts';
 import { parseTarget } from './raw-path.ts';
 import type { Arrival, Arrivals } from './server-arrivals.ts';
 
+/** What the client waits for before it sends the body: for a word, or for what cannot be had. */
+export type Expects = 'nothing' | 'continue' | 'the impossible';
+
 export class SocketRequest implements Incoming {
   readonly target: Incoming['target'];
+  readonly expects: Expects;
+  readonly response: ServerResponse;
   readonly #message: IncomingMessage;
-  readonly #response: ServerResponse;
   readonly #arrivals: Arrivals;
-  /** The client waits for a word before it sends the body. */
-  readonly #expectsContinue: boolean;
   #broken = false;
   #fail: (() => void) | undefined;
 
-  constructor(message: IncomingMessage, response: ServerResponse, arrivals: Arrivals, expectsContinue: boolean) {
+  constructor(message: IncomingMessage, response: ServerResponse, arrivals: Arrivals, expects: Expects) {
     this.target = parseTarget(message.url ?? '');
     this.#message = message;
-    this.#response = response;
+    this.response = response;
     this.#arrivals = arrivals;
-    this.#expectsContinue = expectsContinue;
+    this.expects = expects;
+  }
+
+  get message(): IncomingMessage {
+    return this.#message;
+  }
+
+  get socket(): Socket {
+    return this.#message.socket;
   }
 
   get method(): string {
@@ -72,7 +84,7 @@ export class SocketRequest implements Incoming {
   letBodyPass(deadline: number): Promise<void> {
     const message = this.#message;
     const ends = this.header('connection')?.toLowerCase() === 'close';
-    if (!ends || this.#broken || this.#expectsContinue || message.complete) return Promise.resolve();
+    if (!ends || this.#broken || this.expects === 'continue' || message.complete) return Promise.resolve();
     return new Promise((resolve) => {
       const settle = (): void => {
         this.#arrivals.end(arrival);
@@ -89,7 +101,9 @@ export class SocketRequest implements Incoming {
   readBody(limitBytes: number, deadline: number): Promise<Body> {
     const message = this.#message;
     if (this.#broken) return Promise.resolve({ kind: 'broken' });
-    if (this.#expectsContinue) this.#response.writeContinue();
+    // A request without a body comes with its stream at the end already.
+    if (message.readableEnded) return Promise.resolve({ kind: 'body', bytes: EMPTY_BYTES });
+    if (this.expects === 'continue') this.response.writeContinue();
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let length = 0;
@@ -137,6 +151,23 @@ export function repeatedField({ headers, rawHeaders }: IncomingMessage): string 
     seen.add(name);
   }
   return undefined;
+}
+
+/** How long, and how much, a client may go on sending behind the answer to what it sends. */
+const DRAIN_MS = 500;
+const DRAIN_BYTES = 64 * 1024 * 1024;
+
+/** Reads on what is left of a body that nobody wants, so that its sender sees the answer, and cuts the connection if it takes too long. */
+export function drain(message: IncomingMessage): void {
+  if (message.complete || message.destroyed) return;
+  let bytes = 0;
+  const cut = (): void => message.socket.destroySoon();
+  const timer = setTimeout(cut, DRAIN_MS).unref();
+  message.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > DRAIN_BYTES) cut();
+  });
+  message.on('close', () => clearTimeout(timer)).resume();
 }
 
 /** Plain byte arrays: Node's own kind of them behaves differently when it is sliced. */

@@ -9,10 +9,12 @@ import type { Server as TlsServer } from 'node:https';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Api } from './app.ts';
+import type { Answer } from './exchange.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections } from './server-connections.ts';
-import { repeatedField, SocketRequest } from './server-request.ts';
+import { send } from './server-answer.ts';
+import { drain, repeatedField, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import type { ApiServices } from './services.ts';
 
@@ -62,19 +64,19 @@ export async function startServer(api: Api, services: ApiServices, options: List
 }
 
 class Door implements HttpServer {
+  readonly #api: Api;
   readonly #services: ApiServices;
   readonly #server: Server | TlsServer;
-  readonly #connections = new Connections();
+  readonly #connections = new Connections((request) => this.#begin(request));
   readonly #arrivals: Arrivals;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
-  /** Requests whose answer has not left yet. */
-  readonly #underWay = new Map<ServerResponse, SocketRequest>();
   #phase: 'open' | 'closing' | 'closing-idle' = 'open';
   #open = 0;
   #port = 0;
 
   constructor(api: Api, services: ApiServices, tls: DoorTls | undefined) {
+    this.#api = api;
     this.#services = services;
     this.#arrivals = new Arrivals(services.clock);
     services.metrics.gauge('quoral_http_connections', 'Connections of clients.', () => this.#open);
@@ -92,6 +94,8 @@ class Door implements HttpServer {
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       // Answered below, in the API's shape.
       requireHostHeader: false,
+      // What has no body needs no stream that ends.
+      optimizeEmptyRequests: true,
       noDelay: true,
     };
     this.#server = createDoor(options, tls, HEAD_TIMEOUT_MS);
@@ -127,7 +131,7 @@ class Door implements HttpServer {
 
   async close(timeoutMs: number, idleMs = 0): Promise<void> {
     this.#phase = 'closing';
-    for (const [response, request] of this.#underWay) this.#sayLast(response, request);
+    for (const request of this.#connections.underWay()) this.#sayLast(request);
     // Not the HTTP server's own way, which would cut idle connections at once.
     const closed = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
@@ -151,9 +155,9 @@ class Door implements HttpServer {
   }
 
   /** The connection ends with this answer, unless the client has sent more requests behind it. */
-  #sayLast(response: ServerResponse, request: SocketRequest): void {
-    const { socket } = response.req;
-    if (!response.headersSent && this.#connections.isLast(socket, request)) response.shouldKeepAlive = false;
+  #sayLast(request: SocketRequest): void {
+    const { response } = request;
+    if (!response.headersSent && this.#connections.isLast(request)) response.shouldKeepAlive = false;
   }
 
   #malformed(code: ProblemCode): { add(): void } {
@@ -166,41 +170,54 @@ class Door implements HttpServer {
     socket.once('close', () => (this.#open -= 1));
   }
 
-  #take(message: IncomingMessage, response: ServerResponse, expects: 'nothing' | 'continue' | 'the impossible'): void {
-    const request = new SocketRequest(message, response, this.#arrivals, expects === 'continue');
-    const { socket } = message;
-    this.#underWay.set(response, request);
-    response.once('close', () => {
-      this.#underWay.delete(response);
-      this.#connections.answered(socket);
-      if (this.#phase === 'closing-idle') this.#server.closeIdleConnections();
-    });
-    const start = (): void => {
-      if (expects === 'the impossible') refuseExpectation(message, response);
-      else this.#answer(message, response, request);
-    };
-    this.#connections.arrived(socket, request, start);
+  #take(message: IncomingMessage, response: ServerResponse, expects: Expects): void {
+    const request = new SocketRequest(message, response, this.#arrivals, expects);
+    response.on('close', () => this.#left(request));
+    this.#connections.arrived(request);
   }
 
-  #answer(message: IncomingMessage, response: ServerResponse, request: SocketRequest): void {
-    if (this.#phase !== 'open') this.#sayLast(response, request);
-    if (message.httpVersion === '1.1' && message.headers.host === undefined) {
-      writeProblem(response, invalid('Host', 'the header is missing'));
+  /** The answer has left, or will never do so. */
+  #left({ socket }: SocketRequest): void {
+    this.#connections.answered(socket);
+    if (this.#phase === 'closing-idle') this.#server.closeIdleConnections();
+  }
+
+  #begin(request: SocketRequest): void {
+    const { message, response } = request;
+    if (request.expects === 'the impossible') refuseExpectation(message, response);
+    else this.#answer(request);
+  }
+
+  #answer(request: SocketRequest): void {
+    const { message, response } = request;
+    if (this.#phase !== 'open') this.#sayLast(request);
+    const mistake = mistakeIn(message);
+    if (mistake !== undefined) {
+      writeProblem(response, mistake);
       return;
     }
-    if (message.httpVersion === '0.9') {
-      writeProblem(response, invalid('request', 'not HTTP/1.1: the version is missing'));
-      return;
-    }
-    const repeated = repeatedField(message);
-    if (repeated !== undefined) {
-      writeProblem(response, invalid(repeated, 'the header is given more than once'));
+    const answer = this.#api.answerKey(request);
+    if (answer !== undefined) {
+      void this.#send(request, answer);
       return;
     }
     // The target is taken; what would be parsed and normalised is not.
     message.url = '/';
     this.#arriving = request;
     void this.#listener(message, response);
+  }
+
+  async #send(request: SocketRequest, answer: Promise<Answer>): Promise<void> {
+    const { message, response } = request;
+    const given = await answer;
+    try {
+      send(response, given, request.method);
+    } catch (error) {
+      // Nothing has left yet: what cannot be sent is a header field.
+      this.#services.log.error('answer-not-sent', { requestId: given.headers['x-request-id'], reason: String(error) });
+      writeProblem(response, new Problem('internal-error', 'the answer cannot be sent; see the log of this node'));
+    }
+    if (!message.complete) response.once('close', () => drain(message));
   }
 
   #refuseTunnel(socket: Duplex): void {
@@ -233,6 +250,15 @@ function parserProblem(error: NodeJS.ErrnoException): Problem {
       return invalid('request', `not HTTP/1.1: ${reason}`);
     }
   }
+}
+
+/** What HTTP does not allow and Node's parser lets through. */
+function mistakeIn(message: IncomingMessage): Problem | undefined {
+  if (message.httpVersion === '1.1' && message.headers.host === undefined)
+    return invalid('Host', 'the header is missing');
+  if (message.httpVersion === '0.9') return invalid('request', 'not HTTP/1.1: the version is missing');
+  const repeated = repeatedField(message);
+  return repeated === undefined ? undefined : invalid(repeated, 'the header is given more than once');
 }
 
 function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
 import { inProcess, type InProcessAnswer } from '#api/in-process.ts';
 import { DEFAULT_PROPERTIES } from '#buckets/definition.ts';
-import { utf8 } from '#kernel/bytes.ts';
+import { GivenRequest } from '#api/given-request.ts';
+import { parseTarget } from '#api/raw-path.ts';
+import { EMPTY_BYTES, utf8 } from '#kernel/bytes.ts';
 import { agreed, StubNode } from './stub-services.ts';
 import { harness, jsonOf, textOf } from './client.ts';
 
@@ -11,6 +13,44 @@ const JSON_TYPE = { 'Content-Type': 'application/json' };
 function codeOf(answer: InProcessAnswer): unknown {
   return String(jsonOf(answer)['type']).replace('urn:quoral:problem:', '');
 }
+
+describe('requests for one key', () => {
+  const app = createApp(new StubNode().services());
+  const asked = (target: string) =>
+    app.answerKey(
+      new GivenRequest({
+        method: 'GET',
+        target: parseTarget(target),
+        remote: '',
+        headers: new Map(),
+        body: EMPTY_BYTES,
+      }),
+    );
+
+  test.each(['/v1/kv/b/k', '/v1/kv64/b/aw', '/v1/kv/b/k?r=1', '/v1/kv/b%2Fc/%2F', '/v1/kv64/b/!', '/v1/kv/b/k?x'])(
+    '%s is one, and its answer is the one that hono would give',
+    async (target) => {
+      const direct = await asked(target);
+      const routed = await inProcess(app)('GET', target);
+      expect(direct?.status).toBe(routed.status);
+      expect(direct?.body).toEqual(textOf(routed));
+      expect(Object.keys(direct!.headers).toSorted()).toEqual([...routed.headers.keys()].toSorted());
+    },
+  );
+
+  test.each([
+    '/',
+    '/v1/kv/b',
+    '/v1/kv/b/k/more',
+    '/v2/kv/b/k',
+    '/v1/kv//k',
+    '/v1/KV/b/k',
+    '/v1/leases/b/k',
+    'v1/kv/b/k',
+  ])('%s is none', (target) => {
+    expect(asked(target)).toBeUndefined();
+  });
+});
 
 describe('buckets', () => {
   test('one that nobody has defined has the defaults', async () => {

@@ -261,6 +261,29 @@ describe('bodies', () => {
     expect(node.writes).toEqual([]);
   });
 
+  test('that are not announced are empty', async () => {
+    const answer = await send(`PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/kv/b/k HTTP/1.1\r\n${CLOSE}`);
+    expect(statuses(answer)).toEqual([204, 200]);
+    expect(answer[1]!.head).toMatch(/^content-length: 0$/im);
+  });
+
+  test('that go on behind their refusal end with their connection', async () => {
+    const answer = await send('PUT /v1/kv/b/k?w=9 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhi');
+    expectProblem(answer[0], 400, 'invalid-request');
+    expect(answer[0]!.head).toMatch(/connection: keep-alive/i);
+    expect(answer).toHaveLength(1);
+  });
+
+  test('come back byte by byte, small ones and large ones', async () => {
+    for (const size of [256, 4096, 4097, 70_000]) {
+      const value = Uint8Array.from({ length: size }, (_, i) => i * 7);
+      const head = `PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`;
+      const answer = await send(head, value, `GET /v1/kv/b/k HTTP/1.1\r\n${CLOSE}`);
+      expect(statuses(answer)).toEqual([204, 200]);
+      expect(Buffer.from(answer[1]!.body, 'latin1')).toEqual(Buffer.from(value));
+    }
+  });
+
   test('that do not arrive by the deadline are late', async () => {
     const answer = await send('PUT /v1/kv/b/k?timeout=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nh');
     expectProblem(answer[0], 408, 'request-timeout');
