@@ -5,6 +5,7 @@
  */
 
 import { parseArgs } from 'node:util';
+import { LoadFigures, type Ended } from './load-figures.ts';
 import { HttpConnection } from './http-connection.ts';
 import { DISTRIBUTIONS, KeyChoice, type Distribution } from './key-choice.ts';
 import { drawStep, isMix, MIXES, type Mix, type Step } from './mixes.ts';
@@ -35,44 +36,7 @@ const system: System = systemNamed(
   { bytes: Number(flags.bytes), query: flags.query, token: flags.token },
 );
 
-class Figures {
-  readonly latencies: number[] = [];
-  errors = 0;
-  readonly statuses: Record<string, number> = {};
-  /** Rightly answered before the end: an open loop goes on until the last is answered. */
-  #inTime = 0;
-  readonly #from: number;
-  readonly #until: number;
-
-  constructor(from: number, until: number) {
-    this.#from = from;
-    this.#until = until;
-  }
-
-  ended(began: number, status: number, isRight: boolean): void {
-    if (began < this.#from) return;
-    if (isRight) {
-      const now = performance.now();
-      this.latencies.push(now - began);
-      if (now <= this.#until) this.#inTime += 1;
-      return;
-    }
-    this.errors += 1;
-    this.statuses[status] = (this.statuses[status] ?? 0) + 1;
-  }
-
-  result(seconds: number): object {
-    const sorted = Float64Array.from(this.latencies).sort();
-    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-    return {
-      ...{ operations: sorted.length, opsPerSecond: this.#inTime / seconds },
-      ...{ p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), errors: this.errors, statuses: this.statuses },
-      generatorCpuMicros: process.cpuUsage().user + process.cpuUsage().system,
-    };
-  }
-}
-
-async function perform(connection: HttpConnection, step: Step, choice: KeyChoice): Promise<[number, boolean]> {
+async function perform(connection: HttpConnection, step: Step, choice: KeyChoice): Promise<Ended> {
   try {
     if (step === 'insert') {
       const record = choice.reserve();
@@ -83,14 +47,16 @@ async function perform(connection: HttpConnection, step: Step, choice: KeyChoice
     const record = choice.next();
     if (step === 'update') return judged(await system.write(connection, record));
     const answer = judged(await system.read(connection, record));
-    return step === 'read' || !answer[1] ? answer : judged(await system.write(connection, record));
+    return step === 'read' || !answer.isRight ? answer : judged(await system.write(connection, record));
   } catch {
-    return [0, false];
+    return NO_ANSWER;
   }
 }
 
-function judged(answer: Parameters<System['isRight']>[0]): [number, boolean] {
-  return [answer.status, system.isRight(answer)];
+const NO_ANSWER: Ended = { status: 0, isRight: false, head: '' };
+
+function judged(answer: Parameters<System['isRight']>[0]): Ended {
+  return { status: answer.status, isRight: system.isRight(answer), head: answer.head };
 }
 
 function connections(): readonly HttpConnection[] {
@@ -103,50 +69,51 @@ async function fill(): Promise<void> {
   let errors = 0;
   await Promise.all(
     connections().map(async (connection) => {
-      while (next < records) if (!judged(await system.write(connection, next++))[1]) errors += 1;
+      while (next < records) if (!judged(await system.write(connection, next++)).isRight) errors += 1;
       connection.close();
     }),
   );
   process.stdout.write(`${JSON.stringify({ result: { filled: records, errors } })}\n`);
 }
 
-async function closedLoop(mix: Mix, choice: KeyChoice, figures: Figures, until: number): Promise<void> {
+async function closedLoop(mix: Mix, choice: KeyChoice, figures: LoadFigures, until: number): Promise<void> {
   await Promise.all(
     connections().map(async (connection) => {
       while (performance.now() < until) {
         const began = performance.now();
-        figures.ended(began, ...(await perform(connection, drawStep(mix), choice)));
+        figures.ended(began, await perform(connection, drawStep(mix), choice));
       }
       connection.close();
     }),
   );
 }
 
-async function openLoop(mix: Mix, choice: KeyChoice, figures: Figures, until: number): Promise<void> {
+async function openLoop(mix: Mix, choice: KeyChoice, figures: LoadFigures, until: number): Promise<void> {
   const meanGap = 1000 / Number(flags.rate);
   const free = [...connections()];
   const all = [...free];
   const due: number[] = [];
+  let firstDue = 0;
   let nextDue = performance.now();
   let underWay = 0;
   const start = async (connection: HttpConnection, began: number): Promise<void> => {
     underWay += 1;
-    figures.ended(began, ...(await perform(connection, drawStep(mix), choice)));
+    figures.ended(began, await perform(connection, drawStep(mix), choice));
     underWay -= 1;
-    const waiting = due.shift();
-    if (waiting === undefined) free.push(connection);
-    else void start(connection, waiting);
+    if (firstDue === due.length) free.push(connection);
+    else void start(connection, due[firstDue++]!);
   };
   while (performance.now() < until) {
     for (; nextDue <= performance.now(); nextDue -= Math.log(1 - Math.random()) * meanGap) {
-      const connection = free.shift();
+      const connection = free.pop();
+      figures.began(nextDue, connection !== undefined);
       if (connection === undefined) due.push(nextDue);
       else void start(connection, nextDue);
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   // Those that wait still are late, not forgotten.
-  while (underWay > 0 || due.length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (underWay > 0 || firstDue < due.length) await new Promise((resolve) => setTimeout(resolve, 10));
   for (const connection of all) connection.close();
 }
 
@@ -154,12 +121,16 @@ async function measure(mix: Mix): Promise<void> {
   const now = performance.now();
   const from = now + Number(flags.warmup) * 1000;
   const until = from + Number(flags.seconds) * 1000;
-  const figures = new Figures(from, until);
+  const figures = new LoadFigures(from, until);
   const asked: Distribution = DISTRIBUTIONS.find((name) => name === flags.keys) ?? 'uniform';
   const choice = new KeyChoice(mix.keys ?? asked, records);
   // The parent reads the nodes' CPU time at these two marks.
-  setTimeout(() => process.stdout.write('{"mark":"start"}\n'), from - now);
-  setTimeout(() => process.stdout.write('{"mark":"end"}\n'), until - now);
+  const mark = (name: 'start' | 'end'): void => {
+    process.stdout.write(`{"mark":"${name}"}\n`);
+    figures.mark();
+  };
+  setTimeout(mark, from - now, 'start');
+  setTimeout(mark, until - now, 'end');
   await (flags.rate === undefined ? closedLoop : openLoop)(mix, choice, figures, until);
   process.stdout.write(`${JSON.stringify({ result: figures.result(Number(flags.seconds)) })}\n`);
 }

@@ -8,6 +8,8 @@ import { connect, type Socket } from 'node:net';
 export interface HttpAnswer {
   readonly status: number;
   readonly body: Buffer;
+  /** Status line and header fields. */
+  readonly head: string;
 }
 
 const END_OF_HEAD = '\r\n\r\n';
@@ -20,7 +22,7 @@ export class HttpConnection {
   #received: Buffer[] = [];
   /** Bytes of the answer once its head is known; undefined for chunks. */
   #expected: number | undefined;
-  #head: { readonly status: number; readonly length: number } | undefined;
+  #head: { readonly text: string; readonly length: number } | undefined;
   #resolve: (answer: HttpAnswer) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
 
@@ -31,15 +33,19 @@ export class HttpConnection {
   }
 
   /** Rejects when the connection breaks; the next request opens another. */
-  async request(method: string, path: string, headers: string, body?: Uint8Array): Promise<HttpAnswer> {
-    this.#socket ??= await this.#open();
+  request(method: string, path: string, headers: string, body?: Uint8Array): Promise<HttpAnswer> {
     const socket = this.#socket;
+    if (socket === undefined) return this.#open().then(() => this.request(method, path, headers, body));
     const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`;
-    const head = Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${headers}${length}\r\n`, 'latin1');
-    return await new Promise((resolve, reject) => {
+    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${headers}${length}\r\n`;
+    // One write, so one system call.
+    const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0));
+    bytes.write(head, 'latin1');
+    if (body !== undefined) bytes.set(body, head.length);
+    return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      socket.write(body === undefined ? head : Buffer.concat([head, body]));
+      socket.write(bytes);
     });
   }
 
@@ -47,7 +53,7 @@ export class HttpConnection {
     this.#socket?.destroy();
   }
 
-  async #open(): Promise<Socket> {
+  async #open(): Promise<void> {
     const socket = connect({ host: this.#host, port: this.#port, noDelay: true });
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
@@ -56,7 +62,7 @@ export class HttpConnection {
     socket.on('data', (chunk) => this.#data(chunk));
     socket.on('error', (error) => this.#broken(error));
     socket.on('close', () => this.#broken(new Error('the connection was closed')));
-    return socket;
+    this.#socket = socket;
   }
 
   #broken(error: Error): void {
@@ -79,15 +85,14 @@ export class HttpConnection {
     if (this.#expected !== undefined && size < this.#expected) return;
     all ??= Buffer.concat(this.#received);
     if (this.#expected === undefined && !all.subarray(-END_OF_CHUNKS.length).equals(END_OF_CHUNKS)) return;
-    const { status, length } = this.#head!;
+    const { text, length } = this.#head!;
     this.#received = [];
     this.#head = undefined;
-    this.#resolve({ status, body: all.subarray(length) });
+    this.#resolve({ status: Number(text.slice(9, 12)), body: all.subarray(length), head: text });
   }
 
   #readHead(text: string, length: number): void {
-    const status = Number(text.slice(9, 12));
-    this.#head = { status, length };
+    this.#head = { text, length };
     if (/transfer-encoding: chunked/i.test(text)) this.#expected = undefined;
     else this.#expected = length + Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0);
   }

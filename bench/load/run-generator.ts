@@ -14,10 +14,24 @@ export interface Figures {
   readonly p999Ms: number;
   readonly errors: number;
   readonly statuses: Readonly<Record<string, number>>;
-  /** Of all nodes together, user and system. */
+  /** Of all nodes together, user and system, in the time that is measured. */
+  readonly nodesCpuMicros: number;
   readonly cpuMicrosPerOp: number;
+  /** Of the generator, in the time that is measured. */
   readonly generatorCpuMicros: number;
+  /** Those that were told to come back later (429, 503), how late they learnt that, and how many were not told when. */
+  readonly refused: number;
+  readonly refusedP50Ms: number;
+  readonly refusedP99Ms: number;
+  readonly withoutRetryAfter: number;
+  /** Open loop: by how much the generator itself was late, and how many requests found no free connection. */
+  readonly lateP50Ms: number;
+  readonly lateP99Ms: number;
+  readonly waited: number;
 }
+
+/** What the generator knows by itself. */
+type Told = Omit<Figures, 'cpuMicrosPerOp' | 'nodesCpuMicros'>;
 
 export type GeneratorFlags = Readonly<Record<string, string | number | undefined>>;
 
@@ -45,14 +59,14 @@ export async function generate(
   const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let before = 0;
   let after = 0;
-  let result: Omit<Figures, 'cpuMicrosPerOp'> | undefined;
+  let result: Told | undefined;
   // The marks and the result come in any order.
   for await (const line of createInterface({ input: generator.stdout })) {
-    const message = JSON.parse(line) as { mark?: string; result?: Omit<Figures, 'cpuMicrosPerOp'> };
+    const message = JSON.parse(line) as { mark?: string; result?: Told };
     if (message.mark === 'start') before = cpuMicros(cluster.pids);
     if (message.mark === 'end') after = cpuMicros(cluster.pids);
     result ??= message.result;
   }
   if (result === undefined) throw new Error(`the generator gave no result: ${args.join(' ')}`);
-  return { ...result, cpuMicrosPerOp: (after - before) / result.operations };
+  return { ...result, nodesCpuMicros: after - before, cpuMicrosPerOp: (after - before) / result.operations };
 }

@@ -1,7 +1,7 @@
 /**
  * What the front door costs: CPU time of the serving process for each request of 1 KiB over real sockets, with a store
  * that answers at once, beside a bare node:http server that does the least that HTTP allows, and beside the same front door
- * asking for tokens. The load comes from another process. They take turns, and the medians are compared, because a machine drifts by more than the difference.
+ * asking for tokens, and one that has too much to do and turns all requests away. The load comes from another process. They take turns, and the medians are compared, because a machine drifts by more than the difference.
  *
  * `node bench/micro/api.bench.ts [requests]`
  */
@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { parseScope } from '#access/scope.ts';
 import { createApp } from '#api/app.ts';
 import { startServer } from '#api/server.ts';
+import { DEFAULT_API_SETTINGS } from '#api/services.ts';
 import { benchServices, benchTokens } from './api-services.ts';
 import { VALUE, type Method } from './http-load.ts';
 
@@ -71,6 +72,14 @@ async function guardedServer(): Promise<Contender> {
   return { port: server.port, token: made.text, close: () => server.close(1000) };
 }
 
+/** The same, with as much to do as it may. */
+async function fullServer(): Promise<Contender> {
+  const settings = { ...DEFAULT_API_SETTINGS, requestsMax: 0 };
+  const services = { ...benchServices(new Uint8Array(VALUE)), settings };
+  const server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0 });
+  return { port: server.port, close: () => server.close(1000) };
+}
+
 /** CPU of this process while another one sends the requests. */
 async function measure({ port, token }: Contender, method: Method, requests: number): Promise<Cost> {
   const load = fork(LOAD, [String(port), method, String(requests), ...(token === undefined ? [] : [token])]);
@@ -85,7 +94,7 @@ async function measure({ port, token }: Contender, method: Method, requests: num
   return { cpu: (user + system) / requests, rate: requests / seconds };
 }
 
-const SERVERS = ['bare', 'api', 'guarded'] as const;
+const SERVERS = ['bare', 'api', 'guarded', 'full'] as const;
 
 export interface Row {
   readonly server: (typeof SERVERS)[number];
@@ -95,7 +104,10 @@ export interface Row {
 
 /** The medians of `rounds` alternating rounds. */
 export async function compare(requests: number, rounds: number): Promise<readonly Row[]> {
-  const contenders = { bare: await bareServer(), api: await ourServer(), guarded: await guardedServer() };
+  const contenders = {
+    ...{ bare: await bareServer(), api: await ourServer() },
+    ...{ guarded: await guardedServer(), full: await fullServer() },
+  };
   const costs = new Map<string, Cost[]>();
   for (let round = 0; round < rounds; round++) {
     for (const server of round % 2 === 0 ? SERVERS : SERVERS.toReversed()) {

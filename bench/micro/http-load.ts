@@ -32,7 +32,7 @@ function load(port: number, method: Method, requests: number, token: string | un
       if (missing < 0) {
         const end = chunk.indexOf('\r\n\r\n');
         const head = chunk.toString('latin1', 0, end);
-        if (!/^HTTP\/1\.1 20[04] /.test(head)) throw new Error(head);
+        if (!/^HTTP\/1\.1 (20[04]|429) /.test(head)) throw new Error(head);
         missing = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0) - (chunk.length - end - 4);
       } else missing -= chunk.length;
       if (missing > 0) return;

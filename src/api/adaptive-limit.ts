@@ -1,8 +1,13 @@
 /**
  * How many data requests are worked on at once by a node that has more to do than it can. Work that is let in beyond what the
- * event loop can do only waits, and makes everything wait; so the number follows what the loop has shown to do within a
- * typical time: it falls by how much too long requests took, and rises slowly while that is no more so (additive increase,
- * multiplicative decrease). Who is over it is told to come back later, which costs a fraction of the work.
+ * event loop can do only waits, and makes everything wait. Who is over the number is told to come back later, which costs a
+ * fraction of the work.
+ *
+ * As long as typical requests take a bearable time, everybody is let in: many clients that each wait for their answer are no
+ * overload. When that time is exceeded a storm has begun, and from then on the number follows what the loop does within a small
+ * multiple of the time that requests took before: it falls by how much too long they take, and rises slowly while they do not
+ * (additive increase, multiplicative decrease). The storm is over when nobody was turned away; and because clients that try
+ * again at once look like a storm even when there are few of them, more are let in for a moment from time to time, to see.
  *
  * Requests that take long for another reason, a silent owner or a slow disk, are no reason to turn others away: only a node
  * whose loop is at work nearly all the time is overloaded.
@@ -11,8 +16,8 @@
 export interface AdaptiveLimitOptions {
   /** The limit of a node that is not overloaded. */
   readonly most: number;
-  /** Milliseconds: typical requests should not take longer. */
-  readonly target: number;
+  /** Milliseconds: when typical requests take longer, there are too many. */
+  readonly bearable: number;
   /** The share of the time since the last call in which the event loop was at work. */
   readonly busy: () => number;
 }
@@ -23,20 +28,41 @@ const SAMPLES_LEAST = 16;
 /** Latencies that are kept of a window: more say no more about the middle. */
 const SAMPLES_MAX = 256;
 const BUSY = 0.9;
-/** So many are no overload whatever time they take: a machine may have other things to do, and groups of writes need company. */
-const LEAST = 64;
+/** So many windows in a row make a storm: one may be the machine's, which had other things to do. */
+const ONSET_WINDOWS = 2;
+/** So many are let in whatever time they take: groups of writes need company. */
+const LEAST = 12;
+/** In a storm typical requests may take so many times what they took before it. */
+const STRETCH = 2.5;
+/** What they took before follows a fall at once, a rise slowly: hours of much to do become what is usual. */
+const USUAL_RISE = 0.01;
 /** At most by this factor in one window, since what is under way already will still be late. */
 const FALL = 0.6;
-/** Of the target: below it there is room for more. */
+/** Of what they may take: below it there is room for more. */
 const ROOM = 0.8;
 const RISE = 1.1;
-/** When nobody was turned away for a window, the storm is over. */
+/** When nobody was turned away for a window. */
 const CALM_RISE = 2;
+/** So many at once show whether there is still a storm: looked at after this time, and ever less often. */
+const TRIAL = 128;
+const TRIAL_AFTER_MS = 15_000;
+const TRIAL_AFTER_MAX_MS = 60_000;
+
+interface Storm {
+  /** Milliseconds: what typical requests may take in it. */
+  readonly goal: number;
+  trialAt: number;
+  trialAfter: number;
+}
 
 export class AdaptiveLimit {
   readonly #options: AdaptiveLimitOptions;
   readonly #latencies: number[] = [];
   #limit: number;
+  /** What typical requests take when there is no storm. */
+  #usual: number | undefined;
+  #unbearable = 0;
+  #storm: Storm | undefined;
   /** The most requests under way in the window, and whether more came. */
   #peak = 0;
   #reached = false;
@@ -68,17 +94,49 @@ export class AdaptiveLimit {
   }
 
   #judge(now: number): void {
-    const { most, target, busy } = this.#options;
     const typical = this.#latencies.sort((a, b) => a - b)[this.#latencies.length >> 1]!;
-    const isBusy = busy() >= BUSY;
-    if (isBusy && typical > target) {
-      const factor = Math.max(FALL, target / typical);
-      this.#limit = Math.max(LEAST, Math.min(this.#limit, this.#peak) * factor);
-    } else if (!this.#reached) this.#limit = Math.min(most, this.#limit * CALM_RISE);
-    else if (!isBusy || typical < target * ROOM) this.#limit = Math.min(most, this.#limit * RISE + 1);
+    const isBusy = this.#options.busy() >= BUSY;
+    if (this.#storm === undefined) this.#watch(typical, isBusy, now);
+    else this.#steer(this.#storm, typical, isBusy, now);
     this.#latencies.length = 0;
     this.#peak = 0;
     this.#reached = false;
     this.#windowEnds = now + WINDOW_MS;
   }
+
+  /** No storm so far. */
+  #watch(typical: number, isBusy: boolean, now: number): void {
+    const { most, bearable } = this.#options;
+    this.#unbearable = isBusy && typical > bearable ? this.#unbearable + 1 : 0;
+    if (this.#unbearable === 0) {
+      const usual = (this.#usual ??= typical);
+      this.#usual = typical < usual ? typical : usual + (typical - usual) * USUAL_RISE;
+    }
+    if (this.#unbearable < ONSET_WINDOWS) return;
+    const goal = Math.min(bearable, (this.#usual ?? bearable) * STRETCH);
+    this.#storm = { goal, trialAt: now + TRIAL_AFTER_MS, trialAfter: TRIAL_AFTER_MS };
+    // As many as take the wanted time at this pace (Little's law).
+    this.#limit = within(LEAST, (this.#peak * goal) / typical, most);
+  }
+
+  #steer(storm: Storm, typical: number, isBusy: boolean, now: number): void {
+    const { most } = this.#options;
+    if (!this.#reached) {
+      this.#limit = Math.min(most, this.#limit * CALM_RISE);
+      if (this.#limit < most) return;
+      this.#storm = undefined;
+      this.#unbearable = 0;
+    } else if (now >= storm.trialAt) {
+      storm.trialAfter = Math.min(TRIAL_AFTER_MAX_MS, storm.trialAfter * 2);
+      storm.trialAt = now + storm.trialAfter;
+      this.#limit = within(LEAST, Math.max(TRIAL, this.#limit), most);
+    } else if (isBusy && typical > storm.goal) {
+      const factor = Math.max(FALL, storm.goal / typical);
+      this.#limit = within(LEAST, Math.min(this.#limit, this.#peak) * factor, most);
+    } else if (!isBusy || typical < storm.goal * ROOM) this.#limit = Math.min(most, this.#limit * RISE + 1);
+  }
+}
+
+function within(least: number, value: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
 }

@@ -16,8 +16,8 @@ export class Admission {
   /** `busy` as {@link AdaptiveLimit} wants it; without it a node is never taken for overloaded. */
   constructor(settings: ApiSettings, busy: (() => number) | undefined) {
     this.#settings = settings;
-    const { requestsMax: most, overloadLatencyMs: target } = settings;
-    if (busy !== undefined) this.#adaptive = new AdaptiveLimit({ most, target, busy });
+    const { requestsMax: most, overloadLatencyMs: bearable } = settings;
+    if (busy !== undefined) this.#adaptive = new AdaptiveLimit({ most, bearable, busy });
   }
 
   /** Requests under way. */
@@ -35,10 +35,15 @@ export class Admission {
     return Math.floor(this.#adaptive?.limit ?? this.#settings.requestsMax);
   }
 
-  /** True when one more request may begin; then {@link leave} must follow. What operators ask for is let in longer. */
-  enter(isData: boolean): boolean {
+  /** Whether one more request may begin. What operators ask for is let in longer. */
+  hasRoom(isData: boolean): boolean {
     if (this.#requests >= this.#settings.requestsMax) return false;
-    if (isData && this.#adaptive?.allows(this.#requests) === false) return false;
+    return !isData || this.#adaptive?.allows(this.#requests) !== false;
+  }
+
+  /** True when one more request may begin; then {@link leave} must follow. */
+  enter(isData: boolean): boolean {
+    if (!this.hasRoom(isData)) return false;
     this.#requests += 1;
     return true;
   }

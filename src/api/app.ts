@@ -12,6 +12,7 @@ import type { Target } from './raw-path.ts';
 import { Reception } from './reception.ts';
 import { ROUTES, type Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
+import type { TurnAway } from './turn-away.ts';
 
 export interface Environment {
   readonly Bindings: { readonly incoming: Incoming };
@@ -22,6 +23,8 @@ export interface Api {
   readonly fetch: Hono<Environment>['fetch'];
   /** The answer to a request for one key, as {@link fetch} would give it, without hono; undefined when it is for anything else. */
   readonly answerKey: (incoming: Incoming) => Promise<Answer> | undefined;
+  /** The short way out, before a request is looked at. */
+  readonly turnAway: TurnAway;
 }
 
 /** What no route has: where requests go whose target is malformed. */
@@ -39,7 +42,7 @@ export function createApp(services: ApiServices): Api {
     const route = keyRouteOf(incoming.target);
     return route === undefined ? undefined : reception.respond(incoming, route);
   };
-  return { fetch: app.fetch, answerKey };
+  return { fetch: app.fetch, answerKey, turnAway: reception.turnAway };
 }
 
 const KEY_ROUTE = routeAt('/v1/kv/:bucket/:key');

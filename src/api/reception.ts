@@ -10,7 +10,7 @@ import { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import { Audit, type Visit } from './audit.ts';
 import { Cors } from './cors.ts';
-import { REQUEST_ID_PATTERN, type Answer, type Exchange, type Incoming } from './exchange.ts';
+import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { identify, needOf, objection, Stranger } from './guard.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
 import { RequestFigures } from './request-figures.ts';
@@ -19,14 +19,16 @@ import { beginRequestSpan, endRequestSpan } from './request-span.ts';
 import type { Handler, Need, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 import { StartPatience } from './start-patience.ts';
+import { OVERLOADED, REQUEST_ID, TurnAway } from './turn-away.ts';
 
-const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
 const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
 
 type RequestFacts = Pick<Exchange, 'requestId' | 'startedAt' | 'trace'>;
 
 export class Reception {
+  /** The short way out, for the door. */
+  readonly turnAway: TurnAway;
   readonly #services: ApiServices;
   readonly #admission: Admission;
   readonly #figures: RequestFigures;
@@ -46,6 +48,12 @@ export class Reception {
     this.#log = new AccessLog(services);
     this.#patience = new StartPatience(services);
     this.#cors = Cors.of(services.settings.corsOrigins);
+    this.turnAway = new TurnAway({
+      admission: this.#admission,
+      figures: this.#figures,
+      newRequestId: () => this.#newRequestId(),
+      settings: services.settings,
+    });
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
   }
 
@@ -112,7 +120,7 @@ export class Reception {
     if (refusal !== undefined && !waits) return notReady(refusal, incoming);
     const isData = route.kind === 'data';
     if (!this.#admission.enter(isData)) {
-      return problemAnswer(new Problem('overloaded', 'too many requests are under way', notApplied(method, incoming)));
+      return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(method, incoming)));
     }
     return this.#counted(waits ? this.#onceReady(handler) : handler, exchange, isData);
   }

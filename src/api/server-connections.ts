@@ -60,6 +60,12 @@ export class Connections {
     for (const { owed } of this.#open) yield* owed;
   }
 
+  /** Whether a request that comes now is the only one, with nothing wrong before it. */
+  isIdle(socket: Socket): boolean {
+    const connection = (socket as KnownSocket)[CONNECTION];
+    return connection === undefined || (connection.owed.length === 0 && connection.end === undefined);
+  }
+
   /** Whether nothing has come behind this request. */
   isLast(request: SocketRequest): boolean {
     return this.#of(request.socket).owed.at(-1) === request;

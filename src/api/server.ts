@@ -171,9 +171,19 @@ class Door implements HttpServer {
   }
 
   #take(message: IncomingMessage, response: ServerResponse, expects: Expects): void {
+    if (expects === 'nothing' && this.#turnsAway(message, response)) return;
     const request = new SocketRequest(message, response, this.#arrivals, expects);
     response.on('close', () => this.#left(request));
     this.#connections.arrived(request);
+  }
+
+  #turnsAway(message: IncomingMessage, response: ServerResponse): boolean {
+    if (this.#phase !== 'open' || !this.#connections.isIdle(message.socket)) return false;
+    const refusal = this.#api.turnAway.refusal(message);
+    if (refusal === undefined) return false;
+    response.writeHead(refusal.status, refusal.headers).end(refusal.body);
+    if (!message.complete) response.once('close', () => drain(message));
+    return true;
   }
 
   /** The answer has left, or will never do so. */

@@ -10,5 +10,7 @@ test('the benchmark of the front door runs', async () => {
     'api GET',
     'guarded PUT',
     'guarded GET',
+    'full PUT',
+    'full GET',
   ]);
 }, 60_000);
