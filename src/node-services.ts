@@ -172,8 +172,6 @@ function bucketServices(node: QuoralNode): BucketServices {
     define: async (name, input, deadline) => {
       const parsed = parseProperties(input);
       if (parsed.kind === 'invalid') return parsed;
-      const unbuilt = whatIsNotBuilt(parsed.properties);
-      if (unbuilt !== undefined) return { kind: 'not-implemented', detail: unbuilt };
       const change = await buckets.define(
         name,
         parsed.properties,
@@ -208,13 +206,6 @@ async function isUntouched(node: QuoralNode, name: string, deadline: number): Pr
 function otherMembers(node: QuoralNode): readonly NodeId[] {
   const { members } = present(node.chain.facts(), 'the facts of a founded cluster').ring;
   return members.filter(({ id, state }) => id !== node.options.id && state !== 'removed').map(({ id }) => id);
-}
-
-/** Modes that a definition may name and that nothing serves yet. */
-function whatIsNotBuilt({ type, ttl }: Partial<BucketProperties>): string | undefined {
-  if ((type === 'counter' || type === 'map') && (ttl ?? null) !== null)
-    return `ttl in buckets of type ${type} is not built yet`;
-  return undefined;
 }
 
 /** Rejects when too few members answer to tell. */

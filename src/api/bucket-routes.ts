@@ -39,7 +39,6 @@ export async function defineBucket(exchange: Exchange): Promise<Answer> {
       case 'invalid':
         return problemAnswer(invalid(outcome.field, outcome.detail));
       case 'conflict':
-      case 'not-implemented':
         return problemAnswer(new Problem(outcome.kind, outcome.detail, { field: 'body' }));
       case 'failed':
         return troubleAnswer(outcome);

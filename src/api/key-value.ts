@@ -6,7 +6,7 @@ import { EMPTY_VECTOR, type Content, type VersionVector } from '#causality/state
 import { joinVectors } from '#causality/vector.ts';
 import type { ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import { judge, type Conditions } from '#coordinator/preconditions.ts';
-import type { Operation as DataOperation } from '#causality/data-type.ts';
+import type { KeyOperation } from '#causality/data-type.ts';
 import { toHex, utf8 } from '#kernel/bytes.ts';
 import { prefersJson } from './accept.ts';
 import { withBody } from './body.ts';
@@ -24,9 +24,16 @@ import {
   WRITE_PARAMETERS,
   type KeyRequest,
 } from './key-request.ts';
-import { PRECONDITION_FAILED, readAnswer, writeAnswer, type Presentation } from './outcome.ts';
+import {
+  NOTHING_THERE,
+  PRECONDITION_FAILED,
+  readAnswer,
+  whatHappened,
+  writeAnswer,
+  type Presentation,
+} from './outcome.ts';
 import { withJson } from './json.ts';
-import { parseOperation, ttlOf } from './operation-body.ts';
+import { parseKeyOperation, ttlOf } from './operation-body.ts';
 import { malformed } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { missingRight } from './rights.ts';
@@ -101,17 +108,18 @@ export async function putValue(exchange: Exchange): Promise<Answer> {
   return write.request.session?.answer(answer, EMPTY_VECTOR) ?? answer;
 }
 
-/** POST: an operation on the data type that the bucket holds. */
+/** POST: an operation on the data type that the bucket holds, or a touch. */
 export async function operateValue(exchange: Exchange): Promise<Answer> {
   const write = parseWrite(exchange, 'operation');
   if (write instanceof Problem) return problemAnswer(write);
-  const { properties } = write.request.bucket;
-  const { type } = properties;
-  if (type === 'value') return problemAnswer(invalid('bucket', 'holds values, which are written by PUT'));
+  const { name, properties } = write.request.bucket;
   const perform = async (body: unknown): Promise<Answer> => {
-    const operation = parseOperation(body, type);
+    const operation = parseKeyOperation(body, properties);
     if (!('kind' in operation)) return problemAnswer(operation);
-    const ttl = ttlOf(operation, write.request.query, properties.ttl);
+    // Its answer tells whether something is there.
+    const missing = operation.kind === 'touch' ? missingRight(exchange.access, 'read', name) : undefined;
+    if (missing !== undefined) return problemAnswer(missing);
+    const ttl = ttlOf(operation, write.request.query, properties);
     if (ttl instanceof Problem) return problemAnswer(ttl);
     return performWrite(exchange, { ...write, ttl }, null, operation);
   };
@@ -208,7 +216,7 @@ async function performWrite(
   exchange: Exchange,
   write: Write,
   content: Content | null,
-  operation?: DataOperation,
+  operation?: KeyOperation,
 ): Promise<Answer> {
   const { request, conditions, context, idempotencyKey, quorum } = write;
   const { incoming, services } = exchange;
@@ -228,13 +236,17 @@ async function performWrite(
     dw: quorum.dw,
     returnBody: write.returnBody,
   });
+  if (operation?.kind === 'touch' && outcome.kind === 'precondition-failed' && outcome.etag === undefined) {
+    const headers = whatHappened(outcome.agreement, outcome.coordinator);
+    if (conditions?.ifMatch === undefined) return problemAnswer(NOTHING_THERE, headers);
+  }
   const wrote = operation !== undefined ? 'operation' : content === null ? 'deletion' : 'value';
   const answer = writeAnswer(outcome, wrote, write.returnBody, presentation(exchange, request));
   return request.session?.answer(answer, learned(outcome, write.returnBody)) ?? answer;
 }
 
 /** What makes two operations the same request. */
-function asContent(operation: DataOperation): Content {
+function asContent(operation: KeyOperation): Content {
   return { value: utf8(JSON.stringify(operation)), contentType: '', contentEncoding: '', meta: [] };
 }
 

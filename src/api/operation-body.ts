@@ -4,7 +4,17 @@
  */
 
 import { canonicalJson, JSON_DEPTH_MAX } from '#causality/canonical-json.ts';
-import { DATA_TYPES, mayExpire, takesAway, type DataType, type Operation } from '#causality/data-type.ts';
+import {
+  DATA_TYPES,
+  innermost,
+  mayExpire,
+  takesAway,
+  type DataType,
+  type KeyOperation,
+  type Operation,
+} from '#causality/data-type.ts';
+import type { BucketProperties } from '#buckets/definition.ts';
+import { COUNTERS_STAY } from '#buckets/schema.ts';
 import { MAP_DEPTH_MAX } from '#coordinator/operation-codec.ts';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { parseTtl } from './key-request.ts';
@@ -60,10 +70,29 @@ const SHAPES: Readonly<Record<DataType, Readonly<Record<string, Schema>>>> = {
   flag: { enable: shape('enable', {}, 'Flag: switches on.'), disable: shape('disable', {}, 'Flag: switches off.') },
 };
 
+const TOUCH = shape(
+  'touch',
+  {},
+  'Lets what is there live for another `ttl`. It changes nothing else, not even the ETag.',
+);
+
 export const OPERATION_SCHEMA: Schema = {
-  description: "What is to be done to the key's counter, set, map, register or flag.",
-  anyOf: DATA_TYPES.flatMap((type) => Object.values(SHAPES[type])),
+  description: "What is to be done to the key's counter, set, map, register or flag; a value can be touched.",
+  anyOf: [...DATA_TYPES.flatMap((type) => Object.values(SHAPES[type])), TOUCH],
 };
+
+/** What the client wants to be done to a key of the bucket; a 400 names what is wrong. */
+export function parseKeyOperation(body: unknown, { type, consistency }: BucketProperties): KeyOperation | Problem {
+  if (mismatch(TOUCH, body) === undefined) return touchOf(type, consistency);
+  if (type !== 'value') return parseOperation(body, type);
+  return invalid('bucket', 'holds values, which are written by PUT; by POST they can be touched');
+}
+
+/** Each part of a data type has an end of its own, and whoever writes next lets go of those that have ended, seen or unseen. */
+function touchOf(type: BucketProperties['type'], consistency: BucketProperties['consistency']): KeyOperation | Problem {
+  if (type === 'value' || consistency === 'strong') return { kind: 'touch' };
+  return invalid('op', `the parts of a ${type} end one by one: write them again, with a ttl, to let them live longer`);
+}
 
 /** What the client wants to be done to something of this type; a 400 names what is wrong. */
 export function parseOperation(body: unknown, type: DataType, within = '', depth = 0): Operation | Problem {
@@ -82,13 +111,20 @@ export function parseOperation(body: unknown, type: DataType, within = '', depth
 }
 
 /** Milliseconds that what the operation writes lives; 0 for ever. A bucket's own ttl is for what can have one. */
-export function ttlOf(operation: Operation, query: Query, bucketSeconds: number | null): number | Problem {
-  if (mayExpire(operation)) return parseTtl(query, bucketSeconds);
+export function ttlOf(
+  operation: KeyOperation,
+  query: Query,
+  { consistency, ttl }: Pick<BucketProperties, 'consistency' | 'ttl'>,
+): number | Problem {
+  if (operation.kind === 'touch') {
+    const given = parseTtl(query, ttl);
+    return given === 0 ? invalid('ttl', 'how long is it to live? The bucket has no ttl of its own') : given;
+  }
+  if (mayExpire(operation, consistency)) return parseTtl(query, ttl);
+  const counts = innermost(operation).kind === 'increment';
+  if (counts && ttl !== null) return invalid('type', `the bucket has a ttl, but ${COUNTERS_STAY}`);
   if (!query.has('ttl')) return 0;
-  return invalid(
-    'ttl',
-    `what ${takesAway(operation) ? 'takes something away' : 'counts or changes a map'} does not expire`,
-  );
+  return invalid('ttl', takesAway(operation) ? 'what takes something away does not expire' : COUNTERS_STAY);
 }
 
 interface Body {

@@ -39,6 +39,8 @@ export const PRECONDITION_FAILED = new Problem(
   'the ETag of what is under the key does not meet the condition',
 );
 
+export const NOTHING_THERE = new Problem('not-found', 'there is no value under this key');
+
 export function readAnswer(outcome: ReadOutcome, presentation: Presentation): Answer {
   switch (outcome.kind) {
     case 'failed': {
@@ -104,7 +106,7 @@ function objectAnswer(
   if (context.length > 0) headers['quoral-context'] = contextOf(context, presentation);
   if (presentation.type !== 'value') return typeAnswer(presentation.type, live, headers);
   const [first] = live;
-  if (first === undefined) return problemAnswer(new Problem('not-found', 'there is no value under this key'), headers);
+  if (first === undefined) return problemAnswer(NOTHING_THERE, headers);
   if (live.length === 1) return valueAnswer(first, headers);
   headers['cache-control'] = 'no-store';
   headers['etag'] = quotedEtag(live);

@@ -53,7 +53,7 @@ export const PARAMETERS = {
   },
   ttl: {
     schema: { type: 'integer', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds' },
-    means: `Seconds that the value lives. ${OF_THE_BUCKET}`,
+    means: `Seconds that the value lives, from now on. ${OF_THE_BUCKET}`,
   },
   return: {
     schema: { enum: ['body'] },

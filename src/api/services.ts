@@ -164,7 +164,6 @@ export type DefineOutcome =
   | { readonly kind: 'invalid'; readonly field: string; readonly detail: string }
   /** Well formed, but at odds with the bucket as it is. */
   | { readonly kind: 'conflict'; readonly detail: string }
-  | { readonly kind: 'not-implemented'; readonly detail: string }
   | BucketTrouble;
 
 export type DropOutcome =

@@ -18,6 +18,11 @@ export type ParsedProperties =
 /** Seconds: a hundred years, so that every instant of expiry is an exact number of milliseconds. */
 export const TTL_MAX = 100 * 365 * 24 * 3600;
 
+/** Why a counter that several replicas count has no time to live. */
+export const COUNTERS_STAY =
+  'what is counted in an eventual bucket does not expire, since its parts lie at several replicas and one would go on with what ' +
+  'has ended for another; in a strong bucket it can';
+
 export const BUCKET_NAME_PATTERN = '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,128}$';
 const BUCKET_NAME = new RegExp(BUCKET_NAME_PATTERN);
 
@@ -155,6 +160,8 @@ function requireSense(given: Partial<BucketProperties>): void {
   if (all.consistency === 'strong' && given.conflicts === 'siblings') {
     throw new Invalid('conflicts', 'a bucket with strong consistency has no siblings');
   }
+  if (all.type === 'counter' && all.consistency === 'eventual' && all.ttl !== null)
+    throw new Invalid('ttl', COUNTERS_STAY);
 }
 
 function shown(value: unknown): string {

@@ -16,39 +16,30 @@ export type Operation =
   | { readonly kind: 'update'; readonly field: string; readonly type: DataType; readonly with: Operation }
   | { readonly kind: 'remove-field'; readonly field: string };
 
-const TYPES: Readonly<Record<Operation['kind'], DataType>> = {
-  increment: 'counter',
-  add: 'set',
-  remove: 'set',
-  assign: 'register',
-  enable: 'flag',
-  disable: 'flag',
-  update: 'map',
-  'remove-field': 'map',
-};
-
-/** What the operation can be done to. */
-export function typeOf({ kind }: Operation): DataType {
-  return TYPES[kind];
-}
+/** What can be done to a key beside writing a value: an operation on its data type, or letting it live longer (touch.ts). */
+export type KeyOperation = Operation | { readonly kind: 'touch' };
 
 /** The operation that is done in the end, within fields of maps. */
-export function innermost(operation: Operation): Operation {
+export function innermost(operation: KeyOperation): KeyOperation {
   return operation.kind === 'update' ? innermost(operation.with) : operation;
 }
 
 /** Maps that stand in each other: a field of a map of depth 1 holds no map. */
-export function depthOf(operation: Operation): number {
+export function depthOf(operation: KeyOperation): number {
   return operation.kind === 'update' ? 1 + depthOf(operation.with) : operation.kind === 'remove-field' ? 1 : 0;
 }
 
 /** Whether it takes away what somebody has seen, so that it must be known what that is. */
-export function takesAway(operation: Operation): boolean {
+export function takesAway(operation: KeyOperation): boolean {
   const { kind } = innermost(operation);
   return kind === 'remove' || kind === 'remove-field' || kind === 'disable';
 }
 
-/** Whether what it writes may have a time to live: the parts of a counter make sense together only. */
-export function mayExpire(operation: Operation): boolean {
-  return operation.kind === 'add' || operation.kind === 'assign' || operation.kind === 'enable';
+/**
+ * Whether what it writes may have a time to live. The parts of a counter make sense together only, so they would have to end
+ * together: where several replicas count by themselves, one would go on with what has ended for another.
+ */
+export function mayExpire(operation: Operation, consistency: 'eventual' | 'strong'): boolean {
+  const { kind } = innermost(operation);
+  return kind === 'add' || kind === 'assign' || kind === 'enable' || (kind === 'increment' && consistency === 'strong');
 }

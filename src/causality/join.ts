@@ -11,7 +11,8 @@
  *     V(join(a, b)) = V(a) ∪ V(b)
  *     L(join(a, b)) = (L(a) ∩ L(b)) ∪ (L(a) \ V(b)) ∪ (L(b) \ V(a))
  *
- * that is: a version goes when one side knows its dot and no longer has it, because then something has superseded it.
+ * that is: a version goes when one side knows its dot and no longer has it, because then something has superseded it. What both
+ * have is the same write; it lives until the later of the two ends (touch.ts), and its content wins over the lack of it.
  * (Preguiça et al. 2010; Almeida et al. 2018, section 7.) A last-write-wins bucket then keeps only the version with the
  * latest dot, and the vector goes on covering the rest. That is still a join because a dot is later than every dot its
  * writer could know (see write.ts): a version that loses here loses at every replica. With an order that causality
@@ -21,6 +22,7 @@
 import { compareDotsByActor, compareDotsByTime, sameDot } from './dot.ts';
 import { withoutRepeats } from './repeats.ts';
 import type { Outline, OutlinedVersion } from './outline.ts';
+import { laterEnd } from './touch.ts';
 import type { Conflicts, State, Version, VersionVector } from './state.ts';
 import { covers, dominates, joinVectors } from './vector.ts';
 
@@ -31,7 +33,7 @@ export function joinStates(a: State, b: State, conflicts: Conflicts): State {
   return settle({ vector: joinVectors(a.vector, b.vector), versions: joinVersions(a, b) }, conflicts);
 }
 
-/** Whether both know the same writes and hold the same ones live. Equal dots mean equal contents. */
+/** Whether both know the same writes and hold the same ones live. Equal dots mean equal contents, and equal vectors equal ends. */
 export function equalStates(a: State, b: State): boolean {
   return a === b || (sameDots(a.vector, b.vector) && sameVersions(a.versions, b.versions));
 }
@@ -46,7 +48,7 @@ export function includes(a: Outline, b: Outline): boolean {
     while (inB < b.versions.length && compareDotsByActor(b.versions[inB]!.dot, version.dot) < 0) inB++;
     const both = inB < b.versions.length && sameDot(b.versions[inB]!.dot, version.dot);
     if (!both && covers(b.vector, version.dot)) return false;
-    if (both && hasContentFor(version, b.versions[inB]!)) return false;
+    if (both && tellsMore(version, b.versions[inB]!)) return false;
   }
   return true;
 }
@@ -70,6 +72,15 @@ function hasContentFor(a: OutlinedVersion, b: OutlinedVersion): boolean {
   return a.content === null && b.content !== null;
 }
 
+/** Whether of one version `b` has the content or an end that `a` does not know. */
+function tellsMore(a: OutlinedVersion, b: OutlinedVersion): boolean {
+  return hasContentFor(a, b) || (a.expiresAt !== b.expiresAt && laterEnd(a.expiresAt, b.expiresAt) !== a.expiresAt);
+}
+
+function joinVersion(a: Version, b: Version): Version {
+  return { ...(hasContentFor(a, b) ? b : a), expiresAt: laterEnd(a.expiresAt, b.expiresAt) };
+}
+
 function joinVersions(a: State, b: State): readonly Version[] {
   const joined: Version[] = [];
   let inA = 0;
@@ -80,7 +91,7 @@ function joinVersions(a: State, b: State): readonly Version[] {
     const order = fromA === undefined ? 1 : fromB === undefined ? -1 : compareDotsByActor(fromA.dot, fromB.dot);
     if (order < 0 && !covers(b.vector, fromA!.dot)) joined.push(fromA!);
     if (order > 0 && !covers(a.vector, fromB!.dot)) joined.push(fromB!);
-    if (order === 0) joined.push(hasContentFor(fromA!, fromB!) ? fromB! : fromA!);
+    if (order === 0) joined.push(tellsMore(fromA!, fromB!) ? joinVersion(fromA!, fromB!) : fromA!);
     if (order <= 0) inA++;
     if (order >= 0) inB++;
   }

@@ -1,10 +1,10 @@
 /**
- * What a state knows without what it holds: the vector, the dots of the live versions, and which of them have content. Enough to see who is behind whom,
+ * What a state knows without what it holds: the vector, the dots of the live versions, which of them have content and when they end. Enough to see who is behind whom,
  * at a small part of the bytes where values are large. An outline is no state: it has its own type and its own format, so
  * it cannot be stored or shown in the place of one.
  *
  *     u8 129 | vector | number of versions                                                     | u32 check (CRC-32)
- *     version   actor's index in the vector | counter | u8 1 with content, 0 without
+ *     version   actor's index in the vector | counter | u8 flags: 1 with content, 2 with an end | end, if flagged
  */
 
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
@@ -12,6 +12,7 @@ import type { Checksum } from '#kernel/native.ts';
 import { compareDotsByActor, sameActor, sameDot, type Dot } from './dot.ts';
 import type { State, Version, VersionVector } from './state.ts';
 import { CorruptState, MAX_VERSIONS } from './state-codec.ts';
+import { laterEnd } from './touch.ts';
 import { covers } from './vector.ts';
 import { readVector, writeVector } from './vector-codec.ts';
 
@@ -26,12 +27,16 @@ export interface OutlinedVersion {
   readonly dot: Dot;
   /** Null where the version has none; otherwise perhaps only {@link ELSEWHERE}. */
   readonly content: object | null;
+  /** Milliseconds since 1970; 0 for never. */
+  readonly expiresAt: number;
 }
 
 /** In place of content that was not sent. */
 const ELSEWHERE: object = Object.freeze({});
 
 const FORMAT = 129;
+const HAS_CONTENT = 1;
+const EXPIRES = 2;
 
 export function encodeOutline({ vector, versions }: Outline, checksum: Checksum): Uint8Array {
   const writer = new ByteWriter();
@@ -39,11 +44,12 @@ export function encodeOutline({ vector, versions }: Outline, checksum: Checksum)
   writeVector(writer, vector);
   writer.varint(versions.length);
   let index = 0;
-  for (const { dot, content } of versions) {
+  for (const { dot, content, expiresAt } of versions) {
     while (!sameActor(vector[index]!, dot)) index++;
     writer.varint(index);
     writer.varint(dot.counter);
-    writer.u8(content === null ? 0 : 1);
+    writer.u8((content === null ? 0 : HAS_CONTENT) | (expiresAt === 0 ? 0 : EXPIRES));
+    if (expiresAt !== 0) writer.varint(expiresAt);
   }
   writer.u32(checksum(writer.written(0)));
   return writer.finish();
@@ -74,14 +80,15 @@ function readVersions(reader: ByteReader, vector: VersionVector): readonly Outli
   for (let i = 0; i < count; i++) {
     const actor = vector[reader.varint()];
     const counter = reader.varint();
-    const flag = reader.u8();
+    const flags = reader.u8();
+    if (flags > (HAS_CONTENT | EXPIRES)) throw new CorruptState(`outlined version with unknown flags ${flags}`);
+    const expiresAt = (flags & EXPIRES) === 0 ? 0 : reader.varint();
     if (actor === undefined || counter > actor.counter)
       throw new CorruptState('version that the vector does not cover');
-    if (flag > 1) throw new CorruptState(`outlined version with unknown flags ${flag}`);
     const dot = { node: actor.node, tenure: actor.tenure, counter };
     const before = versions.at(-1);
     if (before !== undefined && compareDotsByActor(before.dot, dot) >= 0) throw new CorruptState('versions not sorted');
-    versions.push({ dot, content: flag === 0 ? null : ELSEWHERE });
+    versions.push({ dot, content: (flags & HAS_CONTENT) === 0 ? null : ELSEWHERE, expiresAt });
   }
   return versions;
 }
@@ -94,12 +101,12 @@ function readVersions(reader: ByteReader, vector: VersionVector): readonly Outli
 export function filledFrom(known: State, outline: Outline): State | undefined {
   const versions: Version[] = [];
   let at = 0;
-  for (const { dot, content } of outline.versions) {
+  for (const { dot, content, expiresAt } of outline.versions) {
     while (at < known.versions.length && compareDotsByActor(known.versions[at]!.dot, dot) < 0) at++;
     const next = known.versions[at];
     const version = next !== undefined && sameDot(next.dot, dot) ? next : undefined;
     if (version !== undefined && version.content === null && content !== null) return undefined;
-    if (version !== undefined) versions.push(version);
+    if (version !== undefined) versions.push({ ...version, expiresAt: laterEnd(version.expiresAt, expiresAt) });
     else if (!covers(known.vector, dot)) return undefined;
   }
   return { vector: outline.vector, versions };

@@ -1,4 +1,4 @@
-/** `quoral key get|put|delete`. */
+/** `quoral key get|put|touch|delete`. */
 
 import { buffer } from 'node:stream/consumers';
 import type { Happened } from '#client/answer.ts';
@@ -129,6 +129,16 @@ export async function deleteKey(bucket: string, key: string, flags: ChangeFlags)
     await clusterClient(flags).bucket(bucket, bytes).delete(key, changeOptions(flags)),
     flags,
   );
+}
+
+export async function touchKey(
+  bucket: string,
+  key: string,
+  flags: ChangeFlags & { readonly ttl?: string },
+): Promise<void> {
+  const options = { ...changeOptions(flags), ...given({ ttl: wholeNumber('ttl', flags.ttl) }) };
+  const happened = await clusterClient(flags).bucket(bucket, bytes).touch(key, options);
+  report('touched', bucket, key, { etag: undefined, context: undefined, ...happened }, flags);
 }
 
 function report(what: string, bucket: string, key: string, written: Written, { json }: ClientOptions): void {

@@ -16,8 +16,11 @@ function reading(command: Command): Command {
 }
 
 function changing(command: Command): Command {
+  return touching(command).option('--context <context>', 'the Quoral-Context of the read that this follows');
+}
+
+function touching(command: Command): Command {
   return asClient(command)
-    .option('--context <context>', 'the Quoral-Context of the read that this follows')
     .option('--if-match <etag>', 'only when this is what is there')
     .option('--w <replicas>', 'replicas that must accept it')
     .option('--pw <replicas>', 'of those, how many must be owners')
@@ -47,6 +50,14 @@ export function keyCommand(): Command {
     .description('store a value')
     .action(async (bucket: string, name: string, value: string | undefined, options) =>
       (await import('./key-command.ts')).putKey(bucket, name, value, options),
+    );
+  touching(key.command('touch'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .option('--ttl <seconds>', 'how long it lives from now on; as the bucket says when left out')
+    .description('let a key live longer; nothing else changes')
+    .action(async (bucket: string, name: string, options) =>
+      (await import('./key-command.ts')).touchKey(bucket, name, options),
     );
   changing(key.command('delete'))
     .argument('<bucket>')

@@ -11,8 +11,9 @@ import { QuoralError } from './errors.ts';
 import { askAboutKey, idempotencyKeyFor, type Shared } from './keys.ts';
 import { Lease, type LeaseWish } from './lease.ts';
 import { listKeys, listPage, type ListOptions, type Page } from './listing.ts';
-import { queryOf, type DeleteOptions, type PutOptions, type ReadOptions } from './requests.ts';
+import { queryOf, type DeleteOptions, type PutOptions, type ReadOptions, type TouchOptions } from './requests.ts';
 import { pause } from './runtime.ts';
+import { touchKey } from './touch.ts';
 import { watchBucket, type Change, type WatchOptions } from './watch.ts';
 
 export interface BucketOptions<T> {
@@ -76,6 +77,15 @@ export class Bucket<T> {
   /** Removes what is under the key, or what `follows` has shown of it. */
   async delete(key: string, options: DeleteOptions = {}): Promise<Written> {
     return this.#change('DELETE', key, {}, options, undefined);
+  }
+
+  /**
+   * Lets what is there live for `ttl` seconds from now on, or as long as the bucket says; never shorter than it would have.
+   * Nothing else changes, so it can neither bring back nor replace what others delete or write. Throws `not-found` when
+   * there is nothing.
+   */
+  async touch(key: string, options: TouchOptions = {}): Promise<Happened> {
+    return touchKey(this.#shared, this.name, key, options);
   }
 
   /**

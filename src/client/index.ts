@@ -39,6 +39,7 @@ export type {
   Follows,
   PutOptions,
   ReadOptions,
+  TouchOptions,
 } from './requests.ts';
 export type { RetrySettings } from './retry.ts';
 export type { Fetch } from './runtime.ts';

@@ -59,6 +59,13 @@ export interface PutOptions extends DeleteOptions {
   readonly meta?: Readonly<Record<string, string>>;
 }
 
+export interface TouchOptions extends ChangeOptions {
+  /** Seconds to live. */
+  readonly ttl?: number;
+  /** ETag that must be there. */
+  readonly ifMatch?: string;
+}
+
 /** The query of a request about a key. */
 export function queryOf(
   options: ReadOptions & ChangeOptions & { readonly ttl?: number },

@@ -18,7 +18,7 @@ import { attemptIn } from '#replica/settle-retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { inItsZone, routeOf, scaled, type Environment } from './environment.ts';
 import { gather, liveVersions, type Gathered } from './get.ts';
-import { judge } from './preconditions.ts';
+import { judge, type Conditions } from './preconditions.ts';
 import { expiryOf, type WriteOutcome, type WriteRequest } from './requests.ts';
 
 export type Before =
@@ -60,6 +60,7 @@ export async function beforeWrite(environment: Environment, request: WriteReques
 /** What takes something away must know what that is, and of a data type more than the context names. */
 function looksFirst({ content, context, operation }: WriteRequest): boolean {
   if (operation === undefined) return content === null && context === null;
+  if (operation.kind === 'touch') return true;
   return takesAway(operation) || (innermost(operation).kind === 'assign' && context !== null);
 }
 
@@ -106,19 +107,22 @@ export function decide(request: WriteRequest, gathered: Gathered, looked: Looked
   return judged(request, gathered, looked);
 }
 
+const ANYTHING: Conditions = { ifMatch: undefined, ifNoneMatch: undefined };
+
 function judged(
   { conditions, context, content, operation }: WriteRequest,
   { state, agreement }: Extract<Gathered, { kind: 'gathered' }>,
   { now, self: coordinator, origin, looks }: Looked,
 ): Before {
   const base = operation !== undefined && looks ? { state, origin } : null;
-  if (conditions !== null) {
+  if (conditions !== null || operation?.kind === 'touch') {
     const live = liveVersions(state, now);
     const etag = live.length === 0 ? undefined : etagOf(live);
-    if (judge(conditions, etag) !== 'proceed')
+    // What is not there cannot live longer.
+    if (judge(conditions ?? ANYTHING, etag) !== 'proceed' || (etag === undefined && operation?.kind === 'touch'))
       return { kind: 'over', outcome: { kind: 'precondition-failed', agreement, coordinator, etag } };
     // The client that names a state has seen it.
-    if (conditions.ifMatch !== undefined)
+    if (conditions?.ifMatch !== undefined)
       return { kind: 'mint', context: joinVectors(context ?? EMPTY_VECTOR, state.vector), base };
   }
   if (context !== null) return { kind: 'mint', context, base };

@@ -1,8 +1,8 @@
 /**
- * An operation on a data type as a positional array: its kind, then what it needs.
+ * An operation on a data type, or a touch, as a positional array: its kind, then what it needs.
  */
 
-import { DATA_TYPES, type Operation } from '#causality/data-type.ts';
+import { DATA_TYPES, type KeyOperation, type Operation } from '#causality/data-type.ts';
 import { MalformedMessage } from '#wire/message.ts';
 import { asArray, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
@@ -12,7 +12,7 @@ export const MAP_DEPTH_MAX = 8;
 /** More than a request has room for. */
 const VALUES_MAX = 4 * 1024 * 1024;
 
-export function operationToWire(operation: Operation): unknown {
+export function operationToWire(operation: KeyOperation): unknown {
   switch (operation.kind) {
     case 'increment':
       return [operation.kind, operation.by];
@@ -23,6 +23,7 @@ export function operationToWire(operation: Operation): unknown {
       return [operation.kind, operation.value];
     case 'enable':
     case 'disable':
+    case 'touch':
       return [operation.kind];
     case 'update':
       return [operation.kind, operation.field, operation.type, operationToWire(operation.with)];
@@ -32,7 +33,11 @@ export function operationToWire(operation: Operation): unknown {
 }
 
 /** @throws MalformedMessage */
-export function operationFromWire(body: unknown, depth = MAP_DEPTH_MAX): Operation {
+export function operationFromWire(body: unknown): KeyOperation {
+  return asArray(body, 1, 'operation')[0] === 'touch' ? { kind: 'touch' } : typeOperationFromWire(body, MAP_DEPTH_MAX);
+}
+
+function typeOperationFromWire(body: unknown, depth: number): Operation {
   const fields = asArray(body, 1, 'operation');
   const kind = asString(fields[0], 'operation', 32);
   switch (kind) {
@@ -51,7 +56,7 @@ export function operationFromWire(body: unknown, depth = MAP_DEPTH_MAX): Operati
     case 'update': {
       const type = DATA_TYPES.find((known) => known === fields[2]);
       if (type === undefined || depth === 0) throw new MalformedMessage(`operation in a field of ${String(fields[2])}`);
-      return { kind, field: asText(fields[1], 'field'), type, with: operationFromWire(fields[3], depth - 1) };
+      return { kind, field: asText(fields[1], 'field'), type, with: typeOperationFromWire(fields[3], depth - 1) };
     }
     default:
       throw new MalformedMessage(`operation ${JSON.stringify(kind)}`);

@@ -8,13 +8,14 @@
  * order.
  */
 
-import type { Operation } from '#causality/data-type.ts';
+import type { KeyOperation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import { carryOut, planOperation, Unfitting, withLeastVector } from '#causality/operate.ts';
 import { windowEnd, type RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type Content, type State } from '#causality/state.ts';
+import { touched } from '#causality/touch.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { isLive } from './get.ts';
@@ -81,7 +82,7 @@ export type RegisterChange =
       /** Null to delete, and for an operation. */
       readonly content: Content | null;
       /** On the data type that the bucket holds. */
-      readonly operation?: Operation | undefined;
+      readonly operation?: KeyOperation | undefined;
       readonly conditions: Conditions | null;
       readonly mark: RequestMark | null;
       readonly expiresAt: number;
@@ -177,6 +178,8 @@ function write(
     return { value, result: { kind: 'precondition-failed', etag } };
   }
   if (mark !== null && keyed.length >= KEYED_MAX) return { value, result: { kind: 'too-many-keys' } };
+  if (change.operation?.kind === 'touch' && live.length === 0)
+    return { value, result: { kind: 'precondition-failed', etag } };
   const written = stateAfter(value.state, change, circumstances);
   if (written instanceof Unfitting) return { value, result: { kind: 'unfitting', detail: written.message } };
   const { state, last } = written;
@@ -194,6 +197,10 @@ function stateAfter(
     return { state: { vector: [dot], versions: content === null ? [] : [{ dot, content, expiresAt }] }, last: dot };
   }
   try {
+    if (operation.kind === 'touch') {
+      const state = touched(before, { context: before.vector, dot, expiresAt, now });
+      return { state: withLeastVector(state, dot), last: dot };
+    }
     const plan = planOperation(before, operation, { actor: dot, context: null, keyed: false, alone: true, now });
     const { state, last } = carryOut(before, plan, { first: dot, expiresAt, request: undefined });
     return { state: withLeastVector(state, last), last };

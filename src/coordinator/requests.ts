@@ -5,7 +5,7 @@
  */
 
 import type { Content, Version, VersionVector } from '#causality/state.ts';
-import type { Operation } from '#causality/data-type.ts';
+import type { KeyOperation } from '#causality/data-type.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { Span } from '#world/world.ts';
@@ -39,8 +39,8 @@ export interface ReadRequest extends KeyRequest {
 export interface WriteRequest extends KeyRequest {
   /** The content to store, or null to delete. */
   readonly content: Content | null;
-  /** What is to be done to the data type that the bucket holds; there is no content then. */
-  readonly operation?: Operation | undefined;
+  /** What is to be done to the data type that the bucket holds, or a touch; there is no content then. */
+  readonly operation?: KeyOperation | undefined;
   /**
    * What the client has seen; null when it sent no context. What takes something away reads first without one, at `r` and
    * `pr`.
@@ -108,7 +108,7 @@ export type WriteOutcome =
       readonly written: Dot;
     }
   | {
-      /** The write was not begun, for its conditions do not hold. */
+      /** The write was not begun, for its conditions do not hold, or there is nothing to touch. */
       readonly kind: 'precondition-failed';
       readonly agreement: Agreement;
       readonly coordinator: NodeId;

@@ -3,19 +3,20 @@
  * type. The same for an owner, which has all it knows, and for a fallback, which has what it keeps for the owners.
  */
 
-import { innermost, type Operation } from '#causality/data-type.ts';
+import { innermost, type KeyOperation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { carryOut, dotsOf, planFolding, planOperation, type Folding } from '#causality/operate.ts';
 import type { Conflicts, Content, State, VersionVector } from '#causality/state.ts';
+import { touched } from '#causality/touch.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import { Refusal } from '#wire/message.ts';
 import { OVERLOADED, TooLarge, TooManySiblings } from './refusals.ts';
 
-/** An operation on a data type. */
+/** An operation on a data type, or a touch. */
 export interface Operating {
-  readonly operation: Operation | Folding;
+  readonly operation: KeyOperation | Folding;
   /** What was read of other replicas before, with the time before it was read; null when nothing was. */
   readonly base: Base | null;
 }
@@ -66,6 +67,10 @@ function operateOn(before: State, write: MintedWrite, { operation, base }: Opera
   const { node, tenure, clock, request, now } = minter;
   const { context, expiresAt, after } = write;
   const actor = { node, tenure };
+  if (operation.kind === 'touch') {
+    const dot = { ...actor, counter: Math.max(counterFor(clock.reserve(1), context, before), after + 1) };
+    return { state: touched(before, { context, dot, expiresAt, now }), dot };
+  }
   const seen = base === null ? null : context;
   const plan =
     operation.kind === 'fold'

@@ -149,13 +149,15 @@ function operate(suffix: string): Operation {
   return {
     id: `operateValue${suffix}`,
     tag: 'Keys',
-    summary: 'Changes a counter, set, map, register or flag',
+    summary: 'Changes a counter, set, map, register or flag, or lets a value live longer',
     text:
-      'In buckets of a data type. Operations that are made at the same time at different nodes all count. What takes something ' +
+      'Operations on the data type that the bucket holds. Operations that are made at the same time at different nodes all count. What takes something ' +
       'away takes what the context covers, or without one what a read at r finds; an increment that is sent again with its ' +
-      'Idempotency-Key counts once.',
+      'Idempotency-Key counts once. A touch lets what a read at r finds live for another `ttl`, longer than now or as long: it is ' +
+      'no new version, so it brings back nothing that was deleted and replaces nothing that it has not seen. Where tokens are ' +
+      'asked for, it wants the right to read as well. In eventual buckets of data types there is none: their parts end one by one.',
     parameters: WRITE_PARAMETERS,
-    headers: WRITE_HEADERS.filter((name) => name !== 'accept'),
+    headers: WRITE_HEADERS,
     body: {
       means: 'What is to be done; as large as a value may be.',
       content: json(component('DataOperation')),
@@ -165,15 +167,17 @@ function operate(suffix: string): Operation {
     answers: {
       200: {
         means: 'Done; what is there now, for `return=body`.',
-        headers: [...TOLD, 'ETag', 'Last-Modified', 'Cache-Control', 'X-Content-Type-Options'],
-        sometimes: ['Quoral-Context', ...SESSION],
-        content: json(component('DataType')),
+        headers: VALUE.headers ?? [],
+        sometimes: VALUE.sometimes ?? [],
+        content: { ...json(component('DataType')), '*/*': ANY },
       },
       204: { means: 'Done, on as many replicas as were asked for.', headers: TOLD, sometimes: ['ETag', ...SESSION] },
+      300: { ...SIBLINGS, means: `Touched, for \`return=body\`. ${SIBLINGS.means}` },
     },
-    problems: [...WRITE_PROBLEMS, 'conflict'],
+    problems: [...WRITE_PROBLEMS, 'conflict', 'not-found'],
     problemHeaders: {
       ...PROBLEM_HEADERS,
+      'not-found': ALL,
       conflict: ALL,
       'invalid-request': SESSION,
       'unsupported-media-type': SESSION,

@@ -93,7 +93,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     parameters: BUCKET_PARAMETERS,
     body: takes(component('BucketWish'), 'What differs from the defaults.', { n: 3, conflicts: 'siblings' }),
     answers: { 200: shows('Definition', 'Defined, with every default filled in.') },
-    problems: ['conflict', 'not-implemented', ...AGREED],
+    problems: ['conflict', ...AGREED],
   },
   'DELETE /v1/buckets/:bucket': {
     id: 'dropBucket',

@@ -5,8 +5,10 @@ import { describe, expect, test } from 'vitest';
 import { valuesOf } from './multipart.ts';
 import {
   call,
+  contextOf,
   defineBucket,
   definedBucket,
+  del,
   etagOf,
   freshKey,
   get,
@@ -16,10 +18,17 @@ import {
   problem,
   put,
   siblingsKey,
+  type Answer,
+  type Sent,
 } from './site.ts';
 
 /** Long enough for a value with one second to live, on a busy machine too. */
 const SOON_MS = 1600;
+
+function touch(target: string, { headers, ...sent }: Sent = {}): Promise<Answer> {
+  const json = { 'content-type': 'application/json' };
+  return call('POST', target, { ...sent, headers: { ...json, ...headers }, body: '{"op":"touch"}' });
+}
 
 export function expiryTests(): void {
   describe('time to live', () => {
@@ -82,6 +91,66 @@ export function expiryTests(): void {
       await sleep(SOON_MS + 1000);
       const forGood = await get(target);
       expect([forGood.body.toString(), forGood.headers['quoral-expires']]).toEqual(['for good', undefined]);
+    });
+
+    test.each(['eventual', 'strong'] as const)(
+      'a touch lets a value of an %s bucket live longer',
+      async (consistency) => {
+        const bucket = await definedBucket({ consistency, ttl: 2 });
+        const [own, byBucket, left] = [freshKey(bucket), freshKey(bucket), freshKey(bucket)];
+        const tag = etagOf(await put(own, 'x', { headers: { 'content-type': 'a/b', 'quoral-meta-a': '1' } }));
+        await put(byBucket, 'y');
+        await put(left, 'z');
+        const sent = { headers: { 'idempotency-key': 'longer' } };
+        expect(etagOf(await touch(`${own}?ttl=3600`, { at: 'n2', ...sent }))).toBe(tag);
+        expect((await touch(`${own}?ttl=3600`, { at: 'n3', ...sent })).status).toBe(204);
+        problem(await touch(`${own}?ttl=7200`, sent), 422, 'idempotency-mismatch');
+        problem(await touch(own, { headers: { 'if-match': '"other"' } }), 412, 'precondition-failed');
+        await sleep(1200);
+        const touched = await touch(`${byBucket}?return=body`, { headers: { 'if-match': '*' } });
+        expect([touched.status, touched.body.toString()]).toEqual([200, 'y']);
+        const end = Date.parse(touched.headers['quoral-expires']!);
+        expect(end).toBeGreaterThan(Date.now());
+        await sleep(1200);
+        problem(await get(left), 404, 'not-found');
+        for (const at of NAMES) {
+          const read = await get(own, { at });
+          expect([read.status, read.body.toString(), etagOf(read)]).toEqual([200, 'x', tag]);
+          expect([read.headers['content-type'], read.headers['quoral-meta-a']]).toEqual(['a/b', '1']);
+          if (Date.now() < end) expect((await get(byBucket, { at })).status).toBe(200);
+        }
+        // It never shortens, and what lives for ever goes on to do so.
+        await touch(`${own}?ttl=1`);
+        await put(`${left}?ttl=3600`, 'back', { headers: { 'if-none-match': '*' } });
+        await sleep(Math.max(0, end - Date.now()) + 100);
+        expect((await get(own)).body.toString()).toBe('x');
+        problem(await get(byBucket), 404, 'not-found');
+        for (const sent of [{}, { headers: { 'if-none-match': '*' } }])
+          problem(await touch(byBucket, sent), 404, 'not-found');
+        problem(await touch(byBucket, { headers: { 'if-match': '*' } }), 412, 'precondition-failed');
+      },
+    );
+
+    test('a touch is no write: it brings back nothing that was deleted and replaces nothing that it has not seen', async () => {
+      const [target, siblings] = [freshKey(), await siblingsKey()];
+      problem(await touch(`${target}?ttl=60`), 404, 'not-found');
+      invalid(await touch(target), 'ttl');
+      const first = contextOf(await put(target, 'x'));
+      await touch(`${target}?ttl=60`, { at: 'n2' });
+      expect((await get(target)).headers['quoral-expires']).toBeUndefined();
+      // Whoever has seen the value may replace it, whatever touched it since.
+      expect((await put(target, 'y', { headers: { 'quoral-context': first } })).status).toBe(204);
+      await del(target);
+      problem(await touch(`${target}?ttl=60`, { at: 'n3' }), 404, 'not-found');
+      const one = contextOf(await put(`${siblings}?ttl=100`, 'a'));
+      await put(`${siblings}?ttl=100`, 'b', { at: 'n2' });
+      const json = { headers: { accept: 'application/json' } };
+      const both = await touch(`${siblings}?ttl=3600&return=body`, json);
+      expect(both.status).toBe(300);
+      for (const { expires } of jsonOf(both)['siblings'] as { expires: string }[])
+        expect(Date.parse(expires)).toBeGreaterThan(Date.now() + 3_000_000);
+      await del(siblings, { headers: { 'quoral-context': one } });
+      expect((await get(siblings)).body.toString()).toBe('b');
     });
 
     test.each(['0', '-1', '1.5', '', 'x', '1s', '01', '1e3', '99999999999999999999'])('%j is none', async (text) => {

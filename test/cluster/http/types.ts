@@ -235,7 +235,30 @@ export function typeTests(): void {
       invalid(await operate(`${target}?ttl=1`, remove('stays')), 'ttl');
       const counter = freshKey(await definedBucket({ type: 'counter' }));
       invalid(await operate(`${counter}?ttl=1`, increment(1)), 'ttl');
-      problem(await defineBucket('never', { type: 'map', ttl: 5 }), 501, 'not-implemented');
+      invalid(await defineBucket('never', { type: 'counter', ttl: 5 }), 'ttl');
+      invalid(await operate(`${target}?ttl=60`, { op: 'touch' }), 'op');
+    });
+
+    test('fields of a map end as what stands in them, and what is counted does not', async () => {
+      const target = freshKey(await definedBucket({ type: 'map', ttl: 2 }));
+      await done(operate(`${target}?ttl=3600`, update('stays', 'register', { op: 'assign', value: 1 })));
+      await done(operate(target, update('goes', 'set', add('x'))));
+      expect(await valueAt(target)).toEqual({ goes: ['x'], stays: 1 });
+      invalid(await operate(target, update('counts', 'counter', increment(1))), 'type');
+      const end = Date.now() + 10_000;
+      while ('goes' in ((await valueAt(target)) as object)) expect(Date.now()).toBeLessThan(end);
+      expect(await valueAt(target)).toEqual({ stays: 1 });
+    });
+
+    test('a counter of a strong bucket ends as a whole, and a touch keeps it', async () => {
+      const bucket = await definedBucket({ type: 'counter', consistency: 'strong', ttl: 2 });
+      const [goes, stays] = [freshKey(bucket), freshKey(bucket)];
+      for (const at of NAMES) for (const target of [goes, stays]) await done(operate(target, increment(5), { at }));
+      await done(operate(`${stays}?ttl=3600`, { op: 'touch' }, { at: 'n2' }));
+      const end = Date.now() + 10_000;
+      while ((await valueAt(goes)) !== undefined) expect(Date.now()).toBeLessThan(end);
+      await done(operate(goes, increment(1)));
+      expect([await valueAt(goes), await valueAt(stays)]).toEqual([1, 15]);
     });
 
     test('a type is fixed once there are keys', async () => {

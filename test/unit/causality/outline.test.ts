@@ -14,7 +14,12 @@ import { Cluster, history } from './history.ts';
 const { crc32 } = digest;
 
 function bare({ vector, versions }: State): Outline {
-  return { vector, versions: versions.map((one) => ({ dot: one.dot, content: one.content === null ? null : {} })) };
+  const outlined = versions.map(({ dot, content, expiresAt }) => ({
+    dot,
+    content: content === null ? null : {},
+    expiresAt,
+  }));
+  return { vector, versions: outlined };
 }
 
 test('golden bytes', () => {
@@ -73,4 +78,21 @@ test('content that only the outlined state still has is news, content that only 
   expect(filledFrom(full, bare(expired))).toEqual(full);
   expect(includes(bare(expired), full)).toBe(false);
   expect(includes(bare(full), expired)).toBe(true);
+});
+
+test('an end that only the outlined state knows is taken from it', () => {
+  const until = (expiresAt: number): State => ({
+    vector: [dot(1, 10)],
+    versions: [{ ...stateOf([dot(1, 10)], [dot(1, 10)]).versions[0]!, expiresAt }],
+  });
+  expect(toHex(encodeOutline(until(300), crc32)).slice(0, -8)).toBe('810101010a01000a03ac02');
+  for (const [known, outlined, end] of [
+    [200, 300, 300],
+    [300, 200, 300],
+    [300, 0, 0],
+    [0, 300, 0],
+  ] as const) {
+    expect(filledFrom(until(known), bare(until(outlined)))).toEqual(until(end));
+    expect(includes(bare(until(known)), until(outlined))).toBe(end === known);
+  }
 });

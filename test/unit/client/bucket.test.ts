@@ -311,3 +311,21 @@ test('data types and leases', async () => {
   ]);
   expect(world.asked.at(-1)!.path).toBe('/v1/leases/stock/nightly?token=7');
 });
+
+test('a touch is sent again under one key, and says when nothing is there', async () => {
+  let attempts = 0;
+  const world = new FakeWorld(() => {
+    attempts += 1;
+    return attempts === 1 ? problem(503, 'not-ready', { outcome: 'not-applied' }) : stored();
+  });
+  await world.connect().bucket('b', text).touch('k', { ttl: 60, ifMatch: 'e1' });
+  const asked = world.asked.filter(({ method }) => method === 'POST');
+  expect(asked).toHaveLength(2);
+  expect(asked[0]).toMatchObject({ path: expect.stringMatching(/^\/v1\/kv64\/b\/.*\?ttl=60$/) as string });
+  expect(asked[1]!.headers['idempotency-key']).toBe(asked[0]!.headers['idempotency-key']);
+  expect(asked[0]!.headers['if-match']).toBe('"e1"');
+  const nothing = new FakeWorld(() => problem(404, 'not-found'));
+  await expect(nothing.connect().bucket('b', text).touch('k', { ttl: 60 })).rejects.toMatchObject({
+    code: 'not-found',
+  });
+});

@@ -154,3 +154,19 @@ test('a context that nobody knows all of is no fault of a session', () => {
     outcome: { kind: 'not-applied', trouble: 'quorum-unavailable' },
   });
 });
+
+test('a touch is made of what was read, and of nothing when there is nothing', () => {
+  const touch = request({ content: null, operation: { kind: 'touch' }, ttl: 1000 });
+  expect(decide(touch, found(), LOOKED)).toEqual({
+    kind: 'mint',
+    context: STATE.vector,
+    base: { state: STATE, origin: 5 },
+  });
+  const ended: State = { ...STATE, versions: [{ ...STATE.versions[0]!, expiresAt: 9 }] };
+  for (const state of [ended, { vector: STATE.vector, versions: [] }])
+    expect(decide(touch, found({ state }), { ...LOOKED, now: 9 })).toMatchObject({
+      kind: 'over',
+      outcome: { kind: 'precondition-failed', etag: undefined },
+    });
+  expect(decide(touch, FAILED, LOOKED)).toMatchObject({ kind: 'over', outcome: { kind: 'not-applied' } });
+});

@@ -209,3 +209,20 @@ describe('data types in a register', () => {
     expect(counter.value).toBe(before);
   });
 });
+
+describe('a touch of a register', () => {
+  const TOUCH: RegisterChange = { ...PUT, content: null, operation: { kind: 'touch' }, expiresAt: START + 5000 };
+  it('moves the end of what is there and nothing else', () => {
+    const key = new Key();
+    expect(key.make(1, TOUCH)).toEqual({ kind: 'precondition-failed', etag: undefined });
+    key.make(2, { ...PUT, expiresAt: START + 1000 });
+    const [before] = key.value.state.versions;
+    expect(key.make(3, TOUCH)).toMatchObject({ kind: 'written' });
+    expect(key.value.state.versions).toEqual([{ ...before, expiresAt: START + 5000 }]);
+    expect(decodeValue(encodeValue(key.value, digest.crc32), digest.crc32)).toEqual(key.value);
+    expect(key.make(4, { ...TOUCH, expiresAt: START + 2000 })).toMatchObject({ kind: 'written' });
+    expect(key.value.state.versions).toEqual([{ ...before, expiresAt: START + 5000 }]);
+    key.now = START + 5000;
+    expect(key.make(5, TOUCH)).toEqual({ kind: 'precondition-failed', etag: undefined });
+  });
+});

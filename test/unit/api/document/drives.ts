@@ -298,7 +298,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
   const refusing = stub(NOTHING, (services) => ({
     buckets: {
       ...services.buckets,
-      define: async () => ({ kind: 'not-implemented', detail: 'on purpose' }),
+      define: async () => ({ kind: 'conflict', detail: 'on purpose' }),
       drop: async () => ({ kind: 'conflict', detail: 'on purpose' }),
     },
     force: { force: async () => ({ kind: 'refused', detail: 'on purpose' }) },
@@ -371,6 +371,8 @@ type See = (
   body?: string | Uint8Array,
 ) => Promise<InProcessAnswer>;
 
+const TOUCH = '{"op":"touch"}';
+
 async function driveKeys(see: See, path: string, name: (key: string) => string): Promise<void> {
   for (const session of SESSIONS) {
     const round = session['quoral-session'] ?? 'none';
@@ -386,15 +388,21 @@ async function driveKeys(see: See, path: string, name: (key: string) => string):
     const seen = { 'quoral-context': first.headers.get('quoral-context')! };
     const whole = `${path}?return=body`;
     await see('PUT', `${whole}&ttl=3600`, key, { ...session, ...about, ...seen }, '3 apples');
+    const touch = (headers: object = {}) =>
+      see('POST', `${whole}&ttl=7200`, key, { ...session, ...JSON_TYPE, ...headers }, TOUCH);
+    await touch();
     await see('PUT', path, key, session, '1 pear');
     await see('PUT', whole, key, session, '1 plum');
     await see('PUT', whole, key, { ...session, accept: 'application/json' }, '1 fig');
     await see('GET', path, key, session);
     const json = await see('GET', path, key, { ...session, accept: 'application/json' });
     await see('GET', path, key, { ...session, 'if-none-match': json.headers.get('etag')! });
+    await touch();
+    await touch({ accept: 'application/json' });
     await see('DELETE', whole, key, { ...session, ...seen });
     await see('DELETE', whole, key, { ...session, ...seen, accept: 'application/json' });
     await see('DELETE', path, key, session);
+    await touch();
     await see('GET', path, key, session);
     await driveDeletions(see, path, ['carts', name(`user-18-${round}`)], { ...session }, about);
   }
