@@ -22,7 +22,7 @@ import type { Entry } from './list-merge.ts';
 import type { ListReply, ListRequest } from './list-messages.ts';
 import { hasBit } from './list-plan.ts';
 import { decodeRegister } from './register-row-codec.ts';
-import { decodeValue } from './register-value-codec.ts';
+import { decodeShown } from './register-value-codec.ts';
 
 /** What one page may look at: some milliseconds of the thread, in parts. */
 const ROWS_MAX = 2048;
@@ -182,7 +182,7 @@ function registerSummary({ world }: Environment): Summary {
     const { accepted } = decodeRegister(row, crc32);
     if (accepted === null) return encode(null);
     const now = world.clock.wall();
-    const live = decodeValue(accepted.value, crc32).state.versions.some((version) => isLive(version, now));
+    const live = decodeShown(accepted.value, crc32).state.versions.some((version) => isLive(version, now));
     return encode([ballotToWire(accepted.ballot), live]);
   };
 }

@@ -30,7 +30,7 @@ import { RegisterCache } from './register-cache.ts';
 import { RegisterFigures } from './register-figures.ts';
 import { RegisterRound, type Setback } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
-import { decodeValue, encodeValue } from './register-value-codec.ts';
+import { decodeShown, decodeValue, encodeValue } from './register-value-codec.ts';
 import {
   BATCH_MAX,
   changeValue,
@@ -40,6 +40,7 @@ import {
   type ChangeResult,
   type RegisterChange,
   type RegisterValue,
+  type ShownValue,
 } from './register-value.ts';
 
 /** Bounds of the random wait after a duel, in milliseconds. */
@@ -170,7 +171,7 @@ export class RegisterProposer {
     key: Uint8Array,
     deadline: number,
     trace: Span | undefined,
-  ): Promise<{ readonly value: RegisterValue; readonly confirmation: Confirmation } | undefined> {
+  ): Promise<{ readonly value: ShownValue; readonly confirmation: Confirmation } | undefined> {
     const { environment, rows } = this.#options;
     const route = routeOf(environment, bucket, key);
     const round = new RegisterRound({ environment, rows, route, key, deadline, trace });
@@ -181,7 +182,7 @@ export class RegisterProposer {
     if (agreed === undefined) return undefined;
     const bytes = agreed.accepted === null ? undefined : await valueOf(agreed.accepted, phase.values, round);
     if (bytes === undefined && agreed.accepted !== null) return undefined;
-    const value = this.#decoded(bytes);
+    const value = bytes === undefined ? NO_VALUE : decodeShown(bytes, environment.world.digest.crc32);
     return { value, confirmation: { acked: phase.values.length, needed: round.majority, of: round.of } };
   }
 

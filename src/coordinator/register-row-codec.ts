@@ -2,14 +2,18 @@
 
 import type { Accepted } from '#consensus/acceptor.ts';
 import type { Register } from '#consensus/register.ts';
-import { ballotFromWire, ballotToWire } from '#consensus/vote-codec.ts';
+import { ballotFromWire } from '#consensus/vote-codec.ts';
+import type { Ballot } from '#consensus/facts.ts';
+import type { NodeIndex } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
-import { decode, encode } from '#wire/codec.ts';
+import { decode } from '#wire/codec.ts';
 import { MalformedMessage } from '#wire/message.ts';
 import { asArray, asBytes } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
+import { HEAD_BYTES, INTEGER_BYTES, PackedReader, PackedWriter } from './packed.ts';
 
 const CHECKSUM_BYTES = 4;
+const BALLOT_BYTES = 1 + 3 * INTEGER_BYTES;
 
 /** What one owner says of a register; only proposers know what the bytes of the value mean. */
 export type Vote = Register<Uint8Array>;
@@ -19,14 +23,18 @@ export const DAMAGED_REGISTER: Uint8Array = Uint8Array.of(0);
 
 /** MessagePack of [promised, [accepted ballot, value]], then the CRC-32 of that as four bytes. */
 export function encodeRegister({ promised, accepted }: Vote, crc32: Checksum): Uint8Array {
-  const body = encode([
-    promised && ballotToWire(promised),
-    accepted && [ballotToWire(accepted.ballot), accepted.value],
-  ]);
-  const row = new Uint8Array(body.length + CHECKSUM_BYTES);
-  row.set(body);
-  new DataView(row.buffer).setUint32(body.length, crc32(body));
-  return row;
+  const valueBytes = accepted === null ? 0 : accepted.value.length + HEAD_BYTES;
+  const writer = new PackedWriter(2 + 2 * BALLOT_BYTES + valueBytes + CHECKSUM_BYTES);
+  writer.array(2);
+  writeBallot(writer, promised);
+  if (accepted === null) writer.nil();
+  else {
+    writer.array(2);
+    writeBallot(writer, accepted.ballot);
+    writer.bytes(accepted.value);
+  }
+  writer.u32(crc32(writer.written()));
+  return writer.written();
 }
 
 /** @throws MalformedMessage for a row that is not what was written */
@@ -36,7 +44,42 @@ export function decodeRegister(row: Uint8Array, crc32: Checksum): Vote {
   if (row.length < CHECKSUM_BYTES || stated.getUint32(body.length) !== crc32(body)) {
     throw new MalformedMessage('the checksum does not fit');
   }
-  const fields = asArray(decode(body), 2, 'register');
+  return readRegister(body) ?? fromFields(asArray(decode(body), 2, 'register'));
+}
+
+/** Undefined for a form that {@link encodeRegister} does not write. */
+function readRegister(body: Uint8Array): Vote | undefined {
+  const reader = new PackedReader(body);
+  reader.array(2);
+  const promised = readBallot(reader);
+  let accepted: Accepted<Uint8Array> | null = null;
+  if (!reader.nil()) {
+    reader.array(2);
+    const ballot = readBallot(reader);
+    if (ballot === null) return undefined;
+    accepted = { ballot, value: reader.bytes() };
+  }
+  return reader.complete ? { promised, accepted } : undefined;
+}
+
+function writeBallot(writer: PackedWriter, ballot: Ballot | null): void {
+  if (ballot === null) return writer.nil();
+  writer.array(3);
+  writer.integer(ballot.time);
+  writer.integer(ballot.node);
+  writer.integer(ballot.boot);
+}
+
+function readBallot(reader: PackedReader): Ballot | null {
+  if (reader.nil()) return null;
+  reader.array(3);
+  const time = reader.integer();
+  const node = reader.integer();
+  if (node > 0xffff) reader.ok = false;
+  return { time, node: node as NodeIndex, boot: reader.integer() };
+}
+
+function fromFields(fields: readonly unknown[]): Vote {
   const accepted = fields[1] === null ? null : asArray(fields[1], 2, 'accepted value');
   return {
     promised: fields[0] === null ? null : ballotFromWire(fields[0]),

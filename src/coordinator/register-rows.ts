@@ -32,7 +32,7 @@ import type {
   PrepareRequest,
 } from './register-messages.ts';
 import { DAMAGED_REGISTER, decodeRegister, encodeRegister, type Vote } from './register-row-codec.ts';
-import { decodeValue } from './register-value-codec.ts';
+import { decodeShown, decodeValue } from './register-value-codec.ts';
 import { NO_VALUE, type RegisterValue } from './register-value.ts';
 
 export interface RegisterRowsOptions {
@@ -192,7 +192,7 @@ export class RegisterRows {
 
   /** Later changes have later dots, so what they leave joins as in a last-write-wins bucket, where nothing is a marker. */
   #glimpse(value: Uint8Array): Uint8Array {
-    const { vector, versions } = decodeValue(value, this.#options.world.digest.crc32).state;
+    const { vector, versions } = decodeShown(value, this.#options.world.digest.crc32).state;
     const markers = vector.map((dot) => ({ dot, content: null, expiresAt: 0 }));
     return encodeGlimpse({ vector, versions: versions.length > 0 ? versions : markers });
   }

@@ -14,7 +14,8 @@ import { decode, encode } from '#wire/codec.ts';
 import { MalformedMessage } from '#wire/message.ts';
 import { asArray, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
-import { dotFromWire, dotToWire } from './request-codec.ts';
+import { INTEGER_BYTES, PackedReader, PackedWriter } from './packed.ts';
+import { dotFromWire } from './request-codec.ts';
 import {
   KEYED_MAX,
   RECENT_MAX,
@@ -22,23 +23,34 @@ import {
   type Lease,
   type RecentChange,
   type RegisterValue,
+  type ShownValue,
 } from './register-value.ts';
 
 const FORMAT_1 = 1;
 const ID_BYTES = 16;
+const RECENT_BYTES = 5 + ID_BYTES + 4 * INTEGER_BYTES;
+/** Packed: nothing, and a list of nothing. */
+const NIL: Uint8Array = Uint8Array.of(0xc0);
+const NO_ELEMENTS: Uint8Array = Uint8Array.of(0x90);
 export const HOLDER_MAX = 256;
 
 export function encodeValue(value: RegisterValue, checksum: Checksum): Uint8Array {
   const { version, state, lease, fence, recent, keyed } = value;
-  return encode([
-    FORMAT_1,
-    version,
-    encodeState(state, checksum),
-    leaseToWire(lease),
-    fence,
-    recent.map(recentToWire),
-    keyed.map(retryToWire),
-  ]);
+  const stateBytes = encodeState(state, checksum);
+  const leaseBytes = lease === null ? NIL : encode(leaseToWire(lease));
+  const keyedBytes = keyed.length === 0 ? NO_ELEMENTS : encode(keyed.map(retryToWire));
+  const lengths = stateBytes.length + leaseBytes.length + keyedBytes.length;
+  const writer = new PackedWriter(64 + lengths + recent.length * RECENT_BYTES);
+  writer.array(7);
+  writer.integer(FORMAT_1);
+  writer.integer(version);
+  writer.bytes(stateBytes);
+  writer.raw(leaseBytes);
+  writer.integer(fence);
+  writer.array(recent.length);
+  for (const change of recent) writeRecent(writer, change);
+  writer.raw(keyedBytes);
+  return writer.written();
 }
 
 /** @throws MalformedMessage for bytes that no version of this program wrote */
@@ -53,6 +65,22 @@ export function decodeValue(bytes: Uint8Array, checksum: Checksum): RegisterValu
     recent: asListOf(fields[5], 'recent changes', RECENT_MAX + RETRIED_MAX, recentFromWire),
     keyed: asListOf(fields[6], 'idempotency keys', KEYED_MAX, retryFromWire),
   };
+}
+
+/**
+ * What {@link decodeValue} says of the state and the lease. Whoever does not change the value needs no more of it, and what it
+ * remembers is most of the work. The owners' checksum has said that the bytes are those that were written.
+ *
+ * @throws MalformedMessage as that does, but for what it does not look at
+ */
+export function decodeShown(bytes: Uint8Array, checksum: Checksum): ShownValue {
+  const reader = new PackedReader(bytes);
+  reader.array(7);
+  if (reader.integer() !== FORMAT_1) return decodeValue(bytes, checksum);
+  reader.integer();
+  const state = reader.bytes();
+  const leased = !reader.nil();
+  return leased || !reader.ok ? decodeValue(bytes, checksum) : { state: stateFrom(state, checksum), lease: null };
 }
 
 function stateFrom(bytes: Uint8Array, checksum: Checksum): RegisterValue['state'] {
@@ -77,8 +105,15 @@ export function leaseFromWire(body: unknown): Lease | null {
   };
 }
 
-function recentToWire({ id, version, dot, retried }: RecentChange): unknown {
-  return retried ? [id, version, dotToWire(dot), true] : [id, version, dotToWire(dot)];
+function writeRecent(writer: PackedWriter, { id, version, dot, retried }: RecentChange): void {
+  writer.array(retried ? 4 : 3);
+  writer.bytes(id);
+  writer.integer(version);
+  writer.array(3);
+  writer.integer(dot.node);
+  writer.integer(dot.tenure);
+  writer.integer(dot.counter);
+  if (retried) writer.true();
 }
 
 function recentFromWire(body: unknown): RecentChange {

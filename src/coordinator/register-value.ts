@@ -53,6 +53,9 @@ export interface RegisterValue {
   readonly keyed: readonly RetryRow[];
 }
 
+/** What readers are shown of it. */
+export type ShownValue = Pick<RegisterValue, 'state' | 'lease'>;
+
 export const NO_VALUE: RegisterValue = {
   version: 0,
   state: EMPTY_STATE,
@@ -153,7 +156,7 @@ function withoutExpired(value: RegisterValue, now: number): RegisterValue {
 }
 
 /** Whether something of it should be there no longer by this clock: then a change has to find out what is. */
-export function hasExpired({ state }: RegisterValue, now: number): boolean {
+export function hasExpired({ state }: ShownValue, now: number): boolean {
   return state.versions.some((version) => version.content !== null && !isLive(version, now));
 }
 
@@ -173,7 +176,7 @@ function write(
     return { value, result: { kind: 'written', state: value.state, written: first.dot } };
   }
   const live = value.state.versions.filter(({ content }) => content !== null);
-  const etag = live.length === 0 ? undefined : etagOf(live);
+  const etag = conditions === null || live.length === 0 ? undefined : etagOf(live);
   if (conditions !== null && judge(conditions, etag) !== 'proceed') {
     return { value, result: { kind: 'precondition-failed', etag } };
   }
@@ -238,12 +241,29 @@ function madeBefore({ recent }: RegisterValue, { id }: Pick<Circumstances, 'id'>
 
 function remember(value: RegisterValue, { id, retried, dot }: Circumstances): RegisterValue {
   const version = value.version + 1;
-  const oldest = timeOf(dot.counter) - RECENT_MS;
-  const young = value.recent.filter((change) => timeOf(change.dot.counter) > oldest);
-  const plain = young.filter((change) => !change.retried);
-  const [first] = plain;
-  const kept = !retried && plain.length >= RECENT_MAX ? young.filter((change) => change !== first) : young;
-  return { ...value, version, recent: [...kept, { id, version, dot, retried }] };
+  const recent = youngOf(value.recent, timeOf(dot.counter) - RECENT_MS);
+  if (!retried) forgetFirst(recent);
+  recent.push({ id, version, dot, retried });
+  return { ...value, version, recent };
+}
+
+/** Those that were made later than that. */
+function youngOf(recent: readonly RecentChange[], time: number): RecentChange[] {
+  const young: RecentChange[] = [];
+  for (const change of recent) if (timeOf(change.dot.counter) > time) young.push(change);
+  return young;
+}
+
+/** Makes room for one that is not retried. */
+function forgetFirst(recent: RecentChange[]): void {
+  let plain = 0;
+  let first = -1;
+  for (let i = 0; i < recent.length; i++) {
+    if (recent[i]!.retried) continue;
+    if (first < 0) first = i;
+    plain++;
+  }
+  if (plain >= RECENT_MAX) recent.splice(first, 1);
 }
 
 /**
@@ -276,6 +296,6 @@ export function nothingFrom({ state, lease, recent, keyed }: RegisterValue, age:
 }
 
 /** The lease that holds now. */
-export function liveLease({ lease }: RegisterValue, now: number): Lease | null {
+export function liveLease({ lease }: ShownValue, now: number): Lease | null {
   return lease !== null && lease.expiresAt > now ? lease : null;
 }

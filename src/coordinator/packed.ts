@@ -1,0 +1,187 @@
+/**
+ * MessagePack written and read by hand, for the few stored forms that every vote on a strong key makes and looks at. The bytes are
+ * those of wire/codec.ts, without a tree of values in between. A reader that meets something unforeseen says so, and its caller then
+ * reads the same bytes by the codec, which takes every form and tells what is wrong.
+ */
+
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
+
+const TWO_POW_32 = 2 ** 32;
+
+/** What the elements take at most, in bytes. */
+export const INTEGER_BYTES = 9;
+export const HEAD_BYTES = 5;
+
+export class PackedWriter {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #length = 0;
+
+  /** `capacity`: no less than what will be written. */
+  constructor(capacity: number) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  nil(): void {
+    this.#bytes[this.#length++] = 0xc0;
+  }
+
+  true(): void {
+    this.#bytes[this.#length++] = 0xc3;
+  }
+
+  /** The head of an array of so many elements, at most 65,535. */
+  array(elements: number): void {
+    if (elements < 16) this.#bytes[this.#length++] = 0x90 | elements;
+    else {
+      this.#bytes[this.#length] = 0xdc;
+      this.#view.setUint16(this.#length + 1, elements);
+      this.#length += 3;
+    }
+  }
+
+  /** A whole number from 0 to 2^53-1. */
+  integer(value: number): void {
+    const at = this.#length;
+    if (value < 0x80) {
+      this.#bytes[at] = value;
+      this.#length = at + 1;
+    } else if (value < 0x100) {
+      this.#bytes[at] = 0xcc;
+      this.#bytes[at + 1] = value;
+      this.#length = at + 2;
+    } else if (value < 0x10000) {
+      this.#bytes[at] = 0xcd;
+      this.#view.setUint16(at + 1, value);
+      this.#length = at + 3;
+    } else if (value < TWO_POW_32) {
+      this.#bytes[at] = 0xce;
+      this.#view.setUint32(at + 1, value);
+      this.#length = at + 5;
+    } else {
+      this.#bytes[at] = 0xcb;
+      this.#view.setFloat64(at + 1, value);
+      this.#length = at + 9;
+    }
+  }
+
+  bytes(bytes: Uint8Array): void {
+    const at = this.#length;
+    const { length } = bytes;
+    if (length < 0x100) {
+      this.#bytes[at] = 0xc4;
+      this.#bytes[at + 1] = length;
+      this.#length = at + 2;
+    } else if (length < 0x10000) {
+      this.#bytes[at] = 0xc5;
+      this.#view.setUint16(at + 1, length);
+      this.#length = at + 3;
+    } else {
+      this.#bytes[at] = 0xc6;
+      this.#view.setUint32(at + 1, length);
+      this.#length = at + 5;
+    }
+    this.raw(bytes);
+  }
+
+  /** One element, or several, that are packed already. */
+  raw(packed: Uint8Array): void {
+    this.#bytes.set(packed, this.#length);
+    this.#length += packed.length;
+  }
+
+  /** Four bytes that are no element, the most significant first. */
+  u32(value: number): void {
+    this.#view.setUint32(this.#length, value);
+    this.#length += 4;
+  }
+
+  /** A view of what was written so far. */
+  written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+}
+
+/** Reads what a {@link PackedWriter} has written. After anything else it is no longer {@link PackedReader.ok}. */
+export class PackedReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+  /** False from the first element on that was none of the kind that was asked for; what was read since means nothing. */
+  ok = true;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /** Whether everything has been read, and was as it was expected. */
+  get complete(): boolean {
+    return this.ok && this.#at === this.#bytes.length;
+  }
+
+  /** Passes a nil, if that comes next. */
+  nil(): boolean {
+    if (this.#bytes[this.#at] !== 0xc0) return false;
+    this.#at++;
+    return true;
+  }
+
+  /** Passes the head of an array of exactly so many elements, fewer than 16. */
+  array(elements: number): void {
+    if (this.#bytes[this.#at++] !== (0x90 | elements)) this.ok = false;
+  }
+
+  integer(): number {
+    const token = this.#bytes[this.#at++] ?? 0xc0;
+    if (token < 0x80) return token;
+    switch (token) {
+      case 0xcc:
+        return this.#unsigned(1);
+      case 0xcd:
+        return this.#unsigned(2);
+      case 0xce:
+        return this.#unsigned(4);
+      case 0xcb:
+        return this.#float();
+      default:
+        return this.#fails();
+    }
+  }
+
+  /** A view. */
+  bytes(): Uint8Array {
+    const token = this.#bytes[this.#at++];
+    const length =
+      token === 0xc4
+        ? this.#unsigned(1)
+        : token === 0xc5
+          ? this.#unsigned(2)
+          : token === 0xc6
+            ? this.#unsigned(4)
+            : this.#fails();
+    const start = this.#at;
+    this.#at += length;
+    if (this.#at > this.#bytes.length) this.ok = false;
+    return this.ok ? this.#bytes.subarray(start, this.#at) : EMPTY_BYTES;
+  }
+
+  #unsigned(length: number): number {
+    let value = 0;
+    for (let i = 0; i < length; i++) value = value * 256 + (this.#bytes[this.#at + i] ?? this.#fails());
+    this.#at += length;
+    return value;
+  }
+
+  #float(): number {
+    if (this.#at + 8 > this.#bytes.length) return this.#fails();
+    const { buffer, byteOffset } = this.#bytes;
+    const value = new DataView(buffer, byteOffset + this.#at, 8).getFloat64(0);
+    this.#at += 8;
+    return Number.isSafeInteger(value) && value >= 0 ? value : this.#fails();
+  }
+
+  #fails(): number {
+    this.ok = false;
+    return 0;
+  }
+}
