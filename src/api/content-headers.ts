@@ -66,16 +66,13 @@ export function quotedEtag(versions: readonly Pick<Version, 'dot'>[]): string {
   return `"${etagOf(versions)}"`;
 }
 
-/** The header fields of one version. */
-export function contentHeaders(version: LiveVersion): Record<string, string> {
+/** Adds the header fields of one version. */
+export function contentHeaders(headers: Record<string, string>, version: LiveVersion): void {
   const { contentType, contentEncoding, meta } = version.content;
-  const headers: Record<string, string> = {
-    'content-type': contentType,
-    etag: quotedEtag([version]),
-    'last-modified': httpDate(timeOf(version.dot.counter)),
-  };
+  headers['content-type'] = contentType;
+  headers['etag'] = quotedEtag([version]);
+  headers['last-modified'] = httpDate(timeOf(version.dot.counter));
   if (version.expiresAt !== 0) headers['quoral-expires'] = isoDate(version.expiresAt);
   if (contentEncoding !== '') headers['content-encoding'] = contentEncoding;
   for (const [name, value] of meta) headers[META_PREFIX + name] = value;
-  return headers;
 }

@@ -53,8 +53,20 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   const mistake = mistakeInWriteNumbers(request, exchange.services.members());
   if (mistake !== undefined) return problemAnswer(mistake);
   const { session } = request;
-  const zone = session?.needsQuorum() === true ? { zone: undefined } : {};
-  const outcome = await exchange.services.read({ ...common(exchange, request), ...quorum, ...zone });
+  const asked = common(exchange, request);
+  const outcome = await exchange.services.read({
+    requestId: asked.requestId,
+    bucket: asked.bucket,
+    key: asked.key,
+    deadline: asked.deadline,
+    trace: asked.trace,
+    sloppy: asked.sloppy,
+    replicas: asked.replicas,
+    zone: session?.needsQuorum() === true ? undefined : asked.zone,
+    least: asked.least,
+    r: quorum.r,
+    pr: quorum.pr,
+  });
   const answer = shown(outcome, exchange, request, conditions);
   return session?.answer(answer, outcome.kind === 'found' ? outcome.context : EMPTY_VECTOR) ?? answer;
 }
@@ -263,7 +275,12 @@ function common({ requestId, trace, services }: Exchange, { bucket, key, deadlin
   const sloppy = asked.sloppy ?? bucket.properties.sloppy;
   const least = session?.least();
   return {
-    ...{ requestId, bucket, key, deadline, trace, sloppy },
+    requestId,
+    bucket,
+    key,
+    deadline,
+    trace,
+    sloppy,
     replicas: Math.min(bucket.properties.n, services.members()),
     zone: asked.local ? services.zone() : undefined,
     least: least === undefined || least.length === 0 ? undefined : least,

@@ -140,7 +140,7 @@ function siblingAnswer(
 
 /** Without `no-store` a cache on the way might answer later reads by itself (RFC 9111 section 4.2.2). */
 function valueAnswer(version: LiveVersion, headers: Record<string, string>): Answer {
-  Object.assign(headers, contentHeaders(version));
+  contentHeaders(headers, version);
   headers['cache-control'] = 'no-store';
   headers['x-content-type-options'] = 'nosniff';
   return { status: 200, headers, body: version.content.value };

@@ -83,43 +83,47 @@ export class Reception {
     return answer;
   }
 
+  /** Judges the request and carries it out. Never rejects. */
   async #judged(incoming: Incoming, route: Route | undefined, request: RequestFacts): Promise<Answer> {
-    if (incoming.target instanceof Problem) return problemAnswer(incoming.target);
-    const need = needOf(route, incoming.method);
+    const { target, method } = incoming;
+    if (target instanceof Problem) return problemAnswer(target);
+    const need = needOf(route, method);
     const client = identify(incoming, need, this.#services.guard);
     const { requestId } = request;
     const visit: Visit = { incoming, route: route?.path, need, requestId, client };
     let answer: Answer;
     try {
-      answer = client instanceof Stranger ? client.answer() : await this.#answer(visit, client, route, request);
+      const begun = client instanceof Stranger ? client.answer() : this.#begin(visit, client, route, target, request);
+      answer = begun instanceof Promise ? await begun : begun;
     } catch (error) {
-      answer = this.#crashed(error, incoming.method, route?.path, requestId);
+      answer = this.#crashed(error, method, route?.path, requestId);
     }
     this.#audit.answered(visit, answer);
     return answer;
   }
 
-  #answer(
+  #begin(
     { incoming, need }: Visit,
     access: Access,
     route: Route | undefined,
-    request: RequestFacts,
+    target: Target,
+    { requestId, startedAt, trace }: RequestFacts,
   ): Answer | Promise<Answer> {
     const { method } = incoming;
-    const target = incoming.target as Target;
     if (route === undefined) return problemAnswer(noSuchPath(target.segments));
     const handler = handlerOf(route, method);
     if (handler === undefined) return methodNotAllowed(method, route);
     const missing = objection(access, need, route, target);
     if (missing !== undefined) return problemAnswer(missing);
     const services = this.#services;
-    const exchange: Exchange = { services, admission: this.#admission, incoming, target, access, ...request };
+    const admission = this.#admission;
+    const exchange: Exchange = { services, admission, incoming, target, access, requestId, startedAt, trace };
     if (route.kind === 'watch') return handler(exchange);
-    const refusal = route.kind === 'data' || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
+    const isData = route.kind === 'data';
+    const refusal = isData || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
     const waits = refusal !== undefined && this.#patience.isLeft();
     if (refusal !== undefined && !waits) return notReady(refusal, incoming);
-    const isData = route.kind === 'data';
-    if (!this.#admission.enter(isData)) {
+    if (!admission.enter(isData)) {
       return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(method, incoming)));
     }
     return this.#counted(waits ? this.#onceReady(handler) : handler, exchange, isData);

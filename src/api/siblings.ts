@@ -26,7 +26,9 @@ const SPELLING: Readonly<Record<string, string>> = {
 };
 
 function fieldLines(version: LiveVersion): string {
-  return Object.entries(contentHeaders(version))
+  const headers: Record<string, string> = {};
+  contentHeaders(headers, version);
+  return Object.entries(headers)
     .map(([name, value]) => `${SPELLING[name] ?? name}: ${value}\r\n`)
     .join('');
 }

@@ -5,7 +5,7 @@
 
 import { ByteWriter } from '#kernel/binary.ts';
 import { hash64ToHex, sipHash64, sipKey } from '#kernel/siphash.ts';
-import { compareDotsByActor } from './dot.ts';
+import { compareDotsByActor, type Dot } from './dot.ts';
 import type { Version } from './state.ts';
 
 /** Fixed and public: tags are opaque, not secret. A change of it or of the hashed bytes changes every tag. */
@@ -16,12 +16,15 @@ const KEY = sipKey(new Uint8Array(16));
  * live for the reader. One of several siblings has another tag than all of them together.
  */
 export function etagOf(versions: readonly Pick<Version, 'dot'>[]): string {
-  const dots = versions.map((version) => version.dot).toSorted(compareDotsByActor);
-  const writer = new ByteWriter(24 * dots.length);
-  for (const dot of dots) {
-    writer.varint(dot.node);
-    writer.varint(dot.tenure);
-    writer.varint(dot.counter);
-  }
+  const writer = new ByteWriter(24 * versions.length);
+  // Nearly always there is one.
+  if (versions.length === 1) writeDot(writer, versions[0]!.dot);
+  else for (const dot of versions.map((version) => version.dot).toSorted(compareDotsByActor)) writeDot(writer, dot);
   return hash64ToHex(sipHash64(KEY, writer.finish()));
+}
+
+function writeDot(writer: ByteWriter, { node, tenure, counter }: Dot): void {
+  writer.varint(node);
+  writer.varint(tenure);
+  writer.varint(counter);
 }

@@ -58,6 +58,10 @@ export function resolveRead(
   n: number,
   members: number,
 ): ResolvedRead {
+  if (asked.r === undefined && asked.pr === undefined) {
+    const r = byDefault('r', defaults.r, n, members);
+    return typeof r === 'number' ? { kind: 'ok', r, pr: partOf(r, defaults.pr, n, members) } : r;
+  }
   const whole = { name: 'r', asked: asked.r, inherited: defaults.r };
   const parts = [{ name: 'pr', asked: asked.pr, inherited: defaults.pr }];
   const resolved = resolve(whole, parts, n, members);
@@ -71,6 +75,11 @@ export function resolveWrite(
   n: number,
   members: number,
 ): ResolvedWrite {
+  if (asked.w === undefined && asked.pw === undefined && asked.dw === undefined) {
+    const w = byDefault('w', defaults.w, n, members);
+    if (typeof w !== 'number') return w;
+    return { kind: 'ok', w, pw: partOf(w, defaults.pw, n, members), dw: partOf(w, defaults.dw, n, members) };
+  }
   const whole = { name: 'w', asked: asked.w, inherited: defaults.w };
   const parts = [
     { name: 'pw', asked: asked.pw, inherited: defaults.pw },
@@ -79,6 +88,19 @@ export function resolveWrite(
   const resolved = resolve(whole, parts, n, members);
   if (resolved.kind !== 'ok') return resolved;
   return { kind: 'ok', w: resolved.whole, pw: resolved.parts[0]!, dw: resolved.parts[1]! };
+}
+
+/** What {@link resolve} gives when nothing is asked for, as in nearly all requests, without making anything. */
+function byDefault(name: string, word: QuorumWord, n: number, members: number): number | Unresolved {
+  assert(members > 0, 'a cluster has at least one member');
+  const replicas = Math.min(n, members);
+  const number = resolveQuorum(word, replicas);
+  const mistake = outOfRange(name, word, 1, n);
+  return mistake ?? (number > replicas ? { kind: 'unavailable', needed: number, of: replicas } : number);
+}
+
+function partOf(whole: number, word: QuorumWord, n: number, members: number): number {
+  return Math.min(resolveQuorum(word, Math.min(n, members)), whole);
 }
 
 interface Parameter {
