@@ -49,6 +49,7 @@ import type { Watches, WatchSettings } from '#watch/watches.ts';
 import { contextMac } from './context-mac.ts';
 import { createWatches, markBoot } from './node-watches.ts';
 import { createRepair, type NodeRepair } from './node-repair.ts';
+import { ownMember } from './own-member.ts';
 import { whyNotReady } from './why-not-ready.ts';
 
 /** Every table that a node's disk must have. */
@@ -117,6 +118,8 @@ export class QuoralNode {
   readonly #repairs: NodeRepair;
   readonly dropped: DroppedBuckets;
   readonly watches: Watches;
+  /** This node in the newest ring that it knows. */
+  readonly member: () => Member | undefined;
   readonly #storage: NodeStorage;
   readonly #founded: ClusterId | '';
 
@@ -152,6 +155,7 @@ export class QuoralNode {
     this.mac = contextMac(world, options.secret);
     this.messaging = this.#createMessaging(storage);
     this.chain = epochChain(world, options, storage, this.messaging, () => this.membership.diskVerified());
+    this.member = ownMember(this.chain, options.id);
     const { membership, peers, hedging } = createNodePeers({
       world,
       messaging: this.messaging,
@@ -299,11 +303,6 @@ export class QuoralNode {
   /** Why data requests are refused now, in words; undefined when they are served. */
   notReadyReason(): string | undefined {
     return whyNotReady(this, this.#storage);
-  }
-
-  /** This node in the newest ring that it knows. */
-  member(): Member | undefined {
-    return this.chain.facts()?.ring.members.find(({ id, state }) => id === this.options.id && state !== 'removed');
   }
 
   /** Tells the other nodes that this one is about to stop, so that they go around it from now on. */

@@ -10,6 +10,7 @@ import { epoch } from '#kernel/identity.ts';
 import { encode } from '#wire/codec.ts';
 import type { World } from '#world/world.ts';
 import { memberNamed } from './electorate.ts';
+import type { Member } from '#ring/ring.ts';
 import { EpochTables } from './epoch-tables.ts';
 import { factsToWire } from './facts-codec.ts';
 import type { Facts } from './facts.ts';
@@ -37,6 +38,9 @@ export class EpochLog {
   /** Undefined while this node does not know which cluster it will belong to. */
   #clusterId: ClusterId | undefined;
   #newest: Facts | undefined;
+  /** This node in those facts: what was found, and in which. */
+  #member: Member | undefined;
+  #memberIn: Facts | undefined;
   #origin: string;
   /** Whether some decided epoch has named this disk. */
   #named: boolean;
@@ -76,7 +80,12 @@ export class EpochLog {
   }
 
   get standing(): Standing {
-    const member = this.#newest && memberNamed(this.#newest, this.#self.id);
+    // Asked for each request.
+    if (this.#newest !== this.#memberIn) {
+      this.#memberIn = this.#newest;
+      this.#member = this.#newest && memberNamed(this.#newest, this.#self.id);
+    }
+    const member = this.#member;
     if (member === undefined || member.state === 'removed') return 'outsider';
     if (member.storageId === this.#self.storageId) return 'member';
     return this.#named ? 'superseded' : 'unbound';

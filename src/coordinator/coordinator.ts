@@ -117,7 +117,9 @@ export class Coordinator {
   }
 
   async #counted(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
-    const outcome = await this.#read(environment, request);
+    const outcome = this.#options.ready()
+      ? await traced('coordinator.get', request, (read) => this.#read(environment, read))
+      : notReady(request.r);
     this.#options.figures.read(outcome, request.bucket.properties.type);
     return outcome;
   }
@@ -137,14 +139,8 @@ export class Coordinator {
     return outcome;
   }
 
-  async #read(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
-    if (!this.#options.ready()) {
-      return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(request.r) };
-    }
-    const { consistency } = request.bucket.properties;
-    return traced('coordinator.get', request, (read) =>
-      consistency === 'strong' ? this.strong.read(read) : readKey(environment, read),
-    );
+  #read(environment: Environment, read: ReadRequest): Promise<ReadOutcome> {
+    return read.bucket.properties.consistency === 'strong' ? this.strong.read(read) : readKey(environment, read);
   }
 
   async #write(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
@@ -267,6 +263,10 @@ const NOT_READY_DETAIL = 'this node has not confirmed its epoch with a majority 
  */
 function forAllAttempts({ mark }: WriteRequest, outcome: WriteOutcome): WriteOutcome {
   return mark !== null && outcome.kind === 'not-applied' ? { ...outcome, kind: 'unknown' } : outcome;
+}
+
+function notReady(replicas: number): ReadOutcome {
+  return { kind: 'failed', trouble: NOT_READY, detail: NOT_READY_DETAIL, agreement: noAgreement(replicas) };
 }
 
 function needed({ w, pw, dw }: WriteRequest): number {

@@ -48,7 +48,8 @@ export async function gather(environment: Environment, request: RoundRequest): P
   for (let attempt = 0; ;) {
     const bucket = sameBucketNow(environment, request.bucket);
     if (bucket === undefined) return redefined(request);
-    const round = new ReadRound(environment, { ...request, bucket, whole });
+    const asIs = bucket === request.bucket && !whole;
+    const round = new ReadRound(environment, asIs ? request : { ...request, bucket, whole });
     const ending = await round.run();
     if (ending.kind === 'reached') {
       if (!round.hasOutlines() || (await completed(environment, round))) return joined(environment, round);
@@ -120,14 +121,15 @@ function tellDamage(environment: Environment, round: ReadRound, { message }: Cor
 
 /** A state that came over damaged, which its sender had verified, is no answer; which one it was the log says. */
 function joined(environment: Environment, round: ReadRound): Gathered {
-  const facts = { agreement: round.agreement(), retries: round.retries() };
+  const agreement = round.agreement();
+  const retries = round.retries();
   try {
-    return { kind: 'gathered', state: round.merged(), retriesFull: round.retriesFull(), ...facts };
+    return { kind: 'gathered', state: round.merged(), agreement, retries, retriesFull: round.retriesFull() };
   } catch (error) {
     if (!(error instanceof CorruptState)) throw error;
     tellDamage(environment, round, error);
     const detail = `a replica's answer was damaged on its way: ${error.message}`;
-    return { kind: 'failed', trouble: 'quorum-unavailable', detail, ...facts };
+    return { kind: 'failed', trouble: 'quorum-unavailable', detail, agreement, retries };
   }
 }
 

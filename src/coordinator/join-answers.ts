@@ -20,6 +20,11 @@ export type Answer = FetchReply & {
   readonly isOwner: boolean;
 };
 
+/** What an owner has answered. */
+export function answerOf(from: NodeId, { state, outline, retry, retriesFull }: FetchReply): Answer {
+  return { from, isOwner: true, state, outline, retry, retriesFull } as Answer;
+}
+
 export type Joined =
   | {
       readonly kind: 'joined';
@@ -39,7 +44,7 @@ export interface Part {
 /** Throws CorruptState. */
 export function joinAnswers(answers: readonly Answer[], conflicts: Conflicts, crc32: Checksum): Joined {
   const first = answers[0]?.state ?? null;
-  if (answers.every(({ state }) => state !== undefined && sameState(state, first))) {
+  if (allHave(answers, first)) {
     return { kind: 'joined', merged: stateOf(first, crc32), parts: [] };
   }
   const parts: Part[] = [];
@@ -74,8 +79,13 @@ function latest(outlines: readonly Part[]): Part | undefined {
   return best;
 }
 
+function allHave(answers: readonly Answer[], state: Uint8Array | null): boolean {
+  for (const answer of answers) if (answer.state === undefined || !sameState(answer.state, state)) return false;
+  return true;
+}
+
 function sameState(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a === null || b === null ? a === b : equalBytes(a, b);
+  return a === b || (a !== null && b !== null && equalBytes(a, b));
 }
 
 function stateOf(state: Uint8Array | null, crc32: Checksum): State {

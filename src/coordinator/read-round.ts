@@ -30,20 +30,14 @@ import {
   type Environment,
   type Route,
 } from './environment.ts';
-import { joinAnswers, knows, vectorOf, type Answer, type Joined } from './join-answers.ts';
-import { ReadHedge } from './read-hedge.ts';
-import type { Agreement, RoundRequest } from './requests.ts';
+import { answerOf, joinAnswers, knows, vectorOf, type Answer, type Joined } from './join-answers.ts';
+import { forget, ReadHedge, type HedgedRead } from './read-hedge.ts';
+import type { Agreement, ReadEnding, RoundRequest } from './requests.ts';
 import { ValuesFrom } from './values-from.ts';
 import { failureName } from '#wire/failure-name.ts';
 
-export type Ending =
-  /** `unmet`: everybody has answered, and nobody knows what the session has seen. */
-  | { readonly kind: 'reached' | 'impossible' | 'deadline' | 'unmet' }
-  /** A replica knows an epoch that this node does not. */
-  | { readonly kind: 'stale'; readonly epoch: Epoch };
-
 /** One attempt at a read: who was asked, what came back. */
-export class ReadRound {
+export class ReadRound implements HedgedRead {
   readonly #environment: Environment;
   readonly #request: RoundRequest;
   readonly #crc32: Checksum;
@@ -59,15 +53,15 @@ export class ReadRound {
   /** Who may be asked for hints when more owners turn out to be missing; worked out when that happens. */
   #fallbacks: Member[] | undefined;
   /** Owners for whom somebody has given an answer that counts. */
-  readonly #answeredFor = new Set<NodeIndex>();
+  readonly #answeredFor: NodeIndex[] = [];
   /** Who has been asked, or will be when the turn comes. */
-  readonly #invited = new Set<NodeId>();
+  readonly #invited: NodeId[] = [];
   /** Who has answered, with something or with nothing. */
   readonly #heard = new Set<NodeId>();
   /** What those that have answered know together; only kept for a session. */
   #known: VersionVector = EMPTY_VECTOR;
   /** Asked, and without an answer so far. */
-  readonly #asked = new Set<NodeId>();
+  readonly #asked: NodeId[] = [];
   readonly #hedge: ReadHedge;
   readonly #valuesFrom: ValuesFrom;
   #late = false;
@@ -76,7 +70,7 @@ export class ReadRound {
   readonly #failures: string[] = [];
   /** The numbers are met, and more are asked for what the session has seen. */
   #hasEnough = false;
-  #end: (ending: Ending) => void = () => undefined;
+  #resolve: (ending: ReadEnding) => void = () => undefined;
   #ended = false;
 
   constructor(environment: Environment, request: RoundRequest) {
@@ -93,34 +87,40 @@ export class ReadRound {
     for (const owner of this.#waiting) this.#invite(owner, 'primary');
     for (let missing = this.#owners.length - this.#waiting.length; missing > 0; missing--) this.#expectFallback();
     this.#valuesFrom = new ValuesFrom(request, environment.settings);
-    this.#hedge = new ReadHedge(environment, {
-      next: () => this.#waiting[0]?.id,
-      slow: () => [...this.#asked].filter((id) => id !== environment.self),
-      askNext: () => {
-        this.#valuesFrom.slow(this.#asked);
-        this.#ask(1);
-      },
+    this.#hedge = new ReadHedge(environment, request.deadline, this);
+  }
+
+  async run(): Promise<ReadEnding> {
+    if (this.#tally.decision() === 'impossible') return { kind: 'impossible' };
+    const { retryId } = this.#request;
+    const { r, pr } = this.#needs;
+    return new Promise<ReadEnding>((resolve) => {
+      this.#resolve = resolve;
+      // Whoever knows of an earlier attempt is worth more than a message saved.
+      this.#ask(retryId === undefined ? Math.max(r, pr) : this.#waiting.length);
+      if (!this.#ended) this.#hedge.start();
     });
   }
 
-  async run(): Promise<Ending> {
-    if (this.#tally.decision() === 'impossible') return { kind: 'impossible' };
-    const { clock } = this.#environment.world;
-    const { deadline, retryId } = this.#request;
-    const { r, pr } = this.#needs;
-    return new Promise<Ending>((resolve) => {
-      const timer = clock.after(deadline - clock.monotonic(), () => this.#end({ kind: 'deadline' }));
-      this.#end = (ending) => {
-        if (this.#ended) return;
-        this.#ended = true;
-        timer.cancel();
-        this.#hedge.cancel();
-        resolve(ending);
-      };
-      // Whoever knows of an earlier attempt is worth more than a message saved.
-      this.#ask(retryId === undefined ? Math.max(r, pr) : this.#waiting.length);
-      this.#hedge.start();
-    });
+  end(ending: ReadEnding): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#hedge.cancel();
+    this.#resolve(ending);
+  }
+
+  next(): NodeId | undefined {
+    return this.#waiting[0]?.id;
+  }
+
+  slow(): readonly NodeId[] {
+    const { self } = this.#environment;
+    return this.#asked.includes(self) ? this.#asked.filter((id) => id !== self) : this.#asked;
+  }
+
+  askNext(): void {
+    this.#valuesFrom.slow(this.#asked);
+    this.#ask(1);
   }
 
   agreement(): Agreement {
@@ -142,7 +142,7 @@ export class ReadRound {
   /** Who gave no answer that counts, with the reason: owners that could not even be asked come first. */
   failures(): readonly string[] {
     const { peers, self } = this.#environment;
-    const unasked = this.#owners.filter(({ id }) => id !== self && !this.#invited.has(id));
+    const unasked = this.#owners.filter(({ id }) => id !== self && !this.#invited.includes(id));
     return [
       ...unasked.map(({ id, state }) => `${id}: ${state === 'refilling' ? state : peers.why(id)}`),
       ...this.#failures,
@@ -165,13 +165,13 @@ export class ReadRound {
 
   #ask(count: number): void {
     for (const owner of this.#waiting.splice(0, count)) {
-      this.#asked.add(owner.id);
+      this.#asked.push(owner.id);
       void this.#fetch(owner);
     }
   }
 
   #invite(member: Member, role: Role): void {
-    this.#invited.add(member.id);
+    this.#invited.push(member.id);
     this.#tally.expect(member.index, role);
   }
 
@@ -193,14 +193,15 @@ export class ReadRound {
   async #fetch(member: Member): Promise<void> {
     const { hedging, peers, self } = this.#environment;
     const { requestId, key, retryId } = this.#request;
-    const plain = { scope: this.#route.scope, requestId, key };
-    const fetch: WholeFetchRequest = retryId === undefined ? plain : { ...plain, retryId };
-    const valuesUpTo = this.#isOwner(member) ? this.#valuesFrom.limitFor(member.id) : undefined;
+    const { scope } = this.#route;
+    const isOwner = this.#isOwner(member);
+    const valuesUpTo = isOwner ? this.#valuesFrom.limitFor(member.id) : undefined;
+    const fetch: WholeFetchRequest = { scope, requestId, key, retryId };
     if (member.id === self) return this.#fetchHere(member, fetch);
     hedging.called();
-    if (this.#isOwner(member)) {
+    if (isOwner) {
       peers.asked(member.id);
-      const request = valuesUpTo === undefined ? fetch : { ...fetch, valuesUpTo };
+      const request = valuesUpTo === undefined ? fetch : { scope, requestId, key, valuesUpTo };
       const result = await this.#call(member, FetchMessage, request);
       if (result.kind === 'reply') this.#answered(member, result.reply);
       else this.#unanswered(member, result);
@@ -250,13 +251,13 @@ export class ReadRound {
 
   #answered(owner: Member, reply: FetchReply): void {
     if (this.#ended) return;
-    this.#asked.delete(owner.id);
+    forget(this.#asked, owner.id);
     if (this.#request.retryId !== undefined && reply.retry === undefined) {
       this.#failed(owner, 'knows-no-retries', 0);
       return;
     }
-    this.#answers.push({ from: owner.id, isOwner: true, ...reply });
-    this.#answeredFor.add(owner.index);
+    this.#answers.push(answerOf(owner.id, reply));
+    this.#answeredFor.push(owner.index);
     this.#tally.accept(owner.index);
     this.#learn(owner, reply);
     this.#decide();
@@ -268,18 +269,18 @@ export class ReadRound {
    */
   #heldBy(fallback: Member, reply: HeldReply): void {
     if (this.#ended) return;
-    this.#asked.delete(fallback.id);
+    forget(this.#asked, fallback.id);
     const { owners, ...answer } = reply;
     if (answer.state !== null) this.#answers.push({ from: fallback.id, isOwner: false, ...answer });
     this.#learn(fallback, answer);
     const place = owners.find(
-      (owner) => !this.#answeredFor.has(owner) && this.#owners.some(({ index }) => index === owner),
+      (owner) => !this.#answeredFor.includes(owner) && this.#owners.some(({ index }) => index === owner),
     );
     if (place === undefined || this.#request.retryId !== undefined || this.#hasEnough) {
       this.#failed(fallback, 'keeps-nothing', 0);
       return;
     }
-    this.#answeredFor.add(place);
+    this.#answeredFor.push(place);
     this.#tally.accept(fallback.index, place);
     this.#decide();
   }
@@ -288,10 +289,10 @@ export class ReadRound {
     if (this.#ended) return;
     this.#environment.world.log.debug('fetch-failed', { requestId: this.#request.requestId, peer: owner.id, reason });
     if (reason === STALE) {
-      this.#end({ kind: 'stale', epoch: value as Epoch });
+      this.end({ kind: 'stale', epoch: value as Epoch });
       return;
     }
-    this.#asked.delete(owner.id);
+    forget(this.#asked, owner.id);
     this.#valuesFrom.failed(owner.id);
     this.#failures.push(`${owner.id}: ${reason}`);
     if (reason === 'overloaded') this.#turnedAway = true;
@@ -310,7 +311,7 @@ export class ReadRound {
       return;
     }
     // A call's own deadline may pass a moment before that of the round, which is the same.
-    this.#end({ kind: decision === 'impossible' && this.#late ? 'deadline' : decision });
+    this.end({ kind: decision === 'impossible' && this.#late ? 'deadline' : decision });
   }
 
   /** Whether what the session has seen is known to those that have answered. */
@@ -345,12 +346,12 @@ export class ReadRound {
       const others = [
         ...reachableOwners(this.#environment, this.#route.owners),
         ...reachableFallbacks(this.#environment, this.#route),
-      ].filter(({ id, state }) => !this.#invited.has(id) && state !== 'refilling');
+      ].filter(({ id, state }) => !this.#invited.includes(id) && state !== 'refilling');
       for (const other of others) this.#invite(other, 'bystander');
       this.#waiting.push(...others);
       this.#ask(this.#waiting.length);
     }
-    if (this.#asked.size === 0) this.#end({ kind: 'unmet' });
+    if (this.#asked.length === 0) this.end({ kind: 'unmet' });
   }
 
   /** Whether an answer has no values. */
@@ -372,7 +373,7 @@ export class ReadRound {
       const fetch = { scope: this.#route.scope, requestId, key };
       const result = await this.#call(present(owner, joined.from), FetchMessage, fetch);
       if (result.kind !== 'reply' || !knows(result.reply, joined.outline, this.#crc32)) return false;
-      this.#answers[place] = { from: joined.from, isOwner: true, ...result.reply };
+      this.#answers[place] = answerOf(joined.from, result.reply);
     }
   }
 

@@ -6,7 +6,7 @@
 
 import type { Content, Version, VersionVector } from '#causality/state.ts';
 import type { KeyOperation } from '#causality/data-type.ts';
-import type { NodeId } from '#kernel/identity.ts';
+import type { Epoch, NodeId } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { Span } from '#world/world.ts';
 import type { Dot } from '#causality/dot.ts';
@@ -142,3 +142,10 @@ export interface RoundRequest extends ReadRequest {
   /** Everybody is to send the values, however large: it did not work otherwise. */
   readonly whole?: boolean;
 }
+
+/** How a round of reading ends. */
+export type ReadEnding =
+  /** `unmet`: everybody has answered, and nobody knows what the session has seen. */
+  | { readonly kind: 'reached' | 'impossible' | 'deadline' | 'unmet' }
+  /** A replica knows an epoch that this node does not. */
+  | { readonly kind: 'stale'; readonly epoch: Epoch };

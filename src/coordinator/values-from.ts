@@ -28,7 +28,7 @@ export class ValuesFrom {
   }
 
   /** Those that were asked and have not answered take too long. */
-  slow(asked: ReadonlySet<NodeId>): void {
-    if (this.#source !== undefined && asked.has(this.#source)) this.#source = undefined;
+  slow(asked: readonly NodeId[]): void {
+    if (this.#source !== undefined && asked.includes(this.#source)) this.#source = undefined;
   }
 }

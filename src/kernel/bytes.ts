@@ -37,8 +37,20 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length === b.length ? 0 : a.length < b.length ? -1 : 1;
 }
 
+/** From so many bytes on four are compared at once. */
+const LONG = 64;
+
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && compareBytes(a, b) === 0;
+  const { length } = a;
+  if (length !== b.length) return false;
+  let i = 0;
+  if (length >= LONG) {
+    const wordsOfA = new DataView(a.buffer, a.byteOffset, length);
+    const wordsOfB = new DataView(b.buffer, b.byteOffset, length);
+    for (; i + 4 <= length; i += 4) if (wordsOfA.getInt32(i) !== wordsOfB.getInt32(i)) return false;
+  }
+  for (; i < length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

@@ -129,7 +129,7 @@ export class Reachability {
     const { experience } = this.#of(peer);
     const now = this.#now();
     const before = experience.breaker.state(now);
-    experience.ended(ending, now, this.#isAbsent(peer));
+    experience.ended(ending, now, ending.result === 'lost' && this.#isAbsent(peer));
     const after = experience.breaker.state(now);
     if ((before === 'closed') === (after === 'closed')) return;
     const { log, metrics } = this.#options.world;

@@ -10,15 +10,18 @@ import { asMalformed, MalformedMessage, Refusal } from './message.ts';
 import type { MessageType } from './message.ts';
 import type { CallerInfo, Handler } from './messaging.ts';
 import type { Session, SessionContext } from './session.ts';
+import type { Span } from '#world/world.ts';
 import { failureName } from './failure-name.ts';
 
 /** Runs the handler and settles the answer, now or later. Throws MalformedMessage when the body does not fit. */
 type Run = (body: unknown, caller: CallerInfo, answer: Answer) => void;
 
-/** Exactly one of the two is called, once. */
+/** What is answered once: with a reply or with a failure. */
 interface Answer {
-  reply(body: unknown): void;
-  failed(error: unknown): void;
+  readonly session: Session;
+  readonly request: RequestEnvelope;
+  /** The request's own, when it is traced. */
+  readonly trace: Span | undefined;
 }
 
 export class Dispatch {
@@ -38,17 +41,17 @@ export class Dispatch {
     this.#handlers.set(type.name, (body, caller, answer) => {
       const request = decodeRequest(type, body);
       const result = handler(request, caller);
-      if (!(result instanceof Promise)) return answer.reply(type.encodeReply(result));
+      if (!(result instanceof Promise)) return this.#reply(answer, type.encodeReply(result));
       this.#running++;
       result.then(
         (reply) => {
           this.#running--;
-          settle(answer, () => type.encodeReply(reply));
+          this.#settle(answer, type, reply);
           this.#checkIdle();
         },
         (error: unknown) => {
           this.#running--;
-          answer.failed(error);
+          this.#fail(answer, error);
           this.#checkIdle();
         },
       );
@@ -99,24 +102,28 @@ export class Dispatch {
     }
     const trace = request.trace === undefined ? undefined : world.trace.begin(name, 'server', request.trace);
     trace?.set('client.address', from);
-    const answer: Answer = {
-      reply: (body) => {
-        this.#reply(session, request, body);
-        trace?.end();
-      },
-      failed: (error) => {
-        this.#failed(session, request, error);
-        trace?.end(failureName(error));
-      },
-    };
+    const answer: Answer = { session, request, trace };
     try {
       run(request.body, { from, deadline: now + remaining - waited, trace }, answer);
     } catch (error) {
-      answer.failed(error);
+      this.#fail(answer, error);
     }
   }
 
-  #reply(session: Session, request: RequestEnvelope, body: unknown): void {
+  #settle<Reply>(answer: Answer, type: Pick<MessageType<never, Reply>, 'encodeReply'>, reply: Reply): void {
+    try {
+      this.#reply(answer, type.encodeReply(reply));
+    } catch (error) {
+      this.#fail(answer, error);
+    }
+  }
+
+  #fail({ session, request, trace }: Answer, error: unknown): void {
+    this.#failed(session, request, error);
+    trace?.end(failureName(error));
+  }
+
+  #reply({ session, request, trace }: Answer, body: unknown): void {
     const { counters, settings } = this.#context;
     const { callId, name } = request;
     const message = encodeEnvelope({ kind: 'reply', callId, body });
@@ -125,6 +132,7 @@ export class Dispatch {
     }
     counters.handled.add();
     this.#send(session, message);
+    trace?.end();
   }
 
   #failed(session: Session, request: RequestEnvelope, error: unknown): void {
@@ -150,14 +158,6 @@ export class Dispatch {
     // Answers cannot be held back one by one, and a caller that does not read them would fill the memory.
     if (session.isCongested) session.end('the peer does not read its answers');
     else session.sendEncoded(message);
-  }
-}
-
-function settle(answer: Answer, encodeReply: () => unknown): void {
-  try {
-    answer.reply(encodeReply());
-  } catch (error) {
-    answer.failed(error);
   }
 }
 

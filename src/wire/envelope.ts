@@ -75,7 +75,7 @@ export interface RequestEnvelope {
   readonly remaining: number;
   readonly body: unknown;
   /** The caller's span, when the request is traced. */
-  readonly trace?: TraceParent;
+  readonly trace?: TraceParent | undefined;
   /** Whole milliseconds since the caller opened the connection, by its clock. */
   readonly sentAt?: number | undefined;
 }
@@ -213,16 +213,15 @@ function encodeTrace({ traceparent, tracestate }: TraceParent): unknown {
 }
 
 function decodeRequest(parts: readonly unknown[]): RequestEnvelope {
-  const request: RequestEnvelope = {
+  return {
     kind: 'request',
     callId: asInteger(parts[1], 'call id', 1),
     name: asString(parts[2], 'message name', MAXIMUM_NAME_LENGTH),
     remaining: asInteger(parts[3], 'remaining time'),
     body: bodyAt(parts, 4),
+    trace: traceOf(parts[5]),
     sentAt: isTime(parts[6]) ? parts[6] : undefined,
   };
-  const trace = parts.length > 5 ? traceOf(parts[5]) : undefined;
-  return trace === undefined ? request : { ...request, trace };
 }
 
 function isTime(value: unknown): value is number {

@@ -11,14 +11,15 @@ import { assert } from '#kernel/assert.ts';
 import type { Channel, Connection, ConnectionEvents, Histogram, Timer } from '#world/world.ts';
 import { PendingCalls } from './calls.ts';
 import type { Unanswered } from './calls.ts';
-import { callSeconds, type NotSentReason } from './counters.ts';
+import { callSeconds, type CallEnd, type NotSentReason } from './counters.ts';
 import { encodeEnvelope } from './envelope.ts';
-import type { CallEnvelope, RequestEnvelope } from './envelope.ts';
+import type { CallEnvelope } from './envelope.ts';
 import type { Handshake, Remote } from './handshake.ts';
-import { asMalformed, MalformedMessage } from './message.ts';
+import { MalformedMessage } from './message.ts';
 import type { MessageType } from './message.ts';
 import { InFlightLimit } from './in-flight-limit.ts';
 import type { CallEnding, CallOptions, Priority, CallResult, Peer } from './messaging.ts';
+import { SentCall, type SentCallOwner } from './sent-call.ts';
 import { Session } from './session.ts';
 import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
 
@@ -41,7 +42,7 @@ type State = 'idle' | 'dialing' | 'open' | 'draining' | 'waiting' | 'closed';
 const DISCONNECTED: Unanswered = { kind: 'lost', reason: 'disconnected' };
 const IGNORE: ConnectionEvents = { message: () => undefined, closed: () => undefined };
 
-export class Link implements SessionOwner {
+export class Link implements SessionOwner, SentCallOwner {
   readonly peer: Peer;
   readonly channel: Channel;
   readonly #context: SessionContext;
@@ -226,15 +227,9 @@ export class Link implements SessionOwner {
     const body = type.encodeRequest(request);
     const span = trace?.child(type.name, 'client');
     const sentAt = session.age(startedAt);
-    const envelope: RequestEnvelope = {
-      kind: 'request',
-      callId: calls.nextId,
-      name: type.name,
-      remaining,
-      body,
-      sentAt,
-    };
-    const message = encodeEnvelope(span === undefined ? envelope : { ...envelope, trace: span.parent });
+    const { name } = type;
+    const callId = calls.nextId;
+    const message = encodeEnvelope({ kind: 'request', callId, name, remaining, body, trace: span?.parent, sentAt });
     if (message.length > settings.maxMessageBytes) {
       span?.end('too-large');
       return this.#notSent('too-large');
@@ -242,34 +237,23 @@ export class Link implements SessionOwner {
     span?.set('server.address', this.peer.id);
     if (calls.size === 0) this.#owedSince = startedAt;
     return new Promise((resolve) => {
-      const ends = this.#context.counters.calls;
-      const seconds = this.#seconds;
-      const ended = (result: CallEnding['result'], reason: string): void => {
-        const elapsed = world.clock.monotonic() - startedAt;
-        if (result === 'reply') seconds.observe(elapsed / 1000);
-        // A probe is given up early, to know soon: that says nothing of how much work the peer can take.
-        if (priority !== 'vital') this.#limit.ended(result, reason, calls.size, startedAt + elapsed);
-        this.#owner.callEnded(this, { name: type.name, result, reason, elapsed });
-      };
-      calls.add({
-        deadline,
-        bytes: message.length,
-        reply(replyBody) {
-          resolve({ kind: 'reply', reply: decodeReply(type, replyBody) });
-          ends.reply.add();
-          ended('reply', '');
-          span?.end();
-        },
-        unanswered(result) {
-          resolve(result);
-          ends[result.kind === 'refused' ? 'refused' : result.reason].add();
-          if (result.kind === 'refused') ended('refused', result.code);
-          else if (result.kind === 'lost') ended('lost', result.reason);
-          span?.end(result.kind === 'refused' ? result.code : result.reason);
-        },
-      });
+      calls.add(new SentCall(this, type, { deadline, bytes: message.length, startedAt, priority, span, resolve }));
       session.sendEncoded(message);
     });
+  }
+
+  /** A call that was sent has come to its end. */
+  callEnded(name: string, result: CallEnding['result'], reason: string, startedAt: number, priority: Priority): void {
+    const now = this.#context.world.clock.monotonic();
+    const elapsed = now - startedAt;
+    if (result === 'reply') this.#seconds.observe(elapsed / 1000);
+    // A probe is given up early, to know soon: that says nothing of how much work the peer can take.
+    if (priority !== 'vital') this.#limit.ended(result, reason, this.#calls.size, now);
+    this.#owner.callEnded(this, { name, result, reason, elapsed });
+  }
+
+  countEnd(end: CallEnd): void {
+    this.#context.counters.calls[end].add();
   }
 
   #mostInFlight(priority: Priority): number {
@@ -372,13 +356,5 @@ export class Link implements SessionOwner {
     if (reason === this.#lastTrouble) log.debug('peer-unreachable', fields);
     else log.warn('peer-unreachable', fields);
     this.#lastTrouble = reason;
-  }
-}
-
-function decodeReply<Request, Reply>(type: MessageType<Request, Reply>, body: unknown): Reply {
-  try {
-    return type.decodeReply(body);
-  } catch (error) {
-    throw asMalformed(`reply to ${type.name}`, error);
   }
 }
