@@ -108,6 +108,15 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         expect(keys({ from: bytes(2), to: bytes(1), limit: 100 })).toEqual([]);
       });
 
+      test('tells keys of all lengths apart', async () => {
+        const keys = Array.from({ length: 130 }, (_, length) => new Uint8Array(length + 1).fill(length));
+        await medium.settle(put(table, ...keys.map((key): Row => [key, bytes(key.length)])));
+        for (const key of keys) expect(disk.get(table, key)).toEqual(bytes(key.length));
+        const even = keys.filter(({ length }) => length % 2 === 0);
+        await medium.settle(disk.commit((rows) => even.forEach((key) => rows.delete(table, key))).durable);
+        expect(disk.range(table, { limit: 1000 })).toHaveLength(65);
+      });
+
       test('holds a value of 4 MiB', async () => {
         const value = new Uint8Array(randomBytes(4 * 1024 * 1024));
         await medium.settle(put(table, [bytes(1), value], [bytes(2), bytes(2)]));

@@ -7,6 +7,7 @@ import { assert } from '#kernel/assert.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { RangeOptions, Row } from '#world/world.ts';
 import { quoteName } from './disk-schema.ts';
+import { toBind } from './key-scratch.ts';
 
 type Bytes = Uint8Array;
 
@@ -29,7 +30,7 @@ export class DiskTable {
   }
 
   get(key: Bytes): Bytes | undefined {
-    const value = this.#get.get(key);
+    const value = this.#get.get(toBind(key));
     return value === undefined ? undefined : plain(value);
   }
 
@@ -40,11 +41,11 @@ export class DiskTable {
   }
 
   put(key: Bytes, value: Bytes): void {
-    this.#put.run(key, value);
+    this.#put.run(toBind(key), value);
   }
 
   delete(key: Bytes): void {
-    this.#delete.run(key);
+    this.#delete.run(toBind(key));
   }
 }
 
