@@ -8,7 +8,10 @@ import type { Changes } from '#replica/changes.ts';
 import { Watches } from '#watch/watches.ts';
 import type { QuoralNode } from './node.ts';
 
-type Node = Pick<QuoralNode, 'world' | 'messaging' | 'chain' | 'buckets' | 'options'>;
+type Node = Pick<QuoralNode, 'world' | 'messaging' | 'chain' | 'buckets' | 'options' | 'coordinator'>;
+
+/** Of one question what a strong key holds. */
+const SETTLE_MS = 2000;
 
 /** Registers handlers, so it must be made before messaging starts. `storage` names the disk that `changes` are of. */
 export function createWatches(node: Node, changes: Changes, storage: string): Watches {
@@ -18,7 +21,14 @@ export function createWatches(node: Node, changes: Changes, storage: string): Wa
     ring: () => present(chain.facts(), 'the facts of a founded cluster').ring,
     bucket: (name) => {
       const { incarnation, properties } = buckets.resolve(name);
-      return { name, incarnation, conflicts: settlementOf(properties) };
+      return { name, incarnation, conflicts: settlementOf(properties), strong: properties.consistency === 'strong' };
+    },
+    settle: (name, key, last) => {
+      const deadline = world.clock.monotonic() + SETTLE_MS;
+      return node.coordinator.strong.settled(
+        { requestId: 'watch', bucket: buckets.resolve(name), key, deadline },
+        last,
+      );
     },
   });
   chain.onFacts(() => watches.factsChanged());

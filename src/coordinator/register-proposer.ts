@@ -21,6 +21,7 @@ import type { Ballot } from '#consensus/facts.ts';
 import { agreedValue } from '#consensus/register.ts';
 import { backoff, sleep } from '#consensus/waiting.ts';
 import { equalBytes, toHex } from '#kernel/bytes.ts';
+import type { Checksum } from '#kernel/native.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { MalformedMessage } from '#wire/message.ts';
@@ -30,7 +31,7 @@ import { RegisterCache } from './register-cache.ts';
 import { RegisterFigures } from './register-figures.ts';
 import { RegisterRound, type Setback } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
-import { decodeShown, decodeValue, encodeValue } from './register-value-codec.ts';
+import { decodeValue, encodeValue } from './register-value-codec.ts';
 import {
   BATCH_MAX,
   changeValue,
@@ -166,12 +167,13 @@ export class RegisterProposer {
    * What a majority of the owners has accepted under one ballot, in one round without a write; undefined when they differ or
    * too few answer, which {@link propose} of a look can settle.
    */
-  async peek(
+  async peek<V extends ShownValue>(
     bucket: Bucket,
     key: Uint8Array,
     deadline: number,
     trace: Span | undefined,
-  ): Promise<{ readonly value: ShownValue; readonly confirmation: Confirmation } | undefined> {
+    decode: (bytes: Uint8Array, checksum: Checksum) => V,
+  ): Promise<{ readonly value: V | RegisterValue; readonly confirmation: Confirmation } | undefined> {
     const { environment, rows } = this.#options;
     const route = routeOf(environment, bucket, key);
     const round = new RegisterRound({ environment, rows, route, key, deadline, trace });
@@ -182,7 +184,7 @@ export class RegisterProposer {
     if (agreed === undefined) return undefined;
     const bytes = agreed.accepted === null ? undefined : await valueOf(agreed.accepted, phase.values, round);
     if (bytes === undefined && agreed.accepted !== null) return undefined;
-    const value = bytes === undefined ? NO_VALUE : decodeShown(bytes, environment.world.digest.crc32);
+    const value = bytes === undefined ? NO_VALUE : decode(bytes, environment.world.digest.crc32);
     return { value, confirmation: { acked: phase.values.length, needed: round.majority, of: round.of } };
   }
 

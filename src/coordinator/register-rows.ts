@@ -18,6 +18,7 @@ import type { Replica } from '#replica/replica.ts';
 import { knowsVotes } from '#repair/moved-rows.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
 import { recordKey, REGISTERS, type RecordName } from '#replica/tables.ts';
+import { withMarkers } from '#watch/strong-news.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { DiskReader, Span, World } from '#world/world.ts';
 import { RegisterBounds } from './register-bounds.ts';
@@ -190,11 +191,8 @@ export class RegisterRows {
     );
   }
 
-  /** Later changes have later dots, so what they leave joins as in a last-write-wins bucket, where nothing is a marker. */
   #glimpse(value: Uint8Array): Uint8Array {
-    const { vector, versions } = decodeShown(value, this.#options.world.digest.crc32).state;
-    const markers = vector.map((dot) => ({ dot, content: null, expiresAt: 0 }));
-    return encodeGlimpse({ vector, versions: versions.length > 0 ? versions : markers });
+    return encodeGlimpse(withMarkers(decodeShown(value, this.#options.world.digest.crc32).state));
   }
 
   #vote<Reply>(

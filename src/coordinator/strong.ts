@@ -7,11 +7,13 @@
  * is made again elsewhere under the same id, so it happens once.
  */
 
+import { compareDotsByTime, type Dot } from '#causality/dot.ts';
 import { EMPTY_VECTOR, type Version } from '#causality/state.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import { BallotSource } from '#consensus/ballot.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
+import type { Settled } from '#watch/strong-news.ts';
 import { mayHaveBegun } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
@@ -24,6 +26,7 @@ import { RegisterProposer, type Confirmation, type Proposed, type RegisterReques
 import { RegisterRefill } from './register-refill.ts';
 import { RegisterRows } from './register-rows.ts';
 import { RegisterUpkeep, type UpkeepSettings } from './register-upkeep.ts';
+import { decodeShown, decodeValue } from './register-value-codec.ts';
 import {
   hasExpired,
   liveLease,
@@ -118,7 +121,7 @@ export class StrongKeys {
 
   async read(request: KeyRequest): Promise<ReadOutcome> {
     const { self, world } = this.#environment;
-    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace);
+    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace, decodeShown);
     if (peeked !== undefined && !hasExpired(peeked.value, world.clock.wall())) {
       return found(peeked.value.state.versions, self, peeked.confirmation);
     }
@@ -129,6 +132,24 @@ export class StrongKeys {
     }
     const { state } = expectResult(proposed.result, 'state');
     return found(state.versions, self, proposed.confirmation);
+  }
+
+  /**
+   * What the key holds and how it came to that, so that no change up to `last` can be made any more that is not part of it;
+   * undefined when that cannot be found out now.
+   */
+  async settled(request: KeyRequest, last: Dot): Promise<Settled | undefined> {
+    const { key, deadline, trace } = request;
+    for (const attempt of ['peek', 'after a round'] as const) {
+      // A change that somebody has accepted is either taken over by a round, or the round's ballot keeps it out for ever.
+      if (attempt !== 'peek' && (await this.#make(request, { kind: 'look' })).kind === 'failed') return undefined;
+      const peeked = await this.#proposer.peek(request.bucket, key, deadline, trace, decodeValue);
+      if (peeked === undefined) continue;
+      const { state, recent } = peeked.value;
+      const reached = state.vector.some((dot) => compareDotsByTime(dot, last) >= 0);
+      if (reached || attempt !== 'peek') return { state, made: recent.map(({ dot }) => dot) };
+    }
+    return undefined;
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
@@ -198,7 +219,7 @@ export class StrongKeys {
 
   async showLease(request: KeyRequest): Promise<LeaseOutcome> {
     const now = this.#environment.world.clock.wall();
-    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace);
+    const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace, decodeShown);
     if (peeked !== undefined) {
       return { kind: 'lease', lease: liveLease(peeked.value, now), agreement: agreementOf(peeked.confirmation) };
     }

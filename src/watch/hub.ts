@@ -13,6 +13,7 @@ import type { Member } from '#ring/ring.ts';
 import type { Clock, Log } from '#world/world.ts';
 import type { Latest } from './latest.ts';
 import type { KeyChange, Life, News } from './messages.ts';
+import { StrongNews, type Settle } from './strong-news.ts';
 import { Tail, type Ask } from './tail.ts';
 import type { ChangeEvent, Watcher } from './watcher.ts';
 
@@ -24,6 +25,8 @@ export interface HubOptions {
   readonly conflicts: () => Conflicts;
   readonly ask: Ask;
   readonly renewal: number;
+  /** Of a strong bucket: what a key holds. */
+  readonly settle: Settle | undefined;
 }
 
 /** Milliseconds before a node is asked again that gave no answer to a client that catches up. */
@@ -36,11 +39,20 @@ export class Hub {
   readonly #options: HubOptions;
   readonly #tails = new Map<NodeIndex, Tail>();
   readonly #watchers = new Set<Watcher>();
+  /** Finds out which changes of strong keys were made. */
+  readonly #strong: StrongNews | undefined;
   #stopped = false;
 
   constructor(options: HubOptions) {
+    const { settle, clock, latest } = options;
     this.#options = options;
     this.life = options.life;
+    if (settle === undefined) return;
+    this.#strong = new StrongNews({
+      ...{ settle, clock },
+      known: ({ key, glimpse }) => latest.has(this.#nameOf(key), glimpse),
+      stopped: () => this.#stopped,
+    });
   }
 
   get watchers(): ReadonlySet<Watcher> {
@@ -113,7 +125,14 @@ export class Hub {
 
   // --- News --------------------------------------------------------------------------------------------------------
 
-  #told(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]): void {
+  #told(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]): Promise<void> | undefined {
+    if (this.#strong === undefined) this.#tell(tail, from, upTo, changes);
+    return this.#strong?.of(changes).then((made) => {
+      if (!this.#stopped && this.#tails.get(tail.member.index) === tail) this.#tell(tail, from, upTo, made);
+    });
+  }
+
+  #tell(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]): void {
     const { index } = tail.member;
     const news = changes.map((change) => this.#newsIn(change, this.#options.latest));
     for (const watcher of this.#watchers) {
@@ -136,16 +155,19 @@ export class Hub {
   /** What to show of the change to somebody who knows this much. */
   #newsIn({ key, glimpse }: KeyChange, latest: Latest): ChangeEvent | undefined {
     const { conflicts, log, clock } = this.#options;
-    const { bucket, incarnation } = this.life;
-    const name = `${bucket} ${incarnation} ${toHex(key)}`;
+    const { bucket } = this.life;
     try {
-      const etag = latest.take(name, glimpse, conflicts(), clock.wall(), this.#options.latest);
+      const etag = latest.take(this.#nameOf(key), glimpse, conflicts(), clock.wall(), this.#options.latest);
       return etag === undefined ? undefined : { key, etag };
     } catch (error) {
       if (!(error instanceof CorruptState)) throw error;
       log.error('watch-entry-damaged', { bucket, key, reason: error.message });
       return undefined;
     }
+  }
+
+  #nameOf(key: Uint8Array): string {
+    return `${this.life.bucket} ${this.life.incarnation} ${toHex(key)}`;
   }
 
   #lost({ member }: Tail): void {
@@ -177,14 +199,16 @@ export class Hub {
         await new Promise<void>((resolve) => void clock.after(PAUSE_MS, resolve));
         continue;
       }
-      const { storage, gone, upTo, changes } = result.reply;
+      const { storage, gone, upTo } = result.reply;
       if (gone) {
         watcher.end('gone');
         break;
       }
+      const wanted = result.reply.changes.filter(({ key }) => watcher.wants(key));
+      const changes = this.#strong === undefined ? wanted : await this.#strong.of(wanted);
       const { own } = watcher;
       for (const change of changes) {
-        const event = watcher.wants(change.key) && own !== undefined ? this.#newsIn(change, own) : undefined;
+        const event = own !== undefined ? this.#newsIn(change, own) : undefined;
         if (event !== undefined) watcher.addMissed(event);
       }
       watcher.places.set(index, { storage, group: upTo });

@@ -5,7 +5,7 @@
 
 import { etagOf } from '#causality/etag.ts';
 import { decodeGlimpse } from '#causality/glimpse.ts';
-import { joinStates } from '#causality/join.ts';
+import { equalStates, joinStates } from '#causality/join.ts';
 import type { Conflicts, State } from '#causality/state.ts';
 
 interface Known {
@@ -25,6 +25,12 @@ export class Latest {
 
   get size(): number {
     return this.#keys.size;
+  }
+
+  /** Whether this is just what was told of last. Throws CorruptState. */
+  has(name: string, glimpse: Uint8Array): boolean {
+    const known = this.#keys.get(name);
+    return known !== undefined && equalStates(known.state, decodeGlimpse(glimpse));
   }
 
   /**

@@ -20,8 +20,11 @@ export interface TailOptions {
   readonly renewal: number;
   /** The node has answered for the first time: what comes from here on is told. */
   readonly found: (tail: Tail) => void;
-  /** In order, without gaps: what has changed after group `from` up to `upTo`. */
-  readonly tells: (tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]) => void;
+  /**
+   * In order, without gaps: what has changed after group `from` up to `upTo`. What it returns must be over before more is told;
+   * what comes meanwhile is asked for then.
+   */
+  readonly tells: (tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]) => Promise<void> | undefined;
   /** The node has let go of what was not told of yet. */
   readonly lost: (tail: Tail) => void;
 }
@@ -37,6 +40,9 @@ export class Tail {
   #asking = false;
   #again = false;
   #stopped = false;
+  #telling = false;
+  /** Something came while it was telling. */
+  #missed = false;
   /** Resolves when the node has answered or failed to for the first time. */
   readonly begun: Promise<void>;
   #begin: () => void = () => undefined;
@@ -70,13 +76,25 @@ export class Tail {
   #told(upTo: number, changes: readonly KeyChange[]): void {
     const from = this.position;
     if (upTo <= from) return;
+    if (this.#telling) {
+      this.#missed = true;
+      return;
+    }
     this.position = upTo;
-    this.#options.tells(
-      this,
-      from,
-      upTo,
-      changes.filter(({ group }) => group > from),
-    );
+    const news = changes.filter(({ group }) => group > from);
+    const telling = this.#options.tells(this, from, upTo, news);
+    if (telling !== undefined) void this.#await(telling, from, upTo);
+  }
+
+  /** Until it is over nothing has been told. */
+  async #await(telling: Promise<void>, from: number, upTo: number): Promise<void> {
+    const { storage } = this;
+    this.position = from;
+    this.#telling = true;
+    await telling;
+    this.#telling = false;
+    if (this.storage === storage) this.position = Math.max(this.position, upTo);
+    if (this.#missed && !this.#stopped) void this.#work();
   }
 
   async #work(): Promise<void> {
@@ -96,6 +114,11 @@ export class Tail {
   }
 
   async #ask(): Promise<void> {
+    if (this.#telling) {
+      this.#missed = true;
+      return;
+    }
+    this.#missed = false;
     const { ask, life, lost } = this.#options;
     const after = this.known ? this.position : null;
     const request = { ...life, after, since: 0, storage: this.storage, follow: true };
@@ -120,6 +143,7 @@ export class Tail {
     }
     if (from > this.position) return;
     this.#told(upTo, changes);
-    this.#again ||= more;
+    if (this.#telling) this.#missed ||= more;
+    else this.#again ||= more;
   }
 }

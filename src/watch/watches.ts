@@ -2,6 +2,7 @@
  * The watches of this node's clients. A bucket that is watched has a hub; it goes when nobody has watched for a while.
  */
 
+import type { Dot } from '#causality/dot.ts';
 import type { Conflicts } from '#causality/state.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Changes } from '#replica/changes.ts';
@@ -14,6 +15,7 @@ import { Latest } from './latest.ts';
 import { FollowMessage, NewsMessage, type FollowReply, type FollowRequest, type News } from './messages.ts';
 import { decodePlaces, type Place } from './places.ts';
 import { Publisher } from './publisher.ts';
+import type { Settled } from './strong-news.ts';
 import { Watcher } from './watcher.ts';
 
 export interface WatchSettings {
@@ -43,6 +45,7 @@ export interface WatchedBucket {
   readonly name: string;
   readonly incarnation: number;
   readonly conflicts: Conflicts;
+  readonly strong: boolean;
 }
 
 export interface WatchesOptions {
@@ -53,6 +56,8 @@ export interface WatchesOptions {
   readonly storage: string;
   readonly ring: () => Ring;
   readonly bucket: (name: string) => WatchedBucket;
+  /** What a key of a strong bucket holds. */
+  readonly settle: (bucket: string, key: Uint8Array, last: Dot) => Promise<Settled | undefined>;
   readonly settings: WatchSettings;
 }
 
@@ -140,11 +145,11 @@ export class Watches {
     return this.#options.ring().members.filter(({ state }) => state !== 'removed' && state !== 'joining');
   }
 
-  #hubOf({ name, incarnation }: WatchedBucket): Hub {
+  #hubOf({ name, incarnation, strong }: WatchedBucket): Hub {
     const key = `${incarnation} ${name}`;
     const known = this.#hubs.get(key);
     if (known !== undefined) return known;
-    const { world, bucket, settings } = this.#options;
+    const { world, bucket, settings, settle } = this.#options;
     const hub = new Hub({
       life: { bucket: name, incarnation },
       clock: world.clock,
@@ -153,6 +158,7 @@ export class Watches {
       conflicts: () => bucket(name).conflicts,
       ask: (member, request) => this.#ask(member, request),
       renewal: settings.renewal,
+      settle: strong ? (key, last) => settle(name, key, last) : undefined,
     });
     if (this.#stopped) return hub;
     this.#hubs.set(key, hub);

@@ -58,6 +58,18 @@ export const MANY_KEYS_BUGS: readonly Bug[] = [
     foundBy: { scenario: 'watched-again-while-more-comes' },
   },
   {
+    name: 'watch-believes-one-owner',
+    about: 'a watch tells of what one owner of a strong key has accepted, whatever comes of it',
+    edits: [
+      {
+        file: 'src/watch/watches.ts',
+        from: 'settle: strong ? (key, last) => settle(name, key, last) : undefined,',
+        to: 'settle: strong && name === "" ? (key, last) => settle(name, key, last) : undefined,',
+      },
+    ],
+    foundBy: { scenario: 'watched-what-came-to-nothing' },
+  },
+  {
     name: 'expired-deleted-locally',
     about: 'each replica deletes what has expired, row and vector, as if nobody had anything older',
     edits: [

@@ -86,6 +86,35 @@ export const WATCH_SCRIPTS = {
       back.close();
     }
   },
+  /** An owner of a strong key accepts a write that nobody else gets, and another write is made without it. */
+  'watched-what-came-to-nothing': async (stage) => {
+    const { arena } = stage;
+    const { cluster } = arena;
+    await cluster.request('n1', 'PUT', '/v1/buckets/sure', { headers: JSON_TYPE, body: '{"consistency":"strong"}' });
+    for (let round = 0; round < 3; round++) {
+      const key = `sure/k${round}`;
+      const [first, second, third] = ownersOfKey(cluster, 'sure', `k${round}`) as readonly [Machine, Machine, Machine];
+      const watches = [await WatchingClient.open(cluster, first.id, 'sure')];
+      watches.push(await WatchingClient.open(cluster, third.id, 'sure'));
+      const written = [await put(cluster, first, key, 'before')];
+      stage.loses(/^register\.accept$/);
+      await put(cluster, first, `${key}?timeout=60`, 'nothing');
+      stage.clear();
+      stage.cut(
+        first,
+        cluster.machines.filter((machine) => machine !== first),
+      );
+      await stage.pass(8000);
+      written.push(await put(cluster, second, key, 'after'));
+      stage.clear();
+      await stage.pass(8000);
+      requireTold(arena, 'sure', written, [watches[0]!]);
+      requireTold(arena, 'sure', written, [watches[1]!]);
+      const told = watches.flatMap(({ events }) => events.map(({ etag }) => etag));
+      if (told.every((etag) => written.includes(etag ?? undefined))) continue;
+      arena.find({ check: 'watches', key, detail: 'a write was told of that came to nothing' });
+    }
+  },
   /** One replica missed that a value was replaced by one that expires, and comes back when that is over. */
   'expired-while-one-is-away': async (stage) => {
     const { arena } = stage;
