@@ -99,6 +99,8 @@ export interface RegisterProposerOptions {
   readonly ballots: BallotSource;
   /** Told of every value that a majority has accepted. */
   readonly onChosen: (bucket: Bucket, key: Uint8Array, value: RegisterValue) => void;
+  /** Whether nobody looks for the change any more. */
+  readonly isAnswered: (id: Uint8Array) => boolean;
 }
 
 interface Task {
@@ -289,7 +291,7 @@ export class RegisterProposer {
     base: { readonly ballot: Ballot; readonly value: RegisterValue },
     batch: readonly Task[],
   ): { readonly value: RegisterValue; readonly results: { readonly task: Task; readonly result: ChangeResult }[] } {
-    const { environment, storage } = this.#options;
+    const { environment, storage, isAnswered } = this.#options;
     let { value } = base;
     const results: { readonly task: Task; readonly result: ChangeResult }[] = [];
     for (const task of batch) {
@@ -311,6 +313,7 @@ export class RegisterProposer {
         dot: { node: environment.knowledge.self(), tenure: storage.tenure.current(), counter },
         now: environment.world.clock.wall(),
         leastToken: base.ballot.time,
+        isAnswered,
       });
       ({ value } = changed);
       results.push({ task, result: changed.result });

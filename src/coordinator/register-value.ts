@@ -121,6 +121,8 @@ export interface Circumstances {
   readonly dot: Dot;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** Of an attempt: nobody looks for it any more. */
+  readonly isAnswered?: ((id: Uint8Array) => boolean) | undefined;
   /** No token may be lower: the time of the ballot, which outlives a register that was erased. */
   readonly leastToken: number;
 }
@@ -239,10 +241,9 @@ function madeBefore({ recent }: RegisterValue, { id }: Pick<Circumstances, 'id'>
   return recent.find((change) => equalBytes(change.id, id));
 }
 
-function remember(value: RegisterValue, { id, retried, dot }: Circumstances): RegisterValue {
+function remember(value: RegisterValue, { id, retried, dot, isAnswered }: Circumstances): RegisterValue {
   const version = value.version + 1;
-  const recent = youngOf(value.recent, timeOf(dot.counter) - RECENT_MS);
-  if (!retried) forgetFirst(recent);
+  const recent = withRoom(youngOf(value.recent, timeOf(dot.counter) - RECENT_MS), retried, isAnswered);
   recent.push({ id, version, dot, retried });
   return { ...value, version, recent };
 }
@@ -254,8 +255,11 @@ function youngOf(recent: readonly RecentChange[], time: number): RecentChange[] 
   return young;
 }
 
-/** Makes room for one that is not retried. */
-function forgetFirst(recent: RecentChange[]): void {
+/**
+ * Of a full list the oldest goes, even if somebody looks for it, and that it is full says so (see {@link isForgotten}): it must not
+ * become shorter but by time. A retried change is found by whoever had it first, whatever the second one has answered.
+ */
+function withRoom(recent: RecentChange[], retried: boolean, isAnswered: Circumstances['isAnswered']): RecentChange[] {
   let plain = 0;
   let first = -1;
   for (let i = 0; i < recent.length; i++) {
@@ -263,7 +267,11 @@ function forgetFirst(recent: RecentChange[]): void {
     if (first < 0) first = i;
     plain++;
   }
-  if (plain >= RECENT_MAX) recent.splice(first, 1);
+  if (plain < RECENT_MAX) {
+    return isAnswered === undefined ? recent : recent.filter((change) => change.retried || !isAnswered(change.id));
+  }
+  if (!retried) recent.splice(first, 1);
+  return recent;
 }
 
 /**

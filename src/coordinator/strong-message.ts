@@ -28,6 +28,8 @@ import type { ChangeResult, Lease, RegisterChange } from './register-value.ts';
 export interface ForwardedChange extends Omit<RegisterRequest, 'deadline' | 'bucket' | 'trace'> {
   readonly epoch: Epoch;
   readonly bucket: Pick<Bucket, 'name' | 'incarnation' | 'version'>;
+  /** Of the caller's changes those with lower numbers have been answered (attempts.ts). */
+  readonly answeredBelow: number;
 }
 
 const ID_BYTES = 16;
@@ -168,12 +170,13 @@ function confirmationFromWire(body: unknown): Confirmation {
 export function changeMessage(checksum: Checksum): MessageType<ForwardedChange, Proposed> {
   return {
     name: 'register.change',
-    encodeRequest: ({ epoch: known, bucket, key, id, change, triedAt }) => [
+    encodeRequest: ({ epoch: known, bucket, key, id, change, triedAt, answeredBelow }) => [
       [known, bucket.name, bucket.incarnation, bucket.version],
       key,
       id,
       changeToWire(change),
       triedAt,
+      answeredBelow,
     ],
     decodeRequest: (body) => {
       const fields = asArray(body, 5, 'register.change');
@@ -191,6 +194,7 @@ export function changeMessage(checksum: Checksum): MessageType<ForwardedChange, 
         id,
         change: changeFromWire(fields[3]),
         triedAt: asInteger(fields[4], 'triedAt'),
+        answeredBelow: fields[5] === undefined ? 0 : asInteger(fields[5], 'answeredBelow'),
       };
     },
     encodeReply: (proposed) => {

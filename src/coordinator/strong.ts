@@ -19,6 +19,7 @@ import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo } from '#wire/messaging.ts';
+import { AnsweredAttempts, Attempts, type Attempt } from './attempts.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { withoutValues } from './messages.ts';
 import { AcceptMessage, EraseMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
@@ -82,6 +83,8 @@ export class StrongKeys {
   readonly rows: RegisterRows;
   readonly #proposer: RegisterProposer;
   readonly #change: MessageType<ForwardedChange, Proposed>;
+  readonly #attempts: Attempts;
+  readonly #answered = new AnsweredAttempts();
   /** To be filled before this node, whose disk was lost, may vote again. */
   readonly refill: RegisterRefill;
   /** To be started and stopped with the node. */
@@ -97,12 +100,15 @@ export class StrongKeys {
       onDamaged: (name, reason) => this.upkeep.mend.report(name, reason),
     });
     this.#environment = environment;
+    this.#attempts = new Attempts(world.random);
     this.rows = rows;
     this.upkeep = new RegisterUpkeep({ environment, rows, ballots, settings: upkeep });
     const { erase } = this.upkeep;
     const onChosen = (bucket: Bucket, key: Uint8Array, value: RegisterValue): void =>
       erase.note({ bucket: bucket.name, incarnation: bucket.incarnation, key }, value);
-    this.#proposer = new RegisterProposer({ environment, rows, storage, valueBytesMax, queueMax, ballots, onChosen });
+    const isAnswered = (id: Uint8Array): boolean => this.#answered.has(id);
+    const limits = { valueBytesMax, queueMax };
+    this.#proposer = new RegisterProposer({ environment, rows, storage, ...limits, ballots, onChosen, isAnswered });
     this.#change = changeMessage(world.digest.crc32);
     messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));
     messaging.handle(PrepareMessage, (request, { deadline, trace }) =>
@@ -231,15 +237,27 @@ export class StrongKeys {
 
   /** Makes the change here or at the first owner that takes it. */
   async #make(request: KeyRequest, change: RegisterChange): Promise<Proposed> {
-    const { world, settings } = this.#environment;
-    const id = world.random.bytes(16);
+    const attempt = this.#attempts.begin();
+    try {
+      return await this.#makeIt(request, change, attempt);
+    } catch (error) {
+      attempt.inDoubt = true;
+      throw error;
+    } finally {
+      this.#attempts.end(attempt);
+    }
+  }
+
+  async #makeIt(request: KeyRequest, change: RegisterChange, attempt: Attempt): Promise<Proposed> {
+    const { settings } = this.#environment;
+    const { id } = attempt;
     let triedAt = 0;
-    for (let attempt = 0; attempt <= settings.staleRetries; attempt++) {
+    for (let tries = 0; tries <= settings.staleRetries; tries++) {
       const bucket = sameBucketNow(this.#environment, request.bucket);
       if (bucket === undefined) return unavailable(REDEFINED, triedAt > 0);
       const { owners } = routeOf(this.#environment, bucket, request.key);
       const { key, deadline, trace } = request;
-      const outcome = await this.#offer(owners, { bucket, key, deadline, change, id, triedAt, trace });
+      const outcome = await this.#offer(owners, { bucket, key, deadline, change, id, triedAt, trace }, attempt);
       if (outcome.kind !== 'again') return outcome;
       ({ triedAt } = outcome);
     }
@@ -250,18 +268,26 @@ export class StrongKeys {
   async #offer(
     owners: readonly Member[],
     request: RegisterRequest,
+    attempt: Attempt,
   ): Promise<Proposed | { readonly kind: 'again'; readonly triedAt: number }> {
     const { self, messaging, knowledge, world } = this.#environment;
     const { deadline, trace } = request;
     let { triedAt } = request;
     for (const owner of this.#proposers(owners)) {
       if (deadline <= world.clock.monotonic()) break;
-      if (owner.id === self) return withDoubt(await this.#proposer.propose({ ...request, triedAt }), triedAt);
+      const answeredBelow = this.#attempts.answeredBelow(attempt);
+      if (owner.id === self) {
+        this.#answered.note(attempt.id, answeredBelow);
+        return withDoubt(await this.#proposer.propose({ ...request, triedAt }), triedAt);
+      }
       const sentAt = world.clock.wall();
-      const forwarded = { ...request, triedAt, epoch: knowledge.epoch() };
+      const forwarded = { ...request, triedAt, epoch: knowledge.epoch(), answeredBelow };
       const result = await messaging.call(owner.id, this.#change, forwarded, { deadline, trace });
       if (result.kind === 'reply') return withDoubt(result.reply, triedAt);
-      if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) triedAt ||= sentAt;
+      if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) {
+        triedAt ||= sentAt;
+        attempt.inDoubt = true;
+      }
       if (result.kind === 'refused' && result.code === STALE) {
         await knowledge.catchUp(result.value as Epoch, deadline);
         return { kind: 'again', triedAt };
@@ -291,6 +317,9 @@ export class StrongKeys {
     if (!owners.some(({ id }) => id === self)) {
       throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
     }
+    // A late copy: whoever sent it has its answer.
+    if (this.#answered.has(request.id)) return unavailable('the change has been answered already', true);
+    this.#answered.note(request.id, request.answeredBelow);
     return asAskedFor(request, await this.#proposer.propose({ ...request, bucket, deadline, trace }));
   }
 

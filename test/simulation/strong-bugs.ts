@@ -81,6 +81,12 @@ export const STRONG_BUGS: readonly Bug[] = [
     foundBy: { scenario: 'strong-attempt-not-confirmed' },
   },
   {
+    name: 'strong-attempt-in-doubt-is-answered',
+    about: 'a change is called answered, so that it may be forgotten, though its first proposer may still be making it',
+    edits: [{ file: 'src/coordinator/attempts.ts', from: 'if (!inDoubt) {', to: 'if (!inDoubt || inDoubt) {' }],
+    foundBy: { scenario: 'strong-attempt-answered-elsewhere' },
+  },
+  {
     name: 'strong-erased-without-floor',
     about: 'a key that was erased is as if it had never been there, so a late message brings back what was deleted',
     edits: [

@@ -45,6 +45,7 @@ class Meter {
 
   async costOf(doing: () => Promise<unknown>): Promise<Cost> {
     this.#requests.clear();
+    this.#open.clear();
     this.#answers = 0;
     this.#commits = 0;
     await this.#cluster.simulation.settle(doing());

@@ -126,6 +126,26 @@ export const STRONG_SCRIPTS = {
     if (late.length === 0) return;
     for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
   },
+  /**
+   * A proposer does not learn that its change was accepted. Another one finds that out and answers; then the key is changed again,
+   * and the first one goes on.
+   */
+  'strong-attempt-answered-elsewhere': async (stage: Stage): Promise<void> => {
+    const { network } = stage.arena.cluster;
+    const target = stage.strongKey('answered');
+    const [first, second, third] = ownersOf(stage, target);
+    await stage.put(first, target, STRONG);
+    network.setFault(second.host, first.host, { loses: (message) => decodeEnvelope(message).kind === 'reply' });
+    network.setFault(first.host, third.host, { loses: (message) => requestName(message).startsWith('register.') });
+    await stage.during(stage.putting(third, target, STRONG, 10_000), 200, () => {
+      stage.cut(third, [first]);
+      network.breakConnections(third.host, first.host);
+    });
+    await stage.put(third, target, STRONG);
+    stage.clear();
+    await stage.pass(3000);
+    for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
+  },
   /** Accepts arrive at owners that have promised somebody else more meanwhile. */
   'strong-accept-below-a-promise': async (stage: Stage): Promise<void> => {
     const target = stage.strongKey('promised');

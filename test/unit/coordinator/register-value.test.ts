@@ -35,10 +35,16 @@ class Key {
   value: RegisterValue = NO_VALUE;
   now = START;
 
+  /** The ids of changes that nobody looks for any more. */
+  readonly answered = new Set<number>();
+
   make(id: number, change: RegisterChange = PUT, retried = false): ChangeResult {
     this.now += 1;
+    const isAnswered = (bytes: Uint8Array): boolean => this.answered.has(idOf(bytes));
     const dot = { node: nodeIndex(1), tenure: 7, counter: hybridTimeAt(this.now) };
-    const changed = changeValue(this.value, change, { id: named(id), retried, dot, now: this.now, leastToken: 1 });
+    const changed = changeValue(this.value, change, {
+      ...{ id: named(id), retried, dot, now: this.now, leastToken: 1, isAnswered },
+    });
     this.value = changed.value;
     return changed.result;
   }
@@ -54,7 +60,38 @@ function named(id: number): Uint8Array {
   return bytes;
 }
 
+function idOf(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(12);
+}
+
 describe('what a register remembers of its changes', () => {
+  const remembered = ({ value }: Key): number[] => value.recent.map(({ id }) => idOf(id));
+
+  it('those that were answered go with the next change, but for those that another proposer may look for', () => {
+    const key = new Key();
+    key.make(1);
+    key.make(2, PUT, true);
+    key.make(3);
+    for (const id of [1, 2]) key.answered.add(id);
+    expect(remembered(key)).toEqual([1, 2, 3]);
+    key.make(4);
+    expect(remembered(key)).toEqual([2, 3, 4]);
+  });
+
+  it('of a full list none goes before its time: that it is full says that some were forgotten', () => {
+    const key = new Key();
+    for (let id = 1; id <= RECENT_MAX + 1; id++) key.make(id);
+    for (let id = 2; id <= RECENT_MAX; id++) key.answered.add(id);
+    key.make(1000);
+    key.make(1001);
+    expect(key.value.recent).toHaveLength(RECENT_MAX);
+    expect(key.forgotten(1, START)).toBe(true);
+    key.now += 100_000;
+    key.make(1002);
+    key.make(1003);
+    expect(remembered(key)).toEqual([1002, 1003]);
+  });
+
   it('a change that is made again changes nothing', () => {
     const key = new Key();
     const first = key.make(1);
