@@ -1,6 +1,8 @@
 /**
  * `npm run bench:strong`: reads and writes of strong keys on three real nodes with durable data, in turns with a cluster of three
- * etcd where one is installed, whose reads are linearizable too. The same clients, over HTTP, values of 1 KiB.
+ * etcd where one is installed, whose reads are linearizable too. The same clients, over HTTP, values of 1 KiB. Both are warmed up before
+ * the first figure is taken, by two seconds of writes and two of reads from 64 clients: fewer would leave a young process to interpret
+ * most of its program for minutes.
  *
  *     --part distinct|hot   keys that the clients share evenly, or one key for all; both without it
  *     --clients 1,8,64      how many clients, one after the other
@@ -91,15 +93,43 @@ const HEAD = [
 ].join('\n');
 
 /** The page says by comments where the tables of each part begin and end. */
-function putInto(file: string, part: Part, text: string): void {
-  const page = readFileSync(file, 'utf8');
+function placeIn(file: string, part: Part): { readonly before: string; readonly after: string } {
+  let page: string;
+  try {
+    page = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`--results ${file} cannot be read: ${String(error)}`, { cause: error });
+  }
   const [begin, end] = [`<!-- ${part} -->`, `<!-- end of ${part} -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`--results ${file} has no place for ${part}`);
-  writeFileSync(file, `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`);
+  if (from < 0 || to < from) throw new Error(`--results ${file} has no place for ${part}: ${begin} and ${end}`);
+  return { before: page.slice(0, from + begin.length), after: page.slice(to) };
+}
+
+function putInto(file: string, part: Part, text: string): void {
+  const { before, after } = placeIn(file, part);
+  writeFileSync(file, `${before}\n\n${text}\n\n${after}`);
+}
+
+const ALL_PARTS = ['distinct', 'hot'] as const;
+
+function wantedParts(): readonly Part[] {
+  const wanted = ALL_PARTS.filter((part) => flags.part === undefined || flags.part === part);
+  if (wanted.length === 0) throw new Error(`--part ${flags.part}: distinct or hot`);
+  // A run whose figures have no place is refused before it, not after.
+  if (flags.results !== undefined) for (const part of wanted) placeIn(flags.results, part);
+  return wanted;
+}
+
+async function warmUp(systems: readonly System[]): Promise<void> {
+  for (const system of systems) {
+    const load = { system: system.name, connections: 64, records: PARTS.distinct, seconds: 2, warmup: 0 };
+    for (const mix of MIXES) await generate(system, { ...load, mix });
+  }
 }
 
 async function main(): Promise<void> {
+  const parts = wantedParts();
   const version = etcdVersion();
   const nodes = new Nodes(NODES, BASE_PORT, ['--log-level', 'warn']);
   const etcd = version === undefined ? undefined : new EtcdCluster(BASE_PORT + 10);
@@ -119,15 +149,14 @@ async function main(): Promise<void> {
     for (const system of systems) {
       await generate(system, { system: system.name, mix: 'fill', connections: 16, records: PARTS.distinct });
     }
+    await warmUp(systems);
     const results: Measured[] = [];
-    for (const part of ['distinct', 'hot'] as const) {
-      if (flags.part !== undefined && flags.part !== part) continue;
+    for (const part of parts) {
       for (const clients of flags.clients.split(',').map(Number))
         results.push(...(await measure(systems, part, clients)));
     }
-    for (const part of ['distinct', 'hot'] as const) {
+    for (const part of parts) {
       const rows = results.filter((result) => result.part === part);
-      if (rows.length === 0) continue;
       const text = `${machine()}, commit ${commit()}${version === undefined ? '' : `, ${version}`}:\n\n${HEAD}\n${rows.map(row).join('\n')}`;
       console.log(`${text}\n`);
       if (flags.results !== undefined) putInto(flags.results, part, text);
