@@ -221,8 +221,17 @@ async function holdsKeys(
   const stays = n === properties.n && consistency === properties.consistency && type === properties.type;
   const silentMax = stays && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others, silentMax, deadline);
-  if (answer.kind === 'unknown') throw new Error(`no answer from ${answer.silent.join(', ')}, which may hold some`);
+  if (answer.kind === 'unknown') throw new Error(toDoAbout(answer.silent));
   return answer.holds;
+}
+
+/** Anybody may write to a bucket that nobody has defined, so of no name it is certain that a silent member has no key of it. */
+function toDoAbout(silent: readonly NodeId[]): string {
+  const leave = silent.map((id) => `--leave ${id}`).join(' ');
+  return (
+    `no answer from ${silent.join(', ')}, which may hold some that the new definition would hide; start it again, or take it out ` +
+    `of the ring for good (quoral ring plan ${leave}); conflicts=siblings alone, and what is not fixed, can be defined without it`
+  );
 }
 
 function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): ClusterView {

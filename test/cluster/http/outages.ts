@@ -164,7 +164,8 @@ function oneDeadTests(): void {
   test('what only all can vouch for waits for the dead one: whether there are keys that a definition would move', async () => {
     await kill('n3');
     const answer = problem(await defineBucket(freshBucket(), { n: 1 }), 503, 'quorum-unavailable');
-    expect(answer['detail']).toContain('n3');
+    expect(answer['detail']).toContain('no answer from n3');
+    expect(answer['detail']).toContain('quoral ring plan --leave n3');
     expect(answer['outcome']).toBe('not-applied');
   });
 
