@@ -105,7 +105,7 @@ async function openLoop(mix: Mix, choice: KeyChoice, figures: LoadFigures, until
   };
   while (performance.now() < until) {
     for (; nextDue <= performance.now(); nextDue -= Math.log(1 - Math.random()) * meanGap) {
-      const connection = free.pop();
+      const connection = free.shift();
       figures.began(nextDue, connection !== undefined);
       if (connection === undefined) due.push(nextDue);
       else void start(connection, nextDue);

@@ -30,6 +30,8 @@ const SAMPLES_MAX = 256;
 const BUSY = 0.9;
 /** So many windows in a row make a storm: one may be the machine's, which had other things to do. */
 const ONSET_WINDOWS = 2;
+/** So many at once are no storm, whatever time they take: clients that wait for their answers do no harm. */
+const CROWD = 128;
 /** So many are let in whatever time they take: groups of writes need company. */
 const LEAST = 12;
 /** In a storm typical requests may take so many times what they took before it. */
@@ -43,8 +45,7 @@ const ROOM = 0.8;
 const RISE = 1.1;
 /** When nobody was turned away for a window. */
 const CALM_RISE = 2;
-/** So many at once show whether there is still a storm: looked at after this time, and ever less often. */
-const TRIAL = 128;
+/** Whether a crowd shows itself to be no storm any more is looked at after this time, and ever less often. */
 const TRIAL_AFTER_MS = 15_000;
 const TRIAL_AFTER_MAX_MS = 60_000;
 
@@ -107,7 +108,8 @@ export class AdaptiveLimit {
   /** No storm so far. */
   #watch(typical: number, isBusy: boolean, now: number): void {
     const { most, bearable } = this.#options;
-    this.#unbearable = isBusy && typical > bearable ? this.#unbearable + 1 : 0;
+    const isStorm = isBusy && typical > bearable && this.#peak > CROWD;
+    this.#unbearable = isStorm ? this.#unbearable + 1 : 0;
     if (this.#unbearable === 0) {
       const usual = (this.#usual ??= typical);
       this.#usual = typical < usual ? typical : usual + (typical - usual) * USUAL_RISE;
@@ -129,7 +131,7 @@ export class AdaptiveLimit {
     } else if (now >= storm.trialAt) {
       storm.trialAfter = Math.min(TRIAL_AFTER_MAX_MS, storm.trialAfter * 2);
       storm.trialAt = now + storm.trialAfter;
-      this.#limit = within(LEAST, Math.max(TRIAL, this.#limit), most);
+      this.#limit = within(LEAST, Math.max(CROWD, this.#limit), most);
     } else if (isBusy && typical > storm.goal) {
       const factor = Math.max(FALL, storm.goal / typical);
       this.#limit = within(LEAST, Math.min(this.#limit, this.#peak) * factor, most);

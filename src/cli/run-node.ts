@@ -108,7 +108,8 @@ function hintSettings(settings: Settings): HintSettings {
   };
 }
 
-function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
+/** What a node is put together from, as the settings say. */
+export function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
   const id = nodeId(settings.id);
   const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
   if (settings.seeds.length > 0 && settings['initial-cluster'].length > 0) {
