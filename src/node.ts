@@ -188,7 +188,7 @@ export class QuoralNode {
       waiting: (since, places) => this.hints.oldestSince(since, places),
       keepsOnlyCopies: () => this.hints.keepsOnlyCopies(),
       self: { id: options.id, storageId: storage.storageId },
-      ready: () => this.ready(),
+      ...{ ready: () => this.ready(), served: () => this.coordinator.served },
       settings: options.repair,
       registers: () => this.coordinator.strong.refill,
     });

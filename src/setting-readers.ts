@@ -52,6 +52,13 @@ export const fraction: Reader<number> = (given) => {
   return value;
 };
 
+export const shareOfTime: Reader<number> = (given) => {
+  const value = Number(given);
+  if (!/^\d+(\.\d+)?$/.test(given) || value < 0.01 || value > 1)
+    throw new RangeError('a number from 0.01 to 1, such as 0.25');
+  return value;
+};
+
 export const readHttpUrl: Reader<string> = (given) => {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {

@@ -1,6 +1,6 @@
 /** Settings of what goes on in the background to keep replicas where they belong and alike: a part of the list in settings.ts. */
 
-import { bytes, duration, integer, setting } from './setting-readers.ts';
+import { bytes, duration, integer, setting, shareOfTime } from './setting-readers.ts';
 
 export const UPKEEP_SETTINGS = {
   // ring changes
@@ -52,6 +52,11 @@ export const UPKEEP_SETTINGS = {
     'bytes a second that repair of all kinds reads, sends and takes at this node',
   ),
   'repair-busy-delay': setting(duration(1, 60_000), '50ms', 'lateness of timers at which repair waits for the clients'),
+  'repair-share': setting(
+    shareOfTime,
+    '0.25',
+    'share of its time that a node spends on repair of all kinds, ring changes too, while clients want the rest',
+  ),
   'scrub-period': setting(
     duration(1000, 366 * 24 * 3_600_000),
     '168h',

@@ -17,7 +17,14 @@ import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { DEAD_TABLES, DeadRows } from '#repair/dead-rows.ts';
 import { exchange, type ExchangeEnvironment } from '#repair/exchange.ts';
-import { KeysMessage, LeavesMessage, NodesMessage, PullMessage, PushMessage } from '#repair/exchange-messages.ts';
+import {
+  KeysMessage,
+  LeavesMessage,
+  NodesMessage,
+  PullMessage,
+  PushMessage,
+  RowsMessage,
+} from '#repair/exchange-messages.ts';
 import { TREE_TABLES } from '#repair/tree-tables.ts';
 import { TreeSource } from '#repair/tree-source.ts';
 import { MerkleTrees } from '#repair/trees.ts';
@@ -171,7 +178,7 @@ class Store {
     const pace = { take: () => Promise.resolve() };
     const replica = {
       now: () => 1,
-      retries: { ofKey: () => [] },
+      retries: { any: () => false, ofKey: () => [] },
       damaged: { list: () => [] },
       store: this.#store.bind(this),
     };
@@ -228,6 +235,7 @@ class Store {
       [LeavesMessage.name]: () => source.leaves(PLACE, (asked as { nodes: number[] }).nodes),
       [KeysMessage.name]: () => source.keys(asked),
       [PullMessage.name]: () => source.pull(asked),
+      [RowsMessage.name]: () => source.rows(asked),
       [PushMessage.name]: async () => {
         const { rows } = asked as { rows: readonly (readonly [Uint8Array, Uint8Array])[] };
         for (const [rowKey, state] of rows)

@@ -142,7 +142,7 @@ function showMoves({ moves, leastMoves, keys, bytes, dropped, seconds }: PlanVie
   }
   const least = leastMoves === moves ? 'no ring as even needs fewer' : `${leastMoves} at the least`;
   const gone = dropped === 0 ? '' : `; ${dropped} are given up`;
-  const what = `about ${counted(keys, 'key')} and ${sizeOf(bytes)}${gone}, which takes about ${timeOf(seconds)}`;
+  const what = `about ${counted(keys, 'key')} and ${sizeOf(bytes)}${gone}, which takes about ${timeOf(seconds)}, longer while clients are busy`;
   print(`${counted(moves, 'replica')} of partitions move (${least}): ${what}`);
 }
 

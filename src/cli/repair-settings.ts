@@ -10,6 +10,7 @@ export function repairSettings(settings: Settings): RepairSettings {
     callTimeout: settings['repair-call-timeout'],
     bytesPerSecond: settings['repair-rate-max'],
     busyDelay: settings['repair-busy-delay'],
+    share: settings['repair-share'],
     reclaimInterval: settings['reclaim-interval'],
     reclaimAge: settings['reclaim-age'],
     reclaimWait: settings['reclaim-wait'],

@@ -53,6 +53,7 @@ export class Coordinator {
   readonly #fold: FoldIncrements;
   /** Keys of strong buckets go their own way. */
   readonly strong: StrongKeys;
+  #served = 0;
 
   /** Registers the handlers of replica and coordinator requests with the environment's messaging. */
   constructor({ strong, ...options }: CoordinatorOptions) {
@@ -64,11 +65,13 @@ export class Coordinator {
     const { messaging, replica } = options;
     const store: Handler<StoreRequest, StoreReply> = (request, { from, deadline, trace }) => {
       this.#checkReady();
+      this.#served += 1;
       fenceSender(from, options.knowledge);
       return replica.store(request, deadline, trace);
     };
     const fetch: Handler<FetchRequest, FetchReply> = (request, { deadline }) => {
       this.#checkReady();
+      this.#served += 1;
       return replica.fetch(request, deadline);
     };
     messaging.handle(StoreMessage, store);
@@ -84,10 +87,16 @@ export class Coordinator {
     });
     messaging.handle(ListMessage, (request, { deadline }) => {
       this.#checkReady();
+      this.#served += 1;
       return listHere(this.#options, request, deadline);
     });
     messaging.handle(this.#writeMessage, (request, caller) => this.#takeForwarded(request, caller, this.#options));
     messaging.handle(this.#operateMessage, (request, caller) => this.#takeForwarded(request, caller, this.#options));
+  }
+
+  /** How often clients, or coordinators for them, have wanted something of this node: for whoever gives way to them. */
+  get served(): number {
+    return this.#served;
   }
 
   read(request: ReadRequest): Promise<ReadOutcome> {
@@ -117,6 +126,7 @@ export class Coordinator {
   }
 
   async #counted(environment: Environment, request: ReadRequest): Promise<ReadOutcome> {
+    this.#served += 1;
     const outcome = this.#options.ready()
       ? await traced('coordinator.get', request, (read) => this.#read(environment, read))
       : notReady(request.r);
@@ -125,6 +135,7 @@ export class Coordinator {
   }
 
   async #countedWrite(environment: Environment, request: WriteRequest): Promise<WriteOutcome> {
+    this.#served += 1;
     const outcome = forAllAttempts(request, await this.#write(environment, request));
     this.#options.figures.write(outcome);
     return outcome;
@@ -231,6 +242,7 @@ export class Coordinator {
     environment: Environment,
   ): Promise<WriteOutcome> {
     this.#checkReady();
+    this.#served += 1;
     const { knowledge, resolveBucket } = this.#options;
     if (request.epoch > knowledge.epoch()) await knowledge.catchUp(request.epoch, deadline);
     const bucket = resolveBucket(request.bucket.name);

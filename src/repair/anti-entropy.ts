@@ -9,6 +9,7 @@ import type { NodeId } from '#kernel/identity.ts';
 import { asRefusal } from '#replica/refusals.ts';
 import { fenceSender } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
+import type { Handler } from '#wire/messaging.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import {
   ask,
@@ -28,6 +29,7 @@ import {
   PullMessage,
   PushMessage,
   RootsMessage,
+  RowsMessage,
 } from './exchange-messages.ts';
 import { differences } from './merkle-tree.ts';
 import type { TreePlace } from './tree-tables.ts';
@@ -156,10 +158,8 @@ export class AntiEntropy {
   }
 
   #handle(): void {
-    const { messaging, source, ready } = this.#options;
-    const check = (): void => {
-      if (!ready()) throw new Refusal('not-ready', 'this node does not serve yet');
-    };
+    const { messaging, source } = this.#options;
+    const check = (): void => this.#check();
     messaging.handle(ForestMessage, ({ basis, overall }, { from }) => {
       check();
       source.check(basis);
@@ -182,21 +182,50 @@ export class AntiEntropy {
       source.checkPlace(basis, place);
       return source.leaves(place, nodes);
     });
-    messaging.handle(KeysMessage, async (request) => {
-      check();
-      source.checkPlace(request.basis, request.place);
-      return await source.keys(request);
-    });
-    messaging.handle(PullMessage, (request) => {
-      check();
-      source.checkPlace(request.basis, request.place);
-      return source.pull(request);
-    });
-    messaging.handle(PushMessage, async ({ place, origin, rows }, { from }) => {
-      check();
-      fenceSender(from, this.#options.knowledge);
-      return await joinRows(this.#options, place, origin, rows);
-    });
+    messaging.handle(
+      KeysMessage,
+      this.#resting(async (request) => {
+        source.checkPlace(request.basis, request.place);
+        return await source.keys(request);
+      }),
+    );
+    messaging.handle(
+      PullMessage,
+      this.#resting((request) => {
+        source.checkPlace(request.basis, request.place);
+        return source.pull(request);
+      }),
+    );
+    messaging.handle(
+      RowsMessage,
+      this.#resting((request) => {
+        source.checkPlace(request.basis, request.place);
+        return source.rows(request);
+      }),
+    );
+    messaging.handle(
+      PushMessage,
+      this.#resting(async ({ place, origin, rows }, { from }) => {
+        fenceSender(from, this.#options.knowledge);
+        return await joinRows(this.#options, place, origin, rows);
+      }),
+    );
+  }
+
+  /** Many may ask at once, each at a pace of its own: the answer waits when this node has done more for them than it should. */
+  #resting<Request, Reply>(work: Handler<Request, Reply>): Handler<Request, Reply> {
+    const { world, pace } = this.#options;
+    return async (request, caller) => {
+      this.#check();
+      const begun = world.clock.monotonic();
+      const reply = await work(request, caller);
+      await pace.answered(begun);
+      return reply;
+    };
+  }
+
+  #check(): void {
+    if (!this.#options.ready()) throw new Refusal('not-ready', 'this node does not serve yet');
   }
 
   #note(peer: NodeId, { n, partition }: TreePlace, result: ExchangeResult): void {

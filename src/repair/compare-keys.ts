@@ -47,8 +47,11 @@ export function compareKeys(mine: KeyList, theirs: KeyList): KeyDifferences {
 function compareAt(a: Uint8Array, atA: number, b: Uint8Array, atB: number): number {
   if (atA >= a.length) return 1;
   if (atB >= b.length) return -1;
-  const [inA, inB] = [hashAt(a, atA), hashAt(b, atB)];
-  return inA.high - inB.high || inA.low - inB.low;
+  return compareHashes(hashAt(a, atA), hashAt(b, atB));
+}
+
+export function compareHashes(a: Hash64, b: Hash64): number {
+  return a.high - b.high || a.low - b.low;
 }
 
 function hexes(list: Uint8Array): string[] {

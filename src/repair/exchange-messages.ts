@@ -136,6 +136,16 @@ export const LeavesMessage: MessageType<LeavesRequest, Uint8Array> = {
   decodeReply: (body) => hashes(asArray(body, 1, 'repair.leaves reply')[0], 'leaves', LEAVES * HASH_BYTES),
 };
 
+function leavesFromWire(body: unknown): readonly number[] {
+  return asListOf(body, 'leaves', LEAVES, (leaf) => asInteger(leaf, 'leaf', 0, LEAVES - 1));
+}
+
+function hashFromWire(body: unknown, what: string): Hash64 | undefined {
+  if (body === null) return undefined;
+  const [high, low] = asArray(body, 2, what).map((half) => asInteger(half, what, 0, 0xffff_ffff));
+  return { high: high!, low: low! };
+}
+
 export interface KeysRequest extends NodesRequest {
   /** Sorted. */
   readonly leaves: readonly number[];
@@ -172,13 +182,11 @@ export const KeysMessage: MessageType<KeysRequest, KeysReply> = {
   ],
   decodeRequest: (body) => {
     const fields = asArray(body, 7, 'repair.keys');
-    const after = fields[3] === null ? undefined : asArray(fields[3], 2, 'after');
-    const half = (value: unknown): number => asInteger(value, 'after', 0, 0xffff_ffff);
     return {
       basis: basisFromWire(fields[0]),
       place: placeFromWire(fields[1]),
-      leaves: asListOf(fields[2], 'leaves', LEAVES, (leaf) => asInteger(leaf, 'leaf', 0, LEAVES - 1)),
-      after: after && { high: half(after[0]), low: half(after[1]) },
+      leaves: leavesFromWire(fields[2]),
+      after: hashFromWire(fields[3], 'after'),
       bucket: fields[4] === null ? undefined : asString(fields[4], 'bucket', 128),
       settle: asInteger(fields[5], 'settle'),
       vouch: asBoolean(fields[6], 'vouch'),
@@ -237,6 +245,40 @@ export const PullMessage: MessageType<PullRequest, PullReply> = {
   decodeReply: (body) => {
     const fields = asArray(body, 2, 'repair.pull reply');
     return { handled: asInteger(fields[0], 'handled', 0, ROWS_MAX), rows: rowsFromWire(fields[1]) };
+  },
+};
+
+export interface RowsRequest extends NodesRequest {
+  /** Sorted. */
+  readonly leaves: readonly number[];
+  /** Only rows whose hash comes after this one; all without it. */
+  readonly after: Hash64 | undefined;
+}
+
+export interface RowsReply {
+  readonly rows: readonly RowOnTheWire[];
+  /** How far this goes; there is nothing more when it is undefined. */
+  readonly last: Hash64 | undefined;
+}
+
+/** All rows of some leaves, for one that has nothing there: neither end has to list keys first. */
+export const RowsMessage: MessageType<RowsRequest, RowsReply> = {
+  name: 'repair.rows',
+  encodeRequest: ({ basis, place, leaves, after, vouch = false }) => [
+    ...[basisToWire(basis), placeToWire(place), [...leaves]],
+    ...[after === undefined ? null : [after.high, after.low], vouch],
+  ],
+  decodeRequest: (body) => {
+    const fields = asArray(body, 5, 'repair.rows');
+    return {
+      ...{ basis: basisFromWire(fields[0]), place: placeFromWire(fields[1]), leaves: leavesFromWire(fields[2]) },
+      ...{ after: hashFromWire(fields[3], 'after'), vouch: asBoolean(fields[4], 'vouch') },
+    };
+  },
+  encodeReply: ({ rows, last }) => [rowsToWire(rows), last === undefined ? null : [last.high, last.low]],
+  decodeReply: (body) => {
+    const fields = asArray(body, 2, 'repair.rows reply');
+    return { rows: rowsFromWire(fields[0]), last: hashFromWire(fields[1], 'last') };
   },
 };
 

@@ -15,7 +15,7 @@ import { recordName } from '#replica/tables.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
-import { compareKeys, type KeyDifference } from './compare-keys.ts';
+import { compareHashes, compareKeys, type KeyDifference } from './compare-keys.ts';
 import {
   ENTRY_BYTES,
   hashAt,
@@ -26,21 +26,23 @@ import {
   PullMessage,
   PushMessage,
   ROWS_MAX,
+  RowsMessage,
   type Basis,
   type KeysReply,
   type PushReply,
   type PushRequest,
   type RowOnTheWire,
 } from './exchange-messages.ts';
-import { differences, LEAVES_OF_NODE } from './merkle-tree.ts';
+import { differences, leafOf, LEAVES_OF_NODE } from './merkle-tree.ts';
 import { retriesOf } from './retries-of.ts';
 import type { Pace } from './pace.ts';
 import { PAGE_BYTES, type TreeSource } from './tree-source.ts';
 import type { TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
 
-/** Leaves whose keys are compared in one step. */
+/** Leaves whose keys are compared in one step, at first; twice as many after a step with few keys. */
 const LEAVES_A_STEP = 64;
+const FEW_KEYS = 256;
 
 export interface ExchangeEnvironment {
   readonly world: World;
@@ -136,11 +138,51 @@ class Exchange {
   }
 
   async run(): Promise<ExchangeResult> {
-    const leaves = await this.#differingLeaves();
-    for (let first = 0; first < leaves.length; first += LEAVES_A_STEP) {
-      if (!(await this.#compareLeaves(leaves.slice(first, first + LEAVES_A_STEP)))) return this.#result(false);
+    const leaves = await this.#notTakenWhole(await this.#differingLeaves());
+    if (leaves === undefined) return this.#result(false);
+    let atOnce = LEAVES_A_STEP;
+    for (let first = 0; first < leaves.length;) {
+      const step = leaves.slice(first, first + atOnce);
+      const keys = await this.#compareLeaves(step);
+      if (keys === undefined) return this.#result(false);
+      first += step.length;
+      if (keys < FEW_KEYS) atOnce *= 2;
     }
     return this.#result(true);
+  }
+
+  /**
+   * Takes over, row by row, the leaves in which this node has nothing: no keys have to be listed and compared for that. Returns
+   * the other ones, or undefined when the exchange has done as much as it may.
+   */
+  async #notTakenWhole(leaves: readonly number[]): Promise<readonly number[] | undefined> {
+    const { settle, bucket, direction, vouch = false, keysMax } = this.#options;
+    // What was written just now, or is of another bucket, shows only in lists of keys.
+    if (settle > 0 || bucket !== undefined || direction === 'push') return leaves;
+    const tree = this.#environment.trees.tree(this.#place);
+    const empty = leaves.filter((leaf) => tree.isEmpty(leaf));
+    let after: Hash64 | undefined;
+    for (let left: readonly number[] = empty; left.length > 0;) {
+      if (this.#differing >= keysMax) return undefined;
+      const origin = this.#environment.replica.now();
+      const request = { basis: this.#basis, place: this.#place, leaves: left, after, vouch };
+      const { rows, last } = await this.#ask(RowsMessage, request);
+      this.#differing += rows.length;
+      await this.#take(origin, rows);
+      if (last === undefined) break;
+      if (after !== undefined && compareHashes(last, after) <= 0) throw new ExchangeFailed('no state comes back');
+      after = last;
+      left = left.filter((leaf) => leaf >= leafOf(last));
+    }
+    const whole = new Set(empty);
+    return leaves.filter((leaf) => !whole.has(leaf));
+  }
+
+  async #take(origin: number, rows: readonly RowOnTheWire[]): Promise<void> {
+    await this.#environment.pace.take(bytesOf(rows));
+    const { joined, refusals } = await joinRows(this.#environment, this.#place, origin, rows);
+    this.#pulled += joined;
+    this.#note(rows.length - joined, refusals, 'here');
   }
 
   async #differingLeaves(): Promise<readonly number[]> {
@@ -157,8 +199,8 @@ class Exchange {
     );
   }
 
-  /** False when the exchange has done as much as it may. */
-  async #compareLeaves(leaves: readonly number[]): Promise<boolean> {
+  /** How many keys the other has there; undefined when the exchange has done as much as it may. */
+  async #compareLeaves(leaves: readonly number[]): Promise<number | undefined> {
     const { settle, bucket, vouch = false } = this.#options;
     const request = { place: this.#place, leaves, bucket, settle };
     const theirs = await this.#allKeys((after) =>
@@ -168,10 +210,10 @@ class Exchange {
     const { differing, recent } = compareKeys(mine, theirs);
     this.#recent += recent;
     for (let first = 0; first < differing.length; first += ROWS_MAX) {
-      if (this.#differing >= this.#options.keysMax) return false;
+      if (this.#differing >= this.#options.keysMax) return undefined;
       await this.#mend(differing.slice(first, first + ROWS_MAX));
     }
-    return true;
+    return theirs.entries.length / ENTRY_BYTES;
   }
 
   async #allKeys(page: (after: Hash64 | undefined) => Promise<KeysReply>): Promise<KeysReply> {
@@ -203,10 +245,7 @@ class Exchange {
       const hashes = hashesToBytes(wanted.slice(first));
       const origin = this.#environment.replica.now();
       const { handled, rows } = await this.#ask(PullMessage, { basis: this.#basis, place: this.#place, hashes });
-      await this.#environment.pace.take(bytesOf(rows));
-      const { joined, refusals } = await joinRows(this.#environment, this.#place, origin, rows);
-      this.#pulled += joined;
-      this.#note(rows.length - joined, refusals, 'here');
+      await this.#take(origin, rows);
       if (handled === 0) throw new ExchangeFailed('no state comes back');
       // What is not there any more was taken away meanwhile, or cannot be read.
       if (rows.length < handled) this.#refused += handled - rows.length;

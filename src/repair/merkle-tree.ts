@@ -48,6 +48,11 @@ export class MerkleTree {
     return { high: this.#halves[leaf * 2]!, low: this.#halves[leaf * 2 + 1]! };
   }
 
+  /** Whether no key is in the leaf. */
+  isEmpty(leaf: number): boolean {
+    return this.#halves[leaf * 2] === 0 && this.#halves[leaf * 2 + 1] === 0;
+  }
+
   /** All nodes, eight bytes each. */
   nodeBytes(): Uint8Array {
     const bytes = new Uint8Array(NODES * HASH_BYTES);
@@ -96,4 +101,17 @@ export function differences(a: Uint8Array, b: Uint8Array): readonly number[] {
     }
   }
   return places;
+}
+
+/** The leaves as few ranges as they make; empty ones in between do no harm. Both ends sorted, the second exclusive. */
+export function rangesOf(leaves: readonly number[], isEmpty: (leaf: number) => boolean): readonly [number, number][] {
+  const ranges: [number, number][] = [];
+  for (const leaf of leaves) {
+    const last = ranges.at(-1);
+    let end = last?.[1] ?? LEAVES;
+    while (end < leaf && isEmpty(end)) end++;
+    if (last !== undefined && end >= leaf) last[1] = leaf + 1;
+    else ranges.push([leaf, leaf + 1]);
+  }
+  return ranges;
 }

@@ -9,7 +9,7 @@ import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { takersOf } from '#ring/moving.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import type { DiskReader, TableDefinition } from '#world/world.ts';
-import { treeKey, type TreePlace } from './tree-tables.ts';
+import { placeOfKey, treeKey, type TreePlace } from './tree-tables.ts';
 
 const MOVED = 'moved';
 export const MOVE_TABLES: readonly TableDefinition[] = [{ name: MOVED, rows: 'narrow' }];
@@ -28,8 +28,7 @@ export function noting(
   ring: Ring,
   done: readonly { readonly place: TreePlace; readonly entry: PartitionOwners }[],
 ): (transaction: GroupTransaction) => void {
-  const current = new Set(movingEntries(ring).map(({ place, entry }) => nameOf(movedKey(place, entry.changedIn))));
-  const old = disk.range(MOVED, { limit: OLD_ROWS_MAX }).filter(([key]) => !current.has(nameOf(key)));
+  const old = disk.range(MOVED, { limit: OLD_ROWS_MAX }).filter(([key]) => !isOfToday(ring, key));
   return (transaction) => {
     for (const [key] of old) transaction.delete(MOVED, key);
     for (const { place, entry } of done) transaction.put(MOVED, movedKey(place, entry.changedIn), NOTHING);
@@ -60,6 +59,11 @@ function movedKey(place: TreePlace, changedIn: number): Uint8Array {
   return Uint8Array.of(...treeKey(place), ...bytes);
 }
 
-function nameOf(key: Uint8Array): string {
-  return key.join();
+/** Whether the partition is still in the stage that the row is of. */
+function isOfToday(ring: Ring, key: Uint8Array): boolean {
+  const { n, partition } = placeOfKey(key);
+  const entry = ring.placements.find((one) => one.n === n)?.partitions[partition];
+  if (entry?.move === undefined) return false;
+  const view = new DataView(key.buffer, key.byteOffset + key.length - 8);
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4) === entry.changedIn;
 }

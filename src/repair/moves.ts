@@ -7,7 +7,7 @@
  */
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
-import { RECORDS, recordName, REGISTERS } from '#replica/tables.ts';
+import { RECORDS, REGISTERS } from '#replica/tables.ts';
 import { isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
@@ -287,10 +287,12 @@ export class Moves {
     for (;;) {
       const page = trees.index.entries(world.disk, place, [0, 1024], PAGE_ROWS);
       if (page.length === 0) return;
+      let bytes = 0;
       await replica.commits.submit({
         run: (transaction) => {
           for (const { rowKey } of page) {
             const row = transaction.get(RECORDS, rowKey);
+            bytes += rowKey.length + (row?.length ?? 0);
             if (row !== undefined) replica.records.drop(transaction, rowKey, row, place);
             else trees.recheck(transaction, place, rowKey);
           }
@@ -298,7 +300,7 @@ export class Moves {
         bytes: 0,
         durable: true,
       });
-      await pace.take(page.reduce((sum, { rowKey }) => sum + rowKey.length + recordName(rowKey).key.length, 0));
+      await pace.take(bytes);
     }
   }
 

@@ -13,7 +13,7 @@ import { Mend } from './mend.ts';
 import { MoveVotes, type MoveVotesOptions } from './move-votes.ts';
 import { MOVE_TABLES } from './moved-rows.ts';
 import { Moves, type MovesOptions, type MovesSettings } from './moves.ts';
-import { Pace, type PaceSettings } from './pace.ts';
+import { Pace, type PaceOptions, type PaceSettings } from './pace.ts';
 import { TreeSource } from './tree-source.ts';
 import { hasPlacement } from '#ring/preference-list.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
@@ -61,6 +61,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   callTimeout: 30_000,
   bytesPerSecond: 8 * 1024 ** 2,
   busyDelay: 50,
+  share: 0.25,
   scrubPeriod: 7 * 24 * 3_600_000,
   reclaimInterval: 600_000,
   reclaimAge: 600_000,
@@ -86,6 +87,8 @@ export interface RepairOptions
   readonly self: NodeId;
   /** Whether this node may serve. */
   readonly ready: () => boolean;
+  /** See {@link PaceOptions}. */
+  readonly served: PaceOptions['served'];
   /** Makes this member, which is filled again, active in the facts of the cluster; true when it is. */
   readonly activate: () => Promise<boolean>;
   readonly settings: RepairSettings;
@@ -110,9 +113,12 @@ export class Repair {
   constructor(options: RepairOptions) {
     this.#options = options;
     const { world, knowledge, trees, settings } = options;
-    const pace = new Pace(world.clock, settings, () => {
-      const change = options.knownRing()?.change;
-      return change === undefined || change.throttle !== undefined ? change?.throttle : settings.transferRate;
+    const pace = new Pace({
+      ...{ clock: world.clock, settings, served: options.served },
+      throttle: () => {
+        const change = options.knownRing()?.change;
+        return change === undefined || change.throttle !== undefined ? change?.throttle : settings.transferRate;
+      },
     });
     const source = new TreeSource({ ...options, pace });
     this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });

@@ -50,7 +50,7 @@ export class TreeIndex {
     limit: number,
     after?: TreeEntry,
   ): readonly LeafRow[] {
-    return this.entries(reader, place, leaves, limit, after).map((entry) => this.#rowOf(reader, entry));
+    return this.entries(reader, place, leaves, limit, after).map((entry) => this.row(reader, entry));
   }
 
   /** The rows with this hash: one, or none. */
@@ -59,7 +59,7 @@ export class TreeIndex {
     const found: LeafRow[] = [];
     for (const [key] of reader.range(TREE_KEYS, { from, limit: 4 })) {
       if (compareBytes(key.subarray(0, from.length), from) !== 0) break;
-      found.push(this.#rowOf(reader, entryOfKey(key)));
+      found.push(this.row(reader, entryOfKey(key)));
     }
     return found;
   }
@@ -82,7 +82,8 @@ export class TreeIndex {
     }
   }
 
-  #rowOf(reader: DiskReader, entry: TreeEntry): LeafRow {
+  /** The row of an entry. */
+  row(reader: DiskReader, entry: TreeEntry): LeafRow {
     const encoded = reader.get(RECORDS, entry.rowKey);
     if (encoded === undefined) return { ...entry, state: undefined, encoded: undefined };
     try {

@@ -30,9 +30,11 @@ import {
   type PullReply,
   type PullRequest,
   type RowOnTheWire,
+  type RowsReply,
+  type RowsRequest,
 } from './exchange-messages.ts';
 import { retriesOf } from './retries-of.ts';
-import { leafOf } from './merkle-tree.ts';
+import { leafOf, rangesOf } from './merkle-tree.ts';
 import type { Pace } from './pace.ts';
 import type { TreeEntry, TreePlace } from './tree-tables.ts';
 import type { LeafRow } from './tree-index.ts';
@@ -44,6 +46,8 @@ const PAGE_ROWS = 128;
 const PAGE_COST_BYTES = 16 * 1024;
 /** Bytes of states in one message, unless a single one is larger. */
 export const PAGE_BYTES: number = 1024 * 1024;
+/** The same of rows that nobody has listed: whoever has nothing asks for page after page, and clients come in between. */
+const ROWS_PAGE_BYTES = 256 * 1024;
 
 export interface TreeSourceOptions {
   readonly world: { readonly clock: Clock; readonly disk: Disk };
@@ -158,11 +162,10 @@ export class TreeSource {
     this.#own(place);
     if (vouch) this.#vouch(place);
     const list = new KeyListWriter();
-    for (const leaf of leaves) {
-      if (after !== undefined && leaf < leafOf(after)) continue;
-      let last: TreeEntry | undefined;
+    for (const range of this.#ranges(place, leaves, after)) {
+      let last: TreeEntry | undefined = behind(range, after);
       for (;;) {
-        const page = this.#page(place, leaf, last, after);
+        const page = this.#options.trees.index.rows(this.#options.world.disk, place, range, PAGE_ROWS, last);
         for (const row of page) {
           if (row.state === undefined) this.#missing(place, row, vouch);
           else if (bucket === undefined || recordName(row.rowKey).bucket === bucket) this.#add(list, row, settle);
@@ -172,9 +175,32 @@ export class TreeSource {
         if (list.length >= ENTRIES_MAX - PAGE_ROWS) return list.reply(true);
         await this.#options.pace.take(PAGE_COST_BYTES);
       }
-      if (list.length >= ENTRIES_MAX - PAGE_ROWS && leaf !== leaves.at(-1)) return list.reply(true);
+      if (list.length >= ENTRIES_MAX - PAGE_ROWS && range[1] <= leaves.at(-1)!) return list.reply(true);
     }
     return list.reply(false);
+  }
+
+  /** The rows of some leaves, as many as fit into a page. */
+  rows({ place, leaves, after, vouch = false }: Omit<RowsRequest, 'basis'>): RowsReply {
+    this.#own(place);
+    if (vouch) this.#vouch(place);
+    const { world, trees, replica } = this.#options;
+    const rows: RowOnTheWire[] = [];
+    const anyRetries = replica.retries.any();
+    let bytes = 0;
+    for (const range of this.#ranges(place, leaves, after)) {
+      const limit = PAGE_ROWS - rows.length;
+      const entries = trees.index.entries(world.disk, place, range, limit, behind(range, after));
+      for (const entry of entries) {
+        const row = trees.index.row(world.disk, entry);
+        if (row.encoded === undefined) this.#missing(place, row, vouch);
+        else rows.push([row.rowKey, row.encoded, anyRetries ? retriesOf(replica, place, row.rowKey) : []]);
+        bytes += row.encoded?.length ?? 0;
+        if (bytes >= ROWS_PAGE_BYTES) return { rows, last: row.hash };
+      }
+      if (entries.length === limit) return { rows, last: entries.at(-1)!.hash };
+    }
+    return { rows, last: undefined };
   }
 
   /** The states of the wanted keys, as many as fit into a message. */
@@ -197,10 +223,15 @@ export class TreeSource {
     return { handled, rows };
   }
 
-  #page(place: TreePlace, leaf: number, last: TreeEntry | undefined, after: Hash64 | undefined): readonly LeafRow[] {
-    const { trees, world } = this.#options;
-    const behind = after !== undefined && leafOf(after) === leaf ? { hash: after, rowKey: LAST_ROW_KEY } : undefined;
-    return trees.index.rows(world.disk, place, [leaf, leaf + 1], PAGE_ROWS, last ?? behind);
+  /** What is still to be read of these leaves, as ranges. */
+  #ranges(
+    place: TreePlace,
+    leaves: readonly number[],
+    after: Hash64 | undefined,
+  ): readonly (readonly [first: number, end: number])[] {
+    const tree = this.#options.trees.tree(place);
+    const left = after === undefined ? leaves : leaves.filter((leaf) => leaf >= leafOf(after));
+    return rangesOf(left, (leaf) => tree.isEmpty(leaf));
   }
 
   #add(list: KeyListWriter, { hash, state }: LeafRow, settle: number): void {
@@ -239,6 +270,12 @@ export class TreeSource {
 
 /** Comes after every row key with the same hash. */
 const LAST_ROW_KEY = new Uint8Array(8).fill(0xff);
+
+/** Where reading of the range goes on; undefined: at its beginning. */
+function behind([first, end]: readonly [number, number], after: Hash64 | undefined): TreeEntry | undefined {
+  const isInside = after !== undefined && leafOf(after) >= first && leafOf(after) < end;
+  return isInside ? { hash: after, rowKey: LAST_ROW_KEY } : undefined;
+}
 
 class KeyListWriter {
   readonly #entries: Hash64[] = [];

@@ -247,7 +247,7 @@ export class Replica {
   }
 
   /** What requests with idempotency keys have become: whoever hands a key's state on gives those of the key along. */
-  get retries(): Pick<Retries, 'read' | 'merge' | 'ofKey'> {
+  get retries(): Pick<Retries, 'read' | 'merge' | 'ofKey' | 'any'> {
     return this.#retries;
   }
 

@@ -53,7 +53,10 @@ const SUMMARY = object<PlanSummary>({
   dropped: count,
   keys: count,
   bytes: count,
-  seconds: described(count, "How long it may take when the throttle is the nodes' own, roughly."),
+  seconds: described(
+    count,
+    "How long it may take when the throttle is the nodes' own and clients leave them the time, roughly.",
+  ),
   reordered: described(count, 'Partitions that keep their owners and change who is asked first.'),
   members: list(MEMBER),
   voters: beforeAndAfter(list(text), 'Who votes on epochs.'),
