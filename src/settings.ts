@@ -139,6 +139,11 @@ export const SETTINGS = {
     'changes of strong keys that wait at this node; more get 429',
   ),
   // storage
+  'disk-cache': setting(
+    bytes(1024 ** 2, 64 * 1024 ** 3),
+    '64MiB',
+    'memory for pages of the database; what is larger than it is read from the files, which the operating system caches too',
+  ),
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
   'commit-queue-bytes-max': setting(

@@ -14,9 +14,15 @@ const FILL = new URL('scale-fill.ts', import.meta.url).pathname;
 const BYTES = 100;
 const LIST_PAGES = 20;
 
-export async function measureKeys({ quick, basePort, seconds, keys }: ScaleOptions): Promise<readonly Row[]> {
+export async function measureKeys({
+  quick,
+  basePort,
+  seconds,
+  keys,
+  nodeFlags,
+}: ScaleOptions): Promise<readonly Row[]> {
   const sizes = keys ?? (quick ? [10_000, 100_000] : [100_000, 1_000_000, 3_000_000, 10_000_000]);
-  const nodes = new Nodes(1, basePort, ['--log-level', 'warn']);
+  const nodes = new Nodes(1, basePort, ['--log-level', 'warn', ...nodeFlags]);
   const rows: Row[] = [];
   try {
     let filled = 0;

@@ -5,6 +5,7 @@
  *     --keys 1e5,1e6    sizes of the store of the first part, in place of 0.1, 1, 3 and 10 million
  *     --seconds N       of each measurement, 5 without it
  *     --soak-seconds N  600 without it
+ *     --node-flags '…'  starts the nodes of the first part with more flags
  *     --quick           small numbers, to see that it runs
  *     --base-port N     17401 without it
  *     --json FILE       writes all figures
@@ -24,6 +25,7 @@ export interface ScaleOptions {
   readonly seconds: number;
   readonly keys: readonly number[] | undefined;
   readonly soakSeconds: number;
+  readonly nodeFlags: readonly string[];
 }
 
 export type Row = Readonly<Record<string, string | number>>;
@@ -42,6 +44,7 @@ const { values: flags } = parseArgs({
     keys: { type: 'string' },
     seconds: { type: 'string' },
     'soak-seconds': { type: 'string' },
+    'node-flags': { type: 'string', default: '' },
     quick: { type: 'boolean', default: false },
     'base-port': { type: 'string', default: '17401' },
     json: { type: 'string' },
@@ -58,6 +61,7 @@ const options: ScaleOptions = {
   seconds: Number(flags.seconds ?? (flags.quick ? 2 : 5)),
   keys: flags.keys?.split(',').map(Number),
   soakSeconds: Number(flags['soak-seconds'] ?? (flags.quick ? 20 : 600)),
+  nodeFlags: flags['node-flags'].split(' ').filter((flag) => flag !== ''),
 };
 
 const results: Record<string, { readonly load: number; readonly rows: readonly Row[] }> = {};

@@ -255,7 +255,8 @@ async function openOutside(
       `setting data-dir: ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  const disk = await openDisk({ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log, metrics });
+  const path = join(directory, 'quoral.db');
+  const disk = await openDisk({ path, tables: NODE_TABLES, log, metrics, cacheBytes: settings['disk-cache'] });
   const { host, port } = settings['peer-listen'];
   const network = createNetwork({
     listenHost: host,
