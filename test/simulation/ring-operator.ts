@@ -57,11 +57,13 @@ export class RingOperator {
   /** Brings what is under way to its end, and does without nodes that are dead. */
   async finish(): Promise<void> {
     this.#ends = true;
+    this.#wish = undefined;
     const { simulation } = this.#arena.cluster;
     const until = simulation.now + END_MS;
-    while ((this.#change() !== undefined || this.#dead().length > 0) && simulation.now < until) {
+    do {
+      // What was asked for a moment ago begins meanwhile.
       await simulation.run(simulation.now + 500);
-    }
+    } while ((this.#change() !== undefined || this.#dead().length > 0) && simulation.now < until);
     if (simulation.now < until) return;
     const detail = `a ring change is not over ${END_MS} ms after healing: ${this.#describe()}`;
     this.#arena.find({ check: 'liveness', key: '', detail });
@@ -172,6 +174,7 @@ export class RingOperator {
 
   #ask(wish: Wish): void {
     void this.#request('/v1/ring/plans', wish, (text) => {
+      if (this.#ends && this.#dead().length === 0) return;
       const { id } = JSON.parse(text) as { readonly id: string };
       this.#post(`/v1/ring/plans/${id}/apply`, {}, this.#lastAsked);
     });
