@@ -32,6 +32,7 @@ import {
   RowsMessage,
 } from './exchange-messages.ts';
 import { differences } from './merkle-tree.ts';
+import { RetriesMessage, retriesPage, takeRetries } from './take-retries.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 export interface AntiEntropySettings {
@@ -132,6 +133,11 @@ export class AntiEntropy {
     });
   }
 
+  /** What requests have become, of the keys of a partition whose states this node has from the peer. Throws {@link ExchangeFailed}. */
+  async takeRetries(peer: NodeId, place: TreePlace): Promise<void> {
+    await takeRetries(this.#options, peer, place);
+  }
+
   /** Compares with the peer from the top and mends what differs, up to a bound; true when something is left. Never rejects. */
   async compareWith(peer: NodeId): Promise<boolean> {
     const { clock } = this.#options.world;
@@ -201,6 +207,13 @@ export class AntiEntropy {
       this.#resting((request) => {
         source.checkPlace(request.basis, request.place);
         return source.rows(request);
+      }),
+    );
+    messaging.handle(
+      RetriesMessage,
+      this.#resting((request) => {
+        source.checkPlace(request.basis, request.place);
+        return retriesPage(this.#options, request);
       }),
     );
     messaging.handle(

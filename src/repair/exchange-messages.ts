@@ -36,11 +36,11 @@ export interface Basis {
   readonly epoch: number;
 }
 
-function basisToWire({ fingerprint, epoch }: Basis): unknown {
+export function basisToWire({ fingerprint, epoch }: Basis): unknown {
   return [fingerprint, epoch];
 }
 
-function basisFromWire(body: unknown): Basis {
+export function basisFromWire(body: unknown): Basis {
   const fields = asArray(body, 2, 'basis');
   return { fingerprint: asInteger(fields[0], 'fingerprint', 0, 0xffff_ffff), epoch: asInteger(fields[1], 'epoch') };
 }
@@ -140,7 +140,7 @@ function leavesFromWire(body: unknown): readonly number[] {
   return asListOf(body, 'leaves', LEAVES, (leaf) => asInteger(leaf, 'leaf', 0, LEAVES - 1));
 }
 
-function hashFromWire(body: unknown, what: string): Hash64 | undefined {
+export function hashFromWire(body: unknown, what: string): Hash64 | undefined {
   if (body === null) return undefined;
   const [high, low] = asArray(body, 2, what).map((half) => asInteger(half, what, 0, 0xffff_ffff));
   return { high: high!, low: low! };

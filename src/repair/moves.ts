@@ -14,6 +14,7 @@ import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
 import type { Counter } from '#world/world.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
+import { takeRetries } from './take-retries.ts';
 import { MovesMessage, type MovesReply } from './moves-message.ts';
 import { isNoted, movingEntries, noting } from './moved-rows.ts';
 import type { TreePlace } from './tree-tables.ts';
@@ -273,7 +274,10 @@ export class Moves {
       const { complete, refused, pulled, pushed } = await exchange(this.#options, peer, place, options);
       this.#taken.add(pulled);
       this.#brought.add(pushed);
-      if (complete && refused === 0) return true;
+      if (complete && refused === 0) {
+        if (direction === 'both') await takeRetries(this.#options, peer, place);
+        return true;
+      }
       this.#trouble = `n=${n} partition ${partition}: ${refused} states were not taken by ${peer} or here`;
     } catch (error) {
       if (!(error instanceof ExchangeFailed)) throw error;

@@ -33,7 +33,7 @@ export interface RefillOptions {
   readonly trees: MerkleTrees;
   readonly self: NodeId;
   readonly ready: () => boolean;
-  readonly antiEntropy: Pick<AntiEntropy, 'exchange'>;
+  readonly antiEntropy: Pick<AntiEntropy, 'exchange' | 'takeRetries'>;
   /** Makes this member active in the facts of the cluster; true when it is. */
   readonly activate: () => Promise<boolean>;
 }
@@ -170,6 +170,7 @@ export class Refill {
         vouch: true,
       });
       if (!complete || refused > 0) return `${refused} states were not taken`;
+      await antiEntropy.takeRetries(id, place);
     } catch (error) {
       if (error instanceof ExchangeFailed) return error.message;
       throw error;
