@@ -4,6 +4,7 @@
  * reads the same bytes by the codec, which takes every form and tells what is wrong.
  */
 
+import { assert } from '#kernel/assert.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 
 const TWO_POW_32 = 2 ** 32;
@@ -12,94 +13,129 @@ const TWO_POW_32 = 2 ** 32;
 export const INTEGER_BYTES = 9;
 export const HEAD_BYTES = 5;
 
+/** A piece of memory for many writers: one of its own for each of a thousand bytes costs more than to write them. */
+interface Slab {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  used: number;
+}
+
+const SLAB_BYTES = 64 * 1024;
+/** What is longer gets memory of its own, so that whoever keeps it keeps nothing else. */
+const SHARED_MAX = 8 * 1024;
+
+let slab = slabOf(SLAB_BYTES);
+
+function slabOf(length: number): Slab {
+  const bytes = new Uint8Array(length);
+  return { bytes, view: new DataView(bytes.buffer), used: 0 };
+}
+
+/** Memory for so many bytes, which nobody else writes to. */
+function room(capacity: number): Slab {
+  if (capacity > SHARED_MAX) return slabOf(capacity);
+  if (slab.used + capacity > SLAB_BYTES) slab = slabOf(SLAB_BYTES);
+  return slab;
+}
+
+/** The bytes that it writes are a part of a larger buffer, which lives as long as they do. */
 export class PackedWriter {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #length = 0;
+  readonly #start: number;
+  readonly #limit: number;
+  #end: number;
 
   /** `capacity`: no less than what will be written. */
   constructor(capacity: number) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    const taken = room(capacity);
+    this.#bytes = taken.bytes;
+    this.#view = taken.view;
+    this.#start = taken.used;
+    this.#end = taken.used;
+    taken.used += capacity;
+    this.#limit = taken.used;
   }
 
   nil(): void {
-    this.#bytes[this.#length++] = 0xc0;
+    this.#bytes[this.#end++] = 0xc0;
   }
 
   true(): void {
-    this.#bytes[this.#length++] = 0xc3;
+    this.#bytes[this.#end++] = 0xc3;
   }
 
   /** The head of an array of so many elements, at most 65,535. */
   array(elements: number): void {
-    if (elements < 16) this.#bytes[this.#length++] = 0x90 | elements;
+    if (elements < 16) this.#bytes[this.#end++] = 0x90 | elements;
     else {
-      this.#bytes[this.#length] = 0xdc;
-      this.#view.setUint16(this.#length + 1, elements);
-      this.#length += 3;
+      this.#bytes[this.#end] = 0xdc;
+      this.#view.setUint16(this.#end + 1, elements);
+      this.#end += 3;
     }
   }
 
   /** A whole number from 0 to 2^53-1. */
   integer(value: number): void {
-    const at = this.#length;
+    const at = this.#end;
     if (value < 0x80) {
       this.#bytes[at] = value;
-      this.#length = at + 1;
+      this.#end = at + 1;
     } else if (value < 0x100) {
       this.#bytes[at] = 0xcc;
       this.#bytes[at + 1] = value;
-      this.#length = at + 2;
+      this.#end = at + 2;
     } else if (value < 0x10000) {
       this.#bytes[at] = 0xcd;
       this.#view.setUint16(at + 1, value);
-      this.#length = at + 3;
+      this.#end = at + 3;
     } else if (value < TWO_POW_32) {
       this.#bytes[at] = 0xce;
       this.#view.setUint32(at + 1, value);
-      this.#length = at + 5;
+      this.#end = at + 5;
     } else {
       this.#bytes[at] = 0xcb;
       this.#view.setFloat64(at + 1, value);
-      this.#length = at + 9;
+      this.#end = at + 9;
     }
   }
 
   bytes(bytes: Uint8Array): void {
-    const at = this.#length;
+    const at = this.#end;
     const { length } = bytes;
     if (length < 0x100) {
       this.#bytes[at] = 0xc4;
       this.#bytes[at + 1] = length;
-      this.#length = at + 2;
+      this.#end = at + 2;
     } else if (length < 0x10000) {
       this.#bytes[at] = 0xc5;
       this.#view.setUint16(at + 1, length);
-      this.#length = at + 3;
+      this.#end = at + 3;
     } else {
       this.#bytes[at] = 0xc6;
       this.#view.setUint32(at + 1, length);
-      this.#length = at + 5;
+      this.#end = at + 5;
     }
     this.raw(bytes);
   }
 
   /** One element, or several, that are packed already. */
   raw(packed: Uint8Array): void {
-    this.#bytes.set(packed, this.#length);
-    this.#length += packed.length;
+    this.#bytes.set(packed, this.#end);
+    this.#end += packed.length;
   }
 
   /** Four bytes that are no element, the most significant first. */
   u32(value: number): void {
-    this.#view.setUint32(this.#length, value);
-    this.#length += 4;
+    this.#view.setUint32(this.#end, value);
+    this.#end += 4;
   }
 
   /** A view of what was written so far. */
   written(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    // Beyond it begins what the next one writes.
+    assert(this.#end <= this.#limit, 'a packed form fits into its capacity');
+    return this.#bytes.subarray(this.#start, this.#end);
   }
 }
 

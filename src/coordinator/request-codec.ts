@@ -49,8 +49,12 @@ export function dotToWire({ node, tenure, counter }: Dot): unknown {
 }
 
 export function dotFromWire(body: unknown): Dot {
-  const [node, tenure, counter] = asArray(body, 3, 'dot').map((number) => asInteger(number, 'dot', 0));
-  return { node: nodeIndex(node!), tenure: tenure!, counter: counter! };
+  const fields = asArray(body, 3, 'dot');
+  return {
+    node: nodeIndex(asInteger(fields[0], 'dot')),
+    tenure: asInteger(fields[1], 'dot'),
+    counter: asInteger(fields[2], 'dot'),
+  };
 }
 
 export function vectorFromWire(body: unknown): VersionVector {

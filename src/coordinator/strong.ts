@@ -300,10 +300,14 @@ export class StrongKeys {
   /** In preference order, so that all nodes choose the same one; the doubtful ones last. */
   #proposers(owners: readonly Member[]): readonly Member[] {
     const { self, peers } = this.#environment;
-    const judged = owners.map((owner) => ({ owner, is: owner.id === self ? 'usable' : peers.assess(owner.id) }));
-    return ['usable', 'doubtful'].flatMap((wanted) =>
-      judged.filter(({ is }) => is === wanted).map(({ owner }) => owner),
-    );
+    const usable: Member[] = [];
+    const doubtful: Member[] = [];
+    for (const owner of owners) {
+      const is = owner.id === self ? 'usable' : peers.assess(owner.id);
+      if (is === 'usable') usable.push(owner);
+      else if (is === 'doubtful') doubtful.push(owner);
+    }
+    return doubtful.length === 0 ? usable : [...usable, ...doubtful];
   }
 
   async #takeForwarded(request: ForwardedChange, { deadline, trace }: CallerInfo): Promise<Proposed> {

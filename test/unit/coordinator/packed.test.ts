@@ -61,6 +61,18 @@ describe('what is packed by hand', () => {
     );
   });
 
+  it('has its own room, and no more', () => {
+    const written = [300, 5, 20_000, 40].map((length, i) => {
+      const writer = new PackedWriter(length + 5);
+      writer.bytes(new Uint8Array(length).fill(i));
+      return [writer.written(), encode(new Uint8Array(length).fill(i))] as const;
+    });
+    for (const [own, expected] of written) expect(toHex(own)).toBe(toHex(expected));
+    const small = new PackedWriter(3);
+    small.bytes(Uint8Array.of(1, 2));
+    expect(() => small.written()).toThrow('fits into its capacity');
+  });
+
   it('is read back, and what is cut short or goes on is noticed', () => {
     fc.assert(
       fc.property(integers, bytes, fc.nat(), (number, string, at) => {
