@@ -71,6 +71,7 @@ class SqliteDisk implements Disk {
   readonly #files: OpenFiles;
   readonly #database: Database;
   readonly #tables = new Map<string, DiskTable>();
+  readonly #beginReading: Statement<[]>;
   readonly #begin: Statement<[]>;
   readonly #commit: Statement<[]>;
   readonly #rollback: Statement<[]>;
@@ -79,6 +80,7 @@ class SqliteDisk implements Disk {
   readonly #figures: DiskFigures;
   #failure: DiskError | undefined;
   #closed = false;
+  #transaction: 'none' | 'of reads' | 'of a commit' = 'none';
 
   constructor(options: DiskOptions, files: OpenFiles) {
     this.#path = files.path;
@@ -86,6 +88,7 @@ class SqliteDisk implements Disk {
     this.#files = files;
     this.#database = files.database;
     for (const { name } of options.tables) this.#tables.set(name, new DiskTable(files.database, name));
+    this.#beginReading = files.database.prepare('BEGIN DEFERRED');
     this.#begin = files.database.prepare('BEGIN IMMEDIATE');
     this.#commit = files.database.prepare('COMMIT');
     this.#rollback = files.database.prepare('ROLLBACK');
@@ -104,6 +107,7 @@ class SqliteDisk implements Disk {
       database: files.database,
       log: options.log,
       startPages: files.walPages,
+      endReads: () => this.#undo(),
       observe: (seconds) => this.#figures.checkpoints.observe(seconds),
       onError: (error) => this.#fail(error, 'checkpoint'),
     });
@@ -112,6 +116,7 @@ class SqliteDisk implements Disk {
   get(table: string, key: Uint8Array): Uint8Array | undefined {
     this.#figures.reads.add();
     try {
+      this.#read();
       return this.#table(table).get(key);
     } catch (error) {
       throw this.#fail(error, 'read');
@@ -121,6 +126,7 @@ class SqliteDisk implements Disk {
   range(table: string, options: RangeOptions): Row[] {
     this.#figures.reads.add();
     try {
+      this.#read();
       return this.#table(table).range(options);
     } catch (error) {
       throw this.#fail(error, 'read');
@@ -129,9 +135,9 @@ class SqliteDisk implements Disk {
 
   commit(run: (transaction: DiskTransaction) => void): Committed {
     assert(!this.#closed, 'the disk is open');
-    assert(!this.#database.inTransaction, 'no commit inside a commit');
+    assert(this.#transaction !== 'of a commit', 'no commit inside a commit');
     if (this.#failure !== undefined && this.#failure.kind !== 'full') throw this.#failure;
-    this.#attempt('write', () => this.#begin.run());
+    this.#attempt('write', () => this.#beginWriting());
     const transaction = new SqliteTransaction(this.#tables, this.#figures, (error, step) => this.#fail(error, step));
     try {
       run(transaction);
@@ -147,6 +153,7 @@ class SqliteDisk implements Disk {
       throw transaction.failure;
     }
     this.#attempt('commit', () => this.#commit.run());
+    this.#transaction = 'none';
     this.#figures.commits.add();
     this.#heal();
     const held = this.#attempt('checkpoint', () => this.#checkpointer.afterCommit());
@@ -179,6 +186,7 @@ class SqliteDisk implements Disk {
     this.#closed = true;
     await this.#checkpointer.close();
     await this.#sync.close();
+    this.#undo();
     this.#files.close();
   }
 
@@ -207,9 +215,27 @@ class SqliteDisk implements Disk {
     }
   }
 
+  /**
+   * Reads between two commits share a transaction: each of its own would lock and unlock the log, which costs as much as the
+   * read. It sees all there is, since only this connection writes, and it ends before the next commit begins, so that it is
+   * in no checkpoint's way.
+   */
+  #read(): void {
+    if (this.#transaction !== 'none') return;
+    this.#beginReading.run();
+    this.#transaction = 'of reads';
+  }
+
+  #beginWriting(): void {
+    this.#undo();
+    this.#begin.run();
+    this.#transaction = 'of a commit';
+  }
+
   /** SQLite may have rolled back by itself already. */
   #undo(): void {
-    if (this.#database.inTransaction) this.#rollback.run();
+    if (this.#transaction !== 'none' && this.#database.inTransaction) this.#rollback.run();
+    this.#transaction = 'none';
   }
 
   /** Remembers a failure of the disk and says it once; returns what to throw. The first final failure stays. */

@@ -28,6 +28,8 @@ export interface CheckpointerOptions {
   readonly log: Log;
   /** Pages in the log at which a checkpoint begins. */
   readonly startPages: number;
+  /** Ends what the connection reads: inside a transaction the log cannot even be looked at. */
+  readonly endReads: () => void;
   readonly observe: (seconds: number) => void;
   /** Called with an error of the disk, after which nothing is tried again. A full disk is no such error. */
   readonly onError: (error: unknown) => void;
@@ -102,6 +104,7 @@ export class Checkpointer {
 
   /** A database file without space for it is no trouble: the log has it all, and the next attempt comes later. */
   #copyHere(): void {
+    this.#options.endReads();
     try {
       this.#copyOnLoop.get();
     } catch (error) {
@@ -145,6 +148,7 @@ export class Checkpointer {
   }
 
   #pages(): { readonly pages: number; readonly copied: number } {
+    this.#options.endReads();
     const [, pages = 0, copied = 0] = this.#logPages.get() ?? [];
     return { pages, copied };
   }
