@@ -51,6 +51,8 @@ export interface ReplicaOptions {
 
 export interface ReplicaLimits extends RetryLimits, SizeLimits {
   readonly commitGroupMax: number;
+  /** Milliseconds; see {@link GroupCommitOptions.gatherMax}. */
+  readonly commitGatherMax: number;
   readonly commitQueueMax: number;
   /** Bytes of the states that wait for the disk. */
   readonly commitQueueBytesMax: number;
@@ -128,6 +130,7 @@ export class Replica {
         this.#onCommitFailure(error);
       },
       groupSizeMax: options.limits.commitGroupMax,
+      gatherMax: options.limits.commitGatherMax,
       queueMax: options.limits.commitQueueMax,
       queueBytesMax: options.limits.commitQueueBytesMax,
     });

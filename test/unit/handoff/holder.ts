@@ -123,6 +123,7 @@ export class Holder {
       beforeCommit: () => undefined,
       onFailure: () => undefined,
       groupSizeMax: 128,
+      gatherMax: 2,
       queueMax: 10_000,
       queueBytesMax: 1024 ** 3,
     });

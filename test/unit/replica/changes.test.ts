@@ -71,6 +71,7 @@ class Store {
       onSynced: () => changes.groupSynced(),
       onFailure: () => changes.groupFailed(),
       groupSizeMax: 128,
+      gatherMax: 2,
       queueMax: 8192,
       queueBytesMax: 1e9,
     });
