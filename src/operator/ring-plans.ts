@@ -17,6 +17,7 @@ import { objections, planRing, type PlannedMove, type RingPlan } from '#ring/pla
 import type { ChangeOver, ChangeUnderWay, Ring } from '#ring/ring.ts';
 import { ringToWire } from '#ring/ring-codec.ts';
 import { encode } from '#wire/codec.ts';
+import { MOVES_VERSION } from '#wire/handshake.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Clock, Digest, Random } from '#world/world.ts';
 import { ChangeSpeed } from './change-speed.ts';
@@ -91,6 +92,11 @@ const DONE_ALREADY = 'this plan has been applied, and the change is over: there 
 function movedOn(from: Epoch, to: Epoch): string {
   const so = 'nothing was changed; plan again, look at what it says, and apply that';
   return `the ring has moved on since the plan was made for epoch ${from}, it is that of epoch ${to} now: ${so}`;
+}
+
+function tooOld(ids: readonly NodeId[]): string {
+  const who = `${ids.join(', ')} ${ids.length === 1 ? 'runs' : 'run'} a version`;
+  return `${who} that does not know how partitions move: nothing was changed; upgrade first, then plan again`;
 }
 
 export interface RingPlansOptions {
@@ -171,6 +177,8 @@ export class RingPlans {
       if (facts.ring.change?.id === id) return facts;
       if (facts.ring.lastChange?.id === id) return { refused: DONE_ALREADY };
       if (this.#fingerprint(facts) !== kept.ring) return { refused: movedOn(kept.epoch, facts.epoch) };
+      const old = this.#tooOld(facts, kept.plan);
+      if (old.length > 0) return { refused: tooOld(old) };
       return beginChange(facts, id, kept.plan, size);
     }, deadline);
   }
@@ -206,6 +214,17 @@ export class RingPlans {
       secondsLeft: speed === null ? null : Math.ceil((moves - done) / speed),
       ...{ last, transfers },
     };
+  }
+
+  /** Those that can be asked and do not know how partitions move: the change would wait for them for ever. */
+  #tooOld({ ring }: Facts, { members }: RingPlan): readonly NodeId[] {
+    const { self, reachable, messaging } = this.#options;
+    const isNew = (id: NodeId): boolean =>
+      ring.members.every((member) => member.id !== id || member.state === 'removed');
+    return members
+      .filter(({ id, state }) => id !== self && state !== 'removed' && (isNew(id) || reachable(id)))
+      .map(({ id }) => id)
+      .filter((id) => (messaging.versionOf(id) ?? MOVES_VERSION) < MOVES_VERSION);
   }
 
   async #propose(change: Change, deadline: number): Promise<ApplyResult> {

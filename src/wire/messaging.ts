@@ -87,6 +87,8 @@ export interface Messaging {
   owes(peer: NodeId): number;
   /** The disk identity that the node stated when it last proved who it is; undefined when it never did. */
   storageIdOf(peer: NodeId): string | undefined;
+  /** The protocol version that was agreed on with the node when it connected last; undefined when it never did. */
+  versionOf(peer: NodeId): number | undefined;
   /** Calls back whenever {@link reachable} of some peer has changed. */
   onReachability(listener: (peer: NodeId, reachable: boolean) => void): void;
   /** Calls back at the end of every call that was sent. */

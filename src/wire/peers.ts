@@ -65,6 +65,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   readonly #dispatch: Dispatch;
   readonly #links = new Map<NodeId, Readonly<Record<Channel, Link>>>();
   readonly #incoming = new Set<Session>();
+  readonly #versions = new Map<NodeId, number>();
   readonly #storageIds = new Map<NodeId, string>();
   readonly #reachabilityListeners: ((peer: NodeId, reachable: boolean) => void)[] = [];
   readonly #callListeners: ((peer: NodeId, ending: CallEnding) => void)[] = [];
@@ -133,6 +134,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
       bulk.flush();
     }
     for (const session of this.#incoming) session.connection.flush();
+  }
+
+  versionOf(peer: NodeId): number | undefined {
+    return this.#versions.get(peer);
   }
 
   reachable(peer: NodeId): boolean {
@@ -355,6 +360,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
   }
 
   #noteRemote(remote: Remote): void {
+    this.#versions.set(remote.id, remote.version);
     const before = this.#storageIds.get(remote.id);
     this.#storageIds.set(remote.id, remote.storageId);
     if (before !== undefined && before !== remote.storageId) {

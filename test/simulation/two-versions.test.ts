@@ -4,7 +4,7 @@
  */
 
 import { expect, test } from 'vitest';
-import { PROTOCOL_VERSIONS, type VersionRange } from '#wire/handshake.ts';
+import { MOVES_VERSION, PROTOCOL_VERSIONS, type VersionRange } from '#wire/handshake.ts';
 import { SimulatedLog } from '#world/simulated/log.ts';
 import { SimulatedCluster } from './cluster.ts';
 
@@ -43,7 +43,7 @@ async function restart(cluster: SimulatedCluster, id: string): Promise<void> {
   );
 }
 
-test('versions 1 and 2 serve together in every mixture, upgraded and downgraded one node at a time', async () => {
+test('the first and the newest version serve together in every mixture, upgraded and downgraded one node at a time', async () => {
   const versions = new Map<string, VersionRange>([
     ['n1', FORMER],
     ['n2', FORMER],
@@ -65,7 +65,7 @@ test('versions 1 and 2 serve together in every mixture, upgraded and downgraded 
   const spoken = new Set(
     log.entries.flatMap(({ event, fields }) => (event === 'peer-connected' ? [fields['version']] : [])),
   );
-  expect(spoken).toEqual(new Set([1, 2, undefined]));
+  expect(spoken).toEqual(new Set([1, PROTOCOL_VERSIONS.highest, undefined]));
   versions.set('n2', FORMER);
   await restart(cluster, 'n2');
   await everyNodeServes(cluster, 'n2 downgraded');
@@ -81,4 +81,36 @@ test('a node that has given version 1 up is told apart from one that knows nothi
   expect(cluster.running('n3').node.ready()).toBe(false);
   const details = log.entries.flatMap(({ event, fields }) => (event === 'peer-refused' ? [fields['detail']] : []));
   expect(details).toContain('n1 speaks protocol versions 1..1, n3 speaks 2..2');
+});
+
+test('a ring change waits for the upgrade of all that it needs, who are named', async () => {
+  const versions = new Map<string, VersionRange>([['n2', { lowest: 1, highest: MOVES_VERSION - 1 }]]);
+  const cluster = await SimulatedCluster.founded({
+    seed: 6,
+    nodes: 3,
+    protocolVersions: (id) => versions.get(id) ?? PROTOCOL_VERSIONS,
+  });
+  await cluster.simulation.settle(cluster.start(cluster.add('n4', ['n1:7201'])));
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  const post = async (path: string, body: unknown): Promise<readonly [number, unknown]> => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await cluster.request('n1', 'POST', path, { headers, body: JSON.stringify(body) });
+    return [answer.status, JSON.parse(new TextDecoder().decode(answer.body))];
+  };
+  const apply = async (): Promise<readonly [number, unknown]> => {
+    const [, plan] = await post('/v1/ring/plans', { join: ['n4'] });
+    return await post(`/v1/ring/plans/${(plan as { id: string }).id}/apply`, {});
+  };
+  const { epoch } = cluster.running('n1').node.chain.facts()!;
+  const [status, problem] = await apply();
+  expect([status, (problem as { detail: string }).detail]).toEqual([
+    409,
+    'n2 runs a version that does not know how partitions move: nothing was changed; upgrade first, then plan again',
+  ]);
+  expect(cluster.running('n1').node.chain.facts()!.epoch).toBe(epoch);
+  versions.clear();
+  await cluster.simulation.settle(cluster.stop(cluster.machine('n2')));
+  await cluster.restart('n2');
+  await cluster.simulation.run(() => cluster.running('n1').node.messaging.versionOf('n2' as never) === MOVES_VERSION);
+  expect((await apply())[0]).toBe(202);
 });
