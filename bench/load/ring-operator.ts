@@ -33,7 +33,7 @@ interface Plan {
   };
 }
 
-const WAIT_MS = 170_000;
+const WAIT_MS = 300_000;
 const POLL_MS = 200;
 
 /** Asks the node at `url`; `all` are those whose figures count. */

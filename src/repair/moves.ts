@@ -156,6 +156,7 @@ export class Moves {
     this.#lookForStall();
     const installed = new Map<Epoch, Promise<readonly NodeId[]>>();
     const left = tasks.values();
+    this.#options.pace.begin();
     const workers = Array.from({ length: this.#options.settings.atOnce }, async () => {
       for (const task of left) if (!(await this.#do(task, installed))) return;
     });

@@ -39,6 +39,8 @@ const STRIDE_BYTES = 16 * 1024;
 const BURST_SECONDS = 0.25;
 /** The most that one stride counts for. */
 const STRIDE_LONGEST_MS = 200;
+/** The most rest that may be owed, when many have asked at once. */
+const REST_LONGEST_MS = 2000;
 /** Without a request of a client for so long, nobody wants what repair leaves. */
 const QUIET_MS = 20;
 /** Rests that may be owed before one that asks for data has to wait for them: whoever is alone in asking rests by itself. */
@@ -60,6 +62,11 @@ export class Pace {
   constructor(options: PaceOptions) {
     this.#options = options;
     this.#paidAt = this.#countedTo = this.#restsUntil = options.clock.monotonic();
+  }
+
+  /** To be called when work begins after a time without any, which then does not count as work. */
+  begin(): void {
+    this.#countedTo = this.#options.clock.monotonic();
   }
 
   /** Resolves when this many bytes may go: to be called between two pieces of work. */
@@ -106,7 +113,10 @@ export class Pace {
     this.#countedTo = now;
     if (!this.#isWanted()) this.#restsUntil = now;
     // Whoever works while it should rest has not rested meanwhile.
-    else this.#restsUntil = Math.max(this.#restsUntil + worked, now) + worked * (1 / settings.share - 1);
+    else {
+      const rest = Math.max(this.#restsUntil + worked - now, 0) + worked * (1 / settings.share - 1);
+      this.#restsUntil = now + Math.min(rest, REST_LONGEST_MS);
+    }
   }
 
   async #rest(unpaid: number): Promise<void> {
