@@ -354,6 +354,7 @@ export class Hub {
       trouble: () => undefined,
       onCallEnd: () => undefined,
       storageIdOf: () => undefined,
+      versionOf: () => undefined,
       announceStop: () => undefined,
       drain: () => Promise.resolve(),
       onReachability: (listener) => void endpoint.reachabilityListeners.push(listener),
