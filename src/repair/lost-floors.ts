@@ -8,6 +8,7 @@
  * for it too, or not at all (see ReclaimMember).
  */
 
+import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { ALL_PLACES } from '#replica/floors.ts';
 import type { Replica } from '#replica/replica.ts';
@@ -26,6 +27,12 @@ export interface LostFloorsOptions {
   readonly ready: () => boolean;
   /** Asks all members to install an epoch, and returns those that have not by the deadline. */
   readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
+}
+
+/** A member whose clock is not past the floor yet, and why. */
+export interface ClockBehind {
+  readonly milliseconds: number;
+  readonly reason: string;
 }
 
 const RETRY_MS = 50;
@@ -61,12 +68,19 @@ export class LostFloors {
     if (!this.#stopped && !ready()) this.#timer = world.clock.after(RETRY_MS, () => void this.#look());
   }
 
-  /** False as long as some member that can be asked has a clock that is not past the floor: what it writes would be refused. */
-  async passed(): Promise<boolean> {
+  /** Undefined when the clocks of all members that can be asked are past the floor: what others write would be refused. */
+  async behind(): Promise<ClockBehind | undefined> {
     const { knowledge, replica, self } = this.#options;
     const others = knowledge.ring().members.filter(({ id, state }) => id !== self && state !== 'removed');
-    const times = await Promise.all(others.map(({ id }) => this.#timeOf(id)));
-    return times.every((time) => time === undefined || time > replica.floors.of(ALL_PLACES));
+    const answers = await Promise.all(others.map(async ({ id }) => ({ id, time: await this.#timeOf(id) })));
+    const floor = replica.floors.of(ALL_PLACES);
+    const times = answers.flatMap(({ id, time }) => (time === undefined ? [] : [{ id, time }]));
+    const sorted = times.toSorted((one, other) => one.time - other.time);
+    const [first, last] = [sorted[0], sorted.at(-1)];
+    if (first === undefined || last === undefined || first.time > floor) return undefined;
+    const apart = timeOf(last.time) - timeOf(first.time);
+    const reason = `the clock of ${last.id} is ahead of that of ${first.id} by ${apart} ms`;
+    return { milliseconds: timeOf(floor) - timeOf(first.time), reason };
   }
 
   /**

@@ -14,12 +14,15 @@ import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
 import type { Counter } from '#world/world.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
+import type { ClockBehind } from './lost-floors.ts';
 import { takeRetries } from './take-retries.ts';
 import { MovesMessage, type MovesReply } from './moves-message.ts';
 import { isNoted, movingEntries, noting } from './moved-rows.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 const PAGE_ROWS = 128;
+/** A newcomer that waits for less long need not say so. */
+const CLOCKS_TOLD_MS = 1000;
 
 export interface MovesSettings {
   /** Milliseconds between two looks at what there is to do, when not all could be done at the last. */
@@ -42,8 +45,8 @@ export interface MovesOptions extends ExchangeEnvironment {
   readonly keepsOnlyCopies: () => boolean;
   /** Has this node know what is too old to be taken; false when nobody could say. */
   readonly learnFloors: () => Promise<boolean>;
-  /** Whether that is past for all members that can be asked. */
-  readonly floorsPassed: () => Promise<boolean>;
+  /** Undefined when that is past for all members that can be asked. */
+  readonly floorsBehind: () => Promise<ClockBehind | undefined>;
   /** Asks all members to install an epoch, and returns those that have not by the deadline. */
   readonly awaitInstalled: (wanted: Epoch, deadline: number) => Promise<readonly NodeId[]>;
   /** Takes away the registers of strong keys in partitions that this node owns no more. */
@@ -70,6 +73,8 @@ export class Moves {
   /** The change for which this newcomer has learned what is too old. */
   #floorsFor: string | undefined;
   #floorsPassed = false;
+  /** The change for which it was told that this newcomer waits for clocks. */
+  #toldClocks: string | undefined;
   /** In one walk for all partitions of a look. */
   #registersGone: Promise<void> | undefined;
 
@@ -145,10 +150,10 @@ export class Moves {
 
   async #work(): Promise<void> {
     if (!this.#knowsFloors()) {
-      const { knowledge, learnFloors, floorsPassed } = this.#options;
+      const { knowledge, learnFloors } = this.#options;
       const { id } = knowledge.ring().change!;
       if (this.#floorsFor !== id && (await learnFloors())) this.#floorsFor = id;
-      this.#floorsPassed = this.#floorsFor === id && (await floorsPassed());
+      if (this.#floorsFor === id) await this.#lookAtClocks(id);
     }
     this.#registersGone = undefined;
     const tasks = this.#tasks();
@@ -161,6 +166,15 @@ export class Moves {
       for (const task of left) if (!(await this.#do(task, installed))) return;
     });
     await Promise.all(workers);
+  }
+
+  /** A member below whose time this newcomer takes nothing would write in vain: it waits, and says so if it takes long. */
+  async #lookAtClocks(id: string): Promise<void> {
+    const behind = await this.#options.floorsBehind();
+    this.#floorsPassed = behind === undefined;
+    if (behind === undefined || behind.milliseconds < CLOCKS_TOLD_MS || this.#toldClocks === id) return;
+    this.#toldClocks = id;
+    this.#options.world.log.warn('newcomer-waits', { id, ...behind });
   }
 
   /** False when nothing more is to be done now. */

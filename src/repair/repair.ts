@@ -131,7 +131,7 @@ export class Repair {
       ...options,
       ...{ source, pace, callTimeout: settings.callTimeout, settings: settings.moves },
       learnFloors: () => this.#lostFloors.learnOnce(),
-      floorsPassed: () => this.#lostFloors.passed(),
+      floorsBehind: () => this.#lostFloors.behind(),
     });
     this.#moveVotes = new MoveVotes({ ...options, lookInterval: settings.moves.lookInterval });
     this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { PlanView, TransfersView } from '#operator/ring-plans.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
+import { SimulatedLog } from '#world/simulated/log.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -242,4 +243,21 @@ test('each key moves once, however often trees are compared meanwhile', async ()
   expect([count('quoral_repaired_keys_total', 'pulled'), count('quoral_repaired_keys_total', 'pushed')]).toEqual([
     0, 0,
   ]);
+});
+
+test('a newcomer that waits because the clock of a member is far ahead says so', async () => {
+  const log = new SimulatedLog();
+  const cluster = await SimulatedCluster.founded({ seed: 'clocks', nodes: 3, log });
+  cluster.machine('n2').host.clock.jump(30_000);
+  await joined(cluster, 'n4');
+  const [, plan] = await send(cluster, 'n1', '/v1/ring/plans', { join: ['n4'] });
+  expect((await send(cluster, 'n1', `/v1/ring/plans/${(plan as PlanView).id}/apply`))[0]).toBe(202);
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  expect(isMoving(cluster)).toBe(true);
+  const told = log.entries.filter(({ event }) => event === 'newcomer-waits');
+  expect(told.map(({ fields }) => fields['reason'])).toEqual([
+    expect.stringMatching(/^the clock of n2 is ahead of that of n[13] by (29|30)\d\d\d ms$/) as unknown,
+  ]);
+  await settle(cluster);
+  expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 active');
 });
