@@ -37,8 +37,8 @@ const BUSY_PAUSE_IN_CHANGE_MS = 100;
 /** Bytes between two looks at whether to wait. */
 const STRIDE_BYTES = 16 * 1024;
 const BURST_SECONDS = 0.25;
-/** The most that one stride counts for. */
-const STRIDE_LONGEST_MS = 200;
+/** The most that one stride counts for: when the machine is busy with something else, waiting for it is no work. */
+const STRIDE_LONGEST_MS = 25;
 /** The most rest that may be owed, when many have asked at once. */
 const REST_LONGEST_MS = 2000;
 /** Without a request of a client for so long, nobody wants what repair leaves. */
