@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Nodes } from './nodes.ts';
-import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
+import { cpuMicros, generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 import { CHECKPOINT, diskMib, LOOP_DELAY, memory, MIB, NodeFigures, startTimed } from './scale-node.ts';
 import type { Row, ScaleOptions } from './scale.ts';
 
@@ -52,6 +52,7 @@ async function measureSize(nodes: Nodes, records: number, seconds: number): Prom
   const startMs = await startTimed(nodes, 'n1');
   const started = await NodeFigures.of(url);
   const pid = nodes.pids[0]!;
+  const startCpu = cpuMicros([pid]) / 1000;
   const atStart = memory(pid);
   const load = (mix: string, more: GeneratorFlags = {}): Promise<Figures> =>
     generate(
@@ -66,6 +67,8 @@ async function measureSize(nodes: Nodes, records: number, seconds: number): Prom
   const pageMs = await listing(url);
   const row = {
     'start ms': Math.round(startMs),
+    'start CPU ms': Math.round(startCpu),
+    'disk reads at start': started.value('quoral_disk_reads_total'),
     'loop late at start ms': started.longestMs(LOOP_DELAY),
     'trees there at start': started.value('quoral_trees_ready'),
     ...ratesOf('GET', get),

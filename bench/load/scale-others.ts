@@ -73,19 +73,21 @@ export async function measureNodes({ quick, basePort, seconds }: ScaleOptions): 
 
 /** The same rate over ever more connections, each used in its turn: half of what the cluster reaches with the fewest. */
 export async function measureConnections({ quick, basePort, seconds }: ScaleOptions): Promise<readonly Row[]> {
-  return await withNodes(3, basePort, async (nodes, load) => {
+  const counts = quick ? [64, 512] : [64, 1024, 4096];
+  // Of nodes that have done nothing yet: others have memory to spare, and a connection would seem to cost nothing.
+  const idle = await withNodes(3, basePort, (nodes) => memoryOfIdle(nodes, counts.at(-1)!));
+  return await withNodes(3, basePort, async (_nodes, load) => {
     const flags = { mix: 'a', seconds, records: quick ? 1000 : 10_000 };
     await load({ ...flags, mix: 'fill' });
     const { opsPerSecond } = await load(flags);
     const rows: Row[] = [];
-    for (const connections of quick ? [64, 512] : [64, 1024, 4096]) {
-      const idle = await memoryOfIdle(nodes, connections);
+    for (const connections of counts) {
       const figures = await load({ ...flags, connections, rate: Math.round(opsPerSecond / 2) });
       const closed = await load({ ...flags, connections });
       rows.push({
         connections,
         ...ratesOf(figures),
-        'RSS an idle connection KiB': idle.toFixed(1),
+        'RSS an idle connection KiB': connections === counts.at(-1) ? idle.toFixed(1) : '',
         'closed loop/s': Math.round(closed.opsPerSecond),
         'closed loop p99 ms': closed.p99Ms.toFixed(1),
         'closed loop turned away': closed.refused,

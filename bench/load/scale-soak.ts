@@ -11,6 +11,8 @@ interface Sample {
   /** MiB of each node. */
   readonly rss: readonly number[];
   readonly heap: readonly number[];
+  /** Of V8's objects outside its heap, such as buffers. */
+  readonly external: readonly number[];
 }
 
 export async function measureSoak({ quick, basePort, soakSeconds }: ScaleOptions): Promise<readonly Row[]> {
@@ -39,7 +41,7 @@ export async function measureSoak({ quick, basePort, soakSeconds }: ScaleOptions
     }
     const figures = await load;
     console.error(`${rate}/s, p99 ${figures.p99Ms.toFixed(1)} ms, ${figures.errors} errors`);
-    return nodes.ids.map((id, node) => rowOf(id, node, samples, soakSeconds));
+    return nodes.ids.map((id, node) => ({ node: id, 'requests/s': rate, ...rowOf(node, samples, soakSeconds) }));
   } finally {
     await nodes.stop();
   }
@@ -54,21 +56,23 @@ async function sample(
     second: Math.round(second),
     rss: pids.map((pid) => Math.round(memory(pid).rss / MIB)),
     heap: figures.map((one) => Math.round(one.value('nodejs_heap_size_used_bytes') / MIB)),
+    external: figures.map((one) => Math.round(one.value('nodejs_external_memory_bytes') / MIB)),
   };
 }
 
-function rowOf(id: string, node: number, samples: readonly Sample[], seconds: number): Row {
+function rowOf(node: number, samples: readonly Sample[], seconds: number): Row {
   // What is being warmed up is no leak.
   const later = samples.filter(({ second }) => second >= Math.min(120, seconds / 3));
   const minutes = later.map(({ second }) => second / 60);
-  const of = (kind: 'rss' | 'heap', all: readonly Sample[]): number[] => all.map((one) => one[kind][node]!);
+  const of = (kind: 'rss' | 'heap' | 'external', all: readonly Sample[]): number[] =>
+    all.map((one) => one[kind][node]!);
   return {
-    node: id,
     'RSS after 2 min MiB': of('rss', later)[0]!,
     'RSS at the end MiB': of('rss', later).at(-1)!,
     'RSS highest MiB': Math.max(...of('rss', samples)),
     'RSS MiB a minute': slope(minutes, of('rss', later)).toFixed(2),
     'heap at the end MiB': of('heap', later).at(-1)!,
     'heap MiB a minute': slope(minutes, of('heap', later)).toFixed(2),
+    'external MiB a minute': slope(minutes, of('external', later)).toFixed(2),
   };
 }
