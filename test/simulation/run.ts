@@ -62,7 +62,17 @@ export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Re
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
   const node = { repair: BUSY_REPAIR, ...(plan.seed % OUTLINES_EVERY === 0 ? { coordinator: OUTLINES } : {}) };
   const { seed, nodes, ringChanges, types } = plan;
-  const arena = new Arena({ ...options, seed, nodes, node, losesUnsynced, ringChanges, types, reclaims: true });
+  const arena = new Arena({
+    ...options,
+    seed,
+    nodes,
+    node,
+    losesUnsynced,
+    ringChanges,
+    strong: true,
+    types,
+    reclaims: true,
+  });
   let ring: RingCounts | undefined;
   await arena.run(async () => {
     const operator = ringChanges
