@@ -145,11 +145,6 @@ export const SETTINGS = {
     'memory for pages of the database; what is larger than it is read from the files, which the operating system caches too',
   ),
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
-  'commit-gather-max': setting(
-    duration(0, 1000),
-    '2ms',
-    'how long after a large group of writes the next one may wait for as many; 0 for no waiting',
-  ),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
   'commit-queue-bytes-max': setting(
     bytes(1024 ** 2, 64 * 1024 ** 3),

@@ -85,7 +85,6 @@ async function writeCost(count: number, keep: boolean): Promise<readonly [fresh:
     beforeCommit: () => undefined,
     onFailure: () => undefined,
     groupSizeMax: GROUP,
-    gatherMax: 0,
     queueMax: 1e6,
     queueBytesMax: 1e10,
   });

@@ -9,7 +9,6 @@ export function replicaLimits(settings: Settings): ReplicaLimits {
     entriesMax: settings['entries-max'],
     stateBytesMax: settings['object-max'],
     commitGroupMax: settings['commit-group-max'],
-    commitGatherMax: settings['commit-gather-max'],
     commitQueueMax: settings['commit-queue-max'],
     commitQueueBytesMax: settings['commit-queue-bytes-max'],
     retryWindow: settings['retry-window'],

@@ -5,14 +5,10 @@
  * writes are collected first and handed to the transaction only when it has succeeded: a bad operation fails alone. Before
  * the commit every operation may speak (`beforeCommit`): that is when a coordinator sends a minted state to the other
  * owners, so their disks and this one work at the same time.
- *
- * A commit, a sync and a flush of the network cost much the same for few operations as for many, so a busy node gathers: after
- * a large group the next one waits until as many wait again, for a moment at most. A node with few writes at a time, or
- * one that has been idle, waits for nothing.
  */
 
 import { equalBytes } from '#kernel/bytes.ts';
-import type { Clock, Counter, Disk, DiskTransaction, Histogram, Metrics, Span, Timer } from '#world/world.ts';
+import type { Clock, Counter, Disk, DiskTransaction, Histogram, Metrics, Span } from '#world/world.ts';
 import { failureName } from '#wire/failure-name.ts';
 
 /** What an operation may do inside the group's transaction. */
@@ -53,15 +49,10 @@ export interface GroupCommitOptions {
   readonly onFailure: (error: unknown) => void;
   /** Operations in one transaction: bounds how long the thread is held. */
   readonly groupSizeMax: number;
-  /** Milliseconds after the end of a large group within which the next one begins, though fewer wait; 0 to gather nothing. */
-  readonly gatherMax: number;
   /** Operations that wait, and the bytes that they hold; beyond either {@link GroupCommit.submit} rejects with {@link QueueFull}. */
   readonly queueMax: number;
   readonly queueBytesMax: number;
 }
-
-/** Operations that make a group a large one. */
-const LARGE = 8;
 
 export class QueueFull extends Error {
   override readonly name = 'QueueFull';
@@ -144,9 +135,6 @@ export class GroupCommit {
   #queue: Waiting[] = [];
   #queueBytes = 0;
   #scheduled = false;
-  #lastSize = 0;
-  #lastEnd = 0;
-  #gathering: Timer | undefined;
   /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
   #sync: Promise<void> | undefined;
   readonly #unsynced = new Set<number>();
@@ -216,30 +204,12 @@ export class GroupCommit {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#sync !== undefined || this.#queue.length === 0 || this.#gathers()) return;
+    if (this.#scheduled || this.#sync !== undefined || this.#queue.length === 0) return;
     this.#scheduled = true;
     this.#options.clock.defer(() => {
       this.#scheduled = false;
       void this.#flush();
     });
-  }
-
-  /** Whether the group that would begin now waits for more operations; then it begins by itself. */
-  #gathers(): boolean {
-    if (this.#queue.length >= this.#lastSize || this.#lastSize < LARGE) {
-      this.#gathering?.cancel();
-      this.#gathering = undefined;
-      return false;
-    }
-    if (this.#gathering !== undefined) return true;
-    const { clock, gatherMax } = this.#options;
-    const left = this.#lastEnd + gatherMax - clock.monotonic();
-    if (left <= 0) return false;
-    this.#gathering = clock.after(left, () => {
-      this.#gathering = undefined;
-      void this.#flush();
-    });
-    return true;
   }
 
   async #flush(): Promise<void> {
@@ -250,7 +220,6 @@ export class GroupCommit {
       waiting.span = waiting.trace?.child('commit.write', 'internal');
     }
     this.#groupSizes.observe(group.length);
-    this.#lastSize = group.length;
     try {
       this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;
     } catch (error) {
@@ -270,7 +239,6 @@ export class GroupCommit {
       failure = { error };
     }
     this.#sync = undefined;
-    this.#lastEnd = this.#options.clock.monotonic();
     this.#unsynced.clear();
     if (failure !== undefined) {
       this.#fail(group, failure.error);

@@ -51,8 +51,6 @@ export interface ReplicaOptions {
 
 export interface ReplicaLimits extends RetryLimits, SizeLimits {
   readonly commitGroupMax: number;
-  /** Milliseconds; see {@link GroupCommitOptions.gatherMax}. */
-  readonly commitGatherMax: number;
   readonly commitQueueMax: number;
   /** Bytes of the states that wait for the disk. */
   readonly commitQueueBytesMax: number;
@@ -130,7 +128,6 @@ export class Replica {
         this.#onCommitFailure(error);
       },
       groupSizeMax: options.limits.commitGroupMax,
-      gatherMax: options.limits.commitGatherMax,
       queueMax: options.limits.commitQueueMax,
       queueBytesMax: options.limits.commitQueueBytesMax,
     });

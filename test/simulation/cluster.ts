@@ -216,7 +216,6 @@ export class SimulatedCluster {
         entriesMax: 1000,
         stateBytesMax: 8 * 1024 * 1024,
         commitGroupMax: 128,
-        commitGatherMax: 2,
         commitQueueMax: 8192,
         commitQueueBytesMax: 256 * 1024 * 1024,
         retryWindow: 600_000,

@@ -123,7 +123,6 @@ export class Holder {
       beforeCommit: () => undefined,
       onFailure: () => undefined,
       groupSizeMax: 128,
-      gatherMax: 2,
       queueMax: 10_000,
       queueBytesMax: 1024 ** 3,
     });

@@ -29,7 +29,7 @@ function setup(bytesPerSecond = 1024 ** 3) {
     epilogue: (transaction) => trees.groupEnds(transaction),
     beforeCommit: () => undefined,
     onFailure: () => trees.groupFailed(),
-    ...{ groupSizeMax: 8, gatherMax: 2, queueMax: 10_000, queueBytesMax: 1e9 },
+    ...{ groupSizeMax: 8, queueMax: 10_000, queueBytesMax: 1e9 },
   });
   const lives: Life[] = [];
   const others = { rounds: 0 };

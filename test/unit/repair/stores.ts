@@ -126,7 +126,6 @@ export class TreeStore {
         beforeCommit: () => undefined,
         onFailure: () => trees.groupFailed(),
         groupSizeMax: 8,
-        gatherMax: 2,
         queueMax: 10_000,
         queueBytesMax: 1e9,
       }),

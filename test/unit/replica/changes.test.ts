@@ -71,7 +71,6 @@ class Store {
       onSynced: () => changes.groupSynced(),
       onFailure: () => changes.groupFailed(),
       groupSizeMax: 128,
-      gatherMax: 2,
       queueMax: 8192,
       queueBytesMax: 1e9,
     });

@@ -24,8 +24,7 @@ function groupCommit(options: Partial<GroupCommitOptions> = {}): GroupCommit {
     epilogue: () => undefined,
     beforeCommit: () => events.push('before commit'),
     onFailure: (error) => events.push(`failure ${(error as Error).name}`),
-    groupSizeMax: 16,
-    gatherMax: 5,
+    groupSizeMax: 8,
     queueMax: 16,
     queueBytesMax: 1000,
     ...options,
@@ -165,61 +164,4 @@ test('drain waits for everything that was submitted', async () => {
   for (const value of ['a', 'b', 'c', 'd', 'e']) void put(commits, value).then((result) => done.push(result));
   await machine.simulation.settle(commits.drain());
   expect(done).toEqual(['a', 'b', 'c', 'd', 'e']);
-});
-
-/** When the groups began that were committed since the last call, and how large they were. */
-function groupsBegun(): () => readonly (readonly [at: number, size: number])[] {
-  let groups: [number, number][] = [];
-  machine.medium.onStep = (step) => {
-    if (step !== 'append') return;
-    groups.push([machine.simulation.now, events.filter((event) => event.startsWith('run ')).length]);
-    events.length = 0;
-  };
-  return () => {
-    const begun = groups;
-    groups = [];
-    return begun;
-  };
-}
-
-test('after a large group the next one waits until as many wait, for a moment at most', async () => {
-  const commits = groupCommit();
-  const begun = groupsBegun();
-  const large = (): Promise<unknown> => Promise.all(Array.from({ length: 9 }, (_, i) => put(commits, String(i))));
-  const several = (count: number) => Promise.all(Array.from({ length: count }, (_, i) => put(commits, String(i))));
-  await machine.simulation.settle(large());
-  const ended = machine.simulation.now;
-  begun();
-
-  const answered = Promise.all([several(4), several(4)]);
-  await machine.simulation.run(ended + 1);
-  expect(begun()).toEqual([]);
-  const last = put(commits, 'the ninth');
-  await machine.simulation.settle(Promise.all([answered, last]));
-  expect(begun()).toEqual([[ended + 1, 9]]);
-
-  const again = machine.simulation.now;
-  await machine.simulation.settle(several(2));
-  const [[at, size] = [0, 0], ...others] = begun();
-  expect(at).toBeCloseTo(again + 5);
-  expect([size, others]).toEqual([2, []]);
-});
-
-test('after a small group, and when it has been idle, a node waits for nothing', async () => {
-  const commits = groupCommit();
-  const begun = groupsBegun();
-  const several = (count: number) => Promise.all(Array.from({ length: count }, (_, i) => put(commits, String(i))));
-  await machine.simulation.settle(several(7));
-  const small = machine.simulation.now;
-  await machine.simulation.settle(several(1));
-  expect(begun()).toEqual([
-    [0, 7],
-    [small, 1],
-  ]);
-  await machine.simulation.settle(several(9));
-  await machine.simulation.run(machine.simulation.now + 6);
-  begun();
-  const idle = machine.simulation.now;
-  await machine.simulation.settle(several(1));
-  expect(begun()).toEqual([[idle, 1]]);
 });

@@ -70,7 +70,6 @@ class OneReplica {
         entriesMax: 1000,
         stateBytesMax: 1 << 20,
         commitGroupMax: 128,
-        commitGatherMax: 2,
         commitQueueMax: 1000,
         commitQueueBytesMax: 1 << 30,
         ...{ retryWindow: WINDOW, retriesMax: 1000, retryPurgeInterval: 1000, ...limits },

@@ -21,7 +21,6 @@ test('far more tenures than one block are given, none twice, also across a crash
       epilogue: () => undefined,
       onFailure: () => undefined,
       groupSizeMax: 8,
-      gatherMax: 2,
       queueMax: 16,
       queueBytesMax: 1000,
     });
