@@ -368,13 +368,15 @@ const SCRIPTS = {
       }
     });
   },
-  /** A hint gets more while what it held is on its way to the owner. */
+  /** A hint gets more while what it held is on its way to the owner; the last of it at another moment of that way in each round. */
   'hint-grows-while-delivered': async (stage) => {
+    let writes = 7;
     await stage.hintRounds(async (key, [first, second, third], [fallback]) => {
+      writes += 1;
       stage.cut(third, [first, second]);
       await stage.pass(UNREACHABLE_MS);
       stage.arena.cluster.network.setFault(fallback!.host, third.host, { delay: 400 });
-      for (let i = 0; i < 12; i++) {
+      for (let i = 0; i < writes; i++) {
         await stage.put(first, key, SLOPPY);
         await stage.pass(130);
       }

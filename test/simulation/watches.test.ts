@@ -20,7 +20,8 @@ async function pass(cluster: SimulatedCluster, milliseconds: number): Promise<vo
 
 test('writes and deletions are told of once, in order, whichever node makes them', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 1, nodes: 3 });
-  await put(cluster, 'n1', 'before');
+  // At all owners: one that gets it later would tell of it.
+  await put(cluster, 'n1', 'before', 'v', '?w=all');
   const watch = await WatchingClient.open(cluster, 'n2', 'b');
   const first = await put(cluster, 'n1', 'k', '1');
   const second = await put(cluster, 'n3', 'k', '2');
