@@ -2,15 +2,9 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** Kill and freeze nodes under load, and look at what their clients notice meanwhile: one file at a time. */
-const BY_THEMSELVES = [
-  'frozen',
-  'hinted-handoff',
-  'outages',
-  'repair',
-  'ring-changes',
-  'rolling-restart',
-  'strong-keys',
-].map((name) => `test/cluster/${name}.test.ts`);
+const BY_THEMSELVES = ['frozen', 'outages', 'ring-changes', 'rolling-restart'].map(
+  (name) => `test/cluster/${name}.test.ts`,
+);
 
 export default defineConfig({
   test: {
@@ -27,14 +21,14 @@ export default defineConfig({
         },
       },
       {
-        // Several processes to a test, which wait for time to pass more than they work: after all others, two files at a time.
+        // Several processes to a test, which wait for time to pass more than they work: after all others, three files at a time.
         test: {
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
           exclude: BY_THEMSELVES,
           testTimeout: 180_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
