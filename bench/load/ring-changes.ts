@@ -23,7 +23,7 @@ import { now } from './open-loop.ts';
 import { applied, type RingChangeBody } from './ring-operator.ts';
 import { missing, store, type RingLoadOptions, type RingLoadResult } from './ring-load.ts';
 import { page, type PartFigures } from './ring-page.ts';
-import { changeFigures, loadFigures, show, type ChangeFigures } from './ring-report.ts';
+import { changeFigures, loadFigures, SETTLE_MS, show, type ChangeFigures } from './ring-report.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -104,6 +104,7 @@ class Course {
     const cpu = this.nodes.ids.map((id, i) => [id, this.nodes.cpuMs(id) - cpuBefore[i]!] as const);
     this.#changes.push(changeFigures(name, change, Object.fromEntries(cpu), calmMs));
     console.log(`  ${name}: ${((change.until - change.from) / 1000).toFixed(1)} s`);
+    if (this.#load !== undefined) await sleep(SETTLE_MS + calmMs);
   }
 
   async end(): Promise<PartFigures> {

@@ -13,7 +13,7 @@ const BUSY = 0.85;
 
 const HEAD = [
   ...['change', 'took, s', 'replicas of partitions moved / at the least', 'keys', 'states taken over / keys'],
-  ...['keys/s', 'MB/s', 'requests/s before', 'meanwhile', 'share'],
+  ...['keys/s', 'MB/s', 'requests/s before', 'meanwhile', 'after', 'of before', 'of after'],
 ];
 
 export function page(machine: string, commit: string, parts: Readonly<Record<string, PartFigures>>): string {
@@ -42,11 +42,11 @@ function changeRow(change: ChangeFigures, load: LoadFigures | undefined): readon
   const through = load?.throughput.find((one) => one.name === name && one.before > 0);
   const throughput =
     through === undefined
-      ? ['', '', '']
+      ? ['', '', '', '', '']
       : [
-          through.before.toFixed(0),
-          through.during.toFixed(0),
+          ...[through.before.toFixed(0), through.during.toFixed(0), through.after.toFixed(0)],
           `${((100 * through.during) / through.before).toFixed(0)} %`,
+          `${((100 * through.during) / through.after).toFixed(0)} %`,
         ];
   return [
     ...[name, seconds.toFixed(1), `${moves} / ${leastMoves}`, String(plannedKeys), takenShare.toFixed(3)],

@@ -31,11 +31,20 @@ export interface LoadFigures {
   readonly staleAtDefaults: number;
   readonly acknowledged: number;
   readonly missing: readonly string[];
-  /** Requests a second in the calm before each change, and while it went on. */
-  readonly throughput: readonly { readonly name: string; readonly before: number; readonly during: number }[];
+  readonly throughput: readonly Throughput[];
+}
+
+/** Requests a second in the calm before a change, while it went on, and in the calm after it. */
+export interface Throughput {
+  readonly name: string;
+  readonly before: number;
+  readonly during: number;
+  readonly after: number;
 }
 
 const AT_KILL_MS = 500;
+/** After a change the log of the databases is copied for a moment, and rows are let go of. */
+export const SETTLE_MS = 4000;
 
 export function changeFigures(
   name: string,
@@ -74,6 +83,7 @@ export function loadFigures(
       name,
       before: perSecond(result, from - calmMs, from),
       during: perSecond(result, from, until),
+      after: perSecond(result, until + SETTLE_MS, until + SETTLE_MS + calmMs),
     })),
   };
 }
@@ -118,10 +128,11 @@ export function show({
     );
   }
   if (load === undefined) return;
-  for (const { name, before, during } of load.throughput) {
+  for (const { name, before, during, after } of load.throughput) {
     if (before > 0)
       console.log(
-        `  ${name}: ${before.toFixed(0)} requests/s before, ${during.toFixed(0)} during, ${((during / before) * 100).toFixed(0)} %`,
+        `  ${name}: ${before.toFixed(0)} requests/s before, ${during.toFixed(0)} during, ${after.toFixed(0)} after; ` +
+          `${((during / before) * 100).toFixed(0)} % and ${((during / after) * 100).toFixed(0)} %`,
       );
   }
   verdict('failed requests', load.failed);
