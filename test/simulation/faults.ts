@@ -253,6 +253,8 @@ const KINDS = {
       if (on.supervisor.disksLost > 0 || machine.running?.node.member()?.state !== 'active') return;
       on.supervisor.disksLost += 1;
       const backup = machine.medium.snapshot();
+      // A copy that knows of all starts is not found out.
+      on.supervisor.crash(machine, on.between(20, 500));
       on.after(on.between(1000, 10_000), () => {
         if (on.supervisor.isRetired(machine)) return;
         on.supervisor.replaceDisk(machine, on.between(20, 500), backup);
