@@ -4,8 +4,9 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -49,22 +50,27 @@ export async function http(
   return { status: statusCode, headers, body: Buffer.from(await body.arrayBuffer()) };
 }
 
+/** Below the ports that Linux gives to outgoing connections, which would take one while its node is down. */
+const PORTS = { from: 10_000, to: 32_000 } as const;
+
 /** Ports that nothing listens on at this moment. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    return address.port;
+  const servers = new Map<number, Server>();
+  while (servers.size < count) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    const server = await listening(port);
+    if (server !== undefined) servers.set(port, server);
+  }
+  await Promise.all([...servers.values()].map(async (server) => new Promise((resolve) => server.close(resolve))));
+  return [...servers.keys()];
+}
+
+function listening(port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
-  await Promise.all(servers.map(async (server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 export function temporaryDirectory(): string {
@@ -101,6 +107,7 @@ export class TestCluster {
   readonly #ports: readonly number[];
   readonly #count: number;
   readonly #look: ClusterLook;
+  readonly #asked = new WeakSet<ChildProcess>();
 
   private constructor(count: number, ports: readonly number[], look: ClusterLook) {
     this.#count = count;
@@ -160,6 +167,11 @@ export class TestCluster {
       stdout: () => stdout,
       stderr: () => stderr,
     };
+    child.once('exit', (code, signal) => {
+      // A test that only sees a connection reset would not say that a node died under it.
+      if (!this.#asked.has(child))
+        process.stderr.write(`${id} ended by itself with ${code ?? signal}: ${stdout.slice(-2000)} ${stderr}\n`);
+    });
     this.nodes.set(id, node);
     return node;
   }
@@ -190,6 +202,7 @@ export class TestCluster {
     const { process: child } = this.nodes.get(id)!;
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
     const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+    this.#asked.add(child);
     child.kill(signal);
     return signal === 'SIGSTOP' || signal === 'SIGCONT' ? null : ended;
   }
