@@ -9,7 +9,7 @@ import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
 import { compareRank, covers, earliest } from './dots.ts';
 import { keyName } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
-import { knownWrites, mayBeDeleted, mayBeForgotten, mayBeSuperseded } from './replica-knowledge.ts';
+import { knownWrites, mayBeDeleted, mayBeSuperseded } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
 /** Judges the final snapshot; without one there is nothing to say. */
@@ -59,9 +59,7 @@ function atOwner(
 
   function whyNotCovered(write: Write): string | undefined {
     if (write.dots.length === 0 || write.dots.some((dot) => covers(owner.vector, dot))) return undefined;
-    // Its tombstone may have been given up before the key was written again.
-    if (mayBeDeleted(history, write) && isWrittenAnew(owner, write)) return undefined;
-    return 'was acknowledged and its dot is not covered';
+    return mayBeGivenUp(history, owner, write) ? undefined : 'was acknowledged and its dot is not covered';
   }
 
   function whyNotLive(write: Write): string | undefined {
@@ -69,8 +67,7 @@ function atOwner(
     if (history.mode === 'lww')
       return isBeaten(owner, write) ? undefined : 'was acknowledged, and what is there is not later';
     if (write.kind === 'delete' || mayBeSuperseded(history, owner, known, write)) return undefined;
-    if (mayBeForgotten(history, owner, write)) return undefined;
-    return 'was acknowledged, is not live, and nothing replaced it';
+    return mayBeGivenUp(history, owner, write) ? undefined : 'was acknowledged, is not live, and nothing replaced it';
   }
 
   function whyNotReclaimable(write: Write): string | undefined {
@@ -80,10 +77,13 @@ function atOwner(
   }
 }
 
-/** Whether the owner knows something later of the key. A context from before may have brought earlier dots along. */
-function isWrittenAnew({ vector }: ReplicaSnapshot, { dots }: Write): boolean {
-  const last = Math.max(...dots.map(({ counter }) => counter));
-  return vector.some(({ counter }) => counter > last);
+/**
+ * Whether the tombstone of what deleted it, or of what replaced it, may have been given up before anybody wrote the key anew:
+ * the owner knows something later of the key. A context from before may have brought earlier dots along.
+ */
+function mayBeGivenUp(history: KeyHistory, { vector }: ReplicaSnapshot, write: Write): boolean {
+  const last = Math.max(...write.dots.map(({ counter }) => counter));
+  return last > 0 && vector.some(({ counter }) => counter > last) && mayBeDeleted(history, write);
 }
 
 function isBeaten(owner: ReplicaSnapshot, write: Write): boolean {

@@ -293,6 +293,18 @@ describe('durable-coverage', () => {
     expect(planted.found(check)).toEqual([]);
   });
 
+  it('accepts what was replaced, deleted and given up before another actor wrote the key anew', () => {
+    const writtenAnew = (last: string): Planted =>
+      new Planted()
+        .put('a', { dots: ['1.10'] })
+        .put('b', { covers: ['a'], dots: ['1.11'] })
+        .delete('x', { covers: ['b'], dots: [] })
+        .put('c', { dots: [last] })
+        .finalEverywhere({ vector: [last], live: { [last]: 'c' } });
+    expect(writtenAnew('2.20').found(check)).toEqual([]);
+    expect(new Set(writtenAnew('2.9').found(check))).toEqual(new Set(['a', 'b']));
+  });
+
   it('sees a write that one owner does not know', () => {
     const planted = new Planted()
       .put('a', { dots: ['1.10'] })
