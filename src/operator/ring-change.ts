@@ -5,6 +5,7 @@
  */
 
 import { epoch, type Epoch, type NodeIndex } from '#kernel/identity.ts';
+import { majorityOf } from '#consensus/electorate.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { newOwners, oldOwners, takersOf } from '#ring/moving.ts';
 import type { RingPlan } from '#ring/plan.ts';
@@ -290,15 +291,24 @@ function waitsForMoves({ placements, members }: Ring, { isAway, isDone }: Eviden
   );
 }
 
-/** One voter more or less on the way to those that should be; the majority is never changed at once. */
+/**
+ * One voter more or less on the way to those that should be; the majority is never changed at once. Who leaves decides along until
+ * somebody else can where fewer losses could be borne without it: a disk lost meanwhile would be one too many, for ever.
+ */
 function nextVoters({ members, voters }: Ring, leaves: ReadonlySet<NodeIndex>): readonly NodeIndex[] | undefined {
-  const staying = placeableMembers(members).filter(({ index }) => !leaves.has(index));
-  const wanted = chooseVoters(staying, voters);
-  // Those that stay may all be on their way yet.
-  if (wanted.length === 0) return undefined;
+  const staying = members.filter(({ index, state }) => state !== 'removed' && !leaves.has(index));
+  const wanted = chooseVoters(placeableMembers(staying), voters);
   const missing = wanted.find((index) => !voters.includes(index));
   const extra = voters.find((index) => !wanted.includes(index));
   if (missing !== undefined && voters.length < VOTERS_MAX) return [...voters, missing].sort((a, b) => a - b);
-  if (extra !== undefined) return voters.filter((index) => index !== extra);
-  return undefined;
+  if (extra === undefined) return undefined;
+  // Those that stay may be on their way yet. Where there are as many as there may be, one goes first.
+  const inTheEnd = Math.min(staying.length, VOTERS_MAX);
+  if (missing === undefined && spareOf(voters.length - 1) < spareOf(inTheEnd)) return undefined;
+  return voters.filter((index) => index !== extra);
+}
+
+/** How many of so many voters can be lost. */
+function spareOf(count: number): number {
+  return count - majorityOf(count);
 }

@@ -76,6 +76,18 @@ test('one node becomes two, three, two and one, and the last is not the first', 
   expect(acknowledged).toBeGreaterThan(100);
 });
 
+/** Two of three could not decide without the one that has to be bound to its new disk (seeds 6010, 6039, 6184, 6740). */
+test('a disk is lost while one of three is replaced', async () => {
+  const { findings } = await underLoad({ seed: 'disk lost', nodes: 3 }, async (on) => {
+    await on.begin({ replace: { n2: 'n4' } }, ['n4']);
+    expect(await on.reaches('dual')).toBe(true);
+    await on.stage.pass(100);
+    on.arena.supervisor.disksLost += 1;
+    on.arena.supervisor.replaceDisk(on.machine('n1'), 500, 'empty');
+  });
+  expect(findings).toEqual([]);
+});
+
 test('two nodes join, one leaves and a dead one is replaced, at once', async () => {
   const { findings } = await underLoad({ seed: 'all at once', nodes: 5 }, async (on) => {
     await on.stage.pass(1000);

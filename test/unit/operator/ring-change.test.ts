@@ -9,7 +9,7 @@ import { MOVE_STAGES, newOwners, oldOwners, stageMayEnd, writersOf, type Install
 import { planRing } from '#ring/plan.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { ringFromWire, ringToWire } from '#ring/ring-codec.ts';
-import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
+import { VOTERS_MAX, type Member, type PartitionOwners, type Ring } from '#ring/ring.ts';
 import { ringOf } from '../ring/rings.ts';
 
 const NOTHING: RingChange = { join: [], leave: [], replace: [], weights: [], zones: [] };
@@ -65,11 +65,21 @@ function run(begun: Facts, given: Evidence = evidence(), most = 100): readonly F
   for (let step = 0; step < most; step++) {
     const before = all.at(-1)!;
     const after = advanceChange(before, given);
-    if (after === before) return all;
+    if (after === before) {
+      checkVoters(all);
+      return all;
+    }
     checkStep(before, after);
     all.push(after);
   }
   throw new Error('it never comes to rest');
+}
+
+/** On the way no fewer voters may be lost than before or in the end, but for one where there are as many as there may be. */
+function checkVoters(steps: readonly Facts[]): void {
+  const spares = steps.map(({ ring }) => Math.ceil(ring.voters.length / 2) - 1);
+  const isFull = steps[0]!.ring.voters.length === VOTERS_MAX;
+  expect(Math.min(...spares)).toBeGreaterThanOrEqual(Math.min(spares[0]!, spares.at(-1)!) - Number(isFull));
 }
 
 function entries({ placements }: Ring): readonly PartitionOwners[] {
@@ -181,6 +191,18 @@ describe('a join', () => {
     const begun = begin(factsOf(['z1']), { replace: [['n1', 'n4']] }, FOUR);
     expect(run(begun, evidence({ isReady: () => false })).at(-1)!.ring.voters).toEqual([0]);
     expect(run(begun).at(-1)!.ring.voters).toEqual([1]);
+  });
+
+  test('who leaves decides along until the one that comes instead can', () => {
+    const begun = begin(factsOf(['z1', 'z1', 'z1']), { replace: [['n2', 'n4']] }, FOUR);
+    const voters = (given: Evidence): readonly string[] => run(begun, given).map(({ ring }) => ring.voters.join());
+    expect(new Set(voters(evidence({ isReady: () => false })))).toEqual(new Set(['0,1,2']));
+    expect([...new Set(voters(evidence()))]).toEqual(['0,1,2', '0,1,2,3', '0,2,3']);
+    // Of four one can be lost, as of three: the one that leaves may be away already.
+    const four = begin(factsOf(['z1', 'z1', 'z1', 'z1']), { replace: [['n2', 'n5']] }, [newcomer('n5')]);
+    expect(run(four, evidence({ isReady: () => false })).at(-1)!.ring.voters).toEqual([0, 2, 3]);
+    const taken = steered(run(begun, evidence({ isDone: () => false })).at(-1)!, 'aborting');
+    expect([...new Set(run(taken).map(({ ring }) => ring.voters.join()))]).toEqual(['0,1,2']);
   });
 
   test.each([0, 1, 2])(
