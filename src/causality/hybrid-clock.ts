@@ -9,7 +9,7 @@
 
 /** 2025-01-01T00:00:00Z in milliseconds since 1970. */
 const START_OF_2025 = 1_735_689_600_000;
-const TICKS_PER_MILLISECOND = 4096;
+export const TICKS_PER_MILLISECOND = 4096;
 const DEFAULT_MAX_DRIFT = 500;
 
 /** The calendar part of a hybrid time, in milliseconds since 1970. */

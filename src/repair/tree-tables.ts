@@ -163,6 +163,11 @@ export function logRow(changes: readonly LeafChange[], checksum: Checksum): Uint
   return row;
 }
 
+/** How many changes a row of the log holds. */
+export function countOfRow(row: Uint8Array): number {
+  return (row.length - CHECK_BYTES) / CHANGE_BYTES;
+}
+
 /** Undefined when the row is damaged. */
 export function changesOfRow(row: Uint8Array, checksum: Checksum): readonly LeafChange[] | undefined {
   const end = row.length - CHECK_BYTES;

@@ -20,6 +20,7 @@ import { TreeHash } from './tree-hash.ts';
 import { successor, TreeIndex } from './tree-index.ts';
 import {
   changesOfRow,
+  countOfRow,
   isMark,
   logRow,
   MARK_KEY,
@@ -294,7 +295,7 @@ export class MerkleTrees implements RecordParticipant {
     const rows = transaction.range(TREE_LOG, { to: sequenceKey(checkpoint.upTo + 1), limit: LOG_ROWS_A_GROUP });
     for (const [key, row] of rows) {
       transaction.delete(TREE_LOG, key);
-      this.#logged -= changesOfRow(row, crc32)?.length ?? 0;
+      this.#logged -= countOfRow(row);
     }
     if (rows.length < LOG_ROWS_A_GROUP) this.#checkpoint = undefined;
   }

@@ -58,13 +58,13 @@ export interface ChangesPage {
   readonly upTo: number;
 }
 
-interface Row {
+/** What a row says before its entries. */
+interface Head {
   readonly boot: number;
   /** Before this group nothing may be gone on from. */
   readonly begins: number;
   readonly bytesBefore: number;
   readonly time: number;
-  readonly changes: readonly Change[];
 }
 
 export class Changes implements RecordParticipant {
@@ -97,11 +97,11 @@ export class Changes implements RecordParticipant {
     const [first] = world.disk.range(CHANGES, { limit: 1 });
     const [last] = world.disk.range(CHANGES, { limit: 1, reverse: true });
     if (first !== undefined && last !== undefined) {
-      const { bytesBefore, boot: lastBoot, begins } = readRow(last[1], 0);
+      const { bytesBefore, boot: lastBoot, begins } = headOf(last[1]);
       // Rows from before it are on their way out.
       this.#first = Math.max(numberOf(first[0]), begins);
       this.#next = numberOf(last[0]) + 1;
-      this.#bytesFirst = readRow(first[1], 0).bytesBefore;
+      this.#bytesFirst = headOf(first[1]).bytesBefore;
       this.#bytesNext = bytesBefore + last[1].length;
       if (lastBoot < boot - 1) this.#begin();
     } else if (boot > 1) this.#begin();
@@ -202,7 +202,7 @@ export class Changes implements RecordParticipant {
       if (rows.length === 0) break;
       for (const [key, row] of rows) {
         upTo = numberOf(key);
-        for (const change of readRow(row, upTo).changes) if (beginsWith(change.rowKey, rowPrefix)) changes.push(change);
+        for (const change of changesOf(row, upTo)) if (beginsWith(change.rowKey, rowPrefix)) changes.push(change);
         if (changes.length >= limit) break;
       }
       // What is looked at in one go is bounded, also where nothing of it is wanted.
@@ -218,7 +218,7 @@ export class Changes implements RecordParticipant {
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       const row = disk.get(CHANGES, keyOf(middle));
-      if (row === undefined || readRow(row, middle).time >= time) high = middle;
+      if (row === undefined || headOf(row).time >= time) high = middle;
       else low = middle + 1;
     }
     return low === this.#first && this.#first > 1 ? undefined : low - 1;
@@ -243,7 +243,7 @@ export class Changes implements RecordParticipant {
     this.#ageLooked = now;
     const rows = transaction.range(CHANGES, { to: keyOf(this.#next - 1), limit: TRIM_ROWS });
     for (const [key, row] of rows) {
-      const { bytesBefore, time } = readRow(row, 0);
+      const { bytesBefore, time } = headOf(row);
       if (this.#bytesNext - bytesBefore <= logBytesMax && time > now - logAgeMax) return;
       transaction.delete(CHANGES, key);
       this.#first = Math.max(this.#first, numberOf(key) + 1);
@@ -288,7 +288,7 @@ function writeRow({
   bytesBefore,
   time,
   entries,
-}: Omit<Row, 'changes'> & { entries: readonly Entry[] }): Uint8Array {
+}: Head & { readonly entries: readonly Entry[] }): Uint8Array {
   const writer = new ByteWriter(64 + 96 * entries.length);
   writer.u8(FORMAT);
   writer.varint(boot);
@@ -303,17 +303,22 @@ function writeRow({
   return writer.finish().slice();
 }
 
-function readRow(row: Uint8Array, group: number): Row {
-  const reader = new ByteReader(row);
+function headOf(row: Uint8Array): Head {
+  return readHead(new ByteReader(row));
+}
+
+function readHead(reader: ByteReader): Head {
   const format = reader.u8();
   if (format !== FORMAT) throw new RangeError(`changes in format ${format}: this release reads format ${FORMAT}`);
-  const boot = reader.varint();
-  const begins = reader.varint();
-  const bytesBefore = reader.varint();
-  const time = reader.varint();
+  return { boot: reader.varint(), begins: reader.varint(), bytesBefore: reader.varint(), time: reader.varint() };
+}
+
+function changesOf(row: Uint8Array, group: number): readonly Change[] {
+  const reader = new ByteReader(row);
+  readHead(reader);
   const changes: Change[] = [];
   for (let left = reader.varint(); left > 0; left--) {
     changes.push({ group, rowKey: reader.bytes(), glimpse: reader.bytes() });
   }
-  return { boot, begins, bytesBefore, time, changes };
+  return changes;
 }

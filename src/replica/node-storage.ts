@@ -8,7 +8,7 @@
  * replica turns out to know more of this actor than the actor does.
  */
 
-import { HybridClock } from '#causality/hybrid-clock.ts';
+import { HybridClock, TICKS_PER_MILLISECOND } from '#causality/hybrid-clock.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
 import { present } from '#kernel/assert.ts';
 import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
@@ -170,8 +170,33 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   return { storageId: storage, boot, lives, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
 }
 
-export function storeClock(transaction: DiskTransaction, time: number): void {
+function storeClock(transaction: DiskTransaction, time: number): void {
   transaction.put(NODE, CLOCK, encodeNumber(time));
+}
+
+/** How far ahead of the clock its row is written. Less than what others believe a clock to be ahead, for a boot begins there. */
+const CLOCK_AHEAD: number = 100 * TICKS_PER_MILLISECOND;
+
+/**
+ * The clock's row as the commits of this process keep it: never behind the clock as it stands when a commit begins. It is
+ * written ahead, so that one commit in a while writes it for all.
+ */
+export class ClockRow {
+  /** What the disk has, or will have with the commit under way. */
+  #stored = 0;
+
+  /** To be called with each commit, before its operations. */
+  keep(transaction: DiskTransaction, clock: HybridClock): void {
+    const now = clock.last();
+    if (now <= this.#stored) return;
+    this.#stored = Math.min(Number.MAX_SAFE_INTEGER, now + CLOCK_AHEAD);
+    storeClock(transaction, this.#stored);
+  }
+
+  /** What the disk has is not known any more, because a commit failed or somebody else wrote the row. */
+  forget(): void {
+    this.#stored = 0;
+  }
 }
 
 /** The last commit of a clean stop: the next start may go on in the same tenure. */

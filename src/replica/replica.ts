@@ -21,7 +21,7 @@ import { GroupCommit, type GroupTransaction } from './group-commit.ts';
 import { fetched } from './fetched.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest, WholeFetchRequest, WholeReply } from './messages.ts';
 import { checkSize, mintOn, type MintedWrite, type SizeLimits } from './mint.ts';
-import { storeCleanStop, storeClock, type NodeStorage } from './node-storage.ts';
+import { ClockRow, storeCleanStop, type NodeStorage } from './node-storage.ts';
 import { TenureSupply } from './tenure-supply.ts';
 import { Retries, type RetryLimits } from './retries.ts';
 import type { RetryRow } from './retry-codec.ts';
@@ -89,6 +89,7 @@ export class Replica {
   readonly #renewals: Counter;
   readonly #conflicts: ConflictFigures;
   readonly #tenures: TenureSupply;
+  readonly #clockRow = new ClockRow();
   /** Whether somebody else may know dots that the group being committed has minted. */
   #spoken = false;
   #probing = false;
@@ -114,7 +115,7 @@ export class Replica {
       prologue: (transaction) => {
         this.#spoken = false;
         for (const participant of options.participants) participant.groupBegins?.();
-        storeClock(transaction, this.#clock().last());
+        this.#clockRow.keep(transaction, this.#clock());
       },
       epilogue: (transaction) => {
         for (const participant of options.participants) participant.groupEnds?.(transaction);
@@ -125,6 +126,7 @@ export class Replica {
       },
       onFailure: (error) => {
         for (const participant of options.participants) participant.groupFailed?.();
+        this.#clockRow.forget();
         this.#onCommitFailure(error);
       },
       groupSizeMax: options.limits.commitGroupMax,
@@ -262,6 +264,7 @@ export class Replica {
     this.#purge.stop();
     await this.#commits.drain();
     const { disk } = this.#options.world;
+    this.#clockRow.forget();
     await disk.commit((transaction) =>
       storeCleanStop(transaction, this.#clock().last(), this.#options.storage.tenure.current()),
     ).durable;

@@ -10,7 +10,7 @@ import { TENURES_RESERVED, type NodeStorage } from './node-storage.ts';
 export interface TenureSupplyOptions {
   readonly log: Log;
   readonly storage: Pick<NodeStorage, 'clock' | 'tenure'>;
-  /** Each of its groups stores the clock. */
+  /** With each of its groups the disk has a time that the clock has not reached. */
   readonly commits: Pick<GroupCommit, 'submit'>;
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { nodeId } from '#kernel/identity.ts';
 import { GroupCommit } from '#replica/group-commit.ts';
-import { storeClock, takeStorage } from '#replica/node-storage.ts';
+import { ClockRow, takeStorage } from '#replica/node-storage.ts';
 import { TenureSupply } from '#replica/tenure-supply.ts';
 import { OneMachine } from './worlds.ts';
 
@@ -14,9 +14,10 @@ test('far more tenures than one block are given, none twice, also across a crash
     const process = machine.boot();
     const { disk, random, clock } = process;
     const storage = await machine.simulation.settle(takeStorage({ disk, random, wall: () => clock.wall(), id: ID }));
+    const row = new ClockRow();
     const commits = new GroupCommit({
       ...process,
-      prologue: (transaction) => storeClock(transaction, storage.clock.last()),
+      prologue: (transaction) => row.keep(transaction, storage.clock),
       beforeCommit: () => undefined,
       epilogue: () => undefined,
       onFailure: () => undefined,
