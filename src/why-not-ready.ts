@@ -1,5 +1,6 @@
 /** Why a node serves no data requests now, in words that tell an operator what it waits for or what would help. */
 
+import { wayOutWithout } from '#consensus/why-unconfirmed.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import type { QuoralNode } from './node.ts';
 
@@ -13,17 +14,19 @@ export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storag
   if (failure !== undefined && failure.kind !== 'full')
     return `the disk cannot be trusted any more: ${failure.message}`;
   const putBack = membership.diskPutBack();
-  if (putBack !== undefined) {
-    return `the disk was put back to an earlier state: ${putBack}; delete the data directory to be filled by the others`;
-  }
   const facts = chain.facts();
+  if (putBack !== undefined) {
+    const wayOut = facts && wayOutWithout(facts, options.id);
+    const what = wayOut ?? 'delete the data directory to be filled by the others';
+    return `the disk was put back to an earlier state: ${putBack}; ${what}`;
+  }
   const self = node.member();
   if (facts === undefined || self?.storageId !== storageId) {
     const outside = chain.whyOutside();
     if (outside !== undefined) return outside;
   }
   if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
-  if (!chain.confirmed()) return `a majority of the cluster has not confirmed epoch ${facts.epoch} yet`;
+  if (!chain.confirmed()) return chain.whyUnconfirmed(facts);
   if (!membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
   if (self === undefined) return `epoch ${facts.epoch} does not name ${options.id} as a member`;
   if (self.storageId !== storageId) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;

@@ -28,6 +28,7 @@ import { introduceSelf } from './introduce-self.ts';
 import type { Self } from './introduce-self.ts';
 import { acquaint, Newcomers } from './newcomers.ts';
 import { backoff, sleep } from './waiting.ts';
+import { SUPERSEDED, whyUnconfirmed } from './why-unconfirmed.ts';
 
 /** What a node's disk must have for the chain. */
 export const CHAIN_TABLES: readonly TableDefinition[] = EPOCH_TABLES;
@@ -177,6 +178,11 @@ export class EpochChain {
   confirmed(): boolean {
     const standing = this.#log.standing;
     return this.#confirmed && standing !== 'unbound' && standing !== 'superseded';
+  }
+
+  /** Why it is not, in words; of a node that knows an epoch. */
+  whyUnconfirmed(facts: Facts): string {
+    return whyUnconfirmed(facts, this.#log.standing, this.#options.self.id, this.#confirmation.why());
   }
 
   /** Why this node is no member, in words; undefined when it is one, or will be without anybody's doing. */
@@ -336,7 +342,7 @@ export class EpochChain {
     world.log.error('superseded', {
       id: self.id,
       storageId: self.storageId,
-      detail: 'the cluster has given this name to another data directory; this one must not be used any more',
+      detail: SUPERSEDED,
     });
   }
 }

@@ -6,7 +6,7 @@
 
 import { assert } from '#kernel/assert.ts';
 import type { NodeId } from '#kernel/identity.ts';
-import type { Messaging } from '#wire/messaging.ts';
+import type { CallResult, Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
 import { electorateAfter } from './electorate.ts';
 import type { EpochAcceptor } from './epoch-acceptor.ts';
@@ -34,11 +34,28 @@ interface Confirmed {
   readonly undecidedVote: boolean;
 }
 
+function silence(voter: NodeId, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): string {
+  switch (result.kind) {
+    case 'refused':
+      return `${voter}: ${result.detail}`;
+    case 'not-sent':
+      return `${voter} cannot be reached`;
+    case 'lost':
+      return `${voter} has not answered`;
+  }
+}
+
 export class EpochConfirmation {
   readonly #options: ConfirmationOptions;
+  #why: string | undefined;
 
   constructor(options: ConfirmationOptions) {
     this.#options = options;
+  }
+
+  /** Why the last round has confirmed nothing, in words; undefined before the first. */
+  why(): string | undefined {
+    return this.#why;
   }
 
   /** One round. True when the newest epoch known here is known to be the newest there is; needs an epoch. */
@@ -50,8 +67,11 @@ export class EpochConfirmation {
     const { voters, majority } = electorateAfter(facts, []);
     const answers = voters.map((voter) => (voter === self ? this.#askSelf() : this.#ask(voter, facts, deadline)));
     const result = await poll(answers, { majority, waitForAll: false });
+    if (result.kind === 'failed') this.#why = result.detail;
     if (result.kind !== 'majority' || log.newest !== facts) return false;
-    return !result.values.some(({ undecidedVote }) => undecidedVote) || (await this.#settle());
+    if (!result.values.some(({ undecidedVote }) => undecidedVote)) return true;
+    this.#why = `whether epoch ${facts.epoch + 1} was decided is not known yet`;
+    return await this.#settle();
   }
 
   async #askSelf(): Promise<PollAnswer<Confirmed>> {
@@ -63,13 +83,14 @@ export class EpochConfirmation {
   async #ask(voter: NodeId, facts: Facts, deadline: number): Promise<PollAnswer<Confirmed>> {
     const { messaging, log, learner } = this.#options;
     const result = await messaging.call(voter, confirmEpoch, { origin: log.origin, epoch: facts.epoch }, { deadline });
-    if (result.kind !== 'reply') return { kind: 'failed', detail: `${voter}: ${result.kind}` };
+    if (result.kind !== 'reply') return { kind: 'failed', detail: silence(voter, result) };
     const { epoch, voter: counts, undecidedVote } = result.reply;
     if (epoch > facts.epoch) {
       learner.hear(voter, epoch);
       return { kind: 'failed', detail: `${voter} knows epoch ${epoch}` };
     }
-    if (!counts || epoch < facts.epoch) return { kind: 'failed', detail: `the answer of ${voter} does not count` };
+    if (epoch < facts.epoch) return { kind: 'failed', detail: `${voter} knows no more than epoch ${epoch}` };
+    if (!counts) return { kind: 'failed', detail: `${voter} has no vote with the disk that it has now` };
     return { kind: 'yes', value: { undecidedVote } };
   }
 

@@ -142,7 +142,10 @@ function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) =>
       risks.push({ code: 'refilling', detail: `${id} is being filled and vouches for nothing yet` });
   }
   if (plan.voters.length === 2) {
-    risks.push({ code: 'two-voters', detail: 'with two members nothing can be decided while one of them is away' });
+    risks.push({
+      code: 'two-voters',
+      detail: 'with two members nothing can be decided while one of them is away, or once one has lost its disk',
+    });
   }
   return risks;
 }

@@ -76,6 +76,10 @@ function memberOf({ chain }: Running, name: string): Facts['ring']['members'][nu
   return chain.facts()?.ring.members.find(({ id }) => id === name);
 }
 
+function whyUnconfirmed({ chain }: Running): string {
+  return chain.whyUnconfirmed(chain.facts()!);
+}
+
 const rename = (name: string) => (facts: Facts) => {
   const version = epoch(facts.epoch + 1);
   const row = { name, incarnation: 0, version, dropped: false, properties: {} };
@@ -196,6 +200,9 @@ describe('a start', () => {
     await bench.run(3000);
     expect(one.chain.facts()?.epoch).toBe(1);
     expect(one.chain.confirmed()).toBe(false);
+    expect(whyUnconfirmed(one)).toBe(
+      'a majority of the cluster has not confirmed epoch 1 yet: n2 cannot be reached; n3 cannot be reached',
+    );
     bench.start('n2', THREE, { boot: 2 });
     await bench.run(1500);
     expect(one.chain.confirmed()).toBe(true);
@@ -255,7 +262,33 @@ describe('a start', () => {
     await bench.run(1000);
     expect(memberOf(old, 'n2')?.storageId).toBe(diskId('n2 new'));
     expect(old.chain.confirmed()).toBe(false);
+    expect(whyUnconfirmed(old)).toMatch(/has given this name to another data directory/);
     expect(bench.universe.errors.some((line) => line.startsWith('n2 superseded'))).toBe(true);
+  });
+
+  it('with an empty disk waits for the voters that are to bind it, and of two says that there is no majority', async () => {
+    const { bench, nodes } = await founded();
+    nodes[1]!.stop();
+    nodes[2]!.stop();
+    const back = bench.start('n2', THREE, { disk: 'n2 new' });
+    await bench.run(500);
+    expect(whyUnconfirmed(back)).toBe(
+      'epoch 1 names another disk of n2, and a majority of the voters, n1, n2, n3, has yet to bind it to the present one',
+    );
+    const pair = new Bench();
+    const [first, second] = ['n1', 'n2'].map((name) => pair.start(name, ['n1', 'n2']));
+    await pair.run(300);
+    second!.stop();
+    const empty = pair.start('n2', ['n1', 'n2'], { disk: 'n2 new' });
+    await pair.run(3000);
+    expect(empty.chain.confirmed()).toBe(false);
+    expect(whyUnconfirmed(empty)).toMatch(
+      /^epoch 1 names another disk of n2: put that one back, or.* quoral ring force --lost n2 at another member;/,
+    );
+    first!.stop();
+    const again = pair.start('n1', ['n1', 'n2'], { boot: 2 });
+    await pair.run(3000);
+    expect(whyUnconfirmed(again)).toMatch(/: n2 has no vote with the disk that it has now$/);
   });
 
   it('tells the cluster its new client address', async () => {
