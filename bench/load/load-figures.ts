@@ -20,6 +20,9 @@ export class LoadFigures {
   /** Rightly answered before the end: an open loop goes on until the last is answered. */
   #inTime = 0;
   readonly #marks: number[] = [];
+  /** By the second in which they were due, those before the measured time too. */
+  readonly #seconds: { readonly right: number[]; readonly refused: number[] }[] = [];
+  readonly #begun = performance.now();
   readonly #from: number;
   readonly #until: number;
 
@@ -42,8 +45,11 @@ export class LoadFigures {
   }
 
   ended(began: number, { status, isRight, head }: Ended): void {
-    if (began < this.#from) return;
     const now = performance.now();
+    const second = (this.#seconds[Math.floor((began - this.#begun) / 1000)] ??= { right: [], refused: [] });
+    if (isRight) second.right.push(now - began);
+    else if (COME_LATER.has(status)) second.refused.push(now - began);
+    if (began < this.#from) return;
     if (isRight) {
       this.#right.push(now - began);
       if (now <= this.#until) this.#inTime += 1;
@@ -69,8 +75,18 @@ export class LoadFigures {
       ...{ withoutRetryAfter: this.#withoutRetryAfter },
       ...{ lateP50Ms: late(0.5), lateP99Ms: late(0.99), waited: this.#waited },
       generatorCpuMicros: after - before,
+      seconds: Array.from(this.#seconds, (one) => shortly(one)),
     };
   }
+}
+
+function shortly(one: { readonly right: number[]; readonly refused: number[] } | undefined): object {
+  const { right = [], refused = [] } = one ?? {};
+  const late = quantiles(right);
+  return {
+    ...{ right: right.length, p50Ms: late(0.5), p99Ms: late(0.99) },
+    ...{ refused: refused.length, refusedP99Ms: quantiles(refused)(0.99) },
+  };
 }
 
 function quantiles(values: readonly number[]): (share: number) => number {

@@ -28,6 +28,17 @@ export interface Figures {
   readonly lateP50Ms: number;
   readonly lateP99Ms: number;
   readonly waited: number;
+  /** By the second in which they were due, from the first on, which is not measured. */
+  readonly seconds: readonly Second[];
+}
+
+export interface Second {
+  /** Answered rightly, and how late. */
+  readonly right: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly refused: number;
+  readonly refusedP99Ms: number;
 }
 
 /** What the generator knows by itself. */

@@ -74,7 +74,8 @@ async function guardedServer(): Promise<Contender> {
 
 /** The same, with as much to do as it may. */
 async function fullServer(): Promise<Contender> {
-  const settings = { ...DEFAULT_API_SETTINGS, requestsMax: 0 };
+  // Its clients repeat at once what was turned away.
+  const settings = { ...DEFAULT_API_SETTINGS, requestsMax: 0, repeatPauseMs: 0 };
   const services = { ...benchServices(new Uint8Array(VALUE)), settings };
   const server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0 });
   return { port: server.port, close: () => server.close(1000) };

@@ -27,13 +27,15 @@ const WINDOW_MS = 100;
 const SAMPLES_LEAST = 16;
 /** Latencies that are kept of a window: more say no more about the middle. */
 const SAMPLES_MAX = 256;
+/** A shorter time says nothing about the pace: groups of writes end together. */
+const SPAN_LEAST_MS = 50;
 const BUSY = 0.9;
 /** So many windows in a row make a storm: one may be the machine's, which had other things to do. */
 const ONSET_WINDOWS = 2;
 /** So many at once are no storm, whatever time they take: clients that wait for their answers do no harm. */
 const CROWD = 128;
 /** So many are let in whatever time they take: groups of writes need company. */
-const LEAST = 12;
+export const LEAST = 32;
 /** In a storm typical requests may take so many times what they took before it. */
 const STRETCH = 2.5;
 /** What they took before follows a fall at once, a rise slowly: hours of much to do become what is usual. */
@@ -68,6 +70,9 @@ export class AdaptiveLimit {
   #peak = 0;
   #reached = false;
   #windowEnds = Number.NEGATIVE_INFINITY;
+  /** How many have ended in the window, and when the first of them did. */
+  #ended = 0;
+  #firstEndedAt = 0;
 
   constructor(options: AdaptiveLimitOptions) {
     this.#options = options;
@@ -90,6 +95,8 @@ export class AdaptiveLimit {
 
   /** A request that was let in has ended after so many milliseconds. */
   ended(latency: number, now: number): void {
+    if (this.#ended === 0) this.#firstEndedAt = now;
+    this.#ended += 1;
     if (this.#latencies.length < SAMPLES_MAX) this.#latencies.push(latency);
     if (now >= this.#windowEnds && this.#latencies.length >= SAMPLES_LEAST) this.#judge(now);
   }
@@ -97,12 +104,22 @@ export class AdaptiveLimit {
   #judge(now: number): void {
     const typical = this.#latencies.sort((a, b) => a - b)[this.#latencies.length >> 1]!;
     const isBusy = this.#options.busy() >= BUSY;
-    if (this.#storm === undefined) this.#watch(typical, isBusy, now);
+    if (this.#storm === undefined) this.#watch(Math.max(typical, this.#comingLatency(now)), isBusy, now);
     else this.#steer(this.#storm, typical, isBusy, now);
     this.#latencies.length = 0;
+    this.#ended = 0;
     this.#peak = 0;
     this.#reached = false;
     this.#windowEnds = now + WINDOW_MS;
+  }
+
+  /**
+   * What those that came last will take when all go on at this pace (Little's law): long before they have taken it, there are
+   * too many of them.
+   */
+  #comingLatency(now: number): number {
+    const span = now - this.#firstEndedAt;
+    return span < SPAN_LEAST_MS ? 0 : (this.#peak * span) / (this.#ended - 1);
   }
 
   /** No storm so far. */

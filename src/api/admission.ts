@@ -35,6 +35,11 @@ export class Admission {
     return Math.floor(this.#adaptive?.limit ?? this.#settings.requestsMax);
   }
 
+  /** Whether requests are being turned away, or may be soon. */
+  get isCrowded(): boolean {
+    return this.limit < this.#settings.requestsMax || this.#requests >= this.#settings.requestsMax;
+  }
+
   /** Whether one more request may begin. What operators ask for is let in longer. */
   hasRoom(isData: boolean): boolean {
     if (this.#requests >= this.#settings.requestsMax) return false;

@@ -19,7 +19,8 @@ import { beginRequestSpan, endRequestSpan } from './request-span.ts';
 import type { Handler, Need, Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 import { StartPatience } from './start-patience.ts';
-import { OVERLOADED, REQUEST_ID, TurnAway } from './turn-away.ts';
+import { OVERLOADED, TurnAway } from './turn-away.ts';
+import { REQUEST_ID } from './whole-request.ts';
 
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
 const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);

@@ -14,6 +14,7 @@ import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts'
 import { Arrivals } from './server-arrivals.ts';
 import { Connections } from './server-connections.ts';
 import { send } from './server-answer.ts';
+import { ShortWay } from './server-short-way.ts';
 import { drain, repeatedField, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import type { ApiServices } from './services.ts';
@@ -69,6 +70,7 @@ class Door implements HttpServer {
   readonly #server: Server | TlsServer;
   readonly #connections = new Connections((request) => this.#begin(request));
   readonly #arrivals: Arrivals;
+  readonly #shortWay: ShortWay;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #phase: 'open' | 'closing' | 'closing-idle' = 'open';
@@ -79,6 +81,12 @@ class Door implements HttpServer {
     this.#api = api;
     this.#services = services;
     this.#arrivals = new Arrivals(services.clock);
+    this.#shortWay = new ShortWay({
+      ...{ turnAway: api.turnAway, clock: services.clock, metrics: services.metrics },
+      pauseMs: services.settings.repeatPauseMs,
+      connectionFields: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(KEEP_ALIVE_TIMEOUT_MS / 1000)}\r\n`,
+      isIdle: (socket) => this.#phase === 'open' && this.#connections.isIdle(socket),
+    });
     services.metrics.gauge('quoral_http_connections', 'Connections of clients.', () => this.#open);
     this.#malformed('invalid-request');
     this.#listener = getRequestListener(
@@ -131,6 +139,7 @@ class Door implements HttpServer {
 
   async close(timeoutMs: number, idleMs = 0): Promise<void> {
     this.#phase = 'closing';
+    this.#shortWay.release();
     for (const request of this.#connections.underWay()) this.#sayLast(request);
     // Not the HTTP server's own way, which would cut idle connections at once.
     const closed = new Promise<void>((resolve) => {
@@ -171,6 +180,7 @@ class Door implements HttpServer {
   }
 
   #take(message: IncomingMessage, response: ServerResponse, expects: Expects): void {
+    this.#shortWay.parsed(message);
     if (expects === 'nothing' && this.#turnsAway(message, response)) return;
     const request = new SocketRequest(message, response, this.#arrivals, expects);
     response.on('close', () => this.#left(request));
@@ -183,6 +193,7 @@ class Door implements HttpServer {
     if (refusal === undefined) return false;
     response.writeHead(refusal.status, refusal.headers).end(refusal.body);
     if (!message.complete) response.once('close', () => drain(message));
+    this.#shortWay.divert(message.socket);
     return true;
   }
 
@@ -231,6 +242,7 @@ class Door implements HttpServer {
   }
 
   #refuseTunnel(socket: Duplex): void {
+    this.#shortWay.leave(socket as Socket);
     this.#connections.broke(socket as Socket, new Problem('method-not-allowed', 'CONNECT: this is no proxy'));
   }
 

@@ -94,6 +94,8 @@ export interface ApiSettings {
   readonly requestsMax: number;
   /** What typical data requests of a busy node may take, in milliseconds, before it lets fewer in at once. */
   readonly overloadLatencyMs: number;
+  /** How long a connection is left alone that repeats at once what was turned away, in milliseconds; 0 for not at all. */
+  readonly repeatPauseMs: number;
   /** Operations of one batch. */
   readonly batchMax: number;
   /** Bytes of a batch, and of the values in its answer. */
@@ -122,6 +124,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   startPatienceMs: 0,
   requestsMax: 4096,
   overloadLatencyMs: 200,
+  repeatPauseMs: 250,
   batchMax: 1000,
   batchBytesMax: 8 * 1024 * 1024,
   streamsMax: 1024,
@@ -262,6 +265,8 @@ export interface ClusterHealth extends Health {
 // --- What is used of the world -------------------------------------------------------------------------------------
 
 export interface ApiClock {
+  /** Milliseconds since 1970 by the machine's calendar clock. */
+  wall(): number;
   /** Milliseconds since an arbitrary start, with fractions; never goes back. */
   monotonic(): number;
   after(delay: number, callback: () => void): { cancel(): void };

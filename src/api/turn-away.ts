@@ -5,14 +5,16 @@
  * another origin, a connection that ends) takes the usual way, where it is refused as well, by the same bound.
  */
 
+import { STATUS_CODES } from 'node:http';
 import type { Admission } from './admission.ts';
-import { REQUEST_ID_PATTERN, type Answer } from './exchange.ts';
+import type { Answer } from './exchange.ts';
+import { httpDate } from './http-date.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import type { RequestFigures } from './request-figures.ts';
 import type { ApiSettings } from './services.ts';
+import { REQUEST_ID, type WholeRequest } from './whole-request.ts';
 
 export const OVERLOADED = 'too many requests are under way';
-export const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);
 
 /** What Node's parser knows of a request. */
 export interface RequestHead {
@@ -30,7 +32,7 @@ export interface Refusal {
 }
 
 export interface TurnAwayOptions {
-  readonly admission: Pick<Admission, 'hasRoom'>;
+  readonly admission: Pick<Admission, 'hasRoom' | 'isCrowded'>;
   readonly figures: Pick<RequestFigures, 'count'>;
   readonly newRequestId: () => string;
   readonly settings: Pick<ApiSettings, 'accessLog' | 'corsOrigins'>;
@@ -39,6 +41,8 @@ export interface TurnAwayOptions {
 interface Prepared {
   readonly answer: Answer;
   readonly headers: readonly string[];
+  /** The status line and the same header fields. */
+  readonly text: string;
   readonly body: string;
 }
 
@@ -71,7 +75,8 @@ export class TurnAway {
       // The lengths of the names that count are rare enough.
       switch (rawHeaders[i]!.length) {
         case 10:
-          if (rawHeaders[i]!.toLowerCase() === 'connection') return undefined;
+          if (rawHeaders[i]!.toLowerCase() !== 'connection') break;
+          if (rawHeaders[i + 1]!.toLowerCase() !== 'keep-alive') return undefined;
           break;
         case 12:
           if (rawHeaders[i]!.toLowerCase() !== 'x-request-id') break;
@@ -85,10 +90,29 @@ export class TurnAway {
           break;
       }
     }
-    const isRead = method === 'GET' || method === 'HEAD';
-    const { answer, headers, body } = isRead ? READ : isRepeatable ? REPEATABLE_WRITE : WRITE;
+    const { answer, headers, body } = preparedFor(method, isRepeatable);
     figures.count(route, method, answer, 0);
     return { status: answer.status, headers: [...headers, requestId ?? newRequestId()], body };
+  }
+
+  /** Whether it may be worth while to look at a request ahead of the parser. */
+  get isNeeded(): boolean {
+    return this.#isUsed && this.#options.admission.isCrowded;
+  }
+
+  /**
+   * The same for a request that no parser has seen: all of the answer, `more` among its header fields, a character for each byte.
+   * `wall`: milliseconds since 1970.
+   */
+  answerTo({ method, url, requestId, isRepeatable }: WholeRequest, wall: number, more: string): string | undefined {
+    const { admission, figures, newRequestId } = this.#options;
+    if (admission.hasRoom(true)) return undefined;
+    const route = routeOf(url);
+    if (route === undefined) return undefined;
+    const { answer, text, body } = preparedFor(method, isRepeatable);
+    figures.count(route, method, answer, 0);
+    const head = `${text}${requestId ?? newRequestId()}\r\nDate: ${httpDate(wall)}\r\n${more}\r\n`;
+    return method === 'HEAD' ? head : head + body;
   }
 }
 
@@ -101,7 +125,14 @@ function prepare(problem: Problem): Prepared {
     'content-length': String(Buffer.byteLength(body)),
     'server-timing': 'total;dur=0.00',
   };
-  return { answer, headers: [...Object.entries(fields).flat(), 'x-request-id'], body };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  const text = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]!}\r\n${lines.join('')}x-request-id: `;
+  return { answer, headers: [...Object.entries(fields).flat(), 'x-request-id'], text, body };
+}
+
+function preparedFor(method: string, isRepeatable: boolean): Prepared {
+  if (method === 'GET' || method === 'HEAD') return READ;
+  return isRepeatable ? REPEATABLE_WRITE : WRITE;
 }
 
 /** For the figures; malformed targets are found out on the usual way. */

@@ -75,7 +75,7 @@ describe('the access log', () => {
     let now = 0;
     const { node, send } = withSettings({ accessLogRate: 2 }, (stub) => {
       failing(stub);
-      stub.clock = { monotonic: () => now, after: () => ({ cancel: () => undefined }) };
+      stub.clock = { wall: () => 0, monotonic: () => now, after: () => ({ cancel: () => undefined }) };
     });
     for (let i = 0; i < 5; i++) await send('GET', '/v1/kv/b/k');
     now = 1000;

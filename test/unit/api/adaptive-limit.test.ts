@@ -1,7 +1,8 @@
 /** A server whose loop does one thing at a time, under more and less work than it can do. */
 
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { AdaptiveLimit } from '#api/adaptive-limit.ts';
+import { AdaptiveLimit, LEAST } from '#api/adaptive-limit.ts';
 
 const BEARABLE = 200;
 const MOST = 4096;
@@ -163,4 +164,44 @@ test('requests that take long while the loop has nothing to do turn nobody away'
     limit.ended(5000, i * 10);
   }
   expect(limit.limit).toBe(MOST);
+});
+
+test('a storm is seen before anybody has waited for as long as is bearable', () => {
+  const server = new Server();
+  server.run(1000, 2000);
+  server.forget();
+  server.run(6000, 400);
+  expect(server.limit.limit).toBeLessThan(MOST);
+  expect(server.latencies[0]).toBeLessThan(5);
+  expect(Math.max(...server.latencies)).toBeLessThan(1.5 * BEARABLE);
+});
+
+test('whatever comes, the number stays between its bounds, and rises back when nobody is turned away', () => {
+  const event = fc.oneof(
+    fc.record({
+      ended: fc.double({ min: 0, max: 5000, noNaN: true }),
+      after: fc.double({ min: 0, max: 300, noNaN: true }),
+    }),
+    fc.record({ came: fc.integer({ min: 0, max: 5000 }) }),
+    fc.record({ busy: fc.constantFrom(0, 0.5, 0.95, 1, Number.NaN) }),
+  );
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 400 }), (events) => {
+      let now = 0;
+      let busy = 1;
+      const limit = new AdaptiveLimit({ most: MOST, bearable: BEARABLE, busy: () => busy });
+      for (const each of events) {
+        if ('busy' in each) busy = each.busy;
+        else if ('came' in each) expect(limit.allows(each.came)).toBe(each.came < limit.limit);
+        else for (let i = 0; i < 16; i++) limit.ended(each.ended, (now += each.after / 16));
+        expect(limit.limit).toBeGreaterThanOrEqual(LEAST);
+        expect(limit.limit).toBeLessThanOrEqual(MOST);
+      }
+      // The first may belong to a window in which somebody was turned away.
+      for (let window = 0; window < 12; window++) {
+        for (let i = 0; i < 32; i++) limit.ended(1, (now += 10));
+      }
+      expect(limit.limit).toBe(MOST);
+    }),
+  );
 });

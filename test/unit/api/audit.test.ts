@@ -22,6 +22,7 @@ function setup(auditRefusalsMax = 3) {
     metrics: createMetrics(),
     audit: (fields: Fields) => void lines.push(fields),
     clock: {
+      wall: () => 0,
       monotonic: () => state.now,
       after: (delay: number, callback: () => void) => {
         timers.push({ at: state.now + delay, callback });

@@ -231,6 +231,7 @@ describe('bounds', () => {
       stub.refusal = 'the epoch is not confirmed yet';
       stub.settings = { ...stub.settings, startPatienceMs: 1000, requestsMax: 2 };
       stub.clock = {
+        wall: () => 0,
         monotonic: () => now,
         after: (delay, ring) => {
           timers.push({ at: now + delay, ring });

@@ -98,7 +98,7 @@ function refusalOf(
 ) {
   const counted: unknown[] = [];
   const turnAway = new TurnAway({
-    admission: { hasRoom: () => room },
+    admission: { hasRoom: () => room, isCrowded: !room },
     figures: { count: (route, method, { status }) => counted.push([route, method, status]) },
     newRequestId: () => 'new',
     settings,
@@ -111,6 +111,10 @@ test('what is turned away is counted by its route', () => {
   expect(refusalOf({ method: 'PUT', url: '/v1/kv64/b/aw?w=1' }).counted).toEqual([
     ['/v1/kv64/:bucket/:key', 'PUT', 429],
   ]);
+});
+
+test('that a connection goes on is what it does anyway', () => {
+  expect(refusalOf({ rawHeaders: ['Connection', 'keep-alive'] }).refusal?.status).toBe(429);
 });
 
 test('whatever is not plainly a request for a key takes the usual way', () => {

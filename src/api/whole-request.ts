@@ -1,0 +1,96 @@
+/**
+ * Whether some bytes are one request for a key from its first byte to its last, and what has to be known of it to turn it away.
+ *
+ * Used ahead of the HTTP parser, so it must never find an end where the parser would not: it takes the plainest form that there is,
+ * and leaves everything else to the parser. Nothing may stand in front or behind, line ends are CRLF, the names of fields are tokens
+ * without a space before the colon, the length is given once in digits, and the body ends where the bytes end.
+ */
+
+import type { Buffer } from 'node:buffer';
+import { REQUEST_ID_PATTERN } from './exchange.ts';
+
+export const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);
+
+export interface WholeRequest {
+  readonly method: string;
+  readonly url: string;
+  /** Header fields. */
+  readonly fields: number;
+  readonly requestId: string | undefined;
+  /** Whether it shows an idempotency key. */
+  readonly isRepeatable: boolean;
+}
+
+/** Longer heads are rare, and none of this way's business. */
+const HEAD_MAX_BYTES = 4096;
+const END = '\r\n\r\n';
+const HEAD =
+  /^(GET|HEAD|PUT|POST|DELETE) (\/v1\/kv(?:64)?\/[!-.0-~]+\/[!-~]+) HTTP\/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+\r\n$/;
+const LENGTH = /^\d{1,9}$/;
+
+export function wholeRequest(bytes: Buffer): WholeRequest | undefined {
+  const end = bytes.indexOf(END, 0, 'latin1');
+  if (end < 0 || end > HEAD_MAX_BYTES) return undefined;
+  const head = bytes.toString('latin1', 0, end + END.length);
+  const found = HEAD.exec(head);
+  if (found === null) return undefined;
+  const [, method = '', url = ''] = found;
+  const fields = readFields(head);
+  if (fields === undefined || end + END.length + (fields.bodyBytes ?? 0) !== bytes.length) return undefined;
+  return { method, url, fields: fields.count, requestId: fields.requestId, isRepeatable: fields.isRepeatable };
+}
+
+interface Fields {
+  count: number;
+  /** Undefined when no length is given. */
+  bodyBytes: number | undefined;
+  requestId: string | undefined;
+  isRepeatable: boolean;
+}
+
+/** Undefined when one of them says that there is more to this request or to its connection. */
+function readFields(head: string): Fields | undefined {
+  const fields: Fields = { count: 0, bodyBytes: undefined, requestId: undefined, isRepeatable: false };
+  let start = head.indexOf('\r\n') + 2;
+  for (let end = head.indexOf('\r\n', start); end > start; start = end + 2, end = head.indexOf('\r\n', start)) {
+    fields.count += 1;
+    const colon = head.indexOf(':', start);
+    // The lengths of the names that count are rare enough.
+    if (!NOTABLE.has(colon - start)) continue;
+    if (!note(fields, head.slice(start, colon).toLowerCase(), head.slice(colon + 1, end).trim())) return undefined;
+  }
+  return fields;
+}
+
+/** Whose names say where a body ends, what becomes of the connection, or what the answer has to hold. */
+const NAMES = [
+  ...['content-length', 'transfer-encoding', 'connection', 'proxy-connection', 'expect', 'upgrade'],
+  ...['x-request-id', 'idempotency-key'],
+];
+const NOTABLE: ReadonlySet<number> = new Set(NAMES.map(({ length }) => length));
+
+/** False when this way cannot go on. */
+function note(fields: Fields, name: string, value: string): boolean {
+  switch (name) {
+    case 'content-length':
+      if (fields.bodyBytes !== undefined || !LENGTH.test(value)) return false;
+      fields.bodyBytes = Number(value);
+      return true;
+    case 'connection':
+      return value.toLowerCase() === 'keep-alive';
+    case 'x-request-id':
+      if (fields.requestId !== undefined || !REQUEST_ID.test(value)) return false;
+      fields.requestId = value;
+      return true;
+    case 'idempotency-key':
+      fields.isRepeatable = true;
+      return true;
+    case 'transfer-encoding':
+    case 'proxy-connection':
+    case 'expect':
+    case 'upgrade':
+      return false;
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,104 @@
+/** What is read ahead of the HTTP parser must be what the parser would have found, and all of it. */
+
+import fc from 'fast-check';
+import { createServer, type IncomingMessage } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { wholeRequest } from '#api/whole-request.ts';
+
+const whole = (text: string): ReturnType<typeof wholeRequest> => wholeRequest(Buffer.from(text, 'latin1'));
+const get = (...lines: readonly string[]): string =>
+  ['GET /v1/kv/b/k HTTP/1.1', 'Host: x', ...lines, '', ''].join('\r\n');
+
+test('a plain request is known by what an answer needs', () => {
+  expect(whole(get())).toEqual({
+    ...{ method: 'GET', url: '/v1/kv/b/k', fields: 1, requestId: undefined, isRepeatable: false },
+  });
+  const head = 'PUT /v1/kv64/b/aw?w=2 HTTP/1.1\r\nhost:x\r\nIdempotency-Key: a\r\nX-Request-Id:  mine \r\n';
+  expect(whole(`${head}Connection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello`)).toEqual({
+    ...{ method: 'PUT', url: '/v1/kv64/b/aw?w=2', fields: 5, requestId: 'mine', isRepeatable: true },
+  });
+});
+
+test.each([
+  ['nothing', ''],
+  ['half a head', get().slice(0, -2)],
+  ['something in front', `\r\n${get()}`],
+  ['a second request behind', get() + get()],
+  ['a body that is not there yet', `${get('Content-Length: 5')}hell`],
+  ['more than the body', `${get('Content-Length: 5')}hello!`],
+  ['a body that nobody told of', `${get()}hello`],
+  ['two lengths', `${get('Content-Length: 5', 'Content-Length: 5')}hello`],
+  ['a length that is no number', `${get('Content-Length: +5')}hello`],
+  ['a length in chunks', `${get('Transfer-Encoding: chunked')}0\r\n\r\n`],
+  ['an expectation', get('Expect: 100-continue')],
+  ['another protocol', get('Connection: upgrade', 'Upgrade: x')],
+  ['the end of the connection', get('Connection: close')],
+  ['the end of the connection, to a proxy', get('Proxy-Connection: close')],
+  ['a bare line feed', get('X: a\nY: b')],
+  ['a bare carriage return', get('X: a\rY: b')],
+  ['a folded field', get('X: a', ' b')],
+  ['a space before the colon', get('X : a')],
+  ['a field without a colon', get('X')],
+  ['a zero byte', get('X: \0')],
+  ['two request ids', get('X-Request-Id: a', 'X-Request-Id: b')],
+  ['a request id that none is', get('X-Request-Id: a b')],
+  ['another version', get().replace('HTTP/1.1', 'HTTP/1.0')],
+  ['another path', get().replace('/v1/kv/b/k', '/v1/cluster')],
+  ['another method', get().replace('GET', 'PATCH')],
+  ['a long head', get(`X: ${'x'.repeat(5000)}`)],
+])('%s is left to the parser', (_, text) => {
+  expect(whole(text)).toBeUndefined();
+});
+
+const found: { url: string; fields: number; body: string }[] = [];
+const server = createServer({ requireHostHeader: false }, (request: IncomingMessage, response) => {
+  let body = '';
+  request.on('data', (chunk: Buffer) => (body += chunk.toString('latin1')));
+  request.on('end', () => {
+    found.push({ url: request.url!, fields: request.rawHeaders.length / 2, body });
+    response.end();
+  });
+});
+beforeAll(() => new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve)));
+afterAll(() => server.close());
+
+/** What Node's parser finds in these bytes and in one more request behind them. */
+async function parsed(text: string): Promise<typeof found> {
+  found.length = 0;
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => undefined).resume();
+  socket.end(`${text}GET /behind HTTP/1.1\r\nConnection: close\r\n\r\n`, 'latin1');
+  await closed;
+  return [...found];
+}
+
+test('whatever is taken for a whole request is just that for the parser', async () => {
+  const piece = fc.constantFrom(
+    ...['GET /v1/kv/b/k HTTP/1.1', 'PUT /v1/kv64/b/a%2F?w=1 HTTP/1.1', 'DELETE /v1/kv/b/"<>\\ HTTP/1.1'],
+    ...['\r\n', '\r\n', '\r\n', '\n', '\r', ' ', '\t', ':', ',', ';', '0', '\0', '\x80'],
+    ...['Host: x', 'X-Y: z', 'Content-Length: 5', 'Content-Length: 0', 'Content-Length:\t3 ', 'content-length', '5'],
+    ...['Transfer-Encoding: chunked', 'Connection: keep-alive', 'Connection: close, x', 'Expect: x', 'hello', 'abc'],
+  );
+  const line = fc.array(piece, { minLength: 1, maxLength: 3 }).map((pieces) => pieces.join(''));
+  const first = fc.constantFrom('GET /v1/kv/b/k HTTP/1.1\r\n', 'PUT /v1/kv/b/k?w=1 HTTP/1.1\r\nContent-Length: 5\r\n');
+  const lines = fc.array(fc.tuple(line, fc.constantFrom('\r\n', '\r\n', '\r\n', '\n', '')), { maxLength: 4 });
+  const end = fc.constantFrom('\r\n', '\r\nhello', '\r\nabc', '\r\n\r\n', '');
+  const text = fc.tuple(first, lines, end).map(([a, b, c]) => a + b.map((each) => each.join('')).join('') + c);
+  let taken = 0;
+  await fc.assert(
+    fc.asyncProperty(text, async (bytes) => {
+      const request = whole(bytes);
+      if (request === undefined) return;
+      taken += 1;
+      const body = bytes.slice(bytes.indexOf('\r\n\r\n') + 4);
+      expect(await parsed(bytes)).toEqual([
+        { url: request.url, fields: request.fields, body },
+        { url: '/behind', fields: 1, body: '' },
+      ]);
+    }),
+    { numRuns: 4000 },
+  );
+  expect(taken).toBeGreaterThan(50);
+});
