@@ -27,6 +27,8 @@ const { values: flags } = parseArgs({
 });
 
 const STORM = 3;
+/** Seconds in which the storm begins and the nodes find out; shown by themselves. */
+const ONSET = 2;
 const CALM = 0.5;
 const RECOVERY_MS = 5000;
 
@@ -52,7 +54,7 @@ async function measure(nodes: Nodes): Promise<Phases> {
     connections: flags.connections,
   });
   const before = await load(rate(CALM));
-  const storm = await load(rate(STORM));
+  const storm = await load({ ...rate(STORM), warmup: ONSET });
   await sleep(RECOVERY_MS);
   return { peak, before, storm, after: await load(rate(CALM)) };
 }
@@ -81,6 +83,12 @@ function report({ peak, before, storm, after }: Phases): void {
   console.log(
     `refused ${refused}: p50 ${refusedP50Ms.toFixed(1)} ms, p99 ${refusedP99Ms.toFixed(1)} ms, without Retry-After ${withoutRetryAfter}`,
   );
+  for (const [second, { right, p50Ms, p99Ms, refused: away, refusedP99Ms }] of storm.seconds.entries()) {
+    console.log(
+      `  second ${second}${second < ONSET ? ', not measured' : ''}: ${right} in ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms; ` +
+        `${away} turned away, p99 ${refusedP99Ms.toFixed(1)} ms`,
+    );
+  }
   const target = (what: string, reached: number, met: boolean, wanted: string): void =>
     console.log(`${met ? 'met   ' : 'MISSED'} ${what}: ${reached.toFixed(2)}, wanted ${wanted}`);
   const goodput = storm.opsPerSecond / peak.opsPerSecond;

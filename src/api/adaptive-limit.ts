@@ -30,12 +30,17 @@ const SAMPLES_MAX = 256;
 /** A shorter time says nothing about the pace: groups of writes end together. */
 const SPAN_LEAST_MS = 50;
 const BUSY = 0.9;
+/** In a storm a loop that waits for so much of its time has room for more. */
+const IDLE = 0.75;
 /** So many windows in a row make a storm: one may be the machine's, which had other things to do. */
 const ONSET_WINDOWS = 2;
 /** So many at once are no storm, whatever time they take: clients that wait for their answers do no harm. */
 const CROWD = 128;
-/** So many are let in whatever time they take: groups of writes need company. */
-export const LEAST = 32;
+/**
+ * So many are let in whatever time they take: groups of writes need company. Three nodes do the most work for their time with 64 clients or
+ * more, a third of them each.
+ */
+export const LEAST = 24;
 /** In a storm typical requests may take so many times what they took before it. */
 const STRETCH = 2.5;
 /** What they took before follows a fall at once, a rise slowly: hours of much to do become what is usual. */
@@ -103,9 +108,9 @@ export class AdaptiveLimit {
 
   #judge(now: number): void {
     const typical = this.#latencies.sort((a, b) => a - b)[this.#latencies.length >> 1]!;
-    const isBusy = this.#options.busy() >= BUSY;
-    if (this.#storm === undefined) this.#watch(Math.max(typical, this.#comingLatency(now)), isBusy, now);
-    else this.#steer(this.#storm, typical, isBusy, now);
+    const busy = this.#options.busy();
+    if (this.#storm === undefined) this.#watch(Math.max(typical, this.#comingLatency(now)), busy >= BUSY, now);
+    else this.#steer(this.#storm, typical, busy, now);
     this.#latencies.length = 0;
     this.#ended = 0;
     this.#peak = 0;
@@ -138,7 +143,7 @@ export class AdaptiveLimit {
     this.#limit = within(LEAST, (this.#peak * goal) / typical, most);
   }
 
-  #steer(storm: Storm, typical: number, isBusy: boolean, now: number): void {
+  #steer(storm: Storm, typical: number, busy: number, now: number): void {
     const { most } = this.#options;
     if (!this.#reached) {
       this.#limit = Math.min(most, this.#limit * CALM_RISE);
@@ -149,13 +154,16 @@ export class AdaptiveLimit {
       storm.trialAfter = Math.min(TRIAL_AFTER_MAX_MS, storm.trialAfter * 2);
       storm.trialAt = now + storm.trialAfter;
       this.#limit = within(LEAST, Math.max(CROWD, this.#limit), most);
-    } else if (isBusy && typical > storm.goal) {
+    } else if (busy >= BUSY && typical > storm.goal) {
       const factor = Math.max(FALL, storm.goal / typical);
       this.#limit = within(LEAST, Math.min(this.#limit, this.#peak) * factor, most);
-    } else if (!isBusy || typical < storm.goal * ROOM) this.#limit = Math.min(most, this.#limit * RISE + 1);
+    } else if (busy < IDLE || typical < storm.goal * ROOM) {
+      this.#limit = within(LEAST, this.#limit * RISE + 1, most);
+    }
   }
 }
 
+/** A whole number: one with a fraction is of another kind to the machine, and all that was compiled for it begins anew. */
 function within(least: number, value: number, most: number): number {
-  return Math.min(most, Math.max(least, value));
+  return Math.min(most, Math.max(least, Math.floor(value)));
 }

@@ -32,7 +32,7 @@ export class Admission {
 
   /** Data requests that may be under way at once, as things are. */
   get limit(): number {
-    return Math.floor(this.#adaptive?.limit ?? this.#settings.requestsMax);
+    return this.#adaptive?.limit ?? this.#settings.requestsMax;
   }
 
   /** Whether requests are being turned away, or may be soon. */

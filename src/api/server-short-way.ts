@@ -54,7 +54,7 @@ interface Way {
 }
 
 const WAY = Symbol('short way');
-type KnownSocket = Socket & { [WAY]?: Way };
+type KnownSocket = Socket & { [WAY]?: Way | undefined };
 
 export class ShortWay {
   readonly #options: ShortWayOptions;
@@ -83,6 +83,11 @@ export class ShortWay {
   /** The parser has found this. */
   parsed(message: IncomingMessage): void {
     this.#found?.push(message);
+  }
+
+  /** A connection has come. A field that sockets got later would make others of them, for which nothing is compiled yet. */
+  greet(socket: KnownSocket): void {
+    socket[WAY] = undefined;
   }
 
   /** Reads this connection ahead of the parser from now on. */

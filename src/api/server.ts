@@ -176,6 +176,7 @@ class Door implements HttpServer {
 
   #count(socket: Socket): void {
     this.#open += 1;
+    this.#shortWay.greet(socket);
     socket.once('close', () => (this.#open -= 1));
   }
 
