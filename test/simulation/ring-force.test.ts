@@ -101,3 +101,35 @@ test('who comes back after all is no member, and is told so', async () => {
   expect([status, new TextDecoder().decode(body)]).toEqual([503, expect.stringContaining('has removed n4')]);
   expect(cluster.running('n4').node.chain.facts()!.epoch).toBeGreaterThan(1_000_000);
 });
+
+test('of two nodes one loses its disk: it says what to do, and comes in again as a new one', async () => {
+  cluster = await SimulatedCluster.founded({ seed: 'one of two', nodes: 2 });
+  await cluster.request('n1', 'PUT', '/v1/kv/b/k0?w=all', { body: 'value 0' });
+  const second = cluster.machine('n2');
+  const begin = async (): Promise<void> => {
+    cluster.crash(second);
+    second.medium.wipe();
+    await cluster.simulation.settle(cluster.start(second));
+    await pass(6000);
+  };
+  await begin();
+  const refused = await cluster.request('n2', 'GET', '/v1/kv/b/k0');
+  expect(refused.status).toBe(503);
+  expect(new TextDecoder().decode(refused.body)).toContain('quoral ring force --lost n2 at another member');
+  cluster.crash(second);
+  await pass(6000);
+  expect(await force('n1', { lost: ['n2'], accept: true })).toMatchObject([200, { applied: true }]);
+  await pass(3000);
+  await begin();
+  const post = async (path: string, body: unknown): Promise<{ readonly id: string }> => {
+    const options = { headers: JSON_TYPE, body: JSON.stringify(body) };
+    const answer = await cluster.request('n1', 'POST', path, options);
+    expect(answer.status).toBeLessThan(300);
+    return JSON.parse(new TextDecoder().decode(answer.body)) as { readonly id: string };
+  };
+  const { id } = await post('/v1/ring/plans', { join: ['n2'] });
+  await post(`/v1/ring/plans/${id}/apply`, {});
+  await pass(30_000);
+  expect(cluster.running('n1').node.chain.facts()!.ring.change).toBeUndefined();
+  for (const name of ['n1', 'n2']) expect(await read(name, 0)).toBe('200 value 0');
+});
