@@ -1,11 +1,9 @@
 /**
- * Calls of the operations of a batch, put together by peer. What is called in one turn travels in one message: the stores of
- * one commit leave together before that commit, as single ones do, and arrive together, so that the other node commits them
- * together too. Each caller gets its own result and sees no difference.
+ * Calls of the operations of a batch, put together by peer: what is called in one turn travels in one message. Each caller
+ * gets its own result and sees no difference. Their stores are put together with those of all other writes (stores-together.ts).
  */
 
-import type { FetchRequest, StoreRequest } from '#replica/messages.ts';
-import { FetchMessage, StoreMessage } from '#replica/messages.ts';
+import { FetchMessage, StoreMessage, type FetchRequest } from '#replica/messages.ts';
 import { present } from '#kernel/assert.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
@@ -88,7 +86,8 @@ class Bundler implements Messages {
     request: Request,
     options: CallOptions,
   ): Promise<CallResult<Reply>> {
-    if (!BUNDLED.has(type.name)) return this.#messaging.call(to, type, request, options);
+    if (!BUNDLED.has(type.name) || type.name === StoreMessage.name)
+      return this.#messaging.call(to, type, request, options);
     return new Promise((resolve) => {
       if (this.#waiting.size === 0) this.#opened(this);
       const waiting = { type: type as MessageType<unknown, unknown>, request, options, resolve };
@@ -149,7 +148,6 @@ function decoded(type: MessageType<unknown, unknown>, item: ItemReply | undefine
 }
 
 function sizeOf(name: string, request: unknown): number {
-  if (name === StoreMessage.name) return (request as StoreRequest).state.length;
   if (name === FetchMessage.name) return (request as FetchRequest).key.length;
   const { content } = request as { readonly content: { readonly value: Uint8Array } | null };
   return content?.value.length ?? 0;

@@ -7,6 +7,7 @@ import type { Epoch } from '#kernel/identity.ts';
 import {
   FetchMessage,
   StoreMessage,
+  StoresMessage,
   type FetchReply,
   type FetchRequest,
   type StoreReply,
@@ -37,6 +38,7 @@ import { operateMessage, withoutValues, writeMessage, type ForwardedWrite } from
 import { writeHere } from './put.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
 import { StrongKeys, type StrongOptions } from './strong.ts';
+import { storeResult, StoresTogether } from './stores-together.ts';
 import { traced } from './traced.ts';
 
 const NOT_READY = 'not-ready';
@@ -49,6 +51,7 @@ export class Coordinator {
   readonly #options: Environment;
   readonly #writeMessage: MessageType<ForwardedWrite, WriteOutcome>;
   readonly #operateMessage: MessageType<ForwardedWrite, WriteOutcome>;
+  readonly #stores: StoresTogether;
   readonly #bundles: Bundles;
   readonly #fold: FoldIncrements;
   /** Keys of strong buckets go their own way. */
@@ -57,12 +60,14 @@ export class Coordinator {
 
   /** Registers the handlers of replica and coordinator requests with the environment's messaging. */
   constructor({ strong, ...options }: CoordinatorOptions) {
-    this.#options = { ...options, figures: new CoordinatorFigures(options.world.metrics) };
+    this.#stores = new StoresTogether(options.messaging, options.world.clock);
+    const figures = new CoordinatorFigures(options.world.metrics);
+    this.#options = { ...options, messaging: this.#stores, figures };
     this.strong = new StrongKeys({ environment: this.#options, ...strong });
     this.#fold = new FoldIncrements(this.#options);
     this.#writeMessage = writeMessage(options.world.digest.crc32);
     this.#operateMessage = operateMessage(options.world.digest.crc32);
-    const { messaging, replica } = options;
+    const { messaging, replica } = this.#options;
     const store: Handler<StoreRequest, StoreReply> = (request, { from, deadline, trace }) => {
       this.#checkReady();
       this.#served += 1;
@@ -75,6 +80,13 @@ export class Coordinator {
       return replica.fetch(request, deadline);
     };
     messaging.handle(StoreMessage, store);
+    messaging.handle(StoresMessage, async (requests, { from, deadline, trace }) => {
+      this.#checkReady();
+      this.#served += requests.length;
+      fenceSender(from, options.knowledge);
+      const failures = await replica.storeAll(requests, deadline, trace);
+      return failures.map((failure, i) => storeResult(failure, requests[i]!, options.world.log));
+    });
     messaging.handle(FetchMessage, fetch);
     this.#bundles = new Bundles(messaging, options.world.clock);
     messaging.handle(BundleMessage, (bundle, caller) => {
@@ -119,6 +131,7 @@ export class Coordinator {
   /** To be called before each commit, so that what it makes durable is on its way to the others meanwhile. */
   flush(): void {
     this.#bundles.flush();
+    this.#stores.flush();
   }
 
   #together(): Environment {

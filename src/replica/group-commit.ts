@@ -22,9 +22,9 @@ export interface GroupTransaction {
 
 export interface GroupOperation<T> {
   /** Runs inside the transaction; what it throws fails this operation alone. */
-  readonly run: (transaction: GroupTransaction) => T;
+  run(transaction: GroupTransaction): T;
   /** Called between `run` and the commit, when the whole group has run. */
-  readonly beforeCommit?: (result: T) => void;
+  beforeCommit?(result: T): void;
   /** Memory that the operation holds while it waits, in bytes. */
   readonly bytes: number;
   /** Whether the promise waits for stable storage, or only until reads see the write. */
@@ -58,18 +58,21 @@ export class QueueFull extends Error {
   override readonly name = 'QueueFull';
 }
 
+/** Whoever waits for an operation: one of the two is called, once. */
+export interface Outcome<T> {
+  resolve(result: T): void;
+  reject(error: unknown): void;
+}
+
 interface Waiting {
-  readonly run: (transaction: GroupTransaction) => unknown;
-  readonly beforeCommit: ((result: never) => void) | undefined;
-  readonly durable: boolean;
-  readonly bytes: number;
-  readonly resolve: (result: never) => void;
-  readonly reject: (error: unknown) => void;
+  readonly operation: GroupOperation<unknown>;
+  readonly outcome: Outcome<unknown>;
   /** What the operation waits for now, when it is traced: its turn, then the sync. */
   span: Span | undefined;
-  readonly trace: Span | undefined;
   result: unknown;
   succeeded: boolean;
+  /** Whether the outcome was told. */
+  told: boolean;
 }
 
 type Write = readonly [table: string, key: Uint8Array, value: Uint8Array | undefined];
@@ -161,26 +164,22 @@ export class GroupCommit {
 
   /** Queues the operation; the promise settles when its group is committed (and synced, when `durable`). */
   submit<T>(operation: GroupOperation<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => this.enqueue(operation, { resolve, reject }));
+  }
+
+  /** As {@link submit}, for who needs no promise. */
+  enqueue<T>(operation: GroupOperation<T>, outcome: Outcome<T>): void {
     const { queueMax, queueBytesMax } = this.#options;
     if (this.#queue.length >= queueMax || this.#queueBytes >= queueBytesMax) {
       this.#refused.add();
       const waiting = `${this.#queue.length} operations with ${this.#queueBytes} bytes`;
-      return Promise.reject(new QueueFull(`${waiting} wait for the disk already`));
+      outcome.reject(new QueueFull(`${waiting} wait for the disk already`));
+      return;
     }
-    return new Promise<T>((resolve, reject) => {
-      this.#queue.push({
-        ...operation,
-        beforeCommit: operation.beforeCommit,
-        resolve,
-        reject,
-        trace: operation.trace,
-        span: operation.trace?.child('commit.wait', 'internal'),
-        result: undefined,
-        succeeded: false,
-      });
-      this.#queueBytes += operation.bytes;
-      this.#schedule();
-    });
+    const span = operation.trace?.child('commit.wait', 'internal');
+    this.#queue.push({ operation, outcome, span, result: undefined, succeeded: false, told: false });
+    this.#queueBytes += operation.bytes;
+    this.#schedule();
   }
 
   /**
@@ -215,9 +214,9 @@ export class GroupCommit {
   async #flush(): Promise<void> {
     const group = this.#queue.splice(0, this.#options.groupSizeMax);
     for (const waiting of group) {
-      this.#queueBytes -= waiting.bytes;
+      this.#queueBytes -= waiting.operation.bytes;
       waiting.span?.end();
-      waiting.span = waiting.trace?.child('commit.write', 'internal');
+      waiting.span = waiting.operation.trace?.child('commit.write', 'internal');
     }
     this.#groupSizes.observe(group.length);
     try {
@@ -228,9 +227,12 @@ export class GroupCommit {
       return;
     }
     for (const waiting of group) {
-      waiting.span?.end(waiting.succeeded ? undefined : 'failed');
-      waiting.span = waiting.succeeded && waiting.durable ? waiting.trace?.child('disk.sync', 'internal') : undefined;
-      if (waiting.succeeded && !waiting.durable) waiting.resolve(waiting.result as never);
+      const { operation, outcome, succeeded, result } = waiting;
+      waiting.span?.end(succeeded ? undefined : 'failed');
+      waiting.span = succeeded && operation.durable ? operation.trace?.child('disk.sync', 'internal') : undefined;
+      if (!succeeded || operation.durable) continue;
+      waiting.told = true;
+      outcome.resolve(result);
     }
     let failure: { readonly error: unknown } | undefined;
     try {
@@ -245,9 +247,9 @@ export class GroupCommit {
       return;
     }
     this.#options.onSynced?.();
-    for (const waiting of group) {
-      waiting.span?.end();
-      if (waiting.succeeded) waiting.resolve(waiting.result as never);
+    for (const { span, told, outcome, result } of group) {
+      span?.end();
+      if (!told) outcome.resolve(result);
     }
     this.#schedule();
   }
@@ -257,17 +259,18 @@ export class GroupCommit {
     const overlay = new Overlay(transaction);
     for (const waiting of group) {
       try {
-        waiting.result = waiting.run(overlay);
+        waiting.result = waiting.operation.run(overlay);
       } catch (error) {
         overlay.discard();
-        waiting.reject(error);
+        waiting.told = true;
+        waiting.outcome.reject(error);
         continue;
       }
       overlay.apply(this.#unsynced);
       waiting.succeeded = true;
     }
     this.#options.epilogue(transaction);
-    for (const waiting of group) if (waiting.succeeded) waiting.beforeCommit?.(waiting.result as never);
+    for (const { succeeded, operation, result } of group) if (succeeded) operation.beforeCommit?.(result);
     this.#options.beforeCommit();
   }
 
@@ -275,7 +278,7 @@ export class GroupCommit {
     this.#options.onFailure(error);
     for (const waiting of group) {
       waiting.span?.end(failureName(error));
-      waiting.reject(error);
+      if (!waiting.told) waiting.outcome.reject(error);
     }
     this.#schedule();
   }

@@ -5,6 +5,7 @@
 
 import { epoch } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
+import type { CallResult } from '#wire/messaging.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { asArray, asBoolean, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { asMarkBytes, retryFromWire, retryToWire, type RetryRow } from './retry-codec.ts';
@@ -32,6 +33,12 @@ export interface StoreRequest {
 export interface StoreReply {
   readonly durable: boolean;
 }
+
+/** Of several stores that travel together each has its own answer. */
+export type StoreResult = Extract<CallResult<StoreReply>, { kind: 'reply' | 'refused' }>;
+
+/** Stores in one message. */
+export const STORES_MAX = 128;
 
 export interface FetchRequest {
   readonly scope: Scope;
@@ -114,6 +121,33 @@ export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
   encodeReply: ({ durable }) => [durable],
   decodeReply: (body) => ({ durable: asBoolean(asArray(body, 1, 'replica.store reply')[0], 'durable') }),
 };
+
+/** Several stores in one message, which are committed together. */
+export const StoresMessage: MessageType<readonly StoreRequest[], readonly StoreResult[]> = {
+  name: 'replica.stores',
+  measuredAs: StoreMessage.name,
+  encodeRequest: (stores) => [stores.map(StoreMessage.encodeRequest)],
+  decodeRequest: (body) =>
+    asListOf(asArray(body, 1, 'replica.stores')[0], 'stores', STORES_MAX, StoreMessage.decodeRequest),
+  encodeReply: (results) => [
+    results.map((result) =>
+      result.kind === 'reply' ? result.reply.durable : [result.code, result.detail, result.value],
+    ),
+  ],
+  decodeReply: (body) =>
+    asListOf(asArray(body, 1, 'replica.stores reply')[0], 'results', STORES_MAX, storeResultFromWire),
+};
+
+function storeResultFromWire(result: unknown): StoreResult {
+  if (!Array.isArray(result)) return { kind: 'reply', reply: { durable: asBoolean(result, 'durable') } };
+  const [code, detail, value] = asArray(result, 3, 'refusal');
+  return {
+    kind: 'refused',
+    code: asString(code, 'code', 64),
+    detail: asString(detail, 'detail', 4096),
+    value: asInteger(value, 'value', Number.MIN_SAFE_INTEGER),
+  };
+}
 
 export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   name: 'replica.fetch',

@@ -6,14 +6,14 @@
 import { counterOf, highestCounter } from '#causality/vector.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { includes, joinStates } from '#causality/join.ts';
-import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
+import { encodeState } from '#causality/state-codec.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { toHex } from '#kernel/bytes.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
-import { MalformedMessage, Refusal } from '#wire/message.ts';
+import { Refusal } from '#wire/message.ts';
 import { ConflictFigures } from './conflicts.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import { Floors } from './floors.ts';
@@ -29,6 +29,7 @@ import { RetryPurge } from './retry-purge.ts';
 import { attemptIn } from './settle-retries.ts';
 import { CORRUPT_ROW, Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
 import { AlreadyMinted, asRefusal, DISK_FAILED, OVERLOADED, REFILLING, TOO_LATE } from './refusals.ts';
+import { storeTogether } from './store-together.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS, REGISTERS } from './tables.ts';
 
@@ -170,24 +171,23 @@ export class Replica {
 
   /** Joins a state into the replica's own; answers when it is committed, or synced if asked. Rejects with {@link Refusal}. */
   async store(request: StoreRequest, deadline: number, trace?: Span): Promise<StoreReply> {
-    if (this.#isBehind(request.scope)) await this.#learn(request.scope, deadline);
-    let incoming: State;
-    try {
-      incoming = decodeState(request.state, this.#options.world.digest.crc32);
-    } catch (error) {
-      throw error instanceof CorruptState ? new MalformedMessage(`state in replica.store: ${error.message}`) : error;
-    }
-    try {
-      await this.#commits.submit({
-        run: (transaction) => this.#merge(request, incoming, transaction),
-        bytes: request.state.length,
-        durable: request.durable,
-        trace,
-      });
-    } catch (error) {
-      throw asRefusal(error);
-    }
+    const [failure] = await this.storeAll([request], deadline, trace);
+    if (failure !== undefined) throw failure;
     return { durable: request.durable };
+  }
+
+  /** As {@link store} of each: what has failed it, and undefined where nothing has. Rejects for what is no state. */
+  async storeAll(
+    requests: readonly StoreRequest[],
+    deadline: number,
+    trace?: Span,
+  ): Promise<readonly (Error | undefined)[]> {
+    for (const { scope } of requests) if (this.#isBehind(scope)) await this.#learn(scope, deadline);
+    return storeTogether(this.#commits, requests, {
+      crc32: this.#options.world.digest.crc32,
+      merge: (request, incoming, transaction) => this.#merge(request, incoming, transaction),
+      trace,
+    });
   }
 
   /** The replica's state of a key. Rejects with {@link Refusal}: a row that cannot be trusted is no answer, not an absence. */

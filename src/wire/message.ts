@@ -9,6 +9,8 @@ import { assert } from '#kernel/assert.ts';
 export interface MessageType<Request, Reply> {
   /** Room and verb, such as `replica.store`: part of the wire format, never to be reused for something else. */
   readonly name: string;
+  /** The name of a message that asks for the same work: how long it takes tells of that too. */
+  readonly measuredAs?: string;
   readonly encodeRequest: (request: Request) => unknown;
   readonly decodeRequest: (body: unknown) => Request;
   readonly encodeReply: (reply: Reply) => unknown;

@@ -49,7 +49,7 @@ export type Handler<Request, Reply> = (request: Request, caller: CallerInfo) => 
 
 /** How a call that was sent came to its end. */
 export interface CallEnding {
-  /** Of the message. */
+  /** Of the message, or of the one that it is measured as. */
   readonly name: string;
   readonly result: Exclude<CallResult<never>['kind'], 'not-sent'>;
   /** The code of a refusal, or the reason why there is no answer; empty with a reply. */

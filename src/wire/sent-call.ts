@@ -44,7 +44,7 @@ export class SentCall<Request, Reply> implements PendingCall {
     const { resolve, startedAt, priority, span } = this.#facts;
     resolve({ kind: 'reply', reply: decodeReply(this.#type, body) });
     this.#owner.countEnd('reply');
-    this.#owner.callEnded(this.#type.name, 'reply', '', startedAt, priority);
+    this.#owner.callEnded(workOf(this.#type), 'reply', '', startedAt, priority);
     span?.end();
   }
 
@@ -53,9 +53,13 @@ export class SentCall<Request, Reply> implements PendingCall {
     resolve(result);
     this.#owner.countEnd(result.kind === 'refused' ? 'refused' : result.reason);
     const reason = result.kind === 'refused' ? result.code : result.reason;
-    if (result.kind !== 'not-sent') this.#owner.callEnded(this.#type.name, result.kind, reason, startedAt, priority);
+    if (result.kind !== 'not-sent') this.#owner.callEnded(workOf(this.#type), result.kind, reason, startedAt, priority);
     span?.end(reason);
   }
+}
+
+function workOf({ name, measuredAs }: Pick<MessageType<never, never>, 'name' | 'measuredAs'>): string {
+  return measuredAs ?? name;
 }
 
 function decodeReply<Request, Reply>(type: MessageType<Request, Reply>, body: unknown): Reply {

@@ -59,7 +59,21 @@ test('golden: a hundred puts take one message to each other owner and its answer
   const results = await batch(cluster, 'n1', puts(100));
   expect(results.map(({ status }) => status)).toEqual(Array.from({ length: 100 }, () => 204));
   await cluster.simulation.run(cluster.simulation.now + 30);
-  expect(requests).toEqual({ 'coordinator.bundle': 2 });
+  expect(requests).toEqual({ 'replica.stores': 2 });
+  expect(commits).toEqual([1, 1, 1]);
+});
+
+test('golden: puts of different clients that share a commit share its messages too', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 1, nodes: 3 });
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  const requests = countRequests(cluster);
+  const commits = countCommits(cluster);
+  const { api } = cluster.running('n1');
+  const put = (i: number) => api('PUT', `/v1/kv/b/k${i}`, {}, new TextEncoder().encode(`v${i}`));
+  const answers = await cluster.simulation.settle(Promise.all(Array.from({ length: 20 }, (_, i) => put(i))));
+  expect(answers.every(({ status }) => status === 204)).toBe(true);
+  await cluster.simulation.run(cluster.simulation.now + 30);
+  expect(requests).toEqual({ 'replica.stores': 2 });
   expect(commits).toEqual([1, 1, 1]);
 });
 

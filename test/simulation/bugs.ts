@@ -152,9 +152,9 @@ export const BUGS: readonly Bug[] = [
     about: 'a replica says that it has a write on stable storage when it has only committed it',
     edits: [
       {
-        file: REPLICA,
-        from: 'bytes: request.state.length, durable: request.durable,',
-        to: 'bytes: request.state.length, durable: false,',
+        file: 'src/replica/store-together.ts',
+        from: 'return this.#request.durable;',
+        to: 'return false;',
       },
     ],
     foundBy: { scenario: 'power-loss-at-a-replica' },

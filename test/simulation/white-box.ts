@@ -11,7 +11,7 @@ import { present } from '#kernel/assert.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { ownersOf } from '#ring/preference-list.ts';
-import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
+import { StoreMessage, StoresMessage, type StoreRequest } from '#replica/messages.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { StoredState } from '#replica/records.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
@@ -70,19 +70,19 @@ export function watchMints(
   // A deletion has no value that tells whose it is; the message that carries it to others does.
   const call: Messaging['call'] = messaging.call.bind(messaging);
   messaging.call = (to, type, request, options) => {
-    const store =
-      type.name === StoreMessage.name
-        ? (request as StoreRequest)
-        : type.name === HintMessage.name
-          ? (request as HintRequest).store
-          : undefined;
-    if (store !== undefined) {
+    for (const store of storesIn(type.name, request)) {
       const dot = deletions.get(store.state);
       if (dot !== undefined) recorder.minted({ write: store.requestId, dot });
       deletions.delete(store.state);
     }
     return call(to, type, request, options);
   };
+}
+
+function storesIn(name: string, request: unknown): readonly StoreRequest[] {
+  if (name === StoreMessage.name) return [request as StoreRequest];
+  if (name === StoresMessage.name) return request as readonly StoreRequest[];
+  return name === HintMessage.name ? [(request as HintRequest).store] : [];
 }
 
 /** What the machine's disk holds of the key now, synced or not. */

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { compareBytes, toHex, utf8 } from '#kernel/bytes.ts';
 import { epoch, nodeIndex } from '#kernel/identity.ts';
-import { FetchMessage, StoreMessage } from '#replica/messages.ts';
+import { FetchMessage, StoreMessage, STORES_MAX, StoresMessage } from '#replica/messages.ts';
 import { decodeRetry, encodeRetry, expiryKey, retryKey, type RetryRow } from '#replica/retry-codec.ts';
 import { digest } from '#world/digest.ts';
 import { recordKey, recordPrefix } from '#replica/tables.ts';
@@ -47,6 +47,28 @@ test('what a coordinator sends to a replica', () => {
   expect(FetchMessage.decodeRequest(decode(fetchBytes))).toEqual(fetch);
   expect(toHex(encode(StoreMessage.encodeReply({ durable: false })))).toBe('91c2');
   expect(toHex(encode(FetchMessage.encodeReply({ state: null })))).toBe('91c0');
+});
+
+test('several stores in one message, and what became of each', () => {
+  const store = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), state: utf8('state'), durable: true, origin: 9 };
+  const bytes = encode(StoresMessage.encodeRequest([store, { ...store, requestId: 'r-2' }]));
+  expect(toHex(bytes)).toBe(
+    '919297960703ccc8a563617274730105a3722d31c403616e6ec4057374617465c39009' +
+      '97960703ccc8a563617274730105a3722d32c403616e6ec4057374617465c39009',
+  );
+  expect(StoresMessage.decodeRequest(decode(bytes))).toEqual([store, { ...store, requestId: 'r-2' }]);
+  const results = [
+    { kind: 'reply', reply: { durable: true } },
+    { kind: 'refused', code: 'stale-epoch', detail: 'owners changed', value: 8 },
+  ] as const;
+  const replyBytes = encode(StoresMessage.encodeReply(results));
+  expect(toHex(replyBytes)).toBe('9192c393ab7374616c652d65706f6368ae6f776e657273206368616e67656408');
+  expect(StoresMessage.decodeReply(decode(replyBytes))).toEqual(results);
+  for (const bad of [[], [[7]], [[['code']]], [[['code', 'detail', 1.5]]], [[true, null]]])
+    expect(() => StoresMessage.decodeReply(bad), JSON.stringify(bad)).toThrow(MalformedMessage);
+  const many = Array.from({ length: STORES_MAX + 1 }, () => StoreMessage.encodeRequest(store));
+  for (const bad of [[], ['x'], [many], [[['x']]]])
+    expect(() => StoresMessage.decodeRequest(bad)).toThrow(MalformedMessage);
 });
 
 test('values only up to so many bytes: an element more, and an answer that is no state', () => {
