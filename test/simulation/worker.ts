@@ -1,12 +1,9 @@
 /** A process that runs tasks one after the other. The bug that it is started with is planted before the product is loaded. */
 
-import { enableCompileCache } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { flushCompileCache } from 'node:module';
 import type { Answer, Planted } from './pool.ts';
 import type { Task } from './tasks.ts';
 
-// There are many such processes, and all load the same modules.
-enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/simulation', import.meta.url)));
 const { edits, bug } = JSON.parse(process.argv[2]!) as Planted;
 if (edits.length > 0) {
   const { editSources } = await import('./source-edits.ts');
@@ -23,5 +20,8 @@ process.on('message', (task: Task) => {
 process.on('disconnect', () => process.exit());
 
 function answer(content: Answer): void {
+  // There are many such processes, and all load the same modules. This one will be killed, so it leaves to the others now what it
+  // has compiled; only the first has anything to write.
+  flushCompileCache();
   process.send!(content);
 }
