@@ -69,11 +69,15 @@ export interface ArenaOptions {
   readonly types?: boolean;
   /** Whether tombstones are given up soon enough to be waited for. */
   readonly reclaims?: boolean;
+  /** Judges all the time, and ends as soon as anything is found. */
+  readonly hasty?: boolean;
   readonly timeline?: Timeline;
   /** What a planted bug does to the cluster. */
   readonly tampering?: Tampering;
 }
 
+/** Virtual milliseconds between two judgements of a run that is hasty. */
+const HASTE_MS = 1000;
 /** After healing, the cluster serves again within this many virtual milliseconds. */
 const RECOVERY_MS = 60_000;
 const SAMPLE_INTERVAL_MS = 150;
@@ -106,6 +110,11 @@ export class Arena {
   readonly #timeline: Timeline | undefined;
   #convergedAt: Moment | null = null;
   #final: FinalSnapshot | null = null;
+  #judgeNext = 0;
+  #requestsJudged = 0;
+  /** Called when a hasty run has found something. */
+  #enough: () => void = () => undefined;
+  #ended = false;
 
   constructor(options: ArenaOptions) {
     const { seed, nodes, node, timeline, tampering } = options;
@@ -138,6 +147,7 @@ export class Arena {
       this.note('', `RING ${key}: ${detail}`);
       this.find({ check: 'ring', key, detail });
     });
+    if (options.hasty === true) this.#beHasty();
     this.supervisor.diskLost = (machine) => this.watch.diskLost(machine);
     this.recorder.acknowledged = (request) => this.#watchWrite(request);
   }
@@ -157,14 +167,40 @@ export class Arena {
   async run(live: () => Promise<void>): Promise<void> {
     const unhandled = (error: unknown): void => this.crashed('', error);
     process.on('unhandledRejection', unhandled);
+    const enough = new Promise<void>((resolve) => (this.#enough = resolve));
     try {
-      await this.#found();
-      await live();
+      await Promise.race([this.#found().then(live), enough]);
     } catch (error) {
       this.crashed('', error);
     } finally {
       process.off('unhandledRejection', unhandled);
     }
+    if (!this.#ended) this.#judge();
+  }
+
+  /** Whether it was ended before its time, because something was found. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  #beHasty(): void {
+    const { simulation } = this.cluster;
+    const look = simulation.afterEvent;
+    simulation.afterEvent = () => {
+      look?.();
+      if (simulation.now >= this.#judgeNext) this.#judgeSoFar();
+      if (this.findings.length === 0) return;
+      this.#ended = true;
+      simulation.halt();
+      this.#enough();
+    };
+  }
+
+  #judgeSoFar(): void {
+    this.#judgeNext = this.cluster.simulation.now + HASTE_MS;
+    const { length } = this.recorder.requests;
+    if (this.findings.length > 0 || length === this.#requestsJudged) return;
+    this.#requestsJudged = length;
     this.#judge();
   }
 

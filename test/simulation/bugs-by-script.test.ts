@@ -1,7 +1,7 @@
 /** Wrong variants that scripts show, where the product itself passes. A checker that never speaks proves nothing. */
 
 import { expect, test } from 'vitest';
-import { expectFound, PATIENCE_MS } from './bug-runs.ts';
+import { expectFound, PATIENCE_MS, scripted } from './bug-runs.ts';
 import { BUGS } from './bugs.ts';
 import { performAll } from './pool.ts';
 import { SCENARIO_NAMES, WAITING_FOR_A_FIX } from './scenarios.ts';
@@ -20,7 +20,7 @@ test.each(BY_SCRIPT.map((bug) => [bug.name, bug] as const))(
 test(
   'the product passes all scenarios but those that wait for a fix',
   async () => {
-    const tasks = SCENARIO_NAMES.map((name) => ({ kind: 'scenario' as const, name, traceWidth: 0 }));
+    const tasks = SCENARIO_NAMES.map(scripted);
     const failed: string[] = [];
     for await (const { task, report } of performAll(tasks, 1, undefined)) {
       if (report.findings.length > 0) failed.push((task as ScenarioTask).name);

@@ -601,6 +601,8 @@ export const WAITING_FOR_A_FIX: Readonly<Partial<Record<ScenarioName, string>>> 
 export const SCENARIO_NAMES = Object.keys(SCRIPTS) as readonly ScenarioName[];
 
 export interface ScenarioOptions {
+  /** Ends as soon as anything is found. */
+  readonly hasty?: boolean;
   readonly tampering?: Tampering;
   readonly timeline?: Timeline;
 }

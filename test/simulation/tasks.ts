@@ -15,12 +15,15 @@ export interface SeedTask {
   readonly twice: boolean;
   /** Characters of a line of the timeline; 0 for none. */
   readonly traceWidth: number;
+  /** Ends as soon as anything is found. */
+  readonly hasty?: boolean;
 }
 
 export interface ScenarioTask {
   readonly kind: 'scenario';
   readonly name: ScenarioName;
   readonly traceWidth: number;
+  readonly hasty?: boolean;
 }
 
 export type Task = SeedTask | ScenarioTask;
@@ -37,6 +40,7 @@ export async function perform(task: Task, bug: string | undefined): Promise<Repo
   const tampering = planted?.tampering?.();
   const timeline = task.traceWidth === 0 ? undefined : new Timeline();
   const options = {
+    hasty: task.hasty === true,
     ...(tampering === undefined ? {} : { tampering }),
     ...(timeline === undefined ? {} : { timeline }),
   };

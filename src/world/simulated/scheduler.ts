@@ -13,6 +13,8 @@ import { SeededRandom } from './random.ts';
 /** Events at one instant before the simulation is declared to run in circles. */
 const MAX_EVENTS_AT_ONE_INSTANT = 1_000_000;
 const DEFAULT_LIMIT_MS = 600_000;
+/** Events for one turn of the host's loop, which looks for input and timers each time and would cost as much as an event. */
+const EVENTS_A_TURN = 64;
 
 export class SimulationError extends Error {
   override readonly name = 'SimulationError';
@@ -44,6 +46,7 @@ export class Simulation {
   #events = 0;
   #eventsAtNow = 0;
   #running = false;
+  #halted = false;
 
   constructor(options: SimulationOptions) {
     this.random = new SeededRandom(options.seed);
@@ -97,6 +100,11 @@ export class Simulation {
     throw new SimulationError(`the condition does not hold at ${this.#now} ms, ${this.#queue.size} events are waiting`);
   }
 
+  /** Nothing happens any more: whoever waits for the simulation waits for ever. */
+  halt(): void {
+    this.#halted = true;
+  }
+
   /** Runs until the promise has settled, and gives its result. */
   async settle<T>(promise: Promise<T>, limit = DEFAULT_LIMIT_MS): Promise<T> {
     let settled = false;
@@ -108,20 +116,36 @@ export class Simulation {
     return promise;
   }
 
-  /** One event a turn of the host's loop: between two turns all promise reactions have run. */
+  /** One event in an immediate of the host's loop: between two of them all promise reactions have run. */
   #runEvents(end: number, done: () => boolean): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const turn = () => {
+      let over = false;
+      const settle = (holds: boolean): void => {
+        over = true;
+        resolve(holds);
+      };
+      const step = (): void => {
+        if (over) return;
         try {
           this.afterEvent?.();
-          if (done()) return resolve(true);
+          if (this.#halted) {
+            over = true;
+            return;
+          }
+          if (done()) return settle(true);
           const event = this.#queue.peek();
-          if (event === undefined || event.time > end) return resolve(false);
+          if (event === undefined || event.time > end) return settle(false);
           this.#execute(this.#queue.take()!);
-          setImmediate(turn);
         } catch (error) {
+          over = true;
           reject(error);
         }
+      };
+      const turn = (): void => {
+        step();
+        if (over) return;
+        for (let i = 1; i < EVENTS_A_TURN; i++) setImmediate(step);
+        setImmediate(turn);
       };
       // The reactions to what happened before the run come first.
       setImmediate(turn);
