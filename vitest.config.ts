@@ -1,25 +1,63 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Kill and freeze nodes under load, and look at what their clients notice meanwhile: one file at a time. */
 const BY_THEMSELVES = ['frozen', 'outages', 'ring-changes', 'rolling-restart'].map(
   (name) => `test/cluster/${name}.test.ts`,
 );
 
+/** Put others in the place of modules, which whoever has loaded those already would not notice. */
+const MOCKING = ['consensus/wrong-variants', 'world/disk-sync'].map((name) => `test/unit/${name}.test.ts`);
+
+/** Begun first, so that no processor is idle at the end while another one has the longest of all before it. */
+const LONGEST = [
+  'simulation/bugs-by-script',
+  'simulation/bugs-by-chance',
+  'simulation/more-bugs-by-script',
+  'simulation/seeds',
+  'simulation/ring-strikes',
+  'cluster/http',
+  'cluster/wrong-starts',
+  'cluster/ring-scripts',
+  'cluster/client',
+  'cluster/strong-keys',
+  'cluster/real-files',
+].map((name) => `/test/${name}.test.ts`);
+
+/** A clean checkout does not know how long files take; their sizes say little. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONGEST.findIndex((name) => moduleId.endsWith(name));
+      return at < 0 ? LONGEST.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
+const QUICK = {
+  testTimeout: 20_000,
+  // Without this one processor is left idle.
+  maxWorkers: availableParallelism(),
+  sequence: { groupOrder: 0 },
+};
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
+          ...QUICK,
           name: 'quick',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/cluster/**'],
-          testTimeout: 20_000,
-          // Without this one processor is left idle.
-          maxWorkers: availableParallelism(),
-          sequence: { groupOrder: 0 },
+          exclude: ['test/cluster/**', ...MOCKING],
+          // One process after the other runs many files and loads what they share once.
+          isolate: false,
         },
       },
+      { test: { ...QUICK, name: 'mocking', include: MOCKING } },
       {
         // Several processes to a test, which wait for time to pass more than they work: after all others, three files at a time.
         test: {
