@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { Authority, writePair } from '../authority.ts';
-import { freePorts, http, temporaryDirectory } from './support.ts';
+import { freeBase } from './ports.ts';
+import { http, temporaryDirectory } from './support.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const authority = new Authority('of a local cluster');
@@ -37,33 +38,28 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function start(basePort: number, flags: readonly string[], data: string): Promise<boolean> {
-  const args = ['cluster', ...flags, '--base-port', String(basePort), '--data-dir', join(directory, data)];
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...ENVIRONMENT } });
+/** Starts a cluster of so many nodes, and gives the port of the first one. */
+async function start(count: number, flags: readonly string[], data: string): Promise<number> {
+  const basePort = await freeBase(Array.from({ length: count }, (_, i) => [i, 100 + i]).flat());
+  const layout = ['--nodes', String(count), '--base-port', String(basePort), '--data-dir', join(directory, data)];
+  const child = spawn(process.execPath, [MAIN, 'cluster', ...layout, ...flags], {
+    env: { ...process.env, ...ENVIRONMENT },
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   running = { child, output: () => output };
   while (!output.includes('cluster ready')) {
-    if (child.exitCode !== null) return false;
+    if (child.exitCode !== null) throw new Error(`no cluster: ${output}`);
     await sleep(25);
   }
-  return true;
-}
-
-/** The ports above the free one may be in use: then another one. */
-async function startSomewhere(flags: readonly string[], data: string): Promise<number> {
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const [basePort] = await freePorts(1);
-    if (basePort! < 65_000 && (await start(basePort!, flags, data))) return basePort!;
-  }
-  throw new Error(`no cluster: ${running?.output()}`);
+  return basePort;
 }
 
 test(
   'three nodes over TLS: ready when all serve, goes on without one, ends with all',
   { timeout: 120_000 },
   async () => {
-    const basePort = await startSomewhere(['--nodes', '3'], 'data');
+    const basePort = await start(3, [], 'data');
     const { child, output } = running!;
     const dispatcher = new Agent({ connect: { ca: authority.pem } });
     try {
@@ -94,7 +90,7 @@ test(
 );
 
 test('several nodes a host: replicas stand in as many zones as there are', { timeout: 60_000 }, async () => {
-  const basePort = await startSomewhere(['--nodes', '4', '--zones', '2'], 'zones');
+  const basePort = await start(4, ['--zones', '2'], 'zones');
   const dispatcher = new Agent({ connect: { ca: authority.pem } });
   const { body } = await http('GET', `https://127.0.0.1:${basePort}/v1/ring`, { dispatcher });
   await dispatcher.close();

@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePorts, http, runQuoral, TestCluster } from './support.ts';
+import { freePorts } from './ports.ts';
+import { http, runQuoral, TestCluster } from './support.ts';
 
 let cluster: TestCluster;
 

@@ -2,7 +2,8 @@
 
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePorts, http } from './support.ts';
+import { freePorts } from './ports.ts';
+import { http } from './support.ts';
 import { RingCluster, runScript, type Ended } from './ring-support.ts';
 
 let cluster: RingCluster;

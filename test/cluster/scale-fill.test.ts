@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Nodes } from '../../bench/load/nodes.ts';
 import { CHECKPOINT, NodeFigures, slope, startTimed } from '../../bench/load/scale-node.ts';
-import { freePorts, http } from './support.ts';
+import { freeBase } from './ports.ts';
+import { http } from './support.ts';
 
 const FILL = new URL('../../bench/load/scale-fill.ts', import.meta.url).pathname;
 const RECORDS = 300;
@@ -20,7 +21,7 @@ async function fill(directory: string, port: number, records: number): Promise<u
 }
 
 test('a filled directory is that of a node', { timeout: 60_000 }, async () => {
-  const [basePort = 0] = await freePorts(1);
+  const basePort = await freeBase([0, 100]);
   const nodes = new Nodes(1, basePort, ['--log-level', 'warn']);
   try {
     const directory = join(nodes.directory, 'n1');

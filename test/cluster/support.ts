@@ -4,13 +4,13 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request, type Dispatcher } from 'undici';
+import type { ChildMessage } from '../../src/cli/start-and-stop.ts';
+import { freePorts } from './ports.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const READY_LIMIT_MS = 30_000;
@@ -50,29 +50,6 @@ export async function http(
   return { status: statusCode, headers, body: Buffer.from(await body.arrayBuffer()) };
 }
 
-/** Below the ports that Linux gives to outgoing connections, which would take one while its node is down. */
-const PORTS = { from: 10_000, to: 32_000 } as const;
-
-/** Ports that nothing listens on at this moment. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = new Map<number, Server>();
-  while (servers.size < count) {
-    const port = randomInt(PORTS.from, PORTS.to);
-    const server = await listening(port);
-    if (server !== undefined) servers.set(port, server);
-  }
-  await Promise.all([...servers.values()].map(async (server) => new Promise((resolve) => server.close(resolve))));
-  return [...servers.keys()];
-}
-
-function listening(port: number): Promise<Server | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(undefined));
-    server.listen(port, '127.0.0.1', () => resolve(server));
-  });
-}
-
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'quoral-test-'));
 }
@@ -108,6 +85,8 @@ export class TestCluster {
   readonly #count: number;
   readonly #look: ClusterLook;
   readonly #asked = new WeakSet<ChildProcess>();
+  /** Processes that have said themselves that their doors are open. */
+  readonly #serving = new WeakSet<ChildProcess>();
 
   private constructor(count: number, ports: readonly number[], look: ClusterLook) {
     this.#count = count;
@@ -167,6 +146,9 @@ export class TestCluster {
       stdout: () => stdout,
       stderr: () => stderr,
     };
+    child.on('message', ({ event }: ChildMessage) => {
+      if (event === 'serving') this.#serving.add(child);
+    });
     child.once('exit', (code, signal) => {
       // A test that only sees a connection reset would not say that a node died under it.
       if (!this.#asked.has(child))
@@ -190,6 +172,8 @@ export class TestCluster {
   }
 
   async isReady(id: string, dispatcher: Dispatcher = agent): Promise<boolean> {
+    // Somebody else's process may answer on the port of one that has not opened it.
+    if (!this.#serving.has(this.nodes.get(id)!.process)) return false;
     try {
       return (await http('GET', `${this.url(id)}/readyz`, { dispatcher })).status === 200;
     } catch {

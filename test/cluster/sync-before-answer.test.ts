@@ -8,7 +8,8 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { freePorts, http, temporaryDirectory } from './support.ts';
+import { freePorts } from './ports.ts';
+import { http, temporaryDirectory } from './support.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const WRITES = 20;

@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { APPLICATION_ID } from '#world/real/disk-schema.ts';
-import { freePorts, http, runQuoral, temporaryDirectory, TestCluster } from './support.ts';
+import { freePorts } from './ports.ts';
+import { http, runQuoral, temporaryDirectory, TestCluster } from './support.ts';
 
 let directory: string;
 let ports: readonly number[];
