@@ -23,7 +23,7 @@ export const TREE_LOG = 'tree_log';
 export const TREE_TABLES: readonly TableDefinition[] = [
   { name: TREE_KEYS, rows: 'narrow' },
   { name: TREES, rows: 'wide' },
-  { name: TREE_LOG, rows: 'wide' },
+  { name: TREE_LOG, rows: 'numbered' },
 ];
 
 const FORMAT = 1;

@@ -23,7 +23,7 @@ import type { GroupTransaction } from './group-commit.ts';
 import type { RecordChange, RecordParticipant } from './records.ts';
 
 export const CHANGES = 'changes';
-export const CHANGES_TABLES: readonly TableDefinition[] = [{ name: CHANGES, rows: 'wide' }];
+export const CHANGES_TABLES: readonly TableDefinition[] = [{ name: CHANGES, rows: 'numbered' }];
 
 export interface ChangesLimits {
   /** Bytes of the log; 0 for none at all. */

@@ -117,10 +117,13 @@ export class NetworkError extends Error {
 
 // --- Disk ----------------------------------------------------------------------------------------------------------
 
-/** `narrow` rows are up to a few hundred bytes, `wide` rows may hold values; the implementation lays them out so. */
+/**
+ * `narrow` rows are up to a few hundred bytes, `wide` rows may hold values. `numbered` rows have keys of eight bytes, a number up
+ * to 2^53-1 with the most significant byte first, and are mostly appended. The implementation lays them out so.
+ */
 export interface TableDefinition {
   readonly name: string;
-  readonly rows: 'narrow' | 'wide';
+  readonly rows: 'narrow' | 'wide' | 'numbered';
 }
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array];

@@ -11,9 +11,11 @@ import type { Disk, DiskReader, RangeOptions, Row, TableDefinition } from '#worl
 export const CONTRACT_TABLES: readonly TableDefinition[] = [
   { name: 'narrow', rows: 'narrow' },
   { name: 'wide', rows: 'wide' },
+  { name: 'numbered', rows: 'numbered' },
 ];
 
-const TABLE_NAMES = CONTRACT_TABLES.map(({ name }) => name);
+/** Those that take any key. */
+const TABLE_NAMES = ['narrow', 'wide'];
 
 /** One medium on which disks are opened one after the other. */
 export interface DiskUnderTest {
@@ -123,6 +125,59 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         await reopen();
         expect(compareBytes(disk.get(table, bytes(1))!, value)).toBe(0);
         expect(disk.get(table, bytes(2))).toEqual(bytes(2));
+      });
+    });
+
+    describe('a numbered table', () => {
+      const numbered = (number: number): Uint8Array => {
+        const key = new Uint8Array(8);
+        new DataView(key.buffer).setBigUint64(0, BigInt(number));
+        return key;
+      };
+      const numberArbitrary = fc.oneof(fc.nat(300), fc.constantFrom(2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER));
+
+      test('has its rows in the order of their numbers', async () => {
+        const numbers = [Number.MAX_SAFE_INTEGER, 256, 0, 2 ** 32, 255, 2 ** 31, 2 ** 32 - 1, 1];
+        await medium.settle(put('numbered', ...numbers.map((number): Row => [numbered(number), bytes(number % 256)])));
+        await reopen();
+        const ordered = numbers.toSorted((a, b) => a - b);
+        expect(everything(disk, 'numbered').map(([key]) => key)).toEqual(ordered.map(numbered));
+        expect(disk.get('numbered', numbered(2 ** 32 - 1))).toEqual(bytes(255));
+        expect(disk.get('numbered', numbered(2))).toBeUndefined();
+      });
+
+      test('takes no key of another length', () => {
+        for (const key of [bytes(), bytes(1), new Uint8Array(9)]) {
+          expect(() => disk.get('numbered', key)).toThrow('eight bytes');
+          expect(() => disk.commit((rows) => rows.put('numbered', key, bytes()))).toThrow('eight bytes');
+          expect(() => disk.commit((rows) => rows.delete('numbered', key))).toThrow('eight bytes');
+        }
+      });
+
+      test('gives the ranges that a plain map does, from and to any bytes', async () => {
+        const border = fc.option(
+          fc.oneof(
+            numberArbitrary.map(numbered),
+            numberArbitrary.map((number) => new Uint8Array([...numbered(number), 0])),
+            fc.uint8Array({ maxLength: 10 }),
+          ),
+          { nil: undefined },
+        );
+        const range = fc.record({ from: border, to: border, limit: fc.nat(20), reverse: fc.boolean() });
+        const rows = fc.uniqueArray(numberArbitrary, { maxLength: 40 });
+        await fc.assert(
+          fc.asyncProperty(rows, fc.array(range, { maxLength: 8 }), async (numbers, ranges) => {
+            for (const [key] of everything(disk, 'numbered')) disk.commit((all) => all.delete('numbered', key));
+            await medium.settle(put('numbered', ...numbers.map((number): Row => [numbered(number), bytes(1)])));
+            const twin = new Twin();
+            for (const number of numbers) twin.set('numbered', numbered(number), bytes(1));
+            for (const { from, to, ...more } of ranges) {
+              const options = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }), ...more };
+              expect(toText(disk.range('numbered', options))).toEqual(toText(twin.range('numbered', options)));
+            }
+          }),
+          { numRuns: runs },
+        );
       });
     });
 
@@ -259,7 +314,7 @@ function toText(rows: readonly Row[]): string[] {
 
 /** A map from hex keys, whose order is that of the bytes. */
 class Twin {
-  #tables = new Map<string, Map<string, Row>>(TABLE_NAMES.map((name) => [name, new Map()]));
+  #tables = new Map<string, Map<string, Row>>(CONTRACT_TABLES.map(({ name }) => [name, new Map()]));
 
   rows(table: string): Row[] {
     return [...this.#tables.get(table)!.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);

@@ -7,6 +7,7 @@ import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
 import type { TableDefinition } from '#world/world.ts';
 import { DataDirectoryError } from './disk-errors.ts';
+import { numberOfKey } from './disk-number.ts';
 
 /** SQLite's mark for the file's program: `Quor`. */
 export const APPLICATION_ID = 0x51756f72;
@@ -21,7 +22,21 @@ export const MIGRATIONS: readonly Migration[] = [
   (database) => {
     database.pragma(`application_id = ${APPLICATION_ID}`);
   },
+  (database) => {
+    database.function('number_of', { deterministic: true }, (key) => numberOfKey(key as Uint8Array));
+    for (const table of ['changes', 'tree_log']) renumber(database, table);
+  },
 ];
+
+/** Until format 2 the rows of this table had an index beside them from bytes to rows. */
+function renumber(database: Database, table: string): void {
+  const isThere = database.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?").pluck();
+  if (isThere.get(table) === 0) return;
+  database.exec(`ALTER TABLE ${quoteName(table)} RENAME TO former`);
+  database.exec(createTable({ name: table, rows: 'numbered' }));
+  database.exec(`INSERT INTO ${quoteName(table)} SELECT number_of(k), v FROM former ORDER BY k`);
+  database.exec('DROP TABLE former');
+}
 
 /** SQLite hands every number over as a double; these are small and whole. */
 function readNumber(database: Database, pragma: string): number {
@@ -73,13 +88,18 @@ export function migrate(
 
 /**
  * Narrow rows live in the index itself: one tree, one page to touch. A wide row would overflow there, so it lives in a
- * table of its own and the index leads to it.
+ * table of its own and the index leads to it. Numbers need no index: they are what SQLite's tables are sorted by.
  */
 function createTable(table: TableDefinition): string {
-  const name = quoteName(table.name);
-  return table.rows === 'narrow'
-    ? `CREATE TABLE IF NOT EXISTS ${name} (k BLOB NOT NULL PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID`
-    : `CREATE TABLE IF NOT EXISTS ${name} (k BLOB NOT NULL UNIQUE, v BLOB NOT NULL)`;
+  const create = `CREATE TABLE IF NOT EXISTS ${quoteName(table.name)}`;
+  switch (table.rows) {
+    case 'narrow':
+      return `${create} (k BLOB NOT NULL PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID`;
+    case 'wide':
+      return `${create} (k BLOB NOT NULL UNIQUE, v BLOB NOT NULL)`;
+    case 'numbered':
+      return `${create} (k INTEGER PRIMARY KEY, v BLOB NOT NULL)`;
+  }
 }
 
 export function quoteName(name: string): string {

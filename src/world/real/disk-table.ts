@@ -5,22 +5,27 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
-import type { RangeOptions, Row } from '#world/world.ts';
+import type { RangeOptions, Row, TableDefinition } from '#world/world.ts';
+import { firstNumber, keyOfNumber, numberOfKey } from './disk-number.ts';
 import { quoteName } from './disk-schema.ts';
 import { toBind } from './key-scratch.ts';
 
 type Bytes = Uint8Array;
+/** As SQLite has it. */
+type Key = Bytes | number;
 
 export class DiskTable {
-  readonly #get: Statement<[Bytes], Bytes>;
-  readonly #put: Statement<[Bytes, Bytes]>;
-  readonly #delete: Statement<[Bytes]>;
+  readonly #numbered: boolean;
+  readonly #get: Statement<[Key], Bytes>;
+  readonly #put: Statement<[Key, Bytes]>;
+  readonly #delete: Statement<[Key]>;
   readonly #forwards: RangeStatements;
   readonly #backwards: RangeStatements;
 
-  constructor(database: Database, name: string) {
+  constructor(database: Database, { name, rows }: TableDefinition) {
     const table = quoteName(name);
-    this.#get = database.prepare<[Bytes], Bytes>(`SELECT v FROM ${table} WHERE k = ?`).pluck();
+    this.#numbered = rows === 'numbered';
+    this.#get = database.prepare<[Key], Bytes>(`SELECT v FROM ${table} WHERE k = ?`).pluck();
     this.#put = database.prepare(
       `INSERT INTO ${table} (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
     );
@@ -30,39 +35,45 @@ export class DiskTable {
   }
 
   get(key: Bytes): Bytes | undefined {
-    const value = this.#get.get(toBind(key));
+    const value = this.#get.get(this.#keyOf(key));
     return value === undefined ? undefined : plain(value);
   }
 
   range(options: RangeOptions): Row[] {
     const { from = EMPTY_BYTES, to, limit, reverse = false } = options;
     assert(Number.isSafeInteger(limit) && limit >= 0, `range limit ${limit} is a whole number from 0`);
-    return (reverse ? this.#backwards : this.#forwards).read(from, to, limit);
+    const statements = reverse ? this.#backwards : this.#forwards;
+    if (!this.#numbered) return statements.read(from, to, limit);
+    return statements.read(firstNumber(from), to === undefined ? undefined : firstNumber(to), limit);
   }
 
   put(key: Bytes, value: Bytes): void {
-    this.#put.run(toBind(key), value);
+    this.#put.run(this.#keyOf(key), value);
   }
 
   delete(key: Bytes): void {
-    this.#delete.run(toBind(key));
+    this.#delete.run(this.#keyOf(key));
+  }
+
+  #keyOf(key: Bytes): Key {
+    return this.#numbered ? numberOfKey(key) : toBind(key);
   }
 }
 
 class RangeStatements {
-  readonly #open: Statement<[Bytes, number], [Bytes, Bytes]>;
-  readonly #closed: Statement<[Bytes, Bytes, number], [Bytes, Bytes]>;
+  readonly #open: Statement<[Key, number], [Key, Bytes]>;
+  readonly #closed: Statement<[Key, Key, number], [Key, Bytes]>;
 
   constructor(database: Database, table: string, order: 'ASC' | 'DESC') {
     const select = `SELECT k, v FROM ${table} WHERE k >= ?`;
     const end = `ORDER BY k ${order} LIMIT ?`;
-    this.#open = database.prepare<[Bytes, number], [Bytes, Bytes]>(`${select} ${end}`).raw();
-    this.#closed = database.prepare<[Bytes, Bytes, number], [Bytes, Bytes]>(`${select} AND k < ? ${end}`).raw();
+    this.#open = database.prepare<[Key, number], [Key, Bytes]>(`${select} ${end}`).raw();
+    this.#closed = database.prepare<[Key, Key, number], [Key, Bytes]>(`${select} AND k < ? ${end}`).raw();
   }
 
-  read(from: Bytes, to: Bytes | undefined, limit: number): Row[] {
+  read(from: Key, to: Key | undefined, limit: number): Row[] {
     const rows = to === undefined ? this.#open.all(from, limit) : this.#closed.all(from, to, limit);
-    return rows.map(([key, value]) => [plain(key), plain(value)]);
+    return rows.map(([key, value]) => [typeof key === 'number' ? keyOfNumber(key) : plain(key), plain(value)]);
   }
 }
 

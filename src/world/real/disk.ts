@@ -87,7 +87,7 @@ class SqliteDisk implements Disk {
     this.#log = options.log;
     this.#files = files;
     this.#database = files.database;
-    for (const { name } of options.tables) this.#tables.set(name, new DiskTable(files.database, name));
+    for (const table of options.tables) this.#tables.set(table.name, new DiskTable(files.database, table));
     this.#beginReading = files.database.prepare('BEGIN DEFERRED');
     this.#begin = files.database.prepare('BEGIN IMMEDIATE');
     this.#commit = files.database.prepare('COMMIT');

@@ -173,7 +173,10 @@ class CheckpointThread {
     });
     this.#worker.unref();
     let reason = 'the checkpoint thread ended';
-    this.#worker.on('message', (reply: CheckpointReply) => this.#answer(reply));
+    this.#worker.on('message', (reply: CheckpointReply) => {
+      this.#worker.unref();
+      this.#answer(reply);
+    });
     this.#worker.on('error', (error) => {
       reason = `the checkpoint thread ended: ${error instanceof Error ? error.message : String(error)}`;
     });
@@ -190,7 +193,11 @@ class CheckpointThread {
     return new Promise((resolve) => {
       this.#answer = resolve;
       if (this.#hasEnded) resolve({ kind: 'error', message: 'the checkpoint thread has ended', code: 'ETHREAD' });
-      else this.#send({ kind: 'checkpoint', rounds });
+      else {
+        // A process that has nothing else to do must not end while commits wait for this.
+        this.#worker.ref();
+        this.#send({ kind: 'checkpoint', rounds });
+      }
     });
   }
 

@@ -43,6 +43,7 @@ export function openSimulatedDisk(options: SimulatedDiskOptions): SimulatedDisk 
 export class SimulatedDisk implements Disk {
   readonly #medium: SimulatedMedium;
   readonly #options: SimulatedDiskOptions;
+  readonly #numbered: ReadonlySet<string>;
   #waiters: Waiter[] = [];
   #syncing = false;
   #failure: DiskError | undefined;
@@ -53,10 +54,17 @@ export class SimulatedDisk implements Disk {
     this.#options = options;
     this.#medium = options.medium;
     this.#medium.open(options.tables);
+    this.#numbered = new Set(options.tables.filter(({ rows }) => rows === 'numbered').map(({ name }) => name));
+  }
+
+  /** Rows of numbered tables have eight bytes for a key. */
+  assertKey(table: string, { length }: Uint8Array): void {
+    assert(length === 8 || !this.#numbered.has(table), 'the key of a numbered row has eight bytes');
   }
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
     this.#assertReadable();
+    this.assertKey(table, key);
     return this.#medium.table(table).get(key)?.slice();
   }
 
@@ -200,11 +208,13 @@ class SimulatedTransaction implements DiskTransaction {
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
     this.#assertOpen();
+    this.#disk.assertKey(table, key);
     this.changes.push(this.#medium.set(table, key.slice(), value.slice()));
   }
 
   delete(table: string, key: Uint8Array): void {
     this.#assertOpen();
+    this.#disk.assertKey(table, key);
     this.changes.push(this.#medium.set(table, key.slice(), undefined));
   }
 

@@ -189,6 +189,39 @@ describe('the format', () => {
     expect(runs).toBe(1);
   });
 
+  test('1 had an index for rows that are numbered since: they are all kept, in their order', async () => {
+    const first = await openDisk({ path, tables: [], log, migrations: MIGRATIONS.slice(0, 1) });
+    await first.close();
+    const former = new Database(path);
+    former.exec('CREATE TABLE changes (k BLOB NOT NULL UNIQUE, v BLOB NOT NULL)');
+    const put = former.prepare('INSERT INTO changes (k, v) VALUES (?, ?)');
+    const keyOf = (number: bigint): Buffer => {
+      const key = Buffer.alloc(8);
+      key.writeBigUInt64BE(number);
+      return key;
+    };
+    const numbers = [3n, 1n, 2n ** 40n, 2n ** 32n, 2n];
+    for (const number of numbers) put.run(keyOf(number), Buffer.from(String(number)));
+    former.close();
+    for (let i = 0; i < 2; i++) {
+      const disk = await openDisk({ path, tables: [{ name: 'changes', rows: 'numbered' }], log });
+      const rows = disk.range('changes', { limit: 10 });
+      expect(rows.map(([, value]) => Buffer.from(value).toString())).toEqual([
+        '1',
+        '2',
+        '3',
+        `${2n ** 32n}`,
+        `${2n ** 40n}`,
+      ]);
+      expect(rows.map(([key]) => Buffer.from(key))).toEqual([1n, 2n, 3n, 2n ** 32n, 2n ** 40n].map(keyOf));
+      await disk.close();
+    }
+    const database = new Database(path, { readonly: true });
+    const names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all();
+    expect(names).toEqual(['changes']);
+    database.close();
+  });
+
   test('stays what it was when bringing it up to date fails', async () => {
     await fill(3);
     const failing: Migration = (database) => {

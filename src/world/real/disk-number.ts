@@ -1,0 +1,31 @@
+/**
+ * Keys of numbered tables: eight bytes in the port, an integer in SQLite.
+ */
+
+import { assert } from '#kernel/assert.ts';
+
+const KEY_BYTES = 8;
+const TWO_POW_32 = 2 ** 32;
+
+/** The number of a row's key. */
+export function numberOfKey(key: Uint8Array): number {
+  assert(key.length === KEY_BYTES, 'the key of a numbered row has eight bytes');
+  return firstNumber(key);
+}
+
+/** The number of the first key that a range from here on can have. Bytes that are missing are the least, further ones lie behind. */
+export function firstNumber(from: Uint8Array): number {
+  let high = 0;
+  let low = 0;
+  for (let i = 0; i < 4; i++) high = high * 256 + (from[i] ?? 0);
+  for (let i = 4; i < KEY_BYTES; i++) low = low * 256 + (from[i] ?? 0);
+  return high * TWO_POW_32 + low + (from.length > KEY_BYTES ? 1 : 0);
+}
+
+export function keyOfNumber(number: number): Uint8Array {
+  const key = new Uint8Array(KEY_BYTES);
+  const view = new DataView(key.buffer);
+  view.setUint32(0, Math.floor(number / TWO_POW_32));
+  view.setUint32(4, number % TWO_POW_32);
+  return key;
+}
