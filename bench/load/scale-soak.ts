@@ -15,8 +15,8 @@ interface Sample {
   readonly external: readonly number[];
 }
 
-export async function measureSoak({ quick, basePort, soakSeconds }: ScaleOptions): Promise<readonly Row[]> {
-  const nodes = new Nodes(3, basePort, ['--log-level', 'error']);
+export async function measureSoak({ quick, basePort, soakSeconds, nodeFlags }: ScaleOptions): Promise<readonly Row[]> {
+  const nodes = new Nodes(3, basePort, ['--log-level', 'error', ...nodeFlags]);
   try {
     await nodes.startAll();
     const cluster = { urls: Object.values(nodes.urls), pids: nodes.pids };
@@ -71,7 +71,7 @@ function rowOf(node: number, samples: readonly Sample[], seconds: number): Row {
     'RSS at the end MiB': of('rss', later).at(-1)!,
     'RSS highest MiB': Math.max(...of('rss', samples)),
     'RSS MiB a minute': slope(minutes, of('rss', later)).toFixed(2),
-    'heap at the end MiB': of('heap', later).at(-1)!,
+    'heap least MiB': Math.min(...of('heap', later)),
     'heap MiB a minute': slope(minutes, of('heap', later)).toFixed(2),
     'external MiB a minute': slope(minutes, of('external', later)).toFixed(2),
   };

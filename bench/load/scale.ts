@@ -5,7 +5,7 @@
  *     --keys 1e5,1e6    sizes of the store of the first part, in place of 0.1, 1, 3 and 10 million
  *     --seconds N       of each measurement, 5 without it
  *     --soak-seconds N  600 without it
- *     --node-flags '…'  starts the nodes of the first part with more flags
+ *     --node-flags '…'  starts the nodes of the first and of the last part with more flags
  *     --quick           small numbers, to see that it runs
  *     --base-port N     17401 without it
  *     --json FILE       writes all figures
