@@ -235,7 +235,7 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
     const left = { ...change, comes: change.comes.filter(isLeft), goes: change.goes.filter(isLeft) };
     return { ...ring, members, placements: ring.placements.map((one) => owedBy(one, isLeft)), change: left };
   }
-  const voters = nextVoters(ring, leaves);
+  const voters = nextVoters(ring, leaves, busy);
   if (voters !== undefined) return { ...ring, voters };
   if (waitsForMoves(ring, evidence) || leaves.size > 0 || ring.members.some(({ state }) => state === 'joining'))
     return undefined;
@@ -292,19 +292,25 @@ function waitsForMoves({ placements, members }: Ring, { isAway, isDone }: Eviden
 }
 
 /**
- * One voter more or less on the way to those that should be; the majority is never changed at once. Who leaves decides along until
- * somebody else can where fewer losses could be borne without it: a disk lost meanwhile would be one too many, for ever.
+ * One voter more or less on the way to those that should be; the majority is never changed at once. Who leaves decides along, until
+ * somebody else can or it has nothing more to give, where fewer losses could be borne without it: a disk lost meanwhile would be one
+ * too many, for ever.
  */
-function nextVoters({ members, voters }: Ring, leaves: ReadonlySet<NodeIndex>): readonly NodeIndex[] | undefined {
+function nextVoters(
+  { members, voters }: Ring,
+  leaves: ReadonlySet<NodeIndex>,
+  busy: ReadonlySet<NodeIndex>,
+): readonly NodeIndex[] | undefined {
   const staying = members.filter(({ index, state }) => state !== 'removed' && !leaves.has(index));
   const wanted = chooseVoters(placeableMembers(staying), voters);
   const missing = wanted.find((index) => !voters.includes(index));
   const extra = voters.find((index) => !wanted.includes(index));
   if (missing !== undefined && voters.length < VOTERS_MAX) return [...voters, missing].sort((a, b) => a - b);
   if (extra === undefined) return undefined;
+  const spare = spareOf(voters.length - 1);
   // Those that stay may be on their way yet. Where there are as many as there may be, one goes first.
-  const inTheEnd = Math.min(staying.length, VOTERS_MAX);
-  if (missing === undefined && spareOf(voters.length - 1) < spareOf(inTheEnd)) return undefined;
+  const isNeeded = spare < spareOf(Math.min(staying.length, VOTERS_MAX)) || busy.has(extra);
+  if (missing === undefined && isNeeded && spare < spareOf(voters.length)) return undefined;
   return voters.filter((index) => index !== extra);
 }
 

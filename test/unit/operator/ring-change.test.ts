@@ -77,9 +77,13 @@ function run(begun: Facts, given: Evidence = evidence(), most = 100): readonly F
 
 /** On the way no fewer voters may be lost than before or in the end, but for one where there are as many as there may be. */
 function checkVoters(steps: readonly Facts[]): void {
-  const spares = steps.map(({ ring }) => Math.ceil(ring.voters.length / 2) - 1);
-  const isFull = steps[0]!.ring.voters.length === VOTERS_MAX;
-  expect(Math.min(...spares)).toBeGreaterThanOrEqual(Math.min(spares[0]!, spares.at(-1)!) - Number(isFull));
+  const spare = (count: number): number => Math.ceil(count / 2) - 1;
+  const spares = steps.map(({ ring }) => spare(ring.voters.length));
+  const isFull = steps.some(({ ring }) => ring.voters.length === VOTERS_MAX);
+  // Where it was to lead before it was taken back.
+  const planned = steps[0]!.ring.members.filter(({ state }) => state !== 'removed' && state !== 'leaving').length;
+  const least = Math.min(spares[0]!, spares.at(-1)!, spare(planned)) - Number(isFull);
+  expect(Math.min(...spares)).toBeGreaterThanOrEqual(least);
 }
 
 function entries({ placements }: Ring): readonly PartitionOwners[] {
@@ -202,6 +206,11 @@ describe('a join', () => {
     const four = begin(factsOf(['z1', 'z1', 'z1', 'z1']), { replace: [['n2', 'n5']] }, [newcomer('n5')]);
     expect(run(four, evidence({ isReady: () => false })).at(-1)!.ring.voters).toEqual([0, 2, 3]);
     const taken = steered(run(begun, evidence({ isDone: () => false })).at(-1)!, 'aborting');
+    // Nobody comes instead, and it goes on as long as it has something to give.
+    const leaving = run(begin(factsOf(['z1', 'z1', 'z1']), { leave: ['n3'] })).filter(({ ring }) =>
+      entries(ring).some(({ move }) => move !== undefined),
+    );
+    expect([...new Set(leaving.map(({ ring }) => ring.voters.join()))]).toEqual(['0,1,2']);
     expect([...new Set(run(taken).map(({ ring }) => ring.voters.join()))]).toEqual(['0,1,2']);
   });
 
@@ -399,14 +408,18 @@ test('whatever is known when, and however often it is taken back: each step is l
       const newcomers = joins.map((zone, i) => newcomer(`m${i}`, zone));
       const leave = zones.slice(0, Math.min(leaves, zones.length + joins.length - 1)).map((_, i) => `n${i + 1}`);
       let now = begin(facts, { join: newcomers.map(({ id }) => id), leave }, newcomers);
+      const all = [now];
       const draw = (): boolean => answers.next().value as boolean;
       for (let step = 0; step < 12 && now.ring.change !== undefined; step++) {
         if (step === abortAt) now = steered(now, 'aborting');
         const after = advanceChange(now, someEvidence(draw));
         if (after !== now) checkStep(now, after);
         now = after;
+        all.push(now);
       }
-      const end = run(now).at(-1)!;
+      all.push(...run(now));
+      checkVoters(all);
+      const end = all.at(-1)!;
       expect(end.ring.change).toBeUndefined();
       const left = placeableMembers(end.ring.members);
       expect(end.ring.members.every(({ state }) => state === 'active' || state === 'removed')).toBe(true);
