@@ -311,6 +311,11 @@ export const SETTINGS = {
     '30s',
     'pause between exchanges of all that is known of members',
   ),
+  'disk-mark-interval': setting(
+    duration(100, 86_400_000),
+    '1m',
+    'pause between marks that a node leaves with others: an older copy of its disk that is put back is found out by them',
+  ),
   'silence-before-probe': setting(
     duration(10, 60_000),
     '100ms',

@@ -224,6 +224,7 @@ function membershipSettings(settings: Settings): MembershipSettings {
     gossipInterval: settings['gossip-interval'],
     gossipFanout: settings['gossip-fanout'],
     exchangeInterval: settings['membership-exchange-interval'],
+    markInterval: settings['disk-mark-interval'],
     silenceBeforeProbe: settings['silence-before-probe'],
   };
 }

@@ -1,6 +1,8 @@
 /**
  * Before a node that has started serves, it asks the others what they have seen of its disk, and then has them remember the
  * present boot. A majority of the voters must have done both, as with the epoch; whoever comes later is asked when it comes.
+ *
+ * While it serves it leaves a mark with the voters now and then. The others hear of marks as they hear of boots.
  */
 
 import type { NodeId } from '#kernel/identity.ts';
@@ -23,7 +25,8 @@ export interface BootWitnessOptions {
 export class BootWitness {
   readonly #options: BootWitnessOptions;
   readonly #asked = new Set<NodeId>();
-  readonly #announced = new Set<NodeId>();
+  /** Who remembers this boot, and the mark that they have been told. */
+  readonly #announced = new Map<NodeId, number>();
   readonly #busy = new Set<NodeId>();
   #voters: readonly NodeId[] = [];
   #putBack: string | undefined;
@@ -66,23 +69,64 @@ export class BootWitness {
 
   /** To be called again and again for every member that is connected; does nothing when nothing is left to do. */
   meet(peer: NodeId): void {
-    if (this.#busy.has(peer) || this.#announced.has(peer) || this.#putBack !== undefined) return;
+    if (this.#busy.has(peer) || this.#putBack !== undefined) return;
+    if (this.#announced.has(peer)) {
+      if (this.#lacksMark(peer)) void this.#tellMark(peer, this.#options.callTimeout);
+      return;
+    }
     const announces = this.#isMajority(this.#asked);
     if (!announces && this.#asked.has(peer)) return;
     this.#busy.add(peer);
-    void this.#call(peer, announces).finally(() => this.#busy.delete(peer));
+    void this.#call(peer, announces, this.#options.callTimeout).finally(() => this.#busy.delete(peer));
   }
 
-  async #call(peer: NodeId, announces: boolean): Promise<void> {
-    const { world, messaging, own, callTimeout } = this.#options;
-    const record: BootRecord = { storage: own.storageId, boot: own.boot, life: own.lives[0]! };
-    const deadline = world.clock.monotonic() + callTimeout;
+  /** Writes a mark on this disk, for the voters to be told of when they are met; none before this boot is verified. */
+  async mark(): Promise<void> {
+    if (!this.verified()) return;
+    try {
+      await this.#options.own.marks.raise();
+    } catch (error) {
+      this.#options.world.log.warn('mark-not-written', { reason: String(error) });
+    }
+  }
+
+  /** The last mark of this boot; waits no longer than so many milliseconds for the voters to take note. */
+  async lastMark(patience: number): Promise<void> {
+    await this.mark();
+    const lacking = [...this.#announced.keys()].filter((peer) => this.#lacksMark(peer));
+    await Promise.all(lacking.map((peer) => this.#tellMark(peer, patience)));
+  }
+
+  #lacksMark(peer: NodeId): boolean {
+    return this.#announced.get(peer)! < this.#mark && this.#voters.includes(peer);
+  }
+
+  get #mark(): number {
+    const { marks, boot } = this.#options.own;
+    return marks.of(boot);
+  }
+
+  /** Whoever does not take note is told again, after a while. */
+  async #tellMark(peer: NodeId, timeout: number): Promise<void> {
+    const { clock } = this.#options.world;
+    this.#busy.add(peer);
+    const noted = await this.#call(peer, true, timeout);
+    if (noted) this.#busy.delete(peer);
+    else clock.after(timeout, () => this.#busy.delete(peer));
+  }
+
+  /** Whether the peer has done what it was asked. */
+  async #call(peer: NodeId, announces: boolean, timeout: number): Promise<boolean> {
+    const { world, messaging, own } = this.#options;
+    const record: BootRecord = { storage: own.storageId, boot: own.boot, life: own.lives[0]!, mark: this.#mark };
+    const deadline = world.clock.monotonic() + timeout;
     const result = await messaging.call(peer, BootMessage, { record, announces }, { deadline });
-    if (result.kind !== 'reply') return;
+    if (result.kind !== 'reply') return false;
     if (result.reply.known !== undefined) this.#check(result.reply.known, peer);
-    if (this.#putBack !== undefined) return;
+    if (this.#putBack !== undefined) return true;
     this.#asked.add(peer);
-    if (announces) this.#announced.add(peer);
+    if (announces) this.#announced.set(peer, record.mark);
+    return true;
   }
 
   async #remember(record: BootRecord): Promise<void> {
@@ -103,7 +147,7 @@ export class BootWitness {
     this.#options.world.log.error('disk-put-back', { storageId, boot, reason: why, peer, remedy });
   }
 
-  #isMajority(peers: ReadonlySet<NodeId>): boolean {
+  #isMajority(peers: { has(peer: NodeId): boolean }): boolean {
     const counted = this.#voters.filter((voter) => voter === this.#options.self || peers.has(voter)).length;
     return 2 * counted > this.#voters.length;
   }

@@ -46,6 +46,7 @@ export class Membership {
   #detector: FailureDetector | undefined;
   #timer: Timer | undefined;
   #running = false;
+  #markAt = Infinity;
 
   /** Reads the disk and registers its handlers, so it must be made before messaging starts. */
   constructor(options: MembershipOptions) {
@@ -91,7 +92,9 @@ export class Membership {
   }
 
   start(): void {
+    const { world, settings } = this.#options;
     this.#running = true;
+    this.#markAt = world.clock.monotonic() + settings.markInterval;
     this.#options.messaging.onReachability((peer, reachable) => {
       if (reachable) this.#linked(peer);
       this.#changed(peer);
@@ -99,12 +102,13 @@ export class Membership {
     this.#schedule();
   }
 
-  /** Tells the others, so that they need not find out. */
+  /** Tells the others, so that they need not find out. What this node has confirmed before is marked. */
   async stop(): Promise<void> {
     this.#running = false;
     this.#timer?.cancel();
     const detector = this.#detector;
     if (detector === undefined) return;
+    await this.#witness.lastMark(LEAVE_TIMEOUT_MS);
     const calls = detector.leave().map((member) => this.#call(member, LEAVE_TIMEOUT_MS));
     await Promise.all(calls);
   }
@@ -170,6 +174,10 @@ export class Membership {
     if (detector === undefined) return;
     const now = world.clock.monotonic();
     detector.tick(now);
+    if (now >= this.#markAt) {
+      this.#markAt = now + settings.markInterval;
+      void this.#witness.mark();
+    }
     for (const [peer, index] of this.#indexes) {
       if (peer === this.#options.self || !messaging.reachable(peer)) continue;
       this.#witness.meet(peer);

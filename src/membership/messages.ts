@@ -75,13 +75,13 @@ export const ExchangeMessage: MessageType<Exchange, Exchange> = {
   decodeReply: decodeExchange,
 };
 
-/** A node that has started asks what is known of its disk, and then announces its own boot. */
+/** A node that has started asks what is known of its disk, and then announces its own boot, and that again with each mark. */
 export const BootMessage: MessageType<BootRequest, BootReply> = {
   name: 'membership.boot',
-  encodeRequest: ({ record, announces }) => [...encodeBoot(record), announces],
+  encodeRequest: ({ record: { storage, boot, life, mark }, announces }) => [storage, boot, life, announces, mark],
   decodeRequest: (body) => {
-    const parts = asArray(body, 4, 'boot');
-    return { record: decodeBoot(body), announces: asBoolean(parts[3], 'announces') };
+    const [storage, boot, life, announces, mark] = asArray(body, 4, 'boot');
+    return { record: decodeBoot([storage, boot, life, mark]), announces: asBoolean(announces, 'announces') };
   },
   encodeReply: ({ known }) => (known === undefined ? [] : [encodeBoot(known)]),
   decodeReply: (body) => {
@@ -122,8 +122,8 @@ function decodeNews(value: unknown): News {
   };
 }
 
-function encodeBoot({ storage, boot, life }: BootRecord): unknown[] {
-  return [storage, boot, life];
+function encodeBoot({ storage, boot, life, mark }: BootRecord): unknown[] {
+  return [storage, boot, life, mark];
 }
 
 function decodeBoot(value: unknown): BootRecord {
@@ -132,6 +132,8 @@ function decodeBoot(value: unknown): BootRecord {
     storage: asStorageId(parts[0]),
     boot: asInteger(parts[1], 'boot', 1),
     life: asInteger(parts[2], 'life', 0, 2 ** 32 - 1),
+    // Programs that know no marks name none.
+    mark: asInteger(parts[3] ?? 0, 'mark'),
   };
 }
 

@@ -18,6 +18,8 @@ export interface MembershipSettings {
   readonly gossipFanout: number;
   /** Between two exchanges of the whole table. */
   readonly exchangeInterval: number;
+  /** Between two marks that this node leaves with the others: how young a copy of its disk may be and not be found out. */
+  readonly markInterval: number;
   /** A member that owes answers and has said nothing for so long is probed out of turn. */
   readonly silenceBeforeProbe: number;
 }
@@ -35,5 +37,6 @@ export const DEFAULT_MEMBERSHIP_SETTINGS: MembershipSettings = {
   gossipInterval: 200,
   gossipFanout: 3,
   exchangeInterval: 30_000,
+  markInterval: 60_000,
   silenceBeforeProbe: 100,
 };

@@ -14,6 +14,7 @@ import { present } from '#kernel/assert.ts';
 import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
 import { storageId, type NodeId, type StorageId } from '#kernel/identity.ts';
 import type { Disk, DiskReader, DiskTransaction, Random } from '#world/world.ts';
+import { DiskMarks } from './disk-marks.ts';
 import { NODE } from './tables.ts';
 
 const ID = utf8('id');
@@ -35,6 +36,8 @@ export interface NodeStorage {
   readonly boot: number;
   /** A random number for each boot, this one's first: others tell by them whether the disk was put back to an earlier state. */
   readonly lives: readonly number[];
+  /** By what this boot has written and those before it. */
+  readonly marks: DiskMarks;
   /** True when the last stop synced everything and said so. */
   readonly wasClean: boolean;
   /** Runs on from the last time that this disk knows to have been used. */
@@ -167,7 +170,8 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   await durable;
   // Not before what was reserved, however far the calendar lies behind: each commit stores the clock anew.
   const clock = new HybridClock({ wall, start: used });
-  return { storageId: storage, boot, lives, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
+  const marks = new DiskMarks(disk, boot, boot - LIVES_MAX);
+  return { storageId: storage, boot, lives, marks, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
 }
 
 function storeClock(transaction: DiskTransaction, time: number): void {

@@ -1,6 +1,6 @@
 /** Disks that decay or are lost, with real processes and real files. */
 
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -134,4 +134,32 @@ test('a member whose database file was deleted is filled again, and its absences
   expect(await get('n2', 'both', 'consistency=strict_quorum')).toBe('kept');
   expect(await put('n2', 'k0', 'as another actor')).toBe(204);
   expect(await get('n1', 'k0', 'r=3')).toBe('as another actor');
+}, 90_000);
+
+test('a directory that was put back to a copy from after the last start is found out, and filled when it is empty', async () => {
+  cluster = await TestCluster.start(3, [...FLAGS, '--disk-mark-interval', '200ms']);
+  await fill();
+  const directory = join(cluster.directory, 'n1');
+  const copy = join(cluster.directory, 'copy');
+  await cluster.signal('n1', 'SIGSTOP');
+  cpSync(directory, copy, { recursive: true });
+  await cluster.signal('n1', 'SIGCONT');
+  expect(await put('n1', 'late', 'yes')).toBe(204);
+  // Several marks.
+  await sleep(1000);
+  await cluster.signal('n1', 'SIGKILL');
+  rmSync(directory, { recursive: true });
+  cpSync(copy, directory, { recursive: true });
+  cluster.startNode('n1');
+  await eventually('it says why it does not serve', async () => {
+    const { status, body } = await http('GET', `${cluster.url('n1')}/readyz`);
+    return status === 503 && /put back.*mark \d+ of boot 1 /.test(body.toString());
+  });
+  expect(await get('n1', 'late', 'r=1')).toBe('503');
+  await cluster.signal('n1', 'SIGKILL');
+  rmSync(directory, { recursive: true });
+  cluster.startNode('n1');
+  await cluster.ready();
+  await eventually('it is filled', async () => (await stateOf('n1', 'n2')) === 'active');
+  expect(await get('n1', 'late', 'r=1&sloppy=false')).toBe('yes');
 }, 90_000);

@@ -18,6 +18,7 @@ import { RingWatch } from './ring-watch.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Timeline } from './timeline.ts';
 import { WatchedLog } from './watched-log.ts';
+import { TouchingClient } from './touching-client.ts';
 import { TypeClients, typeBuckets, type TypeBucket } from './type-clients.ts';
 import { ownersOfKey, snapshotOf, watchMints } from './white-box.ts';
 import { checkReclaimed, checkRoots } from './repaired.ts';
@@ -260,6 +261,19 @@ export class Arena {
   client(clients: Clients, name: string): Client {
     const random = this.cluster.simulation.random.fork(`client ${name}`);
     return new Client(clients, this.workload({ ...IDLE, random }), name);
+  }
+
+  /** Somebody who touches what the clients write. */
+  touchingClient(clients: Clients): TouchingClient {
+    const { simulation, machines } = this.cluster;
+    return new TouchingClient({
+      simulation,
+      random: simulation.random.fork('touches'),
+      clients,
+      machines: () => (this.movesMembers ? machines.filter((machine) => this.#serves(machine)) : machines),
+      crashed: (error) => this.crashed('', error),
+      note: (what) => this.note('', what),
+    });
   }
 
   /** Whether members come and go. */

@@ -31,7 +31,7 @@ export interface Bug {
 /** The random runs in which most bugs have to be seen; short ones, so that there can be more of them. */
 export const BUG_RUNS = {
   seeds: [3, 5, 6, 7, 8, 9, 11, 13, 14, 16, 17, 18],
-  changes: { duration: 20_000, types: false },
+  changes: { duration: 20_000, types: false, touches: false },
 } as const;
 
 /** Bugs of mechanisms that are not built yet. */
@@ -85,6 +85,42 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     foundBy: { scenario: 'disk-is-put-back' },
+  },
+  {
+    name: 'touch-raises',
+    about: 'a touch writes what is there anew, and so raises what it does not know to be deleted',
+    edits: [
+      {
+        file: 'src/causality/touch.ts',
+        from: 'meant.has(version) ? { ...version, expiresAt: laterEnd(version.expiresAt, expiresAt) } : version,',
+        to: 'meant.has(version) ? { ...version, dot, expiresAt: laterEnd(version.expiresAt, expiresAt) } : version,',
+      },
+    ],
+    foundBy: { scenario: 'touched-where-it-lives-on' },
+  },
+  {
+    name: 'mark-not-asked-for',
+    about: 'a node whose disk was put back to a state since its last start serves and votes',
+    edits: [
+      {
+        file: 'src/membership/boot-records.ts',
+        from: 'if (seen.mark <= mark) return undefined;',
+        to: 'if (seen.mark >= 0) return undefined;',
+      },
+    ],
+    foundBy: { scenario: 'running-disk-is-put-back' },
+  },
+  {
+    name: 'mark-told-before-durable',
+    about: 'others hear of a mark that the disk may lose, and refuse a disk that was only cut off from its power',
+    edits: [
+      {
+        file: 'src/replica/disk-marks.ts',
+        from: 'await durable; this.#durable = Math.max(this.#durable, mark);',
+        to: 'this.#durable = Math.max(this.#durable, mark); await durable;',
+      },
+    ],
+    foundBy: { scenario: 'power-loss-while-marking' },
   },
   {
     name: 'verdict-moves-data',

@@ -10,6 +10,7 @@ import type { SeededRandom } from '#world/simulated/random.ts';
 import type { Machine, SimulatedCluster } from './cluster.ts';
 import { LinkBoard } from './link-board.ts';
 import { isAnswer, MESSAGE_NAMES, requestName } from './messages-on-the-wire.ts';
+import { isMissed } from './put-back.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { WorkloadBucket } from './workload.ts';
 
@@ -95,6 +96,13 @@ class Injection {
   machine(): Machine {
     const { machines } = this.cluster;
     return machines[this.random.below(machines.length)]!;
+  }
+
+  /** The other members, as the machine's node knows them. */
+  othersThan(machine: Machine): readonly Machine[] {
+    const members = machine.running?.node.chain.facts()?.ring.members ?? [];
+    const there = members.filter(({ id, state }) => id !== machine.id && state !== 'removed');
+    return there.map(({ id }) => this.cluster.machine(id));
   }
 
   bucket(): WorkloadBucket {
@@ -246,20 +254,29 @@ const KINDS = {
       on.supervisor.disksLost += 1;
       on.supervisor.replaceDisk(machine, on.between(20, 5000), 'empty');
     }),
-  /** Whoever looks after the node empties the disk when the node says that it is an old one. */
+  /**
+   * Whoever looks after the node empties the disk when the node says that it is an old one. Copies are from before the last start
+   * or from after it, and are put back when all others remember something that they do not know: else nobody could find out.
+   */
   'disk-put-back': (on) =>
     on.every(15_000, () => {
       const machine = on.machine();
-      if (on.supervisor.disksLost > 0 || machine.running?.node.member()?.state !== 'active') return;
+      const { running, medium } = machine;
+      const { state, storageId } = running?.node.member() ?? {};
+      if (on.supervisor.disksLost > 0 || state !== 'active' || typeof storageId !== 'string') return;
       on.supervisor.disksLost += 1;
-      const backup = machine.medium.snapshot();
-      // A copy that knows of all starts is not found out.
-      on.supervisor.crash(machine, on.between(20, 500));
-      on.after(on.between(1000, 10_000), () => {
+      const backup = medium.snapshot();
+      if (on.random.chance(0.5)) on.supervisor.crash(machine, on.between(20, 500));
+      let missed = 0;
+      const look = (): void => {
         if (on.supervisor.isRetired(machine)) return;
+        missed = isMissed(storageId, backup, on.othersThan(machine)) ? missed + 1 : 0;
+        // Twice, so that what they remember is on stable storage.
+        if (missed < 2) return on.lasts(1000, look);
         on.supervisor.replaceDisk(machine, on.between(20, 500), backup);
         on.after(on.between(500, 8000), () => on.supervisor.replaceDisk(machine, on.between(20, 2000), 'empty'));
-      });
+      };
+      on.lasts(on.between(1000, 10_000), look);
     }),
   'nodes-learn-nothing': (on) =>
     on.every(6000, () => {

@@ -18,6 +18,8 @@ export interface Plan {
   readonly ringChanges: boolean;
   /** Whether there are clients of data types as well. */
   readonly types: boolean;
+  /** Whether somebody touches keys as well. */
+  readonly touches: boolean;
   /** Virtual milliseconds during which the clients work. */
   readonly duration: number;
   readonly faults: readonly ChosenFault[];
@@ -34,6 +36,7 @@ export interface PlanChanges {
   readonly nodes?: number;
   readonly ringChanges?: boolean;
   readonly types?: boolean;
+  readonly touches?: boolean;
   readonly duration?: number;
   readonly operationsMax?: number;
   /** Fault kinds that are left out. */
@@ -46,6 +49,8 @@ const FAULTS_AT_ONCE_MAX = 7;
 const RING_CHANGES_SHARE = 0.25;
 /** Of all seeds, those with clients of data types. */
 const TYPES_SHARE = 0.4;
+/** Of all seeds, those with somebody who touches keys. */
+const TOUCHES_SHARE = 0.25;
 
 export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const random = new SeededRandom(seed).fork('plan');
@@ -59,6 +64,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     nodes: ringChanges ? Math.max(3, nodes) : nodes,
     ringChanges,
     types: changes.types ?? draw('types').chance(TYPES_SHARE),
+    touches: changes.touches ?? draw('touches').chance(TOUCHES_SHARE),
     duration: changes.duration ?? DEFAULT_DURATION,
     faults: [
       ...chooseFaults(draw('faults')),

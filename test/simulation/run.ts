@@ -4,6 +4,7 @@
  */
 
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
+import { DEFAULT_MEMBERSHIP_SETTINGS } from '#membership/settings.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { Arena, type Finding } from './arena.ts';
 import { Faults, LOSES_UNSYNCED } from './faults.ts';
@@ -56,13 +57,21 @@ const BUSY_REPAIR = {
   reclaimWait: 12_000,
 };
 
+/** Where disks are put back, marks come often enough for copies to be found out by them. */
+const FREQUENT_MARKS = { ...DEFAULT_MEMBERSHIP_SETTINGS, markInterval: 2000 };
+
 /** In some runs whoever is not asked for all of a key says only what it knows, however small the values are. */
 const OUTLINES_EVERY = 8;
 const OUTLINES = { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 };
 
 export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
-  const node = { repair: BUSY_REPAIR, ...(plan.seed % OUTLINES_EVERY === 0 ? { coordinator: OUTLINES } : {}) };
+  const putsBack = plan.faults.some(({ kind }) => kind === 'disk-put-back');
+  const node = {
+    repair: BUSY_REPAIR,
+    ...(plan.seed % OUTLINES_EVERY === 0 ? { coordinator: OUTLINES } : {}),
+    ...(putsBack ? { membership: FREQUENT_MARKS } : {}),
+  };
   const { seed, nodes, ringChanges, types } = plan;
   const arena = new Arena({
     ...options,
@@ -121,7 +130,8 @@ async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined
   const began = simulation.now;
   let healthySince = Infinity;
   arena.sample(clients);
-  const over = Promise.all([clients.run(), arena.types?.run()]);
+  const touching = plan.touches ? arena.touchingClient(clients) : undefined;
+  const over = Promise.all([clients.run(), arena.types?.run(), touching?.run()]);
   if (mode === 'liveness') {
     await simulation.run(began + (duration * 2) / 3);
     faults.heal();
@@ -134,6 +144,7 @@ async function live(arena: Arena, plan: Plan, operator: RingOperator | undefined
   await simulation.run(Math.max(began + duration, simulation.now));
   clients.stop();
   arena.types?.stop();
+  touching?.stop();
   if (mode === 'safety') faults.heal();
   await simulation.settle(over, LAST_ANSWER_MS);
   await operator?.finish();

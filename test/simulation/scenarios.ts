@@ -7,6 +7,7 @@ import { Arena, type Finding } from './arena.ts';
 import { StoreMessage } from '#replica/messages.ts';
 import { isAnswer, requestName } from './messages-on-the-wire.ts';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
+import { DEFAULT_MEMBERSHIP_SETTINGS } from '#membership/settings.ts';
 import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
 import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
@@ -28,6 +29,7 @@ export const NODES = 3;
 const ROUNDS = 6;
 const STRONG_ROUNDS = 36;
 const TIMEOUT_MS = 2000;
+const MARK_MS = 700;
 /** After so long a node knows that it is cut off. */
 const UNREACHABLE_MS = 4500;
 const FACTS = { owners: NODES, mode: 'lww' } as const;
@@ -299,6 +301,50 @@ const SCRIPTS = {
       await stage.get(first, key, STRICT);
       stage.arena.supervisor.crash(first, 50);
       first.medium.restore(newest);
+    });
+  },
+  /** A key is touched where its deletion is not known. */
+  'touched-where-it-lives-on': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      await stage.put(first, key, ALL);
+      stage.cut(third, [first, second]);
+      await stage.pass(UNREACHABLE_MS);
+      await stage.removeSeen(first, key, STRICT);
+      await stage.touch(third, key, ONE);
+      await stage.heal();
+      await stage.get(second, key, ALL);
+    });
+  },
+  /** A disk is put back to a state from after its last start, when the others have had a mark since. */
+  'running-disk-is-put-back': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      const backup = first.medium.snapshot();
+      stage.loses(CARRY_STATES, third);
+      await stage.put(first, key, STRICT);
+      await stage.pass(2 * MARK_MS);
+      stage.clear();
+      stage.cut(second, [first, third]);
+      stage.arena.supervisor.crash(first, 50);
+      first.medium.restore(backup);
+      stage.arena.watch.diskLost(first);
+      await stage.pass(3000);
+      await stage.get(third, key, STRICT);
+      await stage.get(first, key, STRICT);
+      // What is found out is emptied, and filled by the others.
+      stage.crash(first);
+      first.medium.wipe();
+      await stage.heal();
+      await stage.arena.refilled();
+    });
+  },
+  /** A node loses its power while it writes a mark, and is the same as before. */
+  'power-loss-while-marking': async (stage) => {
+    await stage.rounds(async (_key, [first]) => {
+      first.medium.extraSyncMilliseconds = 500;
+      await stage.pass(2 * MARK_MS);
+      stage.crash(first);
+      await stage.pass(3000);
+      stage.isTrusted(first);
     });
   },
   /** Of three nodes one is cut off and asked all the same. */
@@ -584,6 +630,10 @@ const SOON = {
   },
 };
 
+/** With marks that come often. */
+const MARKING: ReadonlySet<string> = new Set(['running-disk-is-put-back', 'power-loss-while-marking']);
+const MARKS = { membership: { ...DEFAULT_MEMBERSHIP_SETTINGS, markInterval: MARK_MS } };
+
 /** Owners that are not asked for all of a key say only what they know, however small its values are. */
 const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
 const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
@@ -635,6 +685,7 @@ export async function play(name: ScenarioName, options: ScenarioOptions): Promis
 function nodeFor(name: ScenarioName): { readonly node?: Partial<NodeOptions> } {
   if (name === 'strong-keys-come-and-go') return { node: { ...SOON, upkeep: { forgottenAfter: COME_AND_GO_MS } } };
   if (RECLAIMING.has(name)) return { node: SOON };
+  if (MARKING.has(name)) return { node: MARKS };
   return OUTLINING.has(name) ? { node: OUTLINES } : {};
 }
 
@@ -821,6 +872,15 @@ export class Stage {
     await this.#settle(doing);
   }
 
+  /** A touch, which has to find something. */
+  async touch({ id }: Machine, { bucket, key }: Target, { query }: Level): Promise<void> {
+    const target = `/v1/kv/${bucket.name}/${key}?ttl=3600&${query}`;
+    const headers = { 'content-type': 'application/json' };
+    const { status } = await this.arena.cluster.request(id, 'POST', target, { headers, body: '{"op":"touch"}' });
+    if (status === 204) return;
+    this.arena.find({ check: 'progress', key, detail: `a touch at ${id} is answered ${status}` });
+  }
+
   /** A request that the history does not know of; without a status that it must have it must succeed. */
   async aside(machine: Machine, method: 'GET' | 'PUT' | 'DELETE', target: string, expected = 204): Promise<void> {
     const { status } = await this.arena.cluster.request(machine.id, method, target, { body: target });
@@ -857,6 +917,13 @@ export class Stage {
     if (more <= 0) return;
     const detail = `${machine.id}, which was held up itself, has ${more} more suspicions`;
     this.arena.find({ check: 'accusation', key: machine.id, detail });
+  }
+
+  /** Nobody has anything against the machine's disk, which is its own. */
+  isTrusted({ id, running }: Machine): void {
+    const why = running === undefined ? 'it does not run' : running.node.membership.diskPutBack();
+    if (why !== undefined)
+      this.arena.find({ check: 'accusation', key: id, detail: `${id} is refused its disk: ${why}` });
   }
 
   /** How many replicas the machine's reads have found behind, for repair to mend. */

@@ -4,7 +4,6 @@
  */
 
 import { decodeState } from '#causality/state-codec.ts';
-import type { Content } from '#causality/state.ts';
 import type { Hints } from '#handoff/hints.ts';
 import { HintMessage, type HintRequest } from '#handoff/messages.ts';
 import { present } from '#kernel/assert.ts';
@@ -12,7 +11,7 @@ import { utf8 } from '#kernel/bytes.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { StoreMessage, StoresMessage, type StoreRequest } from '#replica/messages.ts';
-import type { Replica } from '#replica/replica.ts';
+import type { MintRequest, Replica } from '#replica/replica.ts';
 import type { StoredState } from '#replica/records.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -33,8 +32,13 @@ export function watchMints(
   const { replica, hints, messaging } = node;
   const deletions = new WeakMap<Uint8Array, Dot>();
   /** Notes the dot when the state leaves the node, or when it is committed if nobody gets it. */
-  const watched = (content: Content | null): ((made: StoredState) => void) => {
+  const watched = ({
+    content,
+    operating,
+  }: Pick<MintRequest, 'content' | 'operating'>): ((made: StoredState) => void) => {
     const write = content === null ? null : writeIdIn(content.value);
+    // Nobody's write: of what is there nothing changes.
+    const isTouch = operating?.operation.kind === 'touch';
     let isNoted = false;
     return (made) => {
       if (isNoted) return;
@@ -42,14 +46,15 @@ export function watchMints(
       const self = present(node.member(), 'the member that mints').index;
       const own = made.state.vector.filter((entry) => entry.node === self);
       const dot = present(own.toSorted((x, y) => y.counter - x.counter)[0], 'the dot of the write');
-      minted(dot, write);
+      minted(dot, isTouch ? 'a touch' : write);
+      if (isTouch) return;
       if (write === null) deletions.set(made.encoded, dot);
       else recorder.minted({ write, dot });
     };
   };
   const mint: Replica['mint'] = replica.mint.bind(replica);
   replica.mint = async (request, send) => {
-    const note = watched(request.content);
+    const note = watched(request);
     const made = await mint(request, (state) => {
       const sent = send(state);
       if (sent) note(state);
@@ -60,7 +65,7 @@ export function watchMints(
   };
   const mintInPlace: Hints['mint'] = hints.mint.bind(hints);
   hints.mint = async (request, send) => {
-    const note = watched(request.content);
+    const note = watched(request);
     const made = await mintInPlace(request, (state) => {
       note(state);
       send(state);

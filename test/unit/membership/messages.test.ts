@@ -14,7 +14,7 @@ const TIDINGS = {
     { member: nodeIndex(300), standing: 'dead', incarnation: 2, from: nodeIndex(1) },
   ],
 } as const;
-const BOOT = { storage: STORAGE, boot: 9, life: 4_000_000_000 };
+const BOOT = { storage: STORAGE, boot: 9, life: 4_000_000_000, mark: 3 };
 
 function hex(value: unknown): string {
   return toHex(encode(value));
@@ -29,14 +29,14 @@ test('golden bytes', () => {
   );
   expect(hex(ProbeForMessage.encodeReply({ epoch: 1, news: [], reached: true }))).toMatchInlineSnapshot(`"930190c3"`);
   expect(hex(ExchangeMessage.encodeRequest({ epoch: 1, news: [], boots: [BOOT] }))).toMatchInlineSnapshot(
-    `"9301909193d920303031313232333334343535363637373838393961616262636364646565666609ceee6b2800"`,
+    `"9301909194d920303031313232333334343535363637373838393961616262636364646565666609ceee6b280003"`,
   );
   expect(hex(BootMessage.encodeRequest({ record: BOOT, announces: true }))).toMatchInlineSnapshot(
-    `"94d920303031313232333334343535363637373838393961616262636364646565666609ceee6b2800c3"`,
+    `"95d920303031313232333334343535363637373838393961616262636364646565666609ceee6b2800c303"`,
   );
   expect(hex(BootMessage.encodeReply({ known: undefined }))).toMatchInlineSnapshot(`"90"`);
   expect(hex(BootMessage.encodeReply({ known: BOOT }))).toMatchInlineSnapshot(
-    `"9193d920303031313232333334343535363637373838393961616262636364646565666609ceee6b2800"`,
+    `"9194d920303031313232333334343535363637373838393961616262636364646565666609ceee6b280003"`,
   );
 });
 
@@ -54,9 +54,18 @@ test('what is sent is what arrives', () => {
   }
 });
 
+test('programs that know no marks name none', () => {
+  const known = { ...BOOT, mark: 0 };
+  const body = [STORAGE, 9, 4_000_000_000];
+  expect(BootMessage.decodeRequest([...body, true])).toEqual({ record: known, announces: true });
+  expect(BootMessage.decodeReply([body])).toEqual({ known });
+  expect(ExchangeMessage.decodeRequest([1, [], [body]])).toEqual({ epoch: 1, news: [], boots: [known] });
+});
+
 test('what does not fit is refused', () => {
   expect(() => ProbeMessage.decodeRequest([1])).toThrow('tidings');
   expect(() => ProbeMessage.decodeRequest([1, [[1, 4, 1, 1]]])).toThrow('standing');
   expect(() => ProbeMessage.decodeRequest([1, [[70_000, 0, 1, 1]]])).toThrow('member');
   expect(() => BootMessage.decodeRequest(['xyz', 1, 1, true])).toThrow('storage id');
+  expect(() => BootMessage.decodeRequest([STORAGE, 1, 1, true, -1])).toThrow('mark');
 });

@@ -20,6 +20,19 @@ import { SimulatedNetwork } from '#world/simulated/network.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
 
+/** As a disk has them, but none of boots before. */
+class Marks {
+  #last = 0;
+
+  of(): number {
+    return this.#last;
+  }
+
+  async raise(): Promise<void> {
+    this.#last += 1;
+  }
+}
+
 export interface VirtualMember {
   readonly id: NodeId;
   readonly host: SimulatedHost;
@@ -86,7 +99,7 @@ export class VirtualMembers {
       world,
       messaging,
       self: member.id,
-      boots: { storageId: storageOf(index), boot: member.boot, lives: member.lives },
+      boots: { storageId: storageOf(index), boot: member.boot, lives: member.lives, marks: new Marks() },
       incarnation: clock.wall(),
       epoch: () => 1,
       heardEpoch: () => undefined,
