@@ -248,12 +248,15 @@ async function performWrite(
     dw: quorum.dw,
     returnBody: write.returnBody,
   });
-  if (operation?.kind === 'touch' && outcome.kind === 'precondition-failed' && outcome.etag === undefined) {
-    const headers = whatHappened(outcome.agreement, outcome.coordinator);
-    if (conditions?.ifMatch === undefined) return problemAnswer(NOTHING_THERE, headers);
-  }
+  const touchesNothing =
+    operation?.kind === 'touch' &&
+    outcome.kind === 'precondition-failed' &&
+    outcome.etag === undefined &&
+    conditions?.ifMatch === undefined;
   const wrote = operation !== undefined ? 'operation' : content === null ? 'deletion' : 'value';
-  const answer = writeAnswer(outcome, wrote, write.returnBody, presentation(exchange, request));
+  const answer = touchesNothing
+    ? problemAnswer(NOTHING_THERE, whatHappened(outcome.agreement, outcome.coordinator))
+    : writeAnswer(outcome, wrote, write.returnBody, presentation(exchange, request));
   return request.session?.answer(answer, learned(outcome, write.returnBody)) ?? answer;
 }
 

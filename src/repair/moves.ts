@@ -18,7 +18,7 @@ import type { ClockBehind } from './lost-floors.ts';
 import { takeRetries } from './take-retries.ts';
 import { MovesMessage, type MovesReply } from './moves-message.ts';
 import { isNoted, movingEntries, noting } from './moved-rows.ts';
-import type { TreePlace } from './tree-tables.ts';
+import { ALL_LEAVES, type TreePlace } from './tree-tables.ts';
 
 const PAGE_ROWS = 128;
 /** A newcomer that waits for less long need not say so. */
@@ -304,7 +304,7 @@ export class Moves {
   async #letGo(place: TreePlace): Promise<void> {
     const { trees, world, replica, pace } = this.#options;
     for (;;) {
-      const page = trees.index.entries(world.disk, place, [0, 1024], PAGE_ROWS);
+      const page = trees.index.entries(world.disk, place, ALL_LEAVES, PAGE_ROWS);
       if (page.length === 0) return;
       let bytes = 0;
       await replica.commits.submit({

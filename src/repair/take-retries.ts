@@ -13,6 +13,7 @@ import { recordName } from '#replica/tables.ts';
 import type { MessageType } from '#wire/message.ts';
 import { asArray, asBytes, asListOf } from '#wire/shape.ts';
 import type { World } from '#world/world.ts';
+import { compareHashes } from './compare-keys.ts';
 import { ask, ExchangeFailed, joinRows, type ExchangeEnvironment } from './exchange.ts';
 import {
   basisFromWire,
@@ -23,7 +24,7 @@ import {
   type Basis,
 } from './exchange-messages.ts';
 import { retriesOf } from './retries-of.ts';
-import type { TreeEntry, TreePlace } from './tree-tables.ts';
+import { ALL_LEAVES, lastWith, type TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
 
 /** Keys looked at for one message, and rows in it unless one key has more. */
@@ -89,8 +90,7 @@ export function retriesPage(
   { place, after }: Pick<RetriesRequest, 'place' | 'after'>,
 ): RetriesReply {
   if (!replica.retries.any()) return { keys: [], last: undefined };
-  const behind = after === undefined ? undefined : { hash: after, rowKey: LAST_ROW_KEY };
-  const entries: readonly TreeEntry[] = trees.index.entries(world.disk, place, [0, 1024], KEYS_A_PAGE, behind);
+  const entries = trees.index.entries(world.disk, place, ALL_LEAVES, KEYS_A_PAGE, after && lastWith(after));
   const keys: KeyRetries[] = [];
   let rows = 0;
   for (const { hash, rowKey } of entries) {
@@ -113,6 +113,8 @@ export async function takeRetries(environment: ExchangeEnvironment, peer: NodeId
     // One of an earlier release.
     if (reply === undefined) return;
     const { keys, last } = reply;
+    if (after !== undefined && last !== undefined && compareHashes(last, after) <= 0)
+      throw new ExchangeFailed('no requests come back');
     const rows = keys.flatMap(([rowKey, retries]) => {
       const { key, ...life } = recordName(rowKey);
       const own = replica.retries.ofKey({ ...place, ...life }, key);
@@ -139,6 +141,3 @@ async function askIfKnown(
     throw error;
   }
 }
-
-/** Comes after every row key with the same hash. */
-const LAST_ROW_KEY = new Uint8Array(8).fill(0xff);

@@ -36,7 +36,7 @@ import {
 import { retriesOf } from './retries-of.ts';
 import { leafOf, rangesOf } from './merkle-tree.ts';
 import type { Pace } from './pace.ts';
-import type { TreeEntry, TreePlace } from './tree-tables.ts';
+import { lastWith, type TreeEntry, type TreePlace } from './tree-tables.ts';
 import type { LeafRow } from './tree-index.ts';
 import type { MerkleTrees } from './trees.ts';
 
@@ -268,13 +268,10 @@ export class TreeSource {
   }
 }
 
-/** Comes after every row key with the same hash. */
-const LAST_ROW_KEY = new Uint8Array(8).fill(0xff);
-
 /** Where reading of the range goes on; undefined: at its beginning. */
 function behind([first, end]: readonly [number, number], after: Hash64 | undefined): TreeEntry | undefined {
   const isInside = after !== undefined && leafOf(after) >= first && leafOf(after) < end;
-  return isInside ? { hash: after, rowKey: LAST_ROW_KEY } : undefined;
+  return isInside ? lastWith(after) : undefined;
 }
 
 class KeyListWriter {

@@ -14,7 +14,7 @@ import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import type { Checksum } from '#kernel/native.ts';
 import type { RangeOptions, TableDefinition } from '#world/world.ts';
-import { MerkleTree, TREE_BYTES } from './merkle-tree.ts';
+import { LEAVES, MerkleTree, TREE_BYTES } from './merkle-tree.ts';
 
 export const TREE_KEYS = 'tree_keys';
 export const TREES = 'trees';
@@ -84,10 +84,20 @@ export function entryOfKey(key: Uint8Array): TreeEntry {
   };
 }
 
+/** Comes after every row key with the same hash. */
+const LAST_ROW_KEY = new Uint8Array(8).fill(0xff);
+
+/** Behind the entries with this hash. */
+export function lastWith(hash: Hash64): TreeEntry {
+  return { hash, rowKey: LAST_ROW_KEY };
+}
+
+export const ALL_LEAVES = [0, LEAVES] as const;
+
 /** The range in `tree_keys` of some leaves of a partition. */
 export function rangeOfLeaves(place: TreePlace, first: number, end: number): Pick<RangeOptions, 'from' | 'to'> {
   const border = (leaf: number): Uint8Array => {
-    if (leaf < 1024) return treeKeysKey(place, { high: leaf * 2 ** 22, low: 0 }, EMPTY_BYTES);
+    if (leaf < LEAVES) return treeKeysKey(place, { high: leaf * 2 ** 22, low: 0 }, EMPTY_BYTES);
     return treeKey(
       place.partition < 65_535 ? { n: place.n, partition: place.partition + 1 } : { n: place.n + 1, partition: 0 },
     );

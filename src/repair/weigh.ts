@@ -9,8 +9,8 @@ import type { Messaging } from '#wire/messaging.ts';
 import { asArray, asInteger, asListOf } from '#wire/shape.ts';
 import { RECORDS } from '#replica/tables.ts';
 import type { Disk } from '#world/world.ts';
-import { NO_TREES } from './exchange-messages.ts';
-import type { TreePlace } from './tree-tables.ts';
+import { NO_TREES, placeFromWire } from './exchange-messages.ts';
+import { ALL_LEAVES, type TreePlace } from './tree-tables.ts';
 import type { MerkleTrees } from './trees.ts';
 
 /** Partitions in one question, so that the answer takes a few milliseconds. */
@@ -19,7 +19,6 @@ export const WEIGHED_MAX = 16;
 const KEYS_COUNTED = 256;
 const ROWS_COUNTED = 32;
 const TWO_POW_32 = 2 ** 32;
-const ALL_LEAVES = [0, 1024] as const;
 
 export interface Weight {
   readonly keys: number;
@@ -33,11 +32,6 @@ export const WeighMessage: MessageType<readonly TreePlace[], readonly Weight[]> 
   encodeReply: (weights) => [weights.map(({ keys, bytes }) => [keys, bytes])],
   decodeReply: (body) => asListOf(asArray(body, 1, 'repair.weigh reply')[0], 'weights', WEIGHED_MAX, weightFromWire),
 };
-
-function placeFromWire(body: unknown): TreePlace {
-  const fields = asArray(body, 2, 'place');
-  return { n: asInteger(fields[0], 'n', 1, 7), partition: asInteger(fields[1], 'partition', 0, 65_535) };
-}
 
 function weightFromWire(body: unknown): Weight {
   const fields = asArray(body, 2, 'weight');

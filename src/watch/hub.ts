@@ -44,7 +44,7 @@ export class Hub {
   #stopped = false;
 
   constructor(options: HubOptions) {
-    const { settle, clock, latest } = options;
+    const { settle, clock, latest, log } = options;
     this.#options = options;
     this.life = options.life;
     if (settle === undefined) return;
@@ -52,6 +52,7 @@ export class Hub {
       ...{ settle, clock },
       known: ({ key, glimpse }) => latest.has(this.#nameOf(key), glimpse),
       stopped: () => this.#stopped,
+      failed: (error) => log.error('change-not-settled', { bucket: this.life.bucket, reason: String(error) }),
     });
   }
 

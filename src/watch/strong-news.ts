@@ -34,6 +34,8 @@ export interface StrongNewsOptions {
   /** Whether the entry is of just what was told last of its key. */
   readonly known: (change: KeyChange) => boolean;
   readonly stopped: () => boolean;
+  /** What a key holds could not be found out for a reason that nobody has thought of. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** Milliseconds before a key is asked for again that has too few owners now. */
@@ -73,10 +75,14 @@ export class StrongNews {
   }
 
   async #settle(key: Uint8Array, last: Dot): Promise<Settled | undefined> {
-    const { clock, settle, stopped } = this.#options;
+    const { clock, settle, stopped, failed } = this.#options;
     while (!stopped()) {
-      const found = await settle(key, last);
-      if (found !== undefined) return found;
+      try {
+        const found = await settle(key, last);
+        if (found !== undefined) return found;
+      } catch (error) {
+        failed(error);
+      }
       await new Promise<void>((resolve) => void clock.after(PAUSE_MS, resolve));
     }
     return undefined;

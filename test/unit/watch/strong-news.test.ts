@@ -34,15 +34,19 @@ test('in the place of what came to nothing the present value is told of, or that
 
 test('each key is asked for once, with its last change, and again as long as there is no answer', async () => {
   const asked: [string, Dot][] = [];
-  let fails = 2;
+  const failures: unknown[] = [];
+  let asks = 0;
   const news = new StrongNews({
     clock: { after: (_: number, run: () => void) => queueMicrotask(run) } as never,
     settle: async (key, last): Promise<Settled | undefined> => {
       asked.push([new TextDecoder().decode(key), last]);
-      return fails-- > 0 ? undefined : { state: holding(last), made: [d1] };
+      asks += 1;
+      if (asks === 2) throw new Error('nobody has thought of this');
+      return asks < 3 ? undefined : { state: holding(last), made: [d1] };
     },
     known: ({ key }) => new TextDecoder().decode(key) === 'known',
     stopped: () => false,
+    failed: (error) => failures.push(error),
   });
   const changes = [entry(holding(d1)), entry(holding(d3)), entry(holding(d2)), entry(holding(d2), 'known')];
   const told = await news.of(changes);
@@ -52,4 +56,5 @@ test('each key is asked for once, with its last change, and again as long as the
     ['k', d3],
     ['k', d3],
   ]);
+  expect(failures).toEqual([new Error('nobody has thought of this')]);
 });
