@@ -24,6 +24,8 @@ import type { Messages } from './environment.ts';
 /** A message with more than so many bytes of states gets no further store: no other message should wait for it. */
 const STATES_BYTES: number = LARGE_MESSAGE_BYTES / 2;
 
+/** Deadlines that lie further apart have messages of their own: a call ends with the last of them. */
+const DEADLINES_MS = 1000;
 /** Characters of the detail of a refusal. */
 const DETAIL_MAX = 4096;
 
@@ -74,18 +76,7 @@ export class StoresTogether implements Messages {
   /** Sends what waits: before work that holds the thread, such as the commit of what is being sent. */
   flush(): void {
     if (this.#waiting.size === 0) return;
-    for (const [peer, stores] of this.#waiting) {
-      let from = 0;
-      let bytes = 0;
-      for (const [i, { request }] of stores.entries()) {
-        bytes += request.state.length;
-        if (bytes < STATES_BYTES && i + 1 - from < STORES_MAX) continue;
-        this.#send(peer, stores.slice(from, i + 1));
-        from = i + 1;
-        bytes = 0;
-      }
-      if (from < stores.length) this.#send(peer, from === 0 ? stores : stores.slice(from));
-    }
+    for (const [peer, stores] of this.#waiting) for (const message of messagesOf(stores)) this.#send(peer, message);
     this.#waiting.clear();
   }
 
@@ -113,6 +104,24 @@ export class StoresTogether implements Messages {
   #alone(peer: NodeId, { request, options, resolve }: Waiting): void {
     void this.#messaging.call(peer, StoreMessage, request, options).then(resolve);
   }
+}
+
+/** Which of them go in one message. */
+function messagesOf(stores: readonly Waiting[]): readonly (readonly Waiting[])[] {
+  let message: Waiting[] = [];
+  let bytes = 0;
+  const messages = [message];
+  for (const store of stores) {
+    const apart = message.length > 0 && Math.abs(store.options.deadline - message[0]!.options.deadline) > DEADLINES_MS;
+    if (apart || bytes >= STATES_BYTES || message.length === STORES_MAX) {
+      message = [];
+      bytes = 0;
+      messages.push(message);
+    }
+    message.push(store);
+    bytes += store.request.state.length;
+  }
+  return messages;
 }
 
 /** What the sender is told of one of several stores: {@link StoresMessage} has an answer for each. */

@@ -52,14 +52,14 @@ class Stage {
 
 test('stores of one turn leave in one message to each peer, at the flush before the commit', async () => {
   const stage = new Stage();
-  const results = ['a', 'b'].flatMap((id) => [stage.store(N2, id), stage.store(N3, id, {}, id === 'a' ? 2000 : 1500)]);
+  const results = ['a', 'b'].flatMap((id) => [stage.store(N2, id), stage.store(N3, id, {}, id === 'a' ? 1900 : 1500)]);
   expect(stage.sent).toEqual([]);
   stage.together.flush();
   expect(stage.stores).toEqual([
     [N2, 'replica.stores', 'a', 'b'],
     [N3, 'replica.stores', 'a', 'b'],
   ]);
-  expect(stage.sent.map(({ deadline }) => deadline)).toEqual([1000, 2000]);
+  expect(stage.sent.map(({ deadline }) => deadline)).toEqual([1000, 1900]);
   expect(await Promise.all(results)).toEqual([TAKEN, TAKEN, TAKEN, TAKEN]);
 });
 
@@ -94,6 +94,22 @@ test('a message has so many stores and so many bytes, and no more', () => {
     [N2, 1],
     [N3, 2],
     [N3, 1],
+  ]);
+});
+
+test('who has much more time than the others does not make them wait for it', () => {
+  const stage = new Stage();
+  for (const [id, deadline] of [
+    ['a', 5000],
+    ['b', 5500],
+    ['c', 60_000],
+    ['d', 59_500],
+  ] as const)
+    void stage.store(N2, id, {}, deadline);
+  stage.together.flush();
+  expect(stage.sent.map(({ stores, deadline }) => [...stores, deadline])).toEqual([
+    ['a', 'b', 5500],
+    ['c', 'd', 60_000],
   ]);
 });
 
