@@ -165,7 +165,8 @@ const KINDS = {
   'partition-by-message': (on) =>
     on.every(6000, () => {
       const name = MESSAGE_NAMES[on.random.below(MESSAGE_NAMES.length)]!;
-      on.onWays(`lose ${name}`, { loses: (message) => requestName(message) === name }, 3000);
+      // Several stores in one message are stores, too.
+      on.onWays(`lose ${name}`, { loses: (message) => requestName(message).startsWith(name) }, 3000);
     }),
   'replies-lost': (on) => on.every(6000, () => on.onWays('lose replies', { loses: isAnswer }, 1500)),
   crash: (on) => on.every(6000, () => on.supervisor.crash(on.machine(), on.between(20, 8000))),
