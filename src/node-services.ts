@@ -42,6 +42,7 @@ type RequestSettings = Pick<
       | 'slow-request'
       | 'start-patience'
       | 'overload-latency'
+      | 'overload-requests-min'
       | 'repeat-pause'
       | 'streams-max'
       | 'cors-origins'
@@ -58,6 +59,7 @@ function apiSettings(settings: RequestSettings): ApiServices['settings'] {
     startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
     requestsMax: settings['requests-max'],
     overloadLatencyMs: settings['overload-latency'] ?? DEFAULT_API_SETTINGS.overloadLatencyMs,
+    overloadRequestsMin: settings['overload-requests-min'] ?? DEFAULT_API_SETTINGS.overloadRequestsMin,
     repeatPauseMs: settings['repeat-pause'] ?? DEFAULT_API_SETTINGS.repeatPauseMs,
     batchMax: settings['batch-max'] ?? DEFAULT_API_SETTINGS.batchMax,
     batchBytesMax: settings['batch-bytes-max'] ?? DEFAULT_API_SETTINGS.batchBytesMax,

@@ -132,10 +132,15 @@ export const SETTINGS = {
     '200ms',
     'what typical data requests of a node that is busy all the time may take before it lets fewer in at once; more get 429',
   ),
+  'overload-requests-min': setting(
+    integer(1, 1_000_000),
+    '24',
+    'data requests that it lets in at once even then; fewer are quicker, more are cheaper',
+  ),
   'repeat-pause': setting(
     duration(0, 10_000),
     '250ms',
-    'how long a connection is left alone that repeats at once, again and again, what was turned away; 0 for not at all',
+    'how long a connection waits unread after its request was turned away, when much more is turned away than answered',
   ),
   'stale-retries': setting(integer(0, 10), '3', 'how often a request starts again when the ring changed under it'),
   'strong-changes-max': setting(

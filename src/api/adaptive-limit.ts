@@ -16,6 +16,8 @@
 export interface AdaptiveLimitOptions {
   /** The limit of a node that is not overloaded. */
   readonly most: number;
+  /** So many are let in whatever time they take: groups of writes need company. */
+  readonly least: number;
   /** Milliseconds: when typical requests take longer, there are too many. */
   readonly bearable: number;
   /** The share of the time since the last call in which the event loop was at work. */
@@ -36,13 +38,8 @@ const IDLE = 0.75;
 const ONSET_WINDOWS = 2;
 /** So many at once are no storm, whatever time they take: clients that wait for their answers do no harm. */
 const CROWD = 128;
-/**
- * So many are let in whatever time they take: groups of writes need company. Three nodes do the most work for their time with 64 clients or
- * more, a third of them each.
- */
-export const LEAST = 24;
 /** In a storm typical requests may take so many times what they took before it. */
-const STRETCH = 2.5;
+const STRETCH = 1.5;
 /** What they took before follows a fall at once, a rise slowly: hours of much to do become what is usual. */
 const USUAL_RISE = 0.01;
 /** At most by this factor in one window, since what is under way already will still be late. */
@@ -129,7 +126,7 @@ export class AdaptiveLimit {
 
   /** No storm so far. */
   #watch(typical: number, isBusy: boolean, now: number): void {
-    const { most, bearable } = this.#options;
+    const { most, least, bearable } = this.#options;
     const isStorm = isBusy && typical > bearable && this.#peak > CROWD;
     this.#unbearable = isStorm ? this.#unbearable + 1 : 0;
     if (this.#unbearable === 0) {
@@ -140,11 +137,11 @@ export class AdaptiveLimit {
     const goal = Math.min(bearable, (this.#usual ?? bearable) * STRETCH);
     this.#storm = { goal, trialAt: now + TRIAL_AFTER_MS, trialAfter: TRIAL_AFTER_MS };
     // As many as take the wanted time at this pace (Little's law).
-    this.#limit = within(LEAST, (this.#peak * goal) / typical, most);
+    this.#limit = within(least, (this.#peak * goal) / typical, most);
   }
 
   #steer(storm: Storm, typical: number, busy: number, now: number): void {
-    const { most } = this.#options;
+    const { most, least } = this.#options;
     if (!this.#reached) {
       this.#limit = Math.min(most, this.#limit * CALM_RISE);
       if (this.#limit < most) return;
@@ -153,12 +150,12 @@ export class AdaptiveLimit {
     } else if (now >= storm.trialAt) {
       storm.trialAfter = Math.min(TRIAL_AFTER_MAX_MS, storm.trialAfter * 2);
       storm.trialAt = now + storm.trialAfter;
-      this.#limit = within(LEAST, Math.max(CROWD, this.#limit), most);
+      this.#limit = within(least, Math.max(CROWD, this.#limit), most);
     } else if (busy >= BUSY && typical > storm.goal) {
       const factor = Math.max(FALL, storm.goal / typical);
-      this.#limit = within(LEAST, Math.min(this.#limit, this.#peak) * factor, most);
+      this.#limit = within(least, Math.min(this.#limit, this.#peak) * factor, most);
     } else if (busy < IDLE || typical < storm.goal * ROOM) {
-      this.#limit = within(LEAST, this.#limit * RISE + 1, most);
+      this.#limit = within(least, this.#limit * RISE + 1, most);
     }
   }
 }

@@ -6,18 +6,24 @@
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import type { ApiSettings } from './services.ts';
 
+/** So many may be turned away for each data request that ends, beside what was saved up; who comes then repeats what was turned away. */
+const REFUSALS_EARNED = 8;
+export const REFUSALS_SAVED_MAX = 1000;
+
 export class Admission {
   readonly #settings: ApiSettings;
   #requests = 0;
   #bodyBytes = 0;
   #streams = 0;
+  #refusalsLeft = REFUSALS_SAVED_MAX;
   readonly #adaptive: AdaptiveLimit | undefined;
 
   /** `busy` as {@link AdaptiveLimit} wants it; without it a node is never taken for overloaded. */
   constructor(settings: ApiSettings, busy: (() => number) | undefined) {
     this.#settings = settings;
     const { requestsMax: most, overloadLatencyMs: bearable } = settings;
-    if (busy !== undefined) this.#adaptive = new AdaptiveLimit({ most, bearable, busy });
+    const least = Math.min(most, settings.overloadRequestsMin);
+    if (busy !== undefined) this.#adaptive = new AdaptiveLimit({ most, least, bearable, busy });
   }
 
   /** Requests under way. */
@@ -56,7 +62,19 @@ export class Admission {
   /** `latency`: milliseconds that a data request took. */
   leave(latency: number | undefined, now: number): void {
     this.#requests -= 1;
-    if (latency !== undefined) this.#adaptive?.ended(latency, now);
+    if (latency === undefined) return;
+    this.#refusalsLeft = Math.min(REFUSALS_SAVED_MAX, this.#refusalsLeft + REFUSALS_EARNED);
+    this.#adaptive?.ended(latency, now);
+  }
+
+  /** One was turned away the short way. */
+  refused(): void {
+    if (this.#refusalsLeft > 0) this.#refusalsLeft -= 1;
+  }
+
+  /** Whether so much is turned away that little time is left for anything else. */
+  get refusesTooMuch(): boolean {
+    return this.#refusalsLeft === 0;
   }
 
   /** Answers that are being streamed. */

@@ -23,7 +23,7 @@ interface Connection {
 
 /** Looked for with every request: a field of the socket costs less than a weak map. */
 const CONNECTION = Symbol('connection');
-type KnownSocket = Socket & { [CONNECTION]?: Connection };
+type KnownSocket = Socket & { [CONNECTION]?: Connection | undefined };
 
 /**
  * Requests of one connection are worked on one after the other, as HTTP wants it unless all of them are safe (RFC 9112
@@ -36,6 +36,11 @@ export class Connections {
   /** `start` is called when it is a request's turn. */
   constructor(start: (request: SocketRequest) => void) {
     this.#start = start;
+  }
+
+  /** A field that sockets got later would make others of them, for which nothing is compiled yet. */
+  greet(socket: KnownSocket): void {
+    socket[CONNECTION] = undefined;
   }
 
   arrived(request: SocketRequest): void {

@@ -11,9 +11,9 @@
  * How it is done: Node's server reads sockets past JavaScript until somebody listens for their data; then its own listener
  * gets the bytes, and that listener is what stands behind this one.
  *
- * Clients that repeat at once what was turned away could be as many as they like and would get the node's time for nothing. So
- * a connection that does it again and again is left alone for a while: its next request waits unread. This is no answer that comes late,
- * for nobody has looked for a request yet, and others do not wait for it.
+ * Clients that repeat at once what was turned away would get the node's time for nothing, however many they are. So when many times as
+ * much is turned away as is answered, connections are left alone for a while after their answer: the next request waits unread. Who
+ * is patient notices nothing of it.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -22,16 +22,12 @@ import type { ApiClock, ApiMetrics } from './services.ts';
 import type { TurnAway } from './turn-away.ts';
 import { wholeRequest, type WholeRequest } from './whole-request.ts';
 
-/** A request within this time after an answer that asked for a second's patience came at once. */
-export const AT_ONCE_MS = 25;
-/** So many in a row are forgiven: a client with a few connections for many people has them, too. */
-export const AT_ONCE_MAX = 16;
 /** Connections left alone at a time; what a socket has read ahead is at most 64 KiB. */
 export const HELD_MAX = 4096;
 const LOOK_MS = 50;
 
 export interface ShortWayOptions {
-  readonly turnAway: Pick<TurnAway, 'isNeeded' | 'answerTo'>;
+  readonly turnAway: Pick<TurnAway, 'isNeeded' | 'isTooMuch' | 'answerTo'>;
   readonly clock: ApiClock;
   readonly metrics: ApiMetrics;
   /** How long a connection is left alone, in milliseconds; 0 for not at all. */
@@ -48,8 +44,6 @@ interface Way {
   readonly parse: (chunk: Buffer) => void;
   readonly listener: (chunk: Buffer) => void;
   inStep: boolean;
-  refusedAt: number;
-  atOnce: number;
   heldUntil: number;
 }
 
@@ -75,9 +69,13 @@ export class ShortWay {
     );
     this.#holds = metrics.counter(
       'quoral_http_holds_total',
-      'Times that a connection was left alone because it repeats at once what is turned away.',
+      'Times that a connection was left alone because too much is turned away.',
     );
-    metrics.gauge('quoral_http_connections_held', 'Connections that are left alone.', () => this.#held.size);
+    metrics.gauge(
+      'quoral_http_connections_held',
+      'Connections that wait unread after they were turned away.',
+      () => this.#held.size,
+    );
   }
 
   /** The parser has found this. */
@@ -85,7 +83,7 @@ export class ShortWay {
     this.#found?.push(message);
   }
 
-  /** A connection has come. A field that sockets got later would make others of them, for which nothing is compiled yet. */
+  /** As `Connections` does. */
   greet(socket: KnownSocket): void {
     socket[WAY] = undefined;
   }
@@ -100,10 +98,7 @@ export class ShortWay {
     const [parse, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
     if (parse === undefined || others.length > 0 || socket[WAY] !== undefined) return;
     const listener = (chunk: Buffer): void => this.#data(way, chunk);
-    const way: Way = {
-      ...{ socket, parse, listener, inStep: false },
-      ...{ refusedAt: Number.NEGATIVE_INFINITY, atOnce: 0, heldUntil: 0 },
-    };
+    const way: Way = { socket, parse, listener, inStep: false, heldUntil: 0 };
     socket[WAY] = way;
     socket.on('data', listener);
     socket.off('data', parse);
@@ -144,10 +139,7 @@ export class ShortWay {
     if (answer === undefined) return false;
     way.socket.write(answer, 'latin1');
     this.#answered.add();
-    const now = clock.monotonic();
-    way.atOnce = now - way.refusedAt < AT_ONCE_MS ? way.atOnce + 1 : 0;
-    way.refusedAt = now;
-    if (way.atOnce >= AT_ONCE_MAX && pauseMs > 0 && this.#held.size < HELD_MAX) this.#hold(way, now + pauseMs);
+    if (turnAway.isTooMuch && pauseMs > 0 && this.#held.size < HELD_MAX) this.#hold(way, clock.monotonic() + pauseMs);
     return true;
   }
 
@@ -180,8 +172,6 @@ export class ShortWay {
 
   #letGo(way: Way): void {
     this.#held.delete(way);
-    // The time that it was left alone is none in which it was patient.
-    way.refusedAt = this.#options.clock.monotonic();
     way.socket.resume();
   }
 }

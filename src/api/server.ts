@@ -115,6 +115,7 @@ class Door implements HttpServer {
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server
       .on('connection', (socket) => this.#count(socket))
+      .on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#greet(socket))
       .on('request', (message, response) => this.#take(message, response, 'nothing'))
       .on('checkContinue', (message, response) => this.#take(message, response, 'continue'))
       .on('checkExpectation', (message, response) => this.#take(message, response, 'the impossible'))
@@ -176,8 +177,12 @@ class Door implements HttpServer {
 
   #count(socket: Socket): void {
     this.#open += 1;
-    this.#shortWay.greet(socket);
     socket.once('close', () => (this.#open -= 1));
+  }
+
+  #greet(socket: Socket): void {
+    this.#connections.greet(socket);
+    this.#shortWay.greet(socket);
   }
 
   #take(message: IncomingMessage, response: ServerResponse, expects: Expects): void {

@@ -94,7 +94,9 @@ export interface ApiSettings {
   readonly requestsMax: number;
   /** What typical data requests of a busy node may take, in milliseconds, before it lets fewer in at once. */
   readonly overloadLatencyMs: number;
-  /** How long a connection is left alone that repeats at once what was turned away, in milliseconds; 0 for not at all. */
+  /** Data requests that are let in at once however long they take. */
+  readonly overloadRequestsMin: number;
+  /** How long a connection waits unread after a refusal when too much is refused, in milliseconds; 0 for not at all. */
   readonly repeatPauseMs: number;
   /** Operations of one batch. */
   readonly batchMax: number;
@@ -124,6 +126,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   startPatienceMs: 0,
   requestsMax: 4096,
   overloadLatencyMs: 200,
+  overloadRequestsMin: 24,
   repeatPauseMs: 250,
   batchMax: 1000,
   batchBytesMax: 8 * 1024 * 1024,

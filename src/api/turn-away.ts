@@ -8,7 +8,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Admission } from './admission.ts';
 import type { Answer } from './exchange.ts';
-import { httpDate } from './http-date.ts';
+import { LastDate } from './http-date.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import type { RequestFigures } from './request-figures.ts';
 import type { ApiSettings } from './services.ts';
@@ -32,7 +32,7 @@ export interface Refusal {
 }
 
 export interface TurnAwayOptions {
-  readonly admission: Pick<Admission, 'hasRoom' | 'isCrowded'>;
+  readonly admission: Pick<Admission, 'hasRoom' | 'isCrowded' | 'refused' | 'refusesTooMuch'>;
   readonly figures: Pick<RequestFigures, 'count'>;
   readonly newRequestId: () => string;
   readonly settings: Pick<ApiSettings, 'accessLog' | 'corsOrigins'>;
@@ -57,6 +57,7 @@ const FAMILIES = ['/v1/kv/', '/v1/kv64/'] as const;
 export class TurnAway {
   readonly #options: TurnAwayOptions;
   readonly #isUsed: boolean;
+  readonly #date = new LastDate();
 
   constructor(options: TurnAwayOptions) {
     this.#options = options;
@@ -92,12 +93,18 @@ export class TurnAway {
     }
     const { answer, headers, body } = preparedFor(method, isRepeatable);
     figures.count(route, method, answer, 0);
+    admission.refused();
     return { status: answer.status, headers: [...headers, requestId ?? newRequestId()], body };
   }
 
   /** Whether it may be worth while to look at a request ahead of the parser. */
   get isNeeded(): boolean {
     return this.#isUsed && this.#options.admission.isCrowded;
+  }
+
+  /** Whether who was turned away should be kept from repeating it at once. */
+  get isTooMuch(): boolean {
+    return this.#options.admission.refusesTooMuch;
   }
 
   /**
@@ -111,7 +118,8 @@ export class TurnAway {
     if (route === undefined) return undefined;
     const { answer, text, body } = preparedFor(method, isRepeatable);
     figures.count(route, method, answer, 0);
-    const head = `${text}${requestId ?? newRequestId()}\r\nDate: ${httpDate(wall)}\r\n${more}\r\n`;
+    admission.refused();
+    const head = `${text}${requestId ?? newRequestId()}\r\nDate: ${this.#date.text(wall)}\r\n${more}\r\n`;
     return method === 'HEAD' ? head : head + body;
   }
 }

@@ -2,10 +2,11 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { AdaptiveLimit, LEAST } from '#api/adaptive-limit.ts';
+import { AdaptiveLimit } from '#api/adaptive-limit.ts';
 
 const BEARABLE = 200;
 const MOST = 4096;
+const LEAST = 24;
 /** Milliseconds of the loop for a request that is let in, and for one that is turned away. */
 const SERVICE = 0.5;
 const REFUSAL = 0.03;
@@ -22,7 +23,7 @@ class Server {
   #askedAt = 0;
 
   constructor() {
-    this.limit = new AdaptiveLimit({ most: MOST, bearable: BEARABLE, busy: () => this.#busy() });
+    this.limit = new AdaptiveLimit({ most: MOST, least: LEAST, bearable: BEARABLE, busy: () => this.#busy() });
   }
 
   /** Requests come at this rate for so many milliseconds, in bursts of a few. */
@@ -158,7 +159,7 @@ test('a storm that goes on is looked at ever less often', () => {
 });
 
 test('requests that take long while the loop has nothing to do turn nobody away', () => {
-  const limit = new AdaptiveLimit({ most: MOST, bearable: BEARABLE, busy: () => 0.3 });
+  const limit = new AdaptiveLimit({ most: MOST, least: LEAST, bearable: BEARABLE, busy: () => 0.3 });
   for (let i = 0; i < 1000; i++) {
     expect(limit.allows(i)).toBe(true);
     limit.ended(5000, i * 10);
@@ -189,7 +190,7 @@ test('whatever comes, the number stays between its bounds, and rises back when n
     fc.property(fc.array(event, { maxLength: 400 }), (events) => {
       let now = 0;
       let busy = 1;
-      const limit = new AdaptiveLimit({ most: MOST, bearable: BEARABLE, busy: () => busy });
+      const limit = new AdaptiveLimit({ most: MOST, least: LEAST, bearable: BEARABLE, busy: () => busy });
       for (const each of events) {
         if ('busy' in each) busy = each.busy;
         else if ('came' in each) expect(limit.allows(each.came)).toBe(each.came < limit.limit);

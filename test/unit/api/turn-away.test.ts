@@ -98,7 +98,7 @@ function refusalOf(
 ) {
   const counted: unknown[] = [];
   const turnAway = new TurnAway({
-    admission: { hasRoom: () => room, isCrowded: !room },
+    admission: { hasRoom: () => room, isCrowded: !room, refused: () => undefined, refusesTooMuch: false },
     figures: { count: (route, method, { status }) => counted.push([route, method, status]) },
     newRequestId: () => 'new',
     settings,
