@@ -76,15 +76,18 @@ function targetsOf(report: LoadReport, ratioToFloor: JudgedReport['ratioToFloor'
   return targets;
 }
 
-const TITLES = ['ops/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU µs/op', 'errors'];
+const TITLES = ['ops/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU µs/op', 'errors', 'wait µs', 'late p99'];
 
 function line(name: string, cells: readonly string[]): string {
   return [name.padEnd(30), ...cells.map((cell) => cell.padStart(9))].join(' ');
 }
 
-function row(name: string, { opsPerSecond, p50Ms, p99Ms, p999Ms, cpuMicrosPerOp, errors }: Figures): string {
-  const figures = [p50Ms, p99Ms, p999Ms].map((value) => value.toFixed(2));
-  return line(name, [opsPerSecond.toFixed(0), ...figures, cpuMicrosPerOp.toFixed(0), String(errors)]);
+/** `wait µs`: for which the nodes' main threads had no processor, an operation; `late p99`: of the generator, in ms. */
+function row(name: string, figures: Figures): string {
+  const { opsPerSecond, cpuMicrosPerOp, errors, waitMicrosPerOp, lateP99Ms } = figures;
+  const times = [figures.p50Ms, figures.p99Ms, figures.p999Ms].map((value) => value.toFixed(2));
+  const used = [cpuMicrosPerOp.toFixed(0), String(errors), waitMicrosPerOp.toFixed(0), lateP99Ms.toFixed(2)];
+  return line(name, [opsPerSecond.toFixed(0), ...times, ...used]);
 }
 
 export function tableOf(report: JudgedReport): string {

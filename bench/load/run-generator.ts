@@ -17,6 +17,8 @@ export interface Figures {
   /** Of all nodes together, user and system, in the time that is measured. */
   readonly nodesCpuMicros: number;
   readonly cpuMicrosPerOp: number;
+  /** For which the nodes' main threads were ready to run and had no processor, per operation (Linux; 0 elsewhere). */
+  readonly waitMicrosPerOp: number;
   /** Of the generator, in the time that is measured. */
   readonly generatorCpuMicros: number;
   /** Those that were told to come back later (429, 503), how late they learnt that, and how many were not told when. */
@@ -42,7 +44,7 @@ export interface Second {
 }
 
 /** What the generator knows by itself. */
-type Told = Omit<Figures, 'cpuMicrosPerOp' | 'nodesCpuMicros'>;
+type Told = Omit<Figures, 'cpuMicrosPerOp' | 'waitMicrosPerOp' | 'nodesCpuMicros'>;
 
 export type GeneratorFlags = Readonly<Record<string, string | number | undefined>>;
 
@@ -61,6 +63,28 @@ export function cpuMicros(pids: readonly number[]): number {
   return ticks * 10_000;
 }
 
+/** For how long the main threads of the processes have waited for a processor so far, in microseconds (Linux; 0 elsewhere). */
+function waitMicros(pids: readonly number[]): number {
+  let nanoseconds = 0;
+  for (const pid of pids) {
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]);
+    } catch {
+      return 0;
+    }
+  }
+  return nanoseconds / 1000;
+}
+
+interface Used {
+  readonly cpu: number;
+  readonly wait: number;
+}
+
+function usedBy(pids: readonly number[]): Used {
+  return { cpu: cpuMicros(pids), wait: waitMicros(pids) };
+}
+
 export async function generate(
   cluster: { readonly urls: readonly string[]; readonly pids: readonly number[] },
   flags: GeneratorFlags,
@@ -68,16 +92,21 @@ export async function generate(
   const given = Object.entries({ ...flags, urls: cluster.urls.join(',') }).filter(([, value]) => value !== undefined);
   const args = given.flatMap(([name, value]) => [`--${name}`, value]);
   const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let before = 0;
-  let after = 0;
+  let before: Used = { cpu: 0, wait: 0 };
+  let after = before;
   let result: Told | undefined;
   // The marks and the result come in any order.
   for await (const line of createInterface({ input: generator.stdout })) {
     const message = JSON.parse(line) as { mark?: string; result?: Told };
-    if (message.mark === 'start') before = cpuMicros(cluster.pids);
-    if (message.mark === 'end') after = cpuMicros(cluster.pids);
+    if (message.mark === 'start') before = usedBy(cluster.pids);
+    if (message.mark === 'end') after = usedBy(cluster.pids);
     result ??= message.result;
   }
   if (result === undefined) throw new Error(`the generator gave no result: ${args.join(' ')}`);
-  return { ...result, nodesCpuMicros: after - before, cpuMicrosPerOp: (after - before) / result.operations };
+  const nodesCpuMicros = after.cpu - before.cpu;
+  const perOp = (micros: number): number => micros / result.operations;
+  return {
+    ...result,
+    ...{ nodesCpuMicros, cpuMicrosPerOp: perOp(nodesCpuMicros), waitMicrosPerOp: perOp(after.wait - before.wait) },
+  };
 }
