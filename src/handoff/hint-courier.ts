@@ -35,6 +35,8 @@ export interface HintCourierOptions {
 
 export type Delivered =
   | 'delivered'
+  /** Nobody needs it any more. */
+  | 'dropped'
   /** It has become another hint meanwhile, or cannot be delivered now; the others may go on. */
   | 'kept'
   /** Somebody else than the owner that it is for should get it, and cannot now. */
@@ -53,6 +55,7 @@ export class HintCourier {
   readonly #delivered: Counter;
   readonly #bucketDropped: Counter;
   readonly #nothingLeft: Counter;
+  readonly #ownerLeft: Counter;
 
   constructor(options: HintCourierOptions) {
     this.#options = options;
@@ -60,6 +63,7 @@ export class HintCourier {
     this.#delivered = metrics.counter('quoral_hints_delivered_total', 'Hints that reached all who should have them');
     this.#bucketDropped = droppedCounter(metrics, 'bucket-dropped');
     this.#nothingLeft = droppedCounter(metrics, 'nothing-left');
+    this.#ownerLeft = droppedCounter(metrics, 'owner-left');
   }
 
   /** Whether the member can be given anything now. */
@@ -122,6 +126,8 @@ export class HintCourier {
     const recipients = recipientsOf(name, { epoch: knowledge.epoch(), ring: knowledge.ring(), bucket });
     if (recipients.kind === 'wait') return 'kept';
     if (recipients.kind === 'discard') return this.#giveUp(entry.row, hint, this.#bucketDropped);
+    const isNote = hint.own && hint.state === null && !hint.sole;
+    if (isNote && this.#standsFor(recipients.to, name)) return this.#giveUp(entry.row, hint, this.#ownerLeft);
     if (!recipients.to.every((owner) => this.mayTake(owner)))
       return recipients.to.includes(name.owner) ? 'kept' : 'elsewhere';
     let state: Uint8Array | null;
@@ -142,6 +148,14 @@ export class HintCourier {
     return 'delivered';
   }
 
+  /**
+   * Whether the member has lost its place, and this node owns the key. Whoever took the place took over what the owners had, and
+   * what came later it got itself, or there is a note for it too: all that is left is for comparisons of trees.
+   */
+  #standsFor(owners: readonly NodeIndex[], { owner }: HintName): boolean {
+    return !owners.includes(owner) && owners.includes(this.#options.knowledge.self());
+  }
+
   /** What to deliver: the state that was kept, and the own record where the hint speaks of it. */
   #stateOf(name: HintName, hint: Hint, conflicts: Conflicts): Uint8Array | null {
     const { replica, world } = this.#options;
@@ -153,8 +167,9 @@ export class HintCourier {
   }
 
   async #giveUp(row: Uint8Array, hint: Hint, counter: Counter): Promise<Delivered> {
-    if (await this.#options.table.forget(row, hint.revision)) counter.add();
-    return 'kept';
+    if (!(await this.#options.table.forget(row, hint.revision))) return 'kept';
+    counter.add();
+    return 'dropped';
   }
 
   #keptDamaged({ bucket, partition, key }: HintName, error: Error): Delivered {

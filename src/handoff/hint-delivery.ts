@@ -8,6 +8,7 @@ import type { Assessment, Reachability } from '#membership/reachability.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import { HintCourier, type HintCourierOptions } from './hint-courier.ts';
 import type { HintRoom } from './hint-room.ts';
+import { displacedRanges } from './recipients.ts';
 import { ageKey, justAfter, ownerPrefix, type AgeEntry } from './tables.ts';
 import { Throttle } from './throttle.ts';
 
@@ -48,6 +49,7 @@ interface Progress {
 /** What one walk over an owner's hints has come to. */
 interface Pass {
   delivered: number;
+  dropped: number;
   /** Those for which others than the owner are wanted who cannot be reached either. */
   elsewhere: number;
   /** Why it ended early. */
@@ -169,12 +171,13 @@ export class HintDelivery {
     progress.running = true;
     const epoch = knowledge.epoch();
     const before = table.figures.of(owner).rows;
-    const { delivered, elsewhere, failure } = await this.#pass(owner);
+    const { delivered, dropped, elsewhere, failure } = await this.#pass(owner);
     progress.running = false;
     progress.walkedAt = elsewhere > 0 || failure !== undefined ? -1 : epoch;
     const left = table.figures.of(owner).rows;
-    if (delivered > 0) progress.pause = settings.backoffMin;
-    const pause = failure === undefined && delivered > 0 ? 0 : progress.pause;
+    const isLess = delivered + dropped > 0;
+    if (isLess) progress.pause = settings.backoffMin;
+    const pause = failure === undefined && isLess ? 0 : progress.pause;
     progress.notBefore = world.clock.monotonic() + pause;
     if (pause > 0) progress.pause = Math.min(progress.pause * 2, settings.backoffMax);
     const fields = { peer: this.#nameOf(owner), before, delivered, left };
@@ -192,7 +195,7 @@ export class HintDelivery {
   /** One walk over all that waits for the owner, the oldest first. Never rejects. */
   async #pass(owner: NodeIndex): Promise<Pass> {
     const underWay = new Set<Promise<void>>();
-    const result: Pass = { delivered: 0, elsewhere: 0, failure: undefined };
+    const result: Pass = { delivered: 0, dropped: 0, elsewhere: 0, failure: undefined };
     try {
       await this.#walk(owner, result, underWay);
     } catch (error) {
@@ -205,7 +208,8 @@ export class HintDelivery {
 
   async #walk(owner: NodeIndex, result: Pass, underWay: Set<Promise<void>>): Promise<void> {
     const { world, settings } = this.#options;
-    for (const entry of this.#entries(owner, ownerPrefix(owner))) {
+    const waiting = this.#courier.mayTake(owner) ? this.#entries(owner, ownerPrefix(owner)) : this.#displaced(owner);
+    for (const entry of waiting) {
       const wait = this.#throttle.take(entry.bytes, world.clock.monotonic());
       if (wait > 0) await this.#sleep(wait);
       while (underWay.size >= settings.inFlightMax) await Promise.race(underWay);
@@ -213,11 +217,21 @@ export class HintDelivery {
       const delivery = this.#courier.deliver(entry).then((outcome) => {
         underWay.delete(delivery);
         if (outcome === 'delivered') result.delivered++;
+        else if (outcome === 'dropped') result.dropped++;
         else if (outcome === 'elsewhere') result.elsewhere++;
         else if (outcome !== 'kept') result.failure ??= outcome.failed;
       });
       underWay.add(delivery);
     }
+  }
+
+  /**
+   * What others than the owner are to get. While a ring changes, one that cannot be reached loses a few partitions with each epoch, and
+   * much may wait for it in all the others: that is not looked at.
+   */
+  *#displaced(owner: NodeIndex): Generator<AgeEntry> {
+    const { table, knowledge } = this.#options;
+    for (const [from, to] of displacedRanges(knowledge.ring(), owner)) yield* table.within(from, to);
   }
 
   /** The owner's index entries from there on, a page at a time: those that change meanwhile may be missed or seen twice. */

@@ -86,7 +86,10 @@ export class HintRoom {
 }
 
 /** Hints that were never delivered. */
-export function droppedCounter(metrics: Metrics, reason: 'age' | 'space' | 'bucket-dropped' | 'nothing-left'): Counter {
+export function droppedCounter(
+  metrics: Metrics,
+  reason: 'age' | 'space' | 'bucket-dropped' | 'nothing-left' | 'owner-left',
+): Counter {
   const help = 'Hints that were given up; none was the only copy of a write that was acknowledged';
   return metrics.counter('quoral_hints_dropped_total', help, { reason });
 }

@@ -64,6 +64,8 @@ export interface HintTransaction {
 }
 
 const PAGE = 1000;
+/** Rows with their states. */
+const WIDE_PAGE = 32;
 const IN_PASSING = { bytes: 0, durable: false };
 
 export interface FoundHint {
@@ -185,6 +187,20 @@ export class HintTable {
   entries(owner: NodeIndex, from: Uint8Array, limit: number): readonly AgeEntry[] {
     const range = owner === 0xffff ? { from, limit } : { from, to: ownerPrefix(owner + 1), limit };
     return this.#options.world.disk.range(HINT_AGES, range).map(ageEntry);
+  }
+
+  /** What waits for an owner in the given range of rows, a page at a time; what cannot be read is left out. */
+  *within(from: Uint8Array, to: Uint8Array): Generator<AgeEntry> {
+    for (let start = from; ;) {
+      const page = this.#options.world.disk.range(HINTS, { from: start, to, limit: WIDE_PAGE });
+      for (const [row, bytes] of page) {
+        const hint = this.#decode(bytes);
+        if (hint !== undefined) yield { row, sole: hint.sole, low: hint.low, bytes: hintBytes(row, hint) };
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < WIDE_PAGE) return;
+      start = justAfter(last[0]);
+    }
   }
 
   /** All index entries, in one turn. */

@@ -7,8 +7,8 @@ import type { Epoch, NodeIndex } from '#kernel/identity.ts';
 import type { KnownBucket, Scope } from '#replica/scope.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { writersOf } from '#ring/moving.ts';
-import type { Ring } from '#ring/ring.ts';
-import type { HintName } from './tables.ts';
+import { REPLICAS_MAX, type Ring } from '#ring/ring.ts';
+import { placePrefix, type HintName } from './tables.ts';
 
 export type Recipients =
   /** Delivered when all of them have it. */
@@ -39,4 +39,23 @@ export function recipientsOf(hint: HintName, { epoch, ring, bucket }: Known): Re
     definition: bucket.version,
   };
   return { kind: 'deliver', to: owners.includes(hint.owner) ? [hint.owner] : owners, scope };
+}
+
+/** In the table of hints, the rows for a member in all places that are its own no more, in order. */
+export function displacedRanges(
+  ring: Ring,
+  owner: NodeIndex,
+): readonly (readonly [from: Uint8Array, to: Uint8Array])[] {
+  const ranges: [Uint8Array, Uint8Array][] = [];
+  for (let n = 1; n <= REPLICAS_MAX; n++) {
+    const partitions = ring.placements.find((placement) => placement.n === n)?.partitions;
+    if (partitions === undefined) ranges.push([placePrefix(owner, n), placePrefix(owner, n + 1)]);
+    else {
+      for (const [partition, entry] of partitions.entries()) {
+        if (writersOf(entry).includes(owner)) continue;
+        ranges.push([placePrefix(owner, n, partition), placePrefix(owner, n, partition + 1)]);
+      }
+    }
+  }
+  return ranges;
 }

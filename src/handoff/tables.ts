@@ -96,6 +96,15 @@ export function ownerPrefix(owner: number, sole?: boolean): Uint8Array {
   return writer.finish();
 }
 
+/** Where the hints of an owner for one place begin in the table of the rows, by their key; without a partition, those for one n. */
+export function placePrefix(owner: number, n: number, partition?: number): Uint8Array {
+  const writer = new ByteWriter(5);
+  writer.raw(ownerPrefix(owner));
+  writer.u8(n);
+  if (partition !== undefined) u16(writer, partition);
+  return writer.finish();
+}
+
 /** The owner that a row of either table is for. */
 export function ownerOf(row: Uint8Array): NodeIndex {
   return nodeIndex(readU16(new ByteReader(row)));

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { hybridTimeAt } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
-import { hintKey } from '#handoff/tables.ts';
+import { hintKey, hintName } from '#handoff/tables.ts';
+import { fromUtf8 } from '#kernel/bytes.ts';
 import { epoch } from '#kernel/identity.ts';
+import { ownersOf } from '#ring/preference-list.ts';
 import { decoded, encoded, Holder, HOLDER, memberId, nameFor, OWNERS, RING, type OwnerAnswer } from './holder.ts';
 
 const [A, B] = [OWNERS[0]!, OWNERS[1]!];
@@ -133,6 +135,56 @@ test('a hint for a member that has lost its place waits for those who have it no
   holder.cameBack(memberId(A));
   await holder.run(120_000);
   expect(holder.given.map(({ to }) => to)).toEqual(OWNERS.map(memberId));
+  expect(holder.table.figures.rows).toBe(0);
+});
+
+test('of what waits for one that cannot be reached only that is looked at for which others have taken its place', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  // Of partition 0 it is an owner; of another one it is not.
+  const lost = Array.from({ length: RING.partitionCount }, (_, p) => p).find(
+    (p) => !ownersOf(RING, 3, p).owners.includes(A),
+  )!;
+  await holder.store(A, 'k', encoded(1, 5));
+  const hint = { state: encoded(1, 6), own: false, sole: true, low: 1 };
+  const elsewhere = { ...nameFor(A, 'e'), partition: lost };
+  await holder.machine.simulation.settle(holder.table.store(elsewhere, hint, 'siblings', true));
+  const read: string[] = [];
+  const { table } = holder;
+  const reading = table.read.bind(table);
+  table.read = (row) => {
+    read.push(fromUtf8(hintName(row).key));
+    return reading(row);
+  };
+  for (const { id, index } of RING.members) if (index !== A) holder.reachable.add(id);
+  await holder.run(60_000);
+  expect(new Set(read)).toEqual(new Set(['e']));
+  expect(new Set(holder.given.map(({ to }) => to))).toEqual(new Set(ownersOf(RING, 3, lost).owners.map(memberId)));
+  expect(holder.table.figures.rows).toBe(1);
+});
+
+test('a note for a member that has lost its place goes without a word when this node owns the key', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  const note = { state: null, own: true, sole: false, low: 1 };
+  const mine = Array.from({ length: RING.partitionCount }, (_, p) => p).find((p) => {
+    const { owners } = ownersOf(RING, 3, p);
+    return owners.includes(HOLDER.index) && !owners.includes(A);
+  })!;
+  const names = [
+    { ...nameFor(A, 'mine'), partition: mine },
+    { ...nameFor(A, 'owned'), partition: mine },
+  ] as const;
+  holder.records.set('mine', encoded(1, 8));
+  holder.records.set('owned', encoded(1, 8));
+  await holder.machine.simulation.settle(holder.table.store(names[0], note, 'siblings', true));
+  // With a state that was kept beside it, it is delivered as any other.
+  const both = { ...note, state: encoded(1, 9) };
+  await holder.machine.simulation.settle(holder.table.store(names[1], both, 'siblings', true));
+  for (const { id, index } of RING.members) if (index !== A) holder.reachable.add(id);
+  await holder.run(60_000);
+  expect(new Set(holder.given.map(({ request }) => fromUtf8(request.key)))).toEqual(new Set(['owned']));
+  expect(holder.process.metrics.value('quoral_hints_dropped_total', { reason: 'owner-left' })).toBe(1);
   expect(holder.table.figures.rows).toBe(0);
 });
 
