@@ -147,7 +147,7 @@ function ringPlans(node: QuoralNode, reachable: (id: NodeId) => boolean): RingPl
     chain.newcomers().map((one) => ({ ...one, id: nodeId(one.id), storageId: storageId(one.storageId) }));
   const self = node.options.id;
   const plans = new RingPlans({
-    ...{ world, messaging, weigher: repair.weigher, self, newcomers, reachable },
+    ...{ world, messaging, weigher: repair.weigher, moves: repair.moves, self, newcomers, reachable },
     facts: () => chain.facts(),
     propose: (change, deadline) => chain.propose(change, deadline),
     callTimeout: WEIGH_TIMEOUT_MS,

@@ -98,7 +98,7 @@ export async function applyPlan(exchange: Exchange): Promise<Answer> {
 }
 
 export async function showTransfers({ services }: Exchange): Promise<Answer> {
-  return jsonAnswer(services.plans.transfers());
+  return jsonAnswer(await services.plans.transfers());
 }
 
 /** `/v1/ring/transfers/pause` and so on. */

@@ -2,6 +2,7 @@
 
 import type { TransfersView } from '#operator/ring-plans.ts';
 import { ask, askJson, expectStatus, textOf, type ClientOptions } from './client.ts';
+import { waitText } from './change-progress.ts';
 import { TRANSFERS, untilOver } from './change-wait.ts';
 import { counted, rateOf, readThrottle, sizeOf } from './measures.ts';
 import { EXIT, print, table, UsageError } from './output.ts';
@@ -70,7 +71,7 @@ function show({ json }: ClientOptions, view: TransfersView, each = false): void 
     print(JSON.stringify(view));
     return;
   }
-  const { id, state, moves, done, bytes, throttle, epoch, last, transfers } = view;
+  const { id, state, moves, done, bytes, throttle, epoch, last, waiting, transfers } = view;
   if (id === null) {
     const outcome = last?.outcome === 'done' ? 'done' : 'taken back';
     print(`nothing moves, epoch ${epoch}${last === null ? '' : `; the last change, ${last.id}, is ${outcome}`}`);
@@ -81,6 +82,7 @@ function show({ json }: ClientOptions, view: TransfersView, each = false): void 
   print(
     `change ${id} is ${state}: ${done} of ${counted(moves, 'replica')} are where they belong${size}${speed}, epoch ${epoch}`,
   );
+  for (const one of waiting ?? []) print(waitText(one));
   if (transfers.length === 0) return;
   if (each)
     print(

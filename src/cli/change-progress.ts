@@ -9,6 +9,8 @@ export interface Progress {
   readonly done: number;
   readonly bytesPerSecond: number | null;
   readonly secondsLeft: number | null;
+  /** Newcomers that take nothing yet; a node of an earlier version does not tell of them. */
+  readonly waiting?: readonly { readonly node: string; readonly milliseconds: number; readonly reason: string }[];
 }
 
 const BAR_WIDTH = 30;
@@ -19,12 +21,17 @@ export function percentOf({ moves, done }: Progress): number {
 
 /** For logs, and beside the bar. */
 export function progressText(progress: Progress): string {
-  const { state, moves, done, bytesPerSecond, secondsLeft } = progress;
+  const { state, moves, done, bytesPerSecond, secondsLeft, waiting = [] } = progress;
   const parts = [`${percentOf(progress)} %`, `${done} of ${moves} replicas`];
   if (state !== 'running') parts.push(state);
   if (bytesPerSecond !== null && bytesPerSecond > 0) parts.push(rateOf(bytesPerSecond));
   if (secondsLeft !== null) parts.push(secondsLeft === 0 ? 'nearly done' : `about ${timeOf(secondsLeft)} left`);
-  return parts.join(', ');
+  return [...parts, ...waiting.map(waitText)].join(', ');
+}
+
+/** Which newcomer waits, for how long, and why. */
+export function waitText({ node, milliseconds, reason }: NonNullable<Progress['waiting']>[number]): string {
+  return `${node} waits for about ${timeOf(Math.ceil(milliseconds / 1000))}: ${reason}`;
 }
 
 /** With a bar before it, as wide as the terminal allows. */

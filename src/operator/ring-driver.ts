@@ -216,7 +216,7 @@ export class RingDriver {
   }
 }
 
-interface Report extends Omit<MovesReply, 'done'> {
+interface Report extends Omit<MovesReply, 'done' | 'waiting'> {
   readonly done: ReadonlySet<string>;
 }
 

@@ -23,6 +23,7 @@ import type { Clock, Digest, Random } from '#world/world.ts';
 import { ChangeSpeed } from './change-speed.ts';
 import { beginChange, steerChange, type ChangeSize } from './ring-change.ts';
 import { describePlan, type PlanSummary } from './describe-plan.ts';
+import { whoWaits, type WaitView, type WhoWaitsOptions } from './who-waits.ts';
 
 /** Plans that are kept; the oldest go. */
 export const PLANS_MAX = 16;
@@ -76,6 +77,8 @@ export interface TransfersView {
   /** How fast it goes as seen from here, and how long at that speed; null when nobody can say yet. */
   readonly bytesPerSecond: number | null;
   readonly secondsLeft: number | null;
+  /** Newcomers that take nothing yet, and why, when they have to wait for long. */
+  readonly waiting: readonly WaitView[];
   /** The change that ended last. */
   readonly last: ChangeOver | null;
   readonly transfers: readonly {
@@ -103,6 +106,7 @@ export interface RingPlansOptions {
   readonly world: { readonly clock: Clock; readonly random: Random; readonly digest: Digest };
   readonly messaging: Messaging;
   readonly weigher: Weigher;
+  readonly moves: WhoWaitsOptions['moves'];
   readonly self: NodeId;
   /** Undefined before this node knows any. */
   readonly facts: () => Facts | undefined;
@@ -197,8 +201,9 @@ export class RingPlans {
     this.#speed.note(change?.id ?? null, done, this.#options.world.clock.monotonic());
   }
 
-  /** What is moving now. */
-  transfers(): TransfersView {
+  /** What is moving now, and who waits with it. */
+  async transfers(): Promise<TransfersView> {
+    const waiting = await whoWaits(this.#options, this.#options.facts()?.ring);
     const facts = this.#options.facts();
     if (facts === undefined) return NOTHING_MOVES;
     const { epoch, ring } = facts;
@@ -212,7 +217,7 @@ export class RingPlans {
       ...{ state, id, epoch, moves, done, keys, bytes, throttle },
       bytesPerSecond: speed === null || moves === 0 ? null : Math.round((speed * bytes) / moves),
       secondsLeft: speed === null ? null : Math.ceil((moves - done) / speed),
-      ...{ last, transfers },
+      ...{ waiting, last, transfers },
     };
   }
 
@@ -231,7 +236,7 @@ export class RingPlans {
     const result = await this.#options.propose(change, deadline);
     switch (result.kind) {
       case 'decided':
-        return { kind: 'begun', view: this.transfers() };
+        return { kind: 'begun', view: await this.transfers() };
       case 'refused':
         return { kind: 'refused', detail: result.reason };
       case 'failed':
@@ -311,7 +316,7 @@ export class RingPlans {
 
 const NOTHING_MOVES: TransfersView = {
   ...{ state: 'idle', id: null, epoch: 0, moves: 0, done: 0, keys: 0, bytes: 0, throttle: null },
-  ...{ bytesPerSecond: null, secondsLeft: null, last: null, transfers: [] },
+  ...{ bytesPerSecond: null, secondsLeft: null, waiting: [], last: null, transfers: [] },
 };
 
 function transfersOf(ring: Ring): TransfersView['transfers'] {

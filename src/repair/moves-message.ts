@@ -2,6 +2,7 @@
 
 import type { MessageType } from '#wire/message.ts';
 import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
+import type { ClockBehind } from './lost-floors.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 export interface PlaceDone extends TreePlace {
@@ -17,6 +18,8 @@ export interface MovesReply {
   /** Whether it has no row of anything. */
   readonly empty: boolean;
   readonly done: readonly PlaceDone[];
+  /** Why a newcomer takes nothing yet, although it could otherwise. */
+  readonly waiting: ClockBehind | null;
 }
 
 /** Asks a node which partitions of the present stages it is done with. */
@@ -24,24 +27,37 @@ export const MovesMessage: MessageType<null, MovesReply> = {
   name: 'repair.moves',
   encodeRequest: () => [],
   decodeRequest: () => null,
-  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done }) => [
+  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done, waiting }) => [
     ...[storageId, ready, keepsOnlyCopies, empty],
-    done.map(({ n, partition, changedIn }) => [n, partition, changedIn]),
+    done.map(placeToWire),
+    waiting === null ? null : [waiting.milliseconds, waiting.reason],
   ],
   decodeReply: (body) => {
     const fields = asArray(body, 5, 'repair.moves reply');
+    // One of an earlier version says nothing of that.
+    const [waiting = null] = fields.slice(5);
     return {
       storageId: asString(fields[0], 'storage id', 64),
       ready: asBoolean(fields[1], 'ready'),
       keepsOnlyCopies: asBoolean(fields[2], 'keeps only copies'),
       empty: asBoolean(fields[3], 'empty'),
-      done: asListOf(fields[4], 'done', 131_072, doneFromWire),
+      done: asListOf(fields[4], 'done', 131_072, placeFromWire),
+      waiting: waiting === null ? null : waitingFromWire(waiting),
     };
   },
 };
 
-function doneFromWire(body: unknown): PlaceDone {
-  const fields = asArray(body, 3, 'done');
+function placeToWire({ n, partition, changedIn }: PlaceDone): readonly number[] {
+  return [n, partition, changedIn];
+}
+
+function waitingFromWire(body: unknown): ClockBehind {
+  const fields = asArray(body, 2, 'waiting');
+  return { milliseconds: asInteger(fields[0], 'milliseconds'), reason: asString(fields[1], 'reason', 512) };
+}
+
+function placeFromWire(body: unknown): PlaceDone {
+  const fields = asArray(body, 3, 'partition');
   return {
     n: asInteger(fields[0], 'n', 1, 7),
     partition: asInteger(fields[1], 'partition', 0, 65_535),

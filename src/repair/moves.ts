@@ -73,6 +73,8 @@ export class Moves {
   /** The change for which this newcomer has learned what is too old. */
   #floorsFor: string | undefined;
   #floorsPassed = false;
+  /** Why they are not passed, when that takes long. */
+  #waiting: ClockBehind | undefined;
   /** The change for which it was told that this newcomer waits for clocks. */
   #toldClocks: string | undefined;
   /** In one walk for all partitions of a look. */
@@ -129,7 +131,12 @@ export class Moves {
       .map(({ place, entry }) => ({ ...place, changedIn: entry.changedIn }));
     const empty = [RECORDS, REGISTERS].every((table) => world.disk.range(table, { limit: 1 }).length === 0);
     const isReady = ready() && this.#knowsFloors();
-    return { storageId, ready: isReady, keepsOnlyCopies: keepsOnlyCopies(), empty, done };
+    return { storageId, ready: isReady, keepsOnlyCopies: keepsOnlyCopies(), empty, done, waiting: this.waiting() };
+  }
+
+  /** Why this newcomer takes nothing yet, although it could otherwise; null when it does, or when that cannot take long. */
+  waiting(): ClockBehind | null {
+    return this.#knowsFloors() ? null : (this.#waiting ?? null);
   }
 
   async #look(): Promise<void> {
@@ -172,9 +179,10 @@ export class Moves {
   async #lookAtClocks(id: string): Promise<void> {
     const behind = await this.#options.floorsBehind();
     this.#floorsPassed = behind === undefined;
-    if (behind === undefined || behind.milliseconds < CLOCKS_TOLD_MS || this.#toldClocks === id) return;
+    this.#waiting = behind !== undefined && behind.milliseconds >= CLOCKS_TOLD_MS ? behind : undefined;
+    if (this.#waiting === undefined || this.#toldClocks === id) return;
     this.#toldClocks = id;
-    this.#options.world.log.warn('newcomer-waits', { id, ...behind });
+    this.#options.world.log.warn('newcomer-waits', { id, ...this.#waiting });
   }
 
   /** False when nothing more is to be done now. */

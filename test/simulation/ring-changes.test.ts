@@ -254,10 +254,12 @@ test('a newcomer that waits because the clock of a member is far ahead says so',
   expect((await send(cluster, 'n1', `/v1/ring/plans/${(plan as PlanView).id}/apply`))[0]).toBe(202);
   await cluster.simulation.run(cluster.simulation.now + 5000);
   expect(isMoving(cluster)).toBe(true);
+  const reason = expect.stringMatching(/^the clock of n2 is ahead of that of n[13] by (29|30)\d\d\d ms$/) as unknown;
+  const waiting = [{ node: 'n4', milliseconds: expect.any(Number) as unknown, reason }];
+  for (const at of ['n3', 'n4']) expect(await transfers(cluster, at)).toMatchObject({ waiting });
   const told = log.entries.filter(({ event }) => event === 'newcomer-waits');
-  expect(told.map(({ fields }) => fields['reason'])).toEqual([
-    expect.stringMatching(/^the clock of n2 is ahead of that of n[13] by (29|30)\d\d\d ms$/) as unknown,
-  ]);
+  expect(told.map(({ fields }) => fields['reason'])).toEqual([reason]);
   await settle(cluster);
+  expect((await transfers(cluster, 'n3')).waiting).toEqual([]);
   expect(states(cluster)).toBe('n1 active, n2 active, n3 active, n4 active');
 });

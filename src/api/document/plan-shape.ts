@@ -95,6 +95,10 @@ export const TRANSFERS: Schema = object<TransfersView>({
   throttle: described(nullable(count), 'Bytes a second that each node may spend; null: as many as it can.'),
   bytesPerSecond: described(nullable(count), 'As seen from this node lately; null when it cannot say yet.'),
   secondsLeft: described(nullable(count), 'At that speed.'),
+  waiting: described(
+    list(object<TransfersView['waiting'][number]>({ node: text, milliseconds: count, reason: text })),
+    'Newcomers that take nothing yet, for how long at the least, and why: such as one that waits until all clocks are past a time.',
+  ),
   last: described(
     nullable(object<ChangeOver>({ id: text, outcome: { enum: CHANGE_OUTCOMES } })),
     'The change that ended last.',

@@ -9,7 +9,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   'not-found':
     '{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}',
   conflict:
-    '{"type":"urn:quoral:problem:conflict","title":"The request conflicts with the present state","status":409,"detail":"somebody else holds the lease","holder":"worker-7","expiresAt":"2026-01-01T00:00:30.426Z"}',
+    '{"type":"urn:quoral:problem:conflict","title":"The request conflicts with the present state","status":409,"detail":"somebody else holds the lease","holder":"worker-7","expiresAt":"2026-01-01T00:00:30.416Z"}',
   'invalid-request':
     '{"type":"urn:quoral:problem:invalid-request","title":"The request is not valid","status":400,"detail":"X-Request-Id: must be 1-128 printable ASCII characters without spaces","field":"X-Request-Id"}',
   unauthorized:
@@ -21,7 +21,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   overloaded:
     '{"type":"urn:quoral:problem:overloaded","title":"Too many requests are under way","status":429,"detail":"too many requests are under way"}',
   'internal-error':
-    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-93bda129-1"}',
+    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-0bda66a8-1"}',
   'unsupported-media-type':
     '{"type":"urn:quoral:problem:unsupported-media-type","title":"The body has the wrong media type","status":415,"detail":"Content-Type: must be application/json and is \\"text/plain\\"","field":"Content-Type"}',
   'value-too-large':

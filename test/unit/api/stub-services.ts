@@ -135,9 +135,9 @@ export class StubNode {
         plan: async () => ({ kind: 'refused', detail: 'a stub plans nothing' }),
         apply: async () => ({ kind: 'unknown' }),
         steer: async () => ({ kind: 'refused', detail: 'no change is under way' }),
-        transfers: () => ({
+        transfers: async () => ({
           ...{ state: 'idle', id: null, epoch: 1, moves: 0, done: 0, keys: 0, bytes: 0, throttle: null },
-          ...{ bytesPerSecond: null, secondsLeft: null, last: null, transfers: [] },
+          ...{ bytesPerSecond: null, secondsLeft: null, waiting: [], last: null, transfers: [] },
         }),
       },
       repair: { begin: () => undefined, current: () => undefined },

@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { progressLine, progressText, type Progress } from '#cli/change-progress.ts';
 
-const HALF: Progress = { state: 'running', moves: 192, done: 96, bytesPerSecond: 8_388_608, secondsLeft: 12 };
+const HALF: Progress = {
+  state: 'running',
+  moves: 192,
+  done: 96,
+  bytesPerSecond: 8_388_608,
+  secondsLeft: 12,
+  waiting: [],
+};
 
 test('a line says how much is done, how fast, and how long', () => {
   expect(progressText(HALF)).toBe('50 %, 96 of 192 replicas, 8.0 MiB/s, about 12 s left');
@@ -14,6 +21,13 @@ test('a line says how much is done, how fast, and how long', () => {
   );
   expect(progressText({ ...HALF, moves: 0, done: 0, bytesPerSecond: null, secondsLeft: null })).toBe(
     '0 %, 0 of 0 replicas',
+  );
+});
+
+test('a newcomer that waits is named, with the reason', () => {
+  const waiting = [{ node: 'n4', milliseconds: 28_100, reason: 'the clock of n2 is ahead of that of n1 by 29900 ms' }];
+  expect(progressText({ ...HALF, done: 0, bytesPerSecond: null, secondsLeft: null, waiting })).toBe(
+    '0 %, 0 of 192 replicas, n4 waits for about 29 s: the clock of n2 is ahead of that of n1 by 29900 ms',
   );
 });
 

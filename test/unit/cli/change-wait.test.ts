@@ -9,7 +9,7 @@ import { EXIT } from '#cli/output.ts';
 
 const RUNNING: TransfersView = {
   ...{ state: 'running', id: 'a', epoch: 2, moves: 4, done: 1, keys: 0, bytes: 0, throttle: null },
-  ...{ bytesPerSecond: null, secondsLeft: null, last: null, transfers: [] },
+  ...{ bytesPerSecond: null, secondsLeft: null, waiting: [], last: null, transfers: [] },
 };
 const OVER: TransfersView = { ...RUNNING, state: 'idle', id: null, epoch: 9, moves: 0, done: 0 };
 const SOON = { poll: 1, patience: 50 };
