@@ -13,6 +13,7 @@ import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { VOTERS_MAX } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
+import { Portion } from './portion.ts';
 
 type FactsOrRefusal = Facts | { readonly refused: string };
 
@@ -20,6 +21,10 @@ type FactsOrRefusal = Facts | { readonly refused: string };
 export interface Evidence {
   /** Whether the member is done with its part in the stage of this partition, which began in `changedIn`. */
   readonly isDone: (member: Member, n: number, partition: number, changedIn: Epoch) => boolean;
+  /** Whether it has tried its part in vain, and does others first. */
+  readonly isStuck: (member: Member, n: number, partition: number, changedIn: Epoch) => boolean;
+  /** Partitions that each may have to take over at a time. */
+  readonly portion: number;
   /** Whether the member takes writes, and knows what is too old to be taken. */
   readonly isReady: (member: Member) => boolean;
   /** Whether the member keeps nothing for others that may be the only copy. */
@@ -125,6 +130,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const memberAt = (index: NodeIndex): Member => members.get(index)!;
   const step = change?.state === 'aborting' ? wentBack : wentOn;
   const strong = strongFactors(facts.buckets);
+  const portion = portionOf(ring, evidence);
   let moved = false;
   const placements = ring.placements.map((placement): Placement => {
     const partitions = placement.partitions.map((entry, partition) => {
@@ -132,6 +138,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
       const after = step(entry, next, {
         isDone: (index) => evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn),
         isReady: (index) => evidence.isReady(memberAt(index)),
+        mayBegin: () => portion.admits(entry),
         mayEnd: () => evidence.mayEnd(entry),
         isStrong: strong.has(placement.n),
       });
@@ -143,6 +150,16 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const on = moved ? { ...ring, placements } : ring;
   const after = (change === undefined ? undefined : settled(on, change, evidence)) ?? on;
   return after === ring ? facts : { ...facts, epoch: next, ring: after };
+}
+
+/** What is under way of the change. */
+export function portionOf(ring: Ring, { portion, isDone, isStuck }: Evidence): Portion {
+  const members = new Map(ring.members.map((member) => [member.index, member]));
+  return new Portion(ring, portion, (taker, n, partition, { changedIn }) => {
+    const member = members.get(taker)!;
+    if (isDone(member, n, partition, changedIn)) return 'done';
+    return isStuck(member, n, partition, changedIn) ? 'stuck' : 'to do';
+  });
 }
 
 /** Who is no member in the end: when a change is taken back, those that it brings and that own nothing for good yet. */
@@ -159,6 +176,8 @@ function leaversOf({ placements }: Ring, { state, comes, goes }: ChangeUnderWay)
 interface PlaceEvidence {
   readonly isDone: (index: NodeIndex) => boolean;
   readonly isReady: (index: NodeIndex) => boolean;
+  /** Whether it is one of those that may be under way at a time; it is from then on. */
+  readonly mayBegin: () => boolean;
   readonly mayEnd: () => boolean;
   /** Whether it may have strong keys. */
   readonly isStrong: boolean;
@@ -169,7 +188,7 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
   const incoming = now.filter((index) => !old.includes(index));
   switch (entry.move!.stage) {
     case 'planned':
-      if (!incoming.every(evidence.isReady)) return entry;
+      if (!incoming.every(evidence.isReady) || !evidence.mayBegin()) return entry;
       return { owners: old, changedIn, move: { stage: 'dual', others: now } };
     case 'dual':
       if (!takersOf(entry).every(evidence.isDone) || !evidence.mayEnd()) return entry;

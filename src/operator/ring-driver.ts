@@ -13,7 +13,8 @@ import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { Looks } from '#world/looks.ts';
 import type { World } from '#world/world.ts';
-import { advanceChange, type Evidence } from './ring-change.ts';
+import { nextPortion, PORTION_FIRST } from './portion.ts';
+import { advanceChange, portionOf, type Evidence } from './ring-change.ts';
 
 export interface RingDriverOptions {
   readonly world: World;
@@ -46,6 +47,9 @@ export class RingDriver {
   #quietSince = -Infinity;
   /** Until when this node drives because no voter before it does; 0 when it does not. */
   #standsInUntil = 0;
+  /** How much of the change is under way at a time, and of which change. */
+  #portion = PORTION_FIRST;
+  #portionFor: string | undefined;
 
   constructor(options: RingDriverOptions) {
     this.#options = options;
@@ -112,7 +116,8 @@ export class RingDriver {
   async #drive(): Promise<void> {
     const { chain, world, callTimeout } = this.#options;
     const { ring } = chain.facts()!;
-    const evidence = await this.#gather(ring);
+    const gathered = await this.#gather(ring);
+    const evidence = { ...gathered, portion: this.#portionOf(ring, gathered) };
     const deadline = world.clock.monotonic() + callTimeout;
     const before = chain.facts()!;
     if (advanceChange(before, evidence) === before) return;
@@ -124,6 +129,13 @@ export class RingDriver {
     if (ring.change === undefined) world.log.info('former-owner-done', { epoch, partitionsLeft: left });
     else if (change === undefined) world.log.info('ring-change-done', { id: ring.change.id, epoch });
     else world.log.info('ring-change-step', { id: change.id, epoch, partitionsLeft: left });
+  }
+
+  /** As much as those that take over can do. */
+  #portionOf(ring: Ring, evidence: Evidence): number {
+    if (this.#portionFor !== ring.change?.id) [this.#portion, this.#portionFor] = [PORTION_FIRST, ring.change?.id];
+    else this.#portion = nextPortion(this.#portion, portionOf(ring, evidence).left());
+    return this.#portion;
   }
 
   async #gather(ring: Ring): Promise<Evidence> {
@@ -140,6 +152,13 @@ export class RingDriver {
           report !== undefined && report.storageId === storageId && report.done.has(`${n}/${partition}/${changedIn}`)
         );
       },
+      isStuck: ({ index, storageId }, n, partition, changedIn) => {
+        const report = reports.get(index);
+        return (
+          report !== undefined && report.storageId === storageId && report.vain.has(`${n}/${partition}/${changedIn}`)
+        );
+      },
+      portion: this.#portion,
       isReady: ({ index, storageId }) => {
         const report = reports.get(index);
         return report !== undefined && report.storageId === storageId && report.ready;
@@ -179,11 +198,10 @@ export class RingDriver {
     ]);
     const deadline = world.clock.monotonic() + callTimeout;
     const found = new Map<NodeIndex, Report>();
-    const note = (index: NodeIndex, { done, ...report }: MovesReply): void => {
-      found.set(index, {
-        ...report,
-        done: new Set(done.map(({ n, partition, changedIn }) => `${n}/${partition}/${changedIn}`)),
-      });
+    const names = (places: MovesReply['done']): ReadonlySet<string> =>
+      new Set(places.map(({ n, partition, changedIn }) => `${n}/${partition}/${changedIn}`));
+    const note = (index: NodeIndex, { done, triedInVain, ...report }: MovesReply): void => {
+      found.set(index, { ...report, done: names(done), vain: names(triedInVain) });
     };
     await Promise.all(
       [...asked].map(async (index) => {
@@ -216,8 +234,9 @@ export class RingDriver {
   }
 }
 
-interface Report extends Omit<MovesReply, 'done' | 'waiting'> {
+interface Report extends Omit<MovesReply, 'done' | 'triedInVain' | 'waiting'> {
   readonly done: ReadonlySet<string>;
+  readonly vain: ReadonlySet<string>;
 }
 
 function memberAt(ring: Ring, index: NodeIndex): Member {

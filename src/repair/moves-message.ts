@@ -20,6 +20,8 @@ export interface MovesReply {
   readonly done: readonly PlaceDone[];
   /** Why a newcomer takes nothing yet, although it could otherwise. */
   readonly waiting: ClockBehind | null;
+  /** Those that it has tried to take over, and could not yet: nobody need wait for them with others. */
+  readonly triedInVain: readonly PlaceDone[];
 }
 
 /** Asks a node which partitions of the present stages it is done with. */
@@ -27,15 +29,16 @@ export const MovesMessage: MessageType<null, MovesReply> = {
   name: 'repair.moves',
   encodeRequest: () => [],
   decodeRequest: () => null,
-  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done, waiting }) => [
+  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done, waiting, triedInVain }) => [
     ...[storageId, ready, keepsOnlyCopies, empty],
     done.map(placeToWire),
     waiting === null ? null : [waiting.milliseconds, waiting.reason],
+    triedInVain.map(placeToWire),
   ],
   decodeReply: (body) => {
     const fields = asArray(body, 5, 'repair.moves reply');
-    // One of an earlier version says nothing of that.
-    const [waiting = null] = fields.slice(5);
+    // One of an earlier version says nothing of these.
+    const [waiting = null, vain = []] = fields.slice(5);
     return {
       storageId: asString(fields[0], 'storage id', 64),
       ready: asBoolean(fields[1], 'ready'),
@@ -43,6 +46,7 @@ export const MovesMessage: MessageType<null, MovesReply> = {
       empty: asBoolean(fields[3], 'empty'),
       done: asListOf(fields[4], 'done', 131_072, placeFromWire),
       waiting: waiting === null ? null : waitingFromWire(waiting),
+      triedInVain: asListOf(vain, 'tried in vain', 131_072, placeFromWire),
     };
   },
 };

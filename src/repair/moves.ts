@@ -16,7 +16,7 @@ import type { Counter } from '#world/world.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
 import type { ClockBehind } from './lost-floors.ts';
 import { takeRetries } from './take-retries.ts';
-import { MovesMessage, type MovesReply } from './moves-message.ts';
+import { MovesMessage, type MovesReply, type PlaceDone } from './moves-message.ts';
 import { isNoted, movingEntries, noting } from './moved-rows.ts';
 import { ALL_LEAVES, type TreePlace } from './tree-tables.ts';
 
@@ -66,6 +66,10 @@ export class Moves {
   readonly #brought: Counter;
   readonly #looks: Looks;
   #left = 0;
+  /** What could not be done when it was tried last. */
+  readonly #vain = new Set<string>();
+  /** Whether that happened in this look. */
+  #hasFailed = false;
   /** When a partition was last done, or the first was there to do; undefined while there is none. */
   #progressAt: number | undefined;
   /** Why something could not be done, last. */
@@ -77,8 +81,8 @@ export class Moves {
   #waiting: ClockBehind | undefined;
   /** The change for which it was told that this newcomer waits for clocks. */
   #toldClocks: string | undefined;
-  /** In one walk for all partitions of a look. */
-  #registersGone: Promise<void> | undefined;
+  /** In one walk for all partitions that this node owns no more in that epoch. */
+  #registersGone: { readonly since: Epoch; readonly done: Promise<void> } | undefined;
 
   /** Registers its handler. */
   constructor(options: MovesOptions) {
@@ -126,12 +130,25 @@ export class Moves {
   report(): MovesReply {
     const { knowledge, storageId, ready, keepsOnlyCopies, world } = this.#options;
     const self = knowledge.self();
-    const done = movingEntries(knowledge.ring())
-      .filter(({ place, entry }) => isPartOf(entry, self) && isNoted(world.disk, place, entry))
-      .map(({ place, entry }) => ({ ...place, changedIn: entry.changedIn }));
+    const begun = movingEntries(knowledge.ring()).filter(({ entry }) => entry.move!.stage !== 'planned');
+    const [done, triedInVain]: [PlaceDone[], PlaceDone[]] = [[], []];
+    for (const { place, entry } of begun) {
+      if (!isPartOf(entry, self)) continue;
+      const { changedIn } = entry;
+      if (isNoted(world.disk, place, entry)) done.push({ ...place, changedIn });
+      else if (this.#vain.has(nameOf({ place, entry }))) triedInVain.push({ ...place, changedIn });
+    }
     const empty = [RECORDS, REGISTERS].every((table) => world.disk.range(table, { limit: 1 }).length === 0);
     const isReady = ready() && this.#knowsFloors();
-    return { storageId, ready: isReady, keepsOnlyCopies: keepsOnlyCopies(), empty, done, waiting: this.waiting() };
+    return {
+      storageId,
+      ready: isReady,
+      keepsOnlyCopies: keepsOnlyCopies(),
+      empty,
+      done,
+      triedInVain,
+      waiting: this.waiting(),
+    };
   }
 
   /** Why this newcomer takes nothing yet, although it could otherwise; null when it does, or when that cannot take long. */
@@ -141,7 +158,13 @@ export class Moves {
 
   async #look(): Promise<void> {
     const { ready, trees, knowledge } = this.#options;
-    if (ready() && trees.ready() && knowledge.ring().change?.state !== 'paused') await this.#work();
+    for (let known: Epoch | undefined; ready() && trees.ready() && known !== knowledge.epoch();) {
+      if (knowledge.ring().change?.state === 'paused' || this.#looks.stopped) return;
+      known = knowledge.epoch();
+      this.#hasFailed = false;
+      await this.#work();
+      if (this.#hasFailed) return;
+    }
   }
 
   /**
@@ -163,16 +186,31 @@ export class Moves {
       if (this.#floorsFor === id) await this.#lookAtClocks(id);
     }
     this.#registersGone = undefined;
-    const tasks = this.#tasks();
-    this.#left = tasks.length;
-    this.#lookForStall();
     const installed = new Map<Epoch, Promise<readonly NodeId[]>>();
-    const left = tasks.values();
+    const tasks = this.#untried();
     this.#options.pace.begin();
     const workers = Array.from({ length: this.#options.settings.atOnce }, async () => {
-      for (const task of left) if (!(await this.#do(task, installed))) return;
+      for (const task of tasks) if (!(await this.#do(task, installed))) return;
     });
     await Promise.all(workers);
+  }
+
+  /** All that there is to do, each once; what comes meanwhile too, unless something failed, for then it is time for a pause. */
+  *#untried(): Generator<Task> {
+    const tried = new Set<string>();
+    for (;;) {
+      const tasks = this.#tasks();
+      const names = new Set(tasks.map(nameOf));
+      for (const name of this.#vain.keys()) if (!names.has(name)) this.#vain.delete(name);
+      this.#left = tasks.length;
+      this.#lookForStall();
+      const untried = tasks.filter((task) => !tried.has(nameOf(task)));
+      if (untried.length === 0 || this.#hasFailed) return;
+      for (const task of untried) {
+        tried.add(nameOf(task));
+        yield task;
+      }
+    }
   }
 
   /** A member below whose time this newcomer takes nothing would write in vain: it waits, and says so if it takes long. */
@@ -197,12 +235,19 @@ export class Moves {
     }
     if (!this.#mayBegin(task, new Set(await missing))) {
       this.#trouble = `epoch ${entry.changedIn} is not installed by ${(await missing).join(', ')}`;
-      return true;
+      return this.#failed(task);
     }
-    if (!(task.kind === 'take' ? await this.#take(task) : await this.#bring(task))) return true;
+    if (!(task.kind === 'take' ? await this.#take(task) : await this.#bring(task))) return this.#failed(task);
     await this.#note(place, entry);
     this.#left -= 1;
     this.#progressAt = world.clock.monotonic();
+    return true;
+  }
+
+  /** It is tried again at the next look, and the others go on meanwhile. */
+  #failed(task: Task): true {
+    this.#vain.add(nameOf(task));
+    this.#hasFailed = true;
     return true;
   }
 
@@ -279,8 +324,9 @@ export class Moves {
     if (before.high !== after.high || before.low !== after.low) return false;
     await this.#letGo(place);
     // All new owners vote, so that what this node knows of strong keys is of no use to anybody.
-    this.#registersGone ??= this.#options.letRegistersGo();
-    await this.#registersGone;
+    const since = knowledge.epoch();
+    if (this.#registersGone?.since !== since) this.#registersGone = { since, done: this.#options.letRegistersGo() };
+    await this.#registersGone.done;
     return true;
   }
 
@@ -337,6 +383,11 @@ export class Moves {
     const run = noting(world.disk, knowledge.ring(), [{ place, entry }]);
     await replica.commits.submit({ run, bytes: 0, durable: true });
   }
+}
+
+/** Of one stage of a partition. */
+function nameOf({ place, entry }: Pick<Task, 'place' | 'entry'>): string {
+  return `${place.n}/${place.partition}/${entry.changedIn}`;
 }
 
 function isPartOf(entry: PartitionOwners, index: NodeIndex): boolean {

@@ -33,6 +33,8 @@ function evidence(but: Partial<Evidence> = {}): Evidence {
   const yes = (): boolean => true;
   return {
     isDone: yes,
+    isStuck: () => false,
+    portion: Infinity,
     isReady: yes,
     keepsNothing: yes,
     isEmpty: yes,
@@ -175,6 +177,21 @@ describe('a join', () => {
     // Of an earlier stage, or of another disk.
     const old = evidence({ isDone: (_member, _n, _partition, changedIn) => changedIn < noneDone.epoch });
     expect(advanceChange(noneDone, old)).toBe(noneDone);
+  });
+
+  test('goes on in portions, and what cannot go on keeps nobody else waiting', () => {
+    const begun = begin(factsOf(['z1', 'z1', 'z1']), { join: ['n4'] }, FOUR);
+    const inDual = ({ ring }: Facts): number => entries(ring).filter(({ move }) => move?.stage === 'dual').length;
+    const steps = run(begun, evidence({ portion: 5 }));
+    expect(Math.max(...steps.map(inDual))).toBe(5);
+    expect(steps.at(-1)!.ring.change).toBeUndefined();
+    const some = { portion: 5, isDone: (_member: Member, _n: number, partition: number) => partition < 4 };
+    const waits = run(begun, evidence(some)).at(-1)!;
+    expect([inDual(waits), stages(waits)]).toEqual([5, ['dual', 'planned', 'stable']]);
+    const stuck = run(begun, evidence({ ...some, isStuck: (_member, _n, partition) => partition >= 4 })).at(-1)!;
+    expect(stages(stuck)).toEqual(['dual', 'stable']);
+    const end = run(steered(waits, 'aborting')).at(-1)!;
+    expect([end.ring.change, stages(end)]).toEqual([undefined, ['stable']]);
   });
 
   test('nothing happens while it is paused, and what is aborted stays so', () => {
@@ -385,6 +402,8 @@ describe('strong keys', () => {
 function someEvidence(draw: () => boolean): Evidence {
   return {
     isDone: draw,
+    isStuck: draw,
+    portion: 4,
     isReady: draw,
     keepsNothing: draw,
     isEmpty: draw,

@@ -12,7 +12,15 @@ import { ringOf } from '../ring/rings.ts';
 
 const YES = (): boolean => true;
 const EVERYTHING: Evidence = {
-  ...{ isDone: YES, isReady: YES, keepsNothing: YES, isEmpty: YES, mayEnd: YES },
+  ...{
+    isStuck: () => false,
+    portion: Infinity,
+    isDone: YES,
+    isReady: YES,
+    keepsNothing: YES,
+    isEmpty: YES,
+    mayEnd: YES,
+  },
   isAway: () => false,
   isGone: () => false,
 };
