@@ -54,7 +54,7 @@ export const UPKEEP_SETTINGS = {
   'repair-busy-delay': setting(duration(1, 60_000), '50ms', 'lateness of timers at which repair waits for the clients'),
   'repair-share': setting(
     shareOfTime,
-    '0.25',
+    '0.15',
     'share of its time that a node spends on repair of all kinds, ring changes too, while clients want the rest',
   ),
   'scrub-period': setting(

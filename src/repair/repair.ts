@@ -61,7 +61,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
   callTimeout: 30_000,
   bytesPerSecond: 8 * 1024 ** 2,
   busyDelay: 50,
-  share: 0.25,
+  share: 0.15,
   scrubPeriod: 7 * 24 * 3_600_000,
   reclaimInterval: 600_000,
   reclaimAge: 600_000,
