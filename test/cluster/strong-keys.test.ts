@@ -94,8 +94,8 @@ test(
     process.stdout.write(`${JSON.stringify(increments)}; ${JSON.stringify(mixed)}; ${done.join(', ')}\n`);
     expect(done).not.toEqual([]);
     expect(isExplained(increments), JSON.stringify(increments)).toBe(true);
-    expect(increments.increments!.acknowledged).toBeGreaterThan(20);
-    expect(mixed.outcomes.applied).toBeGreaterThan(20);
+    expect(increments.increments!.acknowledged).toBeGreaterThan(5);
+    expect(mixed.outcomes.applied).toBeGreaterThan(5);
     isLinear('increments', 1);
     isLinear('mixed', 3);
   },
