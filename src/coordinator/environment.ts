@@ -111,7 +111,7 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
  * and the other way round.
  */
 export function writeNeeds(
-  { sets, owners, writers, inChange }: Route,
+  { sets, owners, writers, inChange, changedIn }: Route,
   request: KeyRequest & Pick<WriteNeeds, 'w' | 'pw' | 'dw'>,
   isCounted: (member: Member) => boolean,
 ): readonly WriteNeeds[] {
@@ -119,13 +119,13 @@ export function writeNeeds(
   const counted = owners.filter(isCounted).length;
   const { replicas = counted } = request;
   // Who is asked by these rules alone is among the owners anyway, and nothing is told apart in most requests.
-  if (!inChange && replicas === counted) return [{ w, pw, dw }];
+  if (!inChange && replicas === counted) return [{ w, pw, dw, changedIn }];
   return sets.map((set) => {
     const among = writers.filter((member) => set.includes(member.index) && isCounted(member)).map(({ index }) => index);
     // A zone in which the other set has nobody: nobody there will ask for what the request is about.
-    if (among.length === 0 && counted > 0) return { w: 0, pw: 0, dw: 0, among };
+    if (among.length === 0 && counted > 0) return { w: 0, pw: 0, dw: 0, among, changedIn };
     const scale = (count: number): number => scaled(count, replicas, among.length);
-    return { w: scale(w), pw: scale(pw), dw: scale(dw), among };
+    return { w: scale(w), pw: scale(pw), dw: scale(dw), among, changedIn };
   });
 }
 

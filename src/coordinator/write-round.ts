@@ -320,16 +320,19 @@ export class WriteRound {
         this.#tally.accept(owner.index, result.reply.durable);
         break;
       }
-      if (result.kind === 'refused' && result.code === STALE && attempt < environment.settings.staleRetries) {
+      let hasNoPlace = false;
+      if (result.kind === 'refused' && result.code === STALE) {
         const newer = await scopeOnceLearned(environment, request, owner, result.value as Epoch);
         this.#adopt(offer);
-        if (newer !== undefined) {
+        const goesByNewer = this.#rules.refusedBy(owner, scope);
+        if (newer !== undefined && attempt < environment.settings.staleRetries) {
           scope = newer;
           continue;
         }
+        hasNoPlace = goesByNewer && newer === undefined;
       }
       this.#ledger.notTaken(result);
-      this.#standInFor(owner);
+      if (!hasNoPlace) this.#standInFor(owner);
       this.#tally.fail(owner.index);
       break;
     }

@@ -22,6 +22,8 @@ export class WriteRules {
   readonly tally: WriteTally;
   readonly #environment: Environment;
   readonly #request: WriteRequest;
+  /** Of how many owners the numbers of the request speak. */
+  readonly #replicas: number;
   #writers: readonly Member[];
   /** The epoch that made the newest of the rules. */
   #changedIn: Epoch;
@@ -31,6 +33,7 @@ export class WriteRules {
     this.#request = request;
     this.#writers = route.writers;
     this.#changedIn = route.changedIn;
+    this.#replicas = countedOwners(request, route.owners).length;
     this.tally = new WriteTally(...writeNeeds(route, request, (member) => this.#isCounted(member)));
   }
 
@@ -61,11 +64,27 @@ export class WriteRules {
       ({ id, index }) => id !== environment.self && !this.tally.expects(index),
     );
     this.expect(reachable);
+    // Of fewer owners fewer are needed; that there are more makes no majority of a few into one of all.
+    const replicas = request.replicas ?? Math.max(this.#replicas, countedOwners(request, route.owners).length);
     // Those that were asked by the old rules may own nothing by the new ones, so these say whose answers count.
-    for (const needs of writeNeeds({ ...route, inChange: true }, request, (member) => this.#isCounted(member))) {
+    const newRoute = { ...route, inChange: true };
+    for (const needs of writeNeeds(newRoute, { ...request, replicas }, (member) => this.#isCounted(member))) {
       this.tally.require(needs);
     }
     return { added: reachable, scope: route.scope };
+  }
+
+  /**
+   * An owner has refused what relied on that scope, for it knows a newer epoch. Where this node has adopted the newer rules, readers by
+   * the older ones need not be thought of at that owner any more; otherwise nothing is known of them. Whether it is so.
+   */
+  refusedBy(owner: Member, scope: Scope): boolean {
+    const { self, knowledge } = this.#environment;
+    // Of a node that was removed nothing is taken, whatever others may still ask for.
+    const isMember = knowledge.ring().members.some(({ id, state }) => id === self && state !== 'removed');
+    if (!isMember || this.#changedIn <= scope.epoch) return false;
+    this.tally.refuses(owner.index, scope.epoch);
+    return true;
   }
 
   #isCounted(member: Member): boolean {

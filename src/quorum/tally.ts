@@ -28,6 +28,8 @@ interface Candidate {
   durable: boolean;
   /** No further reply is expected. */
   failed: boolean;
+  /** It refuses all that relies on this epoch or on earlier ones; 0 when that is not known. */
+  refusesUpTo: number;
 }
 
 /** `w` replicas must accept, `pw` of them primaries, `dw` of them durably. */
@@ -37,12 +39,15 @@ export interface WriteNeeds {
   readonly dw: number;
   /** Of these owners; of all without it. */
   readonly among?: readonly NodeIndex[];
+  /** The epoch that made these owners the owners. */
+  readonly changedIn?: number;
 }
 
 export class WriteTally {
   /** All must be met: while a partition moves, those of its old owners and those of its new ones. */
   readonly #needs: WriteNeeds[] = [];
   readonly #candidates = new Map<number, Candidate>();
+  #anyRefuses = false;
 
   constructor(...needs: readonly WriteNeeds[]) {
     for (const one of needs) this.require(one);
@@ -64,7 +69,7 @@ export class WriteTally {
     if (owner !== undefined) assert(owner.role === role, `node ${node} was asked as a ${owner.role}, not as a ${role}`);
     if (known === undefined) {
       const key = role === 'fallback' ? asFallback(node) : node;
-      this.#candidates.set(key, { role, place, accepted: false, durable: false, failed: false });
+      this.#candidates.set(key, { role, place, accepted: false, durable: false, failed: false, refusesUpTo: 0 });
       return;
     }
     assert(known.place === place, `node ${node} was asked in the place of ${known.place}, not of ${place}`);
@@ -94,6 +99,17 @@ export class WriteTally {
   /** Nothing more is expected from the node: it refused, broke or timed out, or will not report durability. */
   fail(node: NodeIndex, as?: 'fallback'): void {
     this.#candidate(node, as).failed = true;
+  }
+
+  /**
+   * The node goes by a newer epoch than `epoch` and refuses whatever relies on that or an earlier one. For rules that are as old it
+   * counts like one that has the write: what these are for is that no reader by them misses it, and every such reader that asks the
+   * node is refused and has to go by newer ones. To be called only when newer rules are required as well: those it does not meet.
+   */
+  refuses(node: NodeIndex, epoch: number): void {
+    this.#anyRefuses = true;
+    const candidate = this.#candidate(node);
+    candidate.refusesUpTo = Math.max(candidate.refusesUpTo, epoch);
   }
 
   decision(): Decision {
@@ -147,7 +163,10 @@ export class WriteTally {
     return candidate;
   }
 
-  #isMet({ w, pw, dw, among }: WriteNeeds, accepts: Judge, durably: Judge): boolean {
+  #isMet({ w, pw, dw, among, changedIn = Infinity }: WriteNeeds, accepting: Judge, storing: Judge): boolean {
+    const orRefuses = (judge: Judge): Judge =>
+      this.#anyRefuses ? (c) => judge(c) || c.refusesUpTo >= changedIn : judge;
+    const [accepts, durably] = [orRefuses(accepting), orRefuses(storing)];
     return (
       this.#places(accepts, among) >= w &&
       (pw === 0 || this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw) &&

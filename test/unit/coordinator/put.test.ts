@@ -39,8 +39,11 @@ interface Played {
   readonly asked: ReadonlySet<string>;
 }
 
-/** n2 refuses as long as it is offered less than epoch 2; n3 never answers; learning brings the bucket `after`. */
-async function play(after: Bucket, newer = RING): Promise<Played> {
+/**
+ * n2 refuses as long as it is offered less than epoch 2; n3 never answers, or refuses likewise; learning brings the bucket `after` and
+ * the ring `newer`.
+ */
+async function play(after: Bucket, newer = RING, silent = true): Promise<Played> {
   const machine = new OneMachine();
   const { clock, digest, log, metrics } = machine.boot();
   let [known, bucket] = [epoch(1), BEFORE];
@@ -71,7 +74,7 @@ async function play(after: Bucket, newer = RING): Promise<Played> {
     messaging: {
       call: (to: string, _type: unknown, { scope }: StoreRequest): Promise<CallResult<{ durable: boolean }>> => {
         asked.add(to);
-        if (to === 'n3') return Promise.resolve({ kind: 'lost', reason: 'timeout' });
+        if (to === 'n3' && silent) return Promise.resolve({ kind: 'lost', reason: 'timeout' });
         if (to === 'n4') return Promise.resolve({ kind: 'reply', reply: { durable: true } });
         offers.push(scope.epoch);
         if (scope.epoch < 2) return Promise.resolve({ kind: 'refused', code: STALE, detail: '', value: 2 });
@@ -144,4 +147,26 @@ test('an owner that is none any more by a newer ring does not stand in for itsel
   );
   expect(outcome).toMatchObject({ kind: 'applied', agreement: { acked: 2 } });
   expect(asked).toEqual(new Set(['n2', 'n3', 'n4']));
+});
+
+test('old owners that are none any more and refuse stand in nobody’s way when the new owners have the write', async () => {
+  const partitions = RING.placements[0]!.partitions.map(() => ({ owners: [nodeIndex(0)], changedIn: epoch(2) }));
+  const alone = { ...RING, placements: [{ n: 3, partitions }] };
+  const { outcome, asked } = await play({ ...BEFORE, version: epoch(2) }, alone, false);
+  expect(outcome).toMatchObject({ kind: 'applied', agreement: { acked: 1 } });
+  expect(asked).toEqual(new Set(['n2', 'n3']));
+  // With n2, which refuses, and this node, which has it, two of three are enough for w=2.
+  const { outcome: withOneSilent } = await play({ ...BEFORE, version: epoch(2) }, alone);
+  expect(withOneSilent).toMatchObject({ kind: 'applied', agreement: { acked: 1 } });
+});
+
+test('what refused was only the sender, which is a member no more: nothing is known of other readers', async () => {
+  const partitions = RING.placements[0]!.partitions.map(() => ({ owners: [nodeIndex(0)], changedIn: epoch(2) }));
+  const members = RING.members.map((one) => (one.id === SELF ? { ...one, state: 'removed' as const } : one));
+  const { outcome } = await play(
+    { ...BEFORE, version: epoch(2) },
+    { ...RING, members, placements: [{ n: 3, partitions }] },
+    false,
+  );
+  expect(outcome.kind).toBe('unknown');
 });

@@ -234,3 +234,49 @@ test('the read tally equals the same twin without durability', () => {
     { numRuns: 500 },
   );
 });
+
+test('one that refuses what is older counts for older rules only, and for none where there is no newer one to meet', () => {
+  const tally = new WriteTally({ w: 2, pw: 2, dw: 2, changedIn: 5 });
+  for (const node of [A, B!, C!]) tally.expect(node, 'primary');
+  tally.require({ w: 1, pw: 1, dw: 1, among: [A], changedIn: 7 });
+  for (const node of [B!, C!]) {
+    tally.refuses(node, 4);
+    tally.fail(node);
+  }
+  expect(tally.decision()).toBe('impossible');
+  for (const node of [B!, C!]) tally.refuses(node, 6);
+  expect([tally.decision(), tally.acked]).toEqual(['pending', 0]);
+  tally.accept(A, true);
+  expect([tally.decision(), tally.acked]).toEqual(['reached', 1]);
+});
+
+test('no reader by the older rules misses what they count as reached', () => {
+  const subsets = (nodes: readonly number[], size: number): number[][] =>
+    size === 0
+      ? [[]]
+      : nodes.flatMap((node, at) => subsets(nodes.slice(at + 1), size - 1).map((rest) => [node, ...rest]));
+  const owners = fc.integer({ min: 1, max: 5 });
+  const input = owners.chain((n) =>
+    fc.record({
+      n: fc.constant(n),
+      w: fc.integer({ min: 1, max: n }),
+      answers: fc.array(fc.constantFrom('accepts', 'refuses', 'is lost'), { minLength: n, maxLength: n }),
+    }),
+  );
+  fc.assert(
+    fc.property(input, ({ n, w, answers }) => {
+      const tally = new WriteTally({ w, pw: 0, dw: w, changedIn: 1 });
+      for (const [i, answer] of answers.entries()) {
+        const node = nodeIndex(i);
+        tally.expect(node, 'primary');
+        if (answer === 'accepts') tally.accept(node, true);
+        else tally.fail(node);
+        if (answer === 'refuses') tally.refuses(node, 1);
+      }
+      if (tally.decision() !== 'reached') return;
+      const readable = answers.flatMap((answer, i) => (answer === 'refuses' ? [] : [i]));
+      for (const readers of subsets(readable, n - w + 1))
+        expect(readers.some((i) => answers[i] === 'accepts')).toBe(true);
+    }),
+  );
+});
