@@ -168,7 +168,7 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
     storeClock(transaction, used);
   });
   await durable;
-  // Not before what was reserved, however far the calendar lies behind: each commit stores the clock anew.
+  // Not before what was reserved, however far the calendar lies behind: commits store the clock when it has come further.
   const clock = new HybridClock({ wall, start: used });
   const marks = new DiskMarks(disk, boot, boot - LIVES_MAX);
   return { storageId: storage, boot, lives, marks, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };

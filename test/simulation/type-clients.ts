@@ -83,6 +83,9 @@ interface Seen {
 
 const KEYS_AT_ONCE = 2;
 const KEY_LIFETIME_MS = 6000;
+/** How often a last read is asked for before its refusal is a finding, and how long after each other. */
+const LAST_TRIES = 4;
+const LAST_PAUSE_MS = 500;
 const THINK_MS = 250;
 const TIMEOUT_MS = 2000;
 const GRACE_MS = 1000;
@@ -174,20 +177,31 @@ export class TypeClients {
     return outcome === 'applied';
   }
 
-  async read(at: TypeKey, machine: Machine, level: Level, slot: number | undefined, final = false): Promise<void> {
+  /** Returns what is wrong with the answer to a last read, which may be asked for again. */
+  async read(
+    at: TypeKey,
+    machine: Machine,
+    level: Level,
+    slot: number | undefined,
+    final = false,
+  ): Promise<string | undefined> {
     const { recorder } = this.#workload;
     const start = recorder.moment();
     const reply = await this.#exchange(machine, 'GET', pathOf(at, level), {}, undefined);
     const end = recorder.moment();
     const what = `GET ${pathOf(at, level)} at ${machine.id}`;
-    if (reply.kind !== 'answered') return this.#note(`${what}: ${reply.kind}`);
+    if (reply.kind !== 'answered') {
+      this.#note(`${what}: ${reply.kind}`);
+      return undefined;
+    }
     const { status, headers, body } = reply.answer;
     const text = new TextDecoder().decode(body);
     this.#note(`${what}: ${status} ${text}`);
     if (status !== 200 && status !== 404) {
-      if (final || !FAILURES.test(`${status} `))
-        this.#workload.find(partOf(at), `a read is answered ${status} ${text}`);
-      return;
+      const problem = `a read is answered ${status} ${text}`;
+      if (final) return problem;
+      if (!FAILURES.test(`${status} `)) this.#workload.find(partOf(at), problem);
+      return undefined;
     }
     const value = status === 404 ? undefined : (JSON.parse(text) as { readonly value: unknown }).value;
     const parts = new Map<string, SeenBefore>();
@@ -196,22 +210,32 @@ export class TypeClients {
       const words = typeof shown === 'number' ? [] : shown;
       parts.set(part, { start: start.order, end: end.order, quorum: level.read, words });
     }
-    if (slot === undefined) return;
-    this.#seen.set(seenName(slot, at), { context: headers.get('quoral-context') ?? null, parts });
+    if (slot !== undefined)
+      this.#seen.set(seenName(slot, at), { context: headers.get('quoral-context') ?? null, parts });
+    return undefined;
   }
 
   /** Every machine is asked for everything, which has to be the same. */
   async readAll(machines: readonly Machine[]): Promise<void> {
     for (const at of this.keys) {
       const from = this.reads.length;
-      for (const machine of machines) {
-        await this.#workload.simulation.settle(this.read(at, machine, strictAll(at.bucket.facts), undefined, true));
-      }
+      for (const machine of machines) await this.#readLast(at, machine);
       for (const [part, reads] of Map.groupBy(this.reads.slice(from), (read) => read.part)) {
         const shown = new Set(reads.map((read) => JSON.stringify(read.shown)));
         if (shown.size > 1)
           this.#workload.find(part, `nodes show different things in the end: ${[...shown].join(', ')}`);
       }
+    }
+  }
+
+  /** A message that is replayed long after the healing may still cut a connection, which is there again a moment later. */
+  async #readLast(at: TypeKey, machine: Machine): Promise<void> {
+    const { simulation } = this.#workload;
+    for (let tries = 1; ; tries++) {
+      const problem = await simulation.settle(this.read(at, machine, strictAll(at.bucket.facts), undefined, true));
+      if (problem === undefined) return;
+      if (tries === LAST_TRIES) return this.#workload.find(partOf(at), problem);
+      await simulation.run(simulation.now + LAST_PAUSE_MS);
     }
   }
 

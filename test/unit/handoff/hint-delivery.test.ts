@@ -178,7 +178,7 @@ test('a note for a member that has lost its place goes without a word when this 
   holder.records.set('mine', encoded(1, 8));
   holder.records.set('owned', encoded(1, 8));
   await holder.machine.simulation.settle(holder.table.store(names[0], note, 'siblings', true));
-  // With a state that was kept beside it, it is delivered as any other.
+  // A note that bears a state, perhaps the only copy, is delivered as any other hint is.
   const both = { ...note, state: encoded(1, 9) };
   await holder.machine.simulation.settle(holder.table.store(names[1], both, 'siblings', true));
   for (const { id, index } of RING.members) if (index !== A) holder.reachable.add(id);
