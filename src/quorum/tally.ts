@@ -9,7 +9,7 @@
  * while the partition moves is asked anew, as one, and what it keeps for another counts for that one still.
  */
 
-import { assert, AssertionError } from '#kernel/assert.ts';
+import { AssertionError } from '#kernel/assert.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 
 export type Decision = 'pending' | 'reached' | 'impossible';
@@ -21,6 +21,7 @@ export type Decision = 'pending' | 'reached' | 'impossible';
 export type Role = 'primary' | 'fallback' | 'bystander';
 
 interface Candidate {
+  readonly node: NodeIndex;
   readonly role: Role;
   /** The owner whose place it counts for: its own, or that of the owner it stands in for. */
   place: NodeIndex;
@@ -28,9 +29,12 @@ interface Candidate {
   durable: boolean;
   /** No further reply is expected. */
   failed: boolean;
-  /** It refuses all that relies on this epoch or on earlier ones; 0 when that is not known. */
+  /** It refuses all that relies on this epoch or on earlier ones; {@link REFUSES_NOTHING} when that is not known. */
   refusesUpTo: number;
 }
+
+/** Below every epoch. */
+const REFUSES_NOTHING = -1;
 
 /** `w` replicas must accept, `pw` of them primaries, `dw` of them durably. */
 export interface WriteNeeds {
@@ -46,8 +50,8 @@ export interface WriteNeeds {
 export class WriteTally {
   /** All must be met: while a partition moves, those of its old owners and those of its new ones. */
   readonly #needs: WriteNeeds[] = [];
-  readonly #candidates = new Map<number, Candidate>();
-  #anyRefuses = false;
+  /** As few as a key has owners, and those who stand in for them: looked through rather than looked up. */
+  readonly #candidates: Candidate[] = [];
 
   constructor(...needs: readonly WriteNeeds[]) {
     for (const one of needs) this.require(one);
@@ -55,7 +59,8 @@ export class WriteTally {
 
   /** One more number that must be met. A rule that was there before stands: what satisfies both satisfies each. */
   require(needs: WriteNeeds): void {
-    assert(needs.pw <= needs.w && needs.dw <= needs.w, `pw=${needs.pw} and dw=${needs.dw} within w=${needs.w}`);
+    const { w, pw, dw } = needs;
+    if (pw > w || dw > w) throw new AssertionError(`pw=${pw} and dw=${dw} within w=${w}`);
     this.#needs.push(needs);
   }
 
@@ -64,21 +69,23 @@ export class WriteTally {
    * decision is taken for impossible; an owner keeps its role. `place`: the owner that a fallback stands in for.
    */
   expect(node: NodeIndex, role: Role, place: NodeIndex = node): void {
-    const owner = this.#candidates.get(node);
-    const known = role === 'fallback' ? this.#candidates.get(asFallback(node)) : owner;
-    if (owner !== undefined) assert(owner.role === role, `node ${node} was asked as a ${owner.role}, not as a ${role}`);
+    const owner = this.#find(node, 'owner');
+    const known = role === 'fallback' ? this.#find(node, 'fallback') : owner;
+    if (owner !== undefined && owner.role !== role)
+      throw new AssertionError(`node ${node} was asked as a ${owner.role}, not as a ${role}`);
     if (known === undefined) {
-      const key = role === 'fallback' ? asFallback(node) : node;
-      this.#candidates.set(key, { role, place, accepted: false, durable: false, failed: false, refusesUpTo: 0 });
+      const is = { node, role, place, accepted: false, durable: false, failed: false, refusesUpTo: REFUSES_NOTHING };
+      this.#candidates.push(is);
       return;
     }
-    assert(known.place === place, `node ${node} was asked in the place of ${known.place}, not of ${place}`);
+    if (known.place !== place)
+      throw new AssertionError(`node ${node} was asked in the place of ${known.place}, not of ${place}`);
     known.failed = false;
   }
 
   /** Whether the node was asked. */
   expects(node: NodeIndex): boolean {
-    return this.#candidates.has(node);
+    return this.#find(node, 'owner') !== undefined;
   }
 
   /** In whose place a fallback counts, when that was not known as it was asked. */
@@ -107,7 +114,6 @@ export class WriteTally {
    * node is refused and has to go by newer ones. To be called only when newer rules are required as well: those it does not meet.
    */
   refuses(node: NodeIndex, epoch: number): void {
-    this.#anyRefuses = true;
     const candidate = this.#candidate(node);
     candidate.refusesUpTo = Math.max(candidate.refusesUpTo, epoch);
   }
@@ -115,9 +121,8 @@ export class WriteTally {
   decision(): Decision {
     let decision: Decision = 'reached';
     for (const needs of this.#needs) {
-      if (this.#isMet(needs, hasAccepted, isDurable)) continue;
-      // Each candidate that is still open may yet answer in the best way.
-      if (!this.#isMet(needs, mayAccept, mayBeDurable)) return 'impossible';
+      if (this.#isMet(needs, AS_IT_IS)) continue;
+      if (!this.#isMet(needs, AT_BEST)) return 'impossible';
       decision = 'pending';
     }
     return decision;
@@ -135,13 +140,13 @@ export class WriteTally {
 
   /** Primaries that hold it. */
   get primaries(): number {
-    return this.#fewest((c) => c.accepted && c.role === 'primary');
+    return this.#fewest(holdsAsPrimary);
   }
 
   /** Whether it would be enough without fallbacks, whatever is asked of primaries. */
   primariesSuffice(): boolean {
-    const holds: Judge = (c) => c.accepted && c.role === 'primary';
-    return this.#needs.every(({ w, among }) => this.#places(holds, among) >= w);
+    for (const { w, among } of this.#needs) if (this.#places(holdsAsPrimary, among) < w) return false;
+    return true;
   }
 
   /** Owners for whom only a fallback holds it. */
@@ -152,63 +157,78 @@ export class WriteTally {
   /** Nodes that have neither accepted nor failed. */
   get unanswered(): number {
     let count = 0;
-    for (const { accepted, failed } of this.#candidates.values()) if (!accepted && !failed) count++;
+    for (const { accepted, failed } of this.#candidates) if (!accepted && !failed) count++;
     return count;
   }
 
+  /** The node as it was asked; one that was asked as both is the owner unless `as` says otherwise. */
   #candidate(node: NodeIndex, as?: 'fallback'): Candidate {
-    const owner = as === undefined ? this.#candidates.get(node) : undefined;
-    const candidate = owner ?? this.#candidates.get(asFallback(node));
+    const candidate = (as === undefined ? this.#find(node, 'owner') : undefined) ?? this.#find(node, 'fallback');
     if (candidate === undefined) throw new AssertionError(`node ${node} is not among those that were asked`);
     return candidate;
   }
 
-  #isMet({ w, pw, dw, among, changedIn = Infinity }: WriteNeeds, accepting: Judge, storing: Judge): boolean {
-    const orRefuses = (judge: Judge): Judge =>
-      this.#anyRefuses ? (c) => judge(c) || c.refusesUpTo >= changedIn : judge;
-    const [accepts, durably] = [orRefuses(accepting), orRefuses(storing)];
+  #find(node: NodeIndex, as: 'owner' | 'fallback'): Candidate | undefined {
+    for (const candidate of this.#candidates) {
+      if (candidate.node === node && (candidate.role === 'fallback') === (as === 'fallback')) return candidate;
+    }
+    return undefined;
+  }
+
+  #isMet({ w, pw, dw, among, changedIn }: WriteNeeds, { accepts, acceptsAsPrimary, durably }: Judges): boolean {
     return (
-      this.#places(accepts, among) >= w &&
-      (pw === 0 || this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw) &&
-      this.#places(durably, among) >= dw
+      this.#places(accepts, among, changedIn) >= w &&
+      (pw === 0 || this.#places(acceptsAsPrimary, among, changedIn) >= pw) &&
+      (dw === 0 || this.#places(durably, among, changedIn) >= dw)
     );
   }
 
   #fewest(wanted: Judge): number {
-    return Math.min(...this.#needs.map(({ among }) => this.#places(wanted, among)));
+    let fewest = Infinity;
+    for (const { among } of this.#needs) fewest = Math.min(fewest, this.#places(wanted, among));
+    return fewest;
   }
 
   /** Different places among the candidates that are wanted: an owner and its fallback are one. */
-  #places(wanted: Judge, among: readonly NodeIndex[] | undefined): number {
+  #places(wanted: Judge, among: readonly NodeIndex[] | undefined, changedIn = Infinity): number {
     let count = 0;
-    for (const candidate of this.#candidates.values()) {
-      if (candidate.role === 'bystander' || !wanted(candidate)) continue;
+    for (const candidate of this.#candidates) {
+      if (candidate.role === 'bystander' || !wanted(candidate, changedIn)) continue;
       if (among !== undefined && !among.includes(candidate.place)) continue;
-      if (this.#firstAtPlace(candidate, wanted)) count++;
+      if (this.#firstAtPlace(candidate, wanted, changedIn)) count++;
     }
     return count;
   }
 
-  #firstAtPlace(candidate: Candidate, wanted: (candidate: Candidate) => boolean): boolean {
-    for (const other of this.#candidates.values()) {
+  #firstAtPlace(candidate: Candidate, wanted: Judge, changedIn: number): boolean {
+    for (const other of this.#candidates) {
       if (other === candidate) return true;
-      if (other.place === candidate.place && wanted(other)) return false;
+      if (other.place === candidate.place && wanted(other, changedIn)) return false;
     }
     return true;
   }
 }
 
-/** Fallbacks have keys of their own, which no index is. */
-function asFallback(node: NodeIndex): number {
-  return -1 - node;
+/** `changedIn`: the epoch that made the rules that are asked about; Infinity when it does not matter who refuses. */
+type Judge = (candidate: Candidate, changedIn: number) => boolean;
+
+/** Functions that stand here once: a decision, of which a request takes several, leaves no garbage. */
+interface Judges {
+  readonly accepts: Judge;
+  readonly acceptsAsPrimary: Judge;
+  readonly durably: Judge;
 }
 
-type Judge = (candidate: Candidate) => boolean;
+const hasAccepted: Judge = (c, changedIn) => c.accepted || c.refusesUpTo >= changedIn;
+const mayAccept: Judge = (c, changedIn) => c.accepted || !c.failed || c.refusesUpTo >= changedIn;
+const isDurable: Judge = (c, changedIn) => c.durable || c.refusesUpTo >= changedIn;
+const mayBeDurable: Judge = (c, changedIn) => c.durable || !c.failed || c.refusesUpTo >= changedIn;
+const holdsAsPrimary: Judge = (c, changedIn) => c.role === 'primary' && hasAccepted(c, changedIn);
+const mayHoldAsPrimary: Judge = (c, changedIn) => c.role === 'primary' && mayAccept(c, changedIn);
 
-const hasAccepted: Judge = (c) => c.accepted;
-const isDurable: Judge = (c) => c.durable;
-const mayAccept: Judge = (c) => c.accepted || !c.failed;
-const mayBeDurable: Judge = (c) => c.durable || !c.failed;
+const AS_IT_IS: Judges = { accepts: hasAccepted, acceptsAsPrimary: holdsAsPrimary, durably: isDurable };
+/** Each candidate that is still open may yet answer in the best way. */
+const AT_BEST: Judges = { accepts: mayAccept, acceptsAsPrimary: mayHoldAsPrimary, durably: mayBeDurable };
 
 /** Counts the answers to a read by the same rules. */
 export class ReadTally {

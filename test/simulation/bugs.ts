@@ -361,18 +361,18 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: TALLY,
-        from: 'this.#places(accepts, among) >= w &&',
-        to: 'this.#places(accepts, among) + this.#places(durably, among) >= w &&',
+        from: 'this.#places(accepts, among, changedIn) >= w &&',
+        to: 'this.#places(accepts, among, changedIn) + this.#places(durably, among, changedIn) >= w &&',
       },
       {
         file: TALLY,
-        from: "this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw",
-        to: "2 * this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw",
+        from: 'this.#places(acceptsAsPrimary, among, changedIn) >= pw',
+        to: '2 * this.#places(acceptsAsPrimary, among, changedIn) >= pw',
       },
       {
         file: TALLY,
-        from: 'this.#places(durably, among) >= dw',
-        to: '2 * this.#places(durably, among) >= dw',
+        from: 'this.#places(durably, among, changedIn) >= dw',
+        to: '2 * this.#places(durably, among, changedIn) >= dw',
       },
     ],
     foundBy: { scenario: 'power-loss-at-a-replica' },
@@ -590,8 +590,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: TALLY,
-        from: "this.#places((c) => accepts(c) && c.role === 'primary', among) >= pw",
-        to: 'this.#places(accepts, among) >= pw',
+        from: 'this.#places(acceptsAsPrimary, among, changedIn) >= pw',
+        to: 'this.#places(accepts, among, changedIn) >= pw',
       },
     ],
     foundBy: { scenario: 'owners-are-asked-for' },
