@@ -2,7 +2,8 @@
  * Writes an answer to a request for one key to the socket.
  */
 
-import type { ServerResponse } from 'node:http';
+import { STATUS_CODES, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { assert } from '#kernel/assert.ts';
 import type { Answer } from './exchange.ts';
 
@@ -28,4 +29,35 @@ export function send(response: ServerResponse, { status, headers, body }: Answer
   if (method === 'HEAD') response.end();
   else if (bytes.length > COPIED_BYTES) response.end(bytes);
   else response.end(bytes.toString('latin1'), 'latin1');
+}
+
+/** What a value of a header field must not hold (RFC 9110 section 5.5): Node's own answers are held to the same. */
+const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * Sends all of the answer to a request that Node's parser has not seen. `more`: header lines about time and connection. Throws
+ * as {@link send} does.
+ */
+export function sendPlain(socket: Socket, { status, headers, body }: Answer, method: string, more: string): void {
+  assert(body === null || typeof body === 'string' || body instanceof Uint8Array, 'no answer about a key is streamed');
+  assert(body !== null || status === 204 || status === 304, 'an answer without a body has a status that says so');
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]!}\r\n`;
+  for (const name in headers) {
+    const value = headers[name]!;
+    if (FORBIDDEN.test(value)) throw new TypeError(`the header ${name} has a character that is not allowed`);
+    head += `${name}: ${value}\r\n`;
+  }
+  if (body === null) {
+    socket.write(`${head}${more}\r\n`, 'latin1');
+    return;
+  }
+  const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.length);
+  head += `content-length: ${bytes.length}\r\n${more}\r\n`;
+  if (method === 'HEAD') socket.write(head, 'latin1');
+  else if (bytes.length > COPIED_BYTES) {
+    socket.cork();
+    socket.write(head, 'latin1');
+    socket.write(bytes);
+    socket.uncork();
+  } else socket.write(head + bytes.toString('latin1'), 'latin1');
 }

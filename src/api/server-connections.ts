@@ -6,7 +6,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { Problem, problemBody, problemHeaders, statusOf } from './problem.ts';
-import type { SocketRequest } from './server-request.ts';
 
 /** How long the other end may take to read the last answer before the connection is cut. */
 const LINGER_MS = 1000;
@@ -14,27 +13,36 @@ const LINGER_MS = 1000;
 /** Requests that a client may send ahead of the answers. */
 export const MAX_PIPELINED = 64;
 
-interface Connection {
+/** A request as far as its turn is concerned. */
+export interface Owed {
+  readonly socket: Socket;
+  /** Whether all of it has come. */
+  readonly complete: boolean;
+  /** What has not come yet never will. */
+  breakBody(): void;
+}
+
+interface Connection<Request extends Owed> {
   /** Requests whose answer has not left yet, in the order of their arrival. Only the first is worked on. */
-  readonly owed: SocketRequest[];
+  readonly owed: Request[];
   /** What to do once nothing is owed any more: say this, or only close. */
   end: Problem | 'close' | undefined;
 }
 
 /** Looked for with every request: a field of the socket costs less than a weak map. */
 const CONNECTION = Symbol('connection');
-type KnownSocket = Socket & { [CONNECTION]?: Connection | undefined };
+type KnownSocket = Socket & { [CONNECTION]?: unknown };
 
 /**
  * Requests of one connection are worked on one after the other, as HTTP wants it unless all of them are safe (RFC 9112
  * section 9.3.2): a client that sends a PUT and a GET ahead must read what it wrote.
  */
-export class Connections {
-  readonly #start: (request: SocketRequest) => void;
-  readonly #open = new Set<Connection>();
+export class Connections<Request extends Owed> {
+  readonly #start: (request: Request) => void;
+  readonly #open = new Set<Connection<Request>>();
 
   /** `start` is called when it is a request's turn. */
-  constructor(start: (request: SocketRequest) => void) {
+  constructor(start: (request: Request) => void) {
     this.#start = start;
   }
 
@@ -43,7 +51,7 @@ export class Connections {
     socket[CONNECTION] = undefined;
   }
 
-  arrived(request: SocketRequest): void {
+  arrived(request: Request): void {
     const { socket } = request;
     const connection = this.#of(socket);
     // What the parser still finds behind a mistake is no request of anybody; nor is there an answer to what comes behind
@@ -61,18 +69,18 @@ export class Connections {
   }
 
   /** Requests of all connections whose answer has not left yet. */
-  *underWay(): Generator<SocketRequest> {
+  *underWay(): Generator<Request> {
     for (const { owed } of this.#open) yield* owed;
   }
 
   /** Whether a request that comes now is the only one, with nothing wrong before it. */
   isIdle(socket: Socket): boolean {
-    const connection = (socket as KnownSocket)[CONNECTION];
+    const connection = this.#known(socket);
     return connection === undefined || (connection.owed.length === 0 && connection.end === undefined);
   }
 
   /** Whether nothing has come behind this request. */
-  isLast(request: SocketRequest): boolean {
+  isLast(request: Request): boolean {
     return this.#of(request.socket).owed.at(-1) === request;
   }
 
@@ -105,12 +113,16 @@ export class Connections {
     }
   }
 
-  #of(socket: KnownSocket): Connection {
-    return socket[CONNECTION] ?? this.#first(socket);
+  #of(socket: Socket): Connection<Request> {
+    return this.#known(socket) ?? this.#first(socket);
   }
 
-  #first(socket: KnownSocket): Connection {
-    const connection: Connection = { owed: [], end: undefined };
+  #known(socket: KnownSocket): Connection<Request> | undefined {
+    return socket[CONNECTION] as Connection<Request> | undefined;
+  }
+
+  #first(socket: KnownSocket): Connection<Request> {
+    const connection: Connection<Request> = { owed: [], end: undefined };
     socket[CONNECTION] = connection;
     this.#open.add(connection);
     socket.once('close', () => this.#open.delete(connection));

@@ -1,15 +1,17 @@
 /**
- * The short way out ahead of the HTTP parser. Node's parser with the objects that come of it is more than half of what it costs to
- * turn a request away, and in a storm most requests are. So connections on which that has happened once are read here from then on:
- * bytes that are one plain request (`whole-request`) are answered at once while there is no room, and everything else goes to Node's
- * own reader as it came.
+ * The short way past the HTTP parser. Node's parser with the objects that come of it (a message, a response, a stream each) is half
+ * of what a request costs at this door, and in a storm most of what it costs to turn one away. So all connections are read here
+ * first: bytes that are one plain request for a key (`whole-request`) are taken in at once (`server-plain-request`), or turned away
+ * while there is no room; everything else goes to Node's own reader as it came.
  *
  * That needs to know that the parser stands between two requests. A connection is in step when the last bytes were either
- * answered here or one plain request that was handed on; anything else takes it out of step, and it is brought back by a plain
- * request in which the parser has found just that.
+ * taken here or one plain request that was handed on; anything else takes it out of step, and it is brought back by a plain
+ * request in which the parser has found just that. So the first request of a connection always goes to the parser; which must be,
+ * because Node cuts connections whose parser has never seen one.
  *
  * How it is done: Node's server reads sockets past JavaScript until somebody listens for their data; then its own listener
- * gets the bytes, and that listener is what stands behind this one.
+ * gets the bytes, and that listener is what stands behind this one. The same goes for the end of what a client sends: Node would
+ * end a connection on which it knows of nothing that is owed.
  *
  * Clients that repeat at once what was turned away would get the node's time for nothing, however many they are. So when many times as
  * much is turned away as is answered, connections are left alone for a while after their answer: the next request waits unread. Who
@@ -18,7 +20,9 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { present } from '#kernel/assert.ts';
 import type { ApiClock, ApiMetrics } from './services.ts';
+import { PlainRequest } from './server-plain-request.ts';
 import type { TurnAway } from './turn-away.ts';
 import { wholeRequest, type WholeRequest } from './whole-request.ts';
 
@@ -36,6 +40,8 @@ export interface ShortWayOptions {
   readonly connectionFields: string;
   /** Whether nothing is owed on the connection, and the door is open. */
   readonly isIdle: (socket: Socket) => boolean;
+  /** Takes a request in; {@link ShortWay.answered} is called when its answer has left. */
+  readonly take: (request: PlainRequest) => void;
 }
 
 interface Way {
@@ -45,6 +51,13 @@ interface Way {
   readonly listener: (chunk: Buffer) => void;
   inStep: boolean;
   heldUntil: number;
+  /** Node's own listener for the end of what the client sends. */
+  readonly end: () => void;
+  readonly endListener: () => void;
+  /** Whether a request that the parser has not seen is being worked on. */
+  isBusy: boolean;
+  /** Whether the client has ended meanwhile. */
+  hasEnded: boolean;
 }
 
 const WAY = Symbol('short way');
@@ -53,6 +66,7 @@ type KnownSocket = Socket & { [WAY]?: Way | undefined };
 export class ShortWay {
   readonly #options: ShortWayOptions;
   readonly #answered: { add(): void };
+  readonly #taken: { add(): void };
   readonly #holds: { add(): void };
   /** In the order in which they are let go: all are held for the same time. */
   readonly #held = new Set<Way>();
@@ -66,6 +80,10 @@ export class ShortWay {
     this.#answered = metrics.counter(
       'quoral_http_short_refusals_total',
       'Requests turned away ahead of the HTTP parser.',
+    );
+    this.#taken = metrics.counter(
+      'quoral_http_short_requests_total',
+      'Requests for keys taken in ahead of the HTTP parser.',
     );
     this.#holds = metrics.counter(
       'quoral_http_holds_total',
@@ -83,32 +101,37 @@ export class ShortWay {
     this.#found?.push(message);
   }
 
-  /** As `Connections` does. */
-  greet(socket: KnownSocket): void {
-    socket[WAY] = undefined;
-  }
-
   /** Reads this connection ahead of the parser from now on. */
-  divert(socket: KnownSocket): void {
-    // Not from within the parser, which would lose its place.
-    if (socket[WAY] === undefined) setImmediate(() => this.#divert(socket));
+  greet(socket: KnownSocket): void {
+    const way: Way = {
+      socket,
+      parse: present(socket.listeners('data').at(-1), "Node's reader") as Way['parse'],
+      end: present(socket.listeners('end').at(-1), "Node's listener for the end") as Way['end'],
+      listener: (chunk) => this.#data(way, chunk),
+      endListener: () => {
+        if (way.isBusy) way.hasEnded = true;
+        else way.end();
+      },
+      ...{ inStep: false, heldUntil: 0, isBusy: false, hasEnded: false },
+    };
+    socket[WAY] = way;
+    // The listener first: without any, the socket would stop.
+    socket.on('data', way.listener).off('data', way.parse);
+    socket.on('end', way.endListener).off('end', way.end);
+    socket.once('close', () => this.#held.delete(way));
   }
 
-  #divert(socket: KnownSocket): void {
-    const [parse, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
-    if (parse === undefined || others.length > 0 || socket[WAY] !== undefined) return;
-    const listener = (chunk: Buffer): void => this.#data(way, chunk);
-    const way: Way = { socket, parse, listener, inStep: false, heldUntil: 0 };
-    socket[WAY] = way;
-    socket.on('data', listener);
-    socket.off('data', parse);
-    socket.once('close', () => this.#held.delete(way));
+  /** The answer to a request that was taken in here has left. */
+  answered(socket: KnownSocket): void {
+    const way = present(socket[WAY], 'every connection is greeted');
+    way.isBusy = false;
+    if (way.hasEnded) way.end();
   }
 
   /** The parser is gone. */
   leave(socket: KnownSocket): void {
     const way = socket[WAY];
-    if (way !== undefined) socket.off('data', way.listener);
+    if (way !== undefined) socket.off('data', way.listener).off('end', way.endListener);
   }
 
   /** Nobody is left alone any more. */
@@ -118,12 +141,24 @@ export class ShortWay {
 
   #data(way: Way, chunk: Buffer): void {
     const { turnAway, isIdle } = this.#options;
-    const whole = turnAway.isNeeded ? wholeRequest(chunk) : undefined;
+    const whole = wholeRequest(chunk);
     if (whole === undefined) {
       way.inStep = false;
       way.parse(chunk);
     } else if (!way.inStep) this.#bringIntoStep(way, chunk, whole);
-    else if (!isIdle(way.socket) || way.socket.writableNeedDrain || !this.#refuse(way, whole)) way.parse(chunk);
+    else if (!isIdle(way.socket) || way.socket.writableNeedDrain || !way.socket.writable) way.parse(chunk);
+    else if (!turnAway.isNeeded || !this.#refuse(way, whole)) this.#take(way, chunk, whole);
+  }
+
+  #take(way: Way, chunk: Buffer, whole: WholeRequest): void {
+    const request = PlainRequest.of(way.socket, chunk, whole);
+    if (request === undefined) {
+      way.parse(chunk);
+      return;
+    }
+    way.isBusy = true;
+    this.#taken.add();
+    this.#options.take(request);
   }
 
   #bringIntoStep(way: Way, chunk: Buffer, whole: WholeRequest): void {

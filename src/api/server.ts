@@ -8,12 +8,15 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { present } from '#kernel/assert.ts';
 import type { Api } from './app.ts';
 import type { Answer } from './exchange.ts';
+import { LastDate } from './http-date.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections } from './server-connections.ts';
-import { send } from './server-answer.ts';
+import { send, sendPlain } from './server-answer.ts';
+import { PlainRequest } from './server-plain-request.ts';
 import { ShortWay } from './server-short-way.ts';
 import { drain, repeatedField, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
@@ -30,6 +33,9 @@ export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Without a byte in either direction, whatever the connection is doing; so nobody keeps an answer waiting for ever. */
 export const SILENCE_TIMEOUT_MS = 120_000;
 export const MAX_CONNECTIONS = 16_384;
+/** Header lines about the connection, as Node's server writes them. */
+const KEEP_ALIVE = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(KEEP_ALIVE_TIMEOUT_MS / 1000)}\r\n`;
+const CLOSE = 'Connection: close\r\n';
 const TIMEOUT_CHECK_MS = 1000;
 const BACKLOG = 1024;
 
@@ -68,13 +74,16 @@ class Door implements HttpServer {
   readonly #api: Api;
   readonly #services: ApiServices;
   readonly #server: Server | TlsServer;
-  readonly #connections = new Connections((request) => this.#begin(request));
+  readonly #connections = new Connections<SocketRequest | PlainRequest>((request) => this.#begin(request));
   readonly #arrivals: Arrivals;
+  readonly #date = new LastDate();
   readonly #shortWay: ShortWay;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #phase: 'open' | 'closing' | 'closing-idle' = 'open';
   #open = 0;
+  /** Requests under way of which Node's server knows nothing. */
+  #plain = 0;
   #port = 0;
 
   constructor(api: Api, services: ApiServices, tls: DoorTls | undefined) {
@@ -84,8 +93,9 @@ class Door implements HttpServer {
     this.#shortWay = new ShortWay({
       ...{ turnAway: api.turnAway, clock: services.clock, metrics: services.metrics },
       pauseMs: services.settings.repeatPauseMs,
-      connectionFields: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(KEEP_ALIVE_TIMEOUT_MS / 1000)}\r\n`,
+      connectionFields: KEEP_ALIVE,
       isIdle: (socket) => this.#phase === 'open' && this.#connections.isIdle(socket),
+      take: (request) => this.#connections.arrived(request),
     });
     services.metrics.gauge('quoral_http_connections', 'Connections of clients.', () => this.#open);
     this.#malformed('invalid-request');
@@ -155,17 +165,26 @@ class Door implements HttpServer {
     await closed;
     clearTimeout(idle);
     clearTimeout(cut);
-    this.#closeIdle();
+    // Nothing is open any more; this ends what looks after connections.
+    this.#server.close();
   }
 
   #closeIdle(): void {
     this.#phase = 'closing-idle';
-    // Its listening end is closed already; this ends the connections on which nothing is under way, now and later.
-    this.#server.close();
+    this.#cutIdle();
+  }
+
+  /** Ends the connections on which nothing is under way. What Node's server takes for such may be at work on a request that it does not know. */
+  #cutIdle(): void {
+    if (this.#phase === 'closing-idle' && this.#plain === 0) this.#server.closeIdleConnections();
   }
 
   /** The connection ends with this answer, unless the client has sent more requests behind it. */
-  #sayLast(request: SocketRequest): void {
+  #sayLast(request: SocketRequest | PlainRequest): void {
+    if (request instanceof PlainRequest) {
+      request.isLast = this.#connections.isLast(request);
+      return;
+    }
     const { response } = request;
     if (!response.headersSent && this.#connections.isLast(request)) response.shouldKeepAlive = false;
   }
@@ -199,17 +218,21 @@ class Door implements HttpServer {
     if (refusal === undefined) return false;
     response.writeHead(refusal.status, refusal.headers).end(refusal.body);
     if (!message.complete) response.once('close', () => drain(message));
-    this.#shortWay.divert(message.socket);
     return true;
   }
 
   /** The answer has left, or will never do so. */
   #left({ socket }: SocketRequest): void {
     this.#connections.answered(socket);
-    if (this.#phase === 'closing-idle') this.#server.closeIdleConnections();
+    this.#cutIdle();
   }
 
-  #begin(request: SocketRequest): void {
+  #begin(request: SocketRequest | PlainRequest): void {
+    if (request instanceof PlainRequest) {
+      this.#plain += 1;
+      void this.#sendPlain(request, present(this.#api.answerKey(request), 'a route for keys'));
+      return;
+    }
     const { message, response } = request;
     if (request.expects === 'the impossible') refuseExpectation(message, response);
     else this.#answer(request);
@@ -240,11 +263,42 @@ class Door implements HttpServer {
     try {
       send(response, given, request.method);
     } catch (error) {
-      // Nothing has left yet: what cannot be sent is a header field.
-      this.#services.log.error('answer-not-sent', { requestId: given.headers['x-request-id'], reason: String(error) });
-      writeProblem(response, new Problem('internal-error', 'the answer cannot be sent; see the log of this node'));
+      writeLast(response, this.#notSent(given, error));
     }
     if (!message.complete) response.once('close', () => drain(message));
+  }
+
+  async #sendPlain(request: PlainRequest, answer: Promise<Answer>): Promise<void> {
+    const { socket } = request;
+    const given = await answer;
+    if (socket.writable) this.#writePlain(request, given);
+    if (request.isLast && !socket.closed) socket.once('close', () => this.#plainLeft());
+    else this.#plainLeft();
+    this.#connections.answered(socket);
+    this.#shortWay.answered(socket);
+  }
+
+  #plainLeft(): void {
+    this.#plain -= 1;
+    this.#cutIdle();
+  }
+
+  #writePlain(request: PlainRequest, answer: Answer): void {
+    const { socket, method } = request;
+    const date = `Date: ${this.#date.text(this.#services.clock.wall())}\r\n`;
+    try {
+      sendPlain(socket, answer, method, date + (request.isLast ? CLOSE : KEEP_ALIVE));
+    } catch (error) {
+      request.isLast = true;
+      sendPlain(socket, this.#notSent(answer, error), method, date + CLOSE);
+    }
+    if (request.isLast) socket.destroySoon();
+  }
+
+  /** Nothing has left yet: what cannot be sent is a header field. */
+  #notSent({ headers }: Answer, error: unknown): Answer {
+    this.#services.log.error('answer-not-sent', { requestId: headers['x-request-id'], reason: String(error) });
+    return problemAnswer(new Problem('internal-error', 'the answer cannot be sent; see the log of this node'));
   }
 
   #refuseTunnel(socket: Duplex): void {
@@ -300,7 +354,12 @@ function plainProblem(problem: Problem): Response {
 }
 
 function writeProblem(response: ServerResponse, problem: Problem): void {
-  const { status, headers, body } = problemAnswer(problem, { connection: 'close' });
+  writeLast(response, problemAnswer(problem));
+}
+
+/** The connection ends with this answer. */
+function writeLast(response: ServerResponse, { status, headers, body }: Answer): void {
+  headers['connection'] = 'close';
   headers['content-length'] = String(Buffer.byteLength(body as string));
   response.writeHead(status, headers).end(body);
 }

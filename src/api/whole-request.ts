@@ -1,5 +1,6 @@
 /**
- * Whether some bytes are one request for a key from its first byte to its last, and what has to be known of it to turn it away.
+ * Whether some bytes are one request for a key from its first byte to its last, and what has to be known of it to turn it away or
+ * to read it.
  *
  * Used ahead of the HTTP parser, so it must never find an end where the parser would not: it takes the plainest form that there is,
  * and leaves everything else to the parser. Nothing may stand in front or behind, line ends are CRLF, the names of fields are tokens
@@ -19,6 +20,8 @@ export interface WholeRequest {
   readonly requestId: string | undefined;
   /** Whether it shows an idempotency key. */
   readonly isRepeatable: boolean;
+  /** Everything before the body, a character for each byte. */
+  readonly head: string;
 }
 
 /** Longer heads are rare, and none of this way's business. */
@@ -29,15 +32,17 @@ const HEAD =
 const LENGTH = /^\d{1,9}$/;
 
 export function wholeRequest(bytes: Buffer): WholeRequest | undefined {
-  const end = bytes.indexOf(END, 0, 'latin1');
-  if (end < 0 || end > HEAD_MAX_BYTES) return undefined;
+  const start = bytes.length > HEAD_MAX_BYTES ? bytes.subarray(0, HEAD_MAX_BYTES) : bytes;
+  const end = start.indexOf(END, 0, 'latin1');
+  if (end < 0) return undefined;
   const head = bytes.toString('latin1', 0, end + END.length);
   const found = HEAD.exec(head);
   if (found === null) return undefined;
   const [, method = '', url = ''] = found;
   const fields = readFields(head);
   if (fields === undefined || end + END.length + (fields.bodyBytes ?? 0) !== bytes.length) return undefined;
-  return { method, url, fields: fields.count, requestId: fields.requestId, isRepeatable: fields.isRepeatable };
+  const { count, requestId, isRepeatable } = fields;
+  return { method, url, fields: count, requestId, isRepeatable, head };
 }
 
 interface Fields {

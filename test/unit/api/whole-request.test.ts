@@ -2,8 +2,9 @@
 
 import fc from 'fast-check';
 import { createServer, type IncomingMessage } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { connect, Socket, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PlainRequest } from '#api/server-plain-request.ts';
 import { wholeRequest } from '#api/whole-request.ts';
 
 const whole = (text: string): ReturnType<typeof wholeRequest> => wholeRequest(Buffer.from(text, 'latin1'));
@@ -12,11 +13,12 @@ const get = (...lines: readonly string[]): string =>
 
 test('a plain request is known by what an answer needs', () => {
   expect(whole(get())).toEqual({
-    ...{ method: 'GET', url: '/v1/kv/b/k', fields: 1, requestId: undefined, isRepeatable: false },
+    ...{ method: 'GET', url: '/v1/kv/b/k', fields: 1, requestId: undefined, isRepeatable: false, head: get() },
   });
   const head = 'PUT /v1/kv64/b/aw?w=2 HTTP/1.1\r\nhost:x\r\nIdempotency-Key: a\r\nX-Request-Id:  mine \r\n';
-  expect(whole(`${head}Connection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello`)).toEqual({
-    ...{ method: 'PUT', url: '/v1/kv64/b/aw?w=2', fields: 5, requestId: 'mine', isRepeatable: true },
+  const more = 'Connection: Keep-Alive\r\nContent-Length: 5\r\n\r\n';
+  expect(whole(`${head}${more}hello`)).toEqual({
+    ...{ method: 'PUT', url: '/v1/kv64/b/aw?w=2', fields: 5, requestId: 'mine', isRepeatable: true, head: head + more },
   });
 });
 
@@ -51,12 +53,20 @@ test.each([
   expect(whole(text)).toBeUndefined();
 });
 
-const found: { url: string; fields: number; body: string }[] = [];
+interface Found {
+  readonly url: string;
+  readonly fields: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+const found: Found[] = [];
 const server = createServer({ requireHostHeader: false }, (request: IncomingMessage, response) => {
   let body = '';
   request.on('data', (chunk: Buffer) => (body += chunk.toString('latin1')));
   request.on('end', () => {
-    found.push({ url: request.url!, fields: request.rawHeaders.length / 2, body });
+    const { url, rawHeaders, headers } = request;
+    found.push({ url: url!, fields: rawHeaders.length / 2, headers, body });
     response.end();
   });
 });
@@ -64,7 +74,7 @@ beforeAll(() => new Promise<void>((resolve) => void server.listen(0, '127.0.0.1'
 afterAll(() => server.close());
 
 /** What Node's parser finds in these bytes and in one more request behind them. */
-async function parsed(text: string): Promise<typeof found> {
+async function parsed(text: string): Promise<readonly Found[]> {
   found.length = 0;
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
   const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -77,28 +87,52 @@ async function parsed(text: string): Promise<typeof found> {
 test('whatever is taken for a whole request is just that for the parser', async () => {
   const piece = fc.constantFrom(
     ...['GET /v1/kv/b/k HTTP/1.1', 'PUT /v1/kv64/b/a%2F?w=1 HTTP/1.1', 'DELETE /v1/kv/b/"<>\\ HTTP/1.1'],
-    ...['\r\n', '\r\n', '\r\n', '\n', '\r', ' ', '\t', ':', ',', ';', '0', '\0', '\x80'],
-    ...['Host: x', 'X-Y: z', 'Content-Length: 5', 'Content-Length: 0', 'Content-Length:\t3 ', 'content-length', '5'],
+    ...['\r\n', '\r\n', '\r\n', '\n', '\r', ' ', '\t', ':', ',', ';', '0', '\0', '\x80', '\xa0'],
+    ...[
+      'Host: x',
+      'X-Y: z',
+      'cookie:a',
+
+      'Content-Length: 5',
+      'Content-Length: 0',
+      'Content-Length:\t3 ',
+      'content-length',
+      '5',
+    ],
     ...['Transfer-Encoding: chunked', 'Connection: keep-alive', 'Connection: close, x', 'Expect: x', 'hello', 'abc'],
   );
   const line = fc.array(piece, { minLength: 1, maxLength: 3 }).map((pieces) => pieces.join(''));
-  const first = fc.constantFrom('GET /v1/kv/b/k HTTP/1.1\r\n', 'PUT /v1/kv/b/k?w=1 HTTP/1.1\r\nContent-Length: 5\r\n');
+  const first = fc.constantFrom(
+    'GET /v1/kv/b/k HTTP/1.1\r\n',
+    'GET /v1/kv/b/k HTTP/1.1\r\nhost:x\r\n',
+    'PUT /v1/kv/b/k?w=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n',
+  );
   const lines = fc.array(fc.tuple(line, fc.constantFrom('\r\n', '\r\n', '\r\n', '\n', '')), { maxLength: 4 });
   const end = fc.constantFrom('\r\n', '\r\nhello', '\r\nabc', '\r\n\r\n', '');
   const text = fc.tuple(first, lines, end).map(([a, b, c]) => a + b.map((each) => each.join('')).join('') + c);
   let taken = 0;
+  let read = 0;
   await fc.assert(
     fc.asyncProperty(text, async (bytes) => {
       const request = whole(bytes);
       if (request === undefined) return;
       taken += 1;
       const body = bytes.slice(bytes.indexOf('\r\n\r\n') + 4);
-      expect(await parsed(bytes)).toEqual([
+      const all = await parsed(bytes);
+      expect(all).toMatchObject([
         { url: request.url, fields: request.fields, body },
         { url: '/behind', fields: 1, body: '' },
       ]);
+      const plain = PlainRequest.of(new Socket(), Buffer.from(bytes, 'latin1'), request);
+      if (plain === undefined) return;
+      read += 1;
+      const headers = Object.fromEntries([...plain.headerNames()].map((name) => [name, plain.header(name)]));
+      expect(headers).toEqual(all[0]!.headers);
+      const given = await plain.readBody(100);
+      expect(given.kind === 'body' && Buffer.from(given.bytes).toString('latin1')).toBe(body);
     }),
     { numRuns: 4000 },
   );
   expect(taken).toBeGreaterThan(50);
+  expect(read).toBeGreaterThan(20);
 });
