@@ -28,10 +28,15 @@ export type Before =
   | { readonly kind: 'again'; readonly state: State; readonly first: RetryRow; readonly origin: number }
   | { readonly kind: 'over'; readonly outcome: WriteOutcome };
 
+/** At once, for a write that depends on nothing but its context, as most do; undefined when {@link beforeWrite} has to look. */
+export function withoutLooking(request: WriteRequest): ToMint | undefined {
+  if (request.mark !== null || looksFirst(request)) return undefined;
+  return { kind: 'mint', context: request.context ?? EMPTY_VECTOR, base: null };
+}
+
 export async function beforeWrite(environment: Environment, request: WriteRequest): Promise<Before> {
-  const { mark, context, conditions } = request;
-  const looks = conditions !== null || looksFirst(request);
-  if (mark === null && !looks) return { kind: 'mint', context: context ?? EMPTY_VECTOR, base: null };
+  const { mark } = request;
+  const looks = looksFirst(request);
   const origin = environment.replica.now();
   const { owners } = routeOf(environment, request.bucket, request.key);
   const { r, pr, w, replicas = owners.length } = inItsZone(request, owners);
@@ -57,8 +62,9 @@ export async function beforeWrite(environment: Environment, request: WriteReques
   return decide(request, gathered, { now, self: environment.self, origin, looks });
 }
 
-/** What takes something away must know what that is, and of a data type more than the context names. */
-function looksFirst({ content, context, operation }: WriteRequest): boolean {
+/** Conditions are judged by what is there. What takes something away must know what that is, and of a data type more than the context names. */
+function looksFirst({ content, context, operation, conditions }: WriteRequest): boolean {
+  if (conditions !== null) return true;
   if (operation === undefined) return content === null && context === null;
   if (operation.kind === 'touch') return true;
   return takesAway(operation) || (innermost(operation).kind === 'assign' && context !== null);

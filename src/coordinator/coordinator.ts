@@ -3,7 +3,7 @@
  * to which a node that does not own the key forwards it once.
  */
 
-import type { Epoch } from '#kernel/identity.ts';
+import type { Epoch, NodeId } from '#kernel/identity.ts';
 import {
   FetchMessage,
   StoreMessage,
@@ -24,8 +24,8 @@ import {
   reachableFallbacks,
   reachableOwners,
   REDEFINED,
+  requestNow,
   routeOf,
-  sameBucketNow,
   type Environment,
 } from './environment.ts';
 import { CoordinatorFigures } from './figures.ts';
@@ -175,27 +175,36 @@ export class Coordinator {
       return traced('coordinator.put', request, (write) => this.strong.write(write));
     }
     for (let attempt = 0; attempt <= this.#options.settings.staleRetries; attempt++) {
-      const bucket = sameBucketNow(this.#options, request.bucket);
-      if (bucket === undefined) return notApplied(request, REDEFINED);
-      const outcome = await this.#tryWrite(environment, { ...request, bucket });
+      const now = requestNow(this.#options, request);
+      if (now === undefined) return notApplied(request, REDEFINED);
+      const outcome = await this.#tryWrite(environment, now);
       if (outcome !== 'moved') return outcome;
     }
     return notApplied(request, 'the ring kept changing while the request was under way');
   }
 
   /** Writes here or at another owner; `moved` when an owner knew a newer epoch and nothing was begun. */
-  async #tryWrite(environment: Environment, request: WriteRequest): Promise<WriteOutcome | 'moved'> {
+  #tryWrite(environment: Environment, request: WriteRequest): Promise<WriteOutcome | 'moved'> {
     const { self, world } = this.#options;
     const { owners } = routeOf(this.#options, request.bucket, request.key);
-    const candidates = reachableOwners(this.#options, owners);
-    const others = candidates.filter(({ id }) => id !== self);
+    const isOwner = includesNode(owners, self);
     // A version that is sent and then not committed for want of space costs a tenure: rather let another owner mint.
-    const full = world.disk.failure()?.kind === 'full' && others.length > 0;
-    const isOwner = others.length < candidates.length;
-    if (isOwner && !full) return this.#shown(request, await this.#writeHere(environment, request));
+    if (isOwner && world.disk.failure()?.kind !== 'full') return this.#writeHere(environment, request);
+    return this.#writeElsewhere(environment, request, owners);
+  }
+
+  async #writeElsewhere(
+    environment: Environment,
+    request: WriteRequest,
+    owners: readonly Member[],
+  ): Promise<WriteOutcome | 'moved'> {
+    const { self } = this.#options;
+    const isOwner = includesNode(owners, self);
+    const others = reachableOwners(this.#options, owners).filter(({ id }) => id !== self);
+    if (isOwner && others.length === 0) return this.#writeHere(environment, request);
     const outcome = await this.#forward(environment, request, others);
     if (outcome !== 'nobody') return outcome;
-    if (!isOwner && this.#mayStandIn(request)) return this.#shown(request, await this.#writeHere(environment, request));
+    if (!isOwner && this.#mayStandIn(request)) return this.#writeHere(environment, request);
     return notApplied(request, 'no owner of the key can take the write');
   }
 
@@ -263,14 +272,11 @@ export class Coordinator {
       throw new Refusal(STALE, `bucket ${bucket.name} is defined in epoch ${bucket.version} here`, knowledge.epoch());
     }
     const { owners } = routeOf(this.#options, bucket, request.key);
-    if (!owners.some(({ id }) => id === this.#options.self)) {
+    if (!includesNode(owners, this.#options.self)) {
       throw new Refusal(STALE, 'this node does not own the key', knowledge.epoch());
     }
-    const write = { ...request, bucket, deadline, trace };
-    return this.#shown(write, await this.#writeHere(environment, write));
-  }
-
-  #shown(request: WriteRequest, outcome: WriteOutcome): WriteOutcome {
+    const outcome = await this.#writeHere(environment, { ...request, bucket, deadline, trace });
+    // What nobody wants to see need not travel back.
     if (outcome.kind !== 'applied' || request.returnBody) return outcome;
     return { ...outcome, versions: withoutValues(outcome.versions) };
   }
@@ -288,6 +294,11 @@ const NOT_READY_DETAIL = 'this node has not confirmed its epoch with a majority 
  */
 function forAllAttempts({ mark }: WriteRequest, outcome: WriteOutcome): WriteOutcome {
   return mark !== null && outcome.kind === 'not-applied' ? { ...outcome, kind: 'unknown' } : outcome;
+}
+
+function includesNode(members: readonly Member[], node: NodeId): boolean {
+  for (const { id } of members) if (id === node) return true;
+  return false;
 }
 
 function notReady(replicas: number): ReadOutcome {

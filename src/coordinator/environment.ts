@@ -113,15 +113,16 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
 export function writeNeeds(
   { sets, owners, writers, inChange, changedIn }: Route,
   request: KeyRequest & Pick<WriteNeeds, 'w' | 'pw' | 'dw'>,
-  isCounted: (member: Member) => boolean,
 ): readonly WriteNeeds[] {
   const { w, pw, dw } = request;
-  const counted = owners.filter(isCounted).length;
+  const counted = countedOwners(request, owners).length;
   const { replicas = counted } = request;
   // Who is asked by these rules alone is among the owners anyway, and nothing is told apart in most requests.
   if (!inChange && replicas === counted) return [{ w, pw, dw, changedIn }];
   return sets.map((set) => {
-    const among = writers.filter((member) => set.includes(member.index) && isCounted(member)).map(({ index }) => index);
+    const among = writers
+      .filter((member) => set.includes(member.index) && isCounted(request, member))
+      .map(({ index }) => index);
     // A zone in which the other set has nobody: nobody there will ask for what the request is about.
     if (among.length === 0 && counted > 0) return { w: 0, pw: 0, dw: 0, among, changedIn };
     const scale = (count: number): number => scaled(count, replicas, among.length);
@@ -141,9 +142,14 @@ function majorityOf(count: number): number {
   return Math.floor(count / 2) + 1;
 }
 
+/** Whether an answer of this owner counts. */
+export function isCounted({ zone }: Pick<KeyRequest, 'zone'>, owner: Member): boolean {
+  return zone === undefined || owner.zone === zone;
+}
+
 /** The owners whose answers count. */
-export function countedOwners({ zone }: KeyRequest, owners: readonly Member[]): readonly Member[] {
-  return zone === undefined ? owners : owners.filter((owner) => owner.zone === zone);
+export function countedOwners(request: Pick<KeyRequest, 'zone'>, owners: readonly Member[]): readonly Member[] {
+  return request.zone === undefined ? owners : owners.filter((owner) => isCounted(request, owner));
 }
 
 /** How many of the owners that count are needed; in a zone without any it is one all the same, which nobody can be. */
@@ -223,6 +229,16 @@ export function sameBucketNow(environment: Environment, former: Bucket): Bucket 
     now.properties.consistency === former.properties.consistency &&
     now.properties.type === former.properties.type;
   return same ? now : undefined;
+}
+
+/** The request with its bucket as it is now, where {@link sameBucketNow} lets it go on: nearly always as it came. */
+export function requestNow<Request extends { readonly bucket: Bucket }>(
+  environment: Environment,
+  request: Request,
+): Request | undefined {
+  const bucket = sameBucketNow(environment, request.bucket);
+  if (bucket === request.bucket) return request;
+  return bucket === undefined ? undefined : { ...request, bucket };
 }
 
 /**

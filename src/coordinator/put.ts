@@ -4,8 +4,8 @@
  * fallback does it in their place.
  */
 
-import { beforeWrite } from './before-write.ts';
-import { sameBucketNow, type Environment } from './environment.ts';
+import { beforeWrite, withoutLooking } from './before-write.ts';
+import { requestNow, type Environment } from './environment.ts';
 import type { WriteOutcome, WriteRequest } from './requests.ts';
 import { redefined } from './write-outcome.ts';
 import { WriteRound } from './write-round.ts';
@@ -13,10 +13,9 @@ import { WriteRound } from './write-round.ts';
 /** Writes at this node, which owns the key or stands in for its owners. */
 export async function writeHere(environment: Environment, asked: WriteRequest): Promise<WriteOutcome> {
   for (let attempt = 0; ; attempt++) {
-    const bucket = sameBucketNow(environment, asked.bucket);
-    if (bucket === undefined) return redefined(asked);
-    const request = { ...asked, bucket };
-    const before = await beforeWrite(environment, request);
+    const request = requestNow(environment, asked);
+    if (request === undefined) return redefined(asked);
+    const before = withoutLooking(request) ?? (await beforeWrite(environment, request));
     if (before.kind === 'over') return before.outcome;
     const round = new WriteRound(environment, request, before);
     const ending = await round.run();

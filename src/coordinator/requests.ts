@@ -100,7 +100,7 @@ export type WriteOutcome =
       readonly kind: 'applied';
       readonly agreement: Agreement;
       readonly coordinator: NodeId;
-      /** The versions that were live at the coordinator after the write; values are empty unless `returnBody` was set. */
+      /** The versions that were live at the coordinator after the write; values may be empty unless `returnBody` was set. */
       readonly versions: readonly Version[];
       /** The vector of that state: only to be shown together with all of `versions`. */
       readonly context: VersionVector;

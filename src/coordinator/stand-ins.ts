@@ -14,7 +14,8 @@ export interface StandIn {
 export class StandIns {
   readonly #fallbacks: () => readonly Member[];
   #free: Member[] | undefined;
-  readonly #byOwner = new Map<NodeIndex, Member>();
+  /** Owners for whom somebody stands in. */
+  #attended: NodeIndex[] = [];
   readonly #isTaken: (member: Member) => boolean;
 
   /**
@@ -32,7 +33,7 @@ export class StandIns {
     let fallback = this.#free.shift();
     while (fallback !== undefined && this.#isTaken(fallback)) fallback = this.#free.shift();
     if (fallback === undefined) return undefined;
-    this.#byOwner.set(owner.index, fallback);
+    this.#attended.push(owner.index);
     return { owner, fallback };
   }
 
@@ -40,13 +41,14 @@ export class StandIns {
   take(owner: Member, fallback: NodeId): void {
     this.#free ??= [...this.#fallbacks()];
     const at = this.#free.findIndex(({ id }) => id === fallback);
-    const [member] = at < 0 ? [] : this.#free.splice(at, 1);
-    if (member !== undefined) this.#byOwner.set(owner.index, member);
+    if (at < 0) return;
+    this.#free.splice(at, 1);
+    this.#attended.push(owner.index);
   }
 
   /** Whether somebody stands in for the owner. */
   has(owner: Member): boolean {
-    return this.#byOwner.has(owner.index);
+    return this.#attended.includes(owner.index);
   }
 
   /** These are owners themselves by now, and not to be asked for others. */
@@ -58,6 +60,6 @@ export class StandIns {
 
   /** The owner's fallback has failed it. */
   release(owner: Member): void {
-    this.#byOwner.delete(owner.index);
+    this.#attended = this.#attended.filter((index) => index !== owner.index);
   }
 }

@@ -59,7 +59,7 @@ export class WriteRound {
   readonly #missed: MissedWrites;
   #offer: Offer | undefined;
   /** Owners that have the write. */
-  readonly #confirmed = new Set<NodeIndex>();
+  readonly #confirmed: NodeIndex[] = [];
   /** Hints that fallbacks have stored, for owners that may still have to get them. */
   readonly #stored: StoredStandIn[] = [];
   readonly #ledger = new WriteLedger();
@@ -94,9 +94,9 @@ export class WriteRound {
     }
   }
 
-  async run(): Promise<Ending> {
+  run(): Promise<Ending> {
     const mints = this.#here !== undefined || this.#standIns.has(this.#route.owners[0]!);
-    if (!mints || this.#tally.decision() === 'impossible') return 'impossible';
+    if (!mints || this.#tally.decision() === 'impossible') return Promise.resolve('impossible');
     const { clock } = this.#environment.world;
     const remaining = this.#request.deadline - clock.monotonic();
     const { hedging, settings } = this.#environment;
@@ -179,29 +179,26 @@ export class WriteRound {
   }
 
   #standInForTheSilent(): void {
-    for (const owner of this.#others) if (!this.#confirmed.has(owner.index)) this.#standInFor(owner);
+    for (const owner of this.#others) if (!this.#confirmed.includes(owner.index)) this.#standInFor(owner);
   }
 
   // --- Minting -----------------------------------------------------------------------------------------------------
 
   /** Mints and commits at this node; the others get the state before the commit. */
   async #mintHere(here: Member, before: ToMint): Promise<void> {
-    const { environment, request } = { environment: this.#environment, request: this.#request };
+    const environment = this.#environment;
+    const request = this.#request;
     const span = request.trace?.child('replica.mint', 'internal');
-    const { key, mark } = request;
+    const { key, mark, dw } = request;
+    const write = mintedWrite(request, before, environment.world.clock.wall());
+    const { content, operating, context, expiresAt, after } = write;
+    const { scope } = this.#route;
+    const stillWanted = (): boolean => !this.#ended;
     const minting = environment.replica.mint(
-      {
-        scope: this.#route.scope,
-        key,
-        ...mintedWrite(request, before, environment.world.clock.wall()),
-        durable: request.dw > 0,
-        mark,
-        stillWanted: () => !this.#ended,
-        trace: span,
-      },
-      (minted) => {
+      { scope, key, content, operating, context, expiresAt, after, durable: dw > 0, mark, stillWanted, trace: span },
+      ({ state, encoded, dot, retry }) => {
         this.#ledger.given();
-        return this.#giveToOthers({ ...minted, retries: minted.retry === null ? [] : [minted.retry] });
+        return this.#giveToOthers({ state, encoded, dot, retries: retry === null ? [] : [retry] });
       },
     );
     // In the same turn as the mint, so that it shares its commit.
@@ -272,7 +269,7 @@ export class WriteRound {
 
   #acceptedHere(here: Member): void {
     this.#committedHere = true;
-    this.#confirmed.add(here.index);
+    this.#confirmed.push(here.index);
     this.#tally.accept(here.index, this.#request.dw > 0);
     this.#decide();
   }
@@ -306,7 +303,8 @@ export class WriteRound {
 
   /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
   async #sendTo(owner: Member, offer: Offer, first: Scope = this.#route.scope): Promise<void> {
-    const { environment, request } = { environment: this.#environment, request: this.#request };
+    const environment = this.#environment;
+    const request = this.#request;
     this.#ledger.given();
     this.#underWay += 1;
     environment.peers.asked(owner.id);
@@ -316,7 +314,7 @@ export class WriteRound {
       const { deadline, trace } = request;
       const result = await callPatiently(environment, owner.id, StoreMessage, store, { deadline, trace });
       if (result.kind === 'reply') {
-        this.#confirmed.add(owner.index);
+        this.#confirmed.push(owner.index);
         this.#tally.accept(owner.index, result.reply.durable);
         break;
       }
@@ -364,7 +362,7 @@ export class WriteRound {
     } else {
       this.#ledger.notTaken(result);
       this.#standIns.release(owner);
-      if (!this.#confirmed.has(owner.index)) this.#standInFor(owner);
+      if (!this.#confirmed.includes(owner.index)) this.#standInFor(owner);
       this.#tally.fail(fallback.index, 'fallback');
     }
     this.#decide();
@@ -386,10 +384,10 @@ export class WriteRound {
     // So many owners have it that no hint is needed for its sake.
     if (this.#tally.primariesSuffice()) this.#missed.settle(this.#stored);
     if (!this.#committedHere) return;
-    const kept = new Set(this.#stored.map(({ owner }) => owner.index));
     for (const owner of this.#rules.writers) {
+      if (this.#confirmed.includes(owner.index) || this.#unattended.includes(owner)) continue;
       if (owner.id === this.#environment.self && this.#here === undefined) continue;
-      if (this.#confirmed.has(owner.index) || kept.has(owner.index) || this.#unattended.includes(owner)) continue;
+      if (this.#stored.some((kept) => kept.owner.index === owner.index)) continue;
       if (this.#here !== undefined) this.#missed.note(owner);
       else if (owner !== this.#route.owners[0]) this.#missed.keep(owner, this.#storeRequest(this.#route.scope, offer));
     }

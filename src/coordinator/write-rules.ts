@@ -9,6 +9,7 @@ import type { Scope } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import {
   countedOwners,
+  isCounted,
   reachableOwners,
   routeOf,
   sameBucketNow,
@@ -34,7 +35,7 @@ export class WriteRules {
     this.#writers = route.writers;
     this.#changedIn = route.changedIn;
     this.#replicas = countedOwners(request, route.owners).length;
-    this.tally = new WriteTally(...writeNeeds(route, request, (member) => this.#isCounted(member)));
+    this.tally = new WriteTally(...writeNeeds(route, request));
   }
 
   /** All that must get the write in the end. */
@@ -44,7 +45,8 @@ export class WriteRules {
 
   /** They will be given the write. */
   expect(owners: readonly Member[]): void {
-    for (const owner of owners) this.tally.expect(owner.index, this.#isCounted(owner) ? 'primary' : 'bystander');
+    for (const owner of owners)
+      this.tally.expect(owner.index, isCounted(this.#request, owner) ? 'primary' : 'bystander');
   }
 
   /**
@@ -68,9 +70,7 @@ export class WriteRules {
     const replicas = request.replicas ?? Math.max(this.#replicas, countedOwners(request, route.owners).length);
     // Those that were asked by the old rules may own nothing by the new ones, so these say whose answers count.
     const newRoute = { ...route, inChange: true };
-    for (const needs of writeNeeds(newRoute, { ...request, replicas }, (member) => this.#isCounted(member))) {
-      this.tally.require(needs);
-    }
+    for (const needs of writeNeeds(newRoute, { ...request, replicas })) this.tally.require(needs);
     return { added: reachable, scope: route.scope };
   }
 
@@ -85,9 +85,5 @@ export class WriteRules {
     if (!isMember || this.#changedIn <= scope.epoch) return false;
     this.tally.refuses(owner.index, scope.epoch);
     return true;
-  }
-
-  #isCounted(member: Member): boolean {
-    return countedOwners(this.#request, [member]).length > 0;
   }
 }

@@ -20,26 +20,42 @@ const LONGEST_PAUSE_MS = 320;
 /** The refusal of whoever has too much to do and has begun nothing. */
 const OVERLOADED = 'overloaded';
 
-export async function callPatiently<Request, Reply>(
-  {
-    messaging,
-    world,
-  }: { readonly messaging: Pick<Messaging, 'call'>; readonly world: Pick<World, 'clock' | 'random'> },
+export interface PatientOptions extends CallOptions {
+  /** Asked when the peer has too much to do: whether the caller has somebody else to call instead. */
+  readonly hasAlternative?: () => boolean;
+}
+
+interface Caller {
+  readonly messaging: Pick<Messaging, 'call'>;
+  readonly world: Pick<World, 'clock' | 'random'>;
+}
+
+export function callPatiently<Request, Reply>(
+  caller: Caller,
   to: NodeId,
   type: MessageType<Request, Reply>,
   request: Request,
-  options: CallOptions & {
-    /** Asked when the peer has too much to do: whether the caller has somebody else to call instead. */
-    readonly hasAlternative?: () => boolean;
-  },
+  options: PatientOptions,
 ): Promise<CallResult<Reply>> {
-  for (let retry = 0; ; retry++) {
-    const result = await messaging.call(to, type, request, options);
-    if (!wasTooMuch(result) || retry >= retriesAfter(result, options.hasAlternative?.())) return result;
+  const call = (): Promise<CallResult<Reply>> => caller.messaging.call(to, type, request, options);
+  // Nearly every call is over with its first result, and costs one promise more than without patience.
+  return call().then((result) => (wasTooMuch(result) ? callAgain(caller, call, result, options) : result));
+}
+
+async function callAgain<Reply>(
+  { world }: Caller,
+  call: () => Promise<CallResult<Reply>>,
+  first: CallResult<Reply>,
+  options: PatientOptions,
+): Promise<CallResult<Reply>> {
+  let result = first;
+  for (let retry = 0; wasTooMuch(result) && retry < retriesAfter(result, options.hasAlternative?.()); retry++) {
     const pause = drawn(world.random, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** retry));
     if (world.clock.monotonic() + pause >= options.deadline) return result;
     await slept(world.clock, pause);
+    result = await call();
   }
+  return result;
 }
 
 function retriesAfter({ kind }: CallResult<unknown>, hasAlternative: boolean | undefined): number {

@@ -128,7 +128,7 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/coordinator/write-rules.ts',
-        from: 'this.tally = new WriteTally(...writeNeeds(route, request, (member) => this.#isCounted(member)));',
+        from: 'this.tally = new WriteTally(...writeNeeds(route, request));',
         to: 'const most = Math.floor(reachableOwners(environment, route.owners).length / 2) + 1; const left = (n: number) => Math.min(n, most); this.tally = new WriteTally({ w: left(request.w), pw: left(request.pw), dw: left(request.dw) });',
       },
       {
@@ -424,7 +424,7 @@ export const BUGS: readonly Bug[] = [
     name: 'retry-row-stays-home',
     about: 'what a request has become is not given to the other owners with the state, nor named by the version',
     edits: [
-      { file: WRITE_ROUND, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
+      { file: WRITE_ROUND, from: 'retries: retry === null ? [] : [retry]', to: 'retries: []' },
       {
         file: REPLICA,
         from: 'request: mark === null ? undefined : toHex(mark.fingerprint),',
@@ -442,7 +442,7 @@ export const BUGS: readonly Bug[] = [
         from: 'if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);',
         to: 'if (retry !== null) this.#options.world.clock.after(100, () => void this.#commits.submit({ run: (later) => this.#retries.put(later, request.scope, request.key, retry), bytes: 0, durable: true }));',
       },
-      { file: WRITE_ROUND, from: 'retries: minted.retry === null ? [] : [minted.retry]', to: 'retries: []' },
+      { file: WRITE_ROUND, from: 'retries: retry === null ? [] : [retry]', to: 'retries: []' },
       {
         file: REPLICA,
         from: 'request: mark === null ? undefined : toHex(mark.fingerprint),',

@@ -17,11 +17,8 @@ function route(...sets: readonly (readonly number[])[]): Route {
 }
 
 function needs(where: Route, w: number, replicas?: number, zone?: string) {
-  const request = { w, pw: 0, dw: 0, replicas } as unknown as KeyRequest & { w: number; pw: number; dw: number };
-  return writeNeeds(where, request, (one) => zone === undefined || one.zone === zone).map(({ w: needed, among }) => ({
-    w: needed,
-    of: among?.length,
-  }));
+  const request = { w, pw: 0, dw: 0, replicas, zone } as unknown as KeyRequest & { w: number; pw: number; dw: number };
+  return writeNeeds(where, request).map(({ w: needed, among }) => ({ w: needed, of: among?.length }));
 }
 
 test('nothing is told apart while nothing changes', () => {
