@@ -3,6 +3,7 @@
  * would cost more than reading it; so one timer looks through those that are open, and only while there are any.
  */
 
+import { ByNumber } from '#kernel/by-number.ts';
 import type { ApiClock } from './services.ts';
 
 /** How late a late body may be noticed, in milliseconds. */
@@ -17,31 +18,35 @@ export interface Arrival {
 
 export class Arrivals {
   readonly #clock: ApiClock;
-  readonly #open = new Set<Arrival>();
+  readonly #open = new ByNumber<Arrival>();
+  #last = 0;
   #watching = false;
 
   constructor(clock: ApiClock) {
     this.#clock = clock;
   }
 
-  begin(arrival: Arrival): void {
-    this.#open.add(arrival);
-    if (this.#watching) return;
-    this.#watching = true;
-    this.#clock.after(ARRIVAL_CHECK_MS, this.#check);
+  /** Returns the number under which it {@link end}s. */
+  begin(arrival: Arrival): number {
+    this.#open.add(++this.#last, arrival);
+    if (!this.#watching) {
+      this.#watching = true;
+      this.#clock.after(ARRIVAL_CHECK_MS, this.#check);
+    }
+    return this.#last;
   }
 
-  end(arrival: Arrival): void {
-    this.#open.delete(arrival);
+  end(number: number): void {
+    this.#open.delete(number);
   }
 
   readonly #check = (): void => {
     const now = this.#clock.monotonic();
-    for (const arrival of this.#open) {
-      if (arrival.deadline > now) continue;
-      this.#open.delete(arrival);
+    this.#open.forEach((arrival, number) => {
+      if (arrival.deadline > now) return;
+      this.#open.delete(number);
       arrival.late();
-    }
+    });
     this.#watching = this.#open.size > 0;
     if (this.#watching) this.#clock.after(ARRIVAL_CHECK_MS, this.#check);
   };

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Body, Incoming } from './exchange.ts';
 import { parseTarget } from './raw-path.ts';
-import type { Arrival, Arrivals } from './server-arrivals.ts';
+import type { Arrivals } from './server-arrivals.ts';
 
 /** What the client waits for before it sends the body: for a word, or for what cannot be had. */
 export type Expects = 'nothing' | 'continue' | 'the impossible';
@@ -91,8 +91,7 @@ export class SocketRequest implements Incoming {
         message.off('end', settle).off('close', settle);
         resolve();
       };
-      const arrival: Arrival = { deadline, late: settle };
-      this.#arrivals.begin(arrival);
+      const arrival = this.#arrivals.begin({ deadline, late: settle });
       this.#fail = settle;
       message.on('end', settle).on('close', settle).resume();
     });
@@ -121,8 +120,7 @@ export class SocketRequest implements Incoming {
       };
       const onEnd = (): void => settle({ kind: 'body', bytes: joined(chunks, length) });
       const onBroken = (): void => settle({ kind: 'broken' });
-      const arrival: Arrival = { deadline, late: () => settle({ kind: 'late' }) };
-      this.#arrivals.begin(arrival);
+      const arrival = this.#arrivals.begin({ deadline, late: () => settle({ kind: 'late' }) });
       this.#fail = onBroken;
       message.on('data', onData).on('end', onEnd).on('close', onBroken);
     });

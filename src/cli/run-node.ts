@@ -43,11 +43,13 @@ import { watchSpace } from './watch-space.ts';
 import { repairSettings } from './repair-settings.ts';
 import { replicaLimits } from './replica-limits.ts';
 import { announceStart, StopRequest } from './start-and-stop.ts';
+import { tuneV8 } from './v8-settings.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
 const EXPECTED = [ConfigError, StorageMismatch, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
 
 export async function runNode(sources: ConfigSources): Promise<void> {
+  tuneV8();
   try {
     const { settings, origins } = loadConfig(sources);
     const trouble = checkDoors(settings, origins);

@@ -36,7 +36,8 @@ interface Waiting {
 export class Bundles {
   readonly #messaging: Messages;
   readonly #clock: Clock;
-  readonly #open = new Set<Bundler>();
+  /** Those with calls that wait. */
+  #open: Bundler[] = [];
 
   constructor(messaging: Messages, clock: Clock) {
     this.#messaging = messaging;
@@ -46,25 +47,23 @@ export class Bundles {
   /** For the operations of one batch. */
   bundler(): Messages {
     return new Bundler(this.#messaging, (bundler) => {
-      this.#open.add(bundler);
-      this.#clock.defer(() => this.#send(bundler));
+      if (this.#open.length === 0) this.#clock.defer(() => this.flush());
+      this.#open.push(bundler);
     });
   }
 
   /** Sends what waits: before work that holds the thread, such as the commit of what is being sent. */
   flush(): void {
-    for (const bundler of this.#open) this.#send(bundler);
-  }
-
-  #send(bundler: Bundler): void {
-    if (this.#open.delete(bundler)) bundler.send();
+    const open = this.#open;
+    this.#open = [];
+    for (const bundler of open) bundler.send();
   }
 }
 
 class Bundler implements Messages {
   readonly #messaging: Messages;
   readonly #opened: (bundler: Bundler) => void;
-  readonly #waiting = new Map<NodeId, Waiting[]>();
+  #waiting = new Map<NodeId, Waiting[]>();
   #bytes = 0;
 
   constructor(messaging: Messages, opened: (bundler: Bundler) => void) {
@@ -100,10 +99,11 @@ class Bundler implements Messages {
   }
 
   send(): void {
-    for (const [peer, calls] of this.#waiting) {
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    for (const [peer, calls] of waiting) {
       for (let i = 0; i < calls.length; i += BUNDLE_MAX) void this.#sendTo(peer, calls.slice(i, i + BUNDLE_MAX));
     }
-    this.#waiting.clear();
     this.#bytes = 0;
   }
 

@@ -39,7 +39,8 @@ interface Waiting {
 export class StoresTogether implements Messages {
   readonly #messaging: Messages;
   readonly #clock: Clock;
-  readonly #waiting = new Map<NodeId, Waiting[]>();
+  /** A new one each time: see kernel/by-number for what comes of a Map that is cleared again and again. */
+  #waiting = new Map<NodeId, Waiting[]>();
 
   constructor(messaging: Messages, clock: Clock) {
     this.#messaging = messaging;
@@ -76,8 +77,9 @@ export class StoresTogether implements Messages {
   /** Sends what waits: before work that holds the thread, such as the commit of what is being sent. */
   flush(): void {
     if (this.#waiting.size === 0) return;
-    for (const [peer, stores] of this.#waiting) for (const message of messagesOf(stores)) this.#send(peer, message);
-    this.#waiting.clear();
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    for (const [peer, stores] of waiting) for (const message of messagesOf(stores)) this.#send(peer, message);
   }
 
   #send(peer: NodeId, stores: readonly Waiting[]): void {

@@ -17,6 +17,7 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
 import { callPatiently } from '#wire/patient-call.ts';
+import type { Timer } from '#world/world.ts';
 import { mintedWrite, type Before, type ToMint } from './before-write.ts';
 import {
   countedOwners,
@@ -66,7 +67,8 @@ export class WriteRound {
   /** Commits and calls under way. */
   #underWay = 0;
   #committedHere = false;
-  #end: (ending: Ending) => void = () => undefined;
+  #resolve: (ending: Ending) => void = () => undefined;
+  #timer: Timer | undefined;
   #ended = false;
 
   constructor(environment: Environment, request: WriteRequest, before: Minting) {
@@ -97,27 +99,28 @@ export class WriteRound {
   run(): Promise<Ending> {
     const mints = this.#here !== undefined || this.#standIns.has(this.#route.owners[0]!);
     if (!mints || this.#tally.decision() === 'impossible') return Promise.resolve('impossible');
-    const { clock } = this.#environment.world;
-    const remaining = this.#request.deadline - clock.monotonic();
-    const { hedging, settings } = this.#environment;
+    const { hedging, settings, world } = this.#environment;
+    const remaining = this.#request.deadline - world.clock.monotonic();
     const others = this.#others.map(({ id }) => id);
     const hintAfter = Math.min(hedging.standInAfter(others, StoreMessage.name, settings.hintAfter), remaining);
     return new Promise<Ending>((resolve) => {
+      this.#resolve = resolve;
       // One timer for both: nearly every write is over before the first time.
-      let timer = clock.after(hintAfter, () => {
+      this.#timer = world.clock.after(hintAfter, () => {
         this.#standInForTheSilent();
-        timer = clock.after(remaining - hintAfter, () => this.#end('deadline'));
+        this.#timer = world.clock.after(remaining - hintAfter, () => this.#end('deadline'));
       });
-      this.#end = (ending) => {
-        if (this.#ended) return;
-        this.#ended = true;
-        timer.cancel();
-        resolve(ending);
-      };
       if (this.#before.kind === 'again') void this.#offerAgain(this.#before);
       else if (this.#here === undefined) void this.#mintInPlace(this.#before);
       else void this.#mintHere(this.#here, this.#before);
     });
+  }
+
+  #end(ending: Ending): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#timer?.cancel();
+    this.#resolve(ending);
   }
 
   /** Whether to begin anew: nothing was minted, for this node knew too little or another attempt was there first. */

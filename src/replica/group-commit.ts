@@ -140,7 +140,7 @@ export class GroupCommit {
   #scheduled = false;
   /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
   #sync: Promise<void> | undefined;
-  readonly #unsynced = new Set<number>();
+  #unsynced = new Set<number>();
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -222,7 +222,7 @@ export class GroupCommit {
     try {
       this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;
     } catch (error) {
-      this.#unsynced.clear();
+      this.#unsynced = new Set();
       this.#fail(group, error);
       return;
     }
@@ -241,7 +241,7 @@ export class GroupCommit {
       failure = { error };
     }
     this.#sync = undefined;
-    this.#unsynced.clear();
+    this.#unsynced = new Set();
     if (failure !== undefined) {
       this.#fail(group, failure.error);
       return;

@@ -3,6 +3,7 @@
  * deadline; since most calls are answered long before theirs, it hardly ever has to be set anew.
  */
 
+import { ByNumber } from '#kernel/by-number.ts';
 import type { Clock, Timer } from '#world/world.ts';
 import type { CallResult } from './messaging.ts';
 
@@ -26,7 +27,7 @@ const TIMEOUT: Unanswered = { kind: 'lost', reason: 'timeout' };
 
 export class PendingCalls {
   readonly #clock: Clock;
-  readonly #calls = new Map<number, PendingCall>();
+  #calls = new ByNumber<PendingCall>();
   #lastId = 0;
   #bytes = 0;
   #timer: Timer | undefined;
@@ -52,7 +53,7 @@ export class PendingCalls {
   }
 
   add(call: PendingCall): void {
-    this.#calls.set(++this.#lastId, call);
+    this.#calls.add(++this.#lastId, call);
     this.#bytes += call.bytes;
     if (call.deadline < this.#wakeAt) this.#wake(call.deadline);
   }
@@ -76,10 +77,10 @@ export class PendingCalls {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#wakeAt = Infinity;
-    const calls = [...this.#calls.values()];
-    this.#calls.clear();
+    const calls = this.#calls;
+    this.#calls = new ByNumber();
     this.#bytes = 0;
-    for (const call of calls) call.unanswered(result);
+    calls.forEach((call) => call.unanswered(result));
   }
 
   #wake(at: number): void {
@@ -92,14 +93,14 @@ export class PendingCalls {
     const now = this.#clock.monotonic();
     let earliest = Infinity;
     this.#wakeAt = Infinity;
-    for (const [id, call] of this.#calls) {
+    this.#calls.forEach((call, id) => {
       if (call.deadline <= now) {
         this.delete(id);
         call.unanswered(TIMEOUT);
       } else if (call.deadline < earliest) {
         earliest = call.deadline;
       }
-    }
+    });
     if (earliest < Infinity) this.#wake(Math.max(earliest, now + DEADLINE_PRECISION_MS));
   }
 }
