@@ -20,6 +20,8 @@ const { values: flags } = parseArgs({
     mixes: { type: 'string', default: 'put,get' },
     rounds: { type: 'string', default: '7' },
     seconds: { type: 'string', default: '4' },
+    /** For each mix and side, before anything is measured. */
+    warm: { type: 'string', default: '15' },
     connections: { type: 'string', default: '64' },
     'base-port': { type: 'string', default: '17101' },
     'node-flags': { type: 'string', default: '' },
@@ -53,7 +55,7 @@ async function inTurns(sides: Readonly<Record<Side, Nodes>>, mixes: readonly Mix
   const seconds = Number(flags.seconds);
   for (const side of SIDES) {
     await load(sides[side], 'fill', 0);
-    for (const mix of mixes) await load(sides[side], mix, seconds);
+    for (const mix of mixes) await load(sides[side], mix, Number(flags.warm));
   }
   for (const mix of mixes) {
     const rounds: Record<Side, Figures[]> = { other: [], this: [] };

@@ -4,6 +4,8 @@
  *
  *     --json FILE         writes all figures
  *     --quick             PUT, GET and YCSB A at 64 connections, without etcd; less than 45 s
+ *     --warm SECONDS      of PUT and GET on each system before it is measured: code that has just begun to run is slower, most of
+ *                         all where it is compiled meanwhile. What nodes do in their first seconds is told apart
  *     --mixes put,get     only these mixes, and nothing else
  *     --profile DIR       a CPU profile of every node
  *     --auth              every request shows a token
@@ -30,6 +32,7 @@ const { values: flags } = parseArgs({
     mixes: { type: 'string' },
     profile: { type: 'string' },
     seconds: { type: 'string' },
+    warm: { type: 'string' },
     connections: { type: 'string', default: '64' },
     'base-port': { type: 'string', default: '17101' },
     rounds: { type: 'string' },
@@ -42,6 +45,7 @@ const NODES = 3;
 const CONNECTIONS = Number(flags.connections);
 const RECORDS = flags.quick ? 5000 : 20_000;
 const SECONDS = Number(flags.seconds ?? (flags.quick ? 4 : 5));
+const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 8 : 30));
 const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 3));
 const BASE_PORT = Number(flags['base-port']);
 const OTHER_CONNECTIONS = [1, 16, 256];
@@ -62,6 +66,16 @@ function load(cluster: Cluster, mix: MixName, more: GeneratorFlags = {}): Promis
 
 async function fill(cluster: Cluster, system: 'quoral' | 'etcd'): Promise<void> {
   await generate(cluster, { system, mix: 'fill', connections: CONNECTIONS, records: RECORDS, token });
+}
+
+/** Half PUT and half GET, so that both are compiled and the memory of the process has found its size. */
+async function warmUp(cluster: Cluster, more: GeneratorFlags = {}): Promise<void> {
+  if (WARM_SECONDS > 0) await load(cluster, 'a', { keys: 'uniform', warmup: 0, seconds: WARM_SECONDS, ...more });
+}
+
+/** What nodes do that were started a moment ago. */
+async function firstSeconds(quoral: Cluster): Promise<LoadReport['firstSeconds']> {
+  return { put: await load(quoral, 'put'), get: await load(quoral, 'get') };
 }
 
 /** A token like that of any client: the one from the file takes another way. */
@@ -135,6 +149,9 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
   await fill(quoral, 'quoral');
   if (etcd !== undefined) await fill(etcd, 'etcd');
   const only = flags.mixes?.split(',').filter(isMix);
+  const first = flags.quick || only !== undefined ? {} : await firstSeconds(quoral);
+  await warmUp(quoral);
+  if (etcd !== undefined) await warmUp(etcd, { system: 'etcd' });
   const turns = await inTurns(quoral, etcd, only ?? ['put', 'get', 'a']);
   const reached = medians(turns.quoral);
   const rest = flags.quick || only !== undefined ? undefined : await more(quoral, reached);
@@ -147,10 +164,11 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
     command: process.argv.slice(2).join(' '),
     durability:
       `${NODES} nodes, N=3 R=2 W=2 dw=2, fdatasync before every answer; etcd with its defaults, which sync its log too; ` +
-      `1 KiB values, ${RECORDS} records, ${CONNECTIONS} connections, ${ROUNDS} rounds of ${SECONDS} s`,
+      `1 KiB values, ${RECORDS} records, ${CONNECTIONS} connections, ${ROUNDS} rounds of ${SECONDS} s after ${WARM_SECONDS} s of PUT and GET`,
     ...(primitives === undefined ? {} : { primitives, floor: floorOf(primitives) }),
     quoral: { ...reached, ...rest?.quoral },
     uniform: rest?.uniform ?? {},
+    firstSeconds: first,
     byConnections: rest?.byConnections ?? {},
     openLoop: rest?.openLoop ?? [],
     peers: etcd === undefined ? {} : { etcd: medians(turns.etcd) },

@@ -23,6 +23,8 @@ export interface LoadReport {
   /** By mix: uniform keys for put and get, zipfian ones for the others. */
   readonly quoral: ByMix;
   readonly uniform: ByMix;
+  /** Of processes that were started a moment ago. */
+  readonly firstSeconds: ByMix;
   readonly byConnections: Readonly<Record<string, ByMix>>;
   readonly openLoop: readonly OpenLoopFigures[];
   readonly peers: { readonly etcd?: ByMix };
@@ -91,13 +93,14 @@ function row(name: string, figures: Figures): string {
 }
 
 export function tableOf(report: JudgedReport): string {
-  const { quoral, uniform, byConnections, openLoop, peers, primitives, floor, targets } = report;
+  const { quoral, uniform, firstSeconds, byConnections, openLoop, peers, primitives, floor, targets } = report;
   const named = (prefix: string, figures: ByMix): string[] =>
     Object.entries(figures).map(([mix, one]) => row(`${prefix}${mix}`, one));
   const lines = [
     line('', TITLES),
     ...named('quoral ', quoral),
     ...named('quoral uniform ', uniform),
+    ...named('quoral just started ', firstSeconds),
     ...Object.entries(byConnections).flatMap(([count, figures]) => named(`quoral ${count} connections `, figures)),
     ...openLoop.map(({ mix, rate, figures }) => row(`quoral ${mix} at ${rate}/s`, figures)),
     ...named('etcd ', peers.etcd ?? {}),
