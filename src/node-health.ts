@@ -8,6 +8,7 @@
  * What works but will not work for long is a warning: it is told, and nobody stops sending requests because of it.
  */
 
+import type { LoopTime } from '#api/adaptive-limit.ts';
 import type { Check, ClusterHealth, Health } from '#api/services.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import { quorumShare } from '#operator/status.ts';
@@ -17,8 +18,8 @@ import type { QuoralNode } from './node.ts';
 export interface HostHealth {
   /** The event loop's longest delay of late, in milliseconds. */
   readonly eventLoopDelay: () => number;
-  /** The share of the time since the last call in which the event loop was at work. */
-  readonly eventLoopBusy: () => number;
+  /** How the event loop has spent its time. */
+  readonly eventLoopTime: () => LoopTime;
   /** True when the process is on its way out. */
   readonly stopping: () => boolean;
   /** Lines about the certificates of its doors. */

@@ -126,7 +126,7 @@ export function nodeServices(
     live: () => liveHealth(node),
     ready: () => readyHealth(node, host),
     healthy: () => clusterHealth(node),
-    ...(host === undefined ? {} : { busy: host.eventLoopBusy }),
+    ...(host === undefined ? {} : { loop: host.eventLoopTime }),
     mac: node.mac,
     sha256: world.digest.sha256,
     uiScript,

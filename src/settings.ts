@@ -129,8 +129,8 @@ export const SETTINGS = {
   ),
   'overload-latency': setting(
     duration(1, 60_000),
-    '200ms',
-    'what typical data requests of a node that is busy all the time may take before it lets fewer in at once; more get 429',
+    '100ms',
+    'what data requests may take at the pace of a node that is busy all the time; when more come, so many are let in as end within a fifth of it',
   ),
   'overload-requests-min': setting(
     integer(1, 1_000_000),

@@ -3,7 +3,7 @@
  * without a bound would make every request late instead.
  */
 
-import { AdaptiveLimit } from './adaptive-limit.ts';
+import { AdaptiveLimit, type LoopTime } from './adaptive-limit.ts';
 import type { ApiSettings } from './services.ts';
 
 /** So many may be turned away for each data request that ends, beside what was saved up; who comes then repeats what was turned away. */
@@ -18,12 +18,12 @@ export class Admission {
   #refusalsLeft = REFUSALS_SAVED_MAX;
   readonly #adaptive: AdaptiveLimit | undefined;
 
-  /** `busy` as {@link AdaptiveLimit} wants it; without it a node is never taken for overloaded. */
-  constructor(settings: ApiSettings, busy: (() => number) | undefined) {
+  /** `loop` tells how the event loop fares; without it a node is never taken for overloaded. */
+  constructor(settings: ApiSettings, loop: (() => LoopTime) | undefined) {
     this.#settings = settings;
     const { requestsMax: most, overloadLatencyMs: bearable } = settings;
     const least = Math.min(most, settings.overloadRequestsMin);
-    if (busy !== undefined) this.#adaptive = new AdaptiveLimit({ most, least, bearable, busy });
+    if (loop !== undefined) this.#adaptive = new AdaptiveLimit({ most, least, bearable, loop });
   }
 
   /** Requests under way. */

@@ -43,7 +43,7 @@ export class Reception {
 
   constructor(services: ApiServices) {
     this.#services = services;
-    this.#admission = new Admission(services.settings, services.busy);
+    this.#admission = new Admission(services.settings, services.loop);
     this.#figures = new RequestFigures(services.metrics, this.#admission);
     this.#audit = new Audit(services);
     this.#log = new AccessLog(services);

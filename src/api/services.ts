@@ -23,6 +23,7 @@ import type { RingRepair } from '#operator/ring-repair.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { Watcher } from '#watch/watcher.ts';
 import type { Trace } from '#world/world.ts';
+import type { LoopTime } from './adaptive-limit.ts';
 
 export interface ApiServices {
   /** This node. */
@@ -76,8 +77,8 @@ export interface ApiServices {
   readonly uiScript: () => string;
   readonly clock: ApiClock;
   readonly random: ApiRandom;
-  /** The share of the time since the last call in which this process was at work; absent where that cannot be told. */
-  readonly busy?: () => number;
+  /** How this process has spent its time so far; absent where that cannot be told. */
+  readonly loop?: () => LoopTime;
   readonly log: ApiLog;
   readonly metrics: ApiMetrics;
   readonly trace: Trace;
@@ -92,7 +93,7 @@ export interface ApiSettings {
   readonly startPatienceMs: number;
   /** Client requests under way at once; more get 429. */
   readonly requestsMax: number;
-  /** What typical data requests of a busy node may take, in milliseconds, before it lets fewer in at once. */
+  /** What data requests of a busy node may take at its pace, in milliseconds, before it lets fewer in at once. */
   readonly overloadLatencyMs: number;
   /** Data requests that are let in at once however long they take. */
   readonly overloadRequestsMin: number;
@@ -125,7 +126,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   requestTimeoutMs: 5000,
   startPatienceMs: 0,
   requestsMax: 4096,
-  overloadLatencyMs: 200,
+  overloadLatencyMs: 100,
   overloadRequestsMin: 24,
   repeatPauseMs: 250,
   batchMax: 1000,

@@ -283,7 +283,7 @@ async function serve(
   watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
   const host: HostHealth = {
     eventLoopDelay: () => eventLoop.worstDelay(),
-    eventLoopBusy: () => eventLoop.busy(),
+    eventLoopTime: () => eventLoop.time(),
     stopping: () => stop.isAsked,
     certificates: () => certificateChecks(certificates),
     eventLoopDelayWarning: settings['event-loop-delay-warning'],

@@ -11,7 +11,7 @@ import type { QuoralNode } from '#node.ts';
 
 const HOST: HostHealth = {
   eventLoopDelay: () => 3,
-  eventLoopBusy: () => 0,
+  eventLoopTime: () => ({ atWork: 0, waited: 0 }),
   stopping: () => false,
   certificates: () => [],
   eventLoopDelayWarning: 500,

@@ -17,8 +17,8 @@ const SLOT_MS = 1000;
 export interface EventLoop {
   /** The longest delay of the last ten seconds, in milliseconds. */
   worstDelay(): number;
-  /** The share of the time since the last call in which the loop was at work. */
-  busy(): number;
+  /** Milliseconds since the process began in which the loop was at work, and in which it waited for something to do. */
+  time(): { readonly atWork: number; readonly waited: number };
   stop(): void;
 }
 
@@ -42,7 +42,6 @@ class Watch implements EventLoop {
   /** The worst of each slot, and the number of the slot that it belongs to. */
   readonly #worst = Array.from({ length: SLOTS }, () => ({ slot: -1, delay: 0 }));
   #due: number;
-  #utilization = performance.eventLoopUtilization();
 
   constructor(delays: Histogram) {
     this.#delays = delays;
@@ -61,10 +60,9 @@ class Watch implements EventLoop {
     );
   }
 
-  busy(): number {
-    const before = this.#utilization;
-    this.#utilization = performance.eventLoopUtilization();
-    return performance.eventLoopUtilization(this.#utilization, before).utilization;
+  time(): { readonly atWork: number; readonly waited: number } {
+    const { active, idle } = performance.eventLoopUtilization();
+    return { atWork: active, waited: idle };
   }
 
   stop(): void {
