@@ -154,6 +154,11 @@ export const SETTINGS = {
     '64MiB',
     'memory for pages of the database; what is larger than it is read from the files, which the operating system caches too',
   ),
+  'row-cache': setting(
+    bytes(0, 2 * 1024 ** 3),
+    '32MiB',
+    'memory for records as they were last read or written, beside that for pages; 0: none',
+  ),
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
   'commit-queue-bytes-max': setting(

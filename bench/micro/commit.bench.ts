@@ -89,7 +89,10 @@ async function startNode(directory: string): Promise<QuoralNode> {
   const flags = { id: 'n1', 'cluster-secret': 'a secret of this benchmark', 'peer-listen': '127.0.0.1:0' };
   const { settings, origins } = loadConfig({ file: undefined, environment: {}, flags });
   const metrics = createMetrics();
-  const disk = await openDisk({ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log: silent, metrics });
+  const disk = await openDisk({
+    ...{ path: join(directory, 'quoral.db'), tables: NODE_TABLES, log: silent, metrics },
+    rowCacheBytes: settings['row-cache'],
+  });
   const network = createNetwork({ listenHost: '127.0.0.1', listenPort: 0, log: silent });
   const world: World = {
     ...{ clock: realClock(), random: realRandom(), network, disk, log: silent, metrics, trace: NO_TRACE, digest },

@@ -131,6 +131,10 @@ class MemoryDisk implements Disk {
     return this.#tables.get(table)!.get(key);
   }
 
+  recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.get(table, key);
+  }
+
   range(table: string, options: Parameters<Disk['range']>[1]): ReturnType<Disk['range']> {
     return this.#tables.get(table)!.range(options);
   }
@@ -138,6 +142,7 @@ class MemoryDisk implements Disk {
   commit(run: (transaction: DiskTransaction) => void): { durable: Promise<void> } {
     run({
       get: (table, key) => this.get(table, key),
+      recall: (table, key) => this.get(table, key),
       range: (table, options) => this.range(table, options),
       put: (table, key, value) => void this.#tables.get(table)!.set(key, value),
       delete: (table, key) => void this.#tables.get(table)!.set(key, undefined),

@@ -259,7 +259,11 @@ async function openOutside(
     );
   }
   const path = join(directory, 'quoral.db');
-  const disk = await openDisk({ path, tables: NODE_TABLES, log, metrics, cacheBytes: settings['disk-cache'] });
+  const disk = await openDisk({
+    ...{ path, tables: NODE_TABLES, log, metrics },
+    cacheBytes: settings['disk-cache'],
+    rowCacheBytes: settings['row-cache'],
+  });
   const { host, port } = settings['peer-listen'];
   const network = createNetwork({
     listenHost: host,

@@ -14,6 +14,7 @@ import { failureName } from '#wire/failure-name.ts';
 /** What an operation may do inside the group's transaction. */
 export interface GroupTransaction {
   get(table: string, key: Uint8Array): Uint8Array | undefined;
+  recall(table: string, key: Uint8Array): Uint8Array | undefined;
   put(table: string, key: Uint8Array, value: Uint8Array): void;
   delete(table: string, key: Uint8Array): void;
   /** Called when this operation has succeeded, before the next one runs: what is kept in memory beside the rows. */
@@ -88,11 +89,13 @@ class Overlay implements GroupTransaction {
   }
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
-    for (let i = this.#writes.length - 1; i >= 0; i--) {
-      const [writtenTable, writtenKey, value] = this.#writes[i]!;
-      if (writtenTable === table && equalBytes(writtenKey, key)) return value;
-    }
-    return this.#under.get(table, key);
+    const written = this.#written(table, key);
+    return written === undefined ? this.#under.get(table, key) : written[2];
+  }
+
+  recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    const written = this.#written(table, key);
+    return written === undefined ? this.#under.recall(table, key) : written[2];
   }
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
@@ -110,6 +113,14 @@ class Overlay implements GroupTransaction {
   discard(): void {
     this.#writes.length = 0;
     this.#effects.length = 0;
+  }
+
+  #written(table: string, key: Uint8Array): Write | undefined {
+    for (let i = this.#writes.length - 1; i >= 0; i--) {
+      const write = this.#writes[i]!;
+      if (write[0] === table && equalBytes(write[1], key)) return write;
+    }
+    return undefined;
   }
 
   /** Hands the operation's writes to the transaction and their marks to `written`. */

@@ -71,7 +71,15 @@ export class Records {
 
   /** Undefined when there is no row. Throws {@link Refusal} `corrupt-row`: a damaged row is no answer, not an absence. */
   read(place: Place, key: Uint8Array, from: GroupTransaction | Disk): StoredState | undefined {
-    const row = from.get(RECORDS, recordKey(place.bucket, place.incarnation, key));
+    return this.#stored(place, key, from.get(RECORDS, recordKey(place.bucket, place.incarnation, key)));
+  }
+
+  /** As {@link read}, for the requests of clients: the row is perhaps in memory, and damage to the medium is not seen then. */
+  recall(place: Place, key: Uint8Array, from: GroupTransaction | Disk): StoredState | undefined {
+    return this.#stored(place, key, from.recall(RECORDS, recordKey(place.bucket, place.incarnation, key)));
+  }
+
+  #stored(place: Place, key: Uint8Array, row: Uint8Array | undefined): StoredState | undefined {
     if (row === undefined) return undefined;
     try {
       return { state: decodeState(row, this.#options.digest.crc32), encoded: row };

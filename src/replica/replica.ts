@@ -206,7 +206,7 @@ export class Replica {
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
     this.#requireWhole(request.scope, request.key);
     try {
-      const stored = this.#records.read(request.scope, request.key, this.#options.world.disk);
+      const stored = this.#records.recall(request.scope, request.key, this.#options.world.disk);
       if (request.retryId === undefined) return fetched(stored, request.valuesUpTo, this.#options.world.digest.crc32);
       const state = stored?.encoded ?? null;
       const { disk } = this.#options.world;
@@ -292,7 +292,7 @@ export class Replica {
     }
     const { conflicts } = fence(request.scope, knowledge);
     this.#requireWhole(request.scope, request.key);
-    const stored = this.#records.read(request.scope, request.key, transaction);
+    const stored = this.#records.recall(request.scope, request.key, transaction);
     const before = this.#withBase(request, stored?.state ?? EMPTY_STATE);
     if (mark !== null) this.#checkNew(request, mark, before, transaction);
     const { state, dot } = mintOn(before, request, {
@@ -338,7 +338,7 @@ export class Replica {
   #merge(request: StoreRequest, incoming: State, transaction: GroupTransaction): void {
     const { knowledge, world, storage } = this.#options;
     const { conflicts } = fence(request.scope, knowledge);
-    const local = this.#records.read(request.scope, request.key, transaction)?.state;
+    const local = this.#records.recall(request.scope, request.key, transaction)?.state;
     const before = local ?? EMPTY_STATE;
     this.#checkMemory(before, incoming);
     storage.clock.receive(highestCounter(incoming.vector));

@@ -21,7 +21,7 @@ export const DAMAGED = 'damaged_records';
 export const FLOORS = 'floors';
 
 export const REPLICA_TABLES: readonly TableDefinition[] = [
-  { name: RECORDS, rows: 'wide' },
+  { name: RECORDS, rows: 'wide', recalled: true },
   { name: REGISTERS, rows: 'wide' },
   { name: NODE, rows: 'narrow' },
   { name: RETRIES, rows: 'narrow' },

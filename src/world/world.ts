@@ -124,6 +124,8 @@ export class NetworkError extends Error {
 export interface TableDefinition {
   readonly name: string;
   readonly rows: 'narrow' | 'wide' | 'numbered';
+  /** Rows are kept in memory for {@link DiskReader.recall}. */
+  readonly recalled?: boolean;
 }
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array];
@@ -139,8 +141,10 @@ export interface RangeOptions {
 }
 
 export interface DiskReader {
-  /** The row's value as a copy that the caller owns, or undefined. */
+  /** The row's value as a copy that the caller owns, or undefined; as the medium has it, so this is what finds damage. */
   get(table: string, key: Uint8Array): Uint8Array | undefined;
+  /** The same for whoever wants the value and not the medium's word for it: what was last read or written, if it is still there. */
+  recall(table: string, key: Uint8Array): Uint8Array | undefined;
   /** At most `limit` rows in the order of their keys' bytes, as they stand at this moment. */
   range(table: string, options: RangeOptions): Row[];
 }

@@ -10,7 +10,7 @@ import type { Disk, DiskReader, RangeOptions, Row, TableDefinition } from '#worl
 
 export const CONTRACT_TABLES: readonly TableDefinition[] = [
   { name: 'narrow', rows: 'narrow' },
-  { name: 'wide', rows: 'wide' },
+  { name: 'wide', rows: 'wide', recalled: true },
   { name: 'numbered', rows: 'numbered' },
 ];
 
@@ -69,6 +69,23 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         expect(everything(disk, table)).toEqual([[bytes(1), bytes(11, 12)]]);
       });
 
+      test('recalls what it gives, before and after it was read', async () => {
+        await medium.settle(put(table, [bytes(1), bytes(10)], [bytes(2), bytes(20)]));
+        await reopen();
+        for (let i = 0; i < 2; i++) {
+          expect(disk.recall(table, bytes(1))).toEqual(bytes(10));
+          expect(disk.recall(table, bytes(3))).toBeUndefined();
+        }
+        disk.commit((transaction) => {
+          transaction.delete(table, bytes(1));
+          transaction.put(table, bytes(2), bytes());
+          expect(transaction.recall(table, bytes(1))).toBeUndefined();
+          expect(transaction.recall(table, bytes(2))).toEqual(bytes());
+        });
+        expect(disk.recall(table, bytes(1))).toBeUndefined();
+        expect(disk.recall(table, bytes(2))).toEqual(bytes());
+      });
+
       test('takes any bytes as a key and a value, also none at all', async () => {
         const keys = [
           bytes(),
@@ -81,7 +98,11 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         ];
         await medium.settle(put(table, ...keys.map((key): Row => [key, key])));
         await reopen();
-        for (const key of keys) expect(disk.get(table, key)).toEqual(key);
+        for (const key of keys) {
+          expect(disk.recall(table, key)).toEqual(key);
+          expect(disk.get(table, key)).toEqual(key);
+          expect(disk.recall(table, key)).toEqual(key);
+        }
         expect(everything(disk, table).map(([key]) => key)).toEqual(keys.toSorted(compareBytes));
       });
 
@@ -124,6 +145,7 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         await medium.settle(put(table, [bytes(1), value], [bytes(2), bytes(2)]));
         await reopen();
         expect(compareBytes(disk.get(table, bytes(1))!, value)).toBe(0);
+        expect(compareBytes(disk.recall(table, bytes(1))!, value)).toBe(0);
         expect(disk.get(table, bytes(2))).toEqual(bytes(2));
       });
     });
@@ -242,6 +264,11 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
       expect(read).toEqual(bytes(3, 4));
       expect(Object.getPrototypeOf(read)).toBe(Uint8Array.prototype);
       read[0] = 9;
+      disk.recall('wide', bytes(1, 2))![0] = 9;
+      const recalled = disk.recall('wide', bytes(1, 2))!;
+      expect(recalled).toEqual(bytes(3, 4));
+      expect(Object.getPrototypeOf(recalled)).toBe(Uint8Array.prototype);
+      recalled[0] = 9;
       const [row] = disk.range('wide', { limit: 1 });
       expect(row).toEqual([bytes(1, 2), bytes(3, 4)]);
       row![0][0] = 9;
@@ -290,7 +317,10 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
           for (const step of steps) {
             if (step.kind === 'reopen') await reopen();
             else step.run(disk, twin);
-            for (const table of TABLE_NAMES) expect(toText(everything(disk, table))).toEqual(twin.text(table));
+            for (const table of TABLE_NAMES) {
+              expect(toText(everything(disk, table))).toEqual(twin.text(table));
+              for (const key of step.keys) expect(disk.recall(table, key)).toEqual(twin.get(table, key));
+            }
           }
         }),
         { numRuns: runs },
@@ -320,6 +350,10 @@ class Twin {
     return [...this.#tables.get(table)!.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
   }
 
+  get(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#tables.get(table)!.get(toHex(key))?.[1];
+  }
+
   text(table: string): string[] {
     return toText(this.rows(table));
   }
@@ -338,9 +372,10 @@ class Twin {
   }
 }
 
-type Step =
+type Step = { readonly keys: readonly Uint8Array[] } & (
   | { readonly kind: 'reopen' }
-  | { readonly kind: 'commit' | 'read'; readonly run: (disk: Disk, twin: Twin) => void };
+  | { readonly kind: 'commit' | 'read'; readonly run: (disk: Disk, twin: Twin) => void }
+);
 
 const tableArbitrary = fc.constantFrom(...TABLE_NAMES);
 // Few different bytes, so that keys meet and are prefixes of each other.
@@ -358,6 +393,7 @@ const commitArbitrary = fc.tuple(changesArbitrary, fc.boolean()).map(([changes, 
         for (const [table, key, value] of changes) {
           if (value === undefined) transaction.delete(table, key);
           else transaction.put(table, key, value);
+          expect(transaction.recall(table, key)).toEqual(value);
           expect(transaction.get(table, key)).toEqual(value);
         }
         if (fails) throw new Error('on purpose');
@@ -369,7 +405,7 @@ const commitArbitrary = fc.tuple(changesArbitrary, fc.boolean()).map(([changes, 
     attempt();
     for (const [table, key, value] of changes) twin.set(table, key, value);
   };
-  return { kind: 'commit', run };
+  return { kind: 'commit', run, keys: changes.map(([, key]) => key) };
 });
 
 const rangeArbitrary = fc.record(
@@ -381,11 +417,11 @@ const readArbitrary = fc.tuple(tableArbitrary, rangeArbitrary).map(([table, rang
   const run = (disk: Disk, twin: Twin): void => {
     expect(toText(disk.range(table, range))).toEqual(toText(twin.range(table, range)));
   };
-  return { kind: 'read', run };
+  return { kind: 'read', run, keys: [] };
 });
 
 const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: commitArbitrary },
   { weight: 3, arbitrary: readArbitrary },
-  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'reopen' }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'reopen', keys: [] }) },
 );

@@ -170,6 +170,7 @@ export const BUGS: readonly Bug[] = [
     tampering: () => ({
       disk: (disk) => ({
         get: (table, key) => disk.get(table, key),
+        recall: (table, key) => disk.recall(table, key),
         range: (table, options) => disk.range(table, options),
         commit: (run) => {
           disk.commit(run);

@@ -17,6 +17,9 @@ export interface DiskFigures {
   readonly commits: Counter;
   readonly failures: Counter;
   readonly reads: Counter;
+  /** Rows that were recalled from memory, and those that were not there. */
+  readonly hits: Counter;
+  readonly misses: Counter;
   readonly writtenBytes: Counter;
   readonly syncs: Histogram;
   readonly checkpoints: Histogram;
@@ -39,7 +42,9 @@ export function diskFigures(metrics: Metrics | undefined, sizes: DiskSizes): Dis
   return {
     commits: counter('quoral_disk_commits_total', 'Transactions that were committed'),
     failures: counter('quoral_disk_failures_total', 'Reads, writes, commits and syncs that failed'),
-    reads: counter('quoral_disk_reads_total', 'Rows and ranges that were read'),
+    reads: counter('quoral_disk_reads_total', 'Rows and ranges that were read from the database'),
+    hits: counter('quoral_row_cache_hits_total', 'Rows that were recalled from memory'),
+    misses: counter('quoral_row_cache_misses_total', 'Rows that were to be recalled from memory and were not there'),
     writtenBytes: counter('quoral_disk_written_bytes_total', 'Bytes of the rows that were written'),
     syncs: histogram('quoral_disk_sync_seconds', 'Duration of syncs of the write-ahead log'),
     checkpoints: histogram('quoral_disk_checkpoint_seconds', 'Duration of copying the log to the database file'),

@@ -9,6 +9,7 @@ import type { RangeOptions, Row, TableDefinition } from '#world/world.ts';
 import { firstNumber, keyOfNumber, numberOfKey } from './disk-number.ts';
 import { quoteName } from './disk-schema.ts';
 import { toBind } from './key-scratch.ts';
+import type { RowCache } from './row-cache.ts';
 
 type Bytes = Uint8Array;
 /** As SQLite has it. */
@@ -16,15 +17,21 @@ type Key = Bytes | number;
 
 export class DiskTable {
   readonly #numbered: boolean;
+  /** Where rows of this table are kept, and as whose. */
+  readonly #cache: RowCache | undefined;
+  readonly #number: number;
   readonly #get: Statement<[Key], Bytes>;
   readonly #put: Statement<[Key, Bytes]>;
   readonly #delete: Statement<[Key]>;
   readonly #forwards: RangeStatements;
   readonly #backwards: RangeStatements;
 
-  constructor(database: Database, { name, rows }: TableDefinition) {
+  /** Tables that share a cache have different numbers. */
+  constructor(database: Database, { name, rows, recalled }: TableDefinition, number: number, cache?: RowCache) {
     const table = quoteName(name);
     this.#numbered = rows === 'numbered';
+    this.#number = number;
+    this.#cache = recalled === true ? cache : undefined;
     this.#get = database.prepare<[Key], Bytes>(`SELECT v FROM ${table} WHERE k = ?`).pluck();
     this.#put = database.prepare(
       `INSERT INTO ${table} (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
@@ -34,9 +41,24 @@ export class DiskTable {
     this.#backwards = new RangeStatements(database, table, 'DESC');
   }
 
+  /** What the medium has; the cache is to have no other. */
   get(key: Bytes): Bytes | undefined {
     const value = this.#get.get(this.#keyOf(key));
+    this.#cache?.compare(this.#number, key, value);
     return value === undefined ? undefined : plain(value);
+  }
+
+  /** What the cache has. */
+  kept(key: Bytes): Bytes | undefined {
+    return this.#cache?.get(this.#number, key);
+  }
+
+  /** What the medium has, for the cache too, which has nothing. */
+  keep(key: Bytes): Bytes | undefined {
+    const value = this.#get.get(this.#keyOf(key));
+    if (value === undefined) return undefined;
+    this.#cache?.put(this.#number, key, value);
+    return plain(value);
   }
 
   range(options: RangeOptions): Row[] {
@@ -49,10 +71,12 @@ export class DiskTable {
 
   put(key: Bytes, value: Bytes): void {
     this.#put.run(this.#keyOf(key), value);
+    this.#cache?.put(this.#number, key, value);
   }
 
   delete(key: Bytes): void {
     this.#delete.run(this.#keyOf(key));
+    this.#cache?.delete(this.#number, key);
   }
 
   #keyOf(key: Bytes): Key {

@@ -30,6 +30,7 @@ import { diskFigures, type DiskFigures } from './disk-figures.ts';
 import { DEFAULT_CACHE_BYTES, openFiles, type OpenFiles } from './disk-open.ts';
 import type { Migration } from './disk-schema.ts';
 import { DiskTable } from './disk-table.ts';
+import { RowCache } from './row-cache.ts';
 import { Checkpointer } from './wal-checkpoint.ts';
 import { WalSync } from './wal-sync.ts';
 
@@ -41,6 +42,8 @@ export interface DiskOptions {
   readonly metrics?: Metrics;
   /** Memory for pages of the database. Default 64 MiB. */
   readonly cacheBytes?: number;
+  /** Memory for single rows of the tables that are recalled. Default 0: none. */
+  readonly rowCacheBytes?: number;
   /** Size of the log at which copying it into the database file begins. Default 16 MiB. */
   readonly walBytes?: number;
   /** For tests of the format's changes; default {@link MIGRATIONS}. */
@@ -71,6 +74,7 @@ class SqliteDisk implements Disk {
   readonly #files: OpenFiles;
   readonly #database: Database;
   readonly #tables = new Map<string, DiskTable>();
+  readonly #rows: RowCache | undefined;
   readonly #beginReading: Statement<[]>;
   readonly #begin: Statement<[]>;
   readonly #commit: Statement<[]>;
@@ -87,7 +91,6 @@ class SqliteDisk implements Disk {
     this.#log = options.log;
     this.#files = files;
     this.#database = files.database;
-    for (const table of options.tables) this.#tables.set(table.name, new DiskTable(files.database, table));
     this.#beginReading = files.database.prepare('BEGIN DEFERRED');
     this.#begin = files.database.prepare('BEGIN IMMEDIATE');
     this.#commit = files.database.prepare('COMMIT');
@@ -98,6 +101,10 @@ class SqliteDisk implements Disk {
       freeBytes: () => this.freeBytes(),
       cacheBytes: options.cacheBytes ?? DEFAULT_CACHE_BYTES,
     });
+    const { rowCacheBytes = 0 } = options;
+    this.#rows = rowCacheBytes > 0 ? new RowCache(rowCacheBytes, this.#figures) : undefined;
+    for (const [number, table] of options.tables.entries())
+      this.#tables.set(table.name, new DiskTable(files.database, table, number, this.#rows));
     this.#sync = new WalSync({
       path: `${files.path}-wal`,
       observe: (seconds) => this.#figures.syncs.observe(seconds),
@@ -118,6 +125,19 @@ class SqliteDisk implements Disk {
     try {
       this.#read();
       return this.#table(table).get(key);
+    } catch (error) {
+      throw this.#fail(error, 'read');
+    }
+  }
+
+  recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    const rows = this.#table(table);
+    const kept = rows.kept(key);
+    if (kept !== undefined) return kept;
+    this.#figures.reads.add();
+    try {
+      this.#read();
+      return rows.keep(key);
     } catch (error) {
       throw this.#fail(error, 'read');
     }
@@ -187,6 +207,7 @@ class SqliteDisk implements Disk {
     await this.#checkpointer.close();
     await this.#sync.close();
     this.#undo();
+    this.#rows?.end();
     this.#files.close();
   }
 
@@ -234,6 +255,8 @@ class SqliteDisk implements Disk {
 
   /** SQLite may have rolled back by itself already. */
   #undo(): void {
+    // Rows are kept as the transaction has them, while it still runs.
+    if (this.#transaction === 'of a commit') this.#rows?.clear();
     if (this.#transaction !== 'none' && this.#database.inTransaction) this.#rollback.run();
     this.#transaction = 'none';
   }
@@ -245,6 +268,8 @@ class SqliteDisk implements Disk {
     this.#figures.failures.add();
     if (this.#failure === undefined || (this.#failure.kind === 'full' && failure.kind !== 'full')) {
       this.#failure = failure;
+      // Nothing is to look well from memory while the disk is not.
+      if (failure.kind !== 'full') this.#rows?.end();
       this.#log.error(failure.kind === 'full' ? 'disk-full' : 'disk-failed', {
         kind: failure.kind,
         reason: failure.message,
@@ -280,6 +305,15 @@ class SqliteTransaction implements DiskTransaction {
   get(table: string, key: Uint8Array): Uint8Array | undefined {
     this.#figures.reads.add();
     return this.#do(table, 'read', (rows) => rows.get(key));
+  }
+
+  recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#do(table, 'read', (rows) => {
+      const kept = rows.kept(key);
+      if (kept !== undefined) return kept;
+      this.#figures.reads.add();
+      return rows.keep(key);
+    });
   }
 
   range(table: string, options: RangeOptions): Row[] {

@@ -68,6 +68,11 @@ export class SimulatedDisk implements Disk {
     return this.#medium.table(table).get(key)?.slice();
   }
 
+  /** Nothing is kept beside the medium. */
+  recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.get(table, key);
+  }
+
   range(table: string, options: RangeOptions): Row[] {
     this.#assertReadable();
     const { limit } = options;
@@ -199,6 +204,10 @@ class SimulatedTransaction implements DiskTransaction {
   get(table: string, key: Uint8Array): Uint8Array | undefined {
     this.#assertOpen();
     return this.#disk.get(table, key);
+  }
+
+  recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.get(table, key);
   }
 
   range(table: string, options: RangeOptions): Row[] {

@@ -235,6 +235,7 @@ export class Universe {
       medium.table(table).get(toHex(key))?.slice();
     const disk: Disk = {
       get,
+      recall: get,
       range: (table, options) => rangeOf(medium.table(table), options),
       commit: (run) => this.#commit(medium, life, crash, run),
       failure: () => undefined,
@@ -249,6 +250,7 @@ export class Universe {
     const writes: Write[] = [];
     run({
       get: (table, key) => medium.table(table).get(toHex(key))?.slice(),
+      recall: (table, key) => medium.table(table).get(toHex(key))?.slice(),
       range: (table, options) => rangeOf(medium.table(table), options),
       put: (table, key, value) => void writes.push([table, toHex(key), value.slice()]),
       delete: (table, key) => void writes.push([table, toHex(key), undefined]),

@@ -6,6 +6,7 @@ import { mkdtempSync, renameSync, rmSync, statSync, type NoParamCallback } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import Database from 'better-sqlite3';
 import { openDisk } from '#world/real/disk.ts';
 import { DiskError, type Disk, type TableDefinition } from '#world/world.ts';
 
@@ -24,7 +25,7 @@ vi.mock('node:fs', async (importOriginal) => {
   };
 });
 
-const TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide' }];
+const TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide', recalled: true }];
 
 let directory: string;
 let path: string;
@@ -37,7 +38,7 @@ beforeEach(async () => {
   events = [];
   const note = (event: string): void => void events.push(event);
   const log = { debug: note, info: note, warn: note, error: note };
-  disk = await openDisk({ path, tables: TABLES, log });
+  disk = await openDisk({ path, tables: TABLES, log, rowCacheBytes: 1024 * 1024 });
   holding = true;
 });
 
@@ -102,6 +103,21 @@ test('after a failed sync nothing is durable any more, and nothing is synced aga
   expect(held).toHaveLength(0);
   expect(disk.get('rows', new Uint8Array([3]))).toBeUndefined();
   expect(events).toEqual(['disk-opened', 'disk-failed']);
+});
+
+test('after a failed sync nothing is recalled from memory any more', async () => {
+  const [key, other] = [new Uint8Array([1]), new Uint8Array([2])];
+  put(1);
+  const file = new Database(path);
+  const change = (value: number): unknown =>
+    file.prepare('UPDATE rows SET v = ? WHERE k = ?').run(new Uint8Array([value]), key);
+  expect(disk.recall('rows', key)).toEqual(key);
+  change(2);
+  expect(disk.recall('rows', key)).toEqual(key);
+  held.shift()!.end(Object.assign(new Error('i/o error'), { code: 'EIO' }));
+  await settle();
+  expect(disk.recall('rows', key)).toEqual(other);
+  file.close();
 });
 
 test('a log that was taken away is noticed at the next checkpoint at the latest', async () => {

@@ -1,0 +1,99 @@
+/** What is recalled from memory beside what the medium has. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openDisk } from '#world/real/disk.ts';
+import { createMetrics } from '#world/real/metrics.ts';
+import type { Disk, TableDefinition } from '#world/world.ts';
+
+const TABLES: readonly TableDefinition[] = [
+  { name: 'rows', rows: 'wide', recalled: true },
+  { name: 'others', rows: 'wide', recalled: true },
+  { name: 'plain', rows: 'wide' },
+];
+const KEY = new Uint8Array([1]);
+const log = { debug() {}, info() {}, warn() {}, error() {} };
+
+let directory: string;
+let disk: Disk;
+let file: Database.Database;
+let metrics = createMetrics();
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'quoral-recall-'));
+  const path = join(directory, 'data.db');
+  metrics = createMetrics();
+  disk = await openDisk({ path, tables: TABLES, log, metrics, rowCacheBytes: 1024 * 1024 });
+  file = new Database(path);
+});
+
+afterEach(async () => {
+  file.close();
+  await disk.close();
+  rmSync(directory, { recursive: true });
+});
+
+const put = (table: string, value: number): Promise<void> =>
+  disk.commit((transaction) => transaction.put(table, KEY, new Uint8Array([value]))).durable;
+
+/** Changes the row behind the back of the disk. */
+function harm(table: string, value: number): void {
+  file.prepare(`UPDATE ${table} SET v = ? WHERE k = ?`).run(new Uint8Array([value]), KEY);
+}
+
+async function counted(name: string): Promise<number> {
+  const line = (await metrics.render()).split('\n').find((each) => each.startsWith(`${name} `));
+  return Number(line?.split(' ')[1]);
+}
+
+test('damage to the medium is found by get, and recalled no differently from then on', async () => {
+  await put('rows', 1);
+  await put('others', 2);
+  harm('rows', 9);
+  harm('others', 9);
+  expect(disk.recall('rows', KEY)).toEqual(new Uint8Array([1]));
+  expect(disk.get('rows', KEY)).toEqual(new Uint8Array([9]));
+  expect(disk.recall('rows', KEY)).toEqual(new Uint8Array([9]));
+  disk.commit((transaction) => {
+    expect(transaction.recall('others', KEY)).toEqual(new Uint8Array([2]));
+    expect(transaction.get('others', KEY)).toEqual(new Uint8Array([9]));
+    expect(transaction.recall('others', KEY)).toEqual(new Uint8Array([9]));
+  });
+});
+
+test('ranges are read from the medium', async () => {
+  await put('rows', 1);
+  harm('rows', 9);
+  expect(disk.range('rows', { limit: 1 })).toEqual([[KEY, new Uint8Array([9])]]);
+});
+
+test('a table that is not declared so is never recalled from memory', async () => {
+  await put('plain', 1);
+  harm('plain', 9);
+  expect(disk.recall('plain', KEY)).toEqual(new Uint8Array([9]));
+  expect(await counted('quoral_row_cache_hits_total')).toBe(0);
+});
+
+test('what a transaction that failed has written is not recalled, and what was there before is', async () => {
+  await put('rows', 1);
+  const failing = (): unknown =>
+    disk.commit((transaction) => {
+      transaction.put('rows', KEY, new Uint8Array([2]));
+      transaction.put('others', KEY, new Uint8Array([2]));
+      throw new Error('on purpose');
+    });
+  expect(failing).toThrow('on purpose');
+  expect(disk.recall('rows', KEY)).toEqual(new Uint8Array([1]));
+  expect(disk.recall('others', KEY)).toBeUndefined();
+});
+
+test('counts what was in memory and what was not', async () => {
+  await put('rows', 1);
+  disk.recall('rows', KEY);
+  disk.recall('rows', new Uint8Array([2]));
+  expect(await counted('quoral_row_cache_hits_total')).toBe(1);
+  expect(await counted('quoral_row_cache_misses_total')).toBe(1);
+});
