@@ -3,7 +3,7 @@
  * a hash of the set's dots: a dot names its content for ever.
  */
 
-import { ByteWriter } from '#kernel/binary.ts';
+import { ByteWriter, varintBytes } from '#kernel/binary.ts';
 import { hash64ToHex, sipHash64, sipKey } from '#kernel/siphash.ts';
 import { compareDotsByActor, type Dot } from './dot.ts';
 import type { Version } from './state.ts';
@@ -16,7 +16,9 @@ const KEY = sipKey(new Uint8Array(16));
  * live for the reader. One of several siblings has another tag than all of them together.
  */
 export function etagOf(versions: readonly Pick<Version, 'dot'>[]): string {
-  const writer = new ByteWriter(24 * versions.length);
+  let size = 0;
+  for (const { dot } of versions) size += dotBytes(dot);
+  const writer = new ByteWriter(size);
   // Nearly always there is one.
   if (versions.length === 1) writeDot(writer, versions[0]!.dot);
   else for (const dot of versions.map((version) => version.dot).toSorted(compareDotsByActor)) writeDot(writer, dot);
@@ -27,4 +29,8 @@ function writeDot(writer: ByteWriter, { node, tenure, counter }: Dot): void {
   writer.varint(node);
   writer.varint(tenure);
   writer.varint(counter);
+}
+
+function dotBytes({ node, tenure, counter }: Dot): number {
+  return varintBytes(node) + varintBytes(tenure) + varintBytes(counter);
 }

@@ -72,10 +72,16 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 const HEX = '0123456789abcdef';
+const HEX_OF_BYTES = Array.from({ length: 256 }, (_, byte) => HEX[byte >> 4]! + HEX[byte & 15]!);
+
+/** The two digits of a byte. */
+export function hexOf(byte: number): string {
+  return HEX_OF_BYTES[byte]!;
+}
 
 export function toHex(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += HEX[byte >> 4]! + HEX[byte & 15]!;
+  for (const byte of bytes) text += hexOf(byte);
   return text;
 }
 
@@ -88,6 +94,8 @@ export function fromHex(text: string): Uint8Array | undefined {
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+/** The two characters of twelve bits. */
+const BASE64URL_PAIRS = Array.from({ length: 4096 }, (_, bits) => BASE64URL[bits >> 6]! + BASE64URL[bits & 63]!);
 const BASE64URL_VALUES = new Int8Array(128).fill(-1);
 for (let i = 0; i < 64; i++) BASE64URL_VALUES[BASE64URL.charCodeAt(i)] = i;
 
@@ -97,14 +105,13 @@ export function toBase64url(bytes: Uint8Array): string {
   let i = 0;
   for (; i + 2 < bytes.length; i += 3) {
     const group = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!;
-    text +=
-      BASE64URL[group >> 18]! + BASE64URL[(group >> 12) & 63]! + BASE64URL[(group >> 6) & 63]! + BASE64URL[group & 63]!;
+    text += BASE64URL_PAIRS[group >> 12]! + BASE64URL_PAIRS[group & 0xfff]!;
   }
   const rest = bytes.length - i;
-  if (rest === 1) text += BASE64URL[bytes[i]! >> 2]! + BASE64URL[(bytes[i]! & 3) << 4]!;
+  if (rest === 1) text += BASE64URL_PAIRS[bytes[i]! << 4]!;
   if (rest === 2) {
     const group = (bytes[i]! << 8) | bytes[i + 1]!;
-    text += BASE64URL[group >> 10]! + BASE64URL[(group >> 4) & 63]! + BASE64URL[(group & 15) << 2]!;
+    text += BASE64URL_PAIRS[group >> 4]! + BASE64URL[(group & 15) << 2]!;
   }
   return text;
 }
