@@ -26,7 +26,8 @@ export async function withBody(
     return problemAnswer(new Problem('overloaded', 'too many bytes of request bodies are under way'));
   }
   try {
-    const body = await incoming.readBody(limitBytes, deadline);
+    const reading = incoming.readBody(limitBytes, deadline);
+    const body = reading instanceof Promise ? await reading : reading;
     switch (body.kind) {
       case 'body':
         return await use(body.bytes);

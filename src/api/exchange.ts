@@ -26,8 +26,8 @@ export interface Incoming {
   fields(name: string): readonly string[];
   /** The names of all header fields, in lower case. */
   headerNames(): Iterable<string>;
-  /** Reads the whole body, once. Never rejects. `deadline` is an instant of the monotonic clock. */
-  readBody(limitBytes: number, deadline: number): Promise<Body>;
+  /** Reads the whole body, once; what is there already comes at once. Never rejects. `deadline` is an instant of the monotonic clock. */
+  readBody(limitBytes: number, deadline: number): Body | Promise<Body>;
   /** Resolves when an answer will reach a client whose body nobody wants. */
   letBodyPass?(deadline: number): Promise<void>;
 }

@@ -36,7 +36,7 @@ export class GivenRequest implements Incoming {
     return this.#headers.keys();
   }
 
-  async readBody(limitBytes: number): Promise<Body> {
+  readBody(limitBytes: number): Body {
     return this.#body.length > limitBytes ? { kind: 'too-large' } : { kind: 'body', bytes: this.#body };
   }
 }

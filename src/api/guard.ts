@@ -9,7 +9,7 @@ import type { Answer, Incoming } from './exchange.ts';
 import { decodeBucket } from './key-path.ts';
 import { CHALLENGE, invalid, Problem, problemAnswer } from './problem.ts';
 import { missingOnAll, missingRight } from './rights.ts';
-import { ROUTES, type Method, type Need, type Route } from './routes.ts';
+import { methodAt, ROUTES, type Need, type Route } from './routes.ts';
 import type { Target } from './raw-path.ts';
 import type { GuardServices } from './services.ts';
 
@@ -56,8 +56,7 @@ const TOKEN68 = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /** What the client must be allowed; paths and methods that do not exist are known to holders of tokens only. */
 export function needOf(route: Route | undefined, method: string): Need {
-  const name = method === 'HEAD' ? 'GET' : method;
-  return route !== undefined && Object.hasOwn(route.methods, name) ? route.methods[name as Method]![0] : 'token';
+  return (route === undefined ? undefined : methodAt(route, method)?.[0]) ?? 'token';
 }
 
 /** Who sends the request. */

@@ -7,6 +7,7 @@ import { joinVectors } from '#causality/vector.ts';
 import type { ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import { judge, type Conditions } from '#coordinator/preconditions.ts';
 import type { KeyOperation } from '#causality/data-type.ts';
+import type { RequestMark } from '#causality/repeats.ts';
 import { toHex, utf8 } from '#kernel/bytes.ts';
 import { prefersJson } from './accept.ts';
 import { withBody } from './body.ts';
@@ -84,7 +85,7 @@ function shown(
   request: KeyRequest,
   conditions: Conditions | undefined,
 ): Answer {
-  const answer = readAnswer(outcome, presentation(exchange, request));
+  const answer = readAnswer(outcome, new Shown(exchange, request));
   if (conditions === undefined || outcome.kind !== 'found') return answer;
   return conditional(answer, conditions);
 }
@@ -109,19 +110,27 @@ function picked(headers: Headers, names: readonly string[]): Record<string, stri
   return Object.fromEntries(Object.entries(headers).filter(([name]) => names.includes(name)));
 }
 
-export async function putValue(exchange: Exchange): Promise<Answer> {
+export function putValue(exchange: Exchange): Answer | Promise<Answer> {
   const write = parseWrite(exchange, 'value');
   if (write instanceof Problem) return problemAnswer(write);
   const { valueMaxBytes } = exchange.services.settings;
-  const answer = await withBody(exchange, valueMaxBytes, write.request.deadline, (value) =>
-    performWrite(exchange, write, { value, ...write.description }),
+  const { contentType, contentEncoding, meta } = write.description;
+  const answer = withBody(exchange, valueMaxBytes, write.request.deadline, (value) =>
+    performWrite(exchange, write, { value, contentType, contentEncoding, meta }),
   );
-  if (answer.headers['quoral-session'] !== undefined) return answer;
-  return write.request.session?.answer(answer, EMPTY_VECTOR) ?? answer;
+  return inSession(write.request, answer);
+}
+
+/** Also what was refused has the token of its session. */
+function inSession({ session }: KeyRequest, given: Promise<Answer>): Promise<Answer> {
+  if (session === undefined) return given;
+  return given.then((answer) =>
+    answer.headers['quoral-session'] === undefined ? session.answer(answer, EMPTY_VECTOR) : answer,
+  );
 }
 
 /** POST: an operation on the data type that the bucket holds, or a touch. */
-export async function operateValue(exchange: Exchange): Promise<Answer> {
+export function operateValue(exchange: Exchange): Answer | Promise<Answer> {
   const write = parseWrite(exchange, 'operation');
   if (write instanceof Problem) return problemAnswer(write);
   const { name, properties } = write.request.bucket;
@@ -135,12 +144,11 @@ export async function operateValue(exchange: Exchange): Promise<Answer> {
     if (ttl instanceof Problem) return problemAnswer(ttl);
     return performWrite(exchange, { ...write, ttl }, null, operation);
   };
-  const answer = await withJson(exchange, write.request.deadline, perform, exchange.services.settings.valueMaxBytes);
-  if (answer.headers['quoral-session'] !== undefined) return answer;
-  return write.request.session?.answer(answer, EMPTY_VECTOR) ?? answer;
+  const answer = withJson(exchange, write.request.deadline, perform, exchange.services.settings.valueMaxBytes);
+  return inSession(write.request, answer);
 }
 
-export async function deleteValue(exchange: Exchange): Promise<Answer> {
+export function deleteValue(exchange: Exchange): Answer | Promise<Answer> {
   const write = parseWrite(exchange, 'deletion');
   return write instanceof Problem ? problemAnswer(write) : performWrite(exchange, write, null);
 }
@@ -231,15 +239,22 @@ async function performWrite(
   operation?: KeyOperation,
 ): Promise<Answer> {
   const { request, conditions, context, idempotencyKey, quorum } = write;
-  const { incoming, services } = exchange;
-  const marked = { incoming, query: request.query, content: operation === undefined ? content : asContent(operation) };
-  const outcome = await services.write({
-    ...common(exchange, request),
+  const asked = common(exchange, request);
+  const outcome = await exchange.services.write({
+    requestId: asked.requestId,
+    bucket: asked.bucket,
+    key: asked.key,
+    deadline: asked.deadline,
+    trace: asked.trace,
+    sloppy: asked.sloppy,
+    replicas: asked.replicas,
+    zone: asked.zone,
+    least: asked.least,
     content,
     operation,
     context,
     conditions: conditions ?? null,
-    mark: idempotencyKey === undefined ? null : markOf(idempotencyKey, marked, services.sha256),
+    mark: idempotencyKey === undefined ? null : markedWrite(idempotencyKey, exchange, request, content, operation),
     ttl: write.ttl,
     r: write.readQuorum.r,
     pr: write.readQuorum.pr,
@@ -256,8 +271,19 @@ async function performWrite(
   const wrote = operation !== undefined ? 'operation' : content === null ? 'deletion' : 'value';
   const answer = touchesNothing
     ? problemAnswer(NOTHING_THERE, whatHappened(outcome.agreement, outcome.coordinator))
-    : writeAnswer(outcome, wrote, write.returnBody, presentation(exchange, request));
+    : writeAnswer(outcome, wrote, write.returnBody, new Shown(exchange, request));
   return request.session?.answer(answer, learned(outcome, write.returnBody)) ?? answer;
+}
+
+function markedWrite(
+  idempotencyKey: string,
+  { incoming, services }: Exchange,
+  { query }: KeyRequest,
+  content: Content | null,
+  operation: KeyOperation | undefined,
+): RequestMark {
+  const marked = { incoming, query, content: operation === undefined ? content : asContent(operation) };
+  return markOf(idempotencyKey, marked, services.sha256);
 }
 
 /** What makes two operations the same request. */
@@ -299,15 +325,29 @@ function readQuorumOf({ asked, bucket, session }: KeyRequest, members: number): 
   return { r: Math.max(quorum.r, strict.r), pr: Math.max(quorum.pr, strict.pr) };
 }
 
-function presentation({ incoming, services }: Exchange, { query, scope, bucket }: KeyRequest): Presentation {
-  const sibling = query.get('sibling');
-  return {
-    self: services.self,
-    mac: services.mac,
-    scope,
-    type: bucket.properties.type,
-    json: () => prefersJson(incoming.header('accept')),
-    sibling: sibling === undefined ? undefined : sibling.replaceAll('"', ''),
-    boundary: () => `quoral-${toHex(services.random.bytes(16))}`,
-  };
+/** A class, since with each request only its fields are made. */
+class Shown implements Presentation {
+  readonly self: Presentation['self'];
+  readonly mac: Presentation['mac'];
+  readonly scope: Uint8Array;
+  readonly type: Presentation['type'];
+  readonly sibling: string | undefined;
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange, { query, scope, bucket }: KeyRequest) {
+    this.self = exchange.services.self;
+    this.mac = exchange.services.mac;
+    this.scope = scope;
+    this.type = bucket.properties.type;
+    this.sibling = query.get('sibling')?.replaceAll('"', '');
+    this.#exchange = exchange;
+  }
+
+  json(): boolean {
+    return prefersJson(this.#exchange.incoming.header('accept'));
+  }
+
+  boundary(): string {
+    return `quoral-${toHex(this.#exchange.services.random.bytes(16))}`;
+  }
 }

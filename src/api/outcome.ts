@@ -27,11 +27,11 @@ export interface Presentation {
   /** What the bucket holds: values, or a data type. */
   readonly type: BucketProperties['type'];
   /** Whether siblings are wanted as JSON instead of multipart. */
-  readonly json: () => boolean;
+  json(): boolean;
   /** The tag of the one sibling that is wanted, without quotes. */
   readonly sibling: string | undefined;
   /** An unpredictable text for the borders of a multipart body. */
-  readonly boundary: () => string;
+  boundary(): string;
 }
 
 export const PRECONDITION_FAILED = new Problem(

@@ -3,7 +3,7 @@
  * whatever a handler throws becomes an answer.
  */
 
-import type { Access } from '#access/access.ts';
+import { UNGUARDED, type Access } from '#access/access.ts';
 import { BOOTSTRAP_NAME } from '#access/directory.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { AccessLog } from './access-log.ts';
@@ -16,7 +16,7 @@ import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.t
 import { RequestFigures } from './request-figures.ts';
 import type { Target } from './raw-path.ts';
 import { beginRequestSpan, endRequestSpan } from './request-span.ts';
-import type { Handler, Need, Route } from './routes.ts';
+import { methodAt, type Handler, type Need, type Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 import { StartPatience } from './start-patience.ts';
 import { OVERLOADED, TurnAway } from './turn-away.ts';
@@ -25,7 +25,14 @@ import { REQUEST_ID } from './whole-request.ts';
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
 const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
 
-type RequestFacts = Pick<Exchange, 'requestId' | 'startedAt' | 'trace'>;
+/** A request from when it comes in until its answer leaves. */
+interface Guest extends Visit, Pick<Exchange, 'startedAt' | 'trace'> {
+  client: Access | Stranger;
+  /** Whether it was well formed enough to ask who sends it. */
+  judged: boolean;
+  /** What it is counted as among those under way. */
+  counts: 'data' | 'other' | undefined;
+}
 
 export class Reception {
   /** The short way out, for the door. */
@@ -58,61 +65,68 @@ export class Reception {
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
   }
 
-  /** Answers the request; `route` is undefined when no path fits. Never rejects. */
+  /** Answers the request; `route` is undefined when no path fits. Never rejects. One promise for all of it: each costs as much as reading a header. */
   async respond(incoming: Incoming, route: Route | undefined): Promise<Answer> {
-    const { clock } = this.#services;
-    const startedAt = clock.monotonic();
     const given = incoming.header('x-request-id');
     const valid = given === undefined || REQUEST_ID.test(given);
     const requestId = given !== undefined && valid ? given : this.#newRequestId();
-    const path = route?.path ?? 'none';
-    const trace = beginRequestSpan(this.#services.trace, incoming, path, requestId);
-    const answer = valid
-      ? (this.#cors?.preflight(incoming) ?? (await this.#judged(incoming, route, { requestId, startedAt, trace })))
-      : problemAnswer(BAD_REQUEST_ID);
+    const guest = this.#greet(incoming, route, requestId);
+    let answer: Answer;
+    try {
+      const begun = valid
+        ? (this.#cors?.preflight(incoming) ?? this.#judged(guest, route))
+        : problemAnswer(BAD_REQUEST_ID);
+      answer = begun instanceof Promise ? await begun : begun;
+    } catch (error) {
+      answer = this.#crashed(error, guest);
+    }
+    this.#seeOff(guest, answer);
+    return answer;
+  }
+
+  #greet(incoming: Incoming, route: Route | undefined, requestId: string): Guest {
+    const startedAt = this.#services.clock.monotonic();
+    const trace = beginRequestSpan(this.#services.trace, incoming, route?.path ?? 'none', requestId);
+    const need = needOf(route, incoming.method);
+    return {
+      ...{ incoming, route: route?.path, need, requestId, startedAt, trace },
+      ...{ client: UNGUARDED, judged: false, counts: undefined },
+    };
+  }
+
+  #seeOff(guest: Guest, answer: Answer): void {
+    const { incoming, route = 'none', requestId, startedAt, trace, counts } = guest;
+    const now = this.#services.clock.monotonic();
+    const elapsed = now - startedAt;
+    if (counts !== undefined) this.#admission.leave(counts === 'data' ? elapsed : undefined, now);
+    if (guest.judged) this.#audit.answered(guest, answer);
     this.#cors?.mark(incoming, answer);
-    const elapsed = clock.monotonic() - startedAt;
     answer.headers['x-request-id'] = requestId;
     answer.headers['server-timing'] = `total;dur=${elapsed.toFixed(2)}`;
     if (trace !== undefined) endRequestSpan(trace, answer);
-    this.#figures.count(path, incoming.method, answer, elapsed / 1000);
+    this.#figures.count(route, incoming.method, answer, elapsed / 1000);
     const verdict = this.#log.judge(answer, elapsed);
     if (verdict !== undefined) {
       const traceparent = trace?.parent.traceparent;
-      this.#log.write(verdict, { incoming, route: path, requestId, answer, elapsedMs: elapsed, traceparent });
+      this.#log.write(verdict, { incoming, route, requestId, answer, elapsedMs: elapsed, traceparent });
     }
-    return answer;
   }
 
-  /** Judges the request and carries it out. Never rejects. */
-  async #judged(incoming: Incoming, route: Route | undefined, request: RequestFacts): Promise<Answer> {
-    const { target, method } = incoming;
+  /** Judges the request and begins to carry it out. */
+  #judged(guest: Guest, route: Route | undefined): Answer | Promise<Answer> {
+    const { incoming, need } = guest;
+    const { target } = incoming;
     if (target instanceof Problem) return problemAnswer(target);
-    const need = needOf(route, method);
-    const client = identify(incoming, need, this.#services.guard);
-    const { requestId } = request;
-    const visit: Visit = { incoming, route: route?.path, need, requestId, client };
-    let answer: Answer;
-    try {
-      const begun = client instanceof Stranger ? client.answer() : this.#begin(visit, client, route, target, request);
-      answer = begun instanceof Promise ? await begun : begun;
-    } catch (error) {
-      answer = this.#crashed(error, method, route?.path, requestId);
-    }
-    this.#audit.answered(visit, answer);
-    return answer;
+    guest.judged = true;
+    const client = (guest.client = identify(incoming, need, this.#services.guard));
+    return client instanceof Stranger ? client.answer() : this.#begin(guest, client, route, target);
   }
 
-  #begin(
-    { incoming, need }: Visit,
-    access: Access,
-    route: Route | undefined,
-    target: Target,
-    { requestId, startedAt, trace }: RequestFacts,
-  ): Answer | Promise<Answer> {
+  #begin(guest: Guest, access: Access, route: Route | undefined, target: Target): Answer | Promise<Answer> {
+    const { incoming, need, requestId, startedAt, trace } = guest;
     const { method } = incoming;
     if (route === undefined) return problemAnswer(noSuchPath(target.segments));
-    const handler = handlerOf(route, method);
+    const handler = methodAt(route, method)?.[1];
     if (handler === undefined) return methodNotAllowed(method, route);
     const missing = objection(access, need, route, target);
     if (missing !== undefined) return problemAnswer(missing);
@@ -127,14 +141,13 @@ export class Reception {
     if (!admission.enter(isData)) {
       return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(method, incoming)));
     }
-    return this.#counted(waits ? this.#onceReady(handler) : handler, exchange, isData);
+    guest.counts = isData ? 'data' : 'other';
+    return waits ? this.#onceReady(handler, exchange) : handler(exchange);
   }
 
-  #onceReady(handler: Handler): Handler {
-    return async (exchange) => {
-      const refusal = await this.#patience.refusal();
-      return refusal === undefined ? handler(exchange) : notReady(refusal, exchange.incoming);
-    };
+  async #onceReady(handler: Handler, exchange: Exchange): Promise<Answer> {
+    const refusal = await this.#patience.refusal();
+    return refusal === undefined ? handler(exchange) : notReady(refusal, exchange.incoming);
   }
 
   /** A node that has just started does not know yet which tokens were revoked meanwhile; enough to look, not to act. */
@@ -142,17 +155,8 @@ export class Reception {
     return need === 'admin' && this.#services.guard.required && token !== BOOTSTRAP_NAME;
   }
 
-  async #counted(handler: Handler, exchange: Exchange, isData: boolean): Promise<Answer> {
-    try {
-      return await handler(exchange);
-    } finally {
-      const now = this.#services.clock.monotonic();
-      this.#admission.leave(isData ? now - exchange.startedAt : undefined, now);
-    }
-  }
-
   /** Whatever is thrown here is a bug; the client learns no more of it than the id under which the log has it. */
-  #crashed(error: unknown, method: string, route: string | undefined, requestId: string): Answer {
+  #crashed(error: unknown, { incoming: { method }, route, requestId }: Guest): Answer {
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#services.log.error('request-crashed', { requestId, method, route, reason });
     const extras: ProblemExtras = WRITES.has(method) ? { outcome: 'unknown' } : {};
@@ -162,20 +166,6 @@ export class Reception {
   #newRequestId(): string {
     this.#requests += 1;
     return this.#idPrefix + this.#requests.toString(36);
-  }
-}
-
-function handlerOf({ methods }: Route, method: string): Handler | undefined {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-      return methods.GET?.[1];
-    case 'PUT':
-    case 'POST':
-    case 'DELETE':
-      return methods[method]?.[1];
-    default:
-      return undefined;
   }
 }
 

@@ -21,7 +21,7 @@ import { watchBucket } from './watch-bucket.ts';
 import { createToken, listTokens, revokeToken } from './token-routes.ts';
 import { uiHandler } from './ui-page.ts';
 
-export type Handler = (exchange: Exchange) => Promise<Answer>;
+export type Handler = (exchange: Exchange) => Answer | Promise<Answer>;
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
 
@@ -46,6 +46,21 @@ export interface Route {
    * - `watch`: is answered whatever the state of the node.
    */
   readonly kind: 'data' | 'work' | 'watch';
+}
+
+/** What the path does for a method, whatever the method is called. */
+export function methodAt({ methods }: Route, method: string): readonly [need: Need, handler: Handler] | undefined {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      return methods.GET;
+    case 'PUT':
+    case 'POST':
+    case 'DELETE':
+      return methods[method];
+    default:
+      return undefined;
+  }
 }
 
 /** For paths that no query parameter means anything to. */

@@ -71,11 +71,11 @@ export class PlainRequest implements Incoming {
   }
 
   /** Plain bytes: Node's own kind of them behaves differently when it is sliced. */
-  readBody(limitBytes: number): Promise<Body> {
+  readBody(limitBytes: number): Body {
     const { buffer, byteOffset, length } = this.#bytes;
     const size = length - this.#bodyAt;
-    if (size > limitBytes) return Promise.resolve({ kind: 'too-large' });
-    return Promise.resolve({ kind: 'body', bytes: new Uint8Array(buffer, byteOffset + this.#bodyAt, size) });
+    if (size > limitBytes) return { kind: 'too-large' };
+    return { kind: 'body', bytes: new Uint8Array(buffer, byteOffset + this.#bodyAt, size) };
   }
 
   /** The body is there. */
