@@ -218,7 +218,10 @@ class Store {
     this.disk.commit((transaction) => {
       const effects: (() => void)[] = [];
       transaction.put(RECORDS, rowKey, encoded);
-      const group = { ...transaction, afterwards: (effect: () => void) => void effects.push(effect) };
+      const afterwards = <T>(effect: (argument: T) => void, argument?: T): void => {
+        effects.push(() => effect(argument as T));
+      };
+      const group = { ...transaction, afterwards };
       const change = { place: LIFE, key: recordName(rowKey).key, rowKey, before, after: state };
       this.trees.recordChanged(group, change);
       for (const effect of effects) effect();

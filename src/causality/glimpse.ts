@@ -7,12 +7,12 @@
  *     version   actor's index in the vector | counter | u8 flags: 1 with content, 2 with an end | end, if flagged
  */
 
-import { ByteReader, ByteWriter } from '#kernel/binary.ts';
+import { ByteReader, ByteWriter, varintBytes } from '#kernel/binary.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
-import { compareDotsByActor, sameActor } from './dot.ts';
-import type { Content, State, Version } from './state.ts';
+import { compareDotsByActor, sameActor, type Dot } from './dot.ts';
+import type { Content, State, Version, VersionVector } from './state.ts';
 import { CorruptState, MAX_VERSIONS } from './state-codec.ts';
-import { readVector, writeVector } from './vector-codec.ts';
+import { readVector, vectorBytes, writeVector } from './vector-codec.ts';
 
 const FORMAT = 130;
 const HAS_CONTENT = 1;
@@ -21,18 +21,39 @@ const EXPIRES = 2;
 /** In place of content that stays where it is. */
 const UNSEEN: Content = Object.freeze({ value: EMPTY_BYTES, contentType: '', contentEncoding: '', meta: [] });
 
-export function encodeGlimpse({ vector, versions }: State): Uint8Array {
-  const writer = new ByteWriter(8 + 24 * vector.length + 16 * versions.length);
+export function encodeGlimpse(state: State): Uint8Array {
+  const writer = new ByteWriter(glimpseBytes(state));
+  writeGlimpse(writer, state);
+  return writer.finish();
+}
+
+/** What {@link encodeGlimpse} returns, as a part of something larger. */
+export function writeGlimpse(writer: ByteWriter, { vector, versions }: State): void {
   writer.u8(FORMAT);
   writeVector(writer, vector);
   writer.varint(versions.length);
   for (const { dot, content, expiresAt } of versions) {
-    writer.varint(vector.findIndex((entry) => sameActor(entry, dot)));
+    writer.varint(placeOf(dot, vector));
     writer.varint(dot.counter);
     writer.u8((content === null ? 0 : HAS_CONTENT) | (expiresAt === 0 ? 0 : EXPIRES));
     if (expiresAt !== 0) writer.varint(expiresAt);
   }
-  return writer.finish();
+}
+
+/** The length of {@link encodeGlimpse}'s answer. */
+export function glimpseBytes({ vector, versions }: State): number {
+  let bytes = 1 + vectorBytes(vector) + varintBytes(versions.length);
+  for (const { dot, expiresAt } of versions) {
+    bytes += varintBytes(placeOf(dot, vector)) + varintBytes(dot.counter) + 1;
+    if (expiresAt !== 0) bytes += varintBytes(expiresAt);
+  }
+  return bytes;
+}
+
+function placeOf(dot: Dot, vector: VersionVector): number {
+  let place = 0;
+  while (!sameActor(vector[place]!, dot)) place++;
+  return place;
 }
 
 /** For joining and for judging what is live, and for nothing else. Throws {@link CorruptState}. */

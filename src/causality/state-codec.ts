@@ -104,7 +104,7 @@ function readFormat1(reader: ByteReader, checksum: Checksum): State {
   if (count > MAX_VERSIONS) throw new CorruptState(`state of ${count} versions: up to ${MAX_VERSIONS}`);
   const headCheck = checksum(reader.since(0));
   if (reader.u32() !== headCheck) throw new CorruptState('the checksum of the version vector does not match');
-  const versions: Version[] = [];
+  const versions = new Array<Version>(count);
   let before: Version | undefined;
   for (let i = 0; i < count; i++) {
     const start = reader.offset;
@@ -114,7 +114,7 @@ function readFormat1(reader: ByteReader, checksum: Checksum): State {
     if (before !== undefined && compareDotsByActor(before.dot, version.dot) >= 0) {
       throw new CorruptState('versions not sorted');
     }
-    versions.push(version);
+    versions[i] = version;
     before = version;
   }
   reader.end();

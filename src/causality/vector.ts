@@ -3,7 +3,7 @@
  * without an entry has counter 0, which no dot has. Vectors are sorted by actor and never changed in place.
  */
 
-import { compareActors } from './dot.ts';
+import { compareActors, sameActor } from './dot.ts';
 import type { Actor, Dot } from './dot.ts';
 import type { VersionVector } from './state.ts';
 
@@ -63,7 +63,11 @@ export function joinVectors(a: VersionVector, b: VersionVector): VersionVector {
 
 /** The vector with the dot, and thus all earlier ones of its actor, known. */
 export function withDot(vector: VersionVector, dot: Dot): VersionVector {
-  return joinVectors(vector, [dot]);
+  let at = 0;
+  while (at < vector.length && compareActors(vector[at]!, dot) < 0) at++;
+  const known = vector[at];
+  if (known === undefined || !sameActor(known, dot)) return vector.toSpliced(at, 0, dot);
+  return known.counter >= dot.counter ? vector : vector.with(at, dot);
 }
 
 /** The largest counter of any actor; 0 for the empty vector. */

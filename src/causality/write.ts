@@ -4,7 +4,7 @@
  * replica holds, so the write also wins over what it has not seen.
  */
 
-import { assert } from '#kernel/assert.ts';
+import { AssertionError } from '#kernel/assert.ts';
 import { compareDotsByActor } from './dot.ts';
 import type { Dot } from './dot.ts';
 import { settle } from './join.ts';
@@ -38,7 +38,8 @@ export interface Write {
 export function applyWrite(state: State, write: Write): State {
   const { context, dot, content, conflicts } = write;
   const latest = Math.max(highestCounter(state.vector), highestCounter(context));
-  assert(dot.counter > latest, `a write's counter ${dot.counter} is not above ${latest}, which is known already`);
+  if (dot.counter <= latest)
+    throw new AssertionError(`a write's counter ${dot.counter} is not above ${latest}, which is known already`);
   const vector = withDot(joinVectors(state.vector, context), dot);
   const versions = state.versions.filter((version) => !covers(context, version.dot));
   if (content !== null) insert(versions, liveVersion(write, content));
@@ -62,6 +63,7 @@ function liveVersion({ dot, expiresAt, request }: Write, content: Content): Vers
 }
 
 function insert(versions: Version[], version: Version): void {
-  const after = versions.findIndex((other) => compareDotsByActor(other.dot, version.dot) > 0);
-  versions.splice(after < 0 ? versions.length : after, 0, version);
+  let at = versions.length;
+  while (at > 0 && compareDotsByActor(versions[at - 1]!.dot, version.dot) > 0) at--;
+  versions.splice(at, 0, version);
 }

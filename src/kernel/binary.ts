@@ -117,6 +117,11 @@ export class ByteWriter {
     return this.#length === this.#buffer.length ? this.#buffer : this.#buffer.subarray(0, this.#length);
   }
 
+  /** Forgets what was written, so that the buffer serves anew: what was {@link written} is not valid any more. */
+  clear(): void {
+    this.#length = 0;
+  }
+
   #reserve(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#buffer.length) return;

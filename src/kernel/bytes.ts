@@ -59,6 +59,13 @@ export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
   return true;
 }
 
+/** Whether `tail` is all that follows in `bytes` from that place on. */
+export function endsWith(bytes: Uint8Array, from: number, tail: Uint8Array): boolean {
+  if (bytes.length !== from + tail.length) return false;
+  for (let i = 0; i < tail.length; i++) if (bytes[from + i] !== tail[i]) return false;
+  return true;
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;

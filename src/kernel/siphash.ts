@@ -31,10 +31,10 @@ function littleEndian32(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * The hash of the bytes under the key. One long function on purpose: its eight halves of state stay in registers, and
+ * The hash of the bytes, or of the first `length` of them, under the key. One long function on purpose: its eight halves of state stay in registers, and
  * carries are computed from sign bits, because a branch on random bits is guessed wrong half of the time.
  */
-export function sipHash64(key: SipKey, bytes: Uint8Array): Hash64 {
+export function sipHash64(key: SipKey, bytes: Uint8Array, length: number = bytes.length): Hash64 {
   const [k0h, k0l, k1h, k1l] = key;
   let v0h = k0h ^ 0x736f6d65;
   let v0l = k0l ^ 0x70736575;
@@ -46,7 +46,7 @@ export function sipHash64(key: SipKey, bytes: Uint8Array): Hash64 {
   let v3l = k1l ^ 0x79746573;
 
   // The whole words, then the rest of the bytes with the length as its top byte, then the finalization (four rounds).
-  const wholeWords = bytes.length >>> 3;
+  const wholeWords = length >>> 3;
   for (let word = 0; word <= wholeWords + 1; word++) {
     let mh = 0;
     let ml = 0;
@@ -56,12 +56,12 @@ export function sipHash64(key: SipKey, bytes: Uint8Array): Hash64 {
       mh = littleEndian32(bytes, word * 8 + 4);
     } else if (word === wholeWords) {
       const start = word * 8;
-      const rest = bytes.length & 7;
+      const rest = length & 7;
       for (let i = 0; i < rest; i++) {
         if (i < 4) ml |= bytes[start + i]! << (i * 8);
         else mh |= bytes[start + i]! << ((i - 4) * 8);
       }
-      mh |= bytes.length << 24;
+      mh |= length << 24;
     } else {
       v2l ^= 0xff;
       rounds = 4;

@@ -47,7 +47,7 @@ export class TreeHash {
     this.#view.setUint32(KEY_HASH_BYTES, vector.length);
     let at = this.#dots(vector, KEY_HASH_BYTES + COUNT_BYTES);
     for (const { dot } of versions) at = this.#dot(dot, at);
-    return sipHash64(this.#key, this.#bytes.subarray(0, at));
+    return sipHash64(this.#key, this.#bytes, at);
   }
 
   #dots(dots: VersionVector, from: number): number {

@@ -139,7 +139,7 @@ export class MerkleTrees implements RecordParticipant {
       low ^= hash.low;
     }
     const { n, partition } = place;
-    transaction.afterwards(() => this.#change({ n, partition, leaf: leafOf(keyHash), high, low }));
+    transaction.afterwards(this.#change, { n, partition, leaf: leafOf(keyHash), high, low });
   }
 
   recordForgotten(transaction: GroupTransaction, place: Place, key: Uint8Array): void {
@@ -242,12 +242,12 @@ export class MerkleTrees implements RecordParticipant {
     return this.#builtUpTo !== undefined && compareBytes(rowKey, this.#builtUpTo) > 0;
   }
 
-  #change(change: LeafChange): void {
+  readonly #change = (change: LeafChange): void => {
     this.#changes.push(change);
     const kept = this.#treeOf(change);
     kept.tree.change(change.leaf, change.high, change.low);
     kept.dirty = true;
-  }
+  };
 
   #correct(reader: DiskReader, { n, partition }: TreePlace, leaf: number): boolean {
     const place = { n, partition };

@@ -13,11 +13,10 @@
  * this one with the log switched off. What changed then nobody knows, so nobody may go on from before it.
  */
 
-import { encodeGlimpse } from '#causality/glimpse.ts';
+import { glimpseBytes, writeGlimpse } from '#causality/glimpse.ts';
 import { sameDot } from '#causality/dot.ts';
 import type { State } from '#causality/state.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
-import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Clock, DiskReader, DiskTransaction, Metrics, TableDefinition } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import type { RecordChange, RecordParticipant } from './records.ts';
@@ -37,19 +36,25 @@ const FORMAT = 1;
 const GLIMPSE_MAX = 1024;
 /** Rows taken away with one group, and how far above the bound the log grows before. */
 const TRIM_ROWS = 64;
+/** What the buffer for rows begins with: some dozens of entries. */
+const ROW_BYTES = 4096;
 const TRIM_SLACK = 0.1;
 /** Milliseconds between two looks at the age of the oldest row. */
 const AGE_LOOK_MS = 10_000;
 
-interface Entry {
+/** What a group has changed so far. */
+interface Pending {
+  readonly rowKey: Uint8Array;
+  /** What the row is from now on, or a glimpse of it. */
+  readonly is: State | Uint8Array;
+}
+
+export interface Change {
+  /** The number of its group. */
+  readonly group: number;
   readonly rowKey: Uint8Array;
   /** Empty where the record has to be looked at. */
   readonly glimpse: Uint8Array;
-}
-
-export interface Change extends Entry {
-  /** The number of its group. */
-  readonly group: number;
 }
 
 export interface ChangesPage {
@@ -73,7 +78,7 @@ export class Changes implements RecordParticipant {
   readonly #boot: number;
   /** Whether this boot has a row. */
   #marked = false;
-  readonly #listeners: ((changes: readonly Change[]) => void)[] = [];
+  readonly #listeners: ((changes: () => readonly Change[]) => void)[] = [];
   /** Of the oldest row there is; {@link #next} when there is none. */
   #first = 1;
   #next = 1;
@@ -82,8 +87,10 @@ export class Changes implements RecordParticipant {
   #bytesFirst = 0;
   #bytesNext = 0;
   #ageLooked = 0;
-  #pending: Entry[] = [];
-  #written: readonly Change[] = [];
+  #pending: Pending[] = [];
+  readonly #writer = new ByteWriter(ROW_BYTES);
+  /** The row of the group that is being synced; undefined when it has none. */
+  #written: Uint8Array | undefined;
   #before = { first: 1, next: 1, bytesFirst: 0, bytesNext: 0, marked: false };
 
   constructor(
@@ -126,8 +133,8 @@ export class Changes implements RecordParticipant {
     return group + 1 >= this.#first && group < this.#next;
   }
 
-  /** Called with what a group has changed, when that is on stable storage. */
-  onSynced(listener: (changes: readonly Change[]) => void): void {
+  /** Called when a group is on stable storage. What it has changed is read out of its row for who asks: most often nobody does. */
+  onSynced(listener: (changes: () => readonly Change[]) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -139,15 +146,17 @@ export class Changes implements RecordParticipant {
 
   recordChanged(transaction: GroupTransaction, { rowKey, before, after }: RecordChange): void {
     if (this.#limits.logBytesMax === 0 || after.vector.length === 0 || !showsMore(before, after)) return;
-    const glimpse = encodeGlimpse(after);
-    const entry = { rowKey, glimpse: glimpse.length > GLIMPSE_MAX ? EMPTY_BYTES : glimpse };
-    transaction.afterwards(() => this.#pending.push(entry));
+    transaction.afterwards(this.#note, { rowKey, is: after });
   }
 
   /** The same of a row that is no record: called inside the group's transaction by an operation that cannot fail any more. */
   note(rowKey: Uint8Array, glimpse: Uint8Array): void {
-    if (this.#limits.logBytesMax > 0) this.#pending.push({ rowKey, glimpse });
+    if (this.#limits.logBytesMax > 0) this.#note({ rowKey, is: glimpse });
   }
+
+  readonly #note = (change: Pending): void => {
+    this.#pending.push(change);
+  };
 
   groupBegins(): void {
     this.#pending = [];
@@ -156,15 +165,9 @@ export class Changes implements RecordParticipant {
 
   groupEnds(transaction: DiskTransaction): void {
     if (this.#limits.logBytesMax === 0 || (this.#pending.length === 0 && this.#marked)) return;
-    const row = writeRow({
-      boot: this.#boot,
-      begins: this.#first,
-      bytesBefore: this.#bytesNext,
-      time: this.#clock.wall(),
-      entries: this.#pending,
-    });
+    const row = this.#row();
     this.#marked = true;
-    this.#written = this.#pending.map((entry) => ({ ...entry, group: this.#next }));
+    this.#written = row;
     transaction.put(CHANGES, keyOf(this.#next), row);
     this.#next += 1;
     this.#bytesNext += row.length;
@@ -179,15 +182,17 @@ export class Changes implements RecordParticipant {
     this.#bytesFirst = bytesFirst;
     this.#bytesNext = bytesNext;
     this.#pending = [];
-    this.#written = [];
+    this.#written = undefined;
   }
 
   groupSynced(): void {
     if (this.#synced === this.#next - 1) return;
-    this.#synced = this.#next - 1;
-    const written = this.#written;
-    this.#written = [];
-    for (const listener of this.#listeners) listener(written);
+    const group = this.#next - 1;
+    this.#synced = group;
+    const row = this.#written;
+    this.#written = undefined;
+    const changes = (): readonly Change[] => (row === undefined ? [] : changesOf(row, group));
+    for (const listener of this.#listeners) listener(changes);
   }
 
   /**
@@ -224,6 +229,23 @@ export class Changes implements RecordParticipant {
     return low === this.#first && this.#first > 1 ? undefined : low - 1;
   }
 
+  #row(): Uint8Array {
+    const writer = this.#writer;
+    writer.clear();
+    writer.u8(FORMAT);
+    writer.varint(this.#boot);
+    writer.varint(this.#first);
+    writer.varint(this.#bytesNext);
+    writer.varint(Math.max(0, Math.floor(this.#clock.wall())));
+    writer.varint(this.#pending.length);
+    for (const { rowKey, is } of this.#pending) {
+      writer.bytes(rowKey);
+      if (is instanceof Uint8Array) writer.bytes(is);
+      else writeShortGlimpse(writer, is);
+    }
+    return writer.written(0).slice();
+  }
+
   #standing() {
     return {
       ...{ first: this.#first, next: this.#next, marked: this.#marked },
@@ -254,6 +276,13 @@ export class Changes implements RecordParticipant {
 
 const READ_ROWS = 64;
 
+/** With its length; nothing where it is too long. */
+function writeShortGlimpse(writer: ByteWriter, state: State): void {
+  const bytes = glimpseBytes(state);
+  writer.varint(bytes > GLIMPSE_MAX ? 0 : bytes);
+  if (bytes <= GLIMPSE_MAX) writeGlimpse(writer, state);
+}
+
 /** Whether a reader may be shown something else than before. */
 function showsMore(before: State, after: State): boolean {
   if (before.versions.length !== after.versions.length) return true;
@@ -280,27 +309,6 @@ function keyOf(group: number): Uint8Array {
 function numberOf(key: Uint8Array): number {
   const view = new DataView(key.buffer, key.byteOffset, key.length);
   return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
-}
-
-function writeRow({
-  boot,
-  begins,
-  bytesBefore,
-  time,
-  entries,
-}: Head & { readonly entries: readonly Entry[] }): Uint8Array {
-  const writer = new ByteWriter(64 + 96 * entries.length);
-  writer.u8(FORMAT);
-  writer.varint(boot);
-  writer.varint(begins);
-  writer.varint(bytesBefore);
-  writer.varint(Math.max(0, Math.floor(time)));
-  writer.varint(entries.length);
-  for (const { rowKey, glimpse } of entries) {
-    writer.bytes(rowKey);
-    writer.bytes(glimpse);
-  }
-  return writer.finish().slice();
 }
 
 function headOf(row: Uint8Array): Head {

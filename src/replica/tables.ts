@@ -2,7 +2,7 @@
  * The tables of one node's share of the data, and the rows of the `node` table that say whose disk this is.
  */
 
-import { fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { endsWith, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { TableDefinition } from '#world/world.ts';
 
 export const RECORDS = 'records';
@@ -35,16 +35,23 @@ export const REPLICA_TABLES: readonly TableDefinition[] = [
  * own byte order, and a bucket that was dropped and created again shares no row with its earlier life.
  */
 export function recordKey(bucket: string, incarnation: number, key: Uint8Array): Uint8Array {
-  if (lastPrefix?.bucket !== bucket || lastPrefix.incarnation !== incarnation)
+  if (lastPrefix?.bucket !== bucket || lastPrefix.incarnation !== incarnation) {
     lastPrefix = { bucket, incarnation, bytes: recordPrefix(bucket, incarnation) };
+    lastRow = undefined;
+  }
   const { bytes } = lastPrefix;
+  if (lastRow !== undefined && endsWith(lastRow, bytes.length, key)) return lastRow;
   const row = new Uint8Array(bytes.length + key.length);
   row.set(bytes);
   row.set(key, bytes.length);
+  lastRow = row;
   return row;
 }
 
-/** One operation needs the same several times, and so does the next one most often. */
+/** With the last prefix: one operation needs the same several times. Nobody writes into a row key. */
+let lastRow: Uint8Array | undefined;
+
+/** The next operation most often needs it, too. */
 let lastPrefix: { readonly bucket: string; readonly incarnation: number; readonly bytes: Uint8Array } | undefined;
 
 /** What all record rows of a bucket's incarnation begin with. */

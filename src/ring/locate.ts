@@ -3,7 +3,7 @@
  * Both are fixed for the life of a cluster, since the rows on every disk are filed under them.
  */
 
-import { concatBytes, equalBytes, fromHex, utf8 } from '#kernel/bytes.ts';
+import { concatBytes, endsWith, fromHex, utf8 } from '#kernel/bytes.ts';
 import { present } from '#kernel/assert.ts';
 import type { Hash64, SipKey } from '#kernel/siphash.ts';
 import { sipHash64, sipKey } from '#kernel/siphash.ts';
@@ -23,22 +23,23 @@ function keyOfSeed(seed: string): SipKey {
 /** With the separator. */
 let lastBucket: { readonly name: string; readonly bytes: Uint8Array } | undefined;
 
-/** What was hashed last, because a request asks several times in a row where its key lives. */
-let lastHash:
-  | { readonly seed: string; readonly bucket: string; readonly key: Uint8Array; readonly hash: Hash64 }
-  | undefined;
+/** What was hashed last, in that bucket: a request asks several times in a row where its key lives. */
+let lastHash: { readonly seed: string; readonly hashed: Uint8Array; readonly hash: Hash64 } | undefined;
 
 /** SipHash-2-4 of `bucket`, a zero byte and `key`, under the ring's seed. */
 export function hashKey(ring: Pick<Ring, 'hashSeed'>, bucket: string, key: Uint8Array): Hash64 {
   const seed = ring.hashSeed;
-  if (lastHash?.bucket === bucket && lastHash.seed === seed && equalBytes(lastHash.key, key)) return lastHash.hash;
-  if (lastBucket?.name !== bucket) lastBucket = { name: bucket, bytes: concatBytes([utf8(bucket), SEPARATOR]) };
+  if (lastBucket?.name !== bucket) {
+    lastBucket = { name: bucket, bytes: concatBytes([utf8(bucket), SEPARATOR]) };
+    lastHash = undefined;
+  }
   const { bytes } = lastBucket;
+  if (lastHash?.seed === seed && endsWith(lastHash.hashed, bytes.length, key)) return lastHash.hash;
   const hashed = new Uint8Array(bytes.length + key.length);
   hashed.set(bytes);
   hashed.set(key, bytes.length);
   const hash = sipHash64(keyOfSeed(seed), hashed);
-  lastHash = { seed, bucket, key: hashed.subarray(bytes.length), hash };
+  lastHash = { seed, hashed, hash };
   return hash;
 }
 

@@ -104,8 +104,9 @@ export class Publisher {
   }
 
   /** Most followers have seen all before this group: they are told without a look at the disk, or not at all. */
-  #synced(changes: readonly Change[]): void {
+  #synced(written: () => readonly Change[]): void {
     if (this.#followers.size === 0) return;
+    const changes = written();
     const { synced } = this.#options.changes;
     const now = this.#options.world.clock.monotonic();
     for (const [name, follower] of this.#followers) {
