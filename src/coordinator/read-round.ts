@@ -57,7 +57,7 @@ export class ReadRound implements HedgedRead {
   /** Who has been asked, or will be when the turn comes. */
   readonly #invited: NodeId[] = [];
   /** Who has answered, with something or with nothing. */
-  readonly #heard = new Set<NodeId>();
+  readonly #heard: NodeId[] = [];
   /** What those that have answered know together; only kept for a session. */
   #known: VersionVector = EMPTY_VECTOR;
   /** Asked, and without an answer so far. */
@@ -90,14 +90,14 @@ export class ReadRound implements HedgedRead {
     this.#hedge = new ReadHedge(environment, request.deadline, this);
   }
 
-  async run(): Promise<ReadEnding> {
-    if (this.#tally.decision() === 'impossible') return { kind: 'impossible' };
-    const { retryId } = this.#request;
+  run(): Promise<ReadEnding> {
+    if (this.#tally.decision() === 'impossible') return Promise.resolve({ kind: 'impossible' });
     const { r, pr } = this.#needs;
+    // Whoever knows of an earlier attempt is worth more than a message saved.
+    const first = this.#request.retryId === undefined ? Math.max(r, pr) : this.#waiting.length;
     return new Promise<ReadEnding>((resolve) => {
       this.#resolve = resolve;
-      // Whoever knows of an earlier attempt is worth more than a message saved.
-      this.#ask(retryId === undefined ? Math.max(r, pr) : this.#waiting.length);
+      this.#ask(first);
       if (!this.#ended) this.#hedge.start();
     });
   }
@@ -164,10 +164,10 @@ export class ReadRound implements HedgedRead {
   }
 
   #ask(count: number): void {
-    for (const owner of this.#waiting.splice(0, count)) {
-      this.#asked.push(owner.id);
-      void this.#fetch(owner);
-    }
+    const next = this.#waiting.splice(0, count);
+    // All of them first: this node may answer at once.
+    for (const { id } of next) this.#asked.push(id);
+    for (const member of next) this.#fetch(member);
   }
 
   #invite(member: Member, role: Role): void {
@@ -190,25 +190,25 @@ export class ReadRound implements HedgedRead {
     this.#waiting.push(fallback);
   }
 
-  async #fetch(member: Member): Promise<void> {
+  #fetch(member: Member): void {
     const { hedging, peers, self } = this.#environment;
     const { requestId, key, retryId } = this.#request;
     const { scope } = this.#route;
     const isOwner = this.#isOwner(member);
     const valuesUpTo = isOwner ? this.#valuesFrom.limitFor(member.id) : undefined;
     const fetch: WholeFetchRequest = { scope, requestId, key, retryId };
-    if (member.id === self) return this.#fetchHere(member, fetch);
+    if (member.id === self) return void this.#fetchHere(member, fetch);
     hedging.called();
     if (isOwner) {
       peers.asked(member.id);
       const request = valuesUpTo === undefined ? fetch : { scope, requestId, key, valuesUpTo };
-      const result = await this.#call(member, FetchMessage, request);
-      if (result.kind === 'reply') this.#answered(member, result.reply);
-      else this.#unanswered(member, result);
+      void this.#call(member, FetchMessage, request).then((result) =>
+        result.kind === 'reply' ? this.#answered(member, result.reply) : this.#unanswered(member, result),
+      );
     } else {
-      const result = await this.#call(member, HeldMessage, fetch);
-      if (result.kind === 'reply') this.#heldBy(member, result.reply);
-      else this.#unanswered(member, result);
+      void this.#call(member, HeldMessage, fetch).then((result) =>
+        result.kind === 'reply' ? this.#heldBy(member, result.reply) : this.#unanswered(member, result),
+      );
     }
   }
 
@@ -228,8 +228,10 @@ export class ReadRound implements HedgedRead {
     const { deadline, trace } = this.#request;
     const span = trace?.child('replica.fetch', 'internal');
     try {
-      if (this.#isOwner(here)) this.#answered(here, await replica.fetch(fetch, deadline));
-      else this.#heldBy(here, await hints.held(fetch, deadline));
+      if (this.#isOwner(here)) {
+        const reply = replica.fetch(fetch, deadline);
+        this.#answered(here, reply instanceof Promise ? await reply : reply);
+      } else this.#heldBy(here, await hints.held(fetch, deadline));
       span?.end();
     } catch (error) {
       span?.end(failureName(error));
@@ -252,10 +254,8 @@ export class ReadRound implements HedgedRead {
   #answered(owner: Member, reply: FetchReply): void {
     if (this.#ended) return;
     forget(this.#asked, owner.id);
-    if (this.#request.retryId !== undefined && reply.retry === undefined) {
-      this.#failed(owner, 'knows-no-retries', 0);
-      return;
-    }
+    if (this.#request.retryId !== undefined && reply.retry === undefined)
+      return this.#failed(owner, 'knows-no-retries', 0);
     this.#answers.push(answerOf(owner.id, reply));
     this.#answeredFor.push(owner.index);
     this.#tally.accept(owner.index);
@@ -327,14 +327,14 @@ export class ReadRound implements HedgedRead {
   givenUp(): boolean {
     const { scope, owners } = this.#route;
     const everybody = [...owners, ...fallbacksOf(this.#environment, this.#route)];
-    if (!everybody.every(({ id }) => this.#heard.has(id))) return false;
+    if (!everybody.every(({ id }) => this.#heard.includes(id))) return false;
     const floor = this.#environment.replica.floors.of(scope);
     return (this.#request.least ?? []).every((dot) => dot.counter <= floor || covers(this.#known, dot));
   }
 
   #learn(from: Member, reply: FetchReply): void {
     if (this.#request.least === undefined) return;
-    this.#heard.add(from.id);
+    this.#heard.push(from.id);
     this.#known = joinVectors(this.#known, vectorOf(reply, this.#crc32));
   }
 

@@ -11,7 +11,12 @@ import type { Conflicts, Content, State, VersionVector } from '#causality/state.
 import { touched } from '#causality/touch.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
+import type { RequestMark } from '#causality/repeats.ts';
 import { Refusal } from '#wire/message.ts';
+import type { Span } from '#world/world.ts';
+import type { StoredState } from './records.ts';
+import type { RetryRow } from './retry-codec.ts';
+import type { Scope } from './scope.ts';
 import { OVERLOADED, TooLarge, TooManySiblings } from './refusals.ts';
 
 /** An operation on a data type, or a touch. */
@@ -34,6 +39,25 @@ export interface MintedWrite {
   readonly expiresAt: number;
   /** A counter that the new dot must be later than, beside those of the context; 0 for none. */
   readonly after: number;
+}
+
+export interface MintRequest extends MintedWrite {
+  readonly scope: Scope;
+  readonly key: Uint8Array;
+  readonly durable: boolean;
+  /** Of a request with an idempotency key: what it is remembered by. */
+  readonly mark: RequestMark | null;
+  /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
+  readonly stillWanted: () => boolean;
+  /** The step that mints, when it is traced. */
+  readonly trace?: Span | undefined;
+}
+
+/** A state with a new version, before it is committed. */
+export interface Minted extends StoredState {
+  readonly dot: Dot;
+  /** To be given to the other owners with the state. */
+  readonly retry: RetryRow | null;
 }
 
 export interface Minter {

@@ -7,7 +7,6 @@ import { counterOf, highestCounter } from '#causality/vector.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { includes, joinStates } from '#causality/join.ts';
 import { encodeState } from '#causality/state-codec.ts';
-import type { Dot } from '#causality/dot.ts';
 import type { RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { toHex } from '#kernel/bytes.ts';
@@ -20,11 +19,10 @@ import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
 import { fetched } from './fetched.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest, WholeFetchRequest, WholeReply } from './messages.ts';
-import { checkSize, mintOn, type MintedWrite, type SizeLimits } from './mint.ts';
+import { checkSize, mintOn, type Minted, type MintRequest, type SizeLimits } from './mint.ts';
 import { ClockRow, storeCleanStop, type NodeStorage } from './node-storage.ts';
 import { TenureSupply } from './tenure-supply.ts';
 import { Retries, type RetryLimits } from './retries.ts';
-import type { RetryRow } from './retry-codec.ts';
 import { RetryPurge } from './retry-purge.ts';
 import { attemptIn } from './settle-retries.ts';
 import { CORRUPT_ROW, Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
@@ -55,25 +53,6 @@ export interface ReplicaLimits extends RetryLimits, SizeLimits {
   readonly commitQueueMax: number;
   /** Bytes of the states that wait for the disk. */
   readonly commitQueueBytesMax: number;
-}
-
-export interface MintRequest extends MintedWrite {
-  readonly scope: Scope;
-  readonly key: Uint8Array;
-  readonly durable: boolean;
-  /** Of a request with an idempotency key: what it is remembered by. */
-  readonly mark: RequestMark | null;
-  /** Asked when the operation's turn has come: once its caller has answered, an unsent write must stay unsent. */
-  readonly stillWanted: () => boolean;
-  /** The step that mints, when it is traced. */
-  readonly trace?: Span | undefined;
-}
-
-/** A state with a new version, before it is committed. */
-export interface Minted extends StoredState {
-  readonly dot: Dot;
-  /** To be given to the other owners with the state. */
-  readonly retry: RetryRow | null;
 }
 
 /** Milliseconds between two attempts to find out whether a full disk has space again. */
@@ -190,15 +169,29 @@ export class Replica {
     });
   }
 
-  /** The replica's state of a key. Rejects with {@link Refusal}: a row that cannot be trusted is no answer, not an absence. */
-  fetch(request: WholeFetchRequest, deadline: number): Promise<WholeReply>;
-  fetch(request: FetchRequest, deadline: number): Promise<FetchReply>;
-  async fetch(request: FetchRequest, deadline: number): Promise<FetchReply> {
+  /**
+   * The replica's state of a key. Throws {@link Refusal}, or rejects with it: a row that cannot be trusted is no answer, not an
+   * absence. Nearly always there is nothing to wait for, and each wait costs a turn.
+   */
+  fetch(request: WholeFetchRequest, deadline: number): WholeReply | Promise<WholeReply>;
+  fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply>;
+  fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
+    const waits = this.#isBehind(request.scope) || this.#syncOf(request) !== undefined;
+    return waits ? this.#fetchLater(request, deadline) : this.#fetchNow(request);
+  }
+
+  async #fetchLater(request: FetchRequest, deadline: number): Promise<FetchReply> {
     if (this.#isBehind(request.scope)) await this.#learn(request.scope, deadline);
-    const { bucket, incarnation } = request.scope;
-    const sync = this.#commits.synced(RECORDS, recordKey(bucket, incarnation, request.key));
-    // Nearly always there is nothing to wait for, and each wait costs a turn.
-    if (sync !== undefined) await sync.catch((error: unknown) => Promise.reject(asRefusal(error)));
+    await this.#syncOf(request)?.catch((error: unknown) => Promise.reject(asRefusal(error)));
+    return this.#fetchNow(request);
+  }
+
+  /** The end of the sync that makes the row durable which a reader would see now. */
+  #syncOf({ scope: { bucket, incarnation }, key }: FetchRequest): Promise<void> | undefined {
+    return this.#commits.synced(RECORDS, recordKey(bucket, incarnation, key));
+  }
+
+  #fetchNow(request: FetchRequest): FetchReply {
     fence(request.scope, this.#options.knowledge);
     if (this.#options.knowledge.refilling())
       throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');

@@ -185,11 +185,9 @@ test('a node that lost its disk comes back as another actor and never answers fo
     incarnation: 0,
     definition: epoch(0),
   };
-  const asked = node.replica.fetch(
-    { scope, requestId: 'r', key: new TextEncoder().encode('k') },
-    cluster.simulation.now + 1000,
-  );
-  await expect(cluster.simulation.settle(asked)).rejects.toMatchObject({ code: 'refilling' });
+  const request = { scope, requestId: 'r', key: new TextEncoder().encode('k') };
+  const ask = async (): Promise<unknown> => node.replica.fetch(request, cluster.simulation.now + 1000);
+  await expect(cluster.simulation.settle(ask())).rejects.toMatchObject({ code: 'refilling' });
   for (const id of ['n1', 'n2', 'n3']) {
     const answer = await read(cluster, id, '/v1/kv/b/k?r=1');
     expect(values(answer), id).toEqual(['kept']);

@@ -9,7 +9,8 @@ import { utf8 } from '#kernel/bytes.ts';
 import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
 import { takeStorage } from '#replica/node-storage.ts';
 import { AlreadyMinted } from '#replica/refusals.ts';
-import { Replica, type Minted } from '#replica/replica.ts';
+import type { Minted } from '#replica/mint.ts';
+import { Replica } from '#replica/replica.ts';
 import type { RetryLimits } from '#replica/retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { settleRetry } from '#replica/settle-retries.ts';
@@ -87,7 +88,7 @@ class OneReplica {
     const encoded = encodeState(state, digest.crc32);
     const request = { scope: SCOPE, requestId: 'r', key: KEY, state: encoded, durable: true, origin: 1, retries };
     await this.settle(this.replica.store(request, Infinity));
-    const { state: row } = await this.settle(this.replica.fetch({ scope: SCOPE, requestId: 'r', key: KEY }, Infinity));
+    const { state: row } = await this.replica.fetch({ scope: SCOPE, requestId: 'r', key: KEY }, Infinity);
     return decodeState(row!, digest.crc32);
   }
 
@@ -117,7 +118,7 @@ test('the row is written with the write, and found again after a restart', async
   one.machine.host.kill();
   const again = await OneReplica.boot('siblings', {}, one.machine);
   const asked = { scope: SCOPE, requestId: 'r', key: KEY, retryId: mark(1).id };
-  expect(await again.settle(again.replica.fetch(asked, Infinity))).toMatchObject({ retry: minted.retry });
+  expect(again.replica.fetch(asked, Infinity)).toMatchObject({ retry: minted.retry });
   expect(again.replica.retries.ofKey(SCOPE, KEY)).toEqual([minted.retry]);
   expect(again.replica.retries.ofKey(SCOPE, utf8('other'))).toEqual([]);
   await expect(again.settle(again.mint(1))).rejects.toThrow(AlreadyMinted);
