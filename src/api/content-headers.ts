@@ -20,8 +20,13 @@ const KNOWN_HEADERS: ReadonlySet<string> = new Set(['quoral-context', 'quoral-se
 /** A version that holds a value. */
 export type LiveVersion = Version & { readonly content: Content };
 
-export function isLive(version: Version): version is LiveVersion {
+function isLive(version: Version): version is LiveVersion {
   return version.content !== null;
+}
+
+/** Those of the versions that hold a value; nearly always all of them. */
+export function liveOf(versions: readonly Version[]): readonly LiveVersion[] {
+  return versions.every(isLive) ? versions : versions.filter(isLive);
 }
 
 /** Everything of a content but the value. */

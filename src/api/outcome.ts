@@ -11,7 +11,7 @@ import type { Version, VersionVector } from '#causality/state.ts';
 import type { Agreement, ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Mac } from '#kernel/native.ts';
-import { contentHeaders, isLive, quotedEtag, type LiveVersion } from './content-headers.ts';
+import { contentHeaders, liveOf, quotedEtag, type LiveVersion } from './content-headers.ts';
 import type { Answer } from './exchange.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { jsonBody, multipartBody } from './siblings.ts';
@@ -64,7 +64,7 @@ export function writeAnswer(
   switch (outcome.kind) {
     case 'applied': {
       const headers = whatHappened(outcome.agreement, outcome.coordinator);
-      const live = outcome.versions.filter(isLive);
+      const live = liveOf(outcome.versions);
       if (body && live.length > 0) return objectAnswer(live, outcome.context, headers, presentation);
       // A request that was sent again may have been superseded since: then the tag is that of what it wrote.
       const shows = wrote !== 'value' || live.some(({ dot }) => sameDot(dot, outcome.written));
@@ -100,7 +100,7 @@ function objectAnswer(
   headers: Record<string, string>,
   presentation: Presentation,
 ): Answer {
-  const live = versions.filter(isLive);
+  const live = liveOf(versions);
   if (presentation.sibling !== undefined)
     return siblingAnswer(live, presentation.sibling, context, headers, presentation);
   if (context.length > 0) headers['quoral-context'] = contextOf(context, presentation);
@@ -155,11 +155,30 @@ function figures({ needed, acked }: Agreement): { readonly needed: number; reado
 }
 
 /** The coordinator is the owner that minted the version, or the node that merged the read. */
-export function whatHappened({ acked, needed, of, fallbacks }: Agreement, coordinator: NodeId): Record<string, string> {
-  return {
-    'quoral-replicas': `acked=${acked}; needed=${needed}; of=${of}; fallbacks=${fallbacks}`,
-    'quoral-coordinator': coordinator,
-  };
+export function whatHappened(agreement: Agreement, coordinator: NodeId): Record<string, string> {
+  return { 'quoral-replicas': replicasText(agreement), 'quoral-coordinator': coordinator };
+}
+
+/** What was agreed last, and its text: nearly all answers say the same. */
+let lastAgreement: Agreement = { acked: 0, needed: 0, of: 0, fallbacks: 0 };
+let lastReplicasText = textOf(lastAgreement);
+
+function replicasText(agreement: Agreement): string {
+  const { acked, needed, of, fallbacks } = lastAgreement;
+  const same =
+    agreement.acked === acked &&
+    agreement.needed === needed &&
+    agreement.of === of &&
+    agreement.fallbacks === fallbacks;
+  if (!same) {
+    lastAgreement = agreement;
+    lastReplicasText = textOf(agreement);
+  }
+  return lastReplicasText;
+}
+
+function textOf({ acked, needed, of, fallbacks }: Agreement): string {
+  return `acked=${acked}; needed=${needed}; of=${of}; fallbacks=${fallbacks}`;
 }
 
 function contextOf(vector: VersionVector, { scope, mac }: Presentation): string {

@@ -89,8 +89,15 @@ export class Reception {
     const trace = beginRequestSpan(this.#services.trace, incoming, route?.path ?? 'none', requestId);
     const need = needOf(route, incoming.method);
     return {
-      ...{ incoming, route: route?.path, need, requestId, startedAt, trace },
-      ...{ client: UNGUARDED, judged: false, counts: undefined },
+      incoming,
+      route: route?.path,
+      need,
+      requestId,
+      startedAt,
+      trace,
+      client: UNGUARDED,
+      judged: false,
+      counts: undefined,
     };
   }
 

@@ -230,7 +230,7 @@ class Door implements HttpServer {
   #begin(request: SocketRequest | PlainRequest): void {
     if (request instanceof PlainRequest) {
       this.#plain += 1;
-      void this.#sendPlain(request, present(this.#api.answerKey(request), 'a route for keys'));
+      void present(this.#api.answerKey(request), 'a route for keys').then((answer) => this.#sendPlain(request, answer));
       return;
     }
     const { message, response } = request;
@@ -268,10 +268,9 @@ class Door implements HttpServer {
     if (!message.complete) response.once('close', () => drain(message));
   }
 
-  async #sendPlain(request: PlainRequest, answer: Promise<Answer>): Promise<void> {
+  #sendPlain(request: PlainRequest, answer: Answer): void {
     const { socket } = request;
-    const given = await answer;
-    if (socket.writable) this.#writePlain(request, given);
+    if (socket.writable) this.#writePlain(request, answer);
     if (request.isLast && !socket.closed) socket.once('close', () => this.#plainLeft());
     else this.#plainLeft();
     this.#connections.answered(socket);

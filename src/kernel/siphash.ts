@@ -126,5 +126,14 @@ function hex32(half: number): string {
 /** 8 bytes, most significant first, so that the order of the bytes is the order of the hashes. */
 export function hash64ToBytes(hash: Hash64): Uint8Array {
   const { high, low } = hash;
-  return new Uint8Array([high >>> 24, high >>> 16, high >>> 8, high, low >>> 24, low >>> 16, low >>> 8, low]);
+  const bytes = new Uint8Array(8);
+  bytes[0] = high >>> 24;
+  bytes[1] = high >>> 16;
+  bytes[2] = high >>> 8;
+  bytes[3] = high;
+  bytes[4] = low >>> 24;
+  bytes[5] = low >>> 16;
+  bytes[6] = low >>> 8;
+  bytes[7] = low;
+  return bytes;
 }
