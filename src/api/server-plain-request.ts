@@ -10,16 +10,8 @@ import { Problem } from './problem.ts';
 import { parseTarget, type Target } from './raw-path.ts';
 import type { WholeRequest } from './whole-request.ts';
 
-const SPACE = 0x20;
-const TAB = 0x09;
 /** `v1`, `kv` or `kv64`, bucket and key. */
 const KEY_SEGMENTS = 4;
-
-/** Names in lower case, each once; the value of each stands at two numbers in `places`, its first byte and the one behind it. */
-interface Fields {
-  readonly names: readonly string[];
-  readonly places: readonly number[];
-}
 
 export class PlainRequest implements Incoming {
   readonly socket: Socket;
@@ -29,30 +21,28 @@ export class PlainRequest implements Incoming {
   /** The connection ends with the answer. */
   isLast = false;
   readonly #bytes: Buffer;
-  readonly #bodyAt: number;
-  readonly #fields: Fields;
+  readonly #whole: WholeRequest;
 
   /** Undefined when it has something that only the usual way knows to judge: a field given twice, no host, a target that is no key's. */
-  static of(socket: Socket, bytes: Buffer, { method, url, head }: WholeRequest): PlainRequest | undefined {
-    const target = parseTarget(url);
+  static of(socket: Socket, bytes: Buffer, whole: WholeRequest): PlainRequest | undefined {
+    const target = parseTarget(whole.url);
     if (target instanceof Problem || target.segments.length !== KEY_SEGMENTS) return undefined;
-    const fields = readFields(head);
-    if (fields === undefined || !fields.names.includes('host')) return undefined;
-    return new PlainRequest(socket, method, target, bytes, head.length, fields);
+    const { names } = whole;
+    if (!names.includes('host') || names.some((name, at) => names.indexOf(name, at + 1) > 0)) return undefined;
+    return new PlainRequest(socket, bytes, whole, target);
   }
 
-  private constructor(socket: Socket, method: string, target: Target, bytes: Buffer, bodyAt: number, fields: Fields) {
+  private constructor(socket: Socket, bytes: Buffer, whole: WholeRequest, target: Target) {
     this.socket = socket;
-    this.method = method;
+    this.method = whole.method;
     this.target = target;
     this.#bytes = bytes;
-    this.#bodyAt = bodyAt;
-    this.#fields = fields;
+    this.#whole = whole;
   }
 
   /** A text of its own, which does not keep the whole head in memory. */
   header(name: string): string | undefined {
-    const { names, places } = this.#fields;
+    const { names, places } = this.#whole;
     const at = names.indexOf(name);
     return at < 0 ? undefined : this.#bytes.toString('latin1', places[2 * at], places[2 * at + 1]);
   }
@@ -63,7 +53,7 @@ export class PlainRequest implements Incoming {
   }
 
   headerNames(): Iterable<string> {
-    return this.#fields.names;
+    return this.#whole.names;
   }
 
   get remote(): string {
@@ -73,34 +63,12 @@ export class PlainRequest implements Incoming {
   /** Plain bytes: Node's own kind of them behaves differently when it is sliced. */
   readBody(limitBytes: number): Body {
     const { buffer, byteOffset, length } = this.#bytes;
-    const size = length - this.#bodyAt;
+    const start = this.#whole.head.length;
+    const size = length - start;
     if (size > limitBytes) return { kind: 'too-large' };
-    return { kind: 'body', bytes: new Uint8Array(buffer, byteOffset + this.#bodyAt, size) };
+    return { kind: 'body', bytes: new Uint8Array(buffer, byteOffset + start, size) };
   }
 
   /** The body is there. */
   breakBody(): void {}
-}
-
-/** Undefined when one is given twice. */
-function readFields(head: string): Fields | undefined {
-  const names: string[] = [];
-  const places: number[] = [];
-  let start = head.indexOf('\r\n') + 2;
-  for (let end = head.indexOf('\r\n', start); end > start; start = end + 2, end = head.indexOf('\r\n', start)) {
-    const colon = head.indexOf(':', start);
-    const name = head.slice(start, colon).toLowerCase();
-    if (names.includes(name)) return undefined;
-    let first = colon + 1;
-    let behind = end;
-    while (first < behind && isBlank(head.charCodeAt(first))) first += 1;
-    while (first < behind && isBlank(head.charCodeAt(behind - 1))) behind -= 1;
-    names.push(name);
-    places.push(first, behind);
-  }
-  return { names, places };
-}
-
-function isBlank(code: number): boolean {
-  return code === SPACE || code === TAB;
 }

@@ -211,7 +211,7 @@ export class ShortWay {
   }
 }
 
-function isThat(message: IncomingMessage, { method, url, fields }: WholeRequest): boolean {
+function isThat(message: IncomingMessage, { method, url, names }: WholeRequest): boolean {
   const { complete, rawHeaders } = message;
-  return complete && message.method === method && message.url === url && rawHeaders.length === 2 * fields;
+  return complete && message.method === method && message.url === url && rawHeaders.length === 2 * names.length;
 }

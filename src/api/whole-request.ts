@@ -15,8 +15,10 @@ export const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);
 export interface WholeRequest {
   readonly method: string;
   readonly url: string;
-  /** Header fields. */
-  readonly fields: number;
+  /** Of the header fields, in lower case. */
+  readonly names: readonly string[];
+  /** Where in `head` the value of each stands, without blanks around it: two numbers each, its first character and the one behind it. */
+  readonly places: readonly number[];
   readonly requestId: string | undefined;
   /** Whether it shows an idempotency key. */
   readonly isRepeatable: boolean;
@@ -27,6 +29,8 @@ export interface WholeRequest {
 /** Longer heads are rare, and none of this way's business. */
 const HEAD_MAX_BYTES = 4096;
 const END = '\r\n\r\n';
+const SPACE = 0x20;
+const TAB = 0x09;
 const HEAD =
   /^(GET|HEAD|PUT|POST|DELETE) (\/v1\/kv(?:64)?\/[!-.0-~]+\/[!-~]+) HTTP\/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+\r\n$/;
 const LENGTH = /^\d{1,9}$/;
@@ -41,12 +45,13 @@ export function wholeRequest(bytes: Buffer): WholeRequest | undefined {
   const [, method = '', url = ''] = found;
   const fields = readFields(head);
   if (fields === undefined || end + END.length + (fields.bodyBytes ?? 0) !== bytes.length) return undefined;
-  const { count, requestId, isRepeatable } = fields;
-  return { method, url, fields: count, requestId, isRepeatable, head };
+  const { names, places, requestId, isRepeatable } = fields;
+  return { method, url, names, places, requestId, isRepeatable, head };
 }
 
 interface Fields {
-  count: number;
+  readonly names: string[];
+  readonly places: number[];
   /** Undefined when no length is given. */
   bodyBytes: number | undefined;
   requestId: string | undefined;
@@ -55,16 +60,28 @@ interface Fields {
 
 /** Undefined when one of them says that there is more to this request or to its connection. */
 function readFields(head: string): Fields | undefined {
-  const fields: Fields = { count: 0, bodyBytes: undefined, requestId: undefined, isRepeatable: false };
+  const fields: Fields = { names: [], places: [], bodyBytes: undefined, requestId: undefined, isRepeatable: false };
   let start = head.indexOf('\r\n') + 2;
   for (let end = head.indexOf('\r\n', start); end > start; start = end + 2, end = head.indexOf('\r\n', start)) {
-    fields.count += 1;
     const colon = head.indexOf(':', start);
+    const name = head.slice(start, colon).toLowerCase();
+    let first = colon + 1;
+    let behind = end;
+    while (first < behind && isBlank(head.charCodeAt(first))) first += 1;
+    while (first < behind && isBlank(head.charCodeAt(behind - 1))) behind -= 1;
+    fields.names.push(name);
+    fields.places.push(first, behind);
+    // Node's parser does not take all lengths with blanks behind them.
+    if (name === 'content-length' && behind < end) return undefined;
     // The lengths of the names that count are rare enough.
-    if (!NOTABLE.has(colon - start)) continue;
-    if (!note(fields, head.slice(start, colon).toLowerCase(), head.slice(colon + 1, end).trim())) return undefined;
+    if (NOTABLE.has(name.length) && !note(fields, name, head.slice(first, behind))) return undefined;
   }
   return fields;
+}
+
+/** As HTTP has it: other white space belongs to the value. */
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB;
 }
 
 /** Whose names say where a body ends, what becomes of the connection, or what the answer has to hold. */
