@@ -142,6 +142,12 @@ function majorityOf(count: number): number {
   return Math.floor(count / 2) + 1;
 }
 
+/** The name of the member with this index; this node's own when it is not known. */
+export function memberAt({ knowledge, self }: Environment, member: NodeIndex): NodeId {
+  for (const { index, id } of knowledge.ring().members) if (index === member) return id;
+  return self;
+}
+
 /** Whether an answer of this owner counts. */
 export function isCounted({ zone }: Pick<KeyRequest, 'zone'>, owner: Member): boolean {
   return zone === undefined || owner.zone === zone;

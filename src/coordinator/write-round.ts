@@ -16,6 +16,7 @@ import { STALE, type Scope } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
+import type { CallResult } from '#wire/messaging.ts';
 import { callPatiently } from '#wire/patient-call.ts';
 import type { Timer } from '#world/world.ts';
 import { mintedWrite, type Before, type ToMint } from './before-write.ts';
@@ -23,6 +24,7 @@ import {
   countedOwners,
   inItsZone,
   isDoubtful,
+  memberAt,
   reachableFallbacks,
   reachableOwners,
   routeOf,
@@ -38,6 +40,7 @@ import { applied, failed, shown, type Ending, type Offer } from './write-outcome
 import { WriteRules } from './write-rules.ts';
 
 type Minting = Exclude<Before, { kind: 'over' }>;
+type NoReply = Exclude<CallResult<unknown>, { kind: 'reply' }>;
 
 export class WriteRound {
   readonly #environment: Environment;
@@ -133,16 +136,10 @@ export class WriteRound {
 
   outcome(ending: Ending): WriteOutcome {
     const agreement = this.#agreement();
-    if (ending === 'reached') {
-      const { dot } = this.#offer!;
-      const minter = this.#environment.knowledge.ring().members.find(({ index }) => index === dot.node);
-      return applied(
-        shown(this.#request, this.#offer!, this.#environment.world.clock.wall()),
-        agreement,
-        minter?.id ?? this.#environment.self,
-      );
-    }
-    return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone), agreement);
+    if (ending !== 'reached')
+      return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone), agreement);
+    const offer = shown(this.#request, this.#offer!, this.#environment.world.clock.wall());
+    return applied(offer, agreement, memberAt(this.#environment, offer.dot.node));
   }
 
   #agreement(): Agreement {
@@ -189,15 +186,14 @@ export class WriteRound {
 
   /** Mints and commits at this node; the others get the state before the commit. */
   async #mintHere(here: Member, before: ToMint): Promise<void> {
-    const environment = this.#environment;
-    const request = this.#request;
-    const span = request.trace?.child('replica.mint', 'internal');
-    const { key, mark, dw } = request;
-    const write = mintedWrite(request, before, environment.world.clock.wall());
-    const { content, operating, context, expiresAt, after } = write;
+    const { replica, world } = this.#environment;
+    const { key, mark, dw, trace } = this.#request;
     const { scope } = this.#route;
+    const span = trace?.child('replica.mint', 'internal');
+    const write = mintedWrite(this.#request, before, world.clock.wall());
+    const { content, operating, context, expiresAt, after } = write;
     const stillWanted = (): boolean => !this.#ended;
-    const minting = environment.replica.mint(
+    const minting = replica.mint(
       { scope, key, content, operating, context, expiresAt, after, durable: dw > 0, mark, stillWanted, trace: span },
       ({ state, encoded, dot, retry }) => {
         this.#ledger.given();
@@ -294,7 +290,7 @@ export class WriteRound {
   /** Whether anybody was given the offer. */
   #giveToOthers(offer: Offer): boolean {
     this.#offer = offer;
-    for (const owner of this.#others) void this.#sendTo(owner, offer);
+    for (const owner of this.#others) this.#sendTo(owner, offer);
     for (const standIn of this.#planned) void this.#hint(standIn, offer);
     return this.#others.length + this.#planned.length > 0;
   }
@@ -304,39 +300,45 @@ export class WriteRound {
     return { scope, requestId, key, state: encoded, durable: dw > 0, origin: this.#missed.origin, retries };
   }
 
-  /** Gives the state to one owner; when that owner knows a newer epoch, learns it and offers the state once more. */
-  async #sendTo(owner: Member, offer: Offer, first: Scope = this.#route.scope): Promise<void> {
-    const environment = this.#environment;
-    const request = this.#request;
+  /** Gives the state to one owner. */
+  #sendTo(owner: Member, offer: Offer, scope: Scope = this.#route.scope): void {
     this.#ledger.given();
     this.#underWay += 1;
-    environment.peers.asked(owner.id);
-    let scope = first;
-    for (let attempt = 0; ; attempt++) {
-      const store = this.#storeRequest(scope, offer);
-      const { deadline, trace } = request;
-      const result = await callPatiently(environment, owner.id, StoreMessage, store, { deadline, trace });
-      if (result.kind === 'reply') {
-        this.#confirmed.push(owner.index);
-        this.#tally.accept(owner.index, result.reply.durable);
-        break;
-      }
-      let hasNoPlace = false;
-      if (result.kind === 'refused' && result.code === STALE) {
-        const newer = await scopeOnceLearned(environment, request, owner, result.value as Epoch);
-        this.#adopt(offer);
-        const goesByNewer = this.#rules.refusedBy(owner, scope);
-        if (newer !== undefined && attempt < environment.settings.staleRetries) {
-          scope = newer;
-          continue;
-        }
-        hasNoPlace = goesByNewer && newer === undefined;
-      }
-      this.#ledger.notTaken(result);
-      if (!hasNoPlace) this.#standInFor(owner);
-      this.#tally.fail(owner.index);
-      break;
+    this.#environment.peers.asked(owner.id);
+    this.#offerTo(owner, offer, scope, 0);
+  }
+
+  #offerTo(owner: Member, offer: Offer, scope: Scope, attempt: number): void {
+    const { deadline, trace } = this.#request;
+    const store = this.#storeRequest(scope, offer);
+    void callPatiently(this.#environment, owner.id, StoreMessage, store, { deadline, trace }).then((result) =>
+      result.kind === 'reply'
+        ? this.#storedAt(owner, result.reply.durable)
+        : this.#notStored(owner, offer, scope, attempt, result),
+    );
+  }
+
+  #storedAt(owner: Member, durable: boolean): void {
+    this.#confirmed.push(owner.index);
+    this.#tally.accept(owner.index, durable);
+    this.#decide();
+    this.#over();
+  }
+
+  /** When the owner knows a newer epoch, learns it and offers the state once more. */
+  async #notStored(owner: Member, offer: Offer, scope: Scope, attempt: number, result: NoReply): Promise<void> {
+    let hasNoPlace = false;
+    if (result.kind === 'refused' && result.code === STALE) {
+      const newer = await scopeOnceLearned(this.#environment, this.#request, owner, result.value as Epoch);
+      this.#adopt(offer);
+      const goesByNewer = this.#rules.refusedBy(owner, scope);
+      if (newer !== undefined && attempt < this.#environment.settings.staleRetries)
+        return this.#offerTo(owner, offer, newer, attempt + 1);
+      hasNoPlace = goesByNewer && newer === undefined;
     }
+    this.#ledger.notTaken(result);
+    if (!hasNoPlace) this.#standInFor(owner);
+    this.#tally.fail(owner.index);
     this.#decide();
     this.#over();
   }
@@ -347,7 +349,7 @@ export class WriteRound {
     if (adopted === undefined) return;
     this.#standIns.withdraw(this.#rules.writers);
     this.#others.push(...adopted.added);
-    for (const owner of adopted.added) void this.#sendTo(owner, offer, adopted.scope);
+    for (const owner of adopted.added) this.#sendTo(owner, offer, adopted.scope);
   }
 
   /** Gives the state to a fallback, to keep it for the owner. */

@@ -27,7 +27,7 @@ export interface StoreRequest {
    */
   readonly origin: number;
   /** What requests with idempotency keys have become, as far as the sender knows of this key; none without it. */
-  readonly retries?: readonly RetryRow[];
+  readonly retries?: readonly RetryRow[] | undefined;
 }
 
 export interface StoreReply {
@@ -115,7 +115,7 @@ export const StoreMessage: MessageType<StoreRequest, StoreReply> = {
       durable: asBoolean(fields[4], 'durable'),
       // A sender that names none has to be taken for one from before everything.
       origin: asInteger(fields[6] ?? 0, 'origin'),
-      ...(retries.length === 0 ? {} : { retries }),
+      retries: retries.length === 0 ? undefined : retries,
     };
   },
   encodeReply: ({ durable }) => [durable],
@@ -162,8 +162,8 @@ export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
       scope: scopeFromWire(fields[0]),
       requestId: asString(fields[1], 'requestId', 128),
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
-      ...(isGiven(fields[3]) ? { retryId: asMarkBytes(fields[3], 'retryId') } : {}),
-      ...(isGiven(fields[4]) ? { valuesUpTo: asInteger(fields[4], 'valuesUpTo', 0) } : {}),
+      retryId: isGiven(fields[3]) ? asMarkBytes(fields[3], 'retryId') : undefined,
+      valuesUpTo: isGiven(fields[4]) ? asInteger(fields[4], 'valuesUpTo', 0) : undefined,
     };
   },
   // An outline is a list where a state is bytes.

@@ -350,8 +350,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: WRITE_ROUND,
-        from: 'this.#tally.fail(owner.index); break;',
-        to: 'this.#tally.accept(owner.index, true); break;',
+        from: 'this.#tally.fail(owner.index); this.#decide();',
+        to: 'this.#tally.accept(owner.index, true); this.#decide();',
       },
     ],
     foundBy: { scenario: 'too-few-have-it' },
