@@ -20,6 +20,9 @@ export class DiskTable {
   /** Where rows of this table are kept, and as whose. */
   readonly #cache: RowCache | undefined;
   readonly #number: number;
+  /** For rows whose number in SQLite is or gets known: they are written without a search in the index from keys to numbers. */
+  readonly #numberAndValue: Statement<[Key], [number, Bytes]> | undefined;
+  readonly #putAt: Statement<[Bytes, number, Key]> | undefined;
   readonly #get: Statement<[Key], Bytes>;
   readonly #put: Statement<[Key, Bytes]>;
   readonly #delete: Statement<[Key]>;
@@ -31,7 +34,14 @@ export class DiskTable {
     const table = quoteName(name);
     this.#numbered = rows === 'numbered';
     this.#number = number;
-    this.#cache = recalled === true ? cache : undefined;
+    if (recalled === true && cache !== undefined) {
+      assert(rows === 'wide', `table ${name}: only rows with numbers of their own are recalled`);
+      this.#cache = cache;
+      this.#numberAndValue = database
+        .prepare<[Key], [number, Bytes]>(`SELECT rowid, v FROM ${table} WHERE k = ?`)
+        .raw();
+      this.#putAt = database.prepare(`UPDATE ${table} SET v = ? WHERE rowid = ? AND k = ?`);
+    }
     this.#get = database.prepare<[Key], Bytes>(`SELECT v FROM ${table} WHERE k = ?`).pluck();
     this.#put = database.prepare(
       `INSERT INTO ${table} (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
@@ -55,10 +65,11 @@ export class DiskTable {
 
   /** What the medium has, for the cache too, which has nothing. */
   keep(key: Bytes): Bytes | undefined {
-    const value = this.#get.get(this.#keyOf(key));
-    if (value === undefined) return undefined;
-    this.#cache?.put(this.#number, key, value);
-    return plain(value);
+    if (this.#cache === undefined) return this.get(key);
+    const row = this.#numberAndValue!.get(this.#keyOf(key));
+    if (row === undefined) return undefined;
+    this.#cache.put(this.#number, key, row[1], row[0]);
+    return plain(row[1]);
   }
 
   range(options: RangeOptions): Row[] {
@@ -70,8 +81,20 @@ export class DiskTable {
   }
 
   put(key: Bytes, value: Bytes): void {
-    this.#put.run(this.#keyOf(key), value);
-    this.#cache?.put(this.#number, key, value);
+    const bound = this.#keyOf(key);
+    if (this.#cache === undefined) {
+      this.#put.run(bound, value);
+      return;
+    }
+    const number = this.#cache.numberOf(this.#number, key);
+    // With its key in the condition no row but this one is ever written, whatever is believed of its number.
+    if (number !== undefined && number > 0 && this.#putAt!.run(value, number, bound).changes === 1) {
+      this.#cache.put(this.#number, key, value, number);
+      return;
+    }
+    const { lastInsertRowid } = this.#put.run(bound, value);
+    // Whoever asked before and found nothing kept has found no row: it is new then.
+    this.#cache.put(this.#number, key, value, number === undefined ? Number(lastInsertRowid) : undefined);
   }
 
   delete(key: Bytes): void {

@@ -90,6 +90,23 @@ test('what a transaction that failed has written is not recalled, and what was t
   expect(disk.recall('others', KEY)).toBeUndefined();
 });
 
+test('a row is written by its number only where that is still the row of the key', async () => {
+  const keys = [1, 2, 3].map((byte) => new Uint8Array([byte]));
+  await disk.commit((transaction) => keys.forEach((key) => transaction.put('rows', key, key))).durable;
+  for (const key of keys) disk.recall('rows', key);
+  file.exec('CREATE TEMP TABLE former AS SELECT k, v FROM rows; DELETE FROM rows');
+  file.exec("INSERT INTO rows (k, v) SELECT k, v FROM former WHERE k != x'03' ORDER BY k DESC");
+  const changed = new Uint8Array([9, 9]);
+  for (const key of [keys[0]!, keys[2]!]) disk.commit((transaction) => transaction.put('rows', key, changed));
+  const rows = [
+    [keys[0], changed],
+    [keys[1], keys[1]],
+    [keys[2], changed],
+  ];
+  expect(disk.range('rows', { limit: 10 })).toEqual(rows);
+  for (const [key, value] of rows) expect(disk.recall('rows', key!)).toEqual(value);
+});
+
 test('counts what was in memory and what was not', async () => {
   await put('rows', 1);
   disk.recall('rows', KEY);

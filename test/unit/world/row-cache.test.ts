@@ -24,6 +24,18 @@ test('gives copies of what was put last, table by table, and nothing that was de
   expect(cache.get(1, bytes(1))).toEqual(bytes(20));
 });
 
+test('knows the number that a row was put with last', () => {
+  const cache = new RowCache(64 * 1024, uncounted);
+  expect(cache.numberOf(0, bytes(1))).toBeUndefined();
+  cache.put(0, bytes(1), bytes(10), 2 ** 40 + 1);
+  cache.put(0, bytes(2), bytes(10));
+  expect(cache.numberOf(0, bytes(1))).toBe(2 ** 40 + 1);
+  expect(cache.numberOf(0, bytes(2))).toBe(0);
+  cache.put(0, bytes(1), bytes(11));
+  expect(cache.numberOf(0, bytes(1))).toBe(0);
+  expect(cache.get(0, bytes(1))).toEqual(bytes(11));
+});
+
 test('what was read stays as it is when the ring is written over', () => {
   const cache = new RowCache(4096, uncounted);
   cache.put(0, bytes(1), filled(100, 1));
@@ -37,15 +49,15 @@ test('what was read stays as it is when the ring is written over', () => {
 test('a place that the ring has left behind is not believed, whatever stands there now', () => {
   const cache = new RowCache(8192, uncounted);
   const room = 448;
-  const row = filled(room - 17, 1);
+  const row = filled(room - 25, 1);
   const last = Math.floor(8192 / room) - 1;
   for (let i = 0; i <= last; i++) cache.put(0, bytes(i), row);
   expect(cache.get(0, bytes(last))).toEqual(row);
   // The next row is written over the first two, and has in it what the second one began with, and another value.
   const forged = new Uint8Array(1000);
-  const head = Uint32Array.of(room, row.length, 0, 1);
-  forged.set(new Uint8Array(head.buffer), room - 17);
-  forged.set(bytes(1, 66), room - 17 + 16);
+  const head = Uint32Array.of(room, row.length, 0, 1, 0, 0);
+  forged.set(new Uint8Array(head.buffer), room - 25);
+  forged.set(bytes(1, 66), room - 25 + 24);
   cache.put(0, bytes(100), forged);
   expect(cache.get(0, bytes(100))).toEqual(forged);
   expect(cache.get(0, bytes(1))).toBeUndefined();
