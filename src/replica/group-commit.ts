@@ -92,8 +92,11 @@ interface Effect {
 /** One operation's own view: its writes stay here until it has succeeded. */
 class Overlay implements GroupTransaction {
   readonly #under: DiskTransaction;
+  /** As many as are counted are of this operation: an array that is emptied would have to grow anew for the next one. */
   readonly #writes: Write[] = [];
+  #writeCount = 0;
   readonly #effects: Effect[] = [];
+  #effectCount = 0;
 
   constructor(under: DiskTransaction) {
     this.#under = under;
@@ -110,24 +113,24 @@ class Overlay implements GroupTransaction {
   }
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
-    this.#writes.push({ table, key, value });
+    this.#writes[this.#writeCount++] = { table, key, value };
   }
 
   delete(table: string, key: Uint8Array): void {
-    this.#writes.push({ table, key, value: undefined });
+    this.#writes[this.#writeCount++] = { table, key, value: undefined };
   }
 
   afterwards<T>(effect: (argument: T) => void, argument?: T): void {
-    this.#effects.push({ effect, argument });
+    this.#effects[this.#effectCount++] = { effect, argument };
   }
 
   discard(): void {
-    this.#writes.length = 0;
-    this.#effects.length = 0;
+    this.#writeCount = 0;
+    this.#effectCount = 0;
   }
 
   #written(table: string, key: Uint8Array): Write | undefined {
-    for (let i = this.#writes.length - 1; i >= 0; i--) {
+    for (let i = this.#writeCount - 1; i >= 0; i--) {
       const write = this.#writes[i]!;
       if (write.table === table && equalBytes(write.key, key)) return write;
     }
@@ -136,12 +139,16 @@ class Overlay implements GroupTransaction {
 
   /** Hands the operation's writes to the transaction and their marks to `written`. */
   apply(written: Set<number>): void {
-    for (const { table, key, value } of this.#writes) {
+    for (let i = 0; i < this.#writeCount; i++) {
+      const { table, key, value } = this.#writes[i]!;
       written.add(rowMark(table, key));
       if (value === undefined) this.#under.delete(table, key);
       else this.#under.put(table, key, value);
     }
-    for (const { effect, argument } of this.#effects) effect(argument as never);
+    for (let i = 0; i < this.#effectCount; i++) {
+      const { effect, argument } = this.#effects[i]!;
+      effect(argument as never);
+    }
     this.discard();
   }
 }
