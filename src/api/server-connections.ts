@@ -88,7 +88,8 @@ export class Connections<Request extends Owed> {
   answered(socket: Socket): void {
     const connection = this.#of(socket);
     if (connection.owed.length > 1) connection.owed.shift();
-    else connection.owed.length = 0;
+    // Keeps the array's room for the next one, which a new length would not.
+    else connection.owed.pop();
     // An answer that said "close" was the last: what was sent behind it would be done and never answered.
     if (!socket.writable) connection.owed.length = 0;
     const next = connection.owed[0];
