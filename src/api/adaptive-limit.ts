@@ -26,7 +26,7 @@ export interface LoopTime {
 export interface AdaptiveLimitOptions {
   /** The limit of a node that is not overloaded. */
   readonly most: number;
-  /** So many are let in whatever time they take: groups of writes need company. */
+  /** So many are let in whatever time they take: groups of writes need company, and refusals must not slow down what is let in ever more. */
   readonly least: number;
   /** Milliseconds: when requests will take longer at the pace of the node, there are too many. */
   readonly bearable: number;
