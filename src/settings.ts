@@ -134,7 +134,7 @@ export const SETTINGS = {
   ),
   'overload-requests-min': setting(
     integer(1, 1_000_000),
-    '48',
+    '96',
     'data requests that it lets in at once even then; fewer are quicker, more are cheaper',
   ),
   'repeat-pause': setting(

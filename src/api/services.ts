@@ -127,7 +127,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   startPatienceMs: 0,
   requestsMax: 4096,
   overloadLatencyMs: 100,
-  overloadRequestsMin: 48,
+  overloadRequestsMin: 96,
   repeatPauseMs: 250,
   batchMax: 1000,
   batchBytesMax: 8 * 1024 * 1024,

@@ -7,6 +7,7 @@ import { quantile, TurningNode } from './turning-node.ts';
 
 const BEARABLE = 100;
 const MOST = 4096;
+/** Half of a node's own: the models here say no for next to nothing, and what the limit does is seen where it may be low. */
 const LEAST = 48;
 const CROWD = 128;
 /** Milliseconds of the loop for a request that is let in, and for one that is turned away. */
