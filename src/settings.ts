@@ -159,6 +159,11 @@ export const SETTINGS = {
     '32MiB',
     'memory for records as they were last read or written, beside that for pages; 0: none',
   ),
+  'disk-log': setting(
+    bytes(1024 ** 2, 16 * 1024 ** 3),
+    '128MiB',
+    'size of the write-ahead log at which it is copied into the database file; it may grow to twice as much while that goes on',
+  ),
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),
   'commit-queue-bytes-max': setting(

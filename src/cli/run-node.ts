@@ -263,6 +263,7 @@ async function openOutside(
     ...{ path, tables: NODE_TABLES, log, metrics },
     cacheBytes: settings['disk-cache'],
     rowCacheBytes: settings['row-cache'],
+    walBytes: settings['disk-log'],
   });
   const { host, port } = settings['peer-listen'];
   const network = createNetwork({

@@ -33,10 +33,10 @@ const NODE_MAJOR_MIN = 22;
 /** 3.51.3 repaired a race between a checkpoint and the restart of the log that could damage the file. */
 const SQLITE_MIN = [3, 51, 3] as const;
 const SYNCHRONOUS_NORMAL = 1;
-const PAGE_BYTES = 4096;
+export const PAGE_BYTES = 4096;
 /** What precedes each page in the log. */
 const FRAME_HEADER_BYTES = 24;
-const WAL_BYTES = 16 * 1024 * 1024;
+const WAL_BYTES = 128 * 1024 * 1024;
 export const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 /** Another program that reads the file may hold a lock for a moment; the event loop waits for no longer than this. */
 const BUSY_MILLISECONDS = 250;

@@ -27,7 +27,7 @@ import {
 } from '#world/world.ts';
 import { toDiskError, type DiskStep } from './disk-errors.ts';
 import { diskFigures, type DiskFigures } from './disk-figures.ts';
-import { DEFAULT_CACHE_BYTES, openFiles, type OpenFiles } from './disk-open.ts';
+import { DEFAULT_CACHE_BYTES, openFiles, PAGE_BYTES, type OpenFiles } from './disk-open.ts';
 import type { Migration } from './disk-schema.ts';
 import { DiskTable } from './disk-table.ts';
 import { RowCache } from './row-cache.ts';
@@ -44,7 +44,7 @@ export interface DiskOptions {
   readonly cacheBytes?: number;
   /** Memory for single rows of the tables that are recalled. Default 0: none. */
   readonly rowCacheBytes?: number;
-  /** Size of the log at which copying it into the database file begins. Default 16 MiB. */
+  /** Size of the log at which copying it into the database file begins. Default 128 MiB. */
   readonly walBytes?: number;
   /** For tests of the format's changes; default {@link MIGRATIONS}. */
   readonly migrations?: readonly Migration[];
@@ -176,7 +176,7 @@ class SqliteDisk implements Disk {
     this.#transaction = 'none';
     this.#figures.commits.add();
     this.#heal();
-    const held = this.#attempt('checkpoint', () => this.#checkpointer.afterCommit());
+    const held = this.#attempt('checkpoint', () => this.#checkpointer.afterCommit(transaction.pages));
     const durable = this.#durable(held);
     // Whoever does not wait for it learns of the failure with the next commit.
     durable.catch(() => undefined);
@@ -291,6 +291,8 @@ class SqliteTransaction implements DiskTransaction {
   readonly #onError: (error: unknown, step: DiskStep) => unknown;
   #ended = false;
   failure: DiskError | undefined;
+  /** Those that have changed, about: a row has one, and those that its bytes fill. */
+  pages = 0;
 
   constructor(
     tables: ReadonlyMap<string, DiskTable>,
@@ -322,11 +324,14 @@ class SqliteTransaction implements DiskTransaction {
   }
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
-    this.#figures.writtenBytes.add(key.length + value.length);
+    const bytes = key.length + value.length;
+    this.#figures.writtenBytes.add(bytes);
+    this.pages += 1 + bytes / PAGE_BYTES;
     this.#do(table, 'write', (rows) => rows.put(key, value));
   }
 
   delete(table: string, key: Uint8Array): void {
+    this.pages += 1;
     this.#do(table, 'write', (rows) => rows.delete(key));
   }
 

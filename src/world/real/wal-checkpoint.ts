@@ -2,10 +2,10 @@
  * Bounds the write-ahead log. SQLite starts the log over only when a write finds every frame copied into the database
  * file, which never happens by itself under steady load: while a checkpoint copies, new frames arrive.
  *
- * So when the log has reached its size, a thread copies it in a few rounds while commits go on. After that commits are held:
- * they become durable only when the thread has copied their frames too. Writers that wait for their durability write
- * nothing meanwhile, so the log is complete and the write after that starts it over; the event loop does not wait. Only
- * when somebody goes on writing all the same, the loop copies the few frames that are left itself.
+ * So when the log has reached its size, a thread copies it in rounds while commits go on, until little is left. After that
+ * commits are held: they become durable only when the thread has copied their frames too. Writers that wait for their
+ * durability write nothing meanwhile, so the log is complete and the write after that starts it over; the event loop does
+ * not wait. Only when somebody goes on writing all the same, the loop copies the few frames that are left itself.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -35,16 +35,21 @@ export interface CheckpointerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Rounds while commits go on. Each costs processor time and shortens what the held commits wait for. */
-const FREE_ROUNDS = 2;
+/** The most rounds while commits go on: each copies what came during the one before, and shortens what the held commits wait for. */
+const FREE_ROUNDS_MAX = 6;
 /** Commits are held during these rounds too when the log has grown to this many times the size at which they began. */
-const GROWTH_MAX = 4;
+const GROWTH_MAX = 2;
+/** By so much of the size at which a checkpoint begins the log may have grown before it is looked at again. */
+const UNSEEN_SHARE = 1 / 64;
 
 export class Checkpointer {
   readonly #options: CheckpointerOptions;
   /** Answers the pages in the log and those of them that are copied, and does nothing. */
   readonly #logPages: Statement<[], [busy: number, pages: number, copied: number]>;
   #thread: CheckpointThread | undefined;
+  /** Pages in the log when it was last looked at, and those that have come since, about. */
+  #seenPages = 0;
+  #unseenPages = 0;
   #state: 'idle' | 'free-rounds' | 'hold-next' | 'holding' | 'ended' = 'idle';
   #startPages: number;
   readonly #copyOnLoop: Statement<[]>;
@@ -60,14 +65,18 @@ export class Checkpointer {
     this.#copyOnLoop = options.database.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   }
 
-  /** To be called after each commit. Returns what the commit's durability has to wait for besides its sync, if anything. */
-  afterCommit(): Promise<void> | undefined {
+  /**
+   * To be called after each commit, with the pages that it has written, about. Returns what the commit's durability has to
+   * wait for besides its sync, if anything.
+   */
+  afterCommit(pages: number): Promise<void> | undefined {
+    this.#unseenPages += pages;
     switch (this.#state) {
       case 'idle':
-        if (this.#pages().pages >= this.#startPages) this.#freeRounds = this.#runFreeRounds();
+        if (this.#pagesAbout() >= this.#startPages) this.#freeRounds = this.#runFreeRounds();
         return undefined;
       case 'free-rounds':
-        return this.#pages().pages >= this.#startPages * GROWTH_MAX ? this.#freeRounds : undefined;
+        return this.#pagesAbout() >= this.#startPages * GROWTH_MAX ? this.#freeRounds : undefined;
       case 'hold-next':
         return (this.#held = this.#hold());
       case 'holding':
@@ -86,7 +95,7 @@ export class Checkpointer {
   async #runFreeRounds(): Promise<void> {
     this.#state = 'free-rounds';
     try {
-      if (!(await this.#run(FREE_ROUNDS))) return;
+      if (!(await this.#run(FREE_ROUNDS_MAX))) return;
       if (this.#isCopied()) this.#restart(this.#options.startPages);
       else this.#state = 'hold-next';
     } catch (error) {
@@ -140,6 +149,8 @@ export class Checkpointer {
   #restart(startPages: number): void {
     this.#state = 'idle';
     this.#startPages = startPages;
+    // The next write starts the log over, or it is looked at soon.
+    this.#seenPages = 0;
   }
 
   #isCopied(): boolean {
@@ -147,9 +158,17 @@ export class Checkpointer {
     return copied >= pages;
   }
 
+  /** SQLite parses the question anew each time, which takes as long as to write half a row, so it is asked only now and then. */
+  #pagesAbout(): number {
+    if (this.#unseenPages >= this.#options.startPages * UNSEEN_SHARE) this.#pages();
+    return this.#seenPages;
+  }
+
   #pages(): { readonly pages: number; readonly copied: number } {
     this.#options.endReads();
     const [, pages = 0, copied = 0] = this.#logPages.get() ?? [];
+    this.#seenPages = pages;
+    this.#unseenPages = 0;
     return { pages, copied };
   }
 }
