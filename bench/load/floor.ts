@@ -27,7 +27,10 @@ export interface Primitives {
   readonly storageGet: number;
   readonly group: number;
   readonly inFlight: number;
-  /** Milliseconds of one write of 4 KiB and its fdatasync. */
+}
+
+/** Milliseconds of one write of 4 KiB and its fdatasync. */
+export interface SyncTimes {
   readonly fdatasyncP50Ms: number;
   readonly fdatasyncP99Ms: number;
 }
@@ -55,7 +58,7 @@ export async function measurePrimitives({ connections, seconds, group, nodes }: 
   const inFlight = Math.max(1, Math.round(connections / nodes));
   const [calls] = await measureCalls(20_000 * seconds, [inFlight]);
   const storage = await measureStorage(group, seconds);
-  return { ...http, call: calls!.cpuMicros, ...storage, group, inFlight, ...measureSync() };
+  return { ...http, call: calls!.cpuMicros, ...storage, group, inFlight };
 }
 
 async function measureHttp(connections: number, seconds: number): Promise<{ httpPut: number; httpGet: number }> {
@@ -110,7 +113,7 @@ async function cpuOf(count: number, work: () => Promise<void> | void): Promise<n
   return (user + system) / count;
 }
 
-function measureSync(): { fdatasyncP50Ms: number; fdatasyncP99Ms: number } {
+export function measureSync(): SyncTimes {
   const directory = mkdtempSync(join(tmpdir(), 'quoral-sync-'));
   const file = openSync(join(directory, 'file'), 'w');
   const page = randomBytes(4096);

@@ -18,11 +18,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EtcdCluster, etcdVersion } from './etcd.ts';
-import { floorOf, measurePrimitives } from './floor.ts';
+import { floorOf, measurePrimitives, measureSync, type Primitives } from './floor.ts';
 import { isMix, type MixName } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
-import { judge, median, tableOf, type LoadReport } from './report.ts';
+import { judge, median, medianOf, tableOf, type LoadReport } from './report.ts';
 import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 
 const { values: flags } = parseArgs({
@@ -44,9 +44,11 @@ const { values: flags } = parseArgs({
 const NODES = 3;
 const CONNECTIONS = Number(flags.connections);
 const RECORDS = flags.quick ? 5000 : 20_000;
-const SECONDS = Number(flags.seconds ?? (flags.quick ? 4 : 5));
+const SECONDS = Number(flags.seconds ?? 4);
 const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 8 : 30));
-const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 3));
+const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 5));
+/** Of each rate of an open loop; its p99 differs more from run to run than what a closed loop does a second. */
+const OPEN_ROUNDS = 3;
 const BASE_PORT = Number(flags['base-port']);
 const OTHER_CONNECTIONS = [1, 16, 256];
 const OPEN_SHARES = [0.25, 0.5, 0.75];
@@ -90,26 +92,39 @@ async function createToken(url: string, adminTokenFile: string): Promise<string>
 
 type Series = Record<string, Figures[]>;
 
-/** The mixes of both systems, one after the other in each round, so that a machine that drifts does so for both. */
+interface Turns {
+  readonly quoral: Series;
+  readonly etcd: Series;
+  readonly primitives: readonly Primitives[];
+}
+
+/**
+ * The mixes of both systems and the primitives, one after the other in each round, so that a machine that drifts does so for
+ * all of them.
+ */
 async function inTurns(
   quoral: Cluster,
   etcd: Cluster | undefined,
   mixes: readonly MixName[],
-): Promise<{ readonly quoral: Series; readonly etcd: Series; readonly group: number }> {
+  withFloor: boolean,
+): Promise<Turns> {
   const series: { quoral: Series; etcd: Series } = { quoral: {}, etcd: {} };
-  const groups: number[] = [];
+  const primitives: Primitives[] = [];
   for (let round = 0; round < ROUNDS; round++) {
+    let group = 1;
     for (const mix of mixes) {
       const before = await groupSizes(quoral.urls);
       (series.quoral[mix] ??= []).push(await load(quoral, mix));
-      if (mix === 'put') groups.push(meanGroup(before, await groupSizes(quoral.urls)));
+      if (mix === 'put') group = Math.max(1, Math.round(meanGroup(before, await groupSizes(quoral.urls))));
       if (etcd === undefined) continue;
       (series.etcd[mix] ??= []).push(await load(etcd, mix, { system: 'etcd' }));
       if (mix === 'get')
         (series.etcd['getSerializable'] ??= []).push(await load(etcd, mix, { system: 'etcd-serializable' }));
     }
+    const options = { connections: CONNECTIONS, seconds: 2, group, nodes: NODES };
+    if (withFloor) primitives.push(await measurePrimitives(options));
   }
-  return { ...series, group: Math.max(1, Math.round(groups.reduce((a, b) => a + b, 0) / (groups.length || 1))) };
+  return { ...series, primitives };
 }
 
 function medians(series: Series): Record<string, Figures> {
@@ -138,7 +153,11 @@ async function more(
   for (const mix of ['put', 'get'] as const) {
     for (const share of OPEN_SHARES) {
       const rate = Math.round(reached[mix]!.opsPerSecond * share);
-      openLoop.push({ mix, share, rate, figures: await load(quoral, mix, { rate, connections: 256 }) });
+      const rounds: Figures[] = [];
+      for (let round = 0; round < OPEN_ROUNDS; round++)
+        rounds.push(await load(quoral, mix, { rate, connections: 256 }));
+      const figures = medianOf(rounds, ({ p99Ms }) => p99Ms);
+      openLoop.push({ mix, share, rate, figures, p99Ms: rounds.map(({ p99Ms }) => p99Ms) });
     }
   }
   return { quoral: zipfian, uniform, byConnections, openLoop };
@@ -152,12 +171,11 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
   const first = flags.quick || only !== undefined ? {} : await firstSeconds(quoral);
   await warmUp(quoral);
   if (etcd !== undefined) await warmUp(etcd, { system: 'etcd' });
-  const turns = await inTurns(quoral, etcd, only ?? ['put', 'get', 'a']);
+  const turns = await inTurns(quoral, etcd, only ?? ['put', 'get', 'a'], only === undefined);
   const reached = medians(turns.quoral);
   const rest = flags.quick || only !== undefined ? undefined : await more(quoral, reached);
-  const seconds = flags.quick ? 2 : 4;
-  const options = { connections: CONNECTIONS, seconds, group: turns.group, nodes: NODES };
-  const primitives = only === undefined ? await measurePrimitives(options) : undefined;
+  const floors = turns.primitives.map(floorOf);
+  const primitives = turns.primitives.length === 0 ? undefined : medianOf(turns.primitives, (one) => floorOf(one).put);
   return {
     machine: machine(),
     commit: commit(),
@@ -165,14 +183,14 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
     durability:
       `${NODES} nodes, N=3 R=2 W=2 dw=2, fdatasync before every answer; etcd with its defaults, which sync its log too; ` +
       `1 KiB values, ${RECORDS} records, ${CONNECTIONS} connections, ${ROUNDS} rounds of ${SECONDS} s after ${WARM_SECONDS} s of PUT and GET`,
-    ...(primitives === undefined ? {} : { primitives, floor: floorOf(primitives) }),
+    ...(primitives === undefined ? {} : { primitives, floor: floorOf(primitives), sync: measureSync() }),
     quoral: { ...reached, ...rest?.quoral },
     uniform: rest?.uniform ?? {},
     firstSeconds: first,
     byConnections: rest?.byConnections ?? {},
     openLoop: rest?.openLoop ?? [],
     peers: etcd === undefined ? {} : { etcd: medians(turns.etcd) },
-    rounds: { quoral: turns.quoral, etcd: turns.etcd },
+    rounds: { quoral: turns.quoral, etcd: turns.etcd, floor: floors },
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a run of the load has come to: the figures, their ratios to the floor and to others, and which targets are met. */
 
-import type { Floor, Primitives } from './floor.ts';
+import type { Floor, Primitives, SyncTimes } from './floor.ts';
 import type { Figures } from './run-generator.ts';
 
 export interface OpenLoopFigures {
@@ -8,7 +8,10 @@ export interface OpenLoopFigures {
   /** Of the operations a second that the closed loop has reached. */
   readonly share: number;
   readonly rate: number;
+  /** The round in the middle by p99. */
   readonly figures: Figures;
+  /** Of all rounds. */
+  readonly p99Ms: readonly number[];
 }
 
 type ByMix = Readonly<Record<string, Figures>>;
@@ -20,6 +23,7 @@ export interface LoadReport {
   readonly durability: string;
   readonly primitives?: Primitives;
   readonly floor?: Floor;
+  readonly sync?: SyncTimes;
   /** By mix: uniform keys for put and get, zipfian ones for the others. */
   readonly quoral: ByMix;
   readonly uniform: ByMix;
@@ -28,7 +32,14 @@ export interface LoadReport {
   readonly byConnections: Readonly<Record<string, ByMix>>;
   readonly openLoop: readonly OpenLoopFigures[];
   readonly peers: { readonly etcd?: ByMix };
-  readonly rounds: unknown;
+  readonly rounds: Rounds;
+}
+
+/** What each round came to; all that is in one round was measured within seconds of each other. */
+export interface Rounds {
+  readonly quoral: Readonly<Record<string, readonly Figures[]>>;
+  readonly etcd: Readonly<Record<string, readonly Figures[]>>;
+  readonly floor: readonly Floor[];
 }
 
 export interface Target {
@@ -43,37 +54,53 @@ export interface JudgedReport extends LoadReport {
   readonly targets: readonly Target[];
 }
 
+/** The one in the middle by `of`. */
+export function medianOf<T>(rounds: readonly T[], of: (round: T) => number): T {
+  return rounds.toSorted((a, b) => of(a) - of(b))[Math.floor(rounds.length / 2)]!;
+}
+
 /** The round in the middle by operations a second. */
 export function median(rounds: readonly Figures[]): Figures {
-  return rounds.toSorted((a, b) => a.opsPerSecond - b.opsPerSecond)[Math.floor(rounds.length / 2)]!;
+  return medianOf(rounds, ({ opsPerSecond }) => opsPerSecond);
+}
+
+/**
+ * The ratio in the middle of those of each round: a machine may be half as fast again a minute later, so two figures are
+ * only compared when they were measured next to each other.
+ */
+function medianRatio<A, B>(mine: readonly A[], theirs: readonly B[], ratio: (mine: A, theirs: B) => number): number {
+  return medianOf(
+    mine.map((one, round) => ratio(one, theirs[round]!)),
+    (value) => value,
+  );
 }
 
 export function judge(report: LoadReport): JudgedReport {
-  const { floor, quoral } = report;
+  const { floor, quoral } = report.rounds;
   const ratio = (mix: keyof Floor): number =>
-    (quoral[mix]?.cpuMicrosPerOp ?? Number.NaN) / (floor?.[mix] ?? Number.NaN);
-  const ratioToFloor = floor === undefined ? {} : { put: ratio('put'), get: ratio('get') };
+    medianRatio(quoral[mix]!, floor, ({ cpuMicrosPerOp }, least) => cpuMicrosPerOp / least[mix]);
+  const ratioToFloor = floor.length === 0 ? {} : { put: ratio('put'), get: ratio('get') };
   return { ...report, ratioToFloor, targets: targetsOf(report, ratioToFloor) };
 }
 
 function targetsOf(report: LoadReport, ratioToFloor: JudgedReport['ratioToFloor']): readonly Target[] {
-  const { quoral, peers, openLoop, primitives } = report;
+  const { rounds, peers, openLoop, sync } = report;
   const targets: Target[] = [];
   const most = (what: string, reached: number, bound: number): number =>
     targets.push({ what, wanted: `≤ ${bound.toFixed(1)}`, reached, met: reached <= bound });
   const least = (what: string, reached: number, bound: number): number =>
     targets.push({ what, wanted: `≥ ${bound.toFixed(1)}`, reached, met: reached >= bound });
   for (const [mix, ratio] of Object.entries(ratioToFloor)) most(`CPU of ${mix}, floor = 1`, ratio, 1.5);
-  const { etcd } = peers;
-  if (etcd !== undefined) {
-    const times = (mine: string, theirs: string): number => quoral[mine]!.opsPerSecond / etcd[theirs]!.opsPerSecond;
+  if (peers.etcd !== undefined) {
+    const times = (mine: string, theirs: string): number =>
+      medianRatio(rounds.quoral[mine]!, rounds.etcd[theirs]!, (a, b) => a.opsPerSecond / b.opsPerSecond);
     least('ops/s of put, etcd = 1', times('put', 'put'), 2);
     least('ops/s of get, linearizable get of etcd = 1', times('get', 'get'), 3);
     least('ops/s of get, serializable get of etcd = 1', times('get', 'getSerializable'), 2);
   }
   for (const { mix, share, figures } of openLoop) {
-    if (share !== 0.5 || primitives === undefined) continue;
-    most(`p99 of ${mix} at half load, ms`, figures.p99Ms, Math.max(10, 4 * primitives.fdatasyncP99Ms));
+    if (share !== 0.5 || sync === undefined) continue;
+    most(`p99 of ${mix} at half load, ms`, figures.p99Ms, Math.max(10, 4 * sync.fdatasyncP99Ms));
   }
   return targets;
 }
@@ -93,7 +120,7 @@ function row(name: string, figures: Figures): string {
 }
 
 export function tableOf(report: JudgedReport): string {
-  const { quoral, uniform, firstSeconds, byConnections, openLoop, peers, primitives, floor, targets } = report;
+  const { quoral, uniform, firstSeconds, byConnections, openLoop, peers, primitives, floor, sync, targets } = report;
   const named = (prefix: string, figures: ByMix): string[] =>
     Object.entries(figures).map(([mix, one]) => row(`${prefix}${mix}`, one));
   const lines = [
@@ -105,8 +132,8 @@ export function tableOf(report: JudgedReport): string {
     ...openLoop.map(({ mix, rate, figures }) => row(`quoral ${mix} at ${rate}/s`, figures)),
     ...named('etcd ', peers.etcd ?? {}),
   ];
-  if (primitives !== undefined && floor !== undefined) {
-    const { httpPut, httpGet, call, storagePut, storageGet, group, inFlight, ...sync } = primitives;
+  if (primitives !== undefined && floor !== undefined && sync !== undefined) {
+    const { httpPut, httpGet, call, storagePut, storageGet, group, inFlight } = primitives;
     const micros = (value: number): string => value.toFixed(1);
     lines.push(
       '',

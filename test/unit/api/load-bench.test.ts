@@ -8,6 +8,8 @@ import { floorOf } from '../../../bench/load/floor.ts';
 import { HttpConnection } from '../../../bench/load/http-connection.ts';
 import { KeyChoice, Zipfian } from '../../../bench/load/key-choice.ts';
 import { drawStep, MIXES } from '../../../bench/load/mixes.ts';
+import { judge, type LoadReport } from '../../../bench/load/report.ts';
+import type { Figures } from '../../../bench/load/run-generator.ts';
 
 async function serving(answer: RequestListener, use: (url: string) => Promise<void>): Promise<void> {
   const server = createServer(answer);
@@ -61,7 +63,29 @@ test('steps are drawn as the mixes say, and the floor adds up', () => {
   const steps = Array.from({ length: 10_000 }, () => drawStep(MIXES.b));
   expect(steps.filter((step) => step === 'update').length / steps.length).toBeCloseTo(0.05, 1);
   expect(drawStep(MIXES.put)).toBe('update');
-  const sync = { fdatasyncP50Ms: 0, fdatasyncP99Ms: 0, group: 8, inFlight: 8 };
-  const floor = floorOf({ httpPut: 20, httpGet: 18, call: 7, storagePut: 17, storageGet: 6, ...sync });
+  const floor = floorOf({ httpPut: 20, httpGet: 18, call: 7, storagePut: 17, storageGet: 6, group: 8, inFlight: 8 });
   expect(floor).toEqual({ put: 20 + 14 + 51, get: 18 + 7 + 12 });
+});
+
+test('figures are compared within their round, whatever the machine does from one to the next', () => {
+  const round = (opsPerSecond: number, cpuMicrosPerOp: number): Figures =>
+    ({ opsPerSecond, cpuMicrosPerOp }) as unknown as Figures;
+  const floor = [10, 20, 40].map((put) => ({ put, get: put }));
+  const mine = [round(900, 15), round(400, 30), round(200, 56)];
+  const theirs = [round(300, 0), round(200, 0), round(100, 0)];
+  const rounds = {
+    quoral: { put: mine, get: mine },
+    etcd: { put: theirs, get: theirs, getSerializable: theirs },
+    floor,
+  };
+  const report = { rounds, peers: { etcd: {} }, openLoop: [] } as unknown as LoadReport;
+  const { ratioToFloor, targets } = judge(report);
+  expect(ratioToFloor).toEqual({ put: 1.5, get: 1.5 });
+  expect(targets.map(({ reached, met }) => [reached, met])).toEqual([
+    [1.5, true],
+    [1.5, true],
+    [2, true],
+    [2, false],
+    [2, true],
+  ]);
 });
