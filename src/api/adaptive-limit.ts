@@ -36,6 +36,8 @@ export interface AdaptiveLimitOptions {
 /** The pace is measured again when so much time has passed and so many requests have ended. */
 const WINDOW_MS = 100;
 const SAMPLES_LEAST = 16;
+/** Nothing does so many in a shorter time: the clock's own error, which would make an endless pace. */
+const WORK_LEAST_MS = 0.01;
 /** The share of the newest window in the pace: one of them may be the machine's, which had other things to do. */
 const NEWEST = 0.3;
 const BUSY = 0.9;
@@ -128,7 +130,7 @@ export class AdaptiveLimit {
   #judge(loop: LoopTime): void {
     const atWork = loop.atWork - this.#began.atWork;
     this.#began = loop;
-    if (atWork > 0) {
+    if (atWork >= WORK_LEAST_MS) {
       const newest = this.#ended / atWork;
       this.#pace = this.#pace === undefined ? newest : this.#pace + (newest - this.#pace) * NEWEST;
     }
