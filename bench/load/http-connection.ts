@@ -12,6 +12,9 @@ export interface HttpAnswer {
   readonly head: string;
 }
 
+/** What arrives at any connection is put here by the socket and copied at once: a buffer of its own for each would cost more than to read it. */
+const ARRIVED = Buffer.allocUnsafeSlow(65_536);
+
 const END_OF_HEAD = '\r\n\r\n';
 const END_OF_CHUNKS = Buffer.from('\r\n0\r\n\r\n');
 
@@ -54,12 +57,16 @@ export class HttpConnection {
   }
 
   async #open(): Promise<void> {
-    const socket = connect({ host: this.#host, port: this.#port, noDelay: true });
+    const callback = (length: number): boolean => {
+      this.#data(Buffer.from(ARRIVED.subarray(0, length)));
+      return true;
+    };
+    const onread = { buffer: ARRIVED, callback };
+    const socket = connect({ host: this.#host, port: this.#port, noDelay: true, onread });
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
-    socket.on('data', (chunk) => this.#data(chunk));
     socket.on('error', (error) => this.#broken(error));
     socket.on('close', () => this.#broken(new Error('the connection was closed')));
     this.#socket = socket;

@@ -27,6 +27,8 @@ test('the connection of the generator reads answers of all forms, one after the 
   await serving(
     (request, response) => {
       if (request.url === '/none') response.writeHead(204).end();
+      else if (request.url === '/last') response.writeHead(200, { connection: 'close' }).end();
+      else if (request.url === '/cut') request.socket.destroy();
       else if (request.url === '/chunks') {
         response.write('first,');
         void sleep(5).then(() => response.end('second'));
@@ -38,6 +40,12 @@ test('the connection of the generator reads answers of all forms, one after the 
       expect((await connection.request('GET', '/chunks', '')).body.toString()).toContain('first,');
       const echoed = await connection.request('PUT', '/', 'Content-Type: text/plain\r\n', Buffer.from(large));
       expect([echoed.status, echoed.body.toString().replaceAll(/[^x]/g, '').length]).toEqual([200, large.length]);
+      expect((await connection.request('GET', '/none', '')).status).toBe(204);
+      // A connection that the other end has closed is opened anew.
+      expect((await connection.request('GET', '/last', '')).status).toBe(200);
+      await sleep(50);
+      expect((await connection.request('GET', '/none', '')).status).toBe(204);
+      await expect(connection.request('GET', '/cut', '')).rejects.toThrow('the connection was closed');
       expect((await connection.request('GET', '/none', '')).status).toBe(204);
       connection.close();
     },
