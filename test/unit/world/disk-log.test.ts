@@ -12,7 +12,7 @@ import type { Disk } from '#world/world.ts';
 
 const LOG_BYTES = 1024 * 1024;
 const VALUE_BYTES = 1000;
-/** Each in a page of its own, and overwritten many times. */
+/** Three share a page, and each is overwritten ten times. */
 const ROWS = 500;
 const ROWS_A_COMMIT = 2;
 const COMMITS = 2500;
@@ -54,7 +54,7 @@ test('steady writes start the log over again and again, and it stays below twice
   expect(last).toEqual(new Uint8Array(VALUE_BYTES).fill((COMMITS - 1) % 256));
   expect(largest).toBeGreaterThan(LOG_BYTES);
   expect(largest).toBeLessThan(2.1 * LOG_BYTES);
-  // Some 20 MiB were written: ten to twenty checkpoints, each told as what it did before commits were held, and meanwhile.
-  expect(checkpoints).toBeGreaterThan(9);
+  // Each is told once, and once more when commits were held at its end.
+  expect(checkpoints).toBeGreaterThan(4);
   expect(checkpoints).toBeLessThan(60);
 });
