@@ -35,7 +35,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 interface Durable {
   readonly group: number;
-  /** Length of the log when the last sync that had ended began. */
+  /** Where the log's frames ended when the last sync that had ended began. */
   readonly logBytes: number;
 }
 

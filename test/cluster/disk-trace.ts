@@ -21,7 +21,7 @@ export const STRACE_ARGUMENTS: readonly string[] = [
   '-y',
   '-xx',
   '-s',
-  '1000000',
+  '4000000',
   '-e',
   'trace=pwrite64,write,fsync,fdatasync,ftruncate',
 ];

@@ -1,7 +1,7 @@
 /**
  * A process that commits numbered groups of rows and says so, line by line: `opened`, `commit 7` before the commit,
- * `committed 7` after it, `durable 7 12345` when its promise has resolved, with the length that the write-ahead log had
- * when the last finished sync began. The tests kill it, trace it, and look at what it leaves.
+ * `committed 7` after it, `durable 7 12345` when its promise has resolved, with the bytes that the write-ahead log's
+ * frames took when the last finished sync began. The tests kill it, trace it, and look at what it leaves.
  */
 
 import fs from 'node:fs';
@@ -15,7 +15,11 @@ const options = JSON.parse(process.argv[2]!) as WriterOptions;
 const wal = `${options.path}-wal`;
 const say = (line: string): void => void fs.writeSync(1, `${line}\n`);
 
-/** Length of the log when the last finished sync began. */
+/** What precedes the log's frames, and each page in one. */
+const LOG_HEAD_BYTES = 32;
+const FRAME_BYTES = 24 + 4096;
+
+/** Where the log's frames ended when the last finished sync began. */
 let syncedLength = 0;
 recordSyncs();
 
@@ -51,7 +55,7 @@ function recordSyncs(): void {
   const { fdatasync } = fs;
   Object.assign(fs, {
     fdatasync(descriptor: number, callback: fs.NoParamCallback) {
-      const { size } = fs.statSync(wal);
+      const size = endOfFrames();
       fdatasync(descriptor, (error) => {
         if (error === null) syncedLength = size;
         callback(error);
@@ -59,4 +63,13 @@ function recordSyncs(): void {
     },
   });
   syncBuiltinESMExports();
+}
+
+/** The file is longer: frames of an earlier round, or zeros, follow. Neither has the salt of the log as it is now. */
+function endOfFrames(): number {
+  const log = fs.readFileSync(wal);
+  const salt = log.subarray(16, 24);
+  let end = LOG_HEAD_BYTES;
+  while (end < log.length && log.subarray(end + 8, end + 16).equals(salt)) end += FRAME_BYTES;
+  return end;
 }

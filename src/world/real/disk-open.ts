@@ -22,8 +22,9 @@ export interface OpenOptions {
 export interface OpenFiles {
   readonly path: string;
   readonly database: Database;
-  /** Pages in the log at which copying it begins. */
+  /** Pages in the log at which copying it begins, and what each takes there. */
   readonly walPages: number;
+  readonly frameBytes: number;
   /** Copies the log into the database file, removes it, and lets other processes in. */
   close(): void;
 }
@@ -60,10 +61,12 @@ export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
     // The names of new files are durable only when their directory is.
     syncDirectory(dirname(path));
     const held = lock;
+    const frameBytes = Number(opened.pragma('page_size', { simple: true })) + FRAME_HEADER_BYTES;
     return {
       path,
       database: opened,
-      walPages: Math.ceil(walBytes / (Number(opened.pragma('page_size', { simple: true })) + FRAME_HEADER_BYTES)),
+      walPages: Math.ceil(walBytes / frameBytes),
+      frameBytes,
       close() {
         opened.close();
         held.close();

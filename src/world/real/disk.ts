@@ -31,6 +31,7 @@ import { DEFAULT_CACHE_BYTES, openFiles, PAGE_BYTES, type OpenFiles } from './di
 import type { Migration } from './disk-schema.ts';
 import { DiskTable } from './disk-table.ts';
 import { RowCache } from './row-cache.ts';
+import { WalAhead } from './wal-ahead.ts';
 import { Checkpointer } from './wal-checkpoint.ts';
 import { WalSync } from './wal-sync.ts';
 
@@ -79,6 +80,7 @@ class SqliteDisk implements Disk {
   readonly #begin: Statement<[]>;
   readonly #commit: Statement<[]>;
   readonly #rollback: Statement<[]>;
+  readonly #ahead: WalAhead;
   readonly #sync: WalSync;
   readonly #checkpointer: Checkpointer;
   readonly #figures: DiskFigures;
@@ -105,6 +107,8 @@ class SqliteDisk implements Disk {
     this.#rows = rowCacheBytes > 0 ? new RowCache(rowCacheBytes, this.#figures) : undefined;
     for (const [number, table] of options.tables.entries())
       this.#tables.set(table.name, new DiskTable(files.database, table, number, this.#rows));
+    const { walPages, frameBytes } = files;
+    this.#ahead = new WalAhead({ path: `${files.path}-wal`, bytes: walPages * frameBytes, frameBytes });
     this.#sync = new WalSync({
       path: `${files.path}-wal`,
       observe: (seconds) => this.#figures.syncs.observe(seconds),
@@ -113,7 +117,7 @@ class SqliteDisk implements Disk {
       path: files.path,
       database: files.database,
       log: options.log,
-      startPages: files.walPages,
+      startPages: walPages,
       endReads: () => this.#undo(),
       observe: (seconds) => this.#figures.checkpoints.observe(seconds),
       onError: (error) => this.#fail(error, 'checkpoint'),
@@ -172,6 +176,7 @@ class SqliteDisk implements Disk {
       this.#undo();
       throw transaction.failure;
     }
+    this.#ahead.beforeCommit(transaction.pages);
     this.#attempt('commit', () => this.#commit.run());
     this.#transaction = 'none';
     this.#figures.commits.add();
@@ -206,6 +211,7 @@ class SqliteDisk implements Disk {
     this.#closed = true;
     await this.#checkpointer.close();
     await this.#sync.close();
+    this.#ahead.close();
     this.#undo();
     this.#rows?.end();
     this.#files.close();
