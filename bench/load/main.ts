@@ -44,9 +44,9 @@ const { values: flags } = parseArgs({
 const NODES = 3;
 const CONNECTIONS = Number(flags.connections);
 const RECORDS = flags.quick ? 5000 : 20_000;
-const SECONDS = Number(flags.seconds ?? 4);
+const SECONDS = Number(flags.seconds ?? (flags.quick ? 4 : 3));
 const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 8 : 30));
-const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 5));
+const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 7));
 /** Of each rate of an open loop; its p99 differs more from run to run than what a closed loop does a second. */
 const OPEN_ROUNDS = 3;
 const BASE_PORT = Number(flags['base-port']);
@@ -100,7 +100,7 @@ interface Turns {
 
 /**
  * The mixes of both systems and the primitives, one after the other in each round, so that a machine that drifts does so for
- * all of them.
+ * all of them. What is compared stands side by side: etcd's PUT, ours, the floor, our GET, etcd's.
  */
 async function inTurns(
   quoral: Cluster,
@@ -110,19 +110,25 @@ async function inTurns(
 ): Promise<Turns> {
   const series: { quoral: Series; etcd: Series } = { quoral: {}, etcd: {} };
   const primitives: Primitives[] = [];
+  const ours = async (mix: MixName): Promise<void> => {
+    (series.quoral[mix] ??= []).push(await load(quoral, mix));
+  };
+  const etcds = async (mix: MixName, system: 'etcd' | 'etcd-serializable' = 'etcd'): Promise<void> => {
+    const name = system === 'etcd' ? mix : 'getSerializable';
+    if (etcd !== undefined) (series.etcd[name] ??= []).push(await load(etcd, mix, { system }));
+  };
   for (let round = 0; round < ROUNDS; round++) {
-    let group = 1;
     for (const mix of mixes) {
+      if (mix === 'put') await etcds(mix);
       const before = await groupSizes(quoral.urls);
-      (series.quoral[mix] ??= []).push(await load(quoral, mix));
-      if (mix === 'put') group = Math.max(1, Math.round(meanGroup(before, await groupSizes(quoral.urls))));
-      if (etcd === undefined) continue;
-      (series.etcd[mix] ??= []).push(await load(etcd, mix, { system: 'etcd' }));
-      if (mix === 'get')
-        (series.etcd['getSerializable'] ??= []).push(await load(etcd, mix, { system: 'etcd-serializable' }));
+      await ours(mix);
+      if (mix === 'put' && withFloor) {
+        const group = Math.max(1, Math.round(meanGroup(before, await groupSizes(quoral.urls))));
+        primitives.push(await measurePrimitives({ connections: CONNECTIONS, seconds: 2, group, nodes: NODES }));
+      }
+      if (mix !== 'put') await etcds(mix);
+      if (mix === 'get') await etcds(mix, 'etcd-serializable');
     }
-    const options = { connections: CONNECTIONS, seconds: 2, group, nodes: NODES };
-    if (withFloor) primitives.push(await measurePrimitives(options));
   }
   return { ...series, primitives };
 }

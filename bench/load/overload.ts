@@ -5,8 +5,10 @@
  *
  * The generator shares the machine: what it needs for three times as many requests the nodes do not have. So the goodput is shown
  * twice: as it is, and for each second of CPU time that the nodes had, which is what they would do with a generator elsewhere.
+ * With `--apart` the nodes have the first processor and the generator the second, in all phases.
  */
 
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,6 +25,7 @@ const { values: flags } = parseArgs({
     connections: { type: 'string', default: '1500' },
     'base-port': { type: 'string', default: '17101' },
     'node-flags': { type: 'string', default: '' },
+    apart: { type: 'boolean', default: false },
   },
 });
 
@@ -106,11 +109,24 @@ function report({ peak, before, storm, after }: Phases): void {
   );
 }
 
+/** The nodes on the first processor, the generator, which inherits ours, on the second: neither takes the other's time. */
+function keepApart(pids: readonly number[]): void {
+  const keep = (pid: number, processor: number): void => {
+    const { status, error } = spawnSync('taskset', ['-a', '-p', '-c', String(processor), String(pid)], {
+      stdio: 'ignore',
+    });
+    if (status !== 0) throw new Error('--apart needs taskset and two processors', { cause: error });
+  };
+  for (const pid of pids) keep(pid, 0);
+  keep(process.pid, 1);
+}
+
 async function main(): Promise<void> {
   const given = flags['node-flags'].split(' ').filter((flag) => flag !== '');
   const nodes = new Nodes(3, Number(flags['base-port']), ['--log-level', 'error', ...given]);
   try {
     await nodes.startAll();
+    if (flags.apart) keepApart(nodes.pids);
     const phases = await measure(nodes);
     console.log(`${machine()}, commit ${commit()}, mix ${flags.mix}, 1 KiB, ${flags.seconds} s each`);
     report(phases);
