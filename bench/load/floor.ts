@@ -20,8 +20,12 @@ export interface Primitives {
   /** CPU µs of one HTTP request. */
   readonly httpPut: number;
   readonly httpGet: number;
-  /** CPU µs of one call, both ends. */
+  /**
+   * CPU µs of one call, both ends: of a write, with {@link inFlight} on each link, for a node calls both others; of a read, which
+   * calls one of them, with half as many.
+   */
   readonly call: number;
+  readonly callOfRead: number;
   /** CPU µs of one row written, in commits of {@link group}, synced; and of one row read. */
   readonly storagePut: number;
   readonly storageGet: number;
@@ -41,8 +45,8 @@ export interface Floor {
 }
 
 /** N=3: the coordinator is an owner; R=2 and W=2, with all three owners written. */
-export function floorOf({ httpPut, httpGet, call, storagePut, storageGet }: Primitives): Floor {
-  return { put: httpPut + 2 * call + 3 * storagePut, get: httpGet + call + 2 * storageGet };
+export function floorOf({ httpPut, httpGet, call, callOfRead, storagePut, storageGet }: Primitives): Floor {
+  return { put: httpPut + 2 * call + 3 * storagePut, get: httpGet + callOfRead + 2 * storageGet };
 }
 
 export interface FloorOptions {
@@ -56,9 +60,17 @@ export interface FloorOptions {
 export async function measurePrimitives({ connections, seconds, group, nodes }: FloorOptions): Promise<Primitives> {
   const http = await measureHttp(connections, seconds);
   const inFlight = Math.max(1, Math.round(connections / nodes));
-  const [calls] = await measureCalls(20_000 * seconds, [inFlight]);
+  const ofRead = Math.max(1, Math.round(connections / nodes / (nodes - 1)));
+  const [call, callOfRead] = await measureCalls(20_000 * seconds, [inFlight, ofRead]);
   const storage = await measureStorage(group, seconds);
-  return { ...http, call: calls!.cpuMicros, ...storage, group, inFlight };
+  return {
+    ...http,
+    call: call!.cpuMicros,
+    callOfRead: callOfRead!.cpuMicros,
+    ...storage,
+    group,
+    inFlight,
+  };
 }
 
 async function measureHttp(connections: number, seconds: number): Promise<{ httpPut: number; httpGet: number }> {

@@ -299,3 +299,24 @@ test('a storm upon a node that has just begun and knows nothing of its pace is o
   node.openLoop(6000, 2000);
   expect(quantile(node.answered, 0.99)).toBeLessThan(60);
 });
+
+test('one window in which the machine had other things to do is no storm, many of them are', () => {
+  let worked = 0;
+  const limit = new AdaptiveLimit({
+    most: MOST,
+    least: LEAST,
+    bearable: BEARABLE,
+    loop: () => ({ atWork: worked, waited: 0 }),
+  });
+  const work = (milliseconds: number, millisecondsEach: number): void => {
+    for (const until = worked + milliseconds; worked < until;) limit.ended(5, (worked += millisecondsEach));
+  };
+  work(2000, 0.5);
+  // One window whole, and the end of the one before.
+  work(150, 2);
+  // At two for each millisecond 200 end in time, at a half 50.
+  expect([limit.allows(140), limit.limit]).toEqual([true, MOST]);
+  work(2000, 2);
+  expect(limit.allows(140)).toBe(false);
+  expect(limit.limit).toBeLessThan(CROWD);
+});
