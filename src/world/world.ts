@@ -164,7 +164,7 @@ export interface Disk extends DiskReader {
   commit(run: (transaction: DiskTransaction) => void): Committed;
   /** Undefined while the disk works; otherwise why it does not. A `full` disk heals, any other failure is final. */
   failure(): DiskError | undefined;
-  /** Bytes that the data take on the medium. */
+  /** Bytes that the data take on the medium, with the room that was made for more. */
   sizeBytes(): number;
   /** Bytes that the medium still has room for, as far as it tells. */
   freeBytes(): number;
