@@ -117,6 +117,17 @@ test('a process that closes leaves one file, complete in itself', async () => {
   expect(inspectFiles(copy, options).whole.size).toBe(50);
 });
 
+test('a process that closes while its log is copied does so to the end', async () => {
+  // The copying begins with the twelfth group or so.
+  for (const groups of [12, 13, 14, 15, 16, 18]) {
+    const path = join(directory, `closed-${groups}.db`);
+    const rows = { rowsPerGroup: 20, valueBytes: 4000, walBytes: 1024 * 1024 };
+    const child = startWriter({ ...options, ...rows, path, groups });
+    await linesOf(child);
+    expect(child.exitCode, `${groups} groups`).toBe(0);
+  }
+});
+
 test('a second process is refused while the first lives, and let in when it was killed', async () => {
   const open = () => openDisk({ path: options.path, tables: WRITER_TABLES, log: silentLog });
   const child = startWriter(options);

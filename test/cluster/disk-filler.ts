@@ -1,5 +1,6 @@
 /**
  * Fills the directory of its first argument until commits fail, makes space, and says what it found: one line of JSON a step.
+ * The second argument is the size at which its log is copied, in bytes.
  */
 
 import { rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { DiskError, type Disk, type Log } from '#world/world.ts';
 import { rowKey, rowValue, WRITER_TABLES } from './disk-writer-rows.ts';
 
 const directory = process.argv[2]!;
+const walBytes = Number(process.argv[3]);
 const ballast = join(directory, 'ballast');
 const path = join(directory, 'data.db');
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -22,7 +24,7 @@ const VALUE_BYTES = 1000;
 const kept: number[] = [];
 const refused: number[] = [];
 
-const open = (): Promise<Disk> => openDisk({ path, tables: WRITER_TABLES, log, walBytes: 256 * 1024 });
+const open = (): Promise<Disk> => openDisk({ path, tables: WRITER_TABLES, log, walBytes });
 
 async function put(disk: Disk, group: number): Promise<DiskError | undefined> {
   try {

@@ -22,88 +22,121 @@ import {
 import type { WriterOptions } from './disk-writer-rows.ts';
 
 const canTrace = hasProgram('strace', '--seccomp-bpf', '-f', '-o', '/dev/null', 'true');
-const LOSSES = 120;
 
-describe.skipIf(!canTrace)('a disk that loses its power (needs strace)', () => {
-  let directory: string;
-  let options: WriterOptions;
-  let events: TraceEvent[];
+interface Case {
+  readonly log: string;
+  readonly walBytes: number;
+  readonly losses: number;
+  /** At least so often the log is started over, and so many steps of zeros are written ahead of it once it is open. */
+  readonly starts: number;
+  readonly steps: number;
+  /** Files whose syncs must not be ignored, and what is found when they are. */
+  readonly alarms: readonly [TracedFile, string][];
+}
 
-  beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
-    const path = join(directory, 'data.db');
-    // A log of a few pages, so that it is copied and started over many times.
-    options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes: 65_536 };
-    const output = join(directory, 'trace');
-    const command = [...STRACE_ARGUMENTS, '-o', output, process.execPath, WRITER, JSON.stringify(options)];
-    const lines = await linesOf(spawn('strace', command, { stdio: ['ignore', 'pipe', 'inherit'] }));
-    expect(lines.at(-1)).toBe('done');
-    events = readTrace(readFileSync(output, 'latin1'), path);
-  });
+const CASES: readonly Case[] = [
+  {
+    log: 'a log of a few pages, which is copied and started over many times',
+    walBytes: 65_536,
+    losses: 120,
+    starts: 4,
+    steps: 0,
+    alarms: [
+      ['log', 'are lost'],
+      ['database', 'event'],
+    ],
+  },
+  {
+    log: 'a log that grows, with zeros ahead of its end',
+    walBytes: 16 * 1024 * 1024,
+    losses: 40,
+    starts: 0,
+    steps: 2,
+    alarms: [['log', 'are lost']],
+  },
+];
 
-  afterAll(() => rmSync(directory, { recursive: true }));
+describe.skipIf(!canTrace).each(CASES)(
+  'a disk that loses its power, with $log (needs strace)',
+  ({ walBytes, losses: count, starts, steps, alarms }) => {
+    let directory: string;
+    let options: WriterOptions;
+    let events: TraceEvent[];
 
-  const indexOf = (...words: string[]): number =>
-    events.findIndex((event) => event.kind === 'line' && words.every((word, i) => event.words[i] === word));
+    beforeAll(async () => {
+      directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
+      const path = join(directory, 'data.db');
+      options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes };
+      const output = join(directory, 'trace');
+      const command = [...STRACE_ARGUMENTS, '-o', output, process.execPath, WRITER, JSON.stringify(options)];
+      const lines = await linesOf(spawn('strace', command, { stdio: ['ignore', 'pipe', 'inherit'] }));
+      expect(lines.at(-1)).toBe('done');
+      events = readTrace(readFileSync(output, 'latin1'), path);
+    });
 
-  /** Loses the power at many moments; returns where a durable group was gone, a group torn, or the file damaged. */
-  function losses(ignoredSyncs?: TracedFile): string[] {
-    const random = new SeededRandom('power');
-    const found: string[] = [];
-    const [first, last] = [indexOf('opened'), indexOf('done')];
-    for (let i = 0; i < LOSSES; i++) {
-      const at = first + 1 + random.below(last - first);
-      // From "nothing that was not synced" to "everything".
-      const share = [0, 0.5, 0.9, 1][i % 4]!;
-      const crash = { at, wasWritten: () => random.chance(share), ...(ignoredSyncs && { ignoredSyncs }) };
-      const copy = join(directory, `loss-${i}`);
-      mkdirSync(copy);
-      const path = join(copy, 'data.db');
-      writeFileSync(path, crashImage(events, 'database', crash));
-      writeFileSync(`${path}-wal`, crashImage(events, 'log', crash));
-      const { whole, torn, damage } = inspectFiles(path, options);
-      const missing = durableGroups(events, at).filter((group) => !whole.has(group));
-      if (damage !== undefined) found.push(`event ${at}: ${damage}`);
-      else if (missing.length > 0) found.push(`event ${at}: groups ${missing.join(' ')} are lost`);
-      if (torn.length > 0) found.push(`event ${at}: groups ${torn.join(' ')} are torn`);
-      rmSync(copy, { recursive: true });
+    afterAll(() => rmSync(directory, { recursive: true }));
+
+    const indexOf = (...words: string[]): number =>
+      events.findIndex((event) => event.kind === 'line' && words.every((word, i) => event.words[i] === word));
+
+    /** Loses the power at many moments; returns where a durable group was gone, a group torn, or the file damaged. */
+    function losses(ignoredSyncs?: TracedFile): string[] {
+      const random = new SeededRandom('power');
+      const found: string[] = [];
+      const [first, last] = [indexOf('opened'), indexOf('done')];
+      for (let i = 0; i < count; i++) {
+        const at = first + 1 + random.below(last - first);
+        // From "nothing that was not synced" to "everything".
+        const share = [0, 0.5, 0.9, 1][i % 4]!;
+        const crash = { at, wasWritten: () => random.chance(share), ...(ignoredSyncs && { ignoredSyncs }) };
+        const copy = join(directory, `loss-${i}`);
+        mkdirSync(copy);
+        const path = join(copy, 'data.db');
+        writeFileSync(path, crashImage(events, 'database', crash));
+        writeFileSync(`${path}-wal`, crashImage(events, 'log', crash));
+        const { whole, torn, damage } = inspectFiles(path, options);
+        const missing = durableGroups(events, at).filter((group) => !whole.has(group));
+        if (damage !== undefined) found.push(`event ${at}: ${damage}`);
+        else if (missing.length > 0) found.push(`event ${at}: groups ${missing.join(' ')} are lost`);
+        if (torn.length > 0) found.push(`event ${at}: groups ${torn.join(' ')} are torn`);
+        rmSync(copy, { recursive: true });
+      }
+      return found;
     }
-    return found;
-  }
 
-  test('syncs the log between the commit and the promise', () => {
-    for (let group = 0; group < options.groups; group++) {
-      const committed = indexOf('committed', String(group));
-      const durable = indexOf('durable', String(group));
-      const frames = events.slice(indexOf('commit', String(group)), committed);
-      expect(frames.some((event) => event.kind === 'write' && event.file === 'log')).toBe(true);
-      const synced = events.some(
-        (event, at) =>
-          event.kind === 'sync' && event.file === 'log' && at < durable && event.started >= lastFrame(committed),
-      );
-      expect(synced, `group ${group}`).toBe(true);
+    test('syncs the log between the commit and the promise', () => {
+      for (let group = 0; group < options.groups; group++) {
+        const committed = indexOf('committed', String(group));
+        const durable = indexOf('durable', String(group));
+        const frames = events.slice(indexOf('commit', String(group)), committed);
+        expect(frames.some((event) => event.kind === 'write' && event.file === 'log')).toBe(true);
+        const synced = events.some(
+          (event, at) =>
+            event.kind === 'sync' && event.file === 'log' && at < durable && event.started >= lastFrame(committed),
+        );
+        expect(synced, `group ${group}`).toBe(true);
+      }
+    });
+
+    /** The last write to the log before the event. */
+    function lastFrame(before: number): number {
+      return events.slice(0, before).findLastIndex((event) => event.kind === 'write' && event.file === 'log');
     }
-  });
 
-  /** The last write to the log before the event. */
-  function lastFrame(before: number): number {
-    return events.slice(0, before).findLastIndex((event) => event.kind === 'write' && event.file === 'log');
-  }
+    test('starts the log over, or writes zeros ahead of it', () => {
+      const writes = events
+        .slice(indexOf('opened'))
+        .flatMap((event) => (event.kind === 'write' && event.file === 'log' ? [event] : []));
+      expect(writes.filter(({ offset }) => offset === 0).length).toBeGreaterThanOrEqual(starts);
+      expect(writes.filter(({ bytes }) => bytes.length > 1024 * 1024).length).toBeGreaterThanOrEqual(steps);
+    });
 
-  test('starts the log over, and keeps it small', () => {
-    const writes = events.filter((event) => event.kind === 'write' && event.file === 'log');
-    expect(writes.filter((event) => event.kind === 'write' && event.offset === 0).length).toBeGreaterThan(3);
-  });
+    test('keeps what it called durable through every loss of power', () => {
+      expect(losses()).toEqual([]);
+    });
 
-  test('keeps what it called durable through every loss of power', () => {
-    expect(losses()).toEqual([]);
-  });
-
-  test('the alarm rings: a disk that calls commits durable without a sync loses some', () => {
-    expect(losses('log').join('\n')).toContain('are lost');
-  });
-
-  test('the alarm rings: a disk that starts the log over before the database is synced loses some', () => {
-    expect(losses('database')).not.toEqual([]);
-  });
-});
+    test.each(alarms)('the alarm rings: a disk that ignores the syncs of the %s loses some', (file, found) => {
+      expect(losses(file).join('\n')).toContain(found);
+    });
+  },
+);

@@ -46,6 +46,7 @@ const OPENING: Readonly<Record<string, string>> = {
   SQLITE_CORRUPT: 'is damaged; start with an empty data directory under the same node name',
   SQLITE_BUSY: 'is in use by another process; stop that one, or choose another data directory',
   SQLITE_FULL: 'cannot be opened because the disk is full; free some space',
+  SQLITE_IOERR_SHMSIZE: 'cannot be opened because there is no space for the index of its log; free some space',
   SQLITE_READONLY: 'cannot be written; check the permissions of the file and its directory',
   SQLITE_CANTOPEN: 'cannot be opened or created; check the path and its permissions',
   EACCES: 'cannot be written; check the permissions of the directory',
@@ -61,6 +62,6 @@ export function toOpeningError(error: unknown, path: string): unknown {
   const code = errorCode(error);
   if (code === undefined || code.startsWith('ERR_')) return error;
   const primary = /^SQLITE_[A-Z]+/.exec(code)?.[0] ?? code;
-  const why = OPENING[primary] ?? `cannot be used: ${(error as Error).message} (${code})`;
+  const why = OPENING[code] ?? OPENING[primary] ?? `cannot be used: ${(error as Error).message} (${code})`;
   return new DataDirectoryError(`${path} ${why}`, { cause: error });
 }

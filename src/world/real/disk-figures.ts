@@ -30,7 +30,11 @@ const UNOBSERVED: Histogram = { observe: () => undefined };
 
 export function diskFigures(metrics: Metrics | undefined, sizes: DiskSizes): DiskFigures {
   metrics?.gauge('quoral_disk_bytes', 'Bytes that the database and its log take', sizes.bytes);
-  metrics?.gauge('quoral_disk_wal_bytes', 'Bytes of the write-ahead log', sizes.walBytes);
+  metrics?.gauge(
+    'quoral_disk_wal_bytes',
+    'Bytes of the write-ahead log file, with the room made ahead in it',
+    sizes.walBytes,
+  );
   metrics?.gauge(
     'quoral_disk_free_bytes',
     'Bytes that the file system of the data directory has left',

@@ -25,6 +25,8 @@ export interface OpenFiles {
   /** Pages in the log at which copying it begins, and what each takes there. */
   readonly walPages: number;
   readonly frameBytes: number;
+  /** The descriptor of the log's index. */
+  readonly index: number;
   /** Copies the log into the database file, removes it, and lets other processes in. */
   close(): void;
 }
@@ -62,14 +64,18 @@ export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
     syncDirectory(dirname(path));
     const held = lock;
     const frameBytes = Number(opened.pragma('page_size', { simple: true })) + FRAME_HEADER_BYTES;
+    const index = openSync(`${path}-shm`, 'r+');
     return {
       path,
       database: opened,
       walPages: Math.ceil(walBytes / frameBytes),
       frameBytes,
+      index,
       close() {
         opened.close();
         held.close();
+        // Not before: with a file's descriptor all of the process's locks on it go, and SQLite's are on this one.
+        closeSync(index);
       },
     };
   } catch (error) {

@@ -57,14 +57,16 @@ export interface DiskOptions {
  */
 export async function openDisk(options: DiskOptions): Promise<Disk> {
   const files = await openFiles(options);
+  let disk: SqliteDisk | undefined;
   try {
-    const disk = new SqliteDisk(options, files);
+    disk = new SqliteDisk(options, files);
     // What a crash left in the log is visible from now on, so it has to be as durable as what is committed from now on.
     await disk.commit(() => undefined).durable;
     options.log.info('disk-opened', { path: files.path, bytes: disk.sizeBytes() });
     return disk;
   } catch (error) {
-    files.close();
+    if (disk === undefined) files.close();
+    else await disk.close();
     throw error;
   }
 }
@@ -107,11 +109,16 @@ class SqliteDisk implements Disk {
     this.#rows = rowCacheBytes > 0 ? new RowCache(rowCacheBytes, this.#figures) : undefined;
     for (const [number, table] of options.tables.entries())
       this.#tables.set(table.name, new DiskTable(files.database, table, number, this.#rows));
-    const { walPages, frameBytes } = files;
-    this.#ahead = new WalAhead({ path: `${files.path}-wal`, bytes: walPages * frameBytes, frameBytes });
     this.#sync = new WalSync({
       path: `${files.path}-wal`,
       observe: (seconds) => this.#figures.syncs.observe(seconds),
+    });
+    const { walPages, frameBytes, index } = files;
+    this.#ahead = new WalAhead({
+      descriptor: this.#sync.descriptor,
+      index,
+      bytes: walPages * frameBytes,
+      frameBytes,
     });
     this.#checkpointer = new Checkpointer({
       path: files.path,
@@ -176,7 +183,7 @@ class SqliteDisk implements Disk {
       this.#undo();
       throw transaction.failure;
     }
-    this.#ahead.beforeCommit(transaction.pages);
+    this.#ahead.beforeCommit(this.#checkpointer.pages + transaction.pages);
     this.#attempt('commit', () => this.#commit.run());
     this.#transaction = 'none';
     this.#figures.commits.add();
@@ -211,7 +218,6 @@ class SqliteDisk implements Disk {
     this.#closed = true;
     await this.#checkpointer.close();
     await this.#sync.close();
-    this.#ahead.close();
     this.#undo();
     this.#rows?.end();
     this.#files.close();
@@ -291,14 +297,17 @@ class SqliteDisk implements Disk {
   }
 }
 
+/** Pages that a commit changes besides those of its rows, about. */
+const PAGES_BESIDES = 2;
+
 class SqliteTransaction implements DiskTransaction {
   readonly #tables: ReadonlyMap<string, DiskTable>;
   readonly #figures: DiskFigures;
   readonly #onError: (error: unknown, step: DiskStep) => unknown;
   #ended = false;
   failure: DiskError | undefined;
-  /** Those that have changed, about: a row has one, and those that its bytes fill. */
-  pages = 0;
+  /** Those that have changed, about: a row has one, and those that its bytes fill; and some are above them, or are split. */
+  pages = PAGES_BESIDES;
 
   constructor(
     tables: ReadonlyMap<string, DiskTable>,

@@ -2,19 +2,25 @@
  * Writes zeros ahead of the write-ahead log's end, so that a commit overwrites bytes that the file already has.
  *
  * A sync of a file that has grown makes the file system commit its journal as well (a new length, new blocks). Until the log
- * has had its length once after a start that would be so for every commit; with steps of two mebibytes one sync in hundreds
- * pays for it, and single writes cost a third less. It has to be bytes: blocks that are only reserved become a matter for the
- * journal with the first write into them.
+ * has had its length once after a start that would be so for every commit; written ahead in steps of two mebibytes, it is so
+ * for one in dozens, and single writes take a quarter less (bench/results/load.md). The price: until then the device gets
+ * every byte twice. It has to be bytes, for blocks that are only reserved become a matter for the journal with the first
+ * write into them.
  *
- * SQLite takes zeros for no frame, since their salt is not the log's. They are written only inside a transaction that has
- * begun to write, when no other connection can be adding frames where the file ends.
+ * Zeros are no frame to SQLite: no frame is of page 0, and a log without a header counts as empty. They are written only
+ * inside a transaction that has begun to write, when no other connection can be adding frames where the file ends.
+ *
+ * The log's index (`-shm`) is made longer before that. SQLite does it by itself when frames need it, but on a full disk it then
+ * says that the disk failed, and not that there is no space, after which nobody could go on.
  */
 
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 
 export interface WalAheadOptions {
-  /** The write-ahead log, which must exist. */
-  readonly path: string;
+  /** Of the write-ahead log, open for writing. */
+  readonly descriptor: number;
+  /** Of the log's index, likewise. */
+  readonly index: number;
   /** The length to which the log is expected to grow. */
   readonly bytes: number;
   /** What a page takes in the log. */
@@ -23,44 +29,57 @@ export interface WalAheadOptions {
 
 export const STEP_BYTES = 2 * 1024 * 1024;
 const ZEROS = new Uint8Array(STEP_BYTES);
-/** What a commit changes besides the pages of its rows, about: those above them, and where they are split. */
-const PAGES_BESIDES = 2;
+/** Where nothing could be written, it is tried again when so much more is in the log. */
+const AGAIN_BYTES = STEP_BYTES / 8;
+/** SQLite's index has a part for so many frames, a few less in the first one. */
+const PART_FRAMES = 4096;
+const PART_BYTES = 32 * 1024;
+/** Commits are held before the log is longer than this many times its length. */
+const GROWTH_MAX = 2;
 
 export class WalAhead {
   readonly #options: WalAheadOptions;
-  readonly #descriptor: number;
   /**
-   * Zeros that no commit has taken, about; all the rest of the file's length once it is long enough. Counted and not asked
-   * for, because Linux keeps the time of the next change so exactly after each look at a file's length that every write
-   * becomes a change of the journal.
+   * The file is looked at when frames have come so far. Not for every commit: since version 6.13 Linux gives a file that was
+   * looked at the exact time of its next change, and each such change is one for the journal.
    */
-  #left = 0;
+  #lookAt = 0;
 
   constructor(options: WalAheadOptions) {
     this.#options = options;
-    this.#descriptor = openSync(options.path, 'r+');
   }
 
-  /** To be called before each commit, with its pages, about, while its transaction keeps other writers out. Never throws. */
+  /**
+   * To be called before each commit, while its transaction keeps other writers out, with the pages that will be in the log
+   * after it, about: when they are too many, zeros run further ahead, when too few, the file grows by itself for a while.
+   * Never throws.
+   */
   beforeCommit(pages: number): void {
-    this.#left -= (pages + PAGES_BESIDES) * this.#options.frameBytes;
-    if (this.#left <= 0) this.#left = this.#write() || Number.POSITIVE_INFINITY;
+    const frames = pages * this.#options.frameBytes;
+    if (frames > this.#lookAt) this.#lookAt = this.#extend(frames);
   }
 
-  /** Returns how many zeros it has written: none when the log is long enough. */
-  #write(): number {
+  /** Returns when to look again. */
+  #extend(frames: number): number {
+    const { descriptor, bytes } = this.#options;
     try {
-      const { size } = fstatSync(this.#descriptor);
-      const bytes = Math.min(STEP_BYTES, this.#options.bytes - size);
-      return bytes > 0 ? writeSync(this.#descriptor, ZEROS, 0, bytes, size) : 0;
+      const { size } = fstatSync(descriptor);
+      const isLong = size >= bytes;
+      this.#extendIndex(isLong ? bytes * GROWTH_MAX : size + STEP_BYTES);
+      if (isLong) return Number.POSITIVE_INFINITY;
+      if (size > frames) return size;
+      return size + writeSync(descriptor, ZEROS, 0, Math.min(STEP_BYTES, bytes - size), size);
     } catch {
       // A full disk, say: whether the commit itself finds space and is synced is told by SQLite and by the sync.
-      return 0;
+      return frames + AGAIN_BYTES;
     }
   }
 
-  /** Drops no lock: SQLite locks the other two files, never the log. */
-  close(): void {
-    closeSync(this.#descriptor);
+  /** So that it has a part more than a log of so many bytes needs. */
+  #extendIndex(bytes: number): void {
+    const { index, frameBytes } = this.#options;
+    const needed = (Math.ceil(bytes / frameBytes / PART_FRAMES) + 1) * PART_BYTES;
+    for (let { size } = fstatSync(index); size < needed;)
+      size += writeSync(index, ZEROS, 0, Math.min(STEP_BYTES, needed - size), size);
   }
 }

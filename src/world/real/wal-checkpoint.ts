@@ -86,6 +86,11 @@ export class Checkpointer {
     }
   }
 
+  /** Those that are in the log, about: what came since it was last looked at is counted. */
+  get pages(): number {
+    return this.#seenPages + this.#unseenPages;
+  }
+
   /** Ends the thread and its connection after the round that runs. */
   async close(): Promise<void> {
     this.#state = 'ended';
@@ -178,6 +183,7 @@ class CheckpointThread {
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
   #hasEnded = false;
+  #isClosing = false;
   #answer: (reply: CheckpointReply) => void = () => undefined;
 
   constructor(path: string) {
@@ -193,7 +199,8 @@ class CheckpointThread {
     this.#worker.unref();
     let reason = 'the checkpoint thread ended';
     this.#worker.on('message', (reply: CheckpointReply) => {
-      this.#worker.unref();
+      // Not when it is closing: a process that waits for that and nothing else would end before it is done.
+      if (!this.#isClosing) this.#worker.unref();
       this.#answer(reply);
     });
     this.#worker.on('error', (error) => {
@@ -222,6 +229,7 @@ class CheckpointThread {
 
   async close(): Promise<void> {
     if (!this.#hasEnded) {
+      this.#isClosing = true;
       this.#worker.ref();
       this.#send({ kind: 'close' });
     }

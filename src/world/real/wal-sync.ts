@@ -24,14 +24,15 @@ interface Waiter {
 
 export class WalSync {
   readonly #options: WalSyncOptions;
-  readonly #descriptor: number;
+  /** Of the log, open for writing until this is closed. */
+  readonly descriptor: number;
   #waiting: Waiter[] = [];
   #running = false;
   #error: Error | undefined;
 
   constructor(options: WalSyncOptions) {
     this.#options = options;
-    this.#descriptor = openSync(options.path, 'r+');
+    this.descriptor = openSync(options.path, 'r+');
   }
 
   /** Resolves when all that was committed before this call is on stable storage. Calls during one sync share the next. */
@@ -44,7 +45,7 @@ export class WalSync {
 
   /** Throws when the log's path leads to another file: what is written to ours would be lost with the descriptor. */
   assertInPlace(): void {
-    const ours = fstatSync(this.#descriptor);
+    const ours = fstatSync(this.descriptor);
     const named = statSync(this.#options.path, { throwIfNoEntry: false });
     if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
       throw Object.assign(new Error('the write-ahead log was removed or replaced'), { code: 'ESTALE' });
@@ -54,7 +55,7 @@ export class WalSync {
   /** Waits for the running sync. Closing this descriptor drops no lock: SQLite locks the other two files, never the log. */
   async close(): Promise<void> {
     await this.sync().catch(() => undefined);
-    closeSync(this.#descriptor);
+    closeSync(this.descriptor);
   }
 
   #start(): void {
@@ -66,7 +67,7 @@ export class WalSync {
     }
     this.#running = true;
     const start = performance.now();
-    fdatasync(this.#descriptor, (error) => this.#end(waiters, start, error ?? undefined));
+    fdatasync(this.descriptor, (error) => this.#end(waiters, start, error ?? undefined));
   }
 
   #end(waiters: readonly Waiter[], start: number, error: Error | undefined): void {
