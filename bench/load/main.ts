@@ -100,7 +100,8 @@ interface Turns {
 
 /**
  * The mixes of both systems and the primitives, one after the other in each round, so that a machine that drifts does so for
- * all of them. What is compared stands side by side: etcd's PUT, ours, the floor, our GET, etcd's.
+ * all of them. What is compared stands side by side: etcd's PUT, ours, the floor, our GET, etcd's; every other round the
+ * other way round, since what one leaves behind falls on the next.
  */
 async function inTurns(
   quoral: Cluster,
@@ -110,27 +111,35 @@ async function inTurns(
 ): Promise<Turns> {
   const series: { quoral: Series; etcd: Series } = { quoral: {}, etcd: {} };
   const primitives: Primitives[] = [];
+  let group = 1;
   const ours = async (mix: MixName): Promise<void> => {
+    const before = await groupSizes(quoral.urls);
     (series.quoral[mix] ??= []).push(await load(quoral, mix));
+    if (mix === 'put') group = Math.max(1, Math.round(meanGroup(before, await groupSizes(quoral.urls))));
   };
   const etcds = async (mix: MixName, system: 'etcd' | 'etcd-serializable' = 'etcd'): Promise<void> => {
     const name = system === 'etcd' ? mix : 'getSerializable';
     if (etcd !== undefined) (series.etcd[name] ??= []).push(await load(etcd, mix, { system }));
   };
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const mix of mixes) {
-      if (mix === 'put') await etcds(mix);
-      const before = await groupSizes(quoral.urls);
-      await ours(mix);
-      if (mix === 'put' && withFloor) {
-        const group = Math.max(1, Math.round(meanGroup(before, await groupSizes(quoral.urls))));
-        primitives.push(await measurePrimitives({ connections: CONNECTIONS, seconds: 2, group, nodes: NODES }));
-      }
-      if (mix !== 'put') await etcds(mix);
-      if (mix === 'get') await etcds(mix, 'etcd-serializable');
-    }
-  }
+  const floor = async (): Promise<void> => {
+    const options = { connections: CONNECTIONS, seconds: 2, group, nodes: NODES };
+    if (withFloor) primitives.push(await measurePrimitives(options));
+  };
+  const steps = mixes.flatMap((mix) => {
+    if (mix === 'put') return [() => etcds(mix), () => ours(mix), floor];
+    if (mix === 'get') return [() => ours(mix), () => etcds(mix), () => etcds(mix, 'etcd-serializable')];
+    return [() => ours(mix), () => etcds(mix)];
+  });
+  for (let round = 0; round < ROUNDS; round++)
+    for (const step of round % 2 === 0 ? steps : steps.toReversed()) await step();
   return { ...series, primitives };
+}
+
+/** Each by itself, so that the floors of PUT and GET add up to what is told of them. */
+function medianPrimitives(rounds: readonly Primitives[]): Primitives {
+  const names = Object.keys(rounds[0]!) as (keyof Primitives)[];
+  const middle = (name: keyof Primitives): number => medianOf(rounds, (one) => one[name])[name];
+  return Object.fromEntries(names.map((name) => [name, middle(name)])) as unknown as Primitives;
 }
 
 function medians(series: Series): Record<string, Figures> {
@@ -181,7 +190,7 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
   const reached = medians(turns.quoral);
   const rest = flags.quick || only !== undefined ? undefined : await more(quoral, reached);
   const floors = turns.primitives.map(floorOf);
-  const primitives = turns.primitives.length === 0 ? undefined : medianOf(turns.primitives, (one) => floorOf(one).put);
+  const primitives = turns.primitives.length === 0 ? undefined : medianPrimitives(turns.primitives);
   return {
     machine: machine(),
     commit: commit(),

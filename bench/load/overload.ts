@@ -128,10 +128,15 @@ async function main(): Promise<void> {
     await nodes.startAll();
     if (flags.apart) keepApart(nodes.pids);
     const phases = await measure(nodes);
-    console.log(`${machine()}, commit ${commit()}, mix ${flags.mix}, 1 KiB, ${flags.seconds} s each`);
+    console.log(
+      `${machine()}, commit ${commit()}, mix ${flags.mix}, 1 KiB, ${flags.seconds} s each${flags.apart ? ', nodes and generator on a processor of their own' : ''}`,
+    );
     report(phases);
     if (flags.json !== undefined)
-      writeFileSync(flags.json, `${JSON.stringify({ machine: machine(), commit: commit(), ...phases }, null, 2)}\n`);
+      writeFileSync(
+        flags.json,
+        `${JSON.stringify({ machine: machine(), commit: commit(), apart: flags.apart, ...phases }, null, 2)}\n`,
+      );
   } finally {
     await nodes.stop();
   }
