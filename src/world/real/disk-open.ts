@@ -10,6 +10,7 @@ import type { TableDefinition } from '#world/world.ts';
 import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
 import { peek } from './disk-peek.ts';
 import { APPLICATION_ID, checkSchema, checkVersion, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
+import { GROWTH_MAX } from './wal-checkpoint.ts';
 
 export interface OpenOptions {
   readonly path: string;
@@ -111,7 +112,7 @@ function prepare(database: Database, path: string, options: OpenOptions & { read
   // Checkpoints run in a thread of their own.
   database.pragma('wal_autocheckpoint = 0');
   // Overwriting a log that keeps its size is cheaper than growing it anew; what a burst added is given back.
-  database.pragma(`journal_size_limit = ${2 * options.walBytes}`);
+  database.pragma(`journal_size_limit = ${GROWTH_MAX * options.walBytes}`);
   database.pragma(`cache_size = -${Math.ceil((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 1024)}`);
   migrate(database, options.tables, migrations);
 }

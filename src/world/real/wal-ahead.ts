@@ -11,10 +11,11 @@
  * inside a transaction that has begun to write, when no other connection can be adding frames where the file ends.
  *
  * The log's index (`-shm`) is made longer before that. SQLite does it by itself when frames need it, but on a full disk it then
- * says that the disk failed, and not that there is no space, after which nobody could go on.
+ * says that the disk has failed and not that there is no space, and with a failed disk a node does not go on.
  */
 
 import { fstatSync, writeSync } from 'node:fs';
+import { GROWTH_MAX } from './wal-checkpoint.ts';
 
 export interface WalAheadOptions {
   /** Of the write-ahead log, open for writing. */
@@ -34,8 +35,6 @@ const AGAIN_BYTES = STEP_BYTES / 8;
 /** SQLite's index has a part for so many frames, a few less in the first one. */
 const PART_FRAMES = 4096;
 const PART_BYTES = 32 * 1024;
-/** Commits are held before the log is longer than this many times its length. */
-const GROWTH_MAX = 2;
 
 export class WalAhead {
   readonly #options: WalAheadOptions;

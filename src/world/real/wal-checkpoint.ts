@@ -38,7 +38,7 @@ export interface CheckpointerOptions {
 /** The most rounds while commits go on: each copies what came during the one before, and shortens what the held commits wait for. */
 const FREE_ROUNDS_MAX = 6;
 /** Commits are held during these rounds too when the log has grown to this many times the size at which they began. */
-const GROWTH_MAX = 2;
+export const GROWTH_MAX = 2;
 /** By so much of the size at which a checkpoint begins the log may have grown before it is looked at again. */
 const UNSEEN_SHARE = 1 / 64;
 
