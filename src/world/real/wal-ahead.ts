@@ -63,9 +63,8 @@ export class WalAhead {
     const { descriptor, bytes } = this.#options;
     try {
       const { size } = fstatSync(descriptor);
-      const isLong = size >= bytes;
-      this.#extendIndex(isLong ? bytes * GROWTH_MAX : size + STEP_BYTES);
-      if (isLong) return Number.POSITIVE_INFINITY;
+      if (size >= bytes) return this.#extendIndex(Math.max(bytes * GROWTH_MAX, size + STEP_BYTES));
+      this.#extendIndex(size + STEP_BYTES);
       if (size > frames) return size;
       return size + writeSync(descriptor, ZEROS, 0, Math.min(STEP_BYTES, bytes - size), size);
     } catch {
@@ -74,11 +73,12 @@ export class WalAhead {
     }
   }
 
-  /** So that it has a part more than a log of so many bytes needs. */
-  #extendIndex(bytes: number): void {
+  /** So that it has a part more than a log of so many bytes needs, which it returns. */
+  #extendIndex(bytes: number): number {
     const { index, frameBytes } = this.#options;
     const needed = (Math.ceil(bytes / frameBytes / PART_FRAMES) + 1) * PART_BYTES;
     for (let { size } = fstatSync(index); size < needed;)
       size += writeSync(index, ZEROS, 0, Math.min(STEP_BYTES, needed - size), size);
+    return bytes;
   }
 }
