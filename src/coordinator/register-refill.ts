@@ -77,7 +77,8 @@ export class RegisterRefill {
     if (known > knowledge.epoch()) await knowledge.catchUp(known, world.clock.monotonic() + CALL_MS / 2);
     if (known > knowledge.epoch()) throw new Refusal(BEHIND, 'the epoch is not known here yet', knowledge.epoch());
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk itself');
-    const asker = knowledge.ring().members.find(({ id }) => id === from);
+    // A removed member may have had the same name.
+    const asker = knowledge.ring().members.find(({ id, state }) => id === from && state !== 'removed');
     // One that takes over counts this node only where it has been an owner before.
     if (asker?.state === 'refilling' && this.#lacksVotes())
       throw new Refusal(REFILLING, 'this node has not taken over all registers itself');

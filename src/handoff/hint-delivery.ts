@@ -148,7 +148,8 @@ export class HintDelivery {
 
   #assessed(peer: NodeId, now: Assessment): void {
     if (now !== 'usable' || this.#stopped || !this.#options.ready()) return;
-    const owner = this.#options.knowledge.ring().members.find(({ id }) => id === peer)?.index;
+    const { members } = this.#options.knowledge.ring();
+    const owner = members.find(({ id, state }) => id === peer && state !== 'removed')?.index;
     if (owner === undefined) return;
     // It has just come back: what failed before says nothing any more.
     const progress = this.#progressOf(owner);

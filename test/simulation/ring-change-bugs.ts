@@ -165,4 +165,16 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'strong-keys-of-two-leavers' },
   },
+  {
+    name: 'registers-for-a-namesake',
+    about: 'a member that joins under the name of a removed one gets the registers of what that one owned: none',
+    edits: [
+      {
+        file: 'src/coordinator/register-refill.ts',
+        from: "members.find(({ id, state }) => id === from && state !== 'removed');",
+        to: 'members.find(({ id }) => id === from);',
+      },
+    ],
+    foundBy: { scenario: 'strong-keys-of-names-that-join-again' },
+  },
 ];

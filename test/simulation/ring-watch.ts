@@ -119,7 +119,7 @@ export class RingWatch {
   /** A disk that was lost counts again when its node is a full member. */
   #noteFilled(): void {
     for (const machine of this.#lost) {
-      const member = this.#views.newest?.ring.members.find(({ id }) => id === machine.id);
+      const member = this.#views.newest?.ring.members.findLast(({ id }) => id === machine.id);
       if (member?.state === 'active' && machine.running?.node.member()?.storageId === member.storageId) {
         if (machine.running.node.ready()) this.#lost.delete(machine);
       }
@@ -202,7 +202,7 @@ export class RingWatch {
   /** A node that is away may answer again by the newest rules; by older ones only if it has not heard of newer ones. */
   #mayAnswer(machine: Machine, place: Place, { entry, isNewest }: View): boolean {
     if (this.#lost.has(machine)) return false;
-    const member = this.#views.newest!.ring.members.find(({ id }) => id === machine.id);
+    const member = this.#views.newest!.ring.members.findLast(({ id }) => id === machine.id);
     if (isNewest) return member?.state !== 'refilling';
     if (machine.running?.node.ready() !== true) return false;
     const known = this.#views.entryKnownBy(machine, place);

@@ -13,6 +13,7 @@ import type { NodeOptions } from '#node.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
 import { WATCH_SCRIPTS, WATCHED_RING_SCRIPTS } from './watch-scripts.ts';
+import { RING_AGAIN_SCRIPTS, RING_AGAIN_STRONG_SCRIPTS } from './ring-again-scripts.ts';
 import { RING_SCRIPTS } from './ring-scripts.ts';
 import { RingStage } from './ring-stage.ts';
 import { COME_AND_GO_MS, STRONG_SCRIPTS } from './strong-scripts.ts';
@@ -589,6 +590,7 @@ const SCRIPTS = {
   },
   ...STRONG_SCRIPTS,
   ...RING_SCRIPTS,
+  ...RING_AGAIN_SCRIPTS,
   ...WATCHED_RING_SCRIPTS,
   ...WATCH_SCRIPTS,
   ...TYPE_SCRIPTS,
@@ -639,9 +641,14 @@ const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
 const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
 
 /** Five nodes and one that comes, whose partitions move. */
-const RING_CHANGES: ReadonlySet<string> = new Set([...Object.keys(RING_SCRIPTS), ...Object.keys(WATCHED_RING_SCRIPTS)]);
+const RING_CHANGES: ReadonlySet<string> = new Set(
+  [RING_SCRIPTS, RING_AGAIN_SCRIPTS, WATCHED_RING_SCRIPTS].flatMap((scripts) => Object.keys(scripts)),
+);
 const RING_NODES = 5;
-const MOVING_STRONG_KEYS: ReadonlySet<string> = new Set(['strong-keys-of-two-leavers']);
+const MOVING_STRONG_KEYS: ReadonlySet<string> = new Set([
+  'strong-keys-of-two-leavers',
+  ...Object.keys(RING_AGAIN_STRONG_SCRIPTS),
+]);
 const SHRINKING: ReadonlySet<string> = new Set(['all-that-have-it-leave']);
 
 export type ScenarioName = keyof typeof SCRIPTS;
