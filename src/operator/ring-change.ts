@@ -7,7 +7,7 @@
 import { epoch, type Epoch, type NodeIndex } from '#kernel/identity.ts';
 import { majorityOf } from '#consensus/electorate.ts';
 import type { Facts } from '#consensus/facts.ts';
-import { newOwners, oldOwners, takersOf } from '#ring/moving.ts';
+import { newOwners, oldOwners, takersOf, type PartitionMove } from '#ring/moving.ts';
 import type { RingPlan } from '#ring/plan.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
@@ -74,11 +74,12 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan, size: Chan
 }
 
 function begun(entry: PartitionOwners, row: readonly NodeIndex[], changedIn: Epoch): PartitionOwners {
-  const { owners } = entry;
+  const { owners, move } = entry;
   if (isSameSet(row, owners)) {
     return row.every((index, place) => index === owners[place]) ? entry : { ...entry, owners: row, changedIn };
   }
-  return { owners, changedIn: entry.changedIn, move: { stage: 'planned', others: row } };
+  // Those that have something to bring leave with this change, but it may be taken back, or they may be back before.
+  return { owners, changedIn: entry.changedIn, move: { stage: 'planned', others: row, ...owing(move?.others) } };
 }
 
 /**
@@ -99,6 +100,10 @@ function owedInTheWay({ placements }: Ring, { tables, members }: RingPlan): stri
     }
   }
   return undefined;
+}
+
+function owing(owed: readonly NodeIndex[] = []): Pick<PartitionMove, 'owed'> {
+  return owed.length === 0 ? {} : { owed };
 }
 
 function isSameSet(row: readonly NodeIndex[], owners: readonly NodeIndex[]): boolean {
@@ -138,6 +143,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
       const after = step(entry, next, {
         isDone: (index) => evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn),
         isReady: (index) => evidence.isReady(memberAt(index)),
+        isAway: (index) => evidence.isAway(memberAt(index)),
         mayBegin: () => portion.admits(entry),
         mayEnd: () => evidence.mayEnd(entry),
         isStrong: strong.has(placement.n),
@@ -176,6 +182,7 @@ function leaversOf({ placements }: Ring, { state, comes, goes }: ChangeUnderWay)
 interface PlaceEvidence {
   readonly isDone: (index: NodeIndex) => boolean;
   readonly isReady: (index: NodeIndex) => boolean;
+  readonly isAway: (index: NodeIndex) => boolean;
   /** Whether it is one of those that may be under way at a time; it is from then on. */
   readonly mayBegin: () => boolean;
   readonly mayEnd: () => boolean;
@@ -186,17 +193,18 @@ interface PlaceEvidence {
 function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
   const incoming = now.filter((index) => !old.includes(index));
-  switch (entry.move!.stage) {
+  const { stage, owed = [] } = entry.move!;
+  switch (stage) {
     case 'planned':
       if (!incoming.every(evidence.isReady) || !evidence.mayBegin()) return entry;
-      return { owners: old, changedIn, move: { stage: 'dual', others: now } };
+      return { owners: old, changedIn, move: { stage: 'dual', others: now, ...owing(owed) } };
     case 'dual':
       if (!takersOf(entry).every(evidence.isDone) || !evidence.mayEnd()) return entry;
-      return { owners: now, changedIn, move: { stage: 'read-new', others: old } };
+      return { owners: now, changedIn, move: { stage: 'read-new', others: old, ...owing(owed) } };
     case 'read-new':
       // Of strong keys they have to know what the old owners had chosen, too.
       if (evidence.isStrong && !takersOf(entry).every(evidence.isDone)) return entry;
-      return evidence.mayEnd() ? over(now, old, changedIn) : entry;
+      return evidence.mayEnd() ? over(now, [...old, ...owed], changedIn) : entry;
     case 'offload':
       return offloaded(entry, evidence);
   }
@@ -204,27 +212,31 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
 
 function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
-  switch (entry.move!.stage) {
+  const { stage, owed = [] } = entry.move!;
+  switch (stage) {
     case 'planned':
-      return { owners: old, changedIn: entry.changedIn };
+      return over(old, owed, entry.changedIn);
     case 'dual':
-      return evidence.mayEnd() ? over(old, now, changedIn) : entry;
+      return evidence.mayEnd() ? over(old, [...now, ...owed], changedIn) : entry;
     case 'read-new':
       // What the new owners have chosen of strong keys since, the old ones may not know.
       if (evidence.isStrong) return wentOn(entry, changedIn, evidence);
-      return { owners: old, changedIn, move: { stage: 'dual', others: now } };
+      return { owners: old, changedIn, move: { stage: 'dual', others: now, ...owing(owed) } };
     case 'offload':
       return offloaded(entry, evidence);
   }
 }
 
-function offloaded(entry: PartitionOwners, { isDone }: PlaceEvidence): PartitionOwners {
-  return entry.move!.others.every(isDone) ? { owners: entry.owners, changedIn: entry.changedIn } : entry;
+/** Those that have brought what they had need not wait for one that is away. */
+function offloaded(entry: PartitionOwners, { isDone, isAway }: PlaceEvidence): PartitionOwners {
+  const left = entry.move!.others.filter((index) => !isDone(index));
+  const isOver = left.length < entry.move!.others.length && left.every(isAway);
+  return isOver ? over(entry.owners, left, entry.changedIn) : entry;
 }
 
-/** One set owns the partition; those of the other set alone bring what they have. */
+/** One set owns the partition; those of the others that are not in it bring what they have. */
 function over(owners: readonly NodeIndex[], others: readonly NodeIndex[], changedIn: Epoch): PartitionOwners {
-  const former = others.filter((index) => !owners.includes(index));
+  const former = [...new Set(others)].filter((index) => !owners.includes(index));
   return former.length === 0
     ? { owners, changedIn }
     : { owners, changedIn, move: { stage: 'offload', others: former } };
@@ -266,9 +278,13 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
 function owedBy({ n, partitions }: Placement, isLeft: (index: NodeIndex) => boolean): Placement {
   const owed = (entry: PartitionOwners): PartitionOwners => {
     const { owners, changedIn, move } = entry;
-    if (move?.stage !== 'offload' || move.others.every(isLeft)) return entry;
-    const others = move.others.filter(isLeft);
-    return others.length === 0 ? { owners, changedIn } : { owners, changedIn, move: { ...move, others } };
+    const debtors = move?.stage === 'offload' ? move.others : (move?.owed ?? []);
+    if (debtors.every(isLeft)) return entry;
+    const left = debtors.filter(isLeft);
+    const { stage, others } = move!;
+    return stage === 'offload'
+      ? over(owners, left, changedIn)
+      : { owners, changedIn, move: { stage, others, ...owing(left) } };
   };
   return { n, partitions: partitions.map(owed) };
 }
@@ -289,10 +305,12 @@ function involved(
   const awaited = new Set<NodeIndex>();
   for (const { owners, move } of ring.placements.flatMap(({ partitions }) => partitions)) {
     for (const index of owners) busy.add(index);
-    for (const index of move?.others ?? []) {
-      if (move!.stage === 'offload' && gone.has(index)) continue;
+    const { stage, others = [], owed = [] } = move ?? {};
+    for (const index of stage === 'offload' ? others : owed) if (!gone.has(index)) busy.add(index);
+    if (stage === 'offload') continue;
+    for (const index of others) {
       busy.add(index);
-      if (move!.stage === 'planned' || move!.stage === 'dual') awaited.add(index);
+      if (stage !== 'read-new') awaited.add(index);
     }
   }
   return { busy, awaited };

@@ -150,7 +150,9 @@ export function forced(
 /** Those of both sets of a partition that moves, since either may have what the other lacks. */
 function survivorsOf({ owners, move }: PartitionOwners, n: number, alive: readonly NodeIndex[]): readonly NodeIndex[] {
   const others = move === undefined || move.stage === 'planned' ? [] : move.others;
-  return [...new Set([...owners, ...others])].filter((index) => alive.includes(index)).slice(0, n);
+  return [...new Set([...owners, ...others, ...(move?.owed ?? [])])]
+    .filter((index) => alive.includes(index))
+    .slice(0, n);
 }
 
 function leftOver(

@@ -17,6 +17,8 @@ export interface PartitionMove {
   readonly stage: MoveStage;
   /** In `planned` and `dual` the new owners, in order; in `read-new` the old ones; in `offload` those that are none any more. */
   readonly others: readonly NodeIndex[];
+  /** Before `offload`: former owners that have not brought yet what they have had since an earlier change. */
+  readonly owed?: readonly NodeIndex[];
 }
 
 /** The sets of which a write needs enough each. */

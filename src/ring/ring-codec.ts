@@ -5,7 +5,7 @@
  *     change    [id, state, moves, [comes…], [goes…], keys, bytes, throttle: -1 as the settings say, 0 none]
  *     member    [index, id, storageId | null, peer, url, zone, weight, state]
  *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn, [move…]]
- *     move      [partition, stage, [other owner…]]
+ *     move      [partition, stage, [other owner…], [who owes…] if anybody does]
  *     runs      [value, times, value, times…]
  *
  * What ends a ring is there only once something has moved, and what ends a placement only while something does. Members are
@@ -53,7 +53,7 @@ function changeToWire(change: ChangeUnderWay): unknown {
 
 function movesToWire(partitions: readonly PartitionOwners[]): readonly unknown[] {
   const moves = partitions.flatMap(({ move }, partition) =>
-    move === undefined ? [] : [[partition, move.stage, [...move.others]]],
+    move === undefined ? [] : [[partition, move.stage, [...move.others], ...(move.owed ? [[...move.owed]] : [])]],
   );
   return moves.length === 0 ? [] : [moves];
 }
@@ -199,12 +199,19 @@ function readMoves(body: unknown, what: string, partitions: PartitionOwners[], k
     const partition = integer(fields[0], `${what}: partition of a move`, 0, partitions.length - 1);
     const stage = MOVE_STAGES.find((name) => name === fields[1]);
     if (stage === undefined) refuse(`${what}: stage of partition ${partition}`, MOVE_STAGES.join(', '), fields[1]);
-    const others = list(fields[2], `${what}: other owners of partition ${partition}`, 1).map((index) =>
-      readMemberIndex(index, `${what}: other owner of partition ${partition}`, known),
-    );
-    requireDistinct(others, `${what}: other owners of partition ${partition}`);
-    if (others.length > REPLICAS_MAX) refuse(`${what}: other owners`, `at most ${REPLICAS_MAX}`, others.length);
-    return { partition, move: { stage, others } };
+    const members = (field: unknown, which: string): readonly NodeIndex[] => {
+      const indexes = list(field, `${what}: ${which}s of partition ${partition}`, 1).map((index) =>
+        readMemberIndex(index, `${what}: ${which} of partition ${partition}`, known),
+      );
+      requireDistinct(indexes, `${what}: ${which}s of partition ${partition}`);
+      return indexes;
+    };
+    const others = members(fields[2], 'other owner');
+    // Those that bring something may be as many of each of several changes.
+    if (stage !== 'offload' && others.length > REPLICAS_MAX)
+      refuse(`${what}: other owners`, `at most ${REPLICAS_MAX}`, others.length);
+    const owed = fields.length > 3 ? { owed: members(fields[3], 'former owner') } : {};
+    return { partition, move: { stage, others, ...owed } };
   });
   requireRising(
     moves.map(({ partition }) => partition),

@@ -1,15 +1,39 @@
 /** Scripts for ring changes that meet what an earlier change, or something that is broken, has left behind. */
 
 import { strictQuorum } from './levels.ts';
-import type { RingStage } from './ring-stage.ts';
+import { HOLDS_NO_CLIENTS, type RingStage } from './ring-stage.ts';
 import type { Stage } from './scenarios.ts';
 
 const STRONG_KEYS = 24;
 const STRONG = strictQuorum({ owners: 3, mode: 'strong' });
+/** Longer than it takes to move a partition whose members all answer. */
+const MOVED_MS = 15_000;
 /** A node that is no member any more introduces itself again within this time. */
 const WAITS_MS = 4000;
 
 type RingScript = (stage: Stage, ring: RingStage) => Promise<void>;
+
+async function planOverDebt(stage: Stage, ring: RingStage, until: 'planned' | 'dual'): Promise<void> {
+  const cast = await ring.cast({ join: ['n6'] });
+  const { leaver, other, first, target, apply } = cast;
+  ring.cut(leaver, ring.others(leaver));
+  await stage.pass(HOLDS_NO_CLIENTS);
+  await ring.putAlone(leaver, target);
+  await apply();
+  await ring.over();
+  for (const id of ['n7', 'n8']) await ring.newcomer(id);
+  ring.cut(leaver, ring.others(leaver));
+  const { id } = await ring.plan(first, { replace: { [leaver.id]: 'n7', [other.id]: 'n8' } });
+  await ring.apply(first, id);
+  await ring.until(cast, first, until);
+  await ring.steer(first, 'abort');
+  await ring.over();
+  ring.clear();
+  await stage.pass(MOVED_MS);
+  await ring.brought();
+  ring.hasNothingOf(leaver, target);
+  await ring.get(first, target);
+}
 
 export const RING_AGAIN_STRONG_SCRIPTS = {
   /** Two nodes come with a change that is taken back, and again, under the same names: two of three owners are new ones then. */
@@ -33,4 +57,24 @@ export const RING_AGAIN_STRONG_SCRIPTS = {
 
 export const RING_AGAIN_SCRIPTS = {
   ...RING_AGAIN_STRONG_SCRIPTS,
+  /** Who has to bring what it alone has is away; the next change does without it, and is taken back before it has begun. */
+  'a-debt-outlives-a-plan': (stage, ring) => planOverDebt(stage, ring, 'planned'),
+  /** The same when both sets of owners take writes already. */
+  'a-debt-outlives-a-move': (stage, ring) => planOverDebt(stage, ring, 'dual'),
+  /** Of two former owners of a partition one leaves, and the other, which stays, is away: nobody waits for what that one has. */
+  'a-leaver-beside-one-that-is-away': async (stage, ring) => {
+    const [first] = stage.machines();
+    for (const id of ['n6', 'n7']) await ring.newcomer(id);
+    const { id, moves } = await ring.plan(first, { join: ['n6', 'n7'], leave: ['n5'] });
+    const places = new Set(moves.filter(({ from }) => from === 'n5').map(({ partition }) => partition));
+    const stays = moves.find(({ from, partition }) => from !== 'n5' && from !== first.id && places.has(partition))!;
+    const away = stage.arena.cluster.machine(stays.from!);
+    ring.cut(away, ring.others(away));
+    await stage.pass(HOLDS_NO_CLIENTS);
+    await ring.apply(first, id);
+    await ring.over();
+    ring.clear();
+    await ring.brought();
+    await stage.pass(HOLDS_NO_CLIENTS);
+  },
 } satisfies Readonly<Record<string, RingScript>>;

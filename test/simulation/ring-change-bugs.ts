@@ -59,8 +59,8 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/operator/ring-change.ts',
-        from: "return { owners: now, changedIn, move: { stage: 'read-new', others: old } };",
-        to: 'return over(now, old, changedIn);',
+        from: "return { owners: now, changedIn, move: { stage: 'read-new', others: old, ...owing(owed) } };",
+        to: 'return over(now, [...old, ...owed], changedIn);',
       },
     ],
     foundBy: { scenario: 'writes-that-old-readers-miss' },
@@ -176,5 +176,42 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
       },
     ],
     foundBy: { scenario: 'strong-keys-of-names-that-join-again' },
+  },
+  {
+    name: 'a-plan-forgets-debts',
+    about: 'when a partition is planned to move again, nobody waits any more for what a former owner has to bring',
+    edits: [
+      {
+        file: 'src/operator/ring-change.ts',
+        from: "move: { stage: 'planned', others: row, ...owing(move?.others) } };",
+        to: "move: { stage: 'planned', others: row, ...owing(move?.owed) } };",
+      },
+    ],
+    foundBy: { scenario: 'a-debt-outlives-a-plan' },
+  },
+  {
+    name: 'a-move-that-is-taken-back-forgets-debts',
+    about:
+      'when both sets of owners have taken writes and a change is aborted, only those that came with it bring what they have',
+    edits: [
+      {
+        file: 'src/operator/ring-change.ts',
+        from: 'return evidence.mayEnd() ? over(old, [...now, ...owed], changedIn) : entry;',
+        to: 'return evidence.mayEnd() ? over(old, now, changedIn) : entry;',
+      },
+    ],
+    foundBy: { scenario: 'a-debt-outlives-a-move' },
+  },
+  {
+    name: 'former-owners-wait-for-each-other',
+    about: 'a node that has brought what it had cannot leave while another former owner of a partition is away',
+    edits: [
+      {
+        file: 'src/operator/ring-change.ts',
+        from: 'const isOver = left.length < entry.move!.others.length && left.every(isAway);',
+        to: 'const isOver = left.length === 0 && left.every(isAway);',
+      },
+    ],
+    foundBy: { scenario: 'a-leaver-beside-one-that-is-away' },
   },
 ];

@@ -6,6 +6,7 @@ import { hashKey, partitionOf } from '#ring/locate.ts';
 import { isMoving, type MoveStage } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import type { Ring } from '#ring/ring.ts';
+import { RECORDS, recordKey } from '#replica/tables.ts';
 import type { PlanView } from '#operator/ring-plans.ts';
 import type { Arena } from './arena.ts';
 import type { Machine } from './cluster.ts';
@@ -176,6 +177,13 @@ export class RingStage {
   /** Until former owners that were away have brought what they have, too. */
   async brought(): Promise<void> {
     await this.#arena.cluster.simulation.run(() => !isMoving(this.#ring()), UNTIL_MS);
+  }
+
+  /** It has brought what it had of the key, and let go of it. */
+  hasNothingOf({ id, medium }: Machine, { bucket, key }: Target): void {
+    if (medium.row(RECORDS, recordKey(bucket.name, 0, utf8(key))) === undefined) return;
+    const detail = `${id} owns the key no more and has not brought what it has`;
+    this.#arena.find({ check: 'ring', key: `${bucket.name}/${key}`, detail });
   }
 
   async put(machine: Machine, target: Target): Promise<void> {

@@ -122,6 +122,12 @@ test('what moves is part of the wire format, and a ring in which nothing moves h
   expect(() => ringFromWire(wrong([99_999, 'dual', [0]]))).toThrow('partition of a move');
   expect(() => ringFromWire(wrong([0, 'dual', []]))).toThrow('other owners of partition 0');
   expect(() => ringFromWire(wrong([0, 'dual', [77]]))).toThrow('other owner of partition 0');
+  const owing = [0, 'dual', [0], [2]];
+  const read = ringFromWire(wrong(owing));
+  expect(read.placements[0]!.partitions[0]!.move).toEqual({ stage: 'dual', others: [0], owed: [2] });
+  expect((ringToWire(read) as unknown[][][])[5]![0]![4]).toEqual([owing]);
+  expect(() => ringFromWire(wrong([0, 'dual', [0], []]))).toThrow('former owners of partition 0');
+  expect(() => ringFromWire(wrong([0, 'dual', [0], [2, 2]]))).toThrow('former owners of partition 0');
 });
 
 test('how fast, and what came of the last change, are part of the wire format', () => {
