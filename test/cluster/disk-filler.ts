@@ -20,11 +20,13 @@ const note = (event: string): void => say({ event });
 const log: Log = { debug: note, info: note, warn() {}, error: note };
 
 const VALUE_BYTES = 1000;
+/** A few pages, so that a group of many rows has to write some of them before its commit, and may do so for the sake of a read. */
+const CACHE_BYTES = 64 * 1024;
 /** Groups whose commits were durable, and those that were refused. */
 const kept: number[] = [];
 const refused: number[] = [];
 
-const open = (): Promise<Disk> => openDisk({ path, tables: WRITER_TABLES, log, walBytes });
+const open = (): Promise<Disk> => openDisk({ path, tables: WRITER_TABLES, log, walBytes, cacheBytes: CACHE_BYTES });
 
 async function put(disk: Disk, group: number): Promise<DiskError | undefined> {
   try {
@@ -36,6 +38,23 @@ async function put(disk: Disk, group: number): Promise<DiskError | undefined> {
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
     refused.push(group);
+    return error;
+  }
+}
+
+/** What becomes of a group that changes more than the cache holds, and reads in between. */
+async function putMany(disk: Disk): Promise<DiskError | undefined> {
+  const many = group + 1;
+  try {
+    await disk.commit((transaction) => {
+      for (let row = 0; row < 500; row++) {
+        transaction.put('rows', rowKey(many, row), rowValue(many, row, 100));
+        for (let other = 0; other < 5; other++) transaction.get('rows', rowKey((row * 5 + other) % group, other));
+      }
+    }).durable;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
     return error;
   }
 }
@@ -69,6 +88,7 @@ say({
   durable: isTrue(disk),
 });
 say({ step: 'still full', kind: (await put(disk, group++))?.kind, durable: isTrue(disk) });
+say({ step: 'many rows', kind: (await putMany(disk))?.kind, failure: disk.failure()?.kind, durable: isTrue(disk) });
 rmSync(ballast);
 for (let i = 0; i < 20; i++) error = await put(disk, group++);
 say({ step: 'healed', failure: disk.failure()?.kind ?? null, durable: error === undefined && isTrue(disk) });

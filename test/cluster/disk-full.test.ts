@@ -40,6 +40,7 @@ describe.skipIf(!canMount)('a full disk (needs unshare)', () => {
       { event: 'disk-full' },
       { step: 'full', kind: 'full', uncertain: false, failure: 'full', durable: true },
       { step: 'still full', kind: 'full', durable: true },
+      { step: 'many rows', kind: 'full', failure: 'full', durable: true },
       { event: 'disk-has-space-again' },
       { step: 'healed', failure: null, durable: true },
       { event: 'disk-opened' },

@@ -28,8 +28,9 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
   const code = errorCode(error);
   if (code === undefined) return undefined;
   const cause = `${path}: ${step} failed: ${(error as Error).message} (${code})`;
-  if (code === 'SQLITE_FULL' && (step === 'write' || step === 'commit')) {
-    // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened.
+  if (code === 'SQLITE_FULL' && (step === 'read' || step === 'write' || step === 'commit')) {
+    // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened. A read runs out
+    // of it where a transaction has changed more pages than the cache holds: some of them have to go to make room.
     return new DiskError('full', `${cause}; free some space, the node goes on by itself`, false, { cause: error });
   }
   const uncertain = step === 'commit' || step === 'sync' || step === 'checkpoint';
