@@ -93,9 +93,14 @@ export class Admission {
     this.#streams -= 1;
   }
 
-  /** True when a body of this size may be read; then {@link release} of the same size must follow. */
+  /** Whether there is room for so much of a body as things are. */
+  fits(bytes: number): boolean {
+    return this.#bodyBytes + bytes <= this.#settings.bodiesMaxBytes;
+  }
+
+  /** True when so much of a body may be kept; then {@link release} of the same size must follow. */
   reserve(bytes: number): boolean {
-    if (this.#bodyBytes + bytes > this.#settings.bodiesMaxBytes) return false;
+    if (!this.fits(bytes)) return false;
     this.#bodyBytes += bytes;
     return true;
   }

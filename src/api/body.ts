@@ -7,7 +7,8 @@ import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /**
  * Reads the body and hands it to `use`; the memory counts as taken until the answer is there. A body whose length is
- * known to be too large is refused without being held.
+ * known to be too large is refused without being held. What has been announced takes no room before it comes: else few clients
+ * that are slow to send much would keep all others from sending anything.
  */
 export async function withBody(
   exchange: Exchange,
@@ -16,33 +17,35 @@ export async function withBody(
   use: (bytes: Uint8Array) => Promise<Answer>,
 ): Promise<Answer> {
   const { admission, incoming } = exchange;
-  const announced = incoming.header('content-length');
-  const bytes = announced === undefined ? limitBytes : Number(announced);
-  if (bytes > limitBytes) {
+  const announced = Number(incoming.header('content-length') ?? 0);
+  if (announced > limitBytes) {
     await incoming.letBodyPass?.(deadline);
     return problemAnswer(tooLarge(limitBytes));
   }
-  if (!admission.reserve(bytes)) {
-    return problemAnswer(new Problem('overloaded', 'too many bytes of request bodies are under way'));
-  }
-  try {
-    const reading = incoming.readBody(limitBytes, deadline);
-    const body = reading instanceof Promise ? await reading : reading;
-    switch (body.kind) {
-      case 'body':
+  if (!admission.fits(announced)) return problemAnswer(CROWDED);
+  const reading = incoming.readBody(limitBytes, deadline, admission);
+  const body = reading instanceof Promise ? await reading : reading;
+  switch (body.kind) {
+    case 'body':
+      try {
         return await use(body.bytes);
-      case 'too-large':
-        await incoming.letBodyPass?.(deadline);
-        return problemAnswer(tooLarge(limitBytes));
-      case 'late':
-        return problemAnswer(new Problem('request-timeout', 'body: did not arrive in time', { field: 'body' }), CLOSE);
-      case 'broken':
-        return problemAnswer(invalid('body', 'ended before it was complete, or is malformed'), CLOSE);
-    }
-  } finally {
-    admission.release(bytes);
+      } finally {
+        admission.release(body.bytes.length);
+      }
+    case 'too-large':
+      await incoming.letBodyPass?.(deadline);
+      return problemAnswer(tooLarge(limitBytes));
+    case 'crowded':
+      await incoming.letBodyPass?.(deadline);
+      return problemAnswer(CROWDED);
+    case 'late':
+      return problemAnswer(new Problem('request-timeout', 'body: did not arrive in time', { field: 'body' }), CLOSE);
+    case 'broken':
+      return problemAnswer(invalid('body', 'ended before it was complete, or is malformed'), CLOSE);
   }
 }
+
+const CROWDED = new Problem('overloaded', 'too many bytes of request bodies are under way');
 
 /** The rest of the body would stand where the next request is expected. */
 const CLOSE = { connection: 'close' };

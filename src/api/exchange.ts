@@ -26,15 +26,27 @@ export interface Incoming {
   fields(name: string): readonly string[];
   /** The names of all header fields, in lower case. */
   headerNames(): Iterable<string>;
-  /** Reads the whole body, once; what is there already comes at once. Never rejects. `deadline` is an instant of the monotonic clock. */
-  readBody(limitBytes: number, deadline: number): Body | Promise<Body>;
+  /**
+   * Reads the whole body, once; what is there already comes at once. Never rejects. `deadline` is an instant of the monotonic clock.
+   * What is there of it is taken from `room`: whoever gets the body gives that back.
+   */
+  readBody(limitBytes: number, deadline: number, room: BodyRoom): Body | Promise<Body>;
   /** Resolves when an answer will reach a client whose body nobody wants. */
   letBodyPass?(deadline: number): Promise<void>;
+}
+
+/** The memory for all bodies together. */
+export interface BodyRoom {
+  /** False when there is not so much left. */
+  reserve(bytes: number): boolean;
+  release(bytes: number): void;
 }
 
 export type Body =
   | { readonly kind: 'body'; readonly bytes: Uint8Array }
   | { readonly kind: 'too-large' }
+  /** There was no room for it beside the others. */
+  | { readonly kind: 'crowded' }
   /** Did not arrive by the deadline. */
   | { readonly kind: 'late' }
   /** The connection ended or broke first, or the body's framing is malformed. */

@@ -1,6 +1,6 @@
 /** A request that came over no connection of its own: one of a batch, or of a test. */
 
-import type { Body, Incoming } from './exchange.ts';
+import type { Body, BodyRoom, Incoming } from './exchange.ts';
 
 export interface Given extends Pick<Incoming, 'method' | 'target' | 'remote'> {
   /** By names in lower case. */
@@ -36,7 +36,8 @@ export class GivenRequest implements Incoming {
     return this.#headers.keys();
   }
 
-  readBody(limitBytes: number): Body {
-    return this.#body.length > limitBytes ? { kind: 'too-large' } : { kind: 'body', bytes: this.#body };
+  readBody(limitBytes: number, _deadline: number, room: BodyRoom): Body {
+    if (this.#body.length > limitBytes) return { kind: 'too-large' };
+    return room.reserve(this.#body.length) ? { kind: 'body', bytes: this.#body } : { kind: 'crowded' };
   }
 }

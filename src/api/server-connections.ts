@@ -39,11 +39,16 @@ type KnownSocket = Socket & { [CONNECTION]?: unknown };
  */
 export class Connections<Request extends Owed> {
   readonly #start: (request: Request) => void;
+  readonly #deafen: (socket: Socket) => void;
   readonly #open = new Set<Connection<Request>>();
 
-  /** `start` is called when it is a request's turn. */
-  constructor(start: (request: Request) => void) {
+  /**
+   * `start` is called when it is a request's turn; `deafen` when nothing that comes on a connection matters any more, and must not
+   * be read into requests: all of them would be kept until the first is answered.
+   */
+  constructor(start: (request: Request) => void, deafen: (socket: Socket) => void) {
     this.#start = start;
+    this.#deafen = deafen;
   }
 
   /** A field that sockets got later would make others of them, for which nothing is compiled yet. */
@@ -61,10 +66,8 @@ export class Connections<Request extends Owed> {
     if (connection.owed.length === 1) this.#start(request);
     if (connection.owed.length > MAX_PIPELINED) {
       connection.owed.pop();
-      connection.end = new Problem(
-        'overloaded',
-        `at most ${MAX_PIPELINED} requests may be sent ahead of their answers`,
-      );
+      const detail = `at most ${MAX_PIPELINED} requests may be sent ahead of their answers`;
+      this.#end(socket, connection, new Problem('overloaded', detail));
     }
   }
 
@@ -103,15 +106,20 @@ export class Connections<Request extends Owed> {
     if (connection.end !== undefined) return;
     const last = connection.owed.at(-1);
     if (last === undefined) {
-      connection.end = mistake;
+      this.#end(socket, connection, mistake);
       endWith(socket, mistake);
     } else if (last.complete) {
-      connection.end = mistake;
+      this.#end(socket, connection, mistake);
     } else {
       // The mistake is in the body of the last request, which answers for it.
-      connection.end = 'close';
+      this.#end(socket, connection, 'close');
       last.breakBody();
     }
+  }
+
+  #end(socket: Socket, connection: Connection<Request>, end: Problem | 'close'): void {
+    connection.end = end;
+    this.#deafen(socket);
   }
 
   #of(socket: Socket): Connection<Request> {

@@ -5,7 +5,7 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Body, Incoming } from './exchange.ts';
+import type { Body, BodyRoom, Incoming } from './exchange.ts';
 import { Problem } from './problem.ts';
 import { parseTarget, type Target } from './raw-path.ts';
 import type { WholeRequest } from './whole-request.ts';
@@ -61,11 +61,12 @@ export class PlainRequest implements Incoming {
   }
 
   /** Plain bytes: Node's own kind of them behaves differently when it is sliced. */
-  readBody(limitBytes: number): Body {
+  readBody(limitBytes: number, _deadline: number, room: BodyRoom): Body {
     const { buffer, byteOffset, length } = this.#bytes;
     const start = this.#whole.head.length;
     const size = length - start;
     if (size > limitBytes) return { kind: 'too-large' };
+    if (!room.reserve(size)) return { kind: 'crowded' };
     return { kind: 'body', bytes: new Uint8Array(buffer, byteOffset + start, size) };
   }
 

@@ -6,7 +6,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
-import type { Body, Incoming } from './exchange.ts';
+import { BodyParts } from './body-parts.ts';
+import type { Body, BodyRoom, Incoming } from './exchange.ts';
 import { parseTarget } from './raw-path.ts';
 import type { Arrivals } from './server-arrivals.ts';
 
@@ -97,28 +98,30 @@ export class SocketRequest implements Incoming {
     });
   }
 
-  readBody(limitBytes: number, deadline: number): Promise<Body> {
+  readBody(limitBytes: number, deadline: number, room: BodyRoom): Promise<Body> {
     const message = this.#message;
     if (this.#broken) return Promise.resolve({ kind: 'broken' });
     // A request without a body comes with its stream at the end already.
     if (message.readableEnded) return Promise.resolve({ kind: 'body', bytes: EMPTY_BYTES });
     if (this.expects === 'continue') this.response.writeContinue();
     return new Promise((resolve) => {
-      const chunks: Uint8Array[] = [];
-      let length = 0;
+      const parts = new BodyParts();
       const settle = (body: Body): void => {
         this.#arrivals.end(arrival);
         message.off('data', onData).off('end', onEnd).off('close', onBroken);
-        // What still comes of an unwanted body must go by, or the connection stalls.
-        if (body.kind !== 'body') message.resume();
+        if (body.kind !== 'body') {
+          room.release(parts.length);
+          // What still comes of an unwanted body must go by, or the connection stalls.
+          message.resume();
+        }
         resolve(body);
       };
       const onData = (chunk: Uint8Array): void => {
-        length += chunk.length;
-        if (length > limitBytes) settle({ kind: 'too-large' });
-        else chunks.push(chunk);
+        if (parts.length + chunk.length > limitBytes) settle({ kind: 'too-large' });
+        else if (!room.reserve(chunk.length)) settle({ kind: 'crowded' });
+        else parts.add(chunk);
       };
-      const onEnd = (): void => settle({ kind: 'body', bytes: joined(chunks, length) });
+      const onEnd = (): void => settle({ kind: 'body', bytes: parts.joined() });
       const onBroken = (): void => settle({ kind: 'broken' });
       const arrival = this.#arrivals.begin({ deadline, late: () => settle({ kind: 'late' }) });
       this.#fail = onBroken;
@@ -166,17 +169,4 @@ export function drain(message: IncomingMessage): void {
     if (bytes > DRAIN_BYTES) cut();
   });
   message.on('close', () => clearTimeout(timer)).resume();
-}
-
-/** Plain byte arrays: Node's own kind of them behaves differently when it is sliced. */
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const [first] = chunks;
-  if (first !== undefined && chunks.length === 1) return new Uint8Array(first.buffer, first.byteOffset, length);
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

@@ -128,6 +128,13 @@ export class ShortWay {
     if (way.hasEnded) way.end();
   }
 
+  /** Whatever still comes is read and forgotten. */
+  deafen(socket: KnownSocket): void {
+    const way = socket[WAY];
+    // The listener first, as above.
+    if (way !== undefined) socket.on('data', ignore).off('data', way.listener);
+  }
+
   /** The parser is gone. */
   leave(socket: KnownSocket): void {
     const way = socket[WAY];
@@ -165,7 +172,7 @@ export class ShortWay {
     const found: IncomingMessage[] = (this.#found = []);
     way.parse(chunk);
     this.#found = undefined;
-    way.inStep = found.length === 1 && isThat(found[0]!, whole);
+    way.inStep = found.length === 1 && isThat(found[0]!, whole, chunk.length - whole.head.length);
   }
 
   #refuse(way: Way, whole: WholeRequest): boolean {
@@ -211,7 +218,14 @@ export class ShortWay {
   }
 }
 
-function isThat(message: IncomingMessage, { method, url, names }: WholeRequest): boolean {
-  const { complete, rawHeaders } = message;
-  return complete && message.method === method && message.url === url && rawHeaders.length === 2 * names.length;
+function ignore(): void {}
+
+/**
+ * The parser may have begun elsewhere in these bytes, behind the rest of a body that looks like a head, and stand in the midst of a
+ * third request. What it found then is within what was taken for the head, and has fewer fields, or for the body, and has a shorter one.
+ */
+function isThat(message: IncomingMessage, { method, url, names }: WholeRequest, bodyBytes: number): boolean {
+  const { complete, rawHeaders, headers } = message;
+  const isSame = message.method === method && message.url === url && rawHeaders.length === 2 * names.length;
+  return complete && isSame && Number(headers['content-length'] ?? 0) === bodyBytes;
 }

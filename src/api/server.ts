@@ -74,7 +74,10 @@ class Door implements HttpServer {
   readonly #api: Api;
   readonly #services: ApiServices;
   readonly #server: Server | TlsServer;
-  readonly #connections = new Connections<SocketRequest | PlainRequest>((request) => this.#begin(request));
+  readonly #connections = new Connections<SocketRequest | PlainRequest>(
+    (request) => this.#begin(request),
+    (socket) => this.#shortWay.deafen(socket),
+  );
   readonly #arrivals: Arrivals;
   readonly #date = new LastDate();
   readonly #shortWay: ShortWay;

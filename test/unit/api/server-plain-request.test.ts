@@ -249,6 +249,23 @@ describe('while one is under way', () => {
   });
 });
 
+test('a request in the midst of others, behind a body that ends like a head, is not where the parser stands', async () => {
+  const next = 'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv';
+  const third = 'PUT /v1/kv/b/k HTTP/1.1\r\nContent-Length: 0\r\nQuoral-Meta-X: ';
+  const tail = `PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: ${next.length + third.length}\r\n\r\n`;
+  const talk = new Talk();
+  talk.socket.write(`PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: ${tail.length + 1}\r\n\r\nv`);
+  await sleep(20);
+  // In one packet: the end of that body, a request, and the begin of another one, whose last field looks like a request.
+  talk.socket.write(tail + next + third);
+  await vi.waitUntil(() => statuses(talk.text).length === 2);
+  talk.socket.write(GET);
+  await vi.waitUntil(() => statuses(talk.text).length === 3);
+  expect(statuses(talk.text)).toEqual([204, 204, 204]);
+  expect(node.reads).toEqual([]);
+  expect(node.writes.at(-1)!.content!.meta).toEqual([['x', 'GET /v1/kv/b/none HTTP/1.1']]);
+});
+
 test('an answer that cannot be sent is none, and the log says why', async () => {
   const talk = await Talk.begin();
   node.read = async () => ({

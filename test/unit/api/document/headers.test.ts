@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
+import type { BodyRoom } from '#api/exchange.ts';
 import { OPERATIONS } from '#api/document/operations.ts';
 import { parseTarget } from '#api/raw-path.ts';
 import { utf8 } from '#kernel/bytes.ts';
@@ -40,7 +41,11 @@ async function lookedAt({ method, target, body, json }: Sample): Promise<Readonl
       return headers[name] === undefined ? [] : [headers[name]];
     },
     headerNames: () => Object.keys(headers),
-    readBody: async () => ({ kind: 'body' as const, bytes: utf8(body ?? '') }),
+    readBody: async (_limit: number, _deadline: number, room: BodyRoom) => {
+      const bytes = utf8(body ?? '');
+      room.reserve(bytes.length);
+      return { kind: 'body' as const, bytes };
+    },
   };
   await app.fetch(new Request('http://in.process/'), { incoming });
   return asked;
