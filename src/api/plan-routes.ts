@@ -6,7 +6,7 @@ import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import type { ApplyResult } from '#operator/ring-plans.ts';
 import type { RingChange } from '#ring/change.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { jsonAnswer, withJson, withOptionalJson } from './json.ts';
+import { jsonAnswer, withOptionalJson } from './json.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /** Nodes that one list of a plan may name. */
@@ -54,7 +54,7 @@ interface PlanBody {
 export async function makePlan(exchange: Exchange): Promise<Answer> {
   const { services, startedAt } = exchange;
   const deadline = startedAt + services.settings.requestTimeoutMs;
-  return withJson(exchange, deadline, async (body) => {
+  return withOptionalJson(exchange, deadline, async (body) => {
     const change = readChange(body);
     if (change instanceof Problem) return problemAnswer(change);
     const result = await services.plans.plan(change, deadline);

@@ -5,7 +5,7 @@
 import { BUCKET_NAME_PATTERN } from '#buckets/schema.ts';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { jsonAnswer, withJson } from './json.ts';
+import { jsonAnswer, withOptionalJson } from './json.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /** What a client sends to begin a repair. */
@@ -25,7 +25,7 @@ export const REPAIR_SCHEMA = {
 
 export async function beginRepair(exchange: Exchange): Promise<Answer> {
   const deadline = exchange.startedAt + exchange.services.settings.requestTimeoutMs;
-  return withJson(exchange, deadline, async (body) => {
+  return withOptionalJson(exchange, deadline, async (body) => {
     const wish = readWish(body);
     if (wish instanceof Problem) return problemAnswer(wish);
     const run = exchange.services.repair.begin(wish.bucket, wish.reclaim);

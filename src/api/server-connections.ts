@@ -145,11 +145,15 @@ function endWith(socket: Socket, end: Problem | 'close'): void {
   setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 
+/** What there is for some path or other, told to whoever has named none. */
+const METHODS = 'GET, HEAD, PUT, POST, DELETE';
+
 function wholeResponse(problem: Problem): string {
   const status = statusOf(problem.code);
   const body = problemBody(problem);
   const headers = {
     ...problemHeaders(problem.code),
+    ...(problem.code === 'method-not-allowed' ? { allow: METHODS } : {}),
     connection: 'close',
     'content-length': String(Buffer.byteLength(body)),
   };

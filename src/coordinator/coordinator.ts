@@ -17,7 +17,7 @@ import { mayHaveBegun } from '#replica/refusals.ts';
 import { fenceSender, STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
-import type { CallerInfo, Handler } from '#wire/messaging.ts';
+import { ranOutOfTime, type CallerInfo, type Handler } from '#wire/messaging.ts';
 import { BundleMessage } from './bundle-message.ts';
 import { bundled, Bundles, takeBundle } from './bundles.ts';
 import {
@@ -36,7 +36,7 @@ import { listHere } from './list-here.ts';
 import { ListMessage } from './list-messages.ts';
 import { operateMessage, withoutValues, writeMessage, type ForwardedWrite } from './messages.ts';
 import { writeHere } from './put.ts';
-import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from './requests.ts';
+import type { Agreement, ReadOutcome, ReadRequest, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 import { StrongKeys, type StrongOptions } from './strong.ts';
 import { storeResult, StoresTogether } from './stores-together.ts';
 import { traced } from './traced.ts';
@@ -244,7 +244,7 @@ export class Coordinator {
       if (result.kind === 'reply') return result.reply;
       if (result.kind === 'lost' || (result.kind === 'refused' && mayHaveBegun(result.code))) {
         const reason = result.kind === 'lost' ? result.reason : result.detail;
-        const trouble = reason === 'timeout' ? 'quorum-timeout' : 'quorum-unavailable';
+        const trouble = ranOutOfTime(reason) ? 'quorum-timeout' : 'quorum-unavailable';
         const detail = `${owner.id}, which coordinated the write, gave no outcome (${reason})`;
         return { kind: 'unknown', trouble, detail, agreement: noAgreement(needed(request)) };
       }
@@ -252,6 +252,8 @@ export class Coordinator {
         await knowledge.catchUp(result.value as Epoch, request.deadline);
         return 'moved';
       }
+      if (result.kind === 'not-sent' && ranOutOfTime(result.reason))
+        return notApplied(request, 'no time was left to send it to an owner of the key', 'quorum-timeout');
       if (result.kind === 'refused' && result.code !== NOT_READY) refused = true;
       world.log.debug('forward-refused', { requestId: request.requestId, peer: owner.id, result: result.kind });
     }
@@ -313,6 +315,6 @@ function noAgreement(replicas: number): Agreement {
   return { acked: 0, needed: replicas, of: 0, fallbacks: 0 };
 }
 
-function notApplied(request: WriteRequest, detail: string): WriteOutcome {
-  return { kind: 'not-applied', trouble: 'quorum-unavailable', detail, agreement: noAgreement(needed(request)) };
+function notApplied(request: WriteRequest, detail: string, trouble: Trouble = 'quorum-unavailable'): WriteOutcome {
+  return { kind: 'not-applied', trouble, detail, agreement: noAgreement(needed(request)) };
 }

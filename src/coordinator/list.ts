@@ -20,7 +20,7 @@ import { ownersOf } from '#ring/preference-list.ts';
 import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import { decode } from '#wire/codec.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
-import type { CallResult } from '#wire/messaging.ts';
+import { ranOutOfTime, type CallResult } from '#wire/messaging.ts';
 import { asArray } from '#wire/shape.ts';
 import type { Span } from '#world/world.ts';
 import { REDEFINED, reachableOwners, sameBucketNow, type Environment } from './environment.ts';
@@ -201,7 +201,7 @@ class ListRound {
     // Whoever owns nothing there any more says from which epoch on.
     if (result.kind === 'refused' && (reason === STALE || (reason === NOT_OWNER && result.value > this.#epoch)))
       this.#newer = result.value as Epoch;
-    if (reason === 'timeout') this.#late = true;
+    if (ranOutOfTime(reason)) this.#late = true;
     this.#failures.push(`${id}: ${reason}`);
   }
 

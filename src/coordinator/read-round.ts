@@ -17,7 +17,7 @@ import type { RetryRow } from '#replica/retry-codec.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
-import type { CallResult } from '#wire/messaging.ts';
+import { ranOutOfTime, type CallResult } from '#wire/messaging.ts';
 import { callPatiently } from '#wire/patient-call.ts';
 import {
   countedOwners,
@@ -296,7 +296,7 @@ export class ReadRound implements HedgedRead {
     this.#valuesFrom.failed(owner.id);
     this.#failures.push(`${owner.id}: ${reason}`);
     if (reason === 'overloaded') this.#turnedAway = true;
-    if (reason === 'timeout') this.#late = true;
+    if (ranOutOfTime(reason)) this.#late = true;
     this.#expectFallback();
     this.#tally.fail(owner.index);
     this.#ask(1);
@@ -310,7 +310,6 @@ export class ReadRound implements HedgedRead {
       this.#askEverybody();
       return;
     }
-    // A call's own deadline may pass a moment before that of the round, which is the same.
     this.end({ kind: decision === 'impossible' && this.#late ? 'deadline' : decision });
   }
 

@@ -9,6 +9,7 @@ import type { NodeId } from '#kernel/identity.ts';
 import { DISK_FULL, OVERLOADED, TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import type { StoredState } from '#replica/records.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
+import { ranOutOfTime } from '#wire/messaging.ts';
 import { liveVersions } from './get.ts';
 import { REDEFINED } from './environment.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
@@ -76,8 +77,7 @@ function refusedFor(reason: unknown): { readonly trouble: Trouble; readonly deta
 function troubleOf(ending: Failure['ending'], refusals: readonly string[]): Trouble {
   if (refusals.includes(DISK_FULL) || refusals.includes(HINTS_FULL)) return 'disk-full';
   if (refusals.includes(OVERLOADED)) return 'overloaded';
-  // A call's own deadline may pass a moment before that of the round, which is the same.
-  return ending === 'deadline' || refusals.includes('timeout') ? 'quorum-timeout' : 'quorum-unavailable';
+  return ending === 'deadline' || refusals.some(ranOutOfTime) ? 'quorum-timeout' : 'quorum-unavailable';
 }
 
 function detailOf(trouble: Trouble, { refusals, zone }: Failure): string {

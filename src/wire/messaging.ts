@@ -19,6 +19,11 @@ export type CallResult<Reply> =
   /** It was sent and no answer came: it may have been executed. */
   | { readonly kind: 'lost'; readonly reason: 'disconnected' | 'timeout' };
 
+/** Whether the time is what was missing. A call's own deadline may pass a moment before that of whatever it is part of. */
+export function ranOutOfTime(reason: string): boolean {
+  return reason === 'timeout' || reason === 'expired';
+}
+
 /**
  * Whose calls a peer that is slow gets last: `background` fill at most half of what may be under way to it, `vital` ones,
  * which ask whether it is there at all, are never held back by the others.

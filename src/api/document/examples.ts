@@ -67,7 +67,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '{"status":"ok","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":true,"detail":"epoch 11 is confirmed by a majority"},{"name":"member","ok":true,"detail":"active"},{"name":"serving","ok":true,"detail":"data requests are served"},{"name":"peers","ok":true,"detail":"2 of 2 can be reached"}]}',
   'showHealthy 200 application/json':
     '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
-  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYOg-Zaxrx2QhLKI-N4Uqg"}',
+  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYHA-Zaxrx1EcVD48L4V-A"}',
   'forceRing 200 application/json':
     '{"applied":false,"epoch":1000008,"lost":["n2"],"survivors":["n1"],"tables":[],"mayLose":["the latest epochs"],"voters":{"before":["n1","n2"],"after":["n1"]}}',
   'showLive 503 application/json':

@@ -68,6 +68,16 @@ export function levelTests(): void {
       await needs(freshKey(), query, read, write);
     });
 
+    test('a request that has hardly any time is in time or late, and never tells that replicas cannot be reached', async () => {
+      const target = freshKey();
+      for (let i = 0; i < 30; i++) {
+        for (const answer of [await put(`${target}?timeout=1`, 'x'), await get(`${target}?timeout=1`)]) {
+          if (answer.status !== 504) expect([200, 204, 404]).toContain(answer.status);
+          else problem(answer, 504, 'quorum-timeout');
+        }
+      }
+    });
+
     test('what a request does not use is checked all the same', async () => {
       const target = freshKey();
       invalid(await get(`${target}?w=4`.replace('w=4', 'w=four')), 'w');

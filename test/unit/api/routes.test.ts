@@ -14,6 +14,16 @@ function codeOf(answer: InProcessAnswer): unknown {
   return String(jsonOf(answer)['type']).replace('urn:quoral:problem:', '');
 }
 
+test('what is wanted of the whole ring needs no body', async () => {
+  const call = inProcess(createApp(new StubNode().services()));
+  expect(codeOf(await call('POST', '/v1/ring/plans'))).toBe('conflict');
+  expect(codeOf(await call('POST', '/v1/ring/plans', JSON_TYPE))).toBe('conflict');
+  for (const path of ['/v1/ring/plans', '/v1/ring/repair']) {
+    expect(codeOf(await call('POST', path, {}, utf8('{}')))).toBe('unsupported-media-type');
+    expect(codeOf(await call('POST', path, JSON_TYPE, utf8('[]')))).toBe('invalid-request');
+  }
+});
+
 describe('requests for one key', () => {
   const app = createApp(new StubNode().services());
   const asked = (target: string) =>

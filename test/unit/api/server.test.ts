@@ -184,7 +184,9 @@ describe('what is not HTTP', () => {
   });
 
   test('a tunnel', async () => {
-    expectProblem((await send('CONNECT host:1 HTTP/1.1\r\nHost: x\r\n\r\n'))[0], 405, 'method-not-allowed');
+    const [refused] = await send('CONNECT host:1 HTTP/1.1\r\nHost: x\r\n\r\n');
+    expectProblem(refused, 405, 'method-not-allowed');
+    expect(refused!.head).toMatch(/^allow: GET, HEAD, PUT, POST, DELETE$/im);
   });
 });
 

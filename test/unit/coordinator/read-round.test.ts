@@ -108,6 +108,12 @@ test('only an owner that is asked uses up the trial that a broken one is allowed
   expect(tried).toEqual(called);
 });
 
+test('owners that there was no time to ask make it late, and not unavailable', async () => {
+  const { outcome } = await play(() => ({ kind: 'not-sent', reason: 'expired' }));
+  expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-timeout' });
+  expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/in time.*n2: expired/);
+});
+
 test('owners that are cut off are named', async () => {
   const { outcome } = await play(() => ({ kind: 'lost', reason: 'disconnected' }));
   expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-unavailable' });

@@ -484,10 +484,11 @@ async function driveCluster(see: See): Promise<void> {
   await see('GET', '/v1/explain/{bucket}/{key}', ['carts', 'user-18-none']);
   await see('GET', '/v1/ring/repair', []);
   await see('POST', '/v1/ring/repair', [], JSON_TYPE, '{"bucket":"carts"}');
-  await see('POST', '/v1/ring/repair', [], JSON_TYPE, '{}');
+  await see('POST', '/v1/ring/repair', []);
   await see('GET', '/v1/ring/repair', []);
   const planned = await see('POST', '/v1/ring/plans', [], JSON_TYPE, '{"weights":{"n1":2}}');
   const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { id: string };
+  await see('POST', '/v1/ring/plans', []);
   await see('POST', '/v1/ring/plans/{id}/apply', [id]);
   await see('POST', '/v1/ring/plans/{id}/apply', ['some-id']);
   await see('GET', '/v1/ring/transfers', []);
