@@ -5,6 +5,7 @@
 import { finishRefill, type Self } from '#consensus/introduce-self.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { RegisterRefill } from '#coordinator/register-refill.ts';
+import { Away } from '#membership/away.ts';
 import { strongFactors } from '#operator/ring-change.ts';
 import { RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
@@ -12,7 +13,16 @@ import { Repair, type RepairOptions } from '#repair/repair.ts';
 
 export type NodeRepairOptions = Omit<
   RepairOptions,
-  'activate' | 'self' | 'storageId' | 'awaitInstalled' | 'knownRing' | 'isStrong' | 'takeRegisters' | 'letRegistersGo'
+  | 'activate'
+  | 'self'
+  | 'storageId'
+  | 'awaitInstalled'
+  | 'knownRing'
+  | 'isStrong'
+  | 'takeRegisters'
+  | 'giveRegistersUp'
+  | 'letRegistersGo'
+  | 'away'
 > & {
   readonly chain: EpochChain;
   readonly self: Pick<Self, 'id' | 'storageId'>;
@@ -33,13 +43,16 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     const deadline = world.clock.monotonic() + settings.callTimeout;
     return (await chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   };
+  const away = new Away({ messaging: options.messaging, clock: world.clock });
   const repair = new Repair({
     ...options,
+    away,
     self: self.id,
     storageId: self.storageId,
     activate,
     knownRing: () => chain.facts()?.ring,
     takeRegisters: (from) => options.registers().takeOver(from),
+    giveRegistersUp: (rowKeys) => options.registers().giveUp(rowKeys),
     letRegistersGo: () => options.registers().letGo(),
     isStrong: (n) => strongFactors(chain.facts()?.buckets ?? []).has(n),
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
@@ -53,6 +66,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
   });
   const ringDriver = new RingDriver({
     ...{ world, messaging: options.messaging, chain, moves: repair.moves, self: self.id, ready: options.ready },
+    away,
     ...{
       interval: settings.driveInterval,
       leaverPatience: settings.leaverPatience,

@@ -16,7 +16,6 @@ import { recordKey, type RecordName } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import { routeOf, type Environment } from './environment.ts';
-import { isMoving } from './register-erase.ts';
 import { RegisterRound } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
 
@@ -107,7 +106,6 @@ export class RegisterMend {
     const route = routeOf(environment, bucket, key);
     const others = route.owners.filter(({ id }) => id !== self);
     if (others.length === route.owners.length) return undefined;
-    if (isMoving(environment, route)) return 'the partition is moving';
     const quorum = { members: others, needed: othersNeeded(route.owners.length) };
     const deadline = world.clock.monotonic() + CALL_MS;
     const round = new RegisterRound({ environment, rows, route, key, deadline, trace: undefined, quorum });

@@ -5,13 +5,14 @@
  * It asks N−W+1 of the other owners of each partition (W a majority), of which each knows the epoch in which the disk was
  * lost. That epoch fences all rounds that began before it, so whatever such a round has had promised or accepted is known to
  * one of those owners by then, or can never count any more. A register of which one of them can say nothing, because its row is
- * damaged, is taken over as damaged: it has no vote until it is mended. A new owner takes
- * over in the same way (repair/move-votes.ts).
+ * damaged, is taken over as damaged: it has no vote until it is mended. A new owner takes over in the same way, but asks others
+ * for what is damaged somewhere (repair/move-votes.ts).
  */
 
 import { mergeRegisters } from '#consensus/register.ts';
 import { concatBytes } from '#kernel/bytes.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { DamagedRegister, TakenRegisters } from '#repair/move-votes.ts';
 import { placeOfRow } from '#repair/repair.ts';
 import { othersNeeded } from '#repair/mend.ts';
 import { knowsVotes, movingEntries } from '#repair/moved-rows.ts';
@@ -62,9 +63,11 @@ export class RegisterRefill {
         reason ||= `${id} cannot be reached`;
         continue;
       }
-      const failure = await this.takeOver(id);
-      if (failure === undefined) this.#asked.add(index);
-      else reason ||= `${id}: ${failure}`;
+      const taken = await this.takeOver(id);
+      if (taken.kind === 'taken') {
+        await this.giveUp(taken.damaged.map(({ rowKey }) => rowKey));
+        this.#asked.add(index);
+      } else reason ||= `${id}: ${taken.reason}`;
     }
     const lacking = this.#placesLacking();
     if (lacking > 0) this.#complain(lacking, reason);
@@ -93,36 +96,42 @@ export class RegisterRefill {
       const [rowKey, row] = found;
       last = rowKey;
       if (wanted === undefined || !this.#owns(recordName(rowKey), wanted)) continue;
-      if (this.#options.rows.isWhole(row)) rows.push([rowKey, row]);
+      if (this.#options.rows.isWholeOrTold(rowKey, row)) rows.push([rowKey, row]);
       else damaged.push(rowKey);
       bytes += rowKey.length + row.length;
     }
     return { rows, next: last, damaged };
   }
 
-  /** Takes over what that owner has of this node's partitions; what went wrong, if something did. */
-  async takeOver(id: NodeId): Promise<string | undefined> {
+  /** Takes over what that owner has of this node's partitions. */
+  async takeOver(id: NodeId): Promise<TakenRegisters> {
     const { messaging, world, knowledge, rows } = this.#options;
     await this.#forgetFormer();
+    const damaged: DamagedRegister[] = [];
     let after: Uint8Array | null = null;
     for (;;) {
       const deadline = world.clock.monotonic() + CALL_MS;
       const request: RegisterPageRequest = { epoch: knowledge.epoch(), after };
       const result = await messaging.call(id, RegisterPageMessage, request, { deadline, channel: 'bulk' });
-      if (result.kind === 'refused') return `${result.code}: ${result.detail}`;
-      if (result.kind !== 'reply') return result.reason;
+      if (result.kind === 'refused') return { kind: 'failed', reason: `${result.code}: ${result.detail}` };
+      if (result.kind !== 'reply') return { kind: 'failed', reason: result.reason };
       const isMine = (rowKey: Uint8Array): boolean => this.#owns(recordName(rowKey), knowledge.self());
       await rows.mergeAll(
         result.reply.rows.filter(([rowKey]) => isMine(rowKey)),
         mergeRegisters,
       );
-      const damaged = result.reply.damaged.filter(isMine);
-      // Who has registers of its own, and asks because owners change, would lose them by that.
-      if (damaged.length > 0 && !knowledge.refilling()) return `${damaged.length} registers are damaged there`;
-      await rows.markDamaged(damaged);
+      for (const rowKey of result.reply.damaged.filter(isMine)) {
+        const place = placeOfRow(knowledge, recordName(rowKey));
+        if (place !== undefined) damaged.push({ rowKey, place });
+      }
       after = result.reply.next;
-      if (after === null) return undefined;
+      if (after === null) return { kind: 'taken', damaged };
     }
+  }
+
+  /** From now on these have no vote: what they should say nobody can say. */
+  async giveUp(rowKeys: readonly Uint8Array[]): Promise<void> {
+    await this.#options.rows.markDamaged(rowKeys);
   }
 
   /** Takes away what this node has of partitions that it owns no more, and whose new owners know all of it. */

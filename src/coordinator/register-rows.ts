@@ -17,7 +17,7 @@ import type { Changes } from '#replica/changes.ts';
 import type { Replica } from '#replica/replica.ts';
 import { knowsVotes } from '#repair/moved-rows.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
-import { recordKey, REGISTERS, type RecordName } from '#replica/tables.ts';
+import { recordKey, recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { withMarkers } from '#watch/strong-news.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { DiskReader, Span, World } from '#world/world.ts';
@@ -158,6 +158,13 @@ export class RegisterRows {
       if (error instanceof MalformedMessage) return false;
       throw error;
     }
+  }
+
+  /** The same, and if it is not, it is to be mended. */
+  isWholeOrTold(rowKey: Uint8Array, row: Uint8Array): boolean {
+    const isWhole = this.isWhole(row);
+    if (!isWhole) this.#options.onDamaged(recordName(rowKey), 'it was asked for by a new owner');
+    return isWhole;
   }
 
   /** Joins rows of another owner with this node's own, on stable storage. */

@@ -5,6 +5,7 @@
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
+import type { Away } from '#membership/away.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import type { Moves } from '#repair/moves.ts';
 import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
@@ -23,6 +24,7 @@ export interface RingDriverOptions {
   readonly moves: Pick<Moves, 'report'>;
   readonly self: NodeId;
   readonly ready: () => boolean;
+  readonly away: Pick<Away, 'for'>;
   /** Milliseconds between two looks. */
   readonly interval: number;
   /** Milliseconds that members are given to install an epoch before they are asked again. */
@@ -39,9 +41,6 @@ const TAKE_OVER_MS = 5000;
 export class RingDriver {
   readonly #options: RingDriverOptions;
   readonly #looks: Looks;
-  /** Since when members cannot be reached; those that never could be, since the start. */
-  readonly #awaySince = new Map<NodeId, number>();
-  readonly #madeAt: number;
   /** The newest epoch, and when it was first seen, or a voter before this one was last found to serve. */
   #epoch: Epoch | undefined;
   #quietSince = -Infinity;
@@ -53,13 +52,8 @@ export class RingDriver {
 
   constructor(options: RingDriverOptions) {
     this.#options = options;
-    const { clock } = options.world;
-    this.#madeAt = clock.monotonic();
-    options.messaging.onReachability((peer, reachable) => {
-      if (!reachable) this.#awaySince.set(peer, clock.monotonic());
-    });
     this.#looks = new Looks({
-      clock,
+      clock: options.world.clock,
       interval: options.interval,
       wanted: () => {
         const ring = options.chain.facts()?.ring;
@@ -179,12 +173,8 @@ export class RingDriver {
         );
       },
       isAway: ({ index }) => awayThen.has(index),
-      isGone: ({ id, index }) => awayThen.has(index) && this.#awayFor(id) >= leaverPatience,
+      isGone: ({ id, index }) => awayThen.has(index) && this.#options.away.for(id) >= leaverPatience,
     };
-  }
-
-  #awayFor(id: NodeId): number {
-    return this.#options.world.clock.monotonic() - (this.#awaySince.get(id) ?? this.#madeAt);
   }
 
   async #reports(ring: Ring, entries: readonly PartitionOwners[]): Promise<ReadonlyMap<NodeIndex, Report>> {

@@ -8,11 +8,13 @@ import type { NodeId } from '#kernel/identity.ts';
 import type { DamagedRow } from '#replica/damaged-rows.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
+import type { Away } from '#membership/away.ts';
 import { FetchMessage } from '#replica/messages.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { Refusal } from '#wire/message.ts';
+import type { Member } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Counter, Timer, World } from '#world/world.ts';
 
@@ -24,6 +26,9 @@ export interface MendOptions {
   readonly self: NodeId;
   readonly ready: () => boolean;
   readonly callTimeout: number;
+  readonly away: Pick<Away, 'for'>;
+  /** Milliseconds that a member which leaves may be out of reach before nobody waits for what it alone has. */
+  readonly leaverPatience: number;
 }
 
 /** Rows that are being got back at once. */
@@ -101,7 +106,7 @@ export class Mend {
       world.log.error('row-lost', { ...fields, detail: 'no other node owns the key' });
     } else if (isOwner && knowledge.bucket(place.bucket).incarnation === place.incarnation) {
       const answers = await Promise.all(
-        others.map(async ({ id, state }) => (state === 'refilling' ? 'lost' : this.#joinFrom(id, row))),
+        others.map(async (other) => (this.#isLost(other) ? 'lost' : this.#joinFrom(other.id, row))),
       );
       const joined = answers.filter((answer) => answer === 'joined').length;
       if (joined >= othersNeeded(owners.length)) {
@@ -118,6 +123,15 @@ export class Mend {
       } else return;
     }
     await replica.damaged.mended(row);
+  }
+
+  /**
+   * It has lost its disk, or it leaves and the ring changes without what it alone has. The new owner in its place cannot take over
+   * before this row is no longer in doubt.
+   */
+  #isLost({ id, state }: Member): boolean {
+    const { away, leaverPatience } = this.#options;
+    return state === 'refilling' || (state === 'leaving' && away.for(id) >= leaverPatience);
   }
 
   /** `joined`: the owner has said what it holds, and that is joined here on stable storage. `lost`: its row is gone too. */

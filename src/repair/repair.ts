@@ -75,7 +75,7 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
 export interface RepairOptions
   extends
     Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies' | 'letRegistersGo'>,
-    Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters'> {
+    Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters' | 'giveRegistersUp' | 'away'> {
   readonly world: World;
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;
@@ -133,8 +133,9 @@ export class Repair {
       learnFloors: () => this.#lostFloors.learnOnce(),
       floorsBehind: () => this.#lostFloors.behind(),
     });
-    this.#moveVotes = new MoveVotes({ ...options, lookInterval: settings.moves.lookInterval });
-    this.#mend = new Mend({ ...options, callTimeout: settings.callTimeout });
+    const { leaverPatience, callTimeout } = settings;
+    this.#moveVotes = new MoveVotes({ ...options, leaverPatience, lookInterval: settings.moves.lookInterval });
+    this.#mend = new Mend({ ...options, leaverPatience, callTimeout });
     this.#expiry = new Expiry(options);
     const shared = { ...options, callTimeout: settings.callTimeout };
     this.reclaim = new Reclaim({ ...shared, member: new ReclaimMember(shared) });

@@ -1,5 +1,7 @@
 /** Scripts for ring changes that meet what an earlier change, or something that is broken, has left behind. */
 
+import { utf8 } from '#kernel/bytes.ts';
+import { recordKey, REGISTERS } from '#replica/tables.ts';
 import { strictQuorum } from './levels.ts';
 import { HOLDS_NO_CLIENTS, type RingStage } from './ring-stage.ts';
 import type { Stage } from './scenarios.ts';
@@ -52,6 +54,30 @@ export const RING_AGAIN_STRONG_SCRIPTS = {
     await ring.apply(first, id);
     await ring.over();
     for (const key of keys) await stage.get(third, key, STRONG);
+  },
+  /**
+   * Of the two owners that have accepted a value one leaves, and the register of the other is damaged. The new owner hears that
+   * one, and the third, which knows of nothing; the leaver it cannot reach.
+   */
+  'a-register-is-damaged-while-its-owners-change': async (stage, ring) => {
+    const cast = await ring.cast({ replace: { n5: 'n6' } });
+    const { leaver, incoming, outsider, staying, apply } = cast;
+    const { target, proposer } = ring.strongIn(cast);
+    const [has, lacks] = staying[1] === proposer ? [staying[1], staying[0]] : staying;
+    await stage.put(outsider, target, STRONG);
+    ring.loses(/^register\.accept/, ring.others(lacks), [lacks]);
+    await stage.put(outsider, target, STRONG);
+    has.medium.flipByte(REGISTERS, recordKey(target.bucket.name, 0, utf8(target.key)), 9);
+    ring.clear();
+    ring.cut(incoming, [leaver]);
+    await apply();
+    await ring.until(cast, incoming, 'read-new');
+    await stage.pass(HOLDS_NO_CLIENTS);
+    await stage.get(outsider, target, STRONG);
+    ring.clear();
+    await ring.over();
+    await stage.pass(WAITS_MS);
+    await stage.mustAnswer(outsider, target, STRONG);
   },
 } satisfies Readonly<Record<string, RingScript>>;
 

@@ -96,8 +96,8 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/operator/ring-driver.ts',
-        from: 'awayThen.has(index) && this.#awayFor(id) >= leaverPatience',
-        to: 'awayThen.has(index) && this.#awayFor(id) >= 0 * leaverPatience',
+        from: 'awayThen.has(index) && this.#options.away.for(id) >= leaverPatience',
+        to: 'awayThen.has(index) && this.#options.away.for(id) >= 0 * leaverPatience',
       },
     ],
     foundBy: { scenario: 'a-leaver-is-back-in-time' },
@@ -142,8 +142,8 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
       },
       {
         file: 'src/repair/move-votes.ts',
-        from: 'const failure = await takeRegisters(id);',
-        to: 'const failure = wanted.size > 99 ? await takeRegisters(id) : undefined;',
+        from: 'const result = await takeRegisters(id);',
+        to: "const result: TakenRegisters = wanted.size > 99 ? await takeRegisters(id) : { kind: 'taken', damaged: [] };",
       },
     ],
     foundBy: { scenario: 'strong-keys-of-two-leavers' },
@@ -153,14 +153,14 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     about: 'a new owner of strong keys takes over what any one of the old owners knows',
     edits: [
       {
-        file: 'src/repair/move-votes.ts',
-        from: 'return old.filter((index) => taken.has(index)).length >= old.length - Math.floor(old.length / 2);',
-        to: 'return old.filter((index) => taken.has(index)).length >= 0;',
+        file: 'src/repair/votes-known.ts',
+        from: "if (there.length < heardNeeded(old)) return 'lacking';",
+        to: "if (there.length < 0) return 'lacking';",
       },
       {
         file: 'src/repair/move-votes.ts',
         from: "if (!wanted.has(index) || index === self || state === 'refilling' || !messaging.reachable(id)) continue;",
-        to: "if (!wanted.has(index) || index === self || state === 'refilling' || taken.size > 1 || !messaging.reachable(id)) continue;",
+        to: "if (!wanted.has(index) || index === self || state === 'refilling' || heard.size > 1 || !messaging.reachable(id)) continue;",
       },
     ],
     foundBy: { scenario: 'strong-keys-of-two-leavers' },
@@ -213,5 +213,29 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
       },
     ],
     foundBy: { scenario: 'a-leaver-beside-one-that-is-away' },
+  },
+  {
+    name: 'a-damaged-register-is-heard',
+    about: 'a new owner counts an old one among those that it has heard, though the register is damaged there',
+    edits: [
+      {
+        file: 'src/repair/votes-known.ts',
+        from: 'return old.filter((index) => heard.has(index) && !damaged.has(index)).length < heardNeeded(old);',
+        to: 'return old.filter((index) => heard.has(index) || damaged.has(index)).length < heardNeeded(old);',
+      },
+    ],
+    foundBy: { scenario: 'a-register-is-damaged-while-its-owners-change' },
+  },
+  {
+    name: 'a-damaged-register-is-given-up-at-once',
+    about: 'a new owner takes a register over as damaged though an old one that it cannot reach has it',
+    edits: [
+      {
+        file: 'src/repair/votes-known.ts',
+        from: 'if (old.includes(self) || !old.every((index) => heard.has(index) || isLost(index)))',
+        to: 'if (old.includes(self) || old.every((index) => !heard.has(index) && isLost(index)))',
+      },
+    ],
+    foundBy: { scenario: 'a-register-is-damaged-while-its-owners-change' },
   },
 ];

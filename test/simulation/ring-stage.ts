@@ -109,6 +109,14 @@ export class RingStage {
     await this.#post(machine, `/v1/ring/transfers/${what}`, {});
   }
 
+  /** A strong key of the same partition, and the owner that proposes what is to become of it. */
+  strongIn({ partition }: Cast): { readonly target: Target; readonly proposer: Machine } {
+    const ring = this.#ring();
+    const { bucket } = this.#stage.strongKey('');
+    const [proposer] = this.#ownersOf(ring, partition);
+    return { target: { bucket, key: keyIn(ring, partition, bucket.name) }, proposer: proposer! };
+  }
+
   anyTarget(): Target {
     return { bucket: this.#stage.bucketOf(BUCKET), key: 'k' };
   }
@@ -232,6 +240,6 @@ export class RingStage {
   }
 }
 
-function keyIn(ring: Ring, partition: number): string {
-  for (let i = 0; ; i++) if (partitionOf(ring, hashKey(ring, BUCKET, utf8(`k${i}`))) === partition) return `k${i}`;
+function keyIn(ring: Ring, partition: number, bucket = BUCKET): string {
+  for (let i = 0; ; i++) if (partitionOf(ring, hashKey(ring, bucket, utf8(`k${i}`))) === partition) return `k${i}`;
 }

@@ -758,6 +758,16 @@ export class Stage {
     this.arena.find({ check: 'strict-reads', key: `${target.bucket.name}/${target.key}`, detail });
   }
 
+  /** A read that must not fail: all is well. */
+  async mustAnswer(machine: Machine, target: Target, level: Level): Promise<void> {
+    const heard = this.#somebody().read(target, machine, level, TIMEOUT_MS);
+    await this.#settle(heard);
+    const { shown, answer } = await heard;
+    if (shown !== null) return;
+    const detail = `a read at ${machine.id}, when all is well, is answered ${answer}`;
+    this.arena.find({ check: 'progress', key: `${target.bucket.name}/${target.key}`, detail });
+  }
+
   bucketOf(kind: 'siblings' | 'latest'): Target['bucket'] {
     return this.#clients.bucket(kind);
   }
