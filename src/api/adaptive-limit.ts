@@ -53,6 +53,9 @@ const USUAL_RISE = 0.01;
 /** By this factor more are let in when the loop has time, and when nobody was turned away for a window. */
 const ROOM = 1.25;
 const CALM_RISE = 2;
+/** In a storm in which nothing ends: so often the loop is looked at, and after so many of those who are turned away. */
+const RELIEF_MS = 200;
+const REFUSALS_A_LOOK = 16;
 /** Whether a crowd shows itself to be no storm any more is looked at after this time, and ever less often. */
 const TRIAL_AFTER_MS = 15_000;
 const TRIAL_AFTER_MAX_MS = 60_000;
@@ -79,6 +82,9 @@ export class AdaptiveLimit {
   #began: LoopTime;
   #ended = 0;
   #took = 0;
+  /** The loop when the number was last judged or raised, and who was turned away since it was last thought of. */
+  #judged: LoopTime;
+  #refused = 0;
   /** The loop when it was last looked at, and whether it had been at work nearly all the time. */
   #looked: LoopTime;
   #isBusy = false;
@@ -86,7 +92,7 @@ export class AdaptiveLimit {
   constructor(options: AdaptiveLimitOptions) {
     this.#options = options;
     this.#limit = options.most;
-    this.#began = this.#looked = options.loop();
+    this.#began = this.#judged = this.#looked = options.loop();
   }
 
   /** So many may be under way: as many as ever while there is no storm. */
@@ -98,7 +104,11 @@ export class AdaptiveLimit {
   allows(underWay: number): boolean {
     if (underWay < this.#limit) return true;
     this.#reached = true;
-    if (this.#storm !== undefined || underWay >= this.#options.most) return false;
+    if (underWay >= this.#options.most) return false;
+    if (this.#storm !== undefined) {
+      this.#relieve();
+      return underWay < this.#limit;
+    }
     const loop = this.#look();
     if (this.#isBusy) this.#begin(timeOf(loop));
     else this.#limit = this.#within(underWay * ROOM);
@@ -127,9 +137,23 @@ export class AdaptiveLimit {
     return loop;
   }
 
+  /**
+   * More are let in when the loop has had time for a while and nothing has been judged: those that are under way do not end, and wait
+   * for others. Until they did, they would keep everybody out of a node that has nothing to do.
+   */
+  #relieve(): void {
+    this.#refused = (this.#refused + 1) % REFUSALS_A_LOOK;
+    if (this.#refused !== 0) return;
+    const loop = this.#options.loop();
+    const time = timeOf(loop) - timeOf(this.#judged);
+    if (time < RELIEF_MS) return;
+    if (loop.atWork - this.#judged.atWork < BUSY * time) this.#limit = this.#within(this.#limit * ROOM);
+    this.#judged = loop;
+  }
+
   #judge(loop: LoopTime): void {
     const atWork = loop.atWork - this.#began.atWork;
-    this.#began = loop;
+    this.#began = this.#judged = loop;
     if (atWork >= WORK_LEAST_MS) {
       const newest = this.#ended / atWork;
       this.#pace = this.#pace === undefined ? newest : this.#pace + (newest - this.#pace) * NEWEST;

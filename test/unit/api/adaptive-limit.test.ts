@@ -203,6 +203,19 @@ test('more are let in during a storm when the loop has time', () => {
   expect(limit.limit).toBeLessThan(CROWD);
 });
 
+test('when requests take long after a storm, others are let in all the same while the loop has time', () => {
+  const server = new Server();
+  server.run(6000, 3000);
+  expect(server.limit.limit).toBeLessThan(MOST);
+  // Nothing ends any more: all that are under way wait for somebody else.
+  let underWay = 0;
+  for (let ms = 0; ms < 5000; ms++) {
+    server.now += 1;
+    if (server.limit.allows(underWay)) underWay += 1;
+  }
+  expect(underWay).toBeGreaterThan(1000);
+});
+
 test('a storm is seen before anybody has waited for as long as is bearable', () => {
   const server = new Server();
   server.run(1000, 2000);
