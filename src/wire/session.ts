@@ -86,6 +86,11 @@ export class Session implements ConnectionEvents {
     return this.#remote;
   }
 
+  /** All that belongs to the handshake is small. */
+  takesLarge(): boolean {
+    return this.#remote !== undefined;
+  }
+
   /** When the last message came, by the monotonic clock. */
   get heardAt(): number {
     return this.#heardAt;

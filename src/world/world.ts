@@ -107,6 +107,11 @@ export interface Connection {
 export interface ConnectionEvents {
   /** One whole message, as a copy that the receiver owns. */
   message(message: Uint8Array): void;
+  /**
+   * Whether the other end may send what is larger than `LARGE_MESSAGE_BYTES`, for which memory is set aside that all connections
+   * share: a stranger may not. Always without it.
+   */
+  takesLarge?(): boolean;
   /** Called once, for whatever reason the connection ended. No other event follows. */
   closed(reason: string): void;
 }

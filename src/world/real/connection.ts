@@ -34,6 +34,7 @@ export class SocketConnection implements Connection {
     this.#socket = socket;
     this.#reader = new FrameReader(budget, {
       message: (message) => this.#events!.message(message),
+      takesLarge: () => this.#events!.takesLarge?.() !== false,
       closing: (reason) => this.#lost(`closed by the other end: ${reason}`),
       violation: (reason) => this.close(`protocol violation: ${reason}`),
     });

@@ -55,6 +55,8 @@ class CopyPool {
 
 export interface FrameEvents {
   message(message: Uint8Array): void;
+  /** Whether a large message may come now. Always without it. */
+  takesLarge?(): boolean;
   /** The other end has closed. The reader is stopped. */
   closing(reason: string): void;
   /** The bytes are not what a correct sender writes. The reader is stopped. */
@@ -152,6 +154,7 @@ export class FrameReader {
     else if (total > MAX_MESSAGE_BYTES) this.#violate(`message of ${total} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     else if (total <= CHUNK_BYTES) this.#violate(`message of ${total} bytes cut into chunks`);
     else if (length !== CHUNK_BYTES) this.#violate(`first chunk of ${length} bytes instead of ${CHUNK_BYTES}`);
+    else if (this.#events.takesLarge?.() === false) this.#violate('a large message before the other end is known');
     else if (!this.#budget.claim(total)) this.#violate('too many large messages at once');
     else {
       this.#large = new Uint8Array(total);

@@ -161,6 +161,7 @@ class PeerDoor implements Listener {
     connection.start(
       {
         message: (message) => events.message(message),
+        takesLarge: () => events.takesLarge?.() !== false,
         closed: (reason) => {
           this.#connections.delete(connection);
           events.closed(reason);

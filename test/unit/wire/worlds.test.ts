@@ -2,6 +2,8 @@
  * Two nodes on the networks that they really use.
  */
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
 import { nodeId } from '#kernel/identity.ts';
@@ -92,6 +94,22 @@ describe('on sockets', () => {
       reason: 'unreachable',
     });
     await n1.messaging.stop();
+  });
+
+  test('a stranger has no memory set aside for what it says it will send', async () => {
+    const { messaging, address } = loopbackNode('n1');
+    await messaging.start();
+    const socket = connect(Number(address().split(':')[1]), '127.0.0.1');
+    let told = '';
+    socket.on('data', (chunk) => (told += chunk.toString('latin1')));
+    socket.write(
+      'GET /peer HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: quoral/1\r\nquoral-channel: bulk\r\n\r\n',
+    );
+    // The begin of a message of 64 MiB.
+    socket.write(Buffer.from('0201000004000000', 'hex'));
+    await once(socket, 'close');
+    expect(told).toContain('a large message before the other end is known');
+    await messaging.stop();
   });
 });
 

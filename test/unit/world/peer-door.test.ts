@@ -37,14 +37,17 @@ describe('the door', () => {
   let listener: Listener;
   let accepted: Connection[];
   let events: string[];
+  let isKnown: boolean;
 
   async function open(options: { maxConnections?: number; maxReassemblyBytes?: number } = {}): Promise<void> {
     accepted = [];
     events = [];
+    isKnown = true;
     listener = await network(options).listen((connection) => {
       accepted.push(connection);
       return {
         message: (message) => void events.push(`message of ${message.length}`),
+        takesLarge: () => isKnown,
         closed: (reason) => void events.push(reason),
       };
     });
@@ -149,6 +152,23 @@ describe('the door', () => {
     );
     await until(() => events.at(-1) === 'message of 65537');
     again.destroy();
+  });
+
+  test('strangers get none of it', async () => {
+    await listener.close();
+    await open({ maxReassemblyBytes: 1024 * 1024 });
+    isKnown = false;
+    const stranger = await visitUpgraded();
+    const told = answer(stranger);
+    stranger.write(Buffer.from('0201000000090000', 'hex'));
+    expect(await told).toMatch(/protocol violation: a large message before the other end is known$/);
+    isKnown = true;
+    const peer = await visitUpgraded();
+    peer.write(
+      Buffer.concat([Buffer.from('0201000000010001', 'hex'), Buffer.alloc(65_536), Buffer.from('0300000100', 'hex')]),
+    );
+    await until(() => events.at(-1) === 'message of 65537');
+    peer.destroy();
   });
 
   test('more visitors than allowed are turned away', async () => {
