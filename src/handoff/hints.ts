@@ -15,7 +15,8 @@ import type { Place } from '#replica/records.ts';
 import { asRefusal } from '#replica/refusals.ts';
 import type { SizeLimits } from '#replica/mint.ts';
 import type { Replica } from '#replica/replica.ts';
-import { fenceFallback, fenceSender, type Knowledge, type Scope } from '#replica/scope.ts';
+import { fenceFallback, fenceKeeper, fenceSender, type Knowledge, type Scope } from '#replica/scope.ts';
+import { isOnItsWayOut } from '#ring/moving.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
@@ -129,7 +130,7 @@ export class Hints {
   async keep({ store, owner, sole, origin }: HintRequest, deadline: number): Promise<HintReply> {
     const { knowledge, clock, world, replica } = this.#options;
     if (store.scope.epoch > knowledge.epoch()) await knowledge.catchUp(store.scope.epoch, deadline);
-    const { conflicts } = fenceFallback(store.scope, knowledge);
+    const { conflicts } = fenceKeeper(store.scope, knowledge);
     const state = checkedState(store.state, world.digest.crc32);
     clock.receive(highestCounter(state.vector));
     const hint = { state: store.state, own: false, sole, low: origin };
@@ -137,7 +138,8 @@ export class Hints {
     try {
       const operation = { bytes: store.state.length, durable: store.durable };
       const { revision } = await this.#table.write(operation, ({ transaction, put }) => {
-        // Here, and not when it is queued: between the two this node may have promised to take nothing so old.
+        // Here, and not when it is queued: between the two this node may have promised to take nothing so old, or nothing at all.
+        fenceKeeper(store.scope, knowledge);
         replica.floors.check(store.scope, origin);
         replica.retries.merge(transaction, store, state, conflicts);
         return put(name, hint, conflicts);
@@ -165,8 +167,10 @@ export class Hints {
     return owner === undefined ? this.#table.figures.rows : this.#table.figures.of(owner).rows;
   }
 
-  /** Whether a hint here may be the only copy of a write; true while they are not all counted. */
+  /** Whether a hint here may be the only copy of a write; true while they are not all counted, and while there may be more. */
   keepsOnlyCopies(): boolean {
+    const { knowledge } = this.#options;
+    if (!isOnItsWayOut(knowledge.ring(), knowledge.self())) return true;
     return !this.#table.figures.complete || this.#table.hasSole();
   }
 

@@ -17,7 +17,7 @@ import { checkSize, mintOn, type MintedWrite, type SizeLimits } from '#replica/m
 import { OVERLOADED, TOO_LATE } from '#replica/refusals.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { StoredState } from '#replica/records.ts';
-import { fenceFallback, type Knowledge, type Scope } from '#replica/scope.ts';
+import { fenceKeeper, type Knowledge, type Scope } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { HintTable, HintTransaction } from './hint-table.ts';
 
@@ -63,7 +63,7 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
   const { knowledge, clock, now, checksum, replica, limits } = options;
   const { scope, key, owners, operating } = request;
   if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
-  const { conflicts } = fenceFallback(scope, knowledge);
+  const { conflicts } = fenceKeeper(scope, knowledge);
   const { n, partition, bucket, incarnation } = scope;
   const names = owners.map((owner) => ({ owner, n, partition, bucket, incarnation, key }));
   const before = names.reduce<State>((joined, name) => {

@@ -7,7 +7,7 @@
 import { epoch, type Epoch, type NodeIndex } from '#kernel/identity.ts';
 import { majorityOf } from '#consensus/electorate.ts';
 import type { Facts } from '#consensus/facts.ts';
-import { newOwners, oldOwners, takersOf, type PartitionMove } from '#ring/moving.ts';
+import { leaversOf, newOwners, oldOwners, takersOf, type PartitionMove } from '#ring/moving.ts';
 import type { RingPlan } from '#ring/plan.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
@@ -27,7 +27,7 @@ export interface Evidence {
   readonly portion: number;
   /** Whether the member takes writes, and knows what is too old to be taken. */
   readonly isReady: (member: Member) => boolean;
-  /** Whether the member keeps nothing for others that may be the only copy. */
+  /** Whether the member keeps nothing for others that may be the only copy, and will not any more. */
   readonly keepsNothing: (member: Member) => boolean;
   /** Whether the member has no row of anything. */
   readonly isEmpty: (member: Member) => boolean;
@@ -168,16 +168,6 @@ export function portionOf(ring: Ring, { portion, isDone, isStuck }: Evidence): P
   });
 }
 
-/** Who is no member in the end: when a change is taken back, those that it brings and that own nothing for good yet. */
-function leaversOf({ placements }: Ring, { state, comes, goes }: ChangeUnderWay): ReadonlySet<NodeIndex> {
-  if (state !== 'aborting') return new Set(goes);
-  const leavers = new Set(comes);
-  for (const { owners, move } of placements.flatMap(({ partitions }) => partitions)) {
-    if (move === undefined || move.stage === 'offload') for (const index of owners) leavers.delete(index);
-  }
-  return leavers;
-}
-
 /** The evidence, as far as it is about one partition. */
 interface PlaceEvidence {
   readonly isDone: (index: NodeIndex) => boolean;
@@ -245,7 +235,7 @@ function over(owners: readonly NodeIndex[], others: readonly NodeIndex[], change
 /** Members that have come or gone, voters one after the other, and the end; undefined when nothing is to be done. */
 function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring | undefined {
   const back = change.state === 'aborting';
-  const leaves = leaversOf(ring, change);
+  const leaves = leaversOf(ring);
   const gone = new Set(ring.members.filter((one) => leaves.has(one.index) && evidence.isGone(one)).map(indexOf));
   const { busy, awaited } = involved(ring, gone);
   const members = ring.members.map((member): Member => {

@@ -8,7 +8,7 @@
 
 import type { Conflicts } from '#causality/state.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
-import { writersOf } from '#ring/moving.ts';
+import { isOnItsWayOut, writersOf } from '#ring/moving.ts';
 import type { Ring } from '#ring/ring.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { Refusal } from '#wire/message.ts';
@@ -50,6 +50,8 @@ export const STALE = 'stale-epoch';
 export const NOT_OWNER = 'not-owner';
 /** The receiver was asked to stand in for an owner and is one itself. */
 export const IS_OWNER = 'is-owner';
+/** The receiver was asked to stand in for an owner and is about to be no member. */
+export const LEAVING = 'leaving';
 /** The receiver could not learn the epoch that the request relies on. */
 export const BEHIND = 'behind';
 
@@ -68,6 +70,13 @@ export function fenceFallback(scope: Scope, knowledge: Knowledge): KnownBucket {
   if (ownersAsKnown(scope, knowledge).includes(knowledge.self()))
     throw new Refusal(IS_OWNER, `an owner of partition ${scope.partition} stands in for nobody`, knowledge.epoch());
   return bucketAsKnown(scope, knowledge);
+}
+
+/** As {@link fenceFallback}, for one that is to keep something: whoever drives may have heard already that a leaver keeps nothing. */
+export function fenceKeeper(scope: Scope, knowledge: Knowledge): KnownBucket {
+  if (isOnItsWayOut(knowledge.ring(), knowledge.self()))
+    throw new Refusal(LEAVING, 'this node leaves and stands in for nobody any more', knowledge.epoch());
+  return fenceFallback(scope, knowledge);
 }
 
 /**

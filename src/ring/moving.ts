@@ -55,6 +55,22 @@ export function takersOf(entry: PartitionOwners): readonly NodeIndex[] {
   return now.length < old.length ? now : now.filter((index) => !old.includes(index));
 }
 
+/** Who is no member in the end: when a change is taken back, those that it brings and that own nothing for good yet. */
+export function leaversOf({ change, placements }: Ring): ReadonlySet<NodeIndex> {
+  if (change?.state !== 'aborting') return new Set(change?.goes);
+  const leavers = new Set(change.comes);
+  for (const { owners, move } of placements.flatMap(({ partitions }) => partitions)) {
+    if (move === undefined || move.stage === 'offload') for (const index of owners) leavers.delete(index);
+  }
+  return leavers;
+}
+
+/** Whether the member leaves and has become an owner of nothing: what it would be given now it might take with it. */
+export function isOnItsWayOut(ring: Ring, index: NodeIndex): boolean {
+  if (ring.change === undefined || !leaversOf(ring).has(index)) return false;
+  return !ring.placements.some(({ partitions }) => partitions.some((entry) => writersOf(entry).includes(index)));
+}
+
 /** Whether a change is under way, or a former owner has yet to bring what it has after the change is over. */
 export function isMoving({ change, placements }: Ring): boolean {
   return change !== undefined || placements.some(({ partitions }) => partitions.some(({ move }) => move !== undefined));

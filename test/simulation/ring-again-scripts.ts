@@ -103,4 +103,28 @@ export const RING_AGAIN_SCRIPTS = {
     await ring.brought();
     await stage.pass(HOLDS_NO_CLIENTS);
   },
+  /** A hint comes late to a node that leaves: whoever drives has heard already that it keeps nothing. */
+  'a-hint-for-somebody-else-comes-to-a-leaver': async (stage, ring) => {
+    const cast = await ring.cast({ replace: { n5: 'n6' } });
+    const { first, leaver, apply } = cast;
+    const { target, absent } = ring.attendedBy(cast);
+    ring.cut(absent, ring.others(absent));
+    await stage.pass(HOLDS_NO_CLIENTS);
+    const release = ring.holds(first, leaver, 'handoff.hint');
+    const writing = ring.puttingSloppily(first, target, 4 * MOVED_MS);
+    await stage.pass(50);
+    await apply();
+    await ring.isFree(leaver);
+    ring.loses(/^consensus\.(prepare|accept)$/, [first], ring.others(first));
+    await stage.pass(3000);
+    release();
+    await stage.pass(1000);
+    ring.clear();
+    ring.cut(absent, ring.others(absent));
+    await ring.over();
+    ring.keepsNoHints(leaver);
+    ring.clear();
+    await stage.during(writing, 0, () => undefined);
+    await stage.pass(HOLDS_NO_CLIENTS);
+  },
 } satisfies Readonly<Record<string, RingScript>>;

@@ -238,4 +238,16 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'a-register-is-damaged-while-its-owners-change' },
   },
+  {
+    name: 'a-leaver-takes-hints',
+    about: 'a node that owns nothing any more stands in for others until it is removed, with what it keeps',
+    edits: [
+      {
+        file: 'src/replica/scope.ts',
+        from: 'if (isOnItsWayOut(knowledge.ring(), knowledge.self()))',
+        to: 'if (scope.n < 1 && isOnItsWayOut(knowledge.ring(), knowledge.self()))',
+      },
+    ],
+    foundBy: { scenario: 'a-hint-for-somebody-else-comes-to-a-leaver' },
+  },
 ];

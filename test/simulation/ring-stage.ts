@@ -3,14 +3,14 @@
 import { utf8 } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
-import { isMoving, type MoveStage } from '#ring/moving.ts';
-import { ownersOf } from '#ring/preference-list.ts';
+import { isMoving, writersOf, type MoveStage } from '#ring/moving.ts';
+import { ownersOf, preferenceList } from '#ring/preference-list.ts';
 import type { Ring } from '#ring/ring.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
 import type { PlanView } from '#operator/ring-plans.ts';
 import type { Arena } from './arena.ts';
 import type { Machine } from './cluster.ts';
-import { levelsFor, strictAll, strictQuorum } from './levels.ts';
+import { levelsFor, sloppyAll, strictAll, strictQuorum } from './levels.ts';
 import { LinkBoard } from './link-board.ts';
 import { requestName } from './messages-on-the-wire.ts';
 import type { Stage } from './scenarios.ts';
@@ -20,6 +20,7 @@ const N = 3;
 const FACTS = { owners: N, mode: 'siblings' } as const;
 const STRICT = strictQuorum(FACTS);
 const ALL = strictAll(FACTS);
+const ALL_SLOPPY = sloppyAll(FACTS);
 const ONE = levelsFor(FACTS).find(({ query }) => query === 'consistency=one')!;
 /** After so long a node knows that it is cut off. */
 export const HOLDS_NO_CLIENTS = 4500;
@@ -117,6 +118,39 @@ export class RingStage {
     return { target: { bucket, key: keyIn(ring, partition, bucket.name) }, proposer: proposer! };
   }
 
+  /** A key that does not move, of whose owners `first` is one, and for another of them the leaver would stand in first. */
+  attendedBy({ first, leaver }: Cast): { readonly target: Target; readonly absent: Machine } {
+    const ring = this.#ring();
+    const { partitions } = ring.placements.find(({ n }) => n === N)!;
+    const partition = partitions.findIndex((entry, at) => {
+      if (entry.move !== undefined || !this.#ownersOf(ring, at).includes(first)) return false;
+      return preferenceList(ring, N, at).fallbacks[0]?.id === leaver.id;
+    });
+    if (partition < 0) throw new Error(`${leaver.id} stands in first for no owner beside ${first.id}`);
+    const absent = this.#ownersOf(ring, partition).findLast((owner) => owner !== first)!;
+    return { target: { bucket: this.#stage.bucketOf(BUCKET), key: keyIn(ring, partition) }, absent };
+  }
+
+  /** Until the machine owns nothing by the newest ring, and decides nothing. */
+  async isFree({ id }: Machine): Promise<void> {
+    const isSo = (): boolean => {
+      const ring = this.#ring();
+      const index = ring.members.findLast((member) => member.id === id)!.index;
+      const owns = ring.placements.some(({ partitions }) =>
+        partitions.some((entry) => writersOf(entry).includes(index)),
+      );
+      return !owns && !ring.voters.includes(index);
+    };
+    await this.#arena.cluster.simulation.run(isSo, UNTIL_MS);
+  }
+
+  /** It has left, and took nothing with it that it kept for others. */
+  keepsNoHints({ id, running }: Machine): void {
+    const waiting = running?.node.hints.waiting() ?? 0;
+    if (waiting === 0) return;
+    this.#arena.find({ check: 'ring', key: id, detail: `${id} has left with ${waiting} hints for others` });
+  }
+
   anyTarget(): Target {
     return { bucket: this.#stage.bucketOf(BUCKET), key: 'k' };
   }
@@ -200,6 +234,11 @@ export class RingStage {
 
   async putting(machine: Machine, target: Target, timeout: number): Promise<void> {
     await this.#stage.putting(machine, target, STRICT, timeout);
+  }
+
+  /** A write at as many nodes as there are owners, fallbacks among them. */
+  async puttingSloppily(machine: Machine, target: Target, timeout: number): Promise<void> {
+    await this.#stage.putting(machine, target, ALL_SLOPPY, timeout);
   }
 
   async putAtAll(machine: Machine, target: Target): Promise<void> {
