@@ -5,7 +5,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -22,6 +22,20 @@ import {
 import type { WriterOptions } from './disk-writer-rows.ts';
 
 const canTrace = hasProgram('strace', '--seccomp-bpf', '-f', '-o', '/dev/null', 'true');
+
+/** Runs the writing process, and returns what it has said and what strace saw of it, after what came before. */
+async function traced(
+  options: WriterOptions,
+  before: readonly TraceEvent[] = [],
+  ...more: readonly string[]
+): Promise<{ readonly lines: readonly string[]; readonly events: TraceEvent[] }> {
+  const output = `${options.path}-trace`;
+  const command = [...STRACE_ARGUMENTS, ...more, '-o', output, process.execPath, WRITER, JSON.stringify(options)];
+  // Strace counts the calls of each thread.
+  const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };
+  const lines = await linesOf(spawn('strace', command, { stdio: ['ignore', 'pipe', 'inherit'], env }));
+  return { lines, events: readTrace(readFileSync(output, 'latin1'), options.path, before) };
+}
 
 interface Case {
   readonly log: string;
@@ -67,11 +81,9 @@ describe.skipIf(!canTrace).each(CASES)(
       directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
       const path = join(directory, 'data.db');
       options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes };
-      const output = join(directory, 'trace');
-      const command = [...STRACE_ARGUMENTS, '-o', output, process.execPath, WRITER, JSON.stringify(options)];
-      const lines = await linesOf(spawn('strace', command, { stdio: ['ignore', 'pipe', 'inherit'] }));
-      expect(lines.at(-1)).toBe('done');
-      events = readTrace(readFileSync(output, 'latin1'), path);
+      const run = await traced(options);
+      expect(run.lines.at(-1)).toBe('done');
+      events = run.events;
     });
 
     afterAll(() => rmSync(directory, { recursive: true }));
@@ -140,3 +152,29 @@ describe.skipIf(!canTrace).each(CASES)(
     });
   },
 );
+
+describe.skipIf(!canTrace)('a log that could not be synced (needs strace)', () => {
+  test('keeps what the next process calls durable, although part of it was never written', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'quoral-unsynced-'));
+    try {
+      const path = join(directory, 'data.db');
+      const options = { path, groups: 20, rowsPerGroup: 4, valueBytes: 300, inFlight: 1, walBytes: 1024 * 1024 };
+      const failing = await traced(options, [], '-e', 'inject=fdatasync:error=EIO:when=8');
+      expect(failing.lines.at(-1)).toMatch(/^failed /);
+      expect(existsSync(`${path}-unsynced`)).toBe(true);
+      const { lines, events } = await traced({ ...options, first: 20, groups: 40 }, failing.events);
+      expect(lines.at(-1)).toBe('done');
+      expect(existsSync(`${path}-unsynced`)).toBe(false);
+      const at = events.findIndex((event) => event.kind === 'line' && event.words[0] === 'done');
+      const image = join(directory, 'image.db');
+      const crash = { at, wasWritten: () => false };
+      writeFileSync(image, crashImage(events, 'database', crash));
+      writeFileSync(`${image}-wal`, crashImage(events, 'log', crash));
+      const { whole, torn, damage } = inspectFiles(image, { ...options, groups: 40 });
+      expect([damage, torn]).toEqual([undefined, []]);
+      expect(durableGroups(events, at).filter((group) => !whole.has(group))).toEqual([]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+});

@@ -11,7 +11,7 @@ export type TracedFile = 'database' | 'log';
 export type TraceEvent =
   | { readonly kind: 'write'; readonly file: TracedFile; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly kind: 'truncate'; readonly file: TracedFile; readonly length: number }
-  | { readonly kind: 'sync'; readonly file: TracedFile; readonly started: number }
+  | { readonly kind: 'sync'; readonly file: TracedFile; readonly started: number; readonly failed: boolean }
   | { readonly kind: 'line'; readonly words: readonly string[] };
 
 /** What strace has to be told; the output file and the command follow. */
@@ -31,9 +31,12 @@ interface Unfinished {
   readonly at: number;
 }
 
-/** Events in the order in which the calls returned; `started` of a sync counts the events that were over when it began. */
-export function readTrace(text: string, databasePath: string): TraceEvent[] {
-  const events: TraceEvent[] = [];
+/**
+ * Events in the order in which the calls returned; `started` of a sync counts the events that were over when it began. `before`:
+ * those of a process that had the files open earlier.
+ */
+export function readTrace(text: string, databasePath: string, before: readonly TraceEvent[] = []): TraceEvent[] {
+  const events = [...before];
   const unfinished = new Map<string, Unfinished>();
   for (const line of text.split('\n')) {
     const [, thread, rest] = /^(\d+) +(.*)$/.exec(line) ?? [];
@@ -71,7 +74,7 @@ function readCall(call: string, started: number, databasePath: string): TraceEve
       return { kind: 'truncate', file, length: lastNumber(rest) };
     case 'fsync':
     case 'fdatasync':
-      return result === '0' ? { kind: 'sync', file, started } : undefined;
+      return { kind: 'sync', file, started, failed: result !== '0' };
     default:
       return undefined;
   }
@@ -96,19 +99,23 @@ export interface CrashOptions {
   readonly ignoredSyncs?: TracedFile;
 }
 
-/** A file's bytes after the power loss. */
+/**
+ * A file's bytes after the power loss. What a failed sync should have written is not written by any later one: the kernel takes
+ * it for written, shows it to everybody who reads the file, and loses it with the power.
+ */
 export function crashImage(events: readonly TraceEvent[], file: TracedFile, options: CrashOptions): Uint8Array {
   let covered = 0;
+  const dropped = new Set<number>();
   for (let i = 0; i < options.at; i++) {
     const event = events[i]!;
-    if (event.kind === 'sync' && event.file === file && options.ignoredSyncs !== file) {
-      covered = Math.max(covered, event.started);
-    }
+    if (event.kind !== 'sync' || event.file !== file || options.ignoredSyncs === file) continue;
+    if (event.failed) for (let lost = covered; lost < event.started; lost++) dropped.add(lost);
+    covered = Math.max(covered, event.started);
   }
   const image = new GrowingFile();
   for (let i = 0; i < options.at; i++) {
     const event = events[i]!;
-    if (event.kind === 'line' || event.kind === 'sync' || event.file !== file) continue;
+    if (event.kind === 'line' || event.kind === 'sync' || event.file !== file || dropped.has(i)) continue;
     if (i >= covered && !options.wasWritten()) continue;
     if (event.kind === 'write') image.write(event.offset, event.bytes);
     else image.truncate(event.length);

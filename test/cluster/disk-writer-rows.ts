@@ -7,6 +7,8 @@ import type { Row, TableDefinition } from '#world/world.ts';
 export interface WriterOptions {
   readonly path: string;
   readonly groups: number;
+  /** The first of them that it writes; 0 without it. */
+  readonly first?: number;
   readonly rowsPerGroup: number;
   readonly valueBytes: number;
   /** Commits that the writer makes before it waits for their durability. */

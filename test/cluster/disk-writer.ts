@@ -1,7 +1,8 @@
 /**
  * A process that commits numbered groups of rows and says so, line by line: `opened`, `commit 7` before the commit,
  * `committed 7` after it, `durable 7 12345` when its promise has resolved, with the bytes that the write-ahead log's
- * frames took when the last finished sync began. The tests kill it, trace it, and look at what it leaves.
+ * frames took when the last finished sync began. When the promise has rejected it says `failed 7` and ends without closing its
+ * disk. The tests kill it, trace it, and look at what it leaves.
  */
 
 import fs from 'node:fs';
@@ -13,7 +14,19 @@ import { groupRows, WRITER_TABLES, type WriterOptions } from './disk-writer-rows
 const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const options = JSON.parse(process.argv[2]!) as WriterOptions;
 const wal = `${options.path}-wal`;
-const say = (line: string): void => void fs.writeSync(1, `${line}\n`);
+
+/** Nothing is told before it has happened, or later than the next step: so the pipe is waited for when its reader is slow. */
+function say(line: string): void {
+  const bytes = Buffer.from(`${line}\n`);
+  for (let written = 0; written < bytes.length;) {
+    try {
+      written += fs.writeSync(1, bytes, written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
 
 /** What precedes the log's frames, and each page in one. */
 const LOG_HEAD_BYTES = 32;
@@ -31,7 +44,7 @@ const disk = await openDisk({
 });
 say('opened');
 let inFlight: Promise<void>[] = [];
-for (let group = 0; group < options.groups; group++) {
+for (let group = options.first ?? 0; group < options.groups; group++) {
   inFlight.push(write(group));
   if (inFlight.length < options.inFlight) continue;
   await Promise.all(inFlight);
@@ -47,7 +60,12 @@ async function write(group: number): Promise<void> {
     for (const [key, value] of groupRows(group, options)) transaction.put('rows', key, value);
   });
   say(`committed ${group}`);
-  await durable;
+  try {
+    await durable;
+  } catch {
+    say(`failed ${group}`);
+    process.exit(1);
+  }
   say(`durable ${group} ${syncedLength}`);
 }
 

@@ -11,6 +11,7 @@ import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
 import { peek } from './disk-peek.ts';
 import { APPLICATION_ID, checkSchema, checkVersion, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
 import { GROWTH_MAX } from './wal-checkpoint.ts';
+import { writeAgainIfMarked } from './wal-suspect.ts';
 
 export interface OpenOptions {
   readonly path: string;
@@ -58,6 +59,7 @@ export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
   try {
     makeDirectory(dirname(path));
     lock = takeLock(Sqlite, path);
+    writeAgainIfMarked(path);
     const opened = new Sqlite(path, { timeout: BUSY_MILLISECONDS });
     database = opened;
     prepare(opened, path, { ...options, walBytes });

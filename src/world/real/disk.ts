@@ -6,8 +6,9 @@
  * what the sync has covered, and only then does the commit's promise resolve.
  *
  * After a failed sync, write or read the disk is closed to commits for good: what the kernel has dropped is not known, and
- * a second attempt would report success for it. The process is to end; the next start recovers the log. (SQLite tries to
- * copy the log once more when it closes; its own descriptor has not seen the error yet, so it does, and copies nothing.)
+ * a second attempt would report success for it. The process is to end; the next start writes the log once more, since part
+ * of it may only seem to be written (wal-suspect.ts), and recovers it. (SQLite tries to copy the log once more when it
+ * closes; its own descriptor has not seen the error yet, so it does, and copies nothing.)
  */
 
 import { statfsSync, statSync } from 'node:fs';
@@ -33,10 +34,14 @@ import { DiskTable } from './disk-table.ts';
 import { RowCache } from './row-cache.ts';
 import { WalAhead } from './wal-ahead.ts';
 import { Checkpointer } from './wal-checkpoint.ts';
+import { leaveMark } from './wal-suspect.ts';
 import { WalSync } from './wal-sync.ts';
 
 export interface DiskOptions {
-  /** The database file. SQLite keeps `-wal` and `-shm` beside it, and `-lock` belongs to the process that has it open. */
+  /**
+   * The database file. SQLite keeps `-wal` and `-shm` beside it, `-lock` belongs to the process that has it open, and
+   * `-unsynced` is left by one whose disk has failed.
+   */
   readonly path: string;
   readonly tables: readonly TableDefinition[];
   readonly log: Log;
@@ -282,6 +287,7 @@ class SqliteDisk implements Disk {
       this.#failure = failure;
       // Nothing is to look well from memory while the disk is not.
       if (failure.kind !== 'full') this.#rows?.end();
+      if (failure.kind === 'failed') leaveMark(this.#path);
       this.#log.error(failure.kind === 'full' ? 'disk-full' : 'disk-failed', {
         kind: failure.kind,
         reason: failure.message,
