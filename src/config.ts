@@ -59,7 +59,8 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (sources.file !== undefined) collectFile(sources.file, given);
   collectEnvironment(sources.environment, given);
   for (const [name, text] of Object.entries(sources.flags)) {
-    if (!isSetting(name)) throw new ConfigError(`unknown flag --${name}; see --help for all flags`);
+    if (!isSetting(name))
+      throw new ConfigError(`unknown setting --${name} (flag)${suggestion(name, Object.keys(SETTINGS))}`);
     given.set(name, { text, from: `flag --${name}` });
   }
   const settings: Record<string, unknown> = {};
@@ -118,10 +119,10 @@ function collectFile(path: string, given: Map<SettingName, Given>): void {
   }
 }
 
-/** ` (did you mean …?)` when a known name is one or two letters away. */
+/** ` (did you mean …?)` when a known name is one or two letters away; else where all stand. */
 function suggestion(name: string, known: readonly string[]): string {
   const near = known.find((candidate) => editDistance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
-  return near === undefined ? '' : ` (did you mean ${near}?)`;
+  return near === undefined ? '; quoral node --help lists all settings' : ` (did you mean ${near}?)`;
 }
 
 function editDistance(a: string, b: string): number {

@@ -135,13 +135,27 @@ const program = new Command('quoral')
   .addCommand(tokenCommand())
   .addCommand(benchCommand());
 
-/** Commands that are made by themselves inherit nothing. */
-function pointToHelp(command: Command): void {
-  command.showHelpAfterError('(see --help)');
-  for (const part of command.commands) pointToHelp(part);
+/** One line each. Commands that are made by themselves inherit nothing. */
+function tellMistakes(command: Command): void {
+  command.configureOutput({
+    outputError: (text, write) => write(`quoral: ${mistakeIn(command.name(), text)}\n`),
+  });
+  for (const part of command.commands) tellMistakes(part);
 }
 
-pointToHelp(program);
+function mistakeIn(command: string, text: string): string {
+  const said = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ');
+  if (command !== 'node') return `${said} (see --help)`;
+  const flag = said
+    .replace(/^unknown option '(.*?)'/, 'unknown setting $1 (flag)')
+    .replace(/^option '--(\S+) <value>' argument missing$/, 'setting $1 (flag --$1): the value is missing');
+  return `${flag}; quoral node --help lists all settings`;
+}
+
+tellMistakes(program);
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -10,8 +10,9 @@ import { httpDate, isoDate } from './http-date.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted } from './raw-path.ts';
 
-/** Characters of all that is kept beside a value, names included. */
+/** Characters of `Content-Encoding` and `Quoral-Meta-*` together, names included. */
 export const MAX_CONTENT_HEADERS = 8 * 1024;
+export const MAX_CONTENT_TYPE = 1024;
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 const OWN_PREFIX = 'quoral-';
 const META_PREFIX = 'quoral-meta-';
@@ -38,7 +39,8 @@ export function describeContent(incoming: Incoming): Description | Problem {
   // An empty one says nothing either, and is what the parts of data types are known by.
   const contentType = given.trim() === '' ? DEFAULT_CONTENT_TYPE : given;
   const contentEncoding = incoming.header('content-encoding') ?? '';
-  let length = contentType.length + contentEncoding.length;
+  if (contentType.length > MAX_CONTENT_TYPE) return tooLarge('Content-Type', contentType.length, MAX_CONTENT_TYPE);
+  let length = contentEncoding.length;
   const meta: [string, string][] = [];
   for (const name of incoming.headerNames()) {
     if (!name.startsWith(OWN_PREFIX)) continue;
@@ -54,17 +56,15 @@ export function describeContent(incoming: Incoming): Description | Problem {
     length += name.length - META_PREFIX.length + value.length;
   }
   if (length > MAX_CONTENT_HEADERS) {
-    const what = 'Content-Type, Content-Encoding and Quoral-Meta-* together';
-    return new Problem(
-      'headers-too-large',
-      `${what}: ${length} characters; at most ${MAX_CONTENT_HEADERS} are allowed`,
-      {
-        field: 'Quoral-Meta-*',
-      },
-    );
+    return tooLarge('Quoral-Meta-*', length, MAX_CONTENT_HEADERS, ' and Content-Encoding together');
   }
   if (meta.length > 1) meta.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   return { contentType, contentEncoding, meta };
+}
+
+function tooLarge(field: string, length: number, most: number, rest = ''): Problem {
+  const detail = `${field}${rest}: ${length} characters; at most ${most} are allowed`;
+  return new Problem('headers-too-large', detail, { field });
 }
 
 export function quotedEtag(versions: readonly Pick<Version, 'dot'>[]): string {

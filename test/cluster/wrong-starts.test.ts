@@ -60,9 +60,18 @@ test('an unknown setting is refused in all three forms, with what it may have me
   const file = join(directory, 'unknown.yaml');
   writeFileSync(file, 'data-dri: elsewhere\n');
   expect(await refusal(['--config', file])).toContain('did you mean data-dir?');
-  const { status, stderr } = await runQuoral(['node', '--wieght', '2']);
-  expect(status).toBe(1);
-  expect(stderr).toContain('--wieght');
+  expect(await refusal(['--wieght', '2'])).toMatch(/^quoral: unknown setting --wieght \(flag\).*--weight/);
+});
+
+test('where nothing is meant that is known, the line says where all settings stand; a flag without its value is named', async () => {
+  const all = /lists all settings$/m;
+  expect(await refusal(['--nonsense'])).toMatch(all);
+  expect(await refusal(doors(), { QUORAL_NONSENSE: '2' })).toMatch(all);
+  const file = join(directory, 'nonsense.yaml');
+  writeFileSync(file, 'nonsense: 1\n');
+  expect(await refusal(['--config', file])).toMatch(all);
+  expect(await refusal(['--zone'])).toMatch(/^quoral: setting zone \(flag --zone\): the value is missing/);
+  expect(await refusal(['--data-dir', ''])).toMatch(/^quoral: setting data-dir \(flag --data-dir\): "" is not allowed/);
 });
 
 test('a file that is no YAML, and one that is not there', async () => {

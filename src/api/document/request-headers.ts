@@ -68,7 +68,8 @@ export const REQUEST_HEADERS = {
   'quoral-meta-*': {
     name: 'Quoral-Meta-*',
     schema: { type: 'string' },
-    means: 'Any number of fields with names that begin so; they come back as they went in. 8 KiB together.',
+    means:
+      'Any number of fields with names that begin so; they come back as they went in. 8 KiB together with Content-Encoding.',
   },
   'content-range': {
     name: 'Content-Range',

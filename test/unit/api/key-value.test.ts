@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_CONTENT_HEADERS } from '#api/content-headers.ts';
+import { MAX_CONTENT_HEADERS, MAX_CONTENT_TYPE } from '#api/content-headers.ts';
 import type { InProcessAnswer } from '#api/in-process.ts';
 import type { Trouble } from '#coordinator/requests.ts';
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
@@ -97,9 +97,15 @@ describe('a value', () => {
 
   test('has at most 8 KiB beside it', async () => {
     const { send } = harness();
-    const most = MAX_CONTENT_HEADERS - 'application/octet-stream'.length - 1;
+    const most = MAX_CONTENT_HEADERS - 1;
     expect((await send('PUT', '/v1/kv/b/k', { 'quoral-meta-x': 'v'.repeat(most) })).status).toBe(204);
     expectProblem(await send('PUT', '/v1/kv/b/k', { 'quoral-meta-x': 'v'.repeat(most + 1) }), 431, 'headers-too-large');
+    const coded = { 'content-encoding': 'gzip', 'quoral-meta-x': 'v'.repeat(most - 3) };
+    expectProblem(await send('PUT', '/v1/kv/b/k', coded), 431, 'headers-too-large', 'Quoral-Meta-*');
+    const type = { 'content-type': 't'.repeat(MAX_CONTENT_TYPE), 'quoral-meta-x': 'v'.repeat(most) };
+    expect((await send('PUT', '/v1/kv/b/k', type)).status).toBe(204);
+    const longer = { 'content-type': 't'.repeat(MAX_CONTENT_TYPE + 1) };
+    expectProblem(await send('PUT', '/v1/kv/b/k', longer), 431, 'headers-too-large', 'Content-Type');
   });
 });
 
