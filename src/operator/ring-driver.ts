@@ -80,9 +80,11 @@ export class RingDriver {
   }
 
   async #drives(): Promise<boolean> {
-    const { chain, self, ready, messaging } = this.#options;
+    const { chain, self, ready, messaging, world } = this.#options;
     const facts = chain.facts();
-    if (facts === undefined || !isMoving(facts.ring) || facts.ring.change?.state === 'paused' || !ready()) return false;
+    if (facts === undefined || !isMoving(facts.ring) || facts.ring.change?.state === 'paused') return false;
+    // Whoever cannot store anything would decide nothing.
+    if (!ready() || world.disk.failure() !== undefined) return false;
     const voters = facts.ring.voters.map((index) => memberAt(facts.ring, index).id);
     const place = voters.indexOf(self);
     if (place < 0) return false;
@@ -90,7 +92,7 @@ export class RingDriver {
     return before.length === 0 || (await this.#standsIn(before, facts.epoch));
   }
 
-  /** One that can be reached may be unable to drive all the same: its disk has failed, say. */
+  /** One that can be reached may be unable to drive all the same: its disk is full or has failed, say. */
   async #standsIn(before: readonly NodeId[], newest: Epoch): Promise<boolean> {
     const { messaging, world, installTimeout } = this.#options;
     const now = world.clock.monotonic();
@@ -101,7 +103,7 @@ export class RingDriver {
     const answers = await Promise.all(
       before.map(async (id) => await messaging.call(id, MovesMessage, null, { deadline, channel: 'bulk' })),
     );
-    const serves = answers.some(({ kind }) => kind === 'reply');
+    const serves = answers.some((answer) => answer.kind === 'reply' && answer.reply.stores);
     this.#standsInUntil = serves ? 0 : now + TAKE_OVER_MS;
     this.#quietSince = now;
     return !serves;

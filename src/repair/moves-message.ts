@@ -22,6 +22,8 @@ export interface MovesReply {
   readonly waiting: ClockBehind | null;
   /** Those that it has tried to take over, and could not yet: nobody need wait for them with others. */
   readonly triedInVain: readonly PlaceDone[];
+  /** Whether its disk takes anything: else it can neither take part in the change nor have the next epoch decided. */
+  readonly stores: boolean;
 }
 
 /** Asks a node which partitions of the present stages it is done with. */
@@ -29,16 +31,17 @@ export const MovesMessage: MessageType<null, MovesReply> = {
   name: 'repair.moves',
   encodeRequest: () => [],
   decodeRequest: () => null,
-  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done, waiting, triedInVain }) => [
+  encodeReply: ({ storageId, ready, keepsOnlyCopies, empty, done, waiting, triedInVain, stores }) => [
     ...[storageId, ready, keepsOnlyCopies, empty],
     done.map(placeToWire),
     waiting === null ? null : [waiting.milliseconds, waiting.reason],
     triedInVain.map(placeToWire),
+    stores,
   ],
   decodeReply: (body) => {
     const fields = asArray(body, 5, 'repair.moves reply');
     // One of an earlier version says nothing of these.
-    const [waiting = null, vain = []] = fields.slice(5);
+    const [waiting = null, vain = [], stores = true] = fields.slice(5);
     return {
       storageId: asString(fields[0], 'storage id', 64),
       ready: asBoolean(fields[1], 'ready'),
@@ -47,6 +50,7 @@ export const MovesMessage: MessageType<null, MovesReply> = {
       done: asListOf(fields[4], 'done', 131_072, placeFromWire),
       waiting: waiting === null ? null : waitingFromWire(waiting),
       triedInVain: asListOf(vain, 'tried in vain', 131_072, placeFromWire),
+      stores: asBoolean(stores, 'stores'),
     };
   },
 };

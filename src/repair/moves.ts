@@ -139,7 +139,8 @@ export class Moves {
       else if (this.#vain.has(nameOf({ place, entry }))) triedInVain.push({ ...place, changedIn });
     }
     const empty = [RECORDS, REGISTERS].every((table) => world.disk.range(table, { limit: 1 }).length === 0);
-    const isReady = ready() && this.#knowsFloors();
+    const stores = world.disk.failure() === undefined;
+    const isReady = ready() && stores && this.#knowsFloors();
     return {
       storageId,
       ready: isReady,
@@ -148,6 +149,7 @@ export class Moves {
       done,
       triedInVain,
       waiting: this.waiting(),
+      stores,
     };
   }
 

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { PlanView } from '#operator/ring-plans.ts';
+import { nodeIndex } from '#kernel/identity.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { ALL_PLACES } from '#replica/floors.ts';
 import { DiskError } from '#world/world.ts';
@@ -105,4 +106,21 @@ test('the first voter cannot serve and can be reached: another drives the change
   await cluster.simulation.run(cluster.simulation.now + 40_000);
   const { ring } = cluster.running('n2').node.chain.facts()!;
   expect(movingEntries(ring).filter(({ entry }) => entry.move!.stage === 'planned')).toEqual([]);
+});
+
+test('the disk of the first voter is full: another drives, and what that one has a part in waits for space', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'a driver without space', nodes: 5 });
+  await waits(cluster, 'n6');
+  const { medium } = cluster.machine('n1');
+  medium.capacityBytes = medium.bytes;
+  await begin(cluster, { join: ['n6'] }, 'n2');
+  await cluster.simulation.run(cluster.simulation.now + 20_000);
+  const { ring } = cluster.running('n2').node.chain.facts()!;
+  const stages = movingEntries(ring).map(({ entry }) => entry.move!.stage);
+  expect(
+    ring.placements.flatMap(({ partitions }) => partitions).some(({ owners }) => owners.includes(nodeIndex(5))),
+  ).toBe(true);
+  expect(new Set(stages)).toEqual(new Set(['dual']));
+  medium.capacityBytes = Number.POSITIVE_INFINITY;
+  await over(cluster, 'n2');
 });
