@@ -13,7 +13,7 @@ import { decodeState, encodeState } from '#causality/state-codec.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
-import { checkSize, mintOn, type MintedWrite, type SizeLimits } from '#replica/mint.ts';
+import { checkSize, mintOn, type Base, type MintedWrite, type SizeLimits } from '#replica/mint.ts';
 import { OVERLOADED, TOO_LATE } from '#replica/refusals.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { StoredState } from '#replica/records.ts';
@@ -37,7 +37,7 @@ export interface MintedInPlace extends StoredState {
 
 export interface InPlaceOptions {
   readonly table: HintTable;
-  readonly replica: Pick<Replica, 'tenureForOnce'>;
+  readonly replica: Pick<Replica, 'tenureForOnce' | 'floors'>;
   readonly knowledge: Knowledge;
   readonly clock: HybridClock;
   /** Milliseconds since 1970. */
@@ -64,25 +64,26 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
   const { scope, key, owners, operating } = request;
   if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
   const { conflicts } = fenceKeeper(scope, knowledge);
+  const base = operating?.base ?? null;
+  // What was read may be dead since, and a hint is read anew when it goes home, as if it were news.
+  if (base !== null) replica.floors.check(scope, base.origin);
   const { n, partition, bucket, incarnation } = scope;
   const names = owners.map((owner) => ({ owner, n, partition, bucket, incarnation, key }));
   const before = names.reduce<State>((joined, name) => {
     const kept = hints.read(name)?.state ?? null;
     return kept === null ? joined : joinStates(joined, decodeState(kept, checksum), conflicts);
-  }, operating?.base?.state ?? EMPTY_STATE);
+  }, base?.state ?? EMPTY_STATE);
   const tenure = replica.tenureForOnce();
   if (tenure === undefined) throw new Refusal(OVERLOADED, 'this node is reserving more tenures');
   const minter = { node: knowledge.self(), tenure, clock, conflicts, request: undefined, now: now() };
   const { state, dot } = mintOn(before, request, minter);
   const encoded = encodeState(state, checksum);
   checkSize(request, { state: before, bytes: 0 }, { state, bytes: encoded.length }, limits);
-  for (const name of names)
-    hints.put(name, { state: encoded, own: false, sole: true, low: low(dot, operating) }, conflicts);
+  for (const name of names) hints.put(name, { state: encoded, own: false, sole: true, low: low(dot, base) }, conflicts);
   return { state, encoded, dot };
 }
 
 /** What the hint holds may be as old as what was read for it. */
-function low({ counter }: Dot, operating: InPlaceRequest['operating']): number {
-  const base = operating?.base ?? null;
+function low({ counter }: Dot, base: Base | null): number {
   return base === null ? counter : Math.min(counter, base.origin);
 }

@@ -170,6 +170,8 @@ export class GroupCommit {
   /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
   #sync: Promise<void> | undefined;
   #unsynced = new Set<number>();
+  /** A sync that has failed: nobody knows which of what is to be read will be there after the next start. */
+  #failed: Promise<void> | undefined;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -213,15 +215,16 @@ export class GroupCommit {
 
   /**
    * When the row was written by a group that is being synced: the end of that sync. A reader waits for it, so that what
-   * was read once cannot be forgotten in a crash.
+   * was read once cannot be forgotten in a crash. After a sync that has failed it rejects, whatever the row.
    */
   synced(table: string, key: Uint8Array): Promise<void> | undefined {
+    if (this.#failed !== undefined) return this.#failed;
     return this.#sync !== undefined && this.#unsynced.has(rowMark(table, key)) ? this.#sync : undefined;
   }
 
   /** The end of the sync that is under way; a reader of many rows waits for it as one of a row waits for {@link synced}. */
   syncing(): Promise<void> | undefined {
-    return this.#sync;
+    return this.#failed ?? this.#sync;
   }
 
   /** Resolves when nothing waits any more. */
@@ -268,6 +271,7 @@ export class GroupCommit {
       await this.#sync;
     } catch (error) {
       failure = { error };
+      this.#failed = this.#sync;
     }
     this.#sync = undefined;
     this.#unsynced = new Set();

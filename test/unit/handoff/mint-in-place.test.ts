@@ -5,9 +5,11 @@ import { mintInPlace, type InPlaceRequest, type MintedInPlace } from '#handoff/m
 import { hintKey } from '#handoff/tables.ts';
 import { epoch } from '#kernel/identity.ts';
 import { utf8 } from '#kernel/bytes.ts';
+import { Floors } from '#replica/floors.ts';
+import { FLOORS } from '#replica/tables.ts';
 import { TooManySiblings } from '#replica/refusals.ts';
 import { digest } from '#world/digest.ts';
-import { contentOf } from '../causality/examples.ts';
+import { contentOf, dot } from '../causality/examples.ts';
 import { decoded, Holder, HOLDER, nameFor, OWNERS, RING } from './holder.ts';
 
 const [A, B] = [OWNERS[0]!, OWNERS[1]!];
@@ -24,7 +26,7 @@ beforeEach(() => {
 function write(text: string, change: Partial<InPlaceRequest> = {}): Promise<MintedInPlace> {
   const options = {
     table: holder.table,
-    replica: { tenureForOnce: () => tenure++ },
+    replica: { tenureForOnce: () => tenure++, floors: new Floors(holder.process.disk, () => false) },
     knowledge: holder.facts.knowledge(),
     clock: holder.clock,
     now: () => 0,
@@ -78,6 +80,18 @@ test('what the client has seen is replaced, and one write may wait for several o
   for (const owner of [A, B]) {
     expect(decoded(holder.table.read(hintKey(nameFor(owner, 'k')))!.state!)).toEqual(second.state);
   }
+});
+
+test('what was read for it before tombstones were given up may be dead since, and is kept for nobody', async () => {
+  const floor = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 100);
+  const { disk } = holder.process;
+  disk.commit((transaction) => transaction.put(FLOORS, Uint8Array.of(3, 0, 0), floor));
+  const read = { vector: [dot(1, 50)], versions: [] };
+  const operation = { kind: 'add', values: ['1'] } as const;
+  const from = (origin: number) => ({ content: null, operating: { operation, base: { state: read, origin } } });
+  await expect(write('', from(100))).rejects.toThrow('tombstones were given up');
+  expect(holder.table.read(hintKey(nameFor(A, 'k')))).toBeUndefined();
+  expect((await write('', from(101))).state.versions).toHaveLength(1);
 });
 
 test('it is refused: too many siblings, no tenure, too late, by an owner', async () => {

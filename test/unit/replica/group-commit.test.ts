@@ -123,6 +123,15 @@ test('a reader of a row that is being synced waits for the end of the sync, of a
   expect(commits.synced(RECORDS, KEY)).toBeUndefined();
 });
 
+test('after a sync that has failed no reader is told what it may have lost, however late he comes', async () => {
+  const commits = groupCommit();
+  machine.medium.failNextSync();
+  await expect(machine.simulation.settle(put(commits, 'lost?'))).rejects.toThrow(DiskError);
+  expect(process.disk.get(RECORDS, KEY)).toEqual(utf8('lost?'));
+  await expect(commits.synced(RECORDS, KEY)).rejects.toThrow(DiskError);
+  await expect(commits.syncing()).rejects.toThrow(DiskError);
+});
+
 test('groups are bounded, and so is the queue: what does not fit is refused at once', async () => {
   const commits = groupCommit({ groupSizeMax: 3, queueMax: 7 });
   const all = Array.from({ length: 9 }, async (_, index) => put(commits, String(index)));
