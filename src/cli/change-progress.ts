@@ -9,7 +9,7 @@ export interface Progress {
   readonly done: number;
   readonly bytesPerSecond: number | null;
   readonly secondsLeft: number | null;
-  /** Newcomers that take nothing yet; a node of an earlier version does not tell of them. */
+  /** Newcomers that take nothing yet, and members that it waits for; a node of an earlier version does not tell of them. */
   readonly waiting?: readonly { readonly node: string; readonly milliseconds: number; readonly reason: string }[];
 }
 
@@ -29,8 +29,10 @@ export function progressText(progress: Progress): string {
   return [...parts, ...waiting.map(waitText)].join(', ');
 }
 
-/** Which newcomer waits, for how long, and why. */
+/** Which newcomer waits, for how long, and why; or which member it waits for. */
 export function waitText({ node, milliseconds, reason }: NonNullable<Progress['waiting']>[number]): string {
+  // Without a time it is a member that the change waits for.
+  if (milliseconds === 0) return `${node} ${reason}`;
   return `${node} waits for about ${timeOf(Math.ceil(milliseconds / 1000))}: ${reason}`;
 }
 

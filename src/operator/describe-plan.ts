@@ -6,7 +6,8 @@ import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { memberFigures, tableFigures, type MemberFigures, type TableFigures } from '#ring/plan-figures.ts';
 import type { RingPlan } from '#ring/plan.ts';
-import type { Member } from '#ring/ring.ts';
+import type { Member, Ring } from '#ring/ring.ts';
+import { missedMembers, named, WAY_OUT, type OwnerSet } from './too-few-owners.ts';
 
 export interface Risk {
   readonly code:
@@ -14,6 +15,7 @@ export interface Risk {
     | 'uneven-zones'
     | 'few-zones'
     | 'unreachable'
+    | 'too-few-owners'
     | 'refilling'
     | 'two-voters'
     | 'not-weighed';
@@ -132,10 +134,18 @@ function tableRisks(tables: readonly TableFigures[]): readonly Risk[] {
 function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) => boolean): readonly Risk[] {
   const risks: Risk[] = [];
   const gives = new Set([...plan.moves, ...plan.dropped].flatMap(({ from }) => from ?? []));
+  const missed = missedMembers(ring.members, movedSets(ring, plan), reachable);
+  for (const { id, partitions, replicas } of missed) {
+    const detail =
+      `${partitions} partitions of ${named(replicas)} have too few owners without ${id}: the change, and taking it back, ` +
+      `wait until it is there; ${WAY_OUT}`;
+    risks.push({ code: 'too-few-owners', detail });
+  }
   for (const { id, index, state } of ring.members) {
     if (state === 'removed') continue;
     if (!reachable(id)) {
-      const how = gives.has(index) ? ': what it gives comes from the other owners' : '';
+      const from = missed.some((one) => one.id === id) ? ', as far as there are any' : '';
+      const how = gives.has(index) ? `: what it gives comes from the other owners${from}` : '';
       risks.push({ code: 'unreachable', detail: `${id} cannot be reached${how}` });
     }
     if (state === 'refilling')
@@ -148,6 +158,14 @@ function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) =>
     });
   }
   return risks;
+}
+
+/** The present owners of what the plan moves. */
+function movedSets({ placements }: Ring, plan: RingPlan): readonly OwnerSet[] {
+  const moved = new Set([...plan.moves, ...plan.dropped].map(({ n, partition }) => `${n}/${partition}`));
+  return placements.flatMap(({ n, partitions }) =>
+    partitions.flatMap(({ owners }, partition) => (moved.has(`${n}/${partition}`) ? [{ n, partition, owners }] : [])),
+  );
 }
 
 function moveRisks(weighed: readonly WeighedMove[]): readonly Risk[] {

@@ -96,7 +96,7 @@ function objectionTo(
   }
   const left = ring.voters.filter((index) => present.some((one) => one.index === index && !lost.includes(one.id)));
   if (left.length < majorityOf(ring.voters.length)) return undefined;
-  const how = 'a plan with leave or replace does it, and loses nothing';
+  const how = 'a plan with leave or replace does it, and loses nothing that others have';
   return { kind: 'refused', detail: `${left.length} of ${ring.voters.length} voters are left, a majority: ${how}` };
 }
 

@@ -23,6 +23,7 @@ import type { Clock, Digest, Random } from '#world/world.ts';
 import { ChangeSpeed } from './change-speed.ts';
 import { beginChange, steerChange, type ChangeSize } from './ring-change.ts';
 import { describePlan, type PlanSummary } from './describe-plan.ts';
+import { changeWaitsFor } from './too-few-owners.ts';
 import { whoWaits, type WaitView, type WhoWaitsOptions } from './who-waits.ts';
 
 /** Plans that are kept; the oldest go. */
@@ -77,7 +78,7 @@ export interface TransfersView {
   /** How fast it goes as seen from here, and how long at that speed; null when nobody can say yet. */
   readonly bytesPerSecond: number | null;
   readonly secondsLeft: number | null;
-  /** Newcomers that take nothing yet, and why, when they have to wait for long. */
+  /** Newcomers that take nothing yet, and why, when they have to wait for long; and members without which it cannot go on. */
   readonly waiting: readonly WaitView[];
   /** The change that ended last. */
   readonly last: ChangeOver | null;
@@ -203,13 +204,14 @@ export class RingPlans {
 
   /** What is moving now, and who waits with it. */
   async transfers(): Promise<TransfersView> {
-    const waiting = await whoWaits(this.#options, this.#options.facts()?.ring);
+    const newcomers = await whoWaits(this.#options, this.#options.facts()?.ring);
     const facts = this.#options.facts();
     if (facts === undefined) return NOTHING_MOVES;
     const { epoch, ring } = facts;
     const { change, lastChange: last = null } = ring;
     if (change === undefined) return { ...NOTHING_MOVES, epoch, last };
     const { id, state, moves, keys, bytes, throttle = this.#options.bytesPerSecond } = change;
+    const waiting = [...newcomers, ...changeWaitsFor(ring, this.#options.reachable)];
     const transfers = transfersOf(ring);
     const done = Math.max(0, moves - left(transfers));
     const speed = state === 'running' ? this.#speed.perSecond(this.#options.world.clock.monotonic()) : null;

@@ -38,3 +38,8 @@ test('a bar fits the terminal, whatever that is', () => {
   expect(progressLine({ ...HALF, done: 500 }, 40)).toBe(`[${'#'.repeat(30)}] 100 %,`);
   expect(progressLine(HALF, 0)).toBe('[');
 });
+
+test('a member that the change waits for is named, without a time', () => {
+  const waiting = [{ node: 'n4', milliseconds: 0, reason: 'cannot be reached' }];
+  expect(progressText({ ...HALF, waiting })).toMatch(/, n4 cannot be reached$/);
+});

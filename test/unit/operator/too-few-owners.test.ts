@@ -1,0 +1,71 @@
+/** Partitions of which too few owners are left to move them: the plan warns of it, and the change says whom it waits for. */
+
+import { expect, test } from 'vitest';
+import { epoch, nodeId, storageId, type NodeId } from '#kernel/identity.ts';
+import { describePlan } from '#operator/describe-plan.ts';
+import { beginChange } from '#operator/ring-change.ts';
+import { changeWaitsFor } from '#operator/too-few-owners.ts';
+import { changeMembers } from '#ring/change.ts';
+import { planRing } from '#ring/plan.ts';
+import type { Ring } from '#ring/ring.ts';
+import { ringOf } from '../ring/rings.ts';
+
+/** Four nodes; beside the partitions of n=3 some of keys with one replica. */
+function ring(): Ring {
+  const founded = ringOf(['z', 'z', 'z', 'z'], 8);
+  const { partitions } = founded.placements[0]!;
+  const single = partitions.map((entry) => ({ ...entry, owners: entry.owners.slice(0, 1) }));
+  return { ...founded, placements: [{ n: 1, partitions: single }, ...founded.placements] };
+}
+
+function replaced(id: string): ReturnType<typeof planRing> {
+  const newcomer = {
+    id: nodeId('n5'),
+    storageId: storageId('5'.repeat(32)),
+    peer: 'n5:1',
+    url: '',
+    zone: 'z',
+    weight: 1,
+  };
+  const replace = [[id, 'n5']] as const;
+  const changed = changeMembers(ring(), { join: [], leave: [], replace, weights: [], zones: [] }, [newcomer]);
+  if (changed.kind === 'refused') throw new Error(changed.detail);
+  return planRing(ring(), changed);
+}
+
+const FACTS = { epoch: epoch(1), ring: ring(), buckets: [], tokens: [] };
+const owned = FACTS.ring.placements[0]!.partitions.filter(({ owners }) => owners[0] === 3).length;
+
+function risksOf(reachable: (id: NodeId) => boolean): readonly string[] {
+  return describePlan(FACTS, replaced('n4'), [], reachable, 1).risks.map(({ code, detail }) => `${code}: ${detail}`);
+}
+
+test('a plan to replace a dead member that is the only owner of something says so, and what to do', () => {
+  expect(owned).toBeGreaterThan(0);
+  const risks = risksOf((id) => id !== 'n4').join('\n');
+  expect(risks).toContain(`too-few-owners: ${owned} partitions of n=1 have too few owners without n4`);
+  expect(risks).toMatch(/start it again, with an empty directory if its disk is lost/);
+  expect(risks).toContain('comes from the other owners, as far as there are any');
+});
+
+test('a plan without it says nothing of the kind', () => {
+  expect(risksOf(() => true).join('\n')).not.toContain('too-few-owners');
+  expect(risksOf((id) => id !== 'n1').join('\n')).not.toContain('too-few-owners');
+});
+
+test('a change that cannot go on says whom it waits for, while it runs and while it is taken back', () => {
+  const begun = beginChange(FACTS, 'p', replaced('n4'), { keys: 0, bytes: 0 });
+  if ('refused' in begun) throw new Error(begun.refused);
+  for (const state of ['running', 'aborting'] as const) {
+    const under = { ...begun.ring, change: { ...begun.ring.change!, state } };
+    expect(changeWaitsFor(under, (id) => id !== 'n4')).toEqual([
+      { node: 'n4', milliseconds: 0, reason: expect.stringContaining(`${owned} partitions of n=1`) },
+    ]);
+    expect(changeWaitsFor(under, () => true)).toEqual([]);
+    expect(changeWaitsFor(under, (id) => id !== 'n1')).toEqual([]);
+  }
+});
+
+test('nobody is waited for when nothing moves', () => {
+  expect(changeWaitsFor(FACTS.ring, () => false)).toEqual([]);
+});
