@@ -13,6 +13,11 @@ import type { Answer } from './exchange.ts';
  */
 const COPIED_BYTES = 4096;
 
+/** Whether the body is so large that a client may take its time to read it. */
+export function isLarge({ body }: Answer): boolean {
+  return (typeof body === 'string' || body instanceof Uint8Array) && body.length > COPIED_BYTES;
+}
+
 /** Sends all of the answer. Throws when a header field is one that HTTP does not allow; then nothing has been sent. */
 export function send(response: ServerResponse, { status, headers, body }: Answer, method: string): void {
   assert(body === null || typeof body === 'string' || body instanceof Uint8Array, 'no answer about a key is streamed');

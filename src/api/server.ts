@@ -15,11 +15,12 @@ import { LastDate } from './http-date.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections } from './server-connections.ts';
-import { send, sendPlain } from './server-answer.ts';
+import { isLarge, send, sendPlain } from './server-answer.ts';
 import { PlainRequest } from './server-plain-request.ts';
 import { ShortWay } from './server-short-way.ts';
 import { drain, repeatedField, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
+import { Unread } from './server-unread.ts';
 import type { ApiServices } from './services.ts';
 
 /** Bytes of a request line with all header fields: room for 8 KiB beside a value, and for the contexts of many actors. */
@@ -81,6 +82,7 @@ class Door implements HttpServer {
   readonly #arrivals: Arrivals;
   readonly #date = new LastDate();
   readonly #shortWay: ShortWay;
+  readonly #unread: Unread;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #phase: 'open' | 'closing' | 'closing-idle' = 'open';
@@ -93,6 +95,7 @@ class Door implements HttpServer {
     this.#api = api;
     this.#services = services;
     this.#arrivals = new Arrivals(services.clock);
+    this.#unread = new Unread(services.settings.answersMaxBytes, services.metrics);
     this.#shortWay = new ShortWay({
       ...{ turnAway: api.turnAway, clock: services.clock, metrics: services.metrics },
       pauseMs: services.settings.repeatPauseMs,
@@ -257,7 +260,7 @@ class Door implements HttpServer {
     // The target is taken; what would be parsed and normalised is not.
     message.url = '/';
     this.#arriving = request;
-    void this.#listener(message, response);
+    void this.#listener(message, response).then(() => this.#unread.wrote(message.socket));
   }
 
   async #send(request: SocketRequest, answer: Promise<Answer>): Promise<void> {
@@ -268,6 +271,7 @@ class Door implements HttpServer {
     } catch (error) {
       writeLast(response, this.#notSent(given, error));
     }
+    if (isLarge(given)) this.#unread.wrote(message.socket);
     if (!message.complete) response.once('close', () => drain(message));
   }
 
@@ -290,6 +294,7 @@ class Door implements HttpServer {
     const date = `Date: ${this.#date.text(this.#services.clock.wall())}\r\n`;
     try {
       sendPlain(socket, answer, method, date + (request.isLast ? CLOSE : KEEP_ALIVE));
+      if (isLarge(answer)) this.#unread.wrote(socket);
     } catch (error) {
       request.isLast = true;
       sendPlain(socket, this.#notSent(answer, error), method, date + CLOSE);

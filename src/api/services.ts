@@ -111,6 +111,8 @@ export interface ApiSettings {
   readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
   readonly bodiesMaxBytes: number;
+  /** Bytes of all large answers that clients are slow to take; beyond it the connection that has waited longest is cut. */
+  readonly answersMaxBytes: number;
   /** Which requests get a line in the log, beside the slow ones. */
   readonly accessLog: 'off' | 'errors' | 'all';
   /** Whether such a line has the path with the key, or only the route. */
@@ -135,6 +137,7 @@ export const DEFAULT_API_SETTINGS: ApiSettings = {
   corsOrigins: [],
   auditRefusalsMax: 10,
   bodiesMaxBytes: 256 * 1024 * 1024,
+  answersMaxBytes: 256 * 1024 * 1024,
   accessLog: 'errors',
   accessLogKeys: false,
   accessLogRate: 100,

@@ -77,6 +77,38 @@ test.each([
   expect(talk.statuses).toEqual([...Array.from({ length: ahead }, () => 404), last]);
 });
 
+test('who asks for much and does not read it is cut when that is too much for all, the longest waiting first', async () => {
+  await server.close(0);
+  const size = 4 * 1024 * 1024;
+  node.settings = { ...node.settings, valueMaxBytes: size, bodiesMaxBytes: 2 * size, answersMaxBytes: 5.5 * size };
+  const services = node.services();
+  server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0 });
+  const figure = async (name: string): Promise<number> =>
+    Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await services.metrics.render())?.[1]);
+  const writer = new Talk(put(size), 'v'.repeat(size));
+  await vi.waitUntil(() => writer.statuses.length === 1);
+  const slow: Talk[] = [];
+  for (let i = 0; i < 10; i++) {
+    const talk = new Talk();
+    talk.socket.pause();
+    // What the system takes is not the node's.
+    talk.socket.write(GET.replace('none', 'k').repeat(4));
+    slow.push(talk);
+    const isCounted = async (): Promise<boolean> =>
+      i < 5
+        ? (await figure('quoral_http_unread_bytes')) >= (i + 1) * size
+        : (await figure('quoral_http_unread_cuts_total')) === i - 4;
+    await vi.waitUntil(isCounted, { timeout: 10_000 });
+  }
+  expect(await figure('quoral_http_unread_bytes')).toBeLessThanOrEqual(5.5 * size);
+  expect(await figure('quoral_http_unread_cuts_total')).toBe(5);
+  for (const { socket } of slow) socket.resume();
+  await vi.waitUntil(() => slow.slice(5).every(({ statuses }) => statuses.length === 4), { timeout: 10_000 });
+  await vi.waitUntil(() => slow.slice(0, 5).every(({ closed }) => closed));
+  expect(slow.slice(5).some(({ closed }) => closed)).toBe(false);
+  await vi.waitUntil(async () => (await figure('quoral_http_unread_bytes')) === 0, { timeout: 10_000 });
+});
+
 describe('bodies', () => {
   test('take the room that they need, not what they might need', async () => {
     const talks = Array.from({ length: 100 }, () => new Talk(CHUNKED, '1\r\nv\r\n'));
