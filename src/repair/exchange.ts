@@ -256,7 +256,7 @@ class Exchange {
   /** Gives the other owner what it lacks: also what this node has learnt a moment ago, joined with its own. */
   async #push(differing: readonly KeyDifference[]): Promise<void> {
     const { world, trees, replica } = this.#environment;
-    let origin = replica.now();
+    let origin = 0;
     let page: RowOnTheWire[] = [];
     const send = async (): Promise<void> => {
       if (page.length === 0) return;
@@ -265,14 +265,16 @@ class Exchange {
       this.#pushed += joined;
       this.#note(page.length - joined, refusals, this.#peer);
       page = [];
-      origin = replica.now();
     };
     for (const { hash, theirs } of differing) {
+      // A row that does not fit into the page any more waits for it to be sent, and may be dead by then.
+      const readAt = replica.now();
       for (const { state, encoded, rowKey } of trees.index.rowsOf(world.disk, this.#place, hash)) {
         if (state === undefined || encoded === undefined) continue;
         const now = trees.hash.stateHash(hash, state);
         if (now.high === theirs?.high && now.low === theirs.low) continue;
         if (page.length >= ROWS_MAX || bytesOf(page) + encoded.length > PAGE_BYTES) await send();
+        if (page.length === 0) origin = readAt;
         page.push([rowKey, encoded, retriesOf(replica, this.#place, rowKey)]);
       }
     }
