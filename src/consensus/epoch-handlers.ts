@@ -14,6 +14,7 @@ import type { EpochLearner } from './epoch-learner.ts';
 import type { EpochLog } from './epoch-log.ts';
 import type { EpochProposer } from './epoch-proposer.ts';
 import type { Introduction } from './facts.ts';
+import { memberNamed } from './electorate.ts';
 import type { Newcomers } from './newcomers.ts';
 import {
   acceptEpoch,
@@ -24,6 +25,10 @@ import {
   learnDecided,
   prepareEpoch,
 } from './messages.ts';
+import { sleep } from './waiting.ts';
+
+/** Milliseconds within which a member that is behind has learned from others. */
+const LEARNS_MS = 3000;
 
 export interface HandlerOptions {
   readonly world: World;
@@ -90,14 +95,33 @@ export function handleEpochMessages(options: HandlerOptions): void {
 }
 
 /** Meeting a peer (again): both learn whether they belong to the same founding, and who is behind. */
-async function greet(
-  { messaging, world, log, learner, self, callTimeout }: HandlerOptions,
-  peer: NodeId,
-): Promise<void> {
+async function greet(options: HandlerOptions, peer: NodeId): Promise<void> {
+  const { messaging, world, log, learner, self, callTimeout } = options;
   const message = { introduction: self, epoch: log.newestEpoch, origin: log.origin };
   const result = await messaging.call(peer, introduce, message, { deadline: world.clock.monotonic() + callTimeout });
   if (result.kind !== 'reply' || log.isForeign(result.reply.origin, peer)) return;
   learner.hear(peer, result.reply.epoch);
+  if (result.reply.epoch < log.newestEpoch) await tell(options, peer, result.reply.introduction);
+}
+
+/**
+ * A member that is behind learns by itself from those that it knows. One that was away while all of these went does not know whom to
+ * ask, though it can be asked: it is told.
+ */
+async function tell(
+  { messaging, world, log, callTimeout }: HandlerOptions,
+  peer: NodeId,
+  { storageId }: Introduction,
+): Promise<void> {
+  await sleep(world.clock, LEARNS_MS);
+  const { newest } = log;
+  // A disk that holds the facts of a cluster belongs to it for ever, and one that waits to join may wait in vain.
+  if (newest === undefined || memberNamed(newest, peer)?.storageId !== storageId || !messaging.reachable(peer)) return;
+  const deadline = (): number => world.clock.monotonic() + callTimeout;
+  const result = await messaging.call(peer, installedEpoch, newest.epoch, { deadline: deadline() });
+  if (result.kind !== 'reply' || result.reply >= newest.epoch) return;
+  const decided = log.decidedFrom(epoch(result.reply + 1));
+  await messaging.call(peer, announceDecided, decided, { deadline: deadline() });
 }
 
 function refuseForeign(log: EpochLog, origin: string, from: NodeId): void {

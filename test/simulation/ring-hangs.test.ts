@@ -124,3 +124,18 @@ test('the disk of the first voter is full: another drives, and what that one has
   medium.capacityBytes = Number.POSITIVE_INFINITY;
   await over(cluster, 'n2');
 });
+
+test('a member that was away while all that it knew were replaced is told by those that are there', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'told', nodes: 3 });
+  cluster.crash(cluster.machine('n3'));
+  await waits(cluster, 'n4');
+  await begin(cluster, { replace: { n1: 'n4' } }, 'n2');
+  await over(cluster, 'n2');
+  await waits(cluster, 'n5');
+  await begin(cluster, { replace: { n2: 'n5' } }, 'n4');
+  await over(cluster, 'n4');
+  for (const id of ['n1', 'n2']) cluster.crash(cluster.machine(id));
+  void cluster.start(cluster.machine('n3'));
+  await cluster.simulation.run(cluster.simulation.now + 15_000);
+  expect(cluster.running('n3').node.ready()).toBe(true);
+});
