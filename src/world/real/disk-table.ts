@@ -113,7 +113,8 @@ class RangeStatements {
 
   constructor(database: Database, table: string, order: 'ASC' | 'DESC') {
     const select = `SELECT k, v FROM ${table} WHERE k >= ?`;
-    const end = `ORDER BY k ${order} LIMIT ?`;
+    // Of a bare parameter as the limit SQLite makes part of its plan, and parses the statement anew for each value bound.
+    const end = `ORDER BY k ${order} LIMIT ? + 0`;
     this.#open = database.prepare<[Key, number], [Key, Bytes]>(`${select} ${end}`).raw();
     this.#closed = database.prepare<[Key, Key, number], [Key, Bytes]>(`${select} AND k < ? ${end}`).raw();
   }
