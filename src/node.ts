@@ -120,6 +120,8 @@ export class QuoralNode {
   readonly watches: Watches;
   /** This node in the newest ring that it knows. */
   readonly member: () => Member | undefined;
+  /** Why data requests are refused now, in words; undefined when they are served. */
+  readonly notReadyReason: () => string | undefined;
   readonly #storage: NodeStorage;
   readonly #founded: ClusterId | '';
 
@@ -156,6 +158,7 @@ export class QuoralNode {
     this.messaging = this.#createMessaging(storage);
     this.chain = epochChain(world, options, storage, this.messaging, () => this.membership.diskVerified());
     this.member = ownMember(this.chain, options.id);
+    this.notReadyReason = whyNotReady(this, storage);
     const { membership, peers, hedging } = createNodePeers({
       world,
       messaging: this.messaging,
@@ -197,9 +200,7 @@ export class QuoralNode {
     this.readRepair = this.#createReadRepair();
     this.coordinator = new Coordinator({
       world,
-      messaging: this.messaging,
-      peers: this.peers,
-      hedging,
+      ...{ messaging: this.messaging, peers: this.peers, hedging },
       ...{ replica: this.replica, changes },
       hints: this.hints,
       repair: this.readRepair,
@@ -298,11 +299,6 @@ export class QuoralNode {
   /** True when data requests may be served: see {@link notReadyReason}. */
   ready(): boolean {
     return this.notReadyReason() === undefined;
-  }
-
-  /** Why data requests are refused now, in words; undefined when they are served. */
-  notReadyReason(): string | undefined {
-    return whyNotReady(this, this.#storage);
   }
 
   /** Tells the other nodes that this one is about to stop, so that they go around it from now on. */

@@ -2,34 +2,47 @@
 
 import { wayOutWithout } from '#consensus/why-unconfirmed.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
+import type { Member } from '#ring/ring.ts';
 import type { QuoralNode } from './node.ts';
 
 type Node = Pick<QuoralNode, 'world' | 'options' | 'chain' | 'membership' | 'member' | 'replica' | 'tenureValid'>;
 
-/** Undefined when they are served. Asked for each request. */
-export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storageId'>): string | undefined {
-  const { world, options, chain, membership } = node;
-  if (!node.tenureValid()) return 'no tenure is left to write in until more are reserved on the disk';
-  const failure = world.disk.failure();
-  if (failure !== undefined && failure.kind !== 'full')
-    return `the disk cannot be trusted any more: ${failure.message}`;
-  const putBack = membership.diskPutBack();
-  const facts = chain.facts();
-  if (putBack !== undefined) {
-    const wayOut = facts && wayOutWithout(facts, options.id);
-    const what = wayOut ?? 'delete the data directory to be filled by the others';
-    return `the disk was put back to an earlier state: ${putBack}; ${what}`;
-  }
-  const self = node.member();
-  if (facts === undefined || self?.storageId !== storageId) {
-    const outside = chain.whyOutside();
-    if (outside !== undefined) return outside;
-  }
-  if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
-  if (!chain.confirmed()) return chain.whyUnconfirmed(facts);
-  if (!membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
-  if (self === undefined) return `epoch ${facts.epoch} does not name ${options.id} as a member`;
-  if (self.storageId !== storageId) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
-  if (!node.replica.floors.known()) return 'no other member has said yet below which time nothing is news any more';
-  return undefined;
+/** Undefined when they are served. Asked several times for each request. */
+export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storageId'>): () => string | undefined {
+  let named: Member | undefined;
+  let bound = false;
+  /** Compared once in each ring: texts that are equal without being the same take a walk over both. */
+  const isBound = (self: Member): boolean => {
+    if (self !== named) {
+      named = self;
+      bound = self.storageId === storageId;
+    }
+    return bound;
+  };
+  return () => {
+    const { world, options, chain, membership } = node;
+    if (!node.tenureValid()) return 'no tenure is left to write in until more are reserved on the disk';
+    const failure = world.disk.failure();
+    if (failure !== undefined && failure.kind !== 'full')
+      return `the disk cannot be trusted any more: ${failure.message}`;
+    const putBack = membership.diskPutBack();
+    const facts = chain.facts();
+    if (putBack !== undefined) {
+      const wayOut = facts && wayOutWithout(facts, options.id);
+      const what = wayOut ?? 'delete the data directory to be filled by the others';
+      return `the disk was put back to an earlier state: ${putBack}; ${what}`;
+    }
+    const self = node.member();
+    if (facts === undefined || self === undefined || !isBound(self)) {
+      const outside = chain.whyOutside();
+      if (outside !== undefined) return outside;
+    }
+    if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
+    if (!chain.confirmed()) return chain.whyUnconfirmed(facts);
+    if (!membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
+    if (self === undefined) return `epoch ${facts.epoch} does not name ${options.id} as a member`;
+    if (!isBound(self)) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
+    if (!node.replica.floors.known()) return 'no other member has said yet below which time nothing is news any more';
+    return undefined;
+  };
 }

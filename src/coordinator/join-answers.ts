@@ -10,10 +10,10 @@ import { decodeOutline, filledFrom, type Outline } from '#causality/outline.ts';
 import { EMPTY_STATE, EMPTY_VECTOR, type Conflicts, type State, type VersionVector } from '#causality/state.ts';
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { dominates } from '#causality/vector.ts';
-import { equalBytes } from '#kernel/bytes.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
 import type { FetchReply } from '#replica/messages.ts';
+import type { Digest } from '#world/world.ts';
 
 export type Answer = FetchReply & {
   readonly from: NodeId;
@@ -21,8 +21,8 @@ export type Answer = FetchReply & {
 };
 
 /** What an owner has answered. */
-export function answerOf(from: NodeId, { state, outline, retry, retriesFull }: FetchReply): Answer {
-  return { from, isOwner: true, state, outline, retry, retriesFull } as Answer;
+export function answerOf(from: NodeId, { state, decoded, outline, retry, retriesFull }: FetchReply): Answer {
+  return { from, isOwner: true, state, decoded, outline, retry, retriesFull } as Answer;
 }
 
 export type Joined =
@@ -42,20 +42,25 @@ export interface Part {
 }
 
 /** Throws CorruptState. */
-export function joinAnswers(answers: readonly Answer[], conflicts: Conflicts, crc32: Checksum): Joined {
+export function joinAnswers(
+  answers: readonly Answer[],
+  conflicts: Conflicts,
+  { crc32, equal }: Pick<Digest, 'crc32' | 'equal'>,
+): Joined {
   const first = answers[0]?.state ?? null;
-  if (allHave(answers, first)) {
-    return { kind: 'joined', merged: stateOf(first, crc32), parts: [] };
+  if (allHave(answers, first, equal)) {
+    const merged = answers.find(({ decoded }) => decoded !== undefined)?.decoded ?? stateOf(first, crc32);
+    return { kind: 'joined', merged, parts: [] };
   }
   const parts: Part[] = [];
   const outlines: Part[] = [];
   let merged: State = EMPTY_STATE;
-  for (const { from, isOwner, state, outline } of answers) {
+  for (const { from, isOwner, state, decoded, outline } of answers) {
     if (outline !== undefined) {
       outlines.push({ from, isOwner, state: decodeOutline(outline, crc32) });
       continue;
     }
-    const whole = stateOf(state, crc32);
+    const whole = decoded ?? stateOf(state, crc32);
     parts.push({ from, isOwner, state: whole });
     merged = joinStates(merged, whole, conflicts);
   }
@@ -79,13 +84,12 @@ function latest(outlines: readonly Part[]): Part | undefined {
   return best;
 }
 
-function allHave(answers: readonly Answer[], state: Uint8Array | null): boolean {
-  for (const answer of answers) if (answer.state === undefined || !sameState(answer.state, state)) return false;
+function allHave(answers: readonly Answer[], first: Uint8Array | null, equal: Digest['equal']): boolean {
+  for (const { state } of answers) {
+    if (state === first) continue;
+    if (state === undefined || state === null || first === null || !equal(state, first)) return false;
+  }
   return true;
-}
-
-function sameState(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a === b || (a !== null && b !== null && equalBytes(a, b));
 }
 
 function stateOf(state: Uint8Array | null, crc32: Checksum): State {

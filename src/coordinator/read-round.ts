@@ -393,6 +393,6 @@ export class ReadRound implements HedgedRead {
   }
 
   #joined(): Joined {
-    return joinAnswers(this.#answers, settlementOf(this.#request.bucket.properties), this.#crc32);
+    return joinAnswers(this.#answers, settlementOf(this.#request.bucket.properties), this.#environment.world.digest);
   }
 }

@@ -12,8 +12,8 @@ export function fetched(
 ): FetchReply {
   if (stored === undefined) return { state: null };
   const { state, encoded } = stored;
-  if (valuesUpTo === undefined || encoded.length <= valuesUpTo) return { state: encoded };
+  if (valuesUpTo === undefined || encoded.length <= valuesUpTo) return { state: encoded, decoded: state };
   const outline = encodeOutline(state, checksum);
   // A long vector has as many bytes in an outline.
-  return outline.length < encoded.length ? { outline } : { state: encoded };
+  return outline.length < encoded.length ? { outline } : { state: encoded, decoded: state };
 }

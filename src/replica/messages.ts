@@ -3,6 +3,7 @@
  * the same in both.
  */
 
+import type { State } from '#causality/state.ts';
 import { epoch } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
@@ -61,6 +62,7 @@ export type FetchReply = WholeReply | OutlineReply;
 export interface OutlineReply {
   readonly outline: Uint8Array;
   readonly state?: undefined;
+  readonly decoded?: undefined;
   readonly retry?: undefined;
   readonly retriesFull?: undefined;
 }
@@ -68,6 +70,8 @@ export interface OutlineReply {
 export interface WholeReply {
   /** The encoded state, or null when the replica never heard of the key. */
   readonly state: Uint8Array | null;
+  /** What `state` holds, where the replica is this node's own, which has decoded it to see that it is whole. Not sent. */
+  readonly decoded?: State;
   readonly outline?: undefined;
   /** What the request has become that was asked for; null when the replica knows of none. */
   readonly retry?: RetryRow | null;

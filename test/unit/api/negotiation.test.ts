@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { prefersJson } from '#api/accept.ts';
 import { parseConditions } from '#api/conditions.ts';
@@ -79,4 +80,15 @@ test('dates', () => {
   expect(httpDate(784_111_777_999)).toBe('Sun, 06 Nov 1994 08:49:37 GMT');
   expect(httpDate(784_111_778_000)).toBe('Sun, 06 Nov 1994 08:49:38 GMT');
   expect(isoDate(784_111_777_123)).toBe('1994-11-06T08:49:37.123Z');
+});
+
+test('dates of whatever day, asked for in whatever order', () => {
+  const day = 86_400_000;
+  const near = fc.integer({ min: -3, max: 3 }).map((seconds) => 20_000 * day + seconds * 1000);
+  const any = fc.integer({ min: 0, max: 2 ** 48 });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(near, any), { maxLength: 20 }), (times) => {
+      for (const time of times) expect(httpDate(time)).toBe(new Date(time).toUTCString());
+    }),
+  );
 });

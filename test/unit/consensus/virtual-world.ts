@@ -289,6 +289,7 @@ function rangeOf(table: Map<string, Uint8Array>, options: RangeOptions): Row[] {
 
 const digest: Digest = {
   crc32: (bytes) => bytes.reduce((sum, byte) => (Math.imul(sum, 31) + byte) >>> 0, 7),
+  equal: (a, b) => compareBytes(a, b) === 0,
   sha256: (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest()),
   hmacSha256: (_key, bytes) => bytes,
   equalSecrets: (a, b) => compareBytes(a, b) === 0,

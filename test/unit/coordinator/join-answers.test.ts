@@ -29,15 +29,15 @@ for (const conflicts of ['siblings', 'lww'] satisfies Conflicts[]) {
       fc.property(history, fc.array(fc.tuple(fc.nat(), fc.boolean()), { minLength: 1 }), (operations, picks) => {
         const { states } = new Cluster(conflicts).run(operations);
         const chosen = picks.map(([pick]) => states[pick % states.length]!);
-        const expected = joinAnswers(chosen.map(whole), conflicts, crc32);
+        const expected = joinAnswers(chosen.map(whole), conflicts, digest);
         const answers = chosen.map((state, i) => (picks[i]![1] ? whole : outlined)(state, i));
-        let joined = joinAnswers(answers, conflicts, crc32);
+        let joined = joinAnswers(answers, conflicts, digest);
         while (joined.kind === 'lacking') {
           const { from } = joined;
           const place = answers.findIndex((answer) => answer.from === from);
           expect(answers[place]!.outline).toBeDefined();
           answers[place] = whole(chosen[place]!, place);
-          joined = joinAnswers(answers, conflicts, crc32);
+          joined = joinAnswers(answers, conflicts, digest);
         }
         if (expected.kind !== 'joined') throw new Error('all values are there');
         expect(equalStates(joined.merged, expected.merged)).toBe(true);
@@ -50,10 +50,25 @@ for (const conflicts of ['siblings', 'lww'] satisfies Conflicts[]) {
   });
 }
 
+test('what the own replica has decoded is taken as it is', () => {
+  const state = stateOf([dot(1, 10)], [dot(1, 10)]);
+  const own: Answer = { ...whole(state, 0), decoded: state } as Answer;
+  for (const answers of [
+    [own, whole(state, 1)],
+    [whole(state, 1), own],
+  ]) {
+    const joined = joinAnswers(answers, 'siblings', digest);
+    expect(joined).toEqual({ kind: 'joined', merged: state, parts: [] });
+    expect(joined).toHaveProperty('merged', state);
+  }
+  const newer = stateOf([dot(1, 20)], [dot(1, 20)]);
+  expect(joinAnswers([own, whole(newer, 1)], 'lww', digest)).toMatchObject({ merged: newer, parts: [{ state }, {}] });
+});
+
 test('the value is asked of whoever has the latest version', () => {
   const [older, newer] = [stateOf([dot(1, 10)], [dot(1, 10)]), stateOf([dot(1, 20)], [dot(1, 20)])];
   const none: Answer = { from: nodeId('n0'), isOwner: true, state: null };
-  const joined = joinAnswers([none, outlined(older, 1), outlined(newer, 2)], 'siblings', crc32);
+  const joined = joinAnswers([none, outlined(older, 1), outlined(newer, 2)], 'siblings', digest);
   expect(joined).toMatchObject({ kind: 'lacking', from: 'n2' });
 });
 
