@@ -50,7 +50,7 @@ function clusterCommand(): Command {
 }
 
 function ringCommand(): Command {
-  const ring = new Command('ring').description('look at the ring');
+  const ring = new Command('ring').description('look at the ring, change it and repair it');
   asClient(ring.command('status'))
     .description('members, their share and whether they can be reached')
     .action(async (options) => (await import('./cli/ring-command.ts')).ringStatus(options));

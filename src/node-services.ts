@@ -183,7 +183,10 @@ function bucketServices(node: QuoralNode): BucketServices {
         deadline,
       );
       if (change.kind === 'applied') return { kind: 'defined', bucket: change.bucket };
-      if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
+      if (change.kind === 'refused') {
+        const field = change.reason === 'conflict' ? { field: change.property } : {};
+        return { kind: 'conflict', ...field, detail: change.detail };
+      }
       return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
     },
     drop: async (name, deadline) => {

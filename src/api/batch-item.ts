@@ -8,6 +8,7 @@ import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { GivenRequest } from './given-request.ts';
+import { checkedBucket } from './key-path.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted, type Target } from './raw-path.ts';
 import { toBase64 } from './siblings.ts';
@@ -20,7 +21,7 @@ export const BATCH_OPERATION: Schema = {
   type: 'object',
   properties: {
     op: { enum: ['get', 'put', 'delete'] },
-    bucket: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
+    bucket: { type: 'string', description: 'Its name.' },
     key: { type: 'string', description: 'This or `key64`.' },
     key64: { type: 'string', description: 'Base64url of its bytes, without padding.' },
     value: { type: 'string', description: 'Of a `put`: this, or `value64`. In MessagePack it may be bytes.' },
@@ -69,6 +70,8 @@ export function exchangeOf(
   const contradiction = contradictionIn(operation);
   if (contradiction !== undefined) return contradiction;
   const { bucket, key, ttl } = operation;
+  const misnamed = checkedBucket(bucket);
+  if (misnamed instanceof Problem) return misnamed;
   if (key !== undefined && !key.isWellFormed()) return invalid('key', 'is not well-formed text');
   const value = valueOf(operation);
   if (value instanceof Problem) return value;

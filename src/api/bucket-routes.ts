@@ -39,7 +39,7 @@ export async function defineBucket(exchange: Exchange): Promise<Answer> {
       case 'invalid':
         return problemAnswer(invalid(outcome.field, outcome.detail));
       case 'conflict':
-        return problemAnswer(new Problem(outcome.kind, outcome.detail, { field: 'body' }));
+        return problemAnswer(new Problem(outcome.kind, outcome.detail, { field: outcome.field ?? 'body' }));
       case 'failed':
         return troubleAnswer(outcome);
     }

@@ -13,7 +13,10 @@ const PERCENT = 0x25;
 /** The bucket's name from its raw segment. */
 export function decodeBucket(segment: string): string | Problem {
   // A name has ASCII characters only, so each byte can be looked at as a character.
-  const name = segment.includes('%') ? String.fromCharCode(...percentDecode(segment.slice(0, 1000))) : segment;
+  return checkedBucket(segment.includes('%') ? String.fromCharCode(...percentDecode(segment.slice(0, 1000))) : segment);
+}
+
+export function checkedBucket(name: string): string | Problem {
   if (!isBucketName(name)) {
     return invalid('bucket', `${quoted(name)} must be 1-128 characters of A-Z a-z 0-9 . _ - other than "." and ".."`);
   }

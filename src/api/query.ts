@@ -21,7 +21,7 @@ export function parseQuery(raw: string, allowed: readonly ParameterName[]): Quer
     const name = decode(equals === -1 ? pair : pair.slice(0, equals));
     const value = equals === -1 ? '' : decode(pair.slice(equals + 1));
     if (name === undefined) return invalid('query', `${quoted(pair)} is not well-formed percent-encoded UTF-8`);
-    if (!isIn(allowed, name)) return invalid(name, unknownParameter(name, allowed));
+    if (!isIn(allowed, name)) return invalid(name === '' ? 'query' : name, unknownParameter(name, allowed));
     if (value === undefined) return invalid(name, `${quoted(pair)} is not well-formed percent-encoded UTF-8`);
     if (query.has(name)) return invalid(name, 'given more than once');
     query.set(name, value);

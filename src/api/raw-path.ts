@@ -38,20 +38,25 @@ export function parseTarget(raw: string): Target | Problem {
     if (code === SLASH || code === QUESTION_MARK) {
       const segment = target.slice(start, i);
       segments.push(segment);
-      if (isDotSegment(segment)) return invalid(fieldOf(segments), `dot segment "${segment}"; ${USE_KV64}`);
+      if (isDotSegment(segment)) return notAsKey(fieldOf(segments), `dot segment "${segment}"`);
       if (code === QUESTION_MARK) return whole(target, segments, i);
       start = i + 1;
     } else if (code === PERCENT) {
       const byte = escapedByte(target, i);
       if (byte < 0) return invalid(fieldOf([...segments, '']), `malformed escape ${quoted(target.slice(i, i + 3))}`);
       if (isControl(byte)) {
-        return invalid(fieldOf([...segments, '']), `control byte ${target.slice(i, i + 3)}; ${USE_KV64}`);
+        return notAsKey(fieldOf([...segments, '']), `control byte ${target.slice(i, i + 3)}`);
       }
       i += 2;
     } else if (!isPlain(code)) {
       return invalid(fieldOf([...segments, '']), `${quoted(target.charAt(i))} must be percent-encoded`);
     }
   }
+}
+
+/** What cannot stand in a path; of a key there is another way to say it. */
+function notAsKey(field: string, what: string): Problem {
+  return invalid(field, field === 'key' ? `${what}; ${USE_KV64}` : what);
 }
 
 function whole(target: string, segments: readonly string[], end: number): Target | Problem {

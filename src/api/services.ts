@@ -173,7 +173,8 @@ export type DefineOutcome =
   /** `field` is the property that is wrong, or `body`. */
   | { readonly kind: 'invalid'; readonly field: string; readonly detail: string }
   /** Well formed, but at odds with the bucket as it is. */
-  | { readonly kind: 'conflict'; readonly detail: string }
+  /** `field` is the property that is fixed, when one is. */
+  | { readonly kind: 'conflict'; readonly field?: string; readonly detail: string }
   | BucketTrouble;
 
 export type DropOutcome =

@@ -24,8 +24,9 @@ const ATTEMPTS_MAX = 5;
 export type BucketChange =
   /** The definition as it is now; of a dropped bucket, the defaults of its next life. */
   | { readonly kind: 'applied'; readonly bucket: Bucket }
-  /** `conflict`: a fixed property, which `detail` names, would change. `too-many-buckets`: a bound would be exceeded. */
-  | { readonly kind: 'refused'; readonly reason: 'conflict' | 'too-many-buckets'; readonly detail: string }
+  /** `conflict`: a fixed property, would change. `too-many-buckets`: a bound would be exceeded. */
+  | { readonly kind: 'refused'; readonly reason: 'conflict'; readonly property: string; readonly detail: string }
+  | { readonly kind: 'refused'; readonly reason: 'too-many-buckets'; readonly detail: string }
   | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
 
 /** What the directory uses of the chain. */
@@ -190,7 +191,12 @@ async function whyKept(
     );
   }
   if (!holds) return undefined;
-  return { kind: 'refused', reason: 'conflict', detail: `${fixed} is fixed while bucket ${name} holds keys` };
+  return {
+    kind: 'refused',
+    reason: 'conflict',
+    property: fixed,
+    detail: `${fixed} is fixed while bucket ${name} holds keys`,
+  };
 }
 
 function tooMany(detail: string): BucketChange {

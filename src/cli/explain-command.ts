@@ -39,6 +39,7 @@ export async function explainKey(bucket: string, key: string, options: ClientOpt
   print(`${bucket}/${key}, partition ${view.partition}: the replicas ${view.agree ? 'agree' : 'DIFFER'}`);
   const rows = view.replicas.flatMap(({ node, role, reachable, digest, versions }) => {
     const head = [node, role, reachable ? 'yes' : 'NO', digest?.slice(0, 12) ?? '-'];
+    if (!reachable) return [[...head, '-', '', '']];
     if (versions.length === 0) return [[...head, digest === null ? 'nothing' : 'deleted', '', '']];
     return versions.map((version) => [
       ...head,

@@ -40,12 +40,14 @@ export interface Mismatch {
 }
 
 const MEMBER_SHOWN = 128;
+const ANYTHING = 'anything';
 
 /** Judges the value; undefined when it fits. References are not followed: what clients send is described in one piece. */
 export function mismatch(schema: Schema, value: unknown): Mismatch | undefined {
   if (schema.type === 'object' && isObject(value)) return memberMismatch(schema, value);
   if (fits(schema, value)) return undefined;
-  return { member: '', detail: `expected ${formOf(schema)}, got ${shown(value)}` };
+  const count = schema.type === 'array' && Array.isArray(value) ? ` of ${value.length}` : '';
+  return { member: '', detail: `expected ${formOf(schema)}, got ${shown(value)}${count}` };
 }
 
 function memberMismatch({ properties = {}, required = [], additionalProperties }: Schema, value: object) {
@@ -61,7 +63,8 @@ function memberMismatch({ properties = {}, required = [], additionalProperties }
   }
   const missing = required.find((name) => !Object.hasOwn(value, name));
   if (missing === undefined) return undefined;
-  return { member: missing, detail: `expected ${formOf(properties[missing] ?? {})}, and it is not given` };
+  const form = formOf(properties[missing] ?? {});
+  return { member: missing, detail: form === ANYTHING ? 'is not given' : `expected ${form}, and it is not given` };
 }
 
 function fits(schema: Schema, value: unknown): boolean {
@@ -119,14 +122,19 @@ export function formOf(schema: Schema): string {
     case 'boolean':
       return 'true or false';
     case 'array':
-      return `a list${lengths('items', schema.minItems, schema.maxItems)}, each ${formOf(schema.items ?? {})}`;
+      return `a list${lengths('items', schema.minItems, schema.maxItems)}${eachOf(schema.items ?? {})}`;
     case 'object':
       return `a JSON object with ${Object.keys(schema.properties ?? {}).join(', ')}`;
     case 'null':
       return 'null';
     default:
-      return 'anything';
+      return ANYTHING;
   }
+}
+
+function eachOf(items: Schema): string {
+  const form = formOf(items);
+  return form === ANYTHING ? '' : `, each ${form}`;
 }
 
 function range(least: number | undefined, most: number | undefined): string {

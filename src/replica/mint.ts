@@ -124,7 +124,12 @@ export function checkSize(
   const [had, has] = [before.state.versions.length, after.state.versions.length];
   if (operating === null) {
     if (has > 1 && has > had && (has > siblingsMax || after.bytes > stateBytesMax))
-      throw new TooManySiblings(`the key has ${had} concurrent versions`, before.state);
+      throw new TooManySiblings(
+        `the key has ${had} concurrent versions; one more would be above ${
+          has > siblingsMax ? siblingsMax : `${stateBytesMax} bytes`
+        }`,
+        before.state,
+      );
     return;
   }
   const counts = operating.operation.kind !== 'fold' && innermost(operating.operation).kind === 'increment';

@@ -161,13 +161,14 @@ export function batchTests(): void {
         { op: 'put', bucket, key: 'none' },
         { op: 'get', bucket, key: 'k', value: 'x' },
         { op: 'put', bucket, key: 'k'.repeat(1025), value: 'x' },
+        ...['a/b', '..', '%41', ''].map((other) => ({ op: 'get', bucket: other, key: 'k' })),
         { op: 'put', bucket, key: 'big', value: 'x'.repeat(4 * 1024 * 1024 + 1) },
       ]);
-      expect(results.map(({ status }) => status)).toEqual([204, 400, 400, 400, 413]);
+      expect(results.map(({ status }) => status)).toEqual([204, 400, 400, 400, 400, 400, 400, 400, 413]);
       const second = { ...good, key: 'second' };
       invalid(await send([second, { ...second, extra: 1 }]), 'operations[1].extra');
       invalid(await send([second, { ...second, op: 'steal' }]), 'operations[1].op');
-      invalid(await send([second, { ...second, bucket: 'a/b' }]), 'operations[1].bucket');
+      invalid(await send([second, { ...second, bucket: 7 }]), 'operations[1].bucket');
       invalid(await send([]), 'operations');
       invalid(await send(Array.from({ length: 1001 }, () => second)), 'operations');
       invalid(await send([second], '?session=new'), 'session');

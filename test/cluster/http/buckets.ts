@@ -213,7 +213,7 @@ export function bucketTests(): void {
       await put(`/v1/kv/${bucket}/k`, 'x');
       for (const at of NAMES) {
         const answer = await defineBucket(bucket, after, at);
-        expect(problem(answer, 409, 'conflict')['detail']).toContain(field);
+        expect(problem(answer, 409, 'conflict')).toMatchObject({ field, detail: expect.stringContaining(field) });
       }
       expect(await definition(bucket)).toEqual({ ...DEFAULTS, ...before });
       expect((await get(`/v1/kv/${bucket}/k`, { at: 'n2' })).body.toString()).toBe('x');

@@ -141,7 +141,7 @@ describe('defining a bucket', () => {
       const { chain, directory } = setup();
       const result = await directory.define('b', properties, answers(true), 0);
       const detail = `${Object.keys(properties)[0]} is fixed while bucket b holds keys`;
-      expect(result).toEqual({ kind: 'refused', reason: 'conflict', detail });
+      expect(result).toEqual({ kind: 'refused', reason: 'conflict', property: Object.keys(properties)[0], detail });
       expect(chain.current!.epoch).toBe(1);
     },
   );

@@ -48,6 +48,8 @@ describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {
 test('what is wrong is named, with what would be right', () => {
   const closed = SCHEMAS['closed']!;
   expect(mismatch(closed, [])).toEqual({ member: '', detail: 'expected a JSON object with a, b, c, got a list' });
+  expect(mismatch({ type: 'array', minItems: 1 }, [])?.detail).toBe('expected a list, got a list of 0');
+  expect(mismatch({ type: 'object', required: ['x'] }, {})?.detail).toBe('is not given');
   expect(mismatch(closed, { a: 1 })).toEqual({ member: 'c', detail: 'expected null, and it is not given' });
   expect(mismatch(closed, { d: 1 })).toEqual({ member: 'd', detail: 'unknown member; known here: a, b, c' });
   expect(mismatch(closed, { a: 'x', c: null })?.detail).toBe('expected a whole number, got "x"');
