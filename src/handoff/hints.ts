@@ -34,6 +34,7 @@ import {
 } from './messages.ts';
 import { hintKey, hintName, type AgeEntry, type HintName } from './tables.ts';
 import { HintSettler } from './hint-settler.ts';
+import { InPlaceActors } from './in-place-actors.ts';
 import { mintInPlace, type InPlaceRequest, type MintedInPlace } from './mint-in-place.ts';
 
 export interface HintSettings extends HintDeliverySettings {
@@ -81,6 +82,7 @@ export class Hints {
   readonly #room: HintRoom;
   readonly #delivery: HintDelivery;
   readonly #settler: HintSettler;
+  readonly #actors = new InPlaceActors();
 
   /** Registers the handlers. */
   constructor(options: HintsOptions) {
@@ -257,7 +259,8 @@ export class Hints {
   mint(request: InPlaceRequest, send: (minted: MintedInPlace) => void): Promise<MintedInPlace> {
     const { replica, knowledge, clock, world, limits } = this.#options;
     const { digest, clock: wall } = world;
-    const environment = { table: this.#table, replica, knowledge, clock, now: () => wall.wall(), limits };
+    const actors = this.#actors;
+    const environment = { table: this.#table, replica, actors, knowledge, clock, now: () => wall.wall(), limits };
     return mintInPlace({ ...environment, checksum: digest.crc32 }, request, send);
   }
 

@@ -1,9 +1,10 @@
 /**
  * A write that no owner can take: a fallback mints it itself, in the place of the owners.
  *
- * It does so as an actor that exists for this one write. An actor of its own would be wrong: the hint is handed over and
- * forgotten, so the next write for the key would be minted without knowing the one before, by the same actor and with a
- * larger counter, and at the owners its vector would cover, and so erase, what it never saw.
+ * It does so as an actor that exists for this one key, and for as long as what is minted upon knows all that this actor has minted
+ * (in-place-actors.ts). An actor of its own for good would be wrong: the hint is handed over and forgotten, so the next write for
+ * the key would be minted without knowing the one before, by the same actor and with a larger counter, and at the owners its
+ * vector would cover, and so erase, what it never saw.
  */
 
 import type { HybridClock } from '#causality/hybrid-clock.ts';
@@ -20,6 +21,7 @@ import type { StoredState } from '#replica/records.ts';
 import { fenceKeeper, type Knowledge, type Scope } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { HintTable, HintTransaction } from './hint-table.ts';
+import type { InPlaceActors } from './in-place-actors.ts';
 
 export interface InPlaceRequest extends MintedWrite {
   readonly scope: Scope;
@@ -38,6 +40,7 @@ export interface MintedInPlace extends StoredState {
 export interface InPlaceOptions {
   readonly table: HintTable;
   readonly replica: Pick<Replica, 'tenureForOnce' | 'floors'>;
+  readonly actors: InPlaceActors;
   readonly knowledge: Knowledge;
   readonly clock: HybridClock;
   /** Milliseconds since 1970. */
@@ -60,7 +63,7 @@ export function mintInPlace(
 }
 
 function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTransaction): MintedInPlace {
-  const { knowledge, clock, now, checksum, replica, limits } = options;
+  const { knowledge, clock, now, checksum, replica, actors, limits } = options;
   const { scope, key, owners, operating } = request;
   if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
   const { conflicts } = fenceKeeper(scope, knowledge);
@@ -73,12 +76,13 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
     const kept = hints.read(name)?.state ?? null;
     return kept === null ? joined : joinStates(joined, decodeState(kept, checksum), conflicts);
   }, base?.state ?? EMPTY_STATE);
-  const tenure = replica.tenureForOnce();
+  const tenure = actors.goingOn({ bucket, incarnation, key }, before.vector)?.tenure ?? replica.tenureForOnce();
   if (tenure === undefined) throw new Refusal(OVERLOADED, 'this node is reserving more tenures');
   const minter = { node: knowledge.self(), tenure, clock, conflicts, request: undefined, now: now() };
   const { state, dot } = mintOn(before, request, minter);
   const encoded = encodeState(state, checksum);
   checkSize(request, { state: before, bytes: 0 }, { state, bytes: encoded.length }, limits);
+  actors.minted({ bucket, incarnation, key }, dot);
   for (const name of names) hints.put(name, { state: encoded, own: false, sole: true, low: low(dot, base) }, conflicts);
   return { state, encoded, dot };
 }

@@ -215,7 +215,7 @@ export class Replica {
     return this.#commits;
   }
 
-  /** A tenure for one write of another room, which shares this room's supply; undefined when there is none just now. */
+  /** A tenure that is given once, for an actor of another room, which shares this room's supply; undefined when there is none just now. */
   tenureForOnce(): number | undefined {
     return this.#tenures.once();
   }

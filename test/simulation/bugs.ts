@@ -567,8 +567,20 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/handoff/mint-in-place.ts',
-        from: 'const tenure = replica.tenureForOnce();',
-        to: 'const tenure = replica === undefined ? undefined : 1;',
+        from: '?? replica.tenureForOnce();',
+        to: '?? (replica === undefined ? undefined : 1);',
+      },
+    ],
+    foundBy: { scenario: 'fallback-writes-twice' },
+  },
+  {
+    name: 'fallback-actor-goes-on-unknowing',
+    about: 'a fallback goes on as an actor of which it has forgotten what that has minted',
+    edits: [
+      {
+        file: 'src/handoff/in-place-actors.ts',
+        from: 'counterOf(vector, last) === last.counter',
+        to: 'counterOf(vector, last) <= last.counter',
       },
     ],
     foundBy: { scenario: 'fallback-writes-twice' },
