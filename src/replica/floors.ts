@@ -61,15 +61,18 @@ export class Floors {
     throw new Refusal(TOO_OLD, `the state is from before ${floor}, when tombstones were given up`);
   }
 
+  /** What the disk has decides: what is kept here may be of a group that has failed. */
   raise(transaction: GroupTransaction, { n, partition }: FloorPlace, floor: number): void {
-    if (floor <= this.of({ n, partition })) return;
+    const key = Uint8Array.of(n, partition >>> 8, partition);
+    const row = transaction.get(FLOORS, key);
+    if (row !== undefined && floor <= timeOf(row)) return;
     const value = new Uint8Array(8);
     const view = new DataView(value.buffer);
     view.setUint32(0, Math.floor(floor / 2 ** 32));
     view.setUint32(4, floor >>> 0);
-    transaction.put(FLOORS, Uint8Array.of(n, partition >>> 8, partition), value);
+    transaction.put(FLOORS, key, value);
     // Also when the group fails: to refuse more than was promised is safe.
-    transaction.afterwards(() => this.#floors.set(idOf({ n, partition }), floor));
+    transaction.afterwards(() => this.#floors.set(idOf({ n, partition }), Math.max(floor, this.of({ n, partition }))));
   }
 }
 
