@@ -8,17 +8,24 @@ import { Unfitting } from '#causality/operate.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { AlreadyMinted, asRefusal, mayHaveBegun, TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
+import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import { DiskError, type Log } from '#world/world.ts';
+import type { Environment } from './environment.ts';
 import type { Failure } from './write-outcome.ts';
 
 export class WriteLedger {
   /** Nodes that may hold the write, however the round ends. */
   #mayHold = 0;
   readonly #refusals: string[] = [];
+  readonly #peers: Pick<Environment['peers'], 'why'>;
   #reasonNotMinted: unknown;
   #newerEpoch: Epoch | undefined;
+
+  constructor(peers: Pick<Environment['peers'], 'why'>) {
+    this.#peers = peers;
+  }
 
   /** The epoch that a replica knew and this node did not, when nothing was minted because of it. */
   get newerEpoch(): Epoch | undefined {
@@ -56,9 +63,16 @@ export class WriteLedger {
     if (error instanceof DiskError && !error.uncertain) this.#mayHold -= 1;
   }
 
-  failure(ending: Failure['ending'], written: Dot | undefined, zone: string | undefined): Failure {
+  /** `away` are the owners that could not even be asked, and for whom nobody stands in. */
+  failure(
+    ending: Failure['ending'],
+    written: Dot | undefined,
+    zone: string | undefined,
+    away: readonly Member[],
+  ): Failure {
     const [mayHold, refusals, reasonNotMinted] = [this.#mayHold, this.#refusals, this.#reasonNotMinted];
-    return { ending, mayHold, refusals, reasonNotMinted, written, zone };
+    const unasked = away.map(({ id, state }) => `${id}: ${state === 'refilling' ? state : this.#peers.why(id)}`);
+    return { ending, mayHold, refusals, unasked, reasonNotMinted, written, zone };
   }
 }
 

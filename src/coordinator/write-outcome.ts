@@ -29,6 +29,8 @@ export interface Failure {
   readonly mayHold: number;
   /** Codes with which nodes refused it, and reasons for their silence. */
   readonly refusals: readonly string[];
+  /** Owners that could not even be asked, each with the reason. */
+  readonly unasked: readonly string[];
   readonly reasonNotMinted: unknown;
   /** The write's dot, if it got one that anybody may know. */
   readonly written: Dot | undefined;
@@ -80,8 +82,9 @@ function troubleOf(ending: Failure['ending'], refusals: readonly string[]): Trou
   return ending === 'deadline' || refusals.some(ranOutOfTime) ? 'quorum-timeout' : 'quorum-unavailable';
 }
 
-function detailOf(trouble: Trouble, { refusals, zone }: Failure): string {
-  const reasons = refusals.length > 0 ? ` (${refusals.join(', ')})` : '';
+function detailOf(trouble: Trouble, { refusals, unasked, zone }: Failure): string {
+  const known = [...unasked, ...refusals];
+  const reasons = known.length > 0 ? ` (${known.join(', ')})` : '';
   if (trouble === 'quorum-timeout') return `not enough replicas confirmed the write in time${reasons}`;
   if (trouble === 'disk-full') return `the disk of a replica is full${reasons}`;
   const where = zone === undefined ? '' : ` in zone ${zone}`;

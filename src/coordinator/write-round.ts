@@ -66,7 +66,7 @@ export class WriteRound {
   readonly #confirmed: NodeIndex[] = [];
   /** Hints that fallbacks have stored, for owners that may still have to get them. */
   readonly #stored: StoredStandIn[] = [];
-  readonly #ledger = new WriteLedger();
+  readonly #ledger: WriteLedger;
   /** Commits and calls under way. */
   #underWay = 0;
   #committedHere = false;
@@ -79,8 +79,8 @@ export class WriteRound {
     this.#before = before;
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#request = inItsZone(request, this.#route.owners);
-    const counted = countedOwners(request, this.#route.owners);
-    this.#of = counted.length;
+    this.#of = countedOwners(request, this.#route.owners).length;
+    this.#ledger = new WriteLedger(environment.peers);
     const readAt = before.kind === 'again' ? before.origin : before.base?.origin;
     this.#missed = new MissedWrites(environment, request, this.#route.scope, readAt);
     this.#rules = new WriteRules(environment, this.#request, this.#route);
@@ -137,7 +137,7 @@ export class WriteRound {
   outcome(ending: Ending): WriteOutcome {
     const agreement = this.#agreement();
     if (ending !== 'reached')
-      return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone), agreement);
+      return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone, this.#unattended), agreement);
     const offer = shown(this.#request, this.#offer!, this.#environment.world.clock.wall());
     return applied(offer, agreement, memberAt(this.#environment, offer.dot.node));
   }

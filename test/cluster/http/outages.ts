@@ -132,6 +132,7 @@ function oneDeadTests(): void {
       notApplied(await del(`${target}?${query}`), 3);
       notApplied(await put(`${target}?${query}`, 'new', { headers: { 'if-match': tag } }), 3);
     }
+    expect(jsonOf(await put(`${target}?w=all`, 'new'))['detail']).toMatch(/can take the write \(n3: /);
     for (const query of ['r=all', 'r=3', 'r=3&pr=3&sloppy=false', 'consistency=all']) {
       unavailable(await get(`${target}?${query}`), 3);
       expect((await call('HEAD', `${target}?${query}`, { at: 'n2' })).status).toBe(503);
