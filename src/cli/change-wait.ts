@@ -13,17 +13,27 @@ export const TRANSFERS = '/v1/ring/transfers';
 const POLL_MS = 500;
 /** How long nobody may answer before the waiting is given up. */
 const PATIENCE_MS = 60_000;
+/** How long one of them is waited for before the next is asked: its process may stand still. */
+const ATTEMPT_MS = 5000;
 /** Between two lines where nobody sees a bar. */
 const LINE_MS = 10_000;
 /** Of terminals that do not say how wide they are. */
 const WIDTH = 80;
 
+interface Times {
+  /** Between two looks. */
+  readonly poll: number;
+  readonly patience: number;
+  readonly attempt: number;
+}
+
 /** Until the change is over; its outcome. Throws {@link UsageError} when no member answers for a minute. */
 export async function untilOver(
   options: ClientOptions,
   begun: TransfersView,
-  { poll, patience } = { poll: POLL_MS, patience: PATIENCE_MS },
+  times: Partial<Times> = {},
 ): Promise<{ readonly view: TransfersView; readonly outcome: 'done' | 'aborted' }> {
+  const { poll, patience, attempt } = { poll: POLL_MS, patience: PATIENCE_MS, attempt: ATTEMPT_MS, ...times };
   const shown = new Shown(options.json === true);
   const members = new Members(options);
   await members.learn();
@@ -33,7 +43,7 @@ export async function untilOver(
     if (view.state === 'aborting') aborted = true;
     shown.progress(view);
     await sleep(poll);
-    view = await members.ask(poll, patience);
+    view = await members.ask({ poll, patience, attempt });
   }
   shown.end();
   const outcome = view.last?.id === begun.id ? view.last.outcome : aborted ? 'aborted' : 'done';
@@ -56,11 +66,12 @@ class Members {
     this.#urls = [...new Set([url, ...members.map((member) => member.url)])];
   }
 
-  async ask(poll: number, patience: number): Promise<TransfersView> {
+  async ask({ poll, patience, attempt }: Times): Promise<TransfersView> {
     const until = performance.now() + patience;
     for (;;) {
       try {
-        return (await askJson({ ...this.#options, url: this.#urls[0]! }, TRANSFERS)) as TransfersView;
+        const options = { ...this.#options, url: this.#urls[0]! };
+        return (await askJson(options, TRANSFERS, { patience: attempt })) as TransfersView;
       } catch (error) {
         if (!(error instanceof UsageError)) throw error;
         if (performance.now() > until) {

@@ -25,6 +25,8 @@ interface Asked {
   readonly method?: 'GET' | 'PUT' | 'DELETE' | 'POST';
   readonly headers?: Record<string, string>;
   readonly body?: Uint8Array | string;
+  /** Milliseconds for an answer, where others can be asked as well. */
+  readonly patience?: number;
 }
 
 /** Longer than the longest `timeout` that a request may have. */
@@ -64,11 +66,12 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
   const url = originOf(options.url) + path;
   const headers = { 'user-agent': 'quoral', ...authorization(options), ...asked.headers };
   const dispatcher = dispatcherFor(options);
+  const { patience = PATIENCE_MS } = asked;
   try {
     const response = await undiciRequest(url, {
       method: asked.method ?? 'GET',
-      headersTimeout: PATIENCE_MS,
-      bodyTimeout: PATIENCE_MS,
+      headersTimeout: patience,
+      bodyTimeout: patience,
       ...(dispatcher === undefined ? {} : { dispatcher }),
       headers,
       ...(asked.body === undefined ? {} : { body: asked.body }),

@@ -17,8 +17,19 @@ const SOON = { poll: 1, patience: 50 };
 const servers: Server[] = [];
 
 afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
 });
+
+/** A member whose process stands still: it takes connections, and no more. */
+async function frozen(): Promise<string> {
+  const server = createServer(() => undefined);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 /** A member that shows these views one after the other, the last one for ever, and knows these members. */
 async function member(views: readonly TransfersView[], members: () => readonly string[]): Promise<string> {
@@ -50,6 +61,14 @@ test('when the node that was asked dies, another one tells', async () => {
   const other = await member([RUNNING, { ...OVER, last: { id: 'a', outcome: 'done' } }], () => []);
   const url = await member([], () => [url, other]);
   expect(await untilOver({ url, json: true }, RUNNING, SOON)).toMatchObject({ outcome: 'done' });
+});
+
+test('when one stands still, another one tells before the patience is over', async () => {
+  const still = await frozen();
+  const other = await member([RUNNING, { ...OVER, last: { id: 'a', outcome: 'done' } }], () => []);
+  const url = await member([], () => [url, still, other]);
+  const times = { poll: 1, patience: 20_000, attempt: 50 };
+  expect(await untilOver({ url, json: true }, RUNNING, times)).toMatchObject({ outcome: 'done' });
 });
 
 test('when nobody answers for a while, waiting ends with a status of its own', async () => {
