@@ -177,9 +177,11 @@ export class Bucket<T> {
       return seen === undefined ? explicit : { ...explicit, 'quoral-context': seen };
     }
     if (follows.context !== undefined) return { ...explicit, 'quoral-context': follows.context };
+    if (ifMatch !== undefined) return explicit;
+    // What is there has a context, but in a strong bucket: no need to rely on a definition that may be another one by now.
+    if (follows.exists) return { 'if-match': `"${follows.etag}"` };
     const strong = (await this.definition()).consistency === 'strong';
-    if (!strong || ifMatch !== undefined) return explicit;
-    return follows.exists ? { 'if-match': `"${follows.etag}"` } : { 'if-none-match': '*' };
+    return strong ? { 'if-none-match': '*' } : {};
   }
 }
 

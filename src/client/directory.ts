@@ -43,6 +43,8 @@ export class Directory {
   readonly #definitions = new Map<string, Promise<Definition>>();
   /** Those definitions that are there. */
   readonly #known = new Map<string, Definition>();
+  /** Since when they have been remembered; an instant. */
+  #since = Number.NEGATIVE_INFINITY;
 
   constructor(transport: Transport, routes: boolean) {
     this.#transport = transport;
@@ -82,6 +84,8 @@ export class Directory {
   }
 
   async definition(bucket: string): Promise<Definition> {
+    // Who does not look at the ring learns of no new epoch.
+    if (!this.#routes && this.#transport.runtime.now() - this.#since >= LOOK_MS) this.forget();
     const known = this.#definitions.get(bucket);
     if (known !== undefined) return known;
     if (this.#definitions.size >= DEFINITIONS_MAX) this.forget();
@@ -101,6 +105,7 @@ export class Directory {
   forget(): void {
     this.#definitions.clear();
     this.#known.clear();
+    this.#since = this.#transport.runtime.now();
   }
 
   #lookAgainAfter(milliseconds: number): void {

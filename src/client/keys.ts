@@ -48,7 +48,7 @@ export async function sendAlone(
   key: string,
   call: KeyCall,
 ): Promise<Reply> {
-  return transport.send({ ...call, path: keyPath('kv64', bucket, key), owners });
+  return transport.send({ ...call, path: keyPath('kv64', bucket, key), owners, bears: 'quoral-replicas' });
 }
 
 /**

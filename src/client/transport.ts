@@ -20,6 +20,11 @@ export interface Call {
   readonly body?: Uint8Array | string | undefined;
   /** Statuses that are an answer; all others are errors. */
   readonly expected: readonly number[];
+  /**
+   * A header that every node's answer of these statuses bears. Without it something else has answered, a proxy or a page that asks to log
+   * in, whose 404 does not say that there is nothing, and whose 204 does not say that anything was stored.
+   */
+  readonly bears?: string | undefined;
   /** Whether it is to change something, so that an error has to say whether it has. */
   readonly changes: boolean;
   /** Whether it may arrive twice without a difference. */
@@ -75,6 +80,7 @@ export class Transport {
         const response = await this.#ask(node, call, left, attempt.signal);
         const body = new Uint8Array(await response.arrayBuffer());
         if (!call.expected.includes(response.status)) throw refusal(response, decode(body), call);
+        if (call.bears !== undefined && !response.headers.has(call.bears)) throw noNode(response, call.bears, call);
         return { status: response.status, headers: response.headers, body, node: node.id };
       } catch (error) {
         throw attempt.explain(error, call, node);
@@ -243,6 +249,12 @@ function reasonOf(error: unknown): string {
 
 function refusal(response: Response, body: string, call: Call): QuoralError {
   return problemError(response.status, body, response.headers, call.changes);
+}
+
+function noNode({ status, redirected, url }: Response, header: string, { changes }: Call): QuoralError {
+  const where = redirected ? `, redirected to ${url}` : '';
+  const facts = { status, ...(changes ? { outcome: 'unknown' as const } : {}) };
+  return new QuoralError('bad-answer', `${status} without ${header} is no node's answer${where}`, facts);
 }
 
 function decode(body: Uint8Array): string {

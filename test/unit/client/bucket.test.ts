@@ -94,6 +94,29 @@ describe('writing', () => {
     expect(world.asked.filter(({ path }) => isDefinition(path))).toHaveLength(1);
   });
 
+  test('what is there and has no context must still be there, whatever the bucket was when it was looked at last', async () => {
+    const world = new FakeWorld(({ method, path }) => {
+      if (isDefinition(path)) return eventual();
+      return method === 'PUT' ? stored() : new Response('v', { headers: { etag: '"e1"' } });
+    });
+    const stock = world.connect().bucket('b', text);
+    expect((await stock.definition()).consistency).toBe('eventual');
+    await stock.put('k', 'x', { follows: await stock.get('k') });
+    expect(world.asked.at(-1)!.headers['if-match']).toBe('"e1"');
+  });
+
+  test('a definition is asked for anew after a while, also by a client that does not look at the ring', async () => {
+    const world = new FakeWorld(({ method, path }, count) => {
+      if (isDefinition(path)) return count === 1 ? eventual() : strong();
+      return method === 'PUT' ? stored() : problem(404, 'not-found');
+    });
+    const stock = world.connect().bucket('b', text);
+    await stock.definition();
+    world.now += 30_000;
+    await stock.put('k', 'x', { follows: await stock.get('k') });
+    expect(world.asked.at(-1)!.headers['if-none-match']).toBe('*');
+  });
+
   test('a key that never was has nothing to follow in an eventual bucket', async () => {
     const world = new FakeWorld(({ method, path }) => {
       if (isDefinition(path)) return eventual();

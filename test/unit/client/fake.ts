@@ -56,7 +56,7 @@ export class FakeWorld {
     this.asked.push(asked);
     const answer = this.#answers(asked, this.asked.length);
     if (answer instanceof Error) throw answer;
-    if (answer !== undefined) return answer;
+    if (answer !== undefined) return fromNode(asked, answer);
     return new Promise((_, reject) => {
       init.signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
     });
@@ -83,6 +83,18 @@ export class FakeWorld {
     }
     this.#turning = false;
   }
+}
+
+/** What bears this header is no node's answer. */
+export const STRANGER = { 'x-stranger': 'yes' };
+
+/** What each answer of a node for a key bears. */
+function fromNode({ path }: Asked, answer: Response): Response {
+  const isKnown = answer.headers.has('x-stranger') || answer.headers.has('quoral-replicas');
+  if (path.startsWith('/v1/kv64/') && !isKnown) {
+    answer.headers.set('quoral-replicas', 'acked=2; needed=2; of=3; fallbacks=0');
+  }
+  return answer;
 }
 
 export function problem(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { text } from '#client/codec.ts';
 import { QuoralError } from '#client/errors.ts';
-import { cut, FakeWorld, problem, refused, stored } from './fake.ts';
+import { cut, FakeWorld, problem, refused, STRANGER, stored } from './fake.ts';
 
 async function failure(work: Promise<unknown>): Promise<QuoralError> {
   return work.then(
@@ -53,6 +53,21 @@ test('of a read there is no outcome', async () => {
   const error = await failure(world.connect().bucket('b', text).get('k'));
   expect(error.outcome).toBeUndefined();
   expect(error.facts).toMatchObject({ status: 503, needed: 2, got: 1 });
+});
+
+test('what no node has said is no answer: neither that nothing is there, nor that something is stored', async () => {
+  const strangers = [
+    new Response('not found', { status: 404, headers: STRANGER }),
+    new Response('please log in', { status: 200, headers: STRANGER }),
+    new Response(null, { status: 204, headers: STRANGER }),
+  ];
+  for (const stranger of strangers) {
+    const world = new FakeWorld(({ at }) => (at === 'http://b' ? new Response('v') : stranger.clone()));
+    for (let i = 0; i < 3; i++) expect((await world.connect().bucket('b', text).get('k')).value).toBe('v');
+  }
+  const nobody = new FakeWorld(() => strangers[2]!.clone());
+  const error = await failure(nobody.connect().bucket('b', text).put('k', 'v'));
+  expect([error.code, error.outcome]).toEqual(['bad-answer', 'unknown']);
 });
 
 test('without an idempotency key only what was not applied is sent again', async () => {
