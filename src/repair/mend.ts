@@ -12,6 +12,7 @@ import type { Away } from '#membership/away.ts';
 import { FetchMessage } from '#replica/messages.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
+import { writersOf } from '#ring/moving.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Member } from '#ring/ring.ts';
@@ -95,11 +96,13 @@ export class Mend {
     const { replica, world, knowledge, self } = this.#options;
     const { place, key } = row;
     const ring = knowledge.ring();
-    const owners = hasPlacement(ring, place.n) ? ownersOf(ring, place.n, place.partition).owners : [];
+    const entry = hasPlacement(ring, place.n) ? ownersOf(ring, place.n, place.partition) : undefined;
+    const owners = entry?.owners ?? [];
     const others = owners.flatMap((index) =>
       ring.members.filter((member) => member.index === index && member.id !== self),
     );
-    const isOwner = owners.includes(knowledge.self());
+    // Also one that takes the partition over, and counts for its writes already, before it serves reads.
+    const isOwner = entry !== undefined && writersOf(entry).includes(knowledge.self());
     const fields = { bucket: place.bucket, partition: place.partition, key };
     if (isOwner && others.length === 0) {
       this.#lost.add();

@@ -109,6 +109,8 @@ export class Arena {
   /** Clients of data types, where there are buckets for them. */
   readonly types: TypeClients | undefined;
   readonly findings: Finding[] = [];
+  /** Machines that are to find rows damaged. */
+  readonly damaged = new Set<string>();
   readonly #options: ArenaOptions;
   readonly #timeline: Timeline | undefined;
   #convergedAt: Moment | null = null;
@@ -126,7 +128,9 @@ export class Arena {
     const crashed = (error: unknown): void => this.crashed('', error);
     const note = (host: string, what: string): void => this.note(host, what);
     const log = new WatchedLog({
-      crashed: (host, what) => this.crashed(host, what),
+      crashed: (host, what) => {
+        if (!this.damaged.has(host) || !what.startsWith('corrupt-row')) this.crashed(host, what);
+      },
       ...(timeline === undefined ? {} : { print: (host, line) => this.note(host, line) }),
     });
     const hooks: Pick<ClusterOptions, 'starting' | 'started' | 'disk'> = {

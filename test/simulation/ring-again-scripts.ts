@@ -10,6 +10,7 @@ const STRONG_KEYS = 24;
 const STRONG = strictQuorum({ owners: 3, mode: 'strong' });
 /** Longer than it takes to move a partition whose members all answer. */
 const MOVED_MS = 15_000;
+const STATES = /^(replica\.store|handoff\.|repair\.(nodes|leaves|keys|pull|push|forest|roots))/;
 /** A node that is no member any more introduces itself again within this time. */
 const WAITS_MS = 4000;
 
@@ -126,5 +127,24 @@ export const RING_AGAIN_SCRIPTS = {
     ring.clear();
     await stage.during(writing, 0, () => undefined);
     await stage.pass(HOLDS_NO_CLIENTS);
+  },
+  /** A new owner that has taken over what there was has a row damaged before it serves reads. */
+  'a-row-of-a-new-owner-is-damaged': async (stage, ring) => {
+    const cast = await ring.cast({ replace: { n5: 'n6' } });
+    const { other, leaver, first, incoming, outsider, target, apply } = cast;
+    ring.loses(STATES, [leaver, first, outsider], [other]);
+    ring.cut(incoming, [other]);
+    await ring.put(leaver, target);
+    await apply();
+    await ring.hasTaken(cast, incoming);
+    ring.damages(cast, incoming);
+    ring.loses(STATES, [leaver, first], [incoming]);
+    await ring.until(cast, incoming, 'read-new');
+    ring.cut(outsider, [first]);
+    await stage.pass(HOLDS_NO_CLIENTS);
+    await ring.get(outsider, target);
+    ring.clear();
+    await ring.over();
+    await ring.get(outsider, target);
   },
 } satisfies Readonly<Record<string, RingScript>>;

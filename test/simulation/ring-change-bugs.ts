@@ -250,4 +250,16 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'a-hint-for-somebody-else-comes-to-a-leaver' },
   },
+  {
+    name: 'a-new-owner-mends-nothing',
+    about: 'a node that takes a partition over forgets a damaged row without asking the owners what it was',
+    edits: [
+      {
+        file: 'src/repair/mend.ts',
+        from: 'const isOwner = entry !== undefined && writersOf(entry).includes(knowledge.self());',
+        to: 'const isOwner = entry !== undefined && writersOf(entry).length > 0 && owners.includes(knowledge.self());',
+      },
+    ],
+    foundBy: { scenario: 'a-row-of-a-new-owner-is-damaged' },
+  },
 ];

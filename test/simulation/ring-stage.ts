@@ -8,6 +8,8 @@ import { ownersOf, preferenceList } from '#ring/preference-list.ts';
 import type { Ring } from '#ring/ring.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
 import type { PlanView } from '#operator/ring-plans.ts';
+import { Refusal } from '#wire/message.ts';
+import { isNoted } from '#repair/moved-rows.ts';
 import type { Arena } from './arena.ts';
 import type { Machine } from './cluster.ts';
 import { levelsFor, sloppyAll, strictAll, strictQuorum } from './levels.ts';
@@ -131,6 +133,28 @@ export class RingStage {
     return { target: { bucket: this.#stage.bucketOf(BUCKET), key: keyIn(ring, partition) }, absent };
   }
 
+  /** Until the machine has taken over what there was of the partition. */
+  async hasTaken({ partition }: Cast, machine: Machine): Promise<void> {
+    const place = { n: N, partition };
+    const has = (): boolean => {
+      const entry = this.#arena.watch.views.entryKnownBy(machine, place);
+      return entry?.move?.stage === 'dual' && isNoted(machine.running!.world.disk, place, entry);
+    };
+    await this.#arena.cluster.simulation.run(has, UNTIL_MS);
+  }
+
+  /** The row of the key is damaged there, and the machine finds that. */
+  damages({ target, partition }: Cast, { id, medium, running }: Machine): void {
+    this.#arena.damaged.add(id);
+    medium.flipByte(RECORDS, rowKeyOf(target), 5);
+    const { replica } = running!.node;
+    try {
+      replica.record({ n: N, partition, bucket: target.bucket.name, incarnation: 0 }, utf8(target.key));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  }
+
   /** Until the machine owns nothing by the newest ring, and decides nothing. */
   async isFree({ id }: Machine): Promise<void> {
     const isSo = (): boolean => {
@@ -223,7 +247,7 @@ export class RingStage {
 
   /** It has brought what it had of the key, and let go of it. */
   hasNothingOf({ id, medium }: Machine, { bucket, key }: Target): void {
-    if (medium.row(RECORDS, recordKey(bucket.name, 0, utf8(key))) === undefined) return;
+    if (medium.row(RECORDS, rowKeyOf({ bucket, key })) === undefined) return;
     const detail = `${id} owns the key no more and has not brought what it has`;
     this.#arena.find({ check: 'ring', key: `${bucket.name}/${key}`, detail });
   }
@@ -277,6 +301,10 @@ export class RingStage {
     if (status >= 300) throw new Error(`POST ${path} at ${id}: ${status} ${text}`);
     return JSON.parse(text) as unknown;
   }
+}
+
+function rowKeyOf({ bucket, key }: Target): Uint8Array {
+  return recordKey(bucket.name, 0, utf8(key));
 }
 
 function keyIn(ring: Ring, partition: number, bucket = BUCKET): string {

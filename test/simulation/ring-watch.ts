@@ -12,7 +12,7 @@ import { decodeState } from '#causality/state-codec.ts';
 import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { writersOf } from '#ring/moving.ts';
-import { RECORDS, recordName } from '#replica/tables.ts';
+import { DAMAGED, RECORDS, recordName } from '#replica/tables.ts';
 import { fromUtf8 } from '#kernel/bytes.ts';
 import { digest } from '#world/digest.ts';
 import type { Machine, SimulatedCluster } from './cluster.ts';
@@ -153,6 +153,7 @@ export class RingWatch {
     if (row !== NO_ROW || before === NO_ROW) return;
     // What a crash has taken back was not on stable storage, and whoever has lost its disk has lost everything.
     if (machine.running === undefined || !this.#owns(machine, tracked.place)) return;
+    if (isMarked(machine, tracked)) return;
     if (this.#isDropped(rowKey)) return;
     if (before.hasValues) this.#found(tracked.name, `${machine.id} has let go of a value though it owns the partition`);
     else tracked.reclaimed = joinVectors(tracked.reclaimed, before.vector);
@@ -186,7 +187,7 @@ export class RingWatch {
     const { ring } = this.#views.newest!;
     const answering = owners
       .map((index) => this.#views.machineOf(ring, index))
-      .filter((machine) => this.#mayAnswer(machine, tracked.place, view));
+      .filter((machine) => this.#mayAnswer(machine, tracked.place, view) && !isMarked(machine, tracked));
     const lacking = answering.filter((machine) => !dots.some((dot) => this.#knows(tracked, machine, dot)));
     const quorum = Math.floor(owners.length / 2) + 1;
     if (lacking.length < quorum) return;
@@ -212,6 +213,11 @@ export class RingWatch {
   #knows({ rows }: Tracked, machine: Machine, dot: CausalDot): boolean {
     return covers(rows.get(machine)?.vector ?? EMPTY_VECTOR, dot);
   }
+}
+
+/** The row was damaged, and is no answer. */
+function isMarked({ medium }: Machine, { rowKey }: Tracked): boolean {
+  return medium.row(DAMAGED, rowKey) !== undefined;
 }
 
 function rowOf({ vector, versions }: State): Row {
