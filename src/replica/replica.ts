@@ -103,6 +103,8 @@ export class Replica {
       beforeCommit: options.flushNetwork,
       onSynced: () => {
         for (const participant of options.participants) participant.groupSynced?.();
+        // A full disk may have cost all of them, and nobody asks a node for a write that says that it has none.
+        if (!options.storage.tenure.valid()) this.#tenures.reserve();
       },
       onFailure: (error) => {
         for (const participant of options.participants) participant.groupFailed?.();
@@ -279,14 +281,15 @@ export class Replica {
     const { storage, knowledge, world, limits } = this.#options;
     const { mark } = request;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
-    if (!storage.tenure.valid()) {
-      this.#tenures.reserve();
-      throw new Refusal(DISK_FAILED, 'this node has no tenure to mint in until it has reserved more on its disk');
-    }
     const { conflicts } = fence(request.scope, knowledge);
     this.#requireWhole(request.scope, request.key);
     const stored = this.#records.recall(request.scope, request.key, transaction);
     const before = this.#withBase(request, stored?.state ?? EMPTY_STATE);
+    // Not before: what was read may have ended the last tenure.
+    if (!storage.tenure.valid()) {
+      this.#tenures.reserve();
+      throw new Refusal(DISK_FAILED, 'this node has no tenure to mint in until it has reserved more on its disk');
+    }
     if (mark !== null) this.#checkNew(request, mark, before, transaction);
     const { state, dot } = mintOn(before, request, {
       node: knowledge.self(),

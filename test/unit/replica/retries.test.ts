@@ -2,105 +2,16 @@
 
 import { expect, test } from 'vitest';
 import { HybridClock } from '#causality/hybrid-clock.ts';
-import { EMPTY_STATE, type Conflicts, type State } from '#causality/state.ts';
-import { decodeState, encodeState } from '#causality/state-codec.ts';
+import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { applyWrite } from '#causality/write.ts';
 import { utf8 } from '#kernel/bytes.ts';
-import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
-import { takeStorage } from '#replica/node-storage.ts';
+import { nodeIndex } from '#kernel/identity.ts';
 import { AlreadyMinted } from '#replica/refusals.ts';
-import type { Minted } from '#replica/mint.ts';
-import { Replica } from '#replica/replica.ts';
-import type { RetryLimits } from '#replica/retries.ts';
-import type { RetryRow } from '#replica/retry-codec.ts';
 import { settleRetry } from '#replica/settle-retries.ts';
-import { RETRIES, RETRY_EXPIRY } from '#replica/tables.ts';
-import { foundRing } from '#ring/founding.ts';
 import { Refusal } from '#wire/message.ts';
-import { digest } from '#world/digest.ts';
-import { OneMachine, type OneProcess } from './worlds.ts';
+import { CONTENT, KEY, mark, OneReplica, SCOPE, WINDOW } from './one-replica.ts';
 
-const RING = foundRing({
-  clusterId: clusterId('0'.repeat(32)),
-  founders: [{ id: nodeId('n1'), peer: 'n1:1', url: '', zone: 'z', weight: 1, storageId: storageId('0'.repeat(32)) }],
-  partitionCount: 8,
-  hashSeed: '0'.repeat(32),
-});
-const SELF = RING.members[0]!.index;
-const SCOPE = { epoch: epoch(1), n: 3, partition: 0, bucket: 'b', incarnation: 0, definition: epoch(0) };
-const KEY = utf8('k');
-const CONTENT = { value: utf8('v'), contentType: 'a/b', contentEncoding: '', meta: [] };
 const MINUTE = 60_000;
-const WINDOW = 10 * MINUTE;
-
-function mark(id: number, fingerprint = id) {
-  return { id: new Uint8Array(16).fill(id), fingerprint: new Uint8Array(16).fill(fingerprint) };
-}
-
-class OneReplica {
-  readonly machine: OneMachine;
-  readonly process: OneProcess;
-  readonly replica: Replica;
-
-  private constructor(machine: OneMachine, process: OneProcess, replica: Replica) {
-    this.machine = machine;
-    this.process = process;
-    this.replica = replica;
-  }
-
-  static async boot(conflicts: Conflicts = 'siblings', limits: Partial<RetryLimits> = {}, machine = new OneMachine()) {
-    const process = machine.boot();
-    const wall = (): number => process.clock.wall();
-    const { disk, random } = process;
-    const storage = await machine.simulation.settle(takeStorage({ disk, random, wall, id: nodeId('n1') }));
-    const replica = new Replica({
-      world: process,
-      storage,
-      knowledge: {
-        epoch: () => epoch(1),
-        ring: () => RING,
-        self: () => SELF,
-        bucket: () => ({ n: 3, incarnation: 0, version: epoch(0), conflicts }),
-        refilling: () => false,
-        catchUp: () => Promise.resolve(false),
-      },
-      flushNetwork: () => undefined,
-      participants: [],
-      limits: {
-        siblingsMax: 100,
-        entriesMax: 1000,
-        stateBytesMax: 1 << 20,
-        commitGroupMax: 128,
-        commitQueueMax: 1000,
-        commitQueueBytesMax: 1 << 30,
-        ...{ retryWindow: WINDOW, retriesMax: 1000, retryPurgeInterval: 1000, ...limits },
-      },
-    });
-    return new OneReplica(machine, process, replica);
-  }
-
-  mint(id: number, key = KEY): Promise<Minted> {
-    const request = { scope: SCOPE, key, operating: null, content: CONTENT, context: [], expiresAt: 0, durable: true };
-    return this.replica.mint({ ...request, mark: mark(id), after: 0, stillWanted: () => true }, () => false);
-  }
-
-  async store(state: State, retries: readonly RetryRow[]): Promise<State> {
-    const encoded = encodeState(state, digest.crc32);
-    const request = { scope: SCOPE, requestId: 'r', key: KEY, state: encoded, durable: true, origin: 1, retries };
-    await this.settle(this.replica.store(request, Infinity));
-    const { state: row } = await this.replica.fetch({ scope: SCOPE, requestId: 'r', key: KEY }, Infinity);
-    return decodeState(row!, digest.crc32);
-  }
-
-  settle<T>(promise: Promise<T>): Promise<T> {
-    return this.machine.simulation.settle(promise);
-  }
-
-  rows(): readonly number[] {
-    const { disk } = this.process;
-    return [RETRIES, RETRY_EXPIRY].map((table) => disk.range(table, { limit: 10_000 }).length);
-  }
-}
 
 /** What another owner made of the same request, or of another one. */
 function elsewhere(counter: number, node = 7, before: State = EMPTY_STATE, context: State['vector'] = []) {
