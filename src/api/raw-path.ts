@@ -59,7 +59,15 @@ function notAsKey(field: string, what: string): Problem {
   return invalid(field, field === 'key' ? `${what}; ${USE_KV64}` : what);
 }
 
+/** Pages that people type themselves: a slash at the end makes no difference. */
+function pageOf([first, ...rest]: readonly string[]): Omit<Target, 'query'> | undefined {
+  if (first === 'ui' && rest.length === 0) return { path: '/ui/', segments: ['ui', ''] };
+  return first === 'docs' && rest[0] === '' ? { path: '/docs', segments: ['docs'] } : undefined;
+}
+
 function whole(target: string, segments: readonly string[], end: number): Target | Problem {
+  const page = segments.length < 3 ? pageOf(segments) : undefined;
+  if (page !== undefined) return { ...page, query: target.slice(end + 1) };
   const path = target.slice(0, end);
   const empty = segments.indexOf('');
   if (empty !== -1 && !ENDS_WITH_SLASH.has(path)) {

@@ -194,6 +194,8 @@ function methodNotAllowed(method: string, { methods }: Route): Answer {
 
 function noSuchPath([version, family, ...rest]: readonly string[]): Problem {
   const isKey = version === 'v1' && (family === 'kv' || family === 'kv64') && rest.length > 2;
-  const hint = isKey ? '; a slash in a key is written %2F' : '; keys are at /v1/kv/{bucket}/{key}';
+  const hint = isKey
+    ? '; a slash in a key is written %2F'
+    : '; keys are at /v1/kv/{bucket}/{key}, and /docs shows all there is';
   return new Problem('not-found', `there is no such path${hint}`);
 }

@@ -35,6 +35,19 @@ describe('what passes stays raw', () => {
     expect(refusal('http://host').extras.field).toBe('path');
   });
 
+  test('a page that people type is found with and without a slash at its end', () => {
+    for (const [typed, path] of [
+      ['/ui', '/ui/'],
+      ['/ui/', '/ui/'],
+      ['/docs', '/docs'],
+      ['/docs/', '/docs'],
+    ] as const) {
+      expect(parseTarget(`${typed}?a`)).toMatchObject({ path, query: 'a' });
+    }
+    expect(parseTarget('/livez/')).toBeInstanceOf(Problem);
+    expect(parseTarget('/docs/x/')).toBeInstanceOf(Problem);
+  });
+
   test.each(['/v1/kv/b/...', '/v1/kv/b/.a', '/v1/kv/b/a..b', '/v1/kv/b/%2e%2e%2e', '/v1/kv/b/a%2F..%2Fb', '/', '/ui/'])(
     '%s',
     (raw) => {

@@ -143,7 +143,7 @@ describe('paths and methods', () => {
     '/v1/kv',
     '/V1/kv/b/k',
     '/v1/%6bv/b/k',
-    '/ui',
+    '/ui/x',
     '/v1/kv64/b',
     '/*',
     '/v1/kv/b/k/*',
