@@ -241,8 +241,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     const { channel } = session.connection;
     this.#options.world.log.info('peer-connected', { ...session.describe(), epoch: remote.epoch });
     for (const other of [...this.#incoming]) {
-      const superseded = other !== session && other.remote?.id === remote.id && other.connection.channel === channel;
-      if (superseded) other.end('superseded by a newer connection');
+      if (other === session || other.connection.channel !== channel) continue;
+      // One that bears the same name with another disk is another node: one of them is mistaken, and this is not the place to say which.
+      if (other.remote?.id === remote.id && other.remote.storageId === remote.storageId)
+        other.end('superseded by a newer connection');
     }
     this.#noteRemote(remote);
     if (this.#leaving) session.drain();

@@ -176,6 +176,18 @@ describe('heartbeats', () => {
   });
 });
 
+test('a node that comes under the name of another one takes no connection away from it', async () => {
+  const hub = new FakeHub();
+  const [n1, n2] = await makePair(hub);
+  const other = makeNode(hub, 'n9', { self: { id: n2.id, clusterId: '' } });
+  other.messaging.setPeers([{ id: n1.id, address: 'n1' }]);
+  await other.messaging.start();
+  await hub.clock.advance(5_000);
+  expect(other.reachability).toEqual(['n1 up']);
+  expect([n1.reachability, n2.reachability]).toEqual([['n2 up'], ['n1 up']]);
+  expect(n1.logged('peer-disconnected')).toEqual([]);
+});
+
 test('three nodes find each other in any order of their starts', async () => {
   const hub = new FakeHub();
   const nodes = ['n1', 'n2', 'n3'].map((name) => makeNode(hub, name));
