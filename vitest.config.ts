@@ -2,10 +2,8 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Kill and freeze nodes under load, and look at what their clients notice meanwhile: one file at a time. */
-const BY_THEMSELVES = ['frozen', 'outages', 'ring-changes', 'rolling-restart'].map(
-  (name) => `test/cluster/${name}.test.ts`,
-);
+/** Kill and freeze nodes under load, and look at when and how often their clients notice: one file at a time. */
+const BY_THEMSELVES = ['frozen', 'outages', 'rolling-restart'].map((name) => `test/cluster/${name}.test.ts`);
 
 /** Put others in the place of modules, which whoever has loaded those already would not notice. */
 const MOCKING = ['consensus/wrong-variants', 'world/disk-sync'].map((name) => `test/unit/${name}.test.ts`);
@@ -18,6 +16,7 @@ const LONGEST = [
   'simulation/seeds',
   'simulation/ring-strikes',
   'cluster/http',
+  'cluster/ring-changes',
   'cluster/wrong-starts',
   'cluster/ring-scripts',
   'cluster/client',

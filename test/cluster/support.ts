@@ -102,7 +102,13 @@ export class TestCluster {
   static async start(count: number, flags: readonly string[] = []): Promise<TestCluster> {
     const cluster = await TestCluster.prepare(count, { flagsOf: () => flags });
     cluster.startAll();
-    await cluster.ready();
+    try {
+      await cluster.ready();
+    } catch (error) {
+      // The caller has nothing yet by which to end them.
+      await cluster.stop();
+      throw error;
+    }
     return cluster;
   }
 
