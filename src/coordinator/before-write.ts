@@ -22,8 +22,14 @@ import { judge, type Conditions } from './preconditions.ts';
 import { expiryOf, type WriteOutcome, type WriteRequest } from './requests.ts';
 
 export type Before =
-  /** `base` is what was read for it, with the time before that. */
-  | { readonly kind: 'mint'; readonly context: VersionVector; readonly base: Base | null }
+  | {
+      readonly kind: 'mint';
+      readonly context: VersionVector;
+      /** What was read for it, with the time before that. */
+      readonly base: Base | null;
+      /** The latest counter of what was read, 0 when nothing was. */
+      readonly after: number;
+    }
   /** The request was carried out before: `state` has what became of it. */
   | { readonly kind: 'again'; readonly state: State; readonly first: RetryRow; readonly origin: number }
   | { readonly kind: 'over'; readonly outcome: WriteOutcome };
@@ -31,7 +37,7 @@ export type Before =
 /** At once, for a write that depends on nothing but its context, as most do; undefined when {@link beforeWrite} has to look. */
 export function withoutLooking(request: WriteRequest): ToMint | undefined {
   if (request.mark !== null || looksFirst(request)) return undefined;
-  return { kind: 'mint', context: request.context ?? EMPTY_VECTOR, base: null };
+  return { kind: 'mint', context: request.context ?? EMPTY_VECTOR, base: null, after: 0 };
 }
 
 export async function beforeWrite(environment: Environment, request: WriteRequest): Promise<Before> {
@@ -121,6 +127,8 @@ function judged(
   { now, self: coordinator, origin, looks }: Looked,
 ): Before {
   const base = operation !== undefined && looks ? { state, origin } : null;
+  // Whoever has looked comes later than what he has seen, whatever the clocks say, although he may leave it beside him.
+  const after = highestCounter(state.vector);
   if (conditions !== null || operation?.kind === 'touch') {
     const live = liveVersions(state, now);
     const etag = live.length === 0 ? undefined : etagOf(live);
@@ -129,11 +137,11 @@ function judged(
       return { kind: 'over', outcome: { kind: 'precondition-failed', agreement, coordinator, etag } };
     // The client that names a state has seen it.
     if (conditions?.ifMatch !== undefined)
-      return { kind: 'mint', context: joinVectors(context ?? EMPTY_VECTOR, state.vector), base };
+      return { kind: 'mint', context: joinVectors(context ?? EMPTY_VECTOR, state.vector), base, after };
   }
-  if (context !== null) return { kind: 'mint', context, base };
+  if (context !== null) return { kind: 'mint', context, base, after };
   const seen = base !== null || (content === null && operation === undefined);
-  return { kind: 'mint', context: seen ? state.vector : EMPTY_VECTOR, base };
+  return { kind: 'mint', context: seen ? state.vector : EMPTY_VECTOR, base, after };
 }
 
 type Earlier =
@@ -173,14 +181,14 @@ function over(
 
 export type ToMint = Extract<Before, { kind: 'mint' }>;
 
-/** What is to be minted. A session's write is later than all that the session has seen, whatever the clocks say. */
-export function mintedWrite(request: WriteRequest, { context, base }: ToMint, now: number): MintedWrite {
+/** What is to be minted. It is later than all that its session has seen, and than what was read for it, whatever the clocks say. */
+export function mintedWrite(request: WriteRequest, { context, base, after }: ToMint, now: number): MintedWrite {
   const { content, operation, least } = request;
   return {
     content,
     operating: operation === undefined ? null : { operation, base },
     context,
     expiresAt: expiryOf(request, now),
-    after: least === undefined ? 0 : highestCounter(least),
+    after: least === undefined ? after : Math.max(after, highestCounter(least)),
   };
 }

@@ -63,25 +63,26 @@ const IF_OTHER = { ifMatch: [{ weak: false, opaque: 'other' }], ifNoneMatch: und
 
 test('a write is minted with its context; a delete without one takes what was found', () => {
   const context = [dot(3)];
-  expect(decide(request({ context }), found(), LOOKED)).toEqual({ kind: 'mint', context, base: null });
-  expect(decide(request({ mark: MARK }), found(), LOOKED)).toEqual({ kind: 'mint', context: [], base: null });
+  expect(decide(request({ context }), found(), LOOKED)).toEqual({ kind: 'mint', context, base: null, after: 7 });
+  expect(decide(request({ mark: MARK }), found(), LOOKED)).toEqual({ kind: 'mint', context: [], base: null, after: 7 });
   expect(decide(request({ content: null }), found(), LOOKED)).toEqual({
     kind: 'mint',
     context: STATE.vector,
     base: null,
+    after: 7,
   });
 });
 
 test('a condition that holds lends its state as the context, one that does not ends the write', () => {
   const ifMatch = [{ weak: false, opaque: ETAG }];
   const matching = request({ conditions: { ifMatch, ifNoneMatch: undefined } });
-  expect(decide(matching, found(), LOOKED)).toEqual({ kind: 'mint', context: STATE.vector, base: null });
+  expect(decide(matching, found(), LOOKED)).toEqual({ kind: 'mint', context: STATE.vector, base: null, after: 7 });
   const failed = { kind: 'precondition-failed', agreement: AGREEMENT, coordinator: SELF, etag: ETAG };
   expect(decide(request({ conditions: IF_OTHER }), found(), LOOKED)).toEqual({ kind: 'over', outcome: failed });
   const create = request({ conditions: { ifMatch: undefined, ifNoneMatch: '*' } });
   expect(decide(create, found(), LOOKED)).toEqual({ kind: 'over', outcome: failed });
   const gone = found({ state: { vector: [dot(7)], versions: [{ dot: dot(7), content: CONTENT, expiresAt: 5 }] } });
-  expect(decide(create, gone, { ...LOOKED, now: 6 })).toEqual({ kind: 'mint', context: [], base: null });
+  expect(decide(create, gone, { ...LOOKED, now: 6 })).toEqual({ kind: 'mint', context: [], base: null, after: 7 });
 });
 
 test('a request that was carried out is found before its conditions are judged', () => {
@@ -135,15 +136,15 @@ test('enough owners are asked that one of them knows an attempt that w owners ha
 test('an operation that takes something away is made on top of what was read, and takes what the client has seen', () => {
   const remove = { content: null, operation: { kind: 'remove' as const, values: ['1'] } };
   const base = { state: STATE, origin: 5 };
-  expect(decide(request(remove), found(), LOOKED)).toEqual({ kind: 'mint', context: STATE.vector, base });
+  expect(decide(request(remove), found(), LOOKED)).toEqual({ kind: 'mint', context: STATE.vector, base, after: 7 });
   const context = [dot(3)];
-  expect(decide(request({ ...remove, context }), found(), LOOKED)).toEqual({ kind: 'mint', context, base });
+  expect(decide(request({ ...remove, context }), found(), LOOKED)).toEqual({ kind: 'mint', context, base, after: 7 });
 });
 
 test('an operation whose earlier attempts were asked for, and nothing else, is made on top of what is here', () => {
   const add = { content: null, operation: { kind: 'add' as const, values: ['1'] }, mark: MARK };
   const looked = { ...LOOKED, looks: false };
-  expect(decide(request(add), found(), looked)).toEqual({ kind: 'mint', context: [], base: null });
+  expect(decide(request(add), found(), looked)).toEqual({ kind: 'mint', context: [], base: null, after: 7 });
 });
 
 test('a context that nobody knows all of is no fault of a session', () => {
@@ -161,6 +162,7 @@ test('a touch is made of what was read, and of nothing when there is nothing', (
     kind: 'mint',
     context: STATE.vector,
     base: { state: STATE, origin: 5 },
+    after: 7,
   });
   const ended: State = { ...STATE, versions: [{ ...STATE.versions[0]!, expiresAt: 9 }] };
   for (const state of [ended, { vector: STATE.vector, versions: [] }])
