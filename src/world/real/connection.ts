@@ -93,7 +93,9 @@ export class SocketConnection implements Connection {
     // Reading on lets the other end's good-bye through; unread bytes would turn this one into a reset.
     this.#socket.removeAllListeners('data');
     this.#socket.resume();
-    setTimeout(() => this.#socket.destroy(), CLOSING_MS).unref();
+    const timer = setTimeout(() => this.#socket.destroy(), CLOSING_MS).unref();
+    // Nobody is waited for any more, and nothing of the connection need be kept for that.
+    this.#socket.once('close', () => clearTimeout(timer));
   }
 
   #write(pieces: readonly Uint8Array[]): void {
