@@ -142,7 +142,9 @@ export class Connections<Request extends Owed> {
 /** Says the problem as a whole response, and closes. */
 function endWith(socket: Socket, end: Problem | 'close'): void {
   if (socket.writable) socket.end(end === 'close' ? '' : wholeResponse(end));
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  // Who has gone keeps nothing in memory.
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** What there is for some path or other, told to whoever has named none. */
