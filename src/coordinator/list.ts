@@ -121,6 +121,8 @@ class ListRound {
   /** The partitions for which each node was asked. */
   readonly #tried = new Map<NodeIndex, Set<number>>();
   readonly #failures: string[] = [];
+  /** Those that it ended for, because too few of their owners are left to ask. */
+  #lacking: readonly number[] = [];
   #late = false;
   #newer: Epoch | undefined;
 
@@ -152,6 +154,7 @@ class ListRound {
         this.#tried.size === 0
           ? firstPlan(this.#ring, this.#planName(ranking), uncovered, ranking)
           : planCoverage(uncovered, ranking);
+      this.#lacking = lacking;
       if (lacking.length > 0) return this.#late ? 'late' : 'lacking';
       await Promise.all([...asked].map(async ([node, partitions]) => this.#ask(node, partitions)));
     }
@@ -267,10 +270,11 @@ class ListRound {
   }
 
   failure(ending: 'lacking' | 'late'): ListOutcome {
-    const lacking = this.#uncovered();
-    const got = Math.min(...lacking.map(({ partition }) => this.#answered[partition]!));
+    // Those that have not answered, because nobody was asked once one partition had too few, could all have been covered.
+    const lacking = this.#lacking.length > 0 ? this.#lacking : this.#uncovered().map(({ partition }) => partition);
+    const got = Math.min(...lacking.map((partition) => this.#answered[partition]!));
     const reasons = this.#failures.length === 0 ? '' : ` (${this.#failures.slice(0, 8).join(', ')})`;
-    const of = `of ${lacking.length} of ${this.#owners.length} partitions, such as ${lacking[0]?.partition ?? 0},`;
+    const of = `of ${lacking.length} of ${this.#owners.length} partitions, such as ${lacking[0] ?? 0},`;
     return ending === 'late'
       ? failed(this.#request, 'quorum-timeout', `${of} not enough owners answered in time${reasons}`, got)
       : failed(this.#request, 'quorum-unavailable', `${of} too few owners can be reached${reasons}`, got);

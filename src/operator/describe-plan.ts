@@ -7,6 +7,7 @@ import type { Facts } from '#consensus/facts.ts';
 import { memberFigures, tableFigures, type MemberFigures, type TableFigures } from '#ring/plan-figures.ts';
 import type { RingPlan } from '#ring/plan.ts';
 import type { Member, Ring } from '#ring/ring.ts';
+import { factorsInUse } from './nothing-to-take.ts';
 import { missedMembers, named, WAY_OUT, type OwnerSet } from './too-few-owners.ts';
 
 export interface Risk {
@@ -131,10 +132,10 @@ function tableRisks(tables: readonly TableFigures[]): readonly Risk[] {
   });
 }
 
-function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) => boolean): readonly Risk[] {
+function memberRisks({ ring, buckets }: Facts, plan: RingPlan, reachable: (id: NodeId) => boolean): readonly Risk[] {
   const risks: Risk[] = [];
   const gives = new Set([...plan.moves, ...plan.dropped].flatMap(({ from }) => from ?? []));
-  const missed = missedMembers(ring.members, movedSets(ring, plan), reachable);
+  const missed = missedMembers(ring.members, movedSets(ring, plan, factorsInUse(buckets)), reachable);
   for (const { id, partitions, replicas } of missed) {
     const detail =
       `${partitions} partitions of ${named(replicas)} have too few owners without ${id}: the change, and taking it back, ` +
@@ -160,10 +161,11 @@ function memberRisks({ ring }: Facts, plan: RingPlan, reachable: (id: NodeId) =>
   return risks;
 }
 
-/** The present owners of what the plan moves. */
-function movedSets({ placements }: Ring, plan: RingPlan): readonly OwnerSet[] {
+/** The present owners of what the plan moves and may have keys. */
+function movedSets({ placements }: Ring, plan: RingPlan, inUse: ReadonlySet<number>): readonly OwnerSet[] {
   const moved = new Set([...plan.moves, ...plan.dropped].map(({ n, partition }) => `${n}/${partition}`));
-  return placements.flatMap(({ n, partitions }) =>
+  const used = placements.filter(({ n }) => inUse.has(n));
+  return used.flatMap(({ n, partitions }) =>
     partitions.flatMap(({ owners }, partition) => (moved.has(`${n}/${partition}`) ? [{ n, partition, owners }] : [])),
   );
 }

@@ -13,6 +13,7 @@ import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { VOTERS_MAX } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
+import { factorsInUse, over, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
 import { Portion } from './portion.ts';
 
 type FactsOrRefusal = Facts | { readonly refused: string };
@@ -135,6 +136,8 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const memberAt = (index: NodeIndex): Member => members.get(index)!;
   const step = change?.state === 'aborting' ? wentBack : wentOn;
   const strong = strongFactors(facts.buckets);
+  const inUse = factorsInUse(facts.buckets);
+  const isLast = usedAreInPlace(ring, inUse);
   const portion = portionOf(ring, evidence);
   let moved = false;
   const placements = ring.placements.map((placement): Placement => {
@@ -147,6 +150,8 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
         mayBegin: () => portion.admits(entry),
         mayEnd: () => evidence.mayEnd(entry),
         isStrong: strong.has(placement.n),
+        isUsed: inUse.has(placement.n),
+        isLast,
       });
       if (after !== entry) moved = true;
       return after;
@@ -178,12 +183,16 @@ interface PlaceEvidence {
   readonly mayEnd: () => boolean;
   /** Whether it may have strong keys. */
   readonly isStrong: boolean;
+  /** Whether any bucket has its n, and whether all partitions of which one has are where they shall be. */
+  readonly isUsed: boolean;
+  readonly isLast: boolean;
 }
 
 function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
   const incoming = now.filter((index) => !old.includes(index));
   const { stage, owed = [] } = entry.move!;
+  if (!evidence.isUsed && stage !== 'offload') return unusedWentOn(entry, changedIn, evidence);
   switch (stage) {
     case 'planned':
       if (!incoming.every(evidence.isReady) || !evidence.mayBegin()) return entry;
@@ -203,6 +212,7 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
 function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
   const [old, now] = [oldOwners(entry), newOwners(entry)];
   const { stage, owed = [] } = entry.move!;
+  if (!evidence.isUsed && stage !== 'offload') return unusedWentBack(entry, changedIn);
   switch (stage) {
     case 'planned':
       return over(old, owed, entry.changedIn);
@@ -222,14 +232,6 @@ function offloaded(entry: PartitionOwners, { isDone, isAway }: PlaceEvidence): P
   const left = entry.move!.others.filter((index) => !isDone(index));
   const isOver = left.length < entry.move!.others.length && left.every(isAway);
   return isOver ? over(entry.owners, left, entry.changedIn) : entry;
-}
-
-/** One set owns the partition; those of the others that are not in it bring what they have. */
-function over(owners: readonly NodeIndex[], others: readonly NodeIndex[], changedIn: Epoch): PartitionOwners {
-  const former = [...new Set(others)].filter((index) => !owners.includes(index));
-  return former.length === 0
-    ? { owners, changedIn }
-    : { owners, changedIn, move: { stage: 'offload', others: former } };
 }
 
 /** Members that have come or gone, voters one after the other, and the end; undefined when nothing is to be done. */

@@ -211,7 +211,7 @@ export class RingPlans {
     const { change, lastChange: last = null } = ring;
     if (change === undefined) return { ...NOTHING_MOVES, epoch, last };
     const { id, state, moves, keys, bytes, throttle = this.#options.bytesPerSecond } = change;
-    const waiting = [...newcomers, ...changeWaitsFor(ring, this.#options.reachable)];
+    const waiting = [...newcomers, ...changeWaitsFor(facts, this.#options.reachable)];
     const transfers = transfersOf(ring);
     const done = Math.max(0, moves - left(transfers));
     const speed = state === 'running' ? this.#speed.perSecond(this.#options.world.clock.monotonic()) : null;

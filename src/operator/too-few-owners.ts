@@ -4,9 +4,11 @@
  */
 
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Facts } from '#consensus/facts.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { newOwners, oldOwners } from '#ring/moving.ts';
-import type { Member, Ring } from '#ring/ring.ts';
+import type { Member } from '#ring/ring.ts';
+import { factorsInUse } from './nothing-to-take.ts';
 import type { WaitView } from './who-waits.ts';
 
 /** A partition of the keys with n replicas, and a set of owners of which a stage needs a majority, or half. */
@@ -50,9 +52,14 @@ function isShort(owners: readonly NodeIndex[], away: ReadonlySet<NodeIndex>): bo
 }
 
 /** Those that the change which is under way waits for. */
-export function changeWaitsFor(ring: Ring, reachable: (id: NodeId) => boolean): readonly WaitView[] {
+export function changeWaitsFor(
+  { ring, buckets }: Pick<Facts, 'ring' | 'buckets'>,
+  reachable: (id: NodeId) => boolean,
+): readonly WaitView[] {
   if (ring.change === undefined) return [];
+  const inUse = factorsInUse(buckets);
   const sets = movingEntries(ring).flatMap(({ place, entry }) => {
+    if (!inUse.has(place.n)) return [];
     const [old, now] = [oldOwners(entry), newOwners(entry)];
     return [
       { ...place, owners: old },

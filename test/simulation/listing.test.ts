@@ -215,3 +215,19 @@ test('random faults: what all owners hold live is in every listing, what is dele
     }
   }
 });
+
+test('a page that cannot be made up says of how many partitions too few owners are left', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'too few', nodes: 3 });
+  const options = { headers: { 'content-type': 'application/json' }, body: '{"n":1}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/b', options)).status).toBe(200);
+  const { placements } = cluster.running('n1').node.chain.facts()!.ring;
+  const { partitions } = placements.find(({ n }) => n === 1)!;
+  const owned = partitions.filter(({ owners }) => owners[0] === 2).length;
+  cluster.crash(cluster.machine('n3'));
+  await cluster.simulation.run(cluster.simulation.now + 20_000);
+  const { status, body } = await cluster.request('n1', 'GET', '/v1/kv/b');
+  const { detail, needed, got } = JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown>;
+  expect([status, needed, got]).toEqual([503, 1, 0]);
+  expect(detail).toContain(`of ${owned} of ${partitions.length} partitions, such as `);
+  expect(owned).toBeLessThan(partitions.length / 2);
+});

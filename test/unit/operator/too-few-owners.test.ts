@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { epoch, nodeId, storageId, type NodeId } from '#kernel/identity.ts';
+import type { Facts } from '#consensus/facts.ts';
 import { describePlan } from '#operator/describe-plan.ts';
 import { beginChange } from '#operator/ring-change.ts';
 import { changeWaitsFor } from '#operator/too-few-owners.ts';
@@ -33,11 +34,12 @@ function replaced(id: string): ReturnType<typeof planRing> {
   return planRing(ring(), changed);
 }
 
-const FACTS = { epoch: epoch(1), ring: ring(), buckets: [], tokens: [] };
+const SINGLE = { name: 'single', incarnation: 0, version: epoch(1), dropped: false, properties: { n: 1 } };
+const FACTS = { epoch: epoch(1), ring: ring(), buckets: [SINGLE], tokens: [] };
 const owned = FACTS.ring.placements[0]!.partitions.filter(({ owners }) => owners[0] === 3).length;
 
-function risksOf(reachable: (id: NodeId) => boolean): readonly string[] {
-  return describePlan(FACTS, replaced('n4'), [], reachable, 1).risks.map(({ code, detail }) => `${code}: ${detail}`);
+function risksOf(reachable: (id: NodeId) => boolean, facts: Facts = FACTS): readonly string[] {
+  return describePlan(facts, replaced('n4'), [], reachable, 1).risks.map(({ code, detail }) => `${code}: ${detail}`);
 }
 
 test('a plan to replace a dead member that is the only owner of something says so, and what to do', () => {
@@ -53,19 +55,24 @@ test('a plan without it says nothing of the kind', () => {
   expect(risksOf((id) => id !== 'n1').join('\n')).not.toContain('too-few-owners');
 });
 
+test('of an n that no bucket has any more nothing is said', () => {
+  expect(risksOf((id) => id !== 'n4', { ...FACTS, buckets: [] }).join('\n')).not.toContain('too-few-owners');
+});
+
 test('a change that cannot go on says whom it waits for, while it runs and while it is taken back', () => {
   const begun = beginChange(FACTS, 'p', replaced('n4'), { keys: 0, bytes: 0 });
   if ('refused' in begun) throw new Error(begun.refused);
   for (const state of ['running', 'aborting'] as const) {
-    const under = { ...begun.ring, change: { ...begun.ring.change!, state } };
+    const under = { ...begun, ring: { ...begun.ring, change: { ...begun.ring.change!, state } } };
     expect(changeWaitsFor(under, (id) => id !== 'n4')).toEqual([
       { node: 'n4', milliseconds: 0, reason: expect.stringContaining(`${owned} partitions of n=1`) },
     ]);
     expect(changeWaitsFor(under, () => true)).toEqual([]);
     expect(changeWaitsFor(under, (id) => id !== 'n1')).toEqual([]);
+    expect(changeWaitsFor({ ...under, buckets: [{ ...SINGLE, dropped: true }] }, (id) => id !== 'n4')).toEqual([]);
   }
 });
 
 test('nobody is waited for when nothing moves', () => {
-  expect(changeWaitsFor(FACTS.ring, () => false)).toEqual([]);
+  expect(changeWaitsFor(FACTS, () => false)).toEqual([]);
 });

@@ -1,0 +1,120 @@
+/** A dead member that was the only owner of something is replaced and removed all the same, where nothing is lost by it. */
+
+import { expect, test } from 'vitest';
+import type { PlanView } from '#operator/ring-plans.ts';
+import { SimulatedCluster } from './cluster.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const KEYS = 40;
+
+async function post(cluster: SimulatedCluster, path: string, body: unknown = {}): Promise<unknown> {
+  const answer = await cluster.request('n1', 'POST', path, { headers: JSON_TYPE, body: JSON.stringify(body) });
+  const text = new TextDecoder().decode(answer.body);
+  expect([answer.status < 300, text]).toEqual([true, expect.anything()]);
+  return JSON.parse(text);
+}
+
+async function define(cluster: SimulatedCluster, bucket: unknown): Promise<void> {
+  const options = { headers: JSON_TYPE, body: JSON.stringify(bucket) };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/s', options)).status).toBe(200);
+}
+
+async function putAll(cluster: SimulatedCluster, value: string): Promise<void> {
+  for (let i = 0; i < KEYS; i++) {
+    expect((await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: value })).status).toBe(204);
+  }
+}
+
+/** With keys of one replica on n3, which is dead from then on. */
+async function clusterWith(seed: string, bucket: unknown): Promise<SimulatedCluster> {
+  const cluster = await SimulatedCluster.founded({ seed, nodes: 3 });
+  await define(cluster, bucket);
+  await putAll(cluster, 'first');
+  await cluster.simulation.settle(cluster.start(cluster.add('n4', ['n1:7201'])));
+  await cluster.simulation.run(cluster.simulation.now + 4000);
+  cluster.crash(cluster.machine('n3'));
+  await cluster.simulation.run(cluster.simulation.now + 10_000);
+  return cluster;
+}
+
+async function drop(cluster: SimulatedCluster): Promise<void> {
+  expect((await cluster.request('n1', 'DELETE', '/v1/buckets/s')).status).toBe(204);
+}
+
+async function replace(cluster: SimulatedCluster): Promise<PlanView> {
+  const plan = (await post(cluster, '/v1/ring/plans', { replace: { n3: 'n4' } })) as PlanView;
+  await post(cluster, `/v1/ring/plans/${plan.id}/apply`);
+  return plan;
+}
+
+const ringOf = (cluster: SimulatedCluster) => cluster.running('n1').node.chain.facts()!.ring;
+
+async function untilOver(cluster: SimulatedCluster): Promise<string> {
+  const end = cluster.simulation.now + 120_000;
+  await cluster.simulation.run(() => ringOf(cluster).change === undefined || cluster.simulation.now > end);
+  const { change, members } = ringOf(cluster);
+  expect(change).toBeUndefined();
+  return members.map(({ id, state }) => `${id} ${state}`).join(', ');
+}
+
+/** A bucket of the same n begins empty, and serves at all that are left. */
+async function usedAgain(cluster: SimulatedCluster, bucket: unknown): Promise<void> {
+  await define(cluster, bucket);
+  for (let i = 0; i < KEYS; i++) {
+    expect([i, (await cluster.request('n2', 'GET', `/v1/kv/s/k${i}`)).status]).toEqual([i, 404]);
+  }
+  await putAll(cluster, 'second');
+  for (let i = 0; i < KEYS; i++) {
+    const { body } = await cluster.request('n4', 'GET', `/v1/kv/s/k${i}`);
+    expect([i, new TextDecoder().decode(body)]).toEqual([i, 'second']);
+  }
+}
+
+const REPLACED = 'n1 active, n2 active, n3 removed, n4 active';
+
+test.each([[{ n: 1 }], [{ n: 1, consistency: 'strong' }]])(
+  'the last bucket with its n was dropped: %j',
+  async (bucket) => {
+    const cluster = await clusterWith('dropped before', bucket);
+    await drop(cluster);
+    expect((await replace(cluster)).summary.risks.map(({ code }) => code)).not.toContain('too-few-owners');
+    expect(await untilOver(cluster)).toBe(REPLACED);
+    await usedAgain(cluster, bucket);
+  },
+);
+
+test.each([
+  ['going on', 'running'],
+  ['being taken back', 'aborting'],
+])('the last bucket with its n is dropped while the change waits for it, %s', async (_, state) => {
+  const cluster = await clusterWith('dropped meanwhile', { n: 1 });
+  expect((await replace(cluster)).summary.risks.map(({ code }) => code)).toContain('too-few-owners');
+  if (state === 'aborting') await post(cluster, '/v1/ring/transfers/abort');
+  await cluster.simulation.run(cluster.simulation.now + 30_000);
+  await drop(cluster);
+  const members = await untilOver(cluster);
+  if (state === 'running') expect(members).toBe(REPLACED);
+  if (state === 'running') await usedAgain(cluster, { n: 1 });
+});
+
+test('a former owner that comes back late brings nothing of it to life', async () => {
+  const cluster = await clusterWith('back again', { n: 1 });
+  await drop(cluster);
+  const { id } = (await post(cluster, '/v1/ring/plans', { join: ['n4'] })) as PlanView;
+  await post(cluster, `/v1/ring/plans/${id}/apply`);
+  await untilOver(cluster);
+  await cluster.restart('n3');
+  await define(cluster, { n: 1 });
+  await cluster.simulation.run(cluster.simulation.now + 60_000);
+  expect(await untilOver(cluster)).toBe('n1 active, n2 active, n3 active, n4 active');
+  for (let i = 0; i < KEYS; i++) {
+    expect([i, (await cluster.request('n2', 'GET', `/v1/kv/s/k${i}`)).status]).toEqual([i, 404]);
+  }
+  await putAll(cluster, 'second');
+  for (const id of ['n1', 'n3', 'n4']) {
+    for (let i = 0; i < KEYS; i++) {
+      const { body } = await cluster.request(id, 'GET', `/v1/kv/s/k${i}`);
+      expect([id, i, new TextDecoder().decode(body)]).toEqual([id, i, 'second']);
+    }
+  }
+});
