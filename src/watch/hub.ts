@@ -25,8 +25,10 @@ export interface HubOptions {
   readonly conflicts: () => Conflicts;
   readonly ask: Ask;
   readonly renewal: number;
-  /** Of a strong bucket: what a key holds. */
-  readonly settle: Settle | undefined;
+  /** Whether the bucket is strong now: while it holds no keys it may become so, or be so no longer. */
+  readonly strong: () => boolean;
+  /** What a key of it holds while it is. */
+  readonly settle: Settle;
 }
 
 /** Milliseconds before a node is asked again that gave no answer to a client that catches up. */
@@ -40,15 +42,14 @@ export class Hub {
   readonly #tails = new Map<NodeIndex, Tail>();
   readonly #watchers = new Set<Watcher>();
   /** Finds out which changes of strong keys were made. */
-  readonly #strong: StrongNews | undefined;
+  readonly #strongNews: StrongNews;
   #stopped = false;
 
   constructor(options: HubOptions) {
     const { settle, clock, latest, log } = options;
     this.#options = options;
     this.life = options.life;
-    if (settle === undefined) return;
-    this.#strong = new StrongNews({
+    this.#strongNews = new StrongNews({
       ...{ settle, clock },
       known: ({ key, glimpse }) => latest.has(this.#nameOf(key), glimpse),
       stopped: () => this.#stopped,
@@ -127,8 +128,11 @@ export class Hub {
   // --- News --------------------------------------------------------------------------------------------------------
 
   #told(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]): Promise<void> | undefined {
-    if (this.#strong === undefined) this.#tell(tail, from, upTo, changes);
-    return this.#strong?.of(changes).then((made) => {
+    if (!this.#options.strong()) {
+      this.#tell(tail, from, upTo, changes);
+      return undefined;
+    }
+    return this.#strongNews.of(changes).then((made) => {
       if (!this.#stopped && this.#tails.get(tail.member.index) === tail) this.#tell(tail, from, upTo, made);
     });
   }
@@ -206,7 +210,7 @@ export class Hub {
         break;
       }
       const wanted = result.reply.changes.filter(({ key }) => watcher.wants(key));
-      const changes = this.#strong === undefined ? wanted : await this.#strong.of(wanted);
+      const changes = this.#options.strong() ? await this.#strongNews.of(wanted) : wanted;
       const { own } = watcher;
       for (const change of changes) {
         const event = own !== undefined ? this.#newsIn(change, own) : undefined;

@@ -145,7 +145,7 @@ export class Watches {
     return this.#options.ring().members.filter(({ state }) => state !== 'removed' && state !== 'joining');
   }
 
-  #hubOf({ name, incarnation, strong }: WatchedBucket): Hub {
+  #hubOf({ name, incarnation }: WatchedBucket): Hub {
     const key = `${incarnation} ${name}`;
     const known = this.#hubs.get(key);
     if (known !== undefined) return known;
@@ -158,7 +158,8 @@ export class Watches {
       conflicts: () => bucket(name).conflicts,
       ask: (member, request) => this.#ask(member, request),
       renewal: settings.renewal,
-      settle: strong ? (key, last) => settle(name, key, last) : undefined,
+      strong: () => bucket(name).strong,
+      settle: (key, last) => settle(name, key, last),
     });
     if (this.#stopped) return hub;
     this.#hubs.set(key, hub);

@@ -63,8 +63,20 @@ export const MANY_KEYS_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/watch/watches.ts',
-        from: 'settle: strong ? (key, last) => settle(name, key, last) : undefined,',
-        to: 'settle: strong && name === "" ? (key, last) => settle(name, key, last) : undefined,',
+        from: 'strong: () => bucket(name).strong,',
+        to: 'strong: () => false,',
+      },
+    ],
+    foundBy: { scenario: 'watched-what-came-to-nothing' },
+  },
+  {
+    name: 'watch-keeps-its-first-definition',
+    about: 'whether a watched bucket is strong is looked up once, when it is watched for the first time',
+    edits: [
+      {
+        file: 'src/watch/watches.ts',
+        from: 'strong: () => bucket(name).strong,',
+        to: 'strong: ((first) => () => first)(bucket(name).strong),',
       },
     ],
     foundBy: { scenario: 'watched-what-came-to-nothing' },

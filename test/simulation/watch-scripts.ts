@@ -44,6 +44,42 @@ function requireTold(
   arena.find({ check: 'watches', key: bucket, detail });
 }
 
+async function makeStrong(cluster: SimulatedCluster, name: string): Promise<void> {
+  await cluster.request('n1', 'PUT', `/v1/buckets/${name}`, { headers: JSON_TYPE, body: '{"consistency":"strong"}' });
+}
+
+async function comesToNothing(
+  stage: Stage,
+  bucket: string,
+  name: string,
+  watched = (): Promise<void> => Promise.resolve(),
+): Promise<void> {
+  const { arena } = stage;
+  const { cluster } = arena;
+  const key = `${bucket}/${name}`;
+  const [first, second, third] = ownersOfKey(cluster, bucket, name) as readonly [Machine, Machine, Machine];
+  const watches = [await WatchingClient.open(cluster, first.id, bucket)];
+  watches.push(await WatchingClient.open(cluster, third.id, bucket));
+  await watched();
+  const written = [await put(cluster, first, key, 'before')];
+  stage.loses(/^register\.accept$/);
+  await put(cluster, first, `${key}?timeout=60`, 'nothing');
+  stage.clear();
+  stage.cut(
+    first,
+    cluster.machines.filter((machine) => machine !== first),
+  );
+  await stage.pass(8000);
+  written.push(await put(cluster, second, key, 'after'));
+  stage.clear();
+  await stage.pass(8000);
+  requireTold(arena, bucket, written, [watches[0]!]);
+  requireTold(arena, bucket, written, [watches[1]!]);
+  const told = watches.flatMap(({ events }) => events.map(({ etag }) => etag));
+  if (told.every((etag) => written.includes(etag ?? undefined))) return;
+  arena.find({ check: 'watches', key, detail: 'a write was told of that came to nothing' });
+}
+
 export const WATCHED_RING_SCRIPTS = {
   /** A node joins and becomes the only owner of keys that a watch was begun for before. */
   'watched-while-its-owners-change': async (stage, ring) => {
@@ -88,32 +124,11 @@ export const WATCH_SCRIPTS = {
   },
   /** An owner of a strong key accepts a write that nobody else gets, and another write is made without it. */
   'watched-what-came-to-nothing': async (stage) => {
-    const { arena } = stage;
-    const { cluster } = arena;
-    await cluster.request('n1', 'PUT', '/v1/buckets/sure', { headers: JSON_TYPE, body: '{"consistency":"strong"}' });
-    for (let round = 0; round < 3; round++) {
-      const key = `sure/k${round}`;
-      const [first, second, third] = ownersOfKey(cluster, 'sure', `k${round}`) as readonly [Machine, Machine, Machine];
-      const watches = [await WatchingClient.open(cluster, first.id, 'sure')];
-      watches.push(await WatchingClient.open(cluster, third.id, 'sure'));
-      const written = [await put(cluster, first, key, 'before')];
-      stage.loses(/^register\.accept$/);
-      await put(cluster, first, `${key}?timeout=60`, 'nothing');
-      stage.clear();
-      stage.cut(
-        first,
-        cluster.machines.filter((machine) => machine !== first),
-      );
-      await stage.pass(8000);
-      written.push(await put(cluster, second, key, 'after'));
-      stage.clear();
-      await stage.pass(8000);
-      requireTold(arena, 'sure', written, [watches[0]!]);
-      requireTold(arena, 'sure', written, [watches[1]!]);
-      const told = watches.flatMap(({ events }) => events.map(({ etag }) => etag));
-      if (told.every((etag) => written.includes(etag ?? undefined))) continue;
-      arena.find({ check: 'watches', key, detail: 'a write was told of that came to nothing' });
-    }
+    const { cluster } = stage.arena;
+    await makeStrong(cluster, 'sure');
+    for (let round = 0; round < 3; round++) await comesToNothing(stage, 'sure', `k${round}`);
+    // The same where the watches are there before the bucket becomes strong.
+    await comesToNothing(stage, 'later', 'k', () => makeStrong(cluster, 'later'));
   },
   /** One replica missed that a value was replaced by one that expires, and comes back when that is over. */
   'expired-while-one-is-away': async (stage) => {

@@ -4,7 +4,9 @@
  */
 
 import { expect, test } from 'vitest';
+import { AcceptMessage } from '#coordinator/register-messages.ts';
 import { DEFAULT_WATCH_SETTINGS } from '#watch/watches.ts';
+import { decodeEnvelope } from '#wire/envelope.ts';
 import { SimulatedCluster } from './cluster.ts';
 import { WatchingClient } from './watching-client.ts';
 
@@ -209,4 +211,26 @@ test('strong keys: every change that was confirmed is told of, in the order in w
   expect(etags.filter((etag) => !told.includes(etag))).toEqual([]);
   expect(watch.inOrder(etags)).toBe(true);
   expect(watch.events.findLast(({ key }) => key === 'k0')).toMatchObject({ deleted: true });
+});
+
+function carriesProposal(message: Uint8Array): boolean {
+  const envelope = decodeEnvelope(message);
+  return envelope.kind === 'request' && envelope.name === AcceptMessage.name;
+}
+
+test('a bucket becomes strong while it is watched: nothing is told of that came to nothing, and nothing hidden by it', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 3, nodes: 3 });
+  // The first owner of the key: its changes have the later dots.
+  cluster.machine('n2').host.clock.jump(400);
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  const define = { headers: { 'content-type': 'application/json' }, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/b', define)).status).toBe(200);
+  const etags = [await put(cluster, 'n2', 'k', '1')];
+  for (const other of ['n1', 'n3'])
+    cluster.network.setFault(cluster.machine('n2').host, cluster.machine(other).host, { loses: carriesProposal });
+  expect((await cluster.request('n2', 'PUT', '/v1/kv/b/k?timeout=300', { body: '2' })).status).toBe(504);
+  cluster.crash(cluster.machine('n2'));
+  etags.push(await put(cluster, 'n1', 'k', '3'));
+  await pass(cluster, 3000);
+  expect(watch.events.map(({ etag }) => etag)).toEqual(etags);
 });
