@@ -224,17 +224,23 @@ class Planning implements Plan {
 
   /** What was there is empty now, and not gone. */
   #leavePresent(path: readonly Step[]): void {
-    const there = this.#below(pathBytes(path), true);
+    const there = this.#below(pathBytes(path), true).filter((version) => !this.#hasEnded(version));
     if (there.length > 0 && there.every((version) => this.goes.has(version))) this.#come(path, { kind: 'present' });
   }
 
   #checkField(path: readonly Step[], wanted: Step): void {
     const prefix = pathBytes(path);
     for (const version of this.#below(prefix)) {
+      if (this.#hasEnded(version)) continue;
       const step = readStep(version.content!.value.subarray(prefix.length));
       if (step?.field === wanted.field && step.type !== wanted.type)
         throw new Unfitting(`the field is a ${step.type} already, and no ${wanted.type}`);
     }
+  }
+
+  /** Nobody is shown it any more, although it may have to stay for a while. */
+  #hasEnded({ expiresAt }: Version): boolean {
+    return expiresAt !== 0 && expiresAt <= this.#circumstances.now;
   }
 
   #mayTake({ dot }: Version, which: 'all' | 'seen'): boolean {

@@ -243,6 +243,23 @@ test('a field keeps its type, and a counter stays exact', () => {
   expect(() => planOperation(large, { kind: 'increment', by: 1 }, CIRCUMSTANCES)).toThrow(Unfitting);
 });
 
+test('what has ended is nothing to go by, although it stays for a while', () => {
+  const ending = (state: State, operation: Operation): State =>
+    carryOut(state, planOperation(state, operation, CIRCUMSTANCES), {
+      first: dot(1, counterFor(1, [], state)),
+      expiresAt: 5,
+      request: undefined,
+    }).state;
+  const field = ending(EMPTY_STATE, { kind: 'update', field: 'x', type: 'flag', with: { kind: 'enable' } });
+  const other = { kind: 'update', field: 'x', type: 'counter', with: { kind: 'increment', by: 1 } } as const;
+  expect(() => planOperation(field, other, { ...CIRCUMSTANCES, now: 4 })).toThrow(Unfitting);
+  expect(valueOf('map', operate(field, other, { now: 5 }).versions)).toMatchObject({ value: { x: 1 } });
+  const set = operate(ending(EMPTY_STATE, { kind: 'add', values: ['1'] }), { kind: 'add', values: ['2'] });
+  const emptied = operate(set, { kind: 'remove', values: ['2'] }, { now: 5 });
+  const live = emptied.versions.filter(({ expiresAt }) => expiresAt === 0);
+  expect(valueOf('set', live)).toEqual({ value: [] });
+});
+
 test('increments are added up to one total without a change of the sum, in each field by itself', () => {
   const update = (field: string, by: number): Operation => ({
     kind: 'update',
