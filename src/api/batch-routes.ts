@@ -67,6 +67,7 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
   const asked = parseAsked(query);
   if (asked instanceof Problem) return problemAnswer(asked);
   for (const name of incoming.headerNames()) {
+    if (name === 'quoral-session') return problemAnswer(invalid(name, 'a batch takes no part in a session'));
     if (OF_ONE_OPERATION.has(name)) return problemAnswer(invalid(name, 'belongs to one operation: give it there'));
   }
   const type = incoming.header('content-type') ?? '';

@@ -175,6 +175,8 @@ export function batchTests(): void {
       const key = { 'content-type': 'application/json', 'idempotency-key': 'x' };
       const body = JSON.stringify({ operations: [second] });
       invalid(await call('POST', '/v1/batch', { headers: key, body }), 'idempotency-key');
+      const session = { 'content-type': 'application/json', 'quoral-session': 'new' };
+      invalid(await call('POST', '/v1/batch', { headers: session, body }), 'quoral-session');
       problem(await call('POST', '/v1/batch', { body }), 415, 'unsupported-media-type');
       problem(await get(`/v1/kv/${bucket}/second`), 404, 'not-found');
     });
