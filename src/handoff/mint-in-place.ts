@@ -81,7 +81,7 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
   const minter = { node: knowledge.self(), tenure, clock, conflicts, request: undefined, now: now() };
   const { state, dot } = mintOn(before, request, minter);
   const encoded = encodeState(state, checksum);
-  checkSize(request, { state: before, bytes: 0 }, { state, bytes: encoded.length }, limits);
+  checkSize(request, { state: before, bytes: 0 }, { state, bytes: encoded.length }, limits, minter.now);
   actors.minted({ bucket, incarnation, key }, dot);
   for (const name of names) hints.put(name, { state: encoded, own: false, sole: true, low: low(dot, base) }, conflicts);
   return { state, encoded, dot };

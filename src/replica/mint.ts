@@ -7,7 +7,7 @@ import { innermost, type KeyOperation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { carryOut, dotsOf, planFolding, planOperation, type Folding } from '#causality/operate.ts';
-import type { Conflicts, Content, State, VersionVector } from '#causality/state.ts';
+import type { Conflicts, Content, State, Version, VersionVector } from '#causality/state.ts';
 import { touched } from '#causality/touch.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
@@ -108,7 +108,7 @@ function operateOn(before: State, write: MintedWrite, { operation, base }: Opera
 export interface SizeLimits {
   /** Live versions of one key. */
   readonly siblingsMax: number;
-  /** Entries of one key's data type. */
+  /** Entries of one key's data type; versions of a value, those included that have ended and that nobody has replaced. */
   readonly entriesMax: number;
   /** Bytes of one key's encoded state. */
   readonly stateBytesMax: number;
@@ -120,17 +120,20 @@ export function checkSize(
   before: { readonly state: State; readonly bytes: number },
   after: { readonly state: State; readonly bytes: number },
   { siblingsMax, entriesMax, stateBytesMax }: SizeLimits,
+  now: number,
 ): void {
   const [had, has] = [before.state.versions.length, after.state.versions.length];
   if (operating === null) {
-    if (has > 1 && has > had && (has > siblingsMax || after.bytes > stateBytesMax))
-      throw new TooManySiblings(
-        `the key has ${had} concurrent versions; one more would be above ${
-          has > siblingsMax ? siblingsMax : `${stateBytesMax} bytes`
-        }`,
-        before.state,
-      );
-    return;
+    if (has <= 1 || has <= had) return;
+    const live = after.state.versions.filter((version) => isShown(version, now)).length;
+    const isFull = live > siblingsMax || has > Math.max(siblingsMax, entriesMax);
+    if (!isFull && after.bytes <= stateBytesMax) return;
+    const ended = has === live ? '' : `, and ${has - live} that have ended and that nobody has replaced`;
+    const limit = live > siblingsMax ? siblingsMax : isFull ? entriesMax : `${stateBytesMax} bytes`;
+    throw new TooManySiblings(
+      `the key would have ${live} concurrent versions${ended}; that would be above ${limit}`,
+      before.state,
+    );
   }
   const counts = operating.operation.kind !== 'fold' && innermost(operating.operation).kind === 'increment';
   if (has > entriesMax && has > had && counts)
@@ -139,4 +142,8 @@ export function checkSize(
     throw new TooLarge(`the key would have ${has} entries; at most ${entriesMax} are allowed`);
   if (after.bytes > stateBytesMax && after.bytes > before.bytes)
     throw new TooLarge(`the key would have ${after.bytes} bytes; at most ${stateBytesMax} are allowed`);
+}
+
+function isShown({ content, expiresAt }: Version, now: number): boolean {
+  return content !== null && (expiresAt === 0 || expiresAt > now);
 }

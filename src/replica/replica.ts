@@ -301,7 +301,7 @@ export class Replica {
     });
     const encoded = encodeState(state, world.digest.crc32);
     const [was, is] = [stored?.encoded.length ?? 0, encoded.length];
-    checkSize(request, { state: before, bytes: was }, { state, bytes: is }, limits);
+    checkSize(request, { state: before, bytes: was }, { state, bytes: is }, limits, world.clock.wall());
     if (request.operating === null) this.#conflicts.minted(before, request.context, conflicts);
     const retry = mark === null ? null : { ...mark, dot, until: world.clock.wall() + limits.retryWindow };
     this.#records.write(transaction, request.scope, request.key, stored?.state, { state, encoded });

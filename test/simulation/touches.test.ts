@@ -118,3 +118,15 @@ test('two sides touch: the later end holds on both, and then it is over everywhe
   expect(await everywhere(cluster)).toEqual([404, 404, 404]);
   expect(await touch(cluster, 'n2', '?ttl=60')).toBe(404);
 });
+
+test('siblings: what has ended is no sibling any more, however often it was written without a context', async () => {
+  const cluster = await founded('siblings');
+  for (let i = 0; i < 110; i++) {
+    await put(cluster, IDS[i % 3]!, '?ttl=1');
+    await pass(cluster, i === 90 ? 1500 : 1);
+  }
+  await pass(cluster, 3000);
+  expect(await found(cluster, 'n1')).toBe(404);
+  await put(cluster, 'n1', '', 'new');
+  expect(await found(cluster, 'n2')).toBe('n');
+});

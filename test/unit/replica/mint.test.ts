@@ -5,7 +5,7 @@ import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { valueOf } from '#causality/type-value.ts';
 import { nodeIndex } from '#kernel/identity.ts';
 import { checkSize, mintOn, type MintedWrite } from '#replica/mint.ts';
-import { TooLarge } from '#replica/refusals.ts';
+import { TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import { Refusal } from '#wire/message.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -51,10 +51,25 @@ test('what grows beyond a limit is refused, what is there may shrink', () => {
   const three = mintOn(EMPTY_STATE, add('1', '2', '3'), MINTER).state;
   const four = mintOn(three, add('4'), MINTER).state;
   const five = mintOn(four, add('5'), MINTER).state;
-  expect(() => checkSize(add('4'), sized(three), sized(four), LIMITS)).toThrow(TooLarge);
-  expect(() => checkSize(add('4'), sized(five), sized(four), LIMITS)).not.toThrow();
-  expect(() => checkSize(add('4'), sized(three), sized(three, 1001), LIMITS)).toThrow(TooLarge);
-  expect(() => checkSize(add('4'), sized(three, 2000), sized(three, 1001), LIMITS)).not.toThrow();
+  expect(() => checkSize(add('4'), sized(three), sized(four), LIMITS, NOW)).toThrow(TooLarge);
+  expect(() => checkSize(add('4'), sized(five), sized(four), LIMITS, NOW)).not.toThrow();
+  expect(() => checkSize(add('4'), sized(three), sized(three, 1001), LIMITS, NOW)).toThrow(TooLarge);
+  expect(() => checkSize(add('4'), sized(three, 2000), sized(three, 1001), LIMITS, NOW)).not.toThrow();
+});
+
+test('concurrent versions that have ended are no siblings any more, and have a limit of their own', () => {
+  const put = (before: State, now: number): State => {
+    const content = { value: new Uint8Array(1), contentType: '', contentEncoding: '', meta: [] };
+    const write = { content, operating: null, context: [], expiresAt: NOW + 5, after: 0 };
+    const { state } = mintOn(before, write, MINTER);
+    checkSize(write, sized(before), sized(state), LIMITS, now);
+    return state;
+  };
+  const two = put(put(EMPTY_STATE, NOW), NOW);
+  expect(() => put(two, NOW + 4)).toThrow(TooManySiblings);
+  const three = put(two, NOW + 5);
+  expect(three.versions).toHaveLength(3);
+  expect(() => put(three, NOW + 5)).toThrow('0 concurrent versions, and 4 that have ended');
 });
 
 test('a counter that keeps as many increments apart as it may has too much to do for now', () => {
@@ -63,7 +78,7 @@ test('a counter that keeps as many increments apart as it may has too much to do
   let state = EMPTY_STATE;
   for (let i = 0; i < 3; i++) ({ state } = mintOn(state, increment, { ...keyed, request: `${i}0`.repeat(16) }));
   const more = mintOn(state, increment, keyed).state;
-  expect(() => checkSize(increment, sized(state), sized(more), LIMITS)).toThrow(Refusal);
+  expect(() => checkSize(increment, sized(state), sized(more), LIMITS, NOW)).toThrow(Refusal);
   const total = mintOn(state, increment, MINTER).state;
   expect(valueOf('counter', total.versions)).toEqual({ value: 4 });
 });
