@@ -69,6 +69,15 @@ make_plan() {
   id=$(printf '%s\n' "$plan" | sed -n '1s/^plan \([0-9a-f]*\),.*/\1/p')
 }
 
+# A plan that would wait for the dead member that goes: only its operator knows whether it can be there again.
+refuse_to_wait_for() {
+  case $plan in
+    *"have too few owners without $1:"*)
+      die "only $1 has some keys, and the change would wait for it: start it again, or give them up with --accept-loss"
+      ;;
+  esac
+}
+
 # Does what was planned and waits for its end, or says that it would.
 apply_plan() {
   if [ -n "$dry_run" ]; then

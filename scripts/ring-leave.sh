@@ -1,21 +1,23 @@
 #!/bin/sh
 # Drains a member: its data moves to the others, and when it owns nothing any more it is taken out of the ring.
 #
-#     ring-leave.sh [--dry-run] [--throttle 20MB/s] [--before COMMAND] [--fewer-replicas] NODE
+#     ring-leave.sh [--dry-run] [--throttle 20MB/s] [--before COMMAND] [--fewer-replicas] [--accept-loss] NODE
 #
 # Clients have to go elsewhere first, since a node that is no member answers no requests: COMMAND is run with the node's name, to
-# take it out of the load balancer. A plan after which keys have fewer replicas is refused without --fewer-replicas. Safe to run
+# take it out of the load balancer. A plan after which keys have fewer replicas is refused without --fewer-replicas. What only a
+# dead NODE had, such as keys of buckets with n=1, is given up with --accept-loss, which is final; --dry-run says what that is. Safe to run
 # twice: a node that is no member has left. ring-common.sh says where the cluster is found and what the exit status means.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/ring-common.sh"
 
-node='' before='' fewer=''
+node='' before='' fewer='' accept=''
 while [ $# -gt 0 ]; do
   if common_option "$@"; then shift $shifted; continue; fi
   case $1 in
     --before) wants_value "$@"; before=$2; shift ;;
     --fewer-replicas) fewer=yes ;;
+    --accept-loss) accept=yes ;;
     -*) die "unknown option $1 (see --help)" ;;
     *) [ -z "$node" ] || die "one node at a time, not $node and $1"; node=$1 ;;
   esac
@@ -29,7 +31,8 @@ case $state in
   leaving) die "$node is leaving already: quoral ring transfers --wait shows how far it is" 2 ;;
 esac
 
-make_plan --leave "$node"
+make_plan --leave "$node" ${accept:+--accept-loss-of "$node"}
+refuse_to_wait_for "$node"
 case $plan in
   *'mind fewer-replicas'*) [ -n "$fewer" ] || die 'keys would have fewer replicas: --fewer-replicas says that this is meant' ;;
 esac

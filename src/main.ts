@@ -68,6 +68,7 @@ function ringCommand(): Command {
     .option('--replace <old=new>', 'a member, alive or dead, and the waiting node that takes its place', one)
     .option('--weight <node=weight>', 'share of the data relative to the other nodes', one)
     .option('--zone <node=zone>', 'failure domain', one)
+    .option('--accept-loss-of <node>', 'a member among those that go, dead for good: give up what only it had', one)
     .option('--moves', 'list every replica that moves')
     .description('what a change of the ring would do; without any change, what evens it out. Options may be repeated')
     .action(async (options) => (await import('./cli/plan-command.ts')).ringPlan(options));

@@ -6,7 +6,7 @@ import { finishRefill, type Self } from '#consensus/introduce-self.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { RegisterRefill } from '#coordinator/register-refill.ts';
 import { Away } from '#membership/away.ts';
-import { strongFactors } from '#operator/ring-change.ts';
+import { strongFactors } from '#operator/nothing-to-take.ts';
 import { RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';

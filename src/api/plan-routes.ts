@@ -39,6 +39,12 @@ export const PLAN_SCHEMA = {
     replace: forEachNode(NODE, 'For a member, alive or dead, the waiting node that takes its place.'),
     weights: forEachNode(WEIGHT, 'Shares of the data relative to the other nodes.'),
     zones: forEachNode(ZONE, 'Failure domains.'),
+    acceptLossOf: {
+      ...NODES,
+      description:
+        'Members among those that go that are dead for good, with their disks: what only they had is given up, as the plan says in ' +
+        'givesUp. Otherwise the change waits for them where too few other owners are left.',
+    },
   },
   additionalProperties: false,
 } as const satisfies Schema;
@@ -49,6 +55,7 @@ interface PlanBody {
   readonly replace?: Readonly<Record<string, string>>;
   readonly weights?: Readonly<Record<string, number>>;
   readonly zones?: Readonly<Record<string, string>>;
+  readonly acceptLossOf?: readonly string[];
 }
 
 export async function makePlan(exchange: Exchange): Promise<Answer> {
@@ -126,9 +133,9 @@ function changeAnswer(result: ApplyResult): Answer {
 function readChange(body: unknown): RingChange | Problem {
   const wrong = mismatch(PLAN_SCHEMA, body);
   if (wrong !== undefined) return invalid(wrong.member || 'body', wrong.detail);
-  const { join = [], leave = [], replace = {}, weights = {}, zones = {} } = body as PlanBody;
+  const { join = [], leave = [], replace = {}, weights = {}, zones = {}, acceptLossOf = [] } = body as PlanBody;
   return {
-    ...{ join, leave },
+    ...{ join, leave, acceptLossOf },
     replace: Object.entries(replace),
     weights: Object.entries(weights),
     zones: Object.entries(zones),

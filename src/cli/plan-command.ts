@@ -10,6 +10,7 @@ export interface PlanOptions extends ClientOptions {
   readonly replace?: readonly string[];
   readonly weight?: readonly string[];
   readonly zone?: readonly string[];
+  readonly acceptLossOf?: readonly string[];
   /** Lists every move. */
   readonly moves?: boolean;
 }
@@ -58,6 +59,8 @@ interface PlanView {
       readonly balance: Pair<{ readonly fullest: number; readonly emptiest: number }>;
       readonly zones: Pair<{ readonly fewest: number; readonly possible: number }>;
     }[];
+    /** A node of an earlier version does not say. */
+    readonly givesUp?: readonly string[];
     readonly risks: readonly { readonly code: string; readonly detail: string }[];
   };
 }
@@ -69,6 +72,8 @@ export async function ringPlan(options: PlanOptions): Promise<void> {
     replace: pairs('replace', options.replace, 'OLD=NEW', (value) => value),
     weights: pairs('weight', options.weight, 'ID=2', Number),
     zones: pairs('zone', options.zone, 'ID=ZONE', (value) => value),
+    // A node of an earlier version does not know it.
+    ...(options.acceptLossOf === undefined ? {} : { acceptLossOf: options.acceptLossOf }),
   });
   const headers = { 'content-type': 'application/json' };
   const plan = (await askJson(options, '/v1/ring/plans', { method: 'POST', headers, body })) as PlanView;
@@ -119,6 +124,7 @@ function show({ id, epoch, moves, summary }: PlanView, options: PlanOptions): vo
   }
   print(`voters: ${change(summary.voters.before.join(' '), summary.voters.after.join(' '))}`);
   showMoves(summary);
+  for (const what of summary.givesUp ?? []) print(`gives up ${what}`);
   for (const { code, detail } of summary.risks) print(`mind ${code}: ${detail}`);
   const even = isRebalance(options) && summary.moves + summary.dropped + summary.reordered === 0;
   print(even ? 'there is nothing to do' : `do it: quoral ring apply ${id} --wait, at the same node`);

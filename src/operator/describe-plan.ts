@@ -7,8 +7,9 @@ import type { Facts } from '#consensus/facts.ts';
 import { memberFigures, tableFigures, type MemberFigures, type TableFigures } from '#ring/plan-figures.ts';
 import type { RingPlan } from '#ring/plan.ts';
 import type { Member, Ring } from '#ring/ring.ts';
+import { ownersLeft, whatIsGivenUp } from './given-up.ts';
 import { factorsInUse } from './nothing-to-take.ts';
-import { missedMembers, named, WAY_OUT, type OwnerSet } from './too-few-owners.ts';
+import { ACCEPT, missedMembers, named, WAY_OUT, type OwnerSet } from './too-few-owners.ts';
 
 export interface Risk {
   readonly code:
@@ -47,6 +48,8 @@ export interface PlanSummary {
   readonly members: readonly PlannedMember[];
   readonly voters: { readonly before: readonly string[]; readonly after: readonly string[] };
   readonly tables: readonly TableFigures[];
+  /** What nobody will have any more, as far as that is accepted. */
+  readonly givesUp: readonly string[];
   readonly risks: readonly Risk[];
 }
 
@@ -88,6 +91,7 @@ export function describePlan(
     members: planned,
     voters: { before: ring.voters.map(name), after: plan.voters.map(name) },
     tables,
+    givesUp: whatIsGivenUp(facts, plan.lost),
     risks: [...tableRisks(tables), ...memberRisks(facts, plan, reachable), ...moveRisks(moves)],
   };
 }
@@ -139,7 +143,7 @@ function memberRisks({ ring, buckets }: Facts, plan: RingPlan, reachable: (id: N
   for (const { id, partitions, replicas } of missed) {
     const detail =
       `${partitions} partitions of ${named(replicas)} have too few owners without ${id}: the change, and taking it back, ` +
-      `wait until it is there; ${WAY_OUT}`;
+      `wait until it is there; ${WAY_OUT}, or give up what it has (${ACCEPT})`;
     risks.push({ code: 'too-few-owners', detail });
   }
   for (const { id, index, state } of ring.members) {
@@ -164,9 +168,13 @@ function memberRisks({ ring, buckets }: Facts, plan: RingPlan, reachable: (id: N
 /** The present owners of what the plan moves and may have keys. */
 function movedSets({ placements }: Ring, plan: RingPlan, inUse: ReadonlySet<number>): readonly OwnerSet[] {
   const moved = new Set([...plan.moves, ...plan.dropped].map(({ n, partition }) => `${n}/${partition}`));
+  const lost = new Set(plan.lost);
   const used = placements.filter(({ n }) => inUse.has(n));
   return used.flatMap(({ n, partitions }) =>
-    partitions.flatMap(({ owners }, partition) => (moved.has(`${n}/${partition}`) ? [{ n, partition, owners }] : [])),
+    partitions.flatMap(({ owners }, partition) => {
+      if (!moved.has(`${n}/${partition}`)) return [];
+      return [{ n, partition, owners: ownersLeft(owners, lost) }];
+    }),
   );
 }
 

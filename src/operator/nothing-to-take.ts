@@ -17,6 +17,12 @@ export function factorsInUse(buckets: readonly BucketRow[]): ReadonlySet<number>
   return new Set([DEFAULT_PROPERTIES.n, ...defined]);
 }
 
+/** The n of strong buckets. */
+export function strongFactors(buckets: readonly BucketRow[]): ReadonlySet<number> {
+  const strong = buckets.filter(({ dropped, properties }) => !dropped && properties['consistency'] === 'strong');
+  return new Set(strong.map(({ properties }) => Number(properties['n'])));
+}
+
 /** Whether all partitions that may have keys are where they shall be. */
 export function usedAreInPlace({ placements }: Ring, inUse: ReadonlySet<number>): boolean {
   const used = placements.filter(({ n }) => inUse.has(n)).flatMap(({ partitions }) => partitions);

@@ -13,7 +13,8 @@ import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { VOTERS_MAX } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
-import { factorsInUse, over, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
+import { givenUpWentOn, isGivenUp, withoutLost } from './given-up.ts';
+import { factorsInUse, over, strongFactors, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
 import { Portion } from './portion.ts';
 
 type FactsOrRefusal = Facts | { readonly refused: string };
@@ -62,14 +63,18 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan, size: Chan
       return { ...member, state: was.get(member.index) === 'refilling' ? 'refilling' : 'leaving' };
     return member;
   });
+  const lost = new Set(plan.lost);
   const placements = ring.placements.map((placement): Placement => {
     const rows = plan.tables.find(({ n }) => n === placement.n)?.rows;
-    const partitions = placement.partitions.map((entry, p) => begun(entry, rows?.[p] ?? entry.owners, next));
+    const partitions = placement.partitions.map((entry, p) =>
+      withoutLost(begun(entry, rows?.[p] ?? entry.owners, next), next, lost),
+    );
     return { ...placement, partitions };
   });
   const change: ChangeUnderWay = {
     ...{ ...size, id, state: 'running', moves: plan.moves.length + plan.dropped.length },
     ...{ comes: comes.map(({ index }) => index), goes: goes.map(({ index }) => index) },
+    ...(plan.lost.length === 0 ? {} : { lost: plan.lost }),
   };
   return { ...facts, epoch: next, ring: { ...ring, members, placements, change } };
 }
@@ -111,12 +116,6 @@ function isSameSet(row: readonly NodeIndex[], owners: readonly NodeIndex[]): boo
   return row.length === owners.length && row.every((index) => owners.includes(index));
 }
 
-/** The n of strong buckets. */
-export function strongFactors(buckets: Facts['buckets']): ReadonlySet<number> {
-  const strong = buckets.filter(({ dropped, properties }) => !dropped && properties['consistency'] === 'strong');
-  return new Set(strong.map(({ properties }) => Number(properties['n'])));
-}
-
 /** Pauses, resumes or aborts the change that is under way; what is aborted stays so. */
 export function steerChange(facts: Facts, state: ChangeUnderWay['state']): FactsOrRefusal {
   const { change } = facts.ring;
@@ -136,6 +135,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
   const memberAt = (index: NodeIndex): Member => members.get(index)!;
   const step = change?.state === 'aborting' ? wentBack : wentOn;
   const strong = strongFactors(facts.buckets);
+  const lost = new Set(change?.lost);
   const inUse = factorsInUse(facts.buckets);
   const isLast = usedAreInPlace(ring, inUse);
   const portion = portionOf(ring, evidence);
@@ -152,6 +152,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
         isStrong: strong.has(placement.n),
         isUsed: inUse.has(placement.n),
         isLast,
+        isGivenUp: isGivenUp(entry, lost),
       });
       if (after !== entry) moved = true;
       return after;
@@ -186,6 +187,8 @@ interface PlaceEvidence {
   /** Whether any bucket has its n, and whether all partitions of which one has are where they shall be. */
   readonly isUsed: boolean;
   readonly isLast: boolean;
+  /** Whether nobody is left that it could be taken over from. */
+  readonly isGivenUp: boolean;
 }
 
 function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
@@ -193,6 +196,7 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
   const incoming = now.filter((index) => !old.includes(index));
   const { stage, owed = [] } = entry.move!;
   if (!evidence.isUsed && stage !== 'offload') return unusedWentOn(entry, changedIn, evidence);
+  if (evidence.isGivenUp && stage !== 'offload') return givenUpWentOn(entry, changedIn, evidence.isReady);
   switch (stage) {
     case 'planned':
       if (!incoming.every(evidence.isReady) || !evidence.mayBegin()) return entry;
@@ -213,6 +217,9 @@ function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvide
   const [old, now] = [oldOwners(entry), newOwners(entry)];
   const { stage, owed = [] } = entry.move!;
   if (!evidence.isUsed && stage !== 'offload') return unusedWentBack(entry, changedIn);
+  // Its old owners cannot say that they know of it.
+  if (evidence.isGivenUp && stage !== 'planned' && stage !== 'offload')
+    return givenUpWentOn(entry, changedIn, evidence.isReady);
   switch (stage) {
     case 'planned':
       return over(old, owed, entry.changedIn);
@@ -255,7 +262,7 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
   if (members.some((member, i) => member !== ring.members[i])) {
     const isLeft = (index: NodeIndex): boolean =>
       members.some((member) => member.index === index && member.state !== 'removed');
-    const left = { ...change, comes: change.comes.filter(isLeft), goes: change.goes.filter(isLeft) };
+    const left = leftOf(change, isLeft);
     return { ...ring, members, placements: ring.placements.map((one) => owedBy(one, isLeft)), change: left };
   }
   const voters = nextVoters(ring, leaves, busy);
@@ -264,6 +271,12 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
     return undefined;
   const { change: _, ...rest } = ring;
   return { ...rest, lastChange: { id: change.id, outcome: back ? 'aborted' : 'done' } };
+}
+
+function leftOf(change: ChangeUnderWay, isLeft: (index: NodeIndex) => boolean): ChangeUnderWay {
+  const { comes, goes, lost } = change;
+  const left = { ...change, comes: comes.filter(isLeft), goes: goes.filter(isLeft) };
+  return lost === undefined ? left : { ...left, lost: lost.filter(isLeft) };
 }
 
 /** Nothing is owed any more by those that are no members: the owners have got it from the others. */

@@ -135,7 +135,7 @@ export function forced(
     ...{ ...still, members, placements, voters: chooseVoters(placeableMembers(members), ring.voters) },
     ...(change === undefined ? {} : { lastChange: { id: change.id, outcome: 'aborted' } }),
   };
-  const plan = planRing(bare, { kind: 'members', members, successors: new Map() });
+  const plan = planRing(bare, { kind: 'members', members, successors: new Map(), lost: [] });
   const begun = beginChange({ ...facts, epoch: epoch(target - 1), ring: bare }, id, plan, { keys: 0, bytes: 0 });
   const next = 'refused' in begun || plan.moves.length === 0 ? { ...facts, epoch: target, ring: bare } : begun;
   const name = (index: NodeIndex): string => members.find((member) => member.index === index)!.id;

@@ -148,6 +148,8 @@ export class RingPlans {
     }
     const changed = changeMembers(facts.ring, change, newcomers());
     if (changed.kind === 'refused') return { kind: 'invalid', field: changed.field, detail: changed.detail };
+    const there = this.#notLost(facts.ring, changed.lost);
+    if (there !== undefined) return { kind: 'invalid', field: 'acceptLossOf', detail: there };
     const plan = planRing(facts.ring, changed);
     const wrong = objections(facts.ring, plan);
     if (wrong.length > 0) return { kind: 'refused', detail: `the plan is not sound: ${wrong.slice(0, 3).join('; ')}` };
@@ -182,6 +184,8 @@ export class RingPlans {
       if (facts.ring.change?.id === id) return facts;
       if (facts.ring.lastChange?.id === id) return { refused: DONE_ALREADY };
       if (this.#fingerprint(facts) !== kept.ring) return { refused: movedOn(kept.epoch, facts.epoch) };
+      const there = this.#notLost(facts.ring, kept.plan.lost);
+      if (there !== undefined) return { refused: there };
       const old = this.#tooOld(facts, kept.plan);
       if (old.length > 0) return { refused: tooOld(old) };
       return beginChange(facts, id, kept.plan, size);
@@ -221,6 +225,13 @@ export class RingPlans {
       secondsLeft: speed === null ? null : Math.ceil((moves - done) / speed),
       ...{ waiting, last, transfers },
     };
+  }
+
+  /** Who can be reached has what nobody need give up. */
+  #notLost({ members }: Ring, lost: readonly NodeIndex[]): string | undefined {
+    const { self, reachable } = this.#options;
+    const there = members.find(({ id, index }) => lost.includes(index) && (id === self || reachable(id)));
+    return there === undefined ? undefined : `${there.id} can be reached, so what it has is not lost`;
   }
 
   /** Those that can be asked and do not know how partitions move: the change would wait for them for ever. */

@@ -8,6 +8,7 @@ import type { Facts } from '#consensus/facts.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { newOwners, oldOwners } from '#ring/moving.ts';
 import type { Member } from '#ring/ring.ts';
+import { ownersLeft } from './given-up.ts';
 import { factorsInUse } from './nothing-to-take.ts';
 import type { WaitView } from './who-waits.ts';
 
@@ -58,11 +59,12 @@ export function changeWaitsFor(
 ): readonly WaitView[] {
   if (ring.change === undefined) return [];
   const inUse = factorsInUse(buckets);
+  const lost = new Set(ring.change.lost);
   const sets = movingEntries(ring).flatMap(({ place, entry }) => {
     if (!inUse.has(place.n)) return [];
     const [old, now] = [oldOwners(entry), newOwners(entry)];
     return [
-      { ...place, owners: old },
+      { ...place, owners: ownersLeft(old, lost) },
       { ...place, owners: now },
     ];
   });
@@ -80,3 +82,5 @@ export function named(replicas: readonly number[]): string {
 }
 
 export const WAY_OUT = 'start it again, with an empty directory if its disk is lost';
+
+export const ACCEPT = 'acceptLossOf in a plan, --accept-loss-of';

@@ -14,6 +14,8 @@ export interface RingChange {
   readonly replace: readonly (readonly [string, string])[];
   readonly weights: readonly (readonly [string, number])[];
   readonly zones: readonly (readonly [string, string])[];
+  /** Of those that go: members that are gone for good, so that what only they had is given up. */
+  readonly acceptLossOf?: readonly string[];
 }
 
 /** A node that is no member and could become one. */
@@ -28,6 +30,8 @@ export type ChangedMembers =
       readonly members: readonly Member[];
       /** Who takes the place of whom. */
       readonly successors: ReadonlyMap<NodeIndex, NodeIndex>;
+      /** Of which is given up what only they had. */
+      readonly lost: readonly NodeIndex[];
     }
   /** `field` is the part of the change that is wrong. */
   | { readonly kind: 'refused'; readonly field: keyof RingChange; readonly detail: string };
@@ -53,6 +57,7 @@ class Changing {
   readonly #waiting: readonly Newcomer[];
   readonly #leaving = new Set<NodeIndex>();
   readonly #joined = new Set<Newcomer>();
+  readonly #lost = new Set<NodeIndex>();
   readonly #successors = new Map<NodeIndex, NodeIndex>();
   #next: number;
 
@@ -71,13 +76,14 @@ class Changing {
       }
       for (const [name, weight] of change.weights) this.#set('weights', name, { weight });
       for (const [name, zone] of change.zones) this.#set('zones', name, { zone });
+      for (const name of change.acceptLossOf ?? []) this.#lose('acceptLossOf', name);
       this.#removeLeavers(change);
     } catch (error) {
       if (error instanceof Refused) return { kind: 'refused', field: error.field, detail: error.message };
       throw error;
     }
     const members = [...this.#members.values()].sort((a, b) => a.index - b.index);
-    return { kind: 'members', members, successors: this.#successors };
+    return { kind: 'members', members, successors: this.#successors, lost: [...this.#lost] };
   }
 
   #join(field: keyof RingChange, name: string): NodeIndex {
@@ -115,6 +121,13 @@ class Changing {
     if (member === undefined) throw new Refused(field, `${name} is neither a member nor joins`);
     if (this.#leaving.has(member.index)) throw new Refused(field, `${name} leaves`);
     this.#members.set(member.index, { ...member, ...update });
+  }
+
+  #lose(field: keyof RingChange, name: string): void {
+    const member = this.#named(name);
+    if (member === undefined) throw new Refused(field, `${name} is not a member`);
+    if (!this.#leaving.has(member.index)) throw new Refused(field, `${name} neither leaves nor is replaced`);
+    this.#lost.add(member.index);
   }
 
   #removeLeavers({ leave }: RingChange): void {

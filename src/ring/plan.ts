@@ -26,6 +26,8 @@ export interface PlannedTable {
 
 export interface RingPlan {
   readonly members: readonly Member[];
+  /** Members that leave, of which is given up what only they had. */
+  readonly lost: readonly NodeIndex[];
   readonly voters: readonly NodeIndex[];
   readonly tables: readonly PlannedTable[];
   readonly moves: readonly PlannedMove[];
@@ -37,7 +39,10 @@ export interface RingPlan {
   readonly leastMoves: number;
 }
 
-export function planRing(ring: Ring, { members, successors }: Extract<ChangedMembers, { kind: 'members' }>): RingPlan {
+export function planRing(
+  ring: Ring,
+  { members, successors, lost }: Extract<ChangedMembers, { kind: 'members' }>,
+): RingPlan {
   const zoneOf = new Map(members.map(({ index, zone }) => [index, zone]));
   const moves: PlannedMove[] = [];
   const dropped: RingPlan['dropped'][number][] = [];
@@ -58,7 +63,7 @@ export function planRing(ring: Ring, { members, successors }: Extract<ChangedMem
     return { n, rows };
   });
   const voters = chooseVoters(placeableMembers(members), ring.voters);
-  return { members, voters, tables, moves, dropped, reordered, leastMoves };
+  return { members, lost, voters, tables, moves, dropped, reordered, leastMoves };
 }
 
 /** How many places the members that own more than before have got, all together. */

@@ -2,7 +2,8 @@
  * The ring as plain arrays, strings and numbers, for the wire and the disk:
  *
  *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], change | null, [last id, outcome]]
- *     change    [id, state, moves, [comes…], [goes…], keys, bytes, throttle: -1 as the settings say, 0 none]
+ *     change    [id, state, moves, [comes…], [goes…], keys, bytes, throttle: -1 as the settings say, 0 none,
+ *                [lost…] if anybody is]
  *     member    [index, id, storageId | null, peer, url, zone, weight, state]
  *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn, [move…]]
  *     move      [partition, stage, [other owner…], [who owes…] if anybody does]
@@ -47,8 +48,9 @@ function changesToWire({ change, lastChange }: Ring): readonly unknown[] {
 }
 
 function changeToWire(change: ChangeUnderWay): unknown {
-  const { id, state, moves, comes, goes, keys, bytes, throttle } = change;
-  return [id, state, moves, [...comes], [...goes], keys, bytes, throttle === undefined ? -1 : (throttle ?? 0)];
+  const { id, state, moves, comes, goes, keys, bytes, throttle, lost } = change;
+  const speed = throttle === undefined ? -1 : (throttle ?? 0);
+  return [id, state, moves, [...comes], [...goes], keys, bytes, speed, ...(lost === undefined ? [] : [[...lost]])];
 }
 
 function movesToWire(partitions: readonly PartitionOwners[]): readonly unknown[] {
@@ -124,17 +126,17 @@ function readChange(body: unknown, known: KnownMembers): ChangeUnderWay {
   const fields = list(body, 'ring: change', 8);
   const state = CHANGE_STATES.find((name) => name === fields[1]);
   if (state === undefined) refuse('ring: state of the change', CHANGE_STATES.join(', '), fields[1]);
-  const [comes, goes] = [fields[3], fields[4]].map((some) =>
+  const members = (some: unknown): readonly NodeIndex[] =>
     list(some, 'ring: members of the change', 0).map((index) =>
       readMemberIndex(index, 'ring: member of the change', known),
-    ),
-  );
+    );
   const count = (at: number, what: string, least = 0): number =>
     integer(fields[at], `ring: ${what} of the change`, least, Number.MAX_SAFE_INTEGER);
   const throttle = count(7, 'throttle', -1);
   return {
     ...{ id: text(fields[0], 'ring: id of the change', 32), state, moves: count(2, 'moves') },
-    ...{ comes: comes!, goes: goes!, keys: count(5, 'keys'), bytes: count(6, 'bytes') },
+    ...{ comes: members(fields[3]), goes: members(fields[4]), keys: count(5, 'keys'), bytes: count(6, 'bytes') },
+    ...(fields.length > 8 ? { lost: members(fields[8]) } : {}),
     ...(throttle < 0 ? {} : { throttle: throttle === 0 ? null : throttle }),
   };
 }

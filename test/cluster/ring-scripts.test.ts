@@ -69,9 +69,15 @@ test('leave: clients go first, then the data; twice is once', async () => {
 test('replace: only what is dead, or what shall go all the same; twice is once', async () => {
   const alive = await run('replace', ['n2', 'n5']);
   expect(alive).toMatchObject({ status: 1, stderr: expect.stringContaining('n2 can be reached') as string });
+  const single = { headers: { 'content-type': 'application/json' }, body: '{"n":1}' };
+  expect((await http('PUT', `${cluster.url('n3')}/v1/buckets/single`, single)).status).toBe(200);
   await cluster.nodes.signal('n2', 'SIGKILL');
   cluster.restart('n5');
-  const replaced = await run('replace', ['n2', 'n5']);
+  const waits = await run('replace', ['n2', 'n5']);
+  expect(waits).toMatchObject({ status: 1, stderr: expect.stringContaining('with --accept-loss') as string });
+  expect(waits.stdout).toContain('mind too-few-owners');
+  const replaced = await run('replace', ['--accept-loss', 'n2', 'n5']);
+  expect(replaced.stdout).toMatch(/gives up all keys of n=1 in \d+ of \d+ partitions: no other member owns them/);
   expect([replaced.status, replaced.stderr]).toEqual([0, expect.not.stringContaining('quoral:')]);
   expect(replaced.stdout).toContain('mind unreachable: n2 cannot be reached');
   expect(await cluster.members('n3')).toEqual({ n3: 'active', n4: 'active', n5: 'active' });

@@ -1,7 +1,14 @@
-/** A dead member that was the only owner of something is replaced and removed all the same, where nothing is lost by it. */
+/**
+ * A dead member that was the only owner of something is replaced and removed all the same: where nothing is lost by it, and where an
+ * operator accepts the loss.
+ */
 
 import { expect, test } from 'vitest';
 import type { PlanView } from '#operator/ring-plans.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { nodeIndex } from '#kernel/identity.ts';
+import { hashKey, partitionOf } from '#ring/locate.ts';
+import { movingEntries } from '#repair/moved-rows.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -41,8 +48,8 @@ async function drop(cluster: SimulatedCluster): Promise<void> {
   expect((await cluster.request('n1', 'DELETE', '/v1/buckets/s')).status).toBe(204);
 }
 
-async function replace(cluster: SimulatedCluster): Promise<PlanView> {
-  const plan = (await post(cluster, '/v1/ring/plans', { replace: { n3: 'n4' } })) as PlanView;
+async function replace(cluster: SimulatedCluster, more: unknown = {}): Promise<PlanView> {
+  const plan = (await post(cluster, '/v1/ring/plans', { replace: { n3: 'n4' }, ...(more as object) })) as PlanView;
   await post(cluster, `/v1/ring/plans/${plan.id}/apply`);
   return plan;
 }
@@ -116,5 +123,58 @@ test('a former owner that comes back late brings nothing of it to life', async (
       const { body } = await cluster.request(id, 'GET', `/v1/kv/s/k${i}`);
       expect([id, i, new TextDecoder().decode(body)]).toEqual([id, i, 'second']);
     }
+  }
+});
+
+/** Which keys of the bucket only n3 has. */
+function soleKeys(cluster: SimulatedCluster): ReadonlySet<string> {
+  const ring = ringOf(cluster);
+  const { partitions } = ring.placements.find(({ n }) => n === 1)!;
+  const names = Array.from({ length: KEYS }, (_, i) => `k${i}`);
+  return new Set(
+    names.filter((key) => partitions[partitionOf(ring, hashKey(ring, 's', utf8(key)))]!.owners.includes(nodeIndex(2))),
+  );
+}
+
+/** Keys that are lost are gone, all others as they were, and all can be written again. */
+async function lostOnly(cluster: SimulatedCluster, lost: ReadonlySet<string>): Promise<void> {
+  expect(lost.size).toBeGreaterThan(0);
+  for (let i = 0; i < KEYS; i++) {
+    const { status } = await cluster.request('n2', 'GET', `/v1/kv/s/k${i}`);
+    expect([i, status]).toEqual([i, lost.has(`k${i}`) ? 404 : 200]);
+  }
+  await putAll(cluster, 'second');
+  for (let i = 0; i < KEYS; i++) {
+    const { body } = await cluster.request('n4', 'GET', `/v1/kv/s/k${i}`);
+    expect([i, new TextDecoder().decode(body)]).toEqual([i, 'second']);
+  }
+}
+
+test.each([[{ n: 1 }], [{ n: 1, consistency: 'strong' }]])(
+  'what only the dead one had is given up, and nothing else: %j',
+  async (bucket) => {
+    const cluster = await clusterWith('accepted', bucket);
+    const lost = soleKeys(cluster);
+    const { summary } = await replace(cluster, { acceptLossOf: ['n3'] });
+    expect(summary.risks.map(({ code }) => code)).not.toContain('too-few-owners');
+    expect(summary.givesUp).toEqual([expect.stringMatching(/^all keys of n=1 in \d+ of \d+ partitions: /)]);
+    expect(await untilOver(cluster)).toBe(REPLACED);
+    await lostOnly(cluster, lost);
+  },
+);
+
+test('one that comes back before it is out brings what it has, although that was given up', async () => {
+  const cluster = await clusterWith('back in time', { n: 1 });
+  await replace(cluster, { acceptLossOf: ['n3'] });
+  const isOffloading = (): boolean =>
+    movingEntries(ringOf(cluster)).some(({ place, entry }) => place.n === 1 && entry.move!.stage === 'offload');
+  const end = cluster.simulation.now + 60_000;
+  await cluster.simulation.run(() => isOffloading() || cluster.simulation.now > end);
+  expect(isOffloading()).toBe(true);
+  await cluster.restart('n3');
+  expect(await untilOver(cluster)).toBe(REPLACED);
+  for (let i = 0; i < KEYS; i++) {
+    const { body } = await cluster.request('n4', 'GET', `/v1/kv/s/k${i}`);
+    expect([i, new TextDecoder().decode(body)]).toEqual([i, 'first']);
   }
 });

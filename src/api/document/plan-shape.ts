@@ -61,6 +61,7 @@ const SUMMARY = object<PlanSummary>({
   members: list(MEMBER),
   voters: beforeAndAfter(list(text), 'Who votes on epochs.'),
   tables: list(TABLE, 'For each n in use.'),
+  givesUp: list(text, 'What nobody will have any more, because the plan accepts the loss of members.'),
   risks: list(object<Risk>({ code: text, detail: text }), 'What an operator should know first.'),
 });
 

@@ -142,10 +142,13 @@ test('how fast, and what came of the last change, are part of the wire format', 
   expect(wire({ ...MOVING, change: { ...unsaid, throttle: null } })).toEqual([
     ['0123456789abcdef', 'running', 7, [0], [2], 40, 5000, 0],
   ]);
+  const lost = { ...unsaid, lost: [SMALL.members[1]!.index] };
+  expect(wire({ ...MOVING, change: lost })).toEqual([['0123456789abcdef', 'running', 7, [0], [2], 40, 5000, -1, [2]]]);
   expect(wire({ ...still, lastChange })).toEqual([null, ['fedcba9876543210', 'aborted']]);
   for (const ring of [
     { ...MOVING, change: unsaid, lastChange },
     { ...MOVING, change: { ...unsaid, throttle: null } },
+    { ...MOVING, change: lost },
     { ...still, lastChange },
   ]) {
     expect(ringFromWire(ringToWire(ring))).toEqual(ring);

@@ -1,0 +1,72 @@
+/**
+ * What a ring change does without: an operator who knows that members which leave are gone for good, with their disks, may give up
+ * what only they had, in so many words. Where too few of a partition's owners are left without them, those that are left are
+ * its owners from then on, as far as the change is concerned; where nobody is left, the new owners begin with nothing. One that
+ * comes back all the same before it is out brings what it has: nothing of it is thrown away.
+ */
+
+import type { Facts } from '#consensus/facts.ts';
+import type { Epoch, NodeIndex } from '#kernel/identity.ts';
+import { newOwners, oldOwners } from '#ring/moving.ts';
+import type { PartitionOwners } from '#ring/ring.ts';
+import { factorsInUse, over, strongFactors } from './nothing-to-take.ts';
+
+type Lost = ReadonlySet<NodeIndex>;
+
+/** The owners that count: all of them, unless too few are left without those that are lost. */
+export function ownersLeft(owners: readonly NodeIndex[], lost: Lost): readonly NodeIndex[] {
+  const left = owners.filter((index) => !lost.has(index));
+  return left.length < owners.length - Math.floor(owners.length / 2) ? left : owners;
+}
+
+/** Whether nobody is left that it could be taken over from. */
+export function isGivenUp(entry: PartitionOwners, lost: Lost): boolean {
+  return oldOwners(entry).every((index) => lost.has(index));
+}
+
+/** As it goes on once these are lost; where nobody is left it stays as it is until the new owners are there. */
+export function withoutLost(entry: PartitionOwners, changedIn: Epoch, lost: Lost): PartitionOwners {
+  const { owners, move } = entry;
+  if (move === undefined || move.stage === 'offload') return entry;
+  const old = oldOwners(entry);
+  const left = ownersLeft(old, lost);
+  if (left === old || left.length === 0) return entry;
+  const owed = [...new Set([...(move.owed ?? []), ...old.filter((index) => lost.has(index))])];
+  const { stage, others } = move;
+  return stage === 'read-new'
+    ? { owners, changedIn, move: { stage, others: left, owed } }
+    : { owners: left, changedIn, move: { stage, others, owed } };
+}
+
+/** One that is given up belongs to the new owners as soon as they take writes. */
+export function givenUpWentOn(
+  entry: PartitionOwners,
+  changedIn: Epoch,
+  isReady: (index: NodeIndex) => boolean,
+): PartitionOwners {
+  const [old, now] = [oldOwners(entry), newOwners(entry)];
+  const { stage, owed = [] } = entry.move!;
+  if (stage === 'planned' && !now.every((index) => old.includes(index) || isReady(index))) return entry;
+  return over(now, [...old, ...owed], changedIn);
+}
+
+/** In words; nothing when others have all of it. */
+export function whatIsGivenUp({ ring, buckets }: Facts, lost: readonly NodeIndex[]): readonly string[] {
+  const [gone, inUse, strong] = [new Set(lost), factorsInUse(buckets), strongFactors(buckets)];
+  const used = ring.placements.filter(({ n }) => inUse.has(n));
+  return used.flatMap(({ n, partitions }) => {
+    const short = partitions.filter(({ owners }) => ownersLeft(owners, gone) !== owners);
+    const none = short.filter(({ owners }) => ownersLeft(owners, gone).length === 0).length;
+    const few = short.length - none;
+    const of = (count: number): string => `of n=${n} in ${count} of ${partitions.length} partitions`;
+    return [
+      ...(none > 0 ? [`all keys ${of(none)}: no other member owns them`] : []),
+      ...(few > 0
+        ? [
+            `acknowledged writes ${of(few)} that only lost owners had; deleted keys and older values may come back there`,
+          ]
+        : []),
+      ...(few > 0 && strong.has(n) ? [`what was decided last for strong keys ${of(few)}`] : []),
+    ];
+  });
+}
