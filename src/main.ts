@@ -84,9 +84,12 @@ function ringCommand(): Command {
     .description('what is moving, and how far it is')
     .action(async (options) => (await import('./cli/change-command.ts')).ringTransfers(options));
   for (const verb of ['pause', 'resume', 'abort'] as const) {
-    asClient(ring.command(verb))
-      .description(`${verb} the change that is under way`)
-      .action(async (options) => (await import('./cli/change-command.ts')).ringSteer(verb, options));
+    const command = asClient(ring.command(verb)).description(`${verb} the change that is under way`);
+    if (verb !== 'pause') {
+      const what = 'a member that it waits for, dead for good: give up what only it had';
+      command.option('--accept-loss-of <node>', what, one);
+    }
+    command.action(async (options) => (await import('./cli/change-command.ts')).ringSteer(verb, options));
   }
   asClient(ring.command('force'))
     .requiredOption('--lost <node>', 'a member that is gone for good, with its disk', one)

@@ -108,10 +108,36 @@ export async function showTransfers({ services }: Exchange): Promise<Answer> {
   return jsonAnswer(await services.plans.transfers());
 }
 
-/** `/v1/ring/transfers/pause` and so on. */
-export function steer(state: 'paused' | 'running' | 'aborting') {
-  return async ({ services, startedAt }: Exchange): Promise<Answer> =>
-    changeAnswer(await services.plans.steer(state, startedAt + services.settings.requestTimeoutMs));
+/** What a client may send along to have a change go on, or taken back. */
+export const STEER_SCHEMA = {
+  type: 'object',
+  properties: {
+    acceptLossOf: {
+      ...NODES,
+      description:
+        'Members that are dead for good, with their disks, for which the change waits: what only they had is given up. ' +
+        'Partitions that cannot be taken back to them go on to their new owners.',
+    },
+  },
+  additionalProperties: false,
+} as const satisfies Schema;
+
+export async function pauseChange({ services, startedAt }: Exchange): Promise<Answer> {
+  return changeAnswer(await services.plans.steer('paused', startedAt + services.settings.requestTimeoutMs));
+}
+
+/** `/v1/ring/transfers/resume`, `/v1/ring/transfers/abort` */
+export function steer(state: 'running' | 'aborting') {
+  return async (exchange: Exchange): Promise<Answer> => {
+    const { services, startedAt } = exchange;
+    const deadline = startedAt + services.settings.requestTimeoutMs;
+    return withOptionalJson(exchange, deadline, async (body) => {
+      const wrong = mismatch(STEER_SCHEMA, body);
+      if (wrong !== undefined) return problemAnswer(invalid(wrong.member || 'body', wrong.detail));
+      const { acceptLossOf } = body as { readonly acceptLossOf?: readonly string[] };
+      return changeAnswer(await services.plans.steer(state, deadline, acceptLossOf));
+    });
+  };
 }
 
 function changeAnswer(result: ApplyResult): Answer {

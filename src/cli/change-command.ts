@@ -41,8 +41,16 @@ export async function ringTransfers(
   else show(options, view, options.partitions === true);
 }
 
-export async function ringSteer(verb: 'pause' | 'resume' | 'abort', options: ClientOptions): Promise<void> {
-  show(options, (await askJson(options, `${TRANSFERS}/${verb}`, { method: 'POST' }, [202])) as TransfersView);
+export interface SteerOptions extends ClientOptions {
+  readonly acceptLossOf?: readonly string[];
+}
+
+export async function ringSteer(verb: 'pause' | 'resume' | 'abort', options: SteerOptions): Promise<void> {
+  const { acceptLossOf } = options;
+  const headers = { 'content-type': 'application/json' };
+  const sent = acceptLossOf === undefined ? {} : { headers, body: JSON.stringify({ acceptLossOf }) };
+  const asked = { method: 'POST', ...sent } as const;
+  show(options, (await askJson(options, `${TRANSFERS}/${verb}`, asked, [202])) as TransfersView);
 }
 
 async function waitFor(options: ClientOptions, begun: TransfersView): Promise<void> {

@@ -8,7 +8,7 @@
 import type { Facts } from '#consensus/facts.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
 import { newOwners, oldOwners } from '#ring/moving.ts';
-import type { PartitionOwners } from '#ring/ring.ts';
+import type { ChangeUnderWay, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { factorsInUse, over, strongFactors } from './nothing-to-take.ts';
 
 type Lost = ReadonlySet<NodeIndex>;
@@ -48,6 +48,17 @@ export function givenUpWentOn(
   const { stage, owed = [] } = entry.move!;
   if (stage === 'planned' && !now.every((index) => old.includes(index) || isReady(index))) return entry;
   return over(now, [...old, ...owed], changedIn);
+}
+
+/** Of the change that is under way: more members that are lost. */
+export function givingUp(ring: Ring, change: ChangeUnderWay, more: readonly NodeIndex[], changedIn: Epoch): Ring {
+  const lost = [...new Set([...(change.lost ?? []), ...more])].sort((a, b) => a - b);
+  const gone = new Set(lost);
+  const placements = ring.placements.map(({ n, partitions }): Placement => ({
+    n,
+    partitions: partitions.map((entry) => withoutLost(entry, changedIn, gone)),
+  }));
+  return { ...ring, placements, change: { ...change, lost } };
 }
 
 /** In words; nothing when others have all of it. */

@@ -13,7 +13,7 @@ import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { VOTERS_MAX } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
-import { givenUpWentOn, isGivenUp, withoutLost } from './given-up.ts';
+import { givenUpWentOn, givingUp, isGivenUp, withoutLost } from './given-up.ts';
 import { factorsInUse, over, strongFactors, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
 import { Portion } from './portion.ts';
 
@@ -116,13 +116,21 @@ function isSameSet(row: readonly NodeIndex[], owners: readonly NodeIndex[]): boo
   return row.length === owners.length && row.every((index) => owners.includes(index));
 }
 
-/** Pauses, resumes or aborts the change that is under way; what is aborted stays so. */
-export function steerChange(facts: Facts, state: ChangeUnderWay['state']): FactsOrRefusal {
+/** Pauses, resumes or aborts the change that is under way; what is aborted stays so. `lost`: members that it shall not wait for. */
+export function steerChange(
+  facts: Facts,
+  state: ChangeUnderWay['state'],
+  lost: readonly NodeIndex[] = [],
+): FactsOrRefusal {
   const { change } = facts.ring;
   if (change === undefined) return { refused: 'no change is under way' };
-  if (change.state === state) return facts;
-  if (change.state === 'aborting') return { refused: 'the change is being aborted' };
-  return { ...facts, epoch: epoch(facts.epoch + 1), ring: { ...facts.ring, change: { ...change, state } } };
+  const more = lost.filter((index) => change.lost?.includes(index) !== true);
+  if (change.state === state && more.length === 0) return facts;
+  if (change.state === 'aborting' && state !== 'aborting') return { refused: 'the change is being aborted' };
+  const next = epoch(facts.epoch + 1);
+  const steered = { ...change, state };
+  const ring = { ...facts.ring, change: steered };
+  return { ...facts, epoch: next, ring: more.length === 0 ? ring : givingUp(ring, steered, more, next) };
 }
 
 /** Everything that may be done now; the same facts when nothing may. */

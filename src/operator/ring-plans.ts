@@ -192,9 +192,16 @@ export class RingPlans {
     }, deadline);
   }
 
-  /** Pauses, resumes or aborts the change that is under way. */
-  async steer(state: ChangeUnderWay['state'], deadline: number): Promise<ApplyResult> {
-    return await this.#propose((facts) => steerChange(facts, state), deadline);
+  /** Pauses, resumes or aborts the change that is under way; what only `lost` members had is given up. */
+  async steer(state: ChangeUnderWay['state'], deadline: number, lost: readonly string[] = []): Promise<ApplyResult> {
+    return await this.#propose((facts) => {
+      const members = facts.ring.members.filter((one) => one.state !== 'removed' && lost.includes(one.id));
+      const nobody = lost.find((name) => !members.some(({ id }) => id === name));
+      if (nobody !== undefined) return { refused: `acceptLossOf: ${nobody} is not a member` };
+      const indexes = members.map(({ index }) => index);
+      const there = this.#notLost(facts.ring, indexes);
+      return there === undefined ? steerChange(facts, state, indexes) : { refused: `acceptLossOf: ${there}` };
+    }, deadline);
   }
 
   /** To be called when the facts have changed: how far a change is now says how fast it goes. */

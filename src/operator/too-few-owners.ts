@@ -73,7 +73,7 @@ export function changeWaitsFor(
     milliseconds: 0,
     reason:
       `cannot be reached, and ${partitions} partitions of ${named(replicas)} have too few owners without it: the change, and ` +
-      `taking it back, wait for it; ${WAY_OUT}`,
+      `taking it back, wait for it; ${WAY_OUT}, or give up what it has (quoral ring resume --accept-loss-of ${id})`,
   }));
 }
 

@@ -81,7 +81,7 @@ export interface ChangeUnderWay {
   /** The members that it brings, and those that it takes away. */
   readonly comes: readonly NodeIndex[];
   readonly goes: readonly NodeIndex[];
-  /** Those of the latter of which is given up what only they had; only there when there are any. */
+  /** Members of which is given up what only they had; only there when there are any. */
   readonly lost?: readonly NodeIndex[];
   /** Keys and bytes that this meant, as far as they could be weighed. */
   readonly keys: number;

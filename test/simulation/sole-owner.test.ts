@@ -163,6 +163,37 @@ test.each([[{ n: 1 }], [{ n: 1, consistency: 'strong' }]])(
   },
 );
 
+test.each([
+  ['resume', {}, REPLACED],
+  ['abort', {}, 'n1 active, n2 active, n3 active, n4 active'],
+  ['resume', { consistency: 'strong' }, REPLACED],
+])('a change that waits for the dead one ends when that is given up: %s, %j', async (verb, more, wanted) => {
+  const cluster = await clusterWith('accepted later', { n: 1, ...more });
+  const lost = soleKeys(cluster);
+  await replace(cluster);
+  if (verb === 'abort') await cluster.simulation.run(cluster.simulation.now + 30_000);
+  if (verb === 'abort') await post(cluster, '/v1/ring/transfers/abort');
+  await cluster.simulation.run(cluster.simulation.now + 30_000);
+  expect(ringOf(cluster).change).toBeDefined();
+  await post(cluster, `/v1/ring/transfers/${verb}`, { acceptLossOf: ['n3'] });
+  expect(await untilOver(cluster)).toBe(wanted);
+  await lostOnly(cluster, lost);
+});
+
+test('nobody who can be reached, or is no member, is given up', async () => {
+  const cluster = await clusterWith('not lost', { n: 1 });
+  await replace(cluster);
+  for (const [name, detail] of [
+    ['n2', 'acceptLossOf: n2 can be reached, so what it has is not lost'],
+    ['n9', 'acceptLossOf: n9 is not a member'],
+  ]) {
+    const options = { headers: JSON_TYPE, body: JSON.stringify({ acceptLossOf: [name] }) };
+    const { status, body } = await cluster.request('n1', 'POST', '/v1/ring/transfers/resume', options);
+    const told = JSON.parse(new TextDecoder().decode(body)) as { readonly detail: string };
+    expect([status, told.detail]).toEqual([409, detail]);
+  }
+});
+
 test('one that comes back before it is out brings what it has, although that was given up', async () => {
   const cluster = await clusterWith('back in time', { n: 1 });
   await replace(cluster, { acceptLossOf: ['n3'] });

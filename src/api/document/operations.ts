@@ -5,7 +5,7 @@
 
 import { FORCE_SCHEMA } from '#api/force-route.ts';
 import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
-import { APPLY_SCHEMA, PLAN_SCHEMA } from '#api/plan-routes.ts';
+import { APPLY_SCHEMA, PLAN_SCHEMA, STEER_SCHEMA } from '#api/plan-routes.ts';
 import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
 import { TOKEN_PARAMETERS, TOKEN_SCHEMA } from '#api/token-routes.ts';
 import { BUCKET_PARAMETERS } from '#api/bucket-routes.ts';
@@ -57,6 +57,11 @@ function steering(id: string, summary: string): Operation {
     problems: ['conflict', 'quorum-unavailable'],
   };
 }
+
+const GIVES_UP: RequestBody = {
+  ...takes(STEER_SCHEMA, 'Who is lost and shall not be waited for; may be left out.', { acceptLossOf: ['n3'] }),
+  required: false,
+};
 
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /v1/kv/:bucket/:key': KEY.GET,
@@ -240,8 +245,14 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 200: shows('Transfers', 'The change that is under way.') },
   },
   'POST /v1/ring/transfers/pause': steering('pauseChange', 'Pauses the change that is under way'),
-  'POST /v1/ring/transfers/resume': steering('resumeChange', 'Goes on with a change that was paused'),
-  'POST /v1/ring/transfers/abort': steering('abortChange', 'Takes back what has not come to its end'),
+  'POST /v1/ring/transfers/resume': {
+    ...steering('resumeChange', 'Goes on with a change that was paused, or waits for members that are lost'),
+    body: GIVES_UP,
+  },
+  'POST /v1/ring/transfers/abort': {
+    ...steering('abortChange', 'Takes back what has not come to its end'),
+    body: GIVES_UP,
+  },
 
   'GET /livez': health('showLive', 'Whether the process works: when not, restart it'),
   'GET /readyz': health('showReady', 'Whether this node should get requests'),

@@ -126,6 +126,28 @@ describe('two members are dead', () => {
     expect(owners).not.toContain(5);
   });
 
+  test.each([
+    ['goes on', 'running', 'done', REPLACED],
+    [
+      'is taken back',
+      'aborting',
+      'aborted',
+      'n1 active, n2 active, n3 active, n4 active, n5 active, n6 active, n7 active',
+    ],
+  ] as const)('a change that waits for them %s when it is told that they are lost', (_, state, outcome, wanted) => {
+    const stuck = run(steerChange(run(begun([])), state) as Facts);
+    expect(stuck.ring.change?.state).toBe(state);
+    expect(steerChange(stuck, state)).toBe(stuck);
+    const told = steerChange(stuck, state, [nodeIndex(4), nodeIndex(3)]) as Facts;
+    expect([told.epoch, told.ring.change?.lost]).toEqual([stuck.epoch + 1, [3, 4]]);
+    expect(steerChange(told, state, [nodeIndex(3)])).toBe(told);
+    const end = run(told);
+    expect([end.ring.lastChange?.outcome, members(end)]).toEqual([outcome, wanted]);
+    for (const { partitions } of end.ring.placements) {
+      for (const { owners } of partitions) expect(owners.every(isDead) && state === 'running').toBe(false);
+    }
+  });
+
   test('where others are left they go on as the owners, and who is lost owes what it has', () => {
     const { ring } = begun(['n4', 'n5']);
     const entries = ring.placements.flatMap(({ partitions }) => partitions);
