@@ -247,6 +247,7 @@ async function openOutside(
     fields: { node: id },
     bufferMax: settings['log-buffer-max'],
     metrics,
+    onTrouble: (error) => fail(`the log cannot be written, lines that find no room are lost: ${error.message}`),
   });
   const clock = realClock();
   const certificates = openCertificates(settings, origins, { clock, log, metrics });
@@ -318,7 +319,8 @@ async function serve(
   await node.stop(settings['stop-timeout']);
   await world.trace.stop(settings['trace-stop-timeout']);
   world.log.info('node-stopped');
-  if (!(await world.log.close(settings['log-stop-timeout']))) fail('nobody reads the log: its last lines are lost');
+  const trouble = await world.log.close(settings['log-stop-timeout']);
+  if (trouble !== undefined) fail(`the last lines of the log are lost: ${trouble}`);
   process.exit(0);
 }
 

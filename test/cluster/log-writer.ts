@@ -10,9 +10,9 @@ process.stderr.write(`${Math.round(performance.now() - startedAt)}\n`);
 if (ending === 'exit') {
   process.exit(1);
 } else if (ending === 'close') {
-  const whole = await log.close(300);
+  const trouble = await log.close(300);
   log.info('after-the-end');
-  process.exit(whole ? 0 : 3);
+  process.exit(trouble === undefined ? 0 : 3);
 } else {
   process.on('uncaughtException', (error) => {
     log.error('fault', { reason: error.message });

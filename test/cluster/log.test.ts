@@ -2,6 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 
@@ -60,4 +61,28 @@ test('a stop does not wait for ever for a reader that stalls', async () => {
   await sleep(10);
   expect((await ended)[0]).toBe(3);
   child.stdout!.destroy();
+});
+
+test.each([
+  ['exit', 1],
+  ['fault', 1],
+  ['close', 3],
+])('a log on a full disk neither ends the process nor holds up its end by %s', async (ending, status) => {
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, [WRITER, '2000', ending], { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  let complaints = '';
+  child.stderr!.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
+  expect((await once(child, 'close'))[0]).toBe(status);
+  // The fault is the one of this test.
+  expect(complaints).not.toMatch(/Error|fault/);
+});
+
+test.each([
+  ['exit', 1],
+  ['close', 3],
+])('a log whose reader is gone does not hold up the end of the process by %s', async (ending, status) => {
+  const child = start('2000', ending);
+  child.stdout!.destroy();
+  expect((await once(child, 'exit'))[0]).toBe(status);
 });

@@ -1,19 +1,18 @@
 /**
- * JSON lines through pino, written by a thread of the pool: whoever reads them slowly holds up no request. What waits is
- * bounded in bytes; a line that finds no room is dropped, counted, and told of in a line of its own as soon as there is
- * room again. What waits when the process ends is written then, also after a fault.
+ * JSON lines through pino, written as log-output.ts says. A line that finds no room is told of in a line of its own as soon as
+ * there is room again. What waits when the process ends is written then, also after a fault.
  *
  * Secrets do not belong into log fields; the names that would hold one are blanked all the same.
  */
 
-import { destination, pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
 import type { Log, LogFields, Metrics } from '#world/world.ts';
+import { LogOutput } from './log-output.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const SECRET_FIELDS = ['secret', 'clusterSecret', 'password', 'authorization'];
-const STDOUT = 1;
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -26,25 +25,26 @@ export interface LogOptions {
   readonly metrics?: Metrics;
   /** File descriptor in place of stdout. */
   readonly descriptor?: number;
+  /** It cannot be written, now or any more: where else this may be told. */
+  readonly onTrouble?: (error: Error) => void;
 }
 
 export const DEFAULT_LOG_BUFFER_MAX = 4 * 1024 * 1024;
 
 export interface RealLog extends Log {
   /**
-   * Writes what waits, for `patience` milliseconds at most, and logs nothing afterwards. False when something is lost
-   * because nobody reads it.
+   * Writes what waits, for `patience` milliseconds at most, and logs nothing afterwards. With what is wrong when something is
+   * lost.
    */
-  close(patience: number): Promise<boolean>;
+  close(patience: number): Promise<string | undefined>;
 }
 
 export function createLog(options: LogOptions): RealLog {
   const { stream } = options;
-  if (stream !== undefined) return { ...methods(loggerFor(options, stream)), close: () => Promise.resolve(true) };
-  const { bufferMax = DEFAULT_LOG_BUFFER_MAX, descriptor = STDOUT, metrics } = options;
-  const output = destination({ fd: descriptor, sync: false, maxLength: bufferMax });
-  const logger = loggerFor(options, output);
-  const log = methods(logger);
+  if (stream !== undefined) return { ...methods(loggerFor(options, stream)), close: () => Promise.resolve(undefined) };
+  const { bufferMax = DEFAULT_LOG_BUFFER_MAX, metrics, onTrouble = () => undefined } = options;
+  // To look at it makes a pipe say that it is full: a thread that waits in a write could hold up the end of the process.
+  const { descriptor = process.stdout.fd } = options;
   const dropped = metrics?.counter('quoral_log_lines_dropped_total', 'Log lines dropped because nobody read them.');
   let untold = 0;
   const tell = (): void => {
@@ -52,25 +52,29 @@ export function createLog(options: LogOptions): RealLog {
     untold = 0;
     if (count > 0) log.warn('log-lines-dropped', { count, bufferMax });
   };
-  output.on('drop', () => {
-    untold += 1;
-    dropped?.add();
+  const output = new LogOutput({
+    ...{ descriptor, bufferMax, onTrouble },
+    onDrop: () => {
+      untold += 1;
+      dropped?.add();
+    },
+    onDrained: tell,
   });
-  output.on('drain', tell);
-  // Pino's own hook has written by then what waited, so there is room.
+  const logger = loggerFor(options, output);
+  const log = methods(logger);
   const atExit = (): void => {
-    if (untold === 0) return;
+    output.flushAtExit();
     tell();
-    output.flushSync();
+    output.flushAtExit();
   };
   process.once('exit', atExit);
   return {
     ...log,
-    close: (patience) => {
+    close: async (patience) => {
       process.off('exit', atExit);
       tell();
       logger.level = 'silent';
-      return closed(output, patience);
+      return await output.close(patience);
     },
   };
 }
@@ -97,21 +101,4 @@ function methods(logger: Logger): Log {
     warn: (event, fields) => logger.warn(fields ?? {}, event),
     error: (event, fields) => logger.error(fields ?? {}, event),
   };
-}
-
-type Output = ReturnType<typeof destination>;
-
-/** A stream that is destroyed drops what it still has, and with it the hook that would write that when the process exits. */
-async function closed(output: Output, patience: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const late = setTimeout(() => {
-      output.destroy();
-      resolve(false);
-    }, patience);
-    output.once('close', () => {
-      clearTimeout(late);
-      resolve(true);
-    });
-    output.end();
-  });
 }
