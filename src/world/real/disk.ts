@@ -76,6 +76,9 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   }
 }
 
+/** So long writes may go on into files that somebody has removed from their directory, which no later start would find. */
+const LOOK_MS = 1000;
+
 class SqliteDisk implements Disk {
   readonly #path: string;
   readonly #log: Log;
@@ -93,6 +96,8 @@ class SqliteDisk implements Disk {
   readonly #figures: DiskFigures;
   #failure: DiskError | undefined;
   #closed = false;
+  /** When the files were last seen to be where they were opened. */
+  #lookedAt = 0;
   #transaction: 'none' | 'of reads' | 'of a commit' = 'none';
 
   constructor(options: DiskOptions, files: OpenFiles) {
@@ -231,8 +236,10 @@ class SqliteDisk implements Disk {
   async #durable(held: Promise<void> | undefined): Promise<void> {
     try {
       await this.#sync.sync();
-      if (held !== undefined) {
-        await held;
+      if (held !== undefined) await held;
+      const now = performance.now();
+      if (held !== undefined || now - this.#lookedAt >= LOOK_MS) {
+        this.#lookedAt = now;
         this.#sync.assertInPlace();
       }
     } catch (error) {

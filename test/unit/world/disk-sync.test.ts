@@ -138,3 +138,25 @@ test('a log that was taken away is noticed at the next checkpoint at the latest'
   }
   expect(failure).toMatchObject({ kind: 'failed', uncertain: true });
 });
+
+test('a write to files that were removed from their directory is durable no longer than a second', async () => {
+  holding = false;
+  const at = performance.now() + 10_000;
+  const time = vi.spyOn(performance, 'now').mockReturnValue(at);
+  try {
+    const first = put(1);
+    await vi.waitFor(() => expect(first.state).toBe('durable'));
+    renameSync(directory, `${directory}-gone`);
+    const second = put(2);
+    await vi.waitFor(() => expect(second.state).toBe('durable'));
+    time.mockReturnValue(at + 1000);
+    const third = put(3);
+    await vi.waitFor(() => expect(third.state).toBe('failed'));
+    expect(third.error).toMatchObject({ kind: 'failed', uncertain: true });
+    expect((third.error as Error).message).toMatch(/log was removed or replaced \(ESTALE\)/);
+    expect(disk.failure()).toBe(third.error);
+  } finally {
+    time.mockRestore();
+    renameSync(`${directory}-gone`, directory);
+  }
+});
