@@ -9,6 +9,7 @@ import { VERSION } from './version.ts';
 import { benchCommand } from './cli/bench-verbs.ts';
 import { asClient } from './cli/client-options.ts';
 import { failure } from './cli/failure.ts';
+import { mindOutput } from './cli/output.ts';
 import { bucketCommand, exportCommand, importCommand, keyCommand } from './cli/key-verbs.ts';
 
 function nodeCommand(): Command {
@@ -160,6 +161,7 @@ function mistakeIn(command: string, text: string): string {
 }
 
 tellMistakes(program);
+mindOutput();
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -29,6 +29,24 @@ export function fail(line: string, exitStatus: ExitStatus = EXIT.wrong): void {
   process.exitCode = exitStatus;
 }
 
+let outlivesReader = false;
+
+/** From now on nobody has to read what this process prints, such as that of a cluster that goes on. */
+export function outliveReader(): void {
+  outlivesReader = true;
+}
+
+/** A reader that has seen enough, such as `head`, ends a verb without a word; an output that cannot be written with one line. */
+export function mindOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (outlivesReader) return;
+    if (error.code !== 'EPIPE') fail(`the output cannot be written: ${error.message}`);
+    process.exit(EXIT.wrong);
+  });
+  // Where complaints cannot be written there is nobody to tell.
+  process.stderr.on('error', () => undefined);
+}
+
 /** Columns as wide as their widest cell; numbers to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));

@@ -10,7 +10,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, w
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { print, UsageError } from './output.ts';
+import { outliveReader, print, UsageError } from './output.ts';
 import { SAME_ACT_MS, type ChildMessage } from './start-and-stop.ts';
 
 const STARTUP_LIMIT_MS = 60_000;
@@ -62,6 +62,7 @@ function readLayout(options: Record<string, string>): Layout {
 }
 
 export async function runCluster(options: Record<string, string>): Promise<void> {
+  outliveReader();
   const layout = readLayout(options);
   const secretFile = prepareDirectory(layout.directory);
   checkFormerLayout(layout);
@@ -91,7 +92,9 @@ function prepareDirectory(directory: string): string {
   const secretFile = resolve(directory, 'cluster-secret');
   try {
     mkdirSync(directory, { recursive: true });
-    if (!existsSync(secretFile)) writeFileSync(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+    if (!existsSync(secretFile)) {
+      writeFileSync(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flush: true });
+    }
     readFileSync(secretFile);
   } catch (error) {
     throw new UsageError(
@@ -105,12 +108,24 @@ function prepareDirectory(directory: string): string {
 function checkFormerLayout({ count, basePort, directory }: Layout): void {
   const path = clusterFile(directory);
   if (!existsSync(path)) return;
-  const former = (JSON.parse(readFileSync(path, 'utf8')) as { nodes: { url: string }[] }).nodes;
+  const former = readFormerNodes(path);
   const formerPort = Number(former[0]?.url.split(':').at(-1));
   if (former.length === count && formerPort === basePort) return;
   throw new UsageError(
     `${directory} holds a cluster of --nodes ${former.length} at --base-port ${formerPort}; start it so, or take another --data-dir`,
   );
+}
+
+function readFormerNodes(path: string): readonly { readonly url: string }[] {
+  try {
+    const { nodes } = JSON.parse(readFileSync(path, 'utf8')) as { nodes?: { url: string }[] };
+    if (Array.isArray(nodes) && nodes.every(({ url }) => typeof url === 'string')) return nodes;
+    throw new SyntaxError('it has no list of nodes');
+  } catch (error) {
+    throw new UsageError(
+      `${path} does not say which nodes the cluster has (${error instanceof Error ? error.message : String(error)}); delete it, and start with the --nodes and --base-port of before`,
+    );
+  }
 }
 
 function clusterFile(directory: string): string {
@@ -171,7 +186,7 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
 function writeClusterFile(directory: string, nodes: readonly LocalNode[]): void {
   const path = clusterFile(directory);
   const content = { nodes: nodes.map(({ id, process: { pid }, url, peer }) => ({ id, pid, url, peer })) };
-  writeFileSync(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`);
+  writeFileSync(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`, { flush: true });
   renameSync(`${path}.new`, path);
 }
 

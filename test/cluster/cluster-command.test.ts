@@ -3,14 +3,14 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { Authority, writePair } from '../authority.ts';
 import { freeBase } from './ports.ts';
-import { http, temporaryDirectory } from './support.ts';
+import { http, runQuoral, temporaryDirectory } from './support.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const authority = new Authority('of a local cluster');
@@ -107,3 +107,16 @@ test('several nodes a host: replicas stand in as many zones as there are', { tim
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
 });
+
+test.each(['', '{}', '{"nodes":[{}]}'])(
+  'a list of nodes that says nothing (%j) is met with one line that names it and what to do',
+  async (content) => {
+    const data = join(directory, 'no-list');
+    mkdirSync(data, { recursive: true });
+    writeFileSync(join(data, 'cluster.json'), content);
+    const { status, stderr } = await runQuoral(['cluster', '--data-dir', data]);
+    expect(status).toBe(1);
+    expect(stderr.trim().split('\n'), stderr).toHaveLength(1);
+    expect(stderr).toMatch(/no-list\/cluster\.json does not say which nodes the cluster has \(.*\); delete it/);
+  },
+);
