@@ -159,10 +159,11 @@ export class Hub {
 
   /** What to show of the change to somebody who knows this much. */
   #newsIn({ key, glimpse }: KeyChange, latest: Latest): ChangeEvent | undefined {
-    const { conflicts, log, clock } = this.#options;
+    const { conflicts, strong, log, clock } = this.#options;
     const { bucket } = this.life;
     try {
-      const etag = latest.take(this.#nameOf(key), glimpse, conflicts(), clock.wall(), this.#options.latest);
+      const settlement = strong() ? 'in-order' : conflicts();
+      const etag = latest.take(this.#nameOf(key), glimpse, settlement, clock.wall(), this.#options.latest);
       return etag === undefined ? undefined : { key, etag };
     } catch (error) {
       if (!(error instanceof CorruptState)) throw error;

@@ -3,10 +3,15 @@
  * order; joined with what is known already it shows a reader something else, or is no news. What is shown of a key never goes back. Pure.
  */
 
+import { compareDotsByTime } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import { decodeGlimpse } from '#causality/glimpse.ts';
 import { equalStates, joinStates } from '#causality/join.ts';
 import type { Conflicts, State } from '#causality/state.ts';
+import { lastOf } from './strong-news.ts';
+
+/** How two changes of a key come together. Those of a strong key come after each other. */
+export type Settlement = Conflicts | 'in-order';
 
 interface Known {
   readonly state: State;
@@ -30,7 +35,9 @@ export class Latest {
   /** Whether this is just what was told of last. Throws CorruptState. */
   has(name: string, glimpse: Uint8Array): boolean {
     const known = this.#keys.get(name);
-    return known !== undefined && equalStates(known.state, decodeGlimpse(glimpse));
+    if (known === undefined) return false;
+    const told = decodeGlimpse(glimpse);
+    return equalStates(known.state, told) && shownIn(known.state) === shownIn(told);
   }
 
   /**
@@ -40,14 +47,14 @@ export class Latest {
   take(
     name: string,
     glimpse: Uint8Array,
-    conflicts: Conflicts,
+    settlement: Settlement,
     now: number,
     others?: Latest,
   ): string | null | undefined {
     const told = decodeGlimpse(glimpse);
     const known = this.#keys.get(name);
     const before = known ?? (others === undefined ? undefined : others.#keys.get(name));
-    const state = before === undefined ? told : joinStates(before.state, told, conflicts);
+    const state = before === undefined ? told : together(before.state, told, settlement);
     // Of a value that has expired the content is gone at one replica and not at another: the time decides what is live.
     const etag = liveTag(state, now);
     if (known !== undefined) {
@@ -65,6 +72,20 @@ export class Latest {
     }
     this.#keys.set(name, known);
   }
+}
+
+function together(before: State, told: State, settlement: Settlement): State {
+  if (settlement !== 'in-order') return joinStates(before, told, settlement);
+  const [was, is] = [lastOf(before), lastOf(told)];
+  if (is === undefined) return before;
+  const order = was === undefined ? 1 : compareDotsByTime(is, was);
+  if (order !== 0) return order > 0 ? told : before;
+  // Without a dot of its own only the end of something changes what is there: whoever shows less knows of it.
+  return shownIn(told) < shownIn(before) ? told : before;
+}
+
+function shownIn({ versions }: State): number {
+  return versions.filter(({ content }) => content !== null).length;
 }
 
 function liveTag({ versions }: State, now: number): string | null {

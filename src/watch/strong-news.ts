@@ -116,7 +116,8 @@ export function lastDot({ glimpse }: KeyChange): Dot | undefined {
   }
 }
 
-function lastOf({ vector }: State): Dot | undefined {
+/** Of the last write that led to this. */
+export function lastOf({ vector }: State): Dot | undefined {
   return vector.length === 0 ? undefined : vector.reduce(later);
 }
 

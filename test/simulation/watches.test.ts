@@ -234,3 +234,18 @@ test('a bucket becomes strong while it is watched: nothing is told of that came 
   await pass(cluster, 3000);
   expect(watch.events.map(({ etag }) => etag)).toEqual(etags);
 });
+
+test('strong keys: that a value has expired is told of when somebody has looked, and not undone', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'expired', nodes: 3 });
+  const define = { headers: { 'content-type': 'application/json' }, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/b', define)).status).toBe(200);
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  const first = await put(cluster, 'n2', 'k', 'v', '?ttl=2');
+  await pass(cluster, 5000);
+  expect((await cluster.request('n3', 'GET', '/v1/kv/b/k')).status).toBe(404);
+  await pass(cluster, 1000);
+  expect(watch.events.map(({ etag }) => etag)).toEqual([first, null]);
+  const second = await put(cluster, 'n2', 'k', 'v', '?ttl=60');
+  await pass(cluster, 5000);
+  expect(watch.events.map(({ etag }) => etag)).toEqual([first, null, second]);
+});

@@ -44,6 +44,23 @@ test('a value that has expired is news as deleted, once, though a replica has it
   expect(latest.take('k', encodeGlimpse(expiring), 'lww', 1600)).toBeUndefined();
 });
 
+test('of changes that come after each other the latest holds, and of the same one what shows less', () => {
+  const [version] = stateOf([dot(1, 10)], [dot(1, 10)]).versions;
+  const older = stateOf([dot(2, 5)], [dot(2, 5)]);
+  const ending: State = { vector: [dot(1, 10)], versions: [{ ...version!, expiresAt: 1000 }] };
+  // What is left of it is not told from a deletion.
+  const ended: State = { vector: [dot(1, 10)], versions: [{ dot: dot(1, 10), content: null, expiresAt: 0 }] };
+  const latest = new Latest(10);
+  const take = (state: State): string | null | undefined => latest.take('k', encodeGlimpse(state), 'in-order', 500);
+  expect(take(ending)).toBe(tagOf(ending));
+  expect(latest.has('k', encodeGlimpse(ending))).toBe(true);
+  expect(latest.has('k', encodeGlimpse(ended))).toBe(false);
+  expect(take(older)).toBeUndefined();
+  expect(take(ended)).toBe(null);
+  expect([take(ending), take(older)]).toEqual([undefined, undefined]);
+  expect(take(stateOf([dot(2, 11)], [dot(2, 11)]))).toBeTypeOf('string');
+});
+
 test('to somebody who remembers nothing of a key, nothing is shown that is older than what others were shown', () => {
   const [older, newer] = [stateOf([dot(1, 10)], [dot(1, 10)]), stateOf([dot(1, 20)], [dot(1, 20)])];
   const [others, own] = [new Latest(10), new Latest(10)];
