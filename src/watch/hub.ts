@@ -61,6 +61,11 @@ export class Hub {
     return this.#watchers;
   }
 
+  /** Nobody is told of anything by it any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Follows these and no others. */
   setMembers(members: readonly Member[]): void {
     const wanted = new Map(members.map((member) => [member.index, member]));

@@ -13,7 +13,7 @@ import type { World } from '#world/world.ts';
 import { Hub } from './hub.ts';
 import { Latest } from './latest.ts';
 import { FollowMessage, NewsMessage, type FollowReply, type FollowRequest, type News } from './messages.ts';
-import { decodePlaces, type Place } from './places.ts';
+import { decodePlaces, type Cursor, type Place } from './places.ts';
 import { Publisher } from './publisher.ts';
 import type { Settled } from './strong-news.ts';
 import { Watcher } from './watcher.ts';
@@ -97,27 +97,36 @@ export class Watches {
 
   /** A watch from now on, or from the place that an earlier one was at; undefined when what came since is not all there any more. */
   async watch(name: string, prefix: Uint8Array, place: Uint8Array | undefined): Promise<Watcher | undefined> {
-    const { world, settings } = this.#options;
-    const bucket = this.#options.bucket(name);
     const cursor = place === undefined ? undefined : decodePlaces(place);
-    if (place !== undefined && cursor?.incarnation !== bucket.incarnation) return undefined;
-    const hub = this.#hubOf(bucket);
+    for (;;) {
+      const bucket = this.#options.bucket(name);
+      if (place !== undefined && cursor?.incarnation !== bucket.incarnation) return undefined;
+      const hub = this.#hubOf(bucket);
+      const watcher = await this.#begin(hub, prefix, cursor);
+      // A node that stops goes on with nothing new, and its client goes on elsewhere.
+      if (this.#stopped) watcher?.end('stopping');
+      // Meanwhile the bucket may have been dropped, or nobody else watched it any more: then it is followed anew.
+      else if (hub.stopped) continue;
+      else if (watcher !== undefined) hub.add(watcher);
+      return watcher;
+    }
+  }
+
+  /** Undefined when something that came after the cursor is gone. */
+  async #begin(hub: Hub, prefix: Uint8Array, cursor: Cursor | undefined): Promise<Watcher | undefined> {
+    const { world, settings } = this.#options;
     await Promise.race([hub.begun(), new Promise<void>((resolve) => void world.clock.after(BEGIN_MS, resolve))]);
     const watcher = new Watcher({
       clock: world.clock,
       prefix,
-      incarnation: bucket.incarnation,
+      incarnation: hub.life.incarnation,
       since: cursor?.since ?? world.clock.wall(),
       places: new Map<NodeIndex, Place>(cursor?.places ?? placesOf(hub)),
       heartbeat: settings.heartbeat,
       eventsMax: settings.eventsMax,
       closed: (one) => this.#closed(hub, one),
     });
-    if (cursor !== undefined && !(await hub.canGoOn(watcher))) return undefined;
-    // A node that stops goes on with nothing new, and its client goes on elsewhere.
-    if (this.#stopped) watcher.end('stopping');
-    else hub.add(watcher);
-    return watcher;
+    return cursor === undefined || (await hub.canGoOn(watcher)) ? watcher : undefined;
   }
 
   /** To be called when the facts have changed. */

@@ -249,3 +249,32 @@ test('strong keys: that a value has expired is told of when somebody has looked,
   await pass(cluster, 5000);
   expect(watch.events.map(({ etag }) => etag)).toEqual([first, null, second]);
 });
+
+/** `n1` gets no answers from `n3` any more, and does not know why yet. */
+function silence(cluster: SimulatedCluster): void {
+  cluster.network.setFault(cluster.machine('n3').host, cluster.machine('n1').host, { loses: () => true });
+}
+
+test('a bucket is dropped while a watch of it begins: it is one of the new life', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 10, nodes: 3 });
+  await put(cluster, 'n1', 'before');
+  silence(cluster);
+  cluster.simulation.schedule(300, 'drop', () => void cluster.running('n2').api('DELETE', '/v1/buckets/b'));
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  await pass(cluster, 10_000);
+  const etag = await put(cluster, 'n1', 'k');
+  await pass(cluster, 1000);
+  expect([watch.end, watch.events.map((event) => event.etag)]).toEqual([undefined, [etag]]);
+});
+
+test('a watch that goes on at the moment at which its node stops following the bucket is told all the same', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 11, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  watch.close();
+  await pass(cluster, 29_000);
+  silence(cluster);
+  const back = await WatchingClient.open(cluster, 'n1', 'b', { cursor: watch.cursor });
+  const etag = await put(cluster, 'n1', 'k');
+  await pass(cluster, 1000);
+  expect(back.events.map((event) => event.etag)).toEqual([etag]);
+});
