@@ -13,6 +13,8 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 const CLIENTS = 4;
 const KEYS = 12;
 const PAUSE_MS = 70;
+/** What is under way at a node when it crashes is never answered. */
+const GIVEN_UP_MS = 30_000;
 /** The machine may have other things to do. */
 const PATIENCE_MS = 60_000;
 
@@ -35,10 +37,15 @@ class StrongLoad {
 
   async #work(client: number): Promise<void> {
     for (let i = 0; !this.#stopped; i++) {
-      await new Promise<void>((resolve) => void this.#cluster.simulation.schedule(PAUSE_MS, 'test', resolve));
+      await this.#passed(PAUSE_MS);
       const nodes = this.#through();
-      await this.#step(nodes[(client + i) % nodes.length]!, `k${(client * 5 + i) % KEYS}`);
+      const step = this.#step(nodes[(client + i) % nodes.length]!, `k${(client * 5 + i) % KEYS}`);
+      await Promise.race([step, this.#passed(GIVEN_UP_MS)]);
     }
+  }
+
+  #passed(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => void this.#cluster.simulation.schedule(milliseconds, 'test', resolve));
   }
 
   async #step(through: string, key: string): Promise<void> {

@@ -23,7 +23,11 @@ function slowNode(type: string) {
     void (async () => {
       const { method = '', url = '' } = request;
       const answer = (status: number, body?: object): void => {
-        response.writeHead(status, { 'content-type': 'application/json' }).end(body && JSON.stringify(body));
+        const headers = {
+          'content-type': 'application/json',
+          'quoral-replicas': 'acked=2; needed=2; of=3; fallbacks=0',
+        };
+        response.writeHead(status, headers).end(body && JSON.stringify(body));
       };
       if (url.startsWith('/v1/buckets/')) return answer(200, { type, conflicts: 'lww', consistency: 'eventual', n: 3 });
       if (url.startsWith('/v1/ring')) return answer(503, { type: 'urn:quoral:problem:not-ready' });
