@@ -16,7 +16,7 @@ import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.t
 import { RequestFigures } from './request-figures.ts';
 import type { Target } from './raw-path.ts';
 import { beginRequestSpan, endRequestSpan } from './request-span.ts';
-import { methodAt, type Handler, type Need, type Route } from './routes.ts';
+import { methodAt, type Need, type Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
 import { StartPatience } from './start-patience.ts';
 import { OVERLOADED, TurnAway } from './turn-away.ts';
@@ -126,7 +126,13 @@ export class Reception {
     if (target instanceof Problem) return problemAnswer(target);
     guest.judged = true;
     const client = (guest.client = identify(incoming, need, this.#services.guard));
-    return client instanceof Stranger ? client.answer() : this.#begin(guest, client, route, target);
+    if (!(client instanceof Stranger)) return this.#begin(guest, client, route, target);
+    // A token may have been made while this node was away.
+    const mayBeKnownSoon = client.reason === 'unknown-token' && guest.counts === undefined && this.#patience.isLeft();
+    if (!mayBeKnownSoon || this.#services.refusal() === undefined || !this.#admission.enter(false))
+      return client.answer();
+    guest.counts = 'other';
+    return this.#onceReady(guest, route);
   }
 
   #begin(guest: Guest, access: Access, route: Route | undefined, target: Target): Answer | Promise<Answer> {
@@ -143,18 +149,22 @@ export class Reception {
     if (route.kind === 'watch') return handler(exchange);
     const isData = route.kind === 'data';
     const refusal = isData || this.#mayBeRevoked(need, access) ? services.refusal() : undefined;
-    const waits = refusal !== undefined && this.#patience.isLeft();
+    const hasEntered = guest.counts !== undefined;
+    const waits = refusal !== undefined && !hasEntered && this.#patience.isLeft();
     if (refusal !== undefined && !waits) return notReady(refusal, incoming);
-    if (!admission.enter(isData)) {
-      return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(method, incoming)));
+    if (!hasEntered) {
+      if (!admission.enter(isData)) {
+        return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(method, incoming)));
+      }
+      guest.counts = isData ? 'data' : 'other';
     }
-    guest.counts = isData ? 'data' : 'other';
-    return waits ? this.#onceReady(handler, exchange) : handler(exchange);
+    return waits ? this.#onceReady(guest, route) : handler(exchange);
   }
 
-  async #onceReady(handler: Handler, exchange: Exchange): Promise<Answer> {
-    const refusal = await this.#patience.refusal();
-    return refusal === undefined ? handler(exchange) : notReady(refusal, exchange.incoming);
+  /** Judges the request once more: this node knows then which tokens were made and revoked while it was away. */
+  async #onceReady(guest: Guest, route: Route | undefined): Promise<Answer> {
+    await this.#patience.refusal();
+    return this.#judged(guest, route);
   }
 
   /** A node that has just started does not know yet which tokens were revoked meanwhile; enough to look, not to act. */

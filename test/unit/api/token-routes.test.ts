@@ -3,6 +3,7 @@ import { TOKEN_SCOPES_MAX } from '#access/directory.ts';
 import { nodeId } from '#kernel/identity.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { harness, jsonOf, type Harness } from './client.ts';
+import { BOOTSTRAP_TOKEN } from './stub-services.ts';
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 
@@ -77,4 +78,29 @@ test('what is not known to have happened says so', async () => {
   made.node.chain.failure = 'not-applied';
   const failed = await made.send('DELETE', '/v1/tokens/a');
   expect([failed.status, jsonOf(failed)['outcome']]).toEqual([503, 'not-applied']);
+});
+
+test('a node that starts judges tokens when it knows which were made and revoked while it was away', async () => {
+  const { send, node } = harness((stub) => {
+    stub.guarded = true;
+    stub.settings = { ...stub.settings, startPatienceMs: 60_000 };
+  });
+  const admin = { authorization: `Bearer ${BOOTSTRAP_TOKEN}` };
+  const made = async (name: string): Promise<string> => {
+    const body = utf8(JSON.stringify({ name, scopes: ['read'] }));
+    return String(jsonOf(await send('POST', '/v1/tokens', { ...admin, ...JSON_TYPE }, body))['token']);
+  };
+  const [old, fresh] = [await made('old'), await made('fresh')];
+  const authenticate = node.tokens.authenticate.bind(node.tokens);
+  let isFreshKnown = false;
+  node.tokens.authenticate = (token) => (token === fresh && !isFreshKnown ? 'unknown' : authenticate(token));
+  node.refusal = 'the epoch is not confirmed yet';
+  const answers = [old, fresh, 'of-nobody'].map((token) =>
+    send('GET', '/v1/kv/b/absent', { authorization: `Bearer ${token}` }),
+  );
+  await node.tokens.revoke('old', performance.now() + 10_000);
+  isFreshKnown = true;
+  node.refusal = undefined;
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([401, 404, 401]);
+  expect(node.reads).toHaveLength(1);
 });
