@@ -26,7 +26,7 @@ test.each([
   ['exit', 1],
   ['close', 0],
 ])('all lines arrive when the process ends by %s', async (ending, status) => {
-  const { code, lines } = await finished(start('2000', ending));
+  const { code, lines } = await finished(start('2000', ending, '4194304', '20000'));
   expect(code).toBe(status);
   const numbers = lines.filter(({ event }) => event === 'line').map(({ i }) => Number(i));
   expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 2000 }, (_, i) => i));
