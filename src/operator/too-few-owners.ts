@@ -68,12 +68,15 @@ export function changeWaitsFor(
       { ...place, owners: now },
     ];
   });
+  const { comes } = ring.change;
+  const newcomers = new Set(ring.members.filter(({ index }) => comes.includes(index)).map(({ id }) => id));
   return missedMembers(ring.members, sets, reachable).map(({ id, partitions, replicas }) => ({
     node: id,
     milliseconds: 0,
     reason:
       `cannot be reached, and ${partitions} partitions of ${named(replicas)} have too few owners without it: the change, and ` +
-      `taking it back, wait for it; ${WAY_OUT}, or give up what it has (quoral ring resume --accept-loss-of ${id})`,
+      `taking it back, wait for it; ${WAY_OUT}` +
+      (newcomers.has(id) ? '' : `, or give up what it has (quoral ring resume --accept-loss-of ${id})`),
   }));
 }
 
