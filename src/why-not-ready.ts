@@ -37,7 +37,7 @@ export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storag
       const outside = chain.whyOutside();
       if (outside !== undefined) return outside;
     }
-    if (facts === undefined) return 'the cluster is not founded yet: a majority of the founders must meet';
+    if (facts === undefined) return chain.whyUnfounded();
     if (!chain.confirmed()) return chain.whyUnconfirmed(facts);
     if (!membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
     if (self === undefined) return `epoch ${facts.epoch} does not name ${options.id} as a member`;

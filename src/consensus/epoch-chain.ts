@@ -185,6 +185,11 @@ export class EpochChain {
     return whyUnconfirmed(facts, this.#log.standing, this.#options.self.id, this.#confirmation.why());
   }
 
+  /** Why there is no cluster yet, in words; of a node that knows no epoch. */
+  whyUnfounded(): string {
+    return this.#founding?.why() ?? 'this node knows no cluster yet';
+  }
+
   /** Why this node is no member, in words; undefined when it is one, or will be without anybody's doing. */
   whyOutside(): string | undefined {
     const { standing, newest } = this.#log;

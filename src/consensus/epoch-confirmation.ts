@@ -17,6 +17,7 @@ import type { Facts } from './facts.ts';
 import { confirmEpoch } from './messages.ts';
 import { poll } from './poll.ts';
 import type { PollAnswer } from './poll.ts';
+import { withTrouble } from './why-unconfirmed.ts';
 
 export interface ConfirmationOptions {
   readonly world: World;
@@ -34,12 +35,12 @@ interface Confirmed {
   readonly undecidedVote: boolean;
 }
 
-function silence(voter: NodeId, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): string {
+function silence(messaging: Messaging, voter: NodeId, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): string {
   switch (result.kind) {
     case 'refused':
       return `${voter}: ${result.detail}`;
     case 'not-sent':
-      return `${voter} cannot be reached`;
+      return `${withTrouble(messaging, voter)} cannot be reached`;
     case 'lost':
       return `${voter} has not answered`;
   }
@@ -83,7 +84,7 @@ export class EpochConfirmation {
   async #ask(voter: NodeId, facts: Facts, deadline: number): Promise<PollAnswer<Confirmed>> {
     const { messaging, log, learner } = this.#options;
     const result = await messaging.call(voter, confirmEpoch, { origin: log.origin, epoch: facts.epoch }, { deadline });
-    if (result.kind !== 'reply') return { kind: 'failed', detail: silence(voter, result) };
+    if (result.kind !== 'reply') return { kind: 'failed', detail: silence(messaging, voter, result) };
     const { epoch, voter: counts, undecidedVote } = result.reply;
     if (epoch > facts.epoch) {
       learner.hear(voter, epoch);

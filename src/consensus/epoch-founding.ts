@@ -20,6 +20,7 @@ import type { EpochProposer } from './epoch-proposer.ts';
 import type { Facts, Introduction } from './facts.ts';
 import { introduce } from './messages.ts';
 import { sleep } from './waiting.ts';
+import { withTrouble } from './why-unconfirmed.ts';
 
 export interface FoundingOptions {
   readonly world: World;
@@ -49,6 +50,7 @@ export class EpochFounding {
   readonly #options: FoundingOptions;
   readonly #seen = new Map<string, Introduction>();
   #patientUntil: number | undefined;
+  #refusal: string | undefined;
 
   constructor(options: FoundingOptions) {
     this.#options = options;
@@ -59,6 +61,16 @@ export class EpochFounding {
   meet(introduction: Introduction): void {
     const known = this.#options.founders.some(({ id }) => id === introduction.id);
     if (known && introduction.id !== this.#options.self.id) this.#seen.set(introduction.id, introduction);
+  }
+
+  /** Why there is no first epoch yet, in words. */
+  why(): string {
+    if (this.#refusal !== undefined) return `the cluster cannot be founded: ${this.#refusal}`;
+    const { founders, messaging } = this.#options;
+    const waits = 'the cluster is not founded yet: a majority of the founders must meet';
+    const missing = founders.filter(({ id }) => !this.#seen.has(id));
+    if (missing.length === 0) return waits;
+    return `${waits}, and so far these are missing: ${missing.map(({ id }) => withTrouble(messaging, id)).join(', ')}`;
   }
 
   /** One attempt; whether it found or learnt the first epoch is seen in the log. */
@@ -72,6 +84,7 @@ export class EpochFounding {
     if (log.newest !== undefined) return;
     const deadline = world.clock.monotonic() + proposeTimeout;
     const result = await proposer.propose((known) => known ?? this.#firstFacts(), deadline);
+    this.#refusal = result.kind === 'refused' ? result.reason : undefined;
     if (result.kind === 'refused') world.log.error('founding-refused', { reason: result.reason });
     if (result.kind === 'failed') world.log.warn('founding-delayed', { detail: result.detail });
   }

@@ -13,6 +13,7 @@ import type { EpochLearner } from './epoch-learner.ts';
 import type { EpochLog } from './epoch-log.ts';
 import { introduce } from './messages.ts';
 import type { Self } from './introduce-self.ts';
+import { withTrouble } from './why-unconfirmed.ts';
 
 export interface JoiningSettings {
   /** Milliseconds between the introductions of a node that waits. */
@@ -63,10 +64,7 @@ export class EpochJoining {
     if (log.newest === undefined) {
       if (seeds.length === 0) return undefined;
       if (this.#refusal !== undefined) return `it cannot join: ${this.#refusal}`;
-      const troubles = seeds.map((seed) => {
-        const trouble = messaging.trouble(seed);
-        return trouble === undefined ? seed : `${seed} (${trouble})`;
-      });
+      const troubles = seeds.map((seed) => withTrouble(messaging, seed));
       return `it waits to join, and no seed has told it of a cluster yet: ${troubles.join(', ')}`;
     }
     const { epoch } = log.newest;

@@ -1,6 +1,7 @@
 /** Why a node that knows an epoch is not confirmed, in words that tell what it waits for, or what helps where waiting does not. */
 
 import type { NodeId } from '#kernel/identity.ts';
+import type { Messaging } from '#wire/messaging.ts';
 import { electorateAfter, memberNamed } from './electorate.ts';
 import type { Standing } from './epoch-log.ts';
 import type { Facts } from './facts.ts';
@@ -31,4 +32,10 @@ export function wayOutWithout(facts: Facts, id: NodeId): string | undefined {
   const others = voters.filter((voter) => voter !== id);
   if (others.length >= majority) return undefined;
   return `stop ${id}, since the other voters are no majority, and go on without it: quoral ring force --lost ${id} at another member; then it joins as a new node, with an empty data directory`;
+}
+
+/** The node, with why it could not be connected with where that is known. */
+export function withTrouble(messaging: Pick<Messaging, 'trouble'>, id: NodeId): string {
+  const trouble = messaging.trouble(id);
+  return trouble === undefined ? id : `${id} (${trouble})`;
 }

@@ -199,7 +199,7 @@ export class TestCluster {
 
   async stop(): Promise<void> {
     await Promise.all(
-      this.ids.map(async (id) => {
+      [...this.nodes.keys()].map(async (id) => {
         await this.signal(id, 'SIGCONT');
         await this.signal(id, 'SIGKILL');
       }),

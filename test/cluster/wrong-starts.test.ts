@@ -179,12 +179,27 @@ test(
         status: 503,
         type: expect.stringContaining('not-ready') as string,
       });
+      const reason = async (): Promise<string> =>
+        (await http('GET', `${cluster.url('n3')}/readyz`).catch(() => undefined))?.body.toString() ?? '';
+      await expect.poll(reason, { timeout: 10_000 }).toMatch(/n[12] \([^)]*wrong-secret\) cannot be reached/);
       expect((await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'x' })).status).toBe(204);
     } finally {
       await cluster.stop();
     }
   },
 );
+
+test('a founder says which others it has not met, and why', { timeout: 60_000 }, async () => {
+  const cluster = await TestCluster.prepare(2);
+  try {
+    cluster.startNode('n1');
+    const reason = async (): Promise<string> =>
+      (await http('GET', `${cluster.url('n1')}/readyz`).catch(() => undefined))?.body.toString() ?? '';
+    await expect.poll(reason, { timeout: 20_000 }).toMatch(/a majority of the founders must meet.*n2 \(.*ECONNREFUSED/);
+  } finally {
+    await cluster.stop();
+  }
+});
 
 test(
   'one of three founders started alone serves nothing, even at w=1; SIGTERM ends it with 0',
