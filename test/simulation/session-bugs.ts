@@ -53,4 +53,17 @@ export const SESSION_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'session-with-slow-clocks' },
   },
+  {
+    name: 'condition-by-the-clock',
+    about:
+      'a write whose condition has passed gets the time of its node, which may be earlier than what it was judged by',
+    edits: [
+      {
+        file: 'src/coordinator/before-write.ts',
+        from: 'const after = highestCounter(state.vector);',
+        to: 'const after = 0;',
+      },
+    ],
+    foundBy: { scenario: 'made-anew-by-a-slow-clock' },
+  },
 ];

@@ -130,6 +130,28 @@ export const WATCH_SCRIPTS = {
     // The same where the watches are there before the bucket becomes strong.
     await comesToNothing(stage, 'later', 'k', () => makeStrong(cluster, 'later'));
   },
+  /** Somebody whose clock is behind makes anew what he has only read to be deleted. */
+  'made-anew-by-a-slow-clock': async (stage) => {
+    const { arena } = stage;
+    const { cluster } = arena;
+    const [first, , third] = ownersOfKey(cluster, 'anew', 'k') as unknown as readonly [Machine, Machine, Machine];
+    first.host.clock.jump(400);
+    stage.loses(STATES, third);
+    await put(cluster, first, 'anew/k', 'old');
+    await cluster.request(first.id, 'DELETE', '/v1/kv/anew/k');
+    const headers = { 'if-none-match': '*' };
+    const made = await cluster.request(third.id, 'PUT', '/v1/kv/anew/k', { headers, body: 'new' });
+    stage.clear();
+    first.host.clock.jump(-400);
+    await stage.pass(20_000);
+    const { status } = await cluster.request(first.id, 'GET', '/v1/kv/anew/k?r=all');
+    if (made.status === 204 && status === 200) return;
+    arena.find({
+      check: 'last-write-wins',
+      key: 'anew/k',
+      detail: `made anew with ${made.status}, and then it is ${status}`,
+    });
+  },
   /** One replica missed that a value was replaced by one that expires, and comes back when that is over. */
   'expired-while-one-is-away': async (stage) => {
     const { arena } = stage;
