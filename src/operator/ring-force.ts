@@ -96,7 +96,8 @@ function objectionTo(
   }
   const left = ring.voters.filter((index) => present.some((one) => one.index === index && !lost.includes(one.id)));
   if (left.length < majorityOf(ring.voters.length)) return undefined;
-  const how = 'a plan with leave or replace does it, and loses nothing that others have';
+  const how =
+    'a plan with leave or replace does it, and loses nothing that others have (with acceptLossOf where nobody else has it)';
   return { kind: 'refused', detail: `${left.length} of ${ring.voters.length} voters are left, a majority: ${how}` };
 }
 

@@ -209,3 +209,32 @@ test('one that comes back before it is out brings what it has, although that was
     expect([i, new TextDecoder().decode(body)]).toEqual([i, 'first']);
   }
 });
+
+test.each([[{}], [{ consistency: 'strong' }]])(
+  'of two dead members what their third owner has is kept, and has three owners again: %j',
+  async (bucket) => {
+    const cluster = await SimulatedCluster.founded({ seed: 'two of three', nodes: 5 });
+    await define(cluster, bucket);
+    await putAll(cluster, 'first');
+    for (const id of ['n6', 'n7']) await cluster.simulation.settle(cluster.start(cluster.add(id, ['n1:7201'])));
+    await cluster.simulation.run(cluster.simulation.now + 4000);
+    for (const id of ['n4', 'n5']) cluster.crash(cluster.machine(id));
+    await cluster.simulation.run(cluster.simulation.now + 10_000);
+    const change = { replace: { n4: 'n6', n5: 'n7' }, acceptLossOf: ['n4', 'n5'] };
+    const plan = (await post(cluster, '/v1/ring/plans', change)) as PlanView;
+    expect(plan.summary.givesUp[0]).toMatch(
+      /^acknowledged writes of n=3 in \d+ of \d+ partitions that only lost owners had/,
+    );
+    await post(cluster, `/v1/ring/plans/${plan.id}/apply`);
+    const members = await untilOver(cluster);
+    expect(members).toBe('n1 active, n2 active, n3 active, n4 removed, n5 removed, n6 active, n7 active');
+    for (const { owners, move } of ringOf(cluster).placements.flatMap(({ partitions }) => partitions)) {
+      expect([owners.length, move]).toEqual([3, undefined]);
+    }
+    for (let i = 0; i < KEYS; i++) {
+      const { body } = await cluster.request(i % 2 === 0 ? 'n6' : 'n7', 'GET', `/v1/kv/s/k${i}`);
+      expect([i, new TextDecoder().decode(body)]).toEqual([i, 'first']);
+    }
+    await putAll(cluster, 'second');
+  },
+);
