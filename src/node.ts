@@ -348,7 +348,7 @@ export class QuoralNode {
     const known = this.member()?.peer;
     if (known === undefined || known === this.options.peer) return;
     throw new StorageMismatch(
-      `the ring on this disk names ${this.options.id} at ${known}, but --advertise or --peer-listen says ${this.options.peer}`,
+      `the ring on this disk names ${this.options.id} at ${known}, but --advertise or --peer-listen says ${this.options.peer}: start it with the former, or let a node with another name and an empty data directory take its place (quoral ring plan --replace)`,
     );
   }
 

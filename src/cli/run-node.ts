@@ -46,7 +46,7 @@ import { announceStart, StopRequest } from './start-and-stop.ts';
 import { tuneV8 } from './v8-settings.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
-const EXPECTED = [ConfigError, StorageMismatch, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
+const EXPECTED = [ConfigError, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
 
 export async function runNode(sources: ConfigSources): Promise<void> {
   tuneV8();
@@ -256,7 +256,7 @@ async function openOutside(
     mkdirSync(directory, { recursive: true });
   } catch (error) {
     throw new ConfigError(
-      `setting data-dir: ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      `setting data-dir (${origins['data-dir']}): ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
   const path = join(directory, 'quoral.db');
@@ -305,7 +305,8 @@ async function serve(
   } catch (error) {
     await server?.close(0);
     await world.disk.close();
-    throw error;
+    if (!(error instanceof StorageMismatch)) throw error;
+    throw new ConfigError(`setting data-dir (${origins['data-dir']}): ${settings['data-dir']}: ${error.message}`);
   }
   announceStart(options.url, node);
   world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });

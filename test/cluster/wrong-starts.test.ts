@@ -93,7 +93,9 @@ test('a port in use, for clients and for peers', async () => {
 test('a data directory that cannot be written', async () => {
   const file = join(directory, 'a-file');
   writeFileSync(file, 'not a directory');
-  expect(await refusal([...doors().slice(0, 4), '--data-dir', join(file, 'n1')])).toMatch(/data-dir.*a-file/);
+  expect(await refusal([...doors().slice(0, 4), '--data-dir', join(file, 'n1')])).toMatch(
+    /data-dir \(flag --data-dir\): .*a-file/,
+  );
   const locked = join(directory, 'locked');
   mkdirSync(locked);
   chmodSync(locked, 0o500);
@@ -155,7 +157,11 @@ test('the directory of another node, and a directory that another process has op
     expect((await http('GET', `${cluster.url('n1')}/readyz`)).status).toBe(200);
     await cluster.signal('n1', 'SIGTERM');
     const line = await refusal(['--id', 'n9', ...doors().slice(0, 4), '--data-dir', join(cluster.directory, 'n1')]);
-    expect(line).toContain('belongs to node "n1", not to "n9"');
+    expect(line).toMatch(/setting data-dir \(flag --data-dir\): .*\/n1: .*belongs to node "n1", not to "n9"/);
+    const moved = await refusal([...doors().slice(0, 4), '--data-dir', join(cluster.directory, 'n1')]);
+    expect(moved).toMatch(
+      /\(flag --data-dir\): .*\/n1: the ring on this disk names n1 at .*, but .* says .*: start it with/,
+    );
   } finally {
     await cluster.stop();
   }
