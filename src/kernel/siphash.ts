@@ -4,6 +4,7 @@
  * `h` the high one, `l` the low one.
  */
 
+import { hexOf } from './bytes.ts';
 import type { Brand } from './identity.ts';
 
 /** A 64-bit hash as two unsigned 32-bit halves. */
@@ -117,24 +118,9 @@ export function hash64ToHex(hash: Hash64): string {
   return hex32(hash.high) + hex32(hash.low);
 }
 
-/** By character codes: a number's own text and its padding cost eight times as much. */
+/** Made of what stands ready: a number's own text and its padding cost eight times as much. */
 function hex32(half: number): string {
-  return String.fromCharCode(
-    digitOf(half >>> 28),
-    digitOf(half >>> 24),
-    digitOf(half >>> 20),
-    digitOf(half >>> 16),
-    digitOf(half >>> 12),
-    digitOf(half >>> 8),
-    digitOf(half >>> 4),
-    digitOf(half),
-  );
-}
-
-/** The digit of the lowest four bits. */
-function digitOf(bits: number): number {
-  const digit = bits & 15;
-  return digit < 10 ? 0x30 + digit : 0x57 + digit;
+  return hexOf(half >>> 24) + hexOf((half >>> 16) & 0xff) + hexOf((half >>> 8) & 0xff) + hexOf(half & 0xff);
 }
 
 /** 8 bytes, most significant first, so that the order of the bytes is the order of the hashes. */
