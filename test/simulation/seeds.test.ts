@@ -9,7 +9,7 @@ import type { Result } from './run.ts';
 import type { SeedTask } from './tasks.ts';
 
 /** About two seconds of one processor each. */
-const SEEDS = [...Array.from({ length: 12 }, (_, i) => 201 + i), 44, 54];
+const SEEDS = [...Array.from({ length: 6 }, (_, i) => 201 + i), 44, 54];
 const REPEATED = 203;
 const TIMEOUT_MS = 180_000;
 
