@@ -3,6 +3,7 @@
 import type { NodeId } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { Facts } from '#consensus/facts.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { Member } from '#ring/ring.ts';
 
 /** Several questions about each request come to this one, so it is looked for once in each ring. */
@@ -13,7 +14,7 @@ export function ownMember(chain: Pick<EpochChain, 'facts'>, self: NodeId): () =>
     const facts = chain.facts();
     if (facts !== lookedIn) {
       lookedIn = facts;
-      found = facts?.ring.members.find(({ id, state }) => id === self && state !== 'removed');
+      found = facts && presentMember(facts.ring, self);
     }
     return found;
   };

@@ -5,6 +5,7 @@
 
 import { present } from '#kernel/assert.ts';
 import type { NodeId, StorageId } from '#kernel/identity.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { Member } from '#ring/ring.ts';
 import type { Facts } from './facts.ts';
 
@@ -32,8 +33,7 @@ function votersOf(facts: Facts): NodeId[] {
 
 /** The member of that name; one that was removed only when no later member took the name. */
 export function memberNamed(facts: Facts, id: NodeId): Member | undefined {
-  const named = facts.ring.members.filter((member) => member.id === id);
-  return named.find((member) => member.state !== 'removed') ?? named.at(-1);
+  return presentMember(facts.ring, id) ?? facts.ring.members.findLast((member) => member.id === id);
 }
 
 /**

@@ -22,6 +22,7 @@ import { BEHIND } from '#replica/scope.ts';
 import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { oldOwners } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
+import { presentMember } from '#ring/present-member.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Environment } from './environment.ts';
 import {
@@ -80,8 +81,7 @@ export class RegisterRefill {
     if (known > knowledge.epoch()) await knowledge.catchUp(known, world.clock.monotonic() + CALL_MS / 2);
     if (known > knowledge.epoch()) throw new Refusal(BEHIND, 'the epoch is not known here yet', knowledge.epoch());
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk itself');
-    // A removed member may have had the same name.
-    const asker = knowledge.ring().members.find(({ id, state }) => id === from && state !== 'removed');
+    const asker = presentMember(knowledge.ring(), from);
     // One that takes over counts this node only where it has been an owner before.
     if (asker?.state === 'refilling' && this.#lacksVotes())
       throw new Refusal(REFILLING, 'this node has not taken over all registers itself');

@@ -6,6 +6,7 @@
 import type { Epoch } from '#kernel/identity.ts';
 import { WriteTally } from '#quorum/tally.ts';
 import type { Scope } from '#replica/scope.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { Member } from '#ring/ring.ts';
 import {
   countedOwners,
@@ -81,7 +82,7 @@ export class WriteRules {
   refusedBy(owner: Member, scope: Scope): boolean {
     const { self, knowledge } = this.#environment;
     // Of a node that was removed nothing is taken, whatever others may still ask for.
-    const isMember = knowledge.ring().members.some(({ id, state }) => id === self && state !== 'removed');
+    const isMember = presentMember(knowledge.ring(), self) !== undefined;
     if (!isMember || this.#changedIn <= scope.epoch) return false;
     this.tally.refuses(owner.index, scope.epoch);
     return true;

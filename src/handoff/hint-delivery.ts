@@ -5,6 +5,7 @@
 
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Assessment, Reachability } from '#membership/reachability.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import { HintCourier, type HintCourierOptions } from './hint-courier.ts';
 import type { HintRoom } from './hint-room.ts';
@@ -148,8 +149,7 @@ export class HintDelivery {
 
   #assessed(peer: NodeId, now: Assessment): void {
     if (now !== 'usable' || this.#stopped || !this.#options.ready()) return;
-    const { members } = this.#options.knowledge.ring();
-    const owner = members.find(({ id, state }) => id === peer && state !== 'removed')?.index;
+    const owner = presentMember(this.#options.knowledge.ring(), peer)?.index;
     if (owner === undefined) return;
     // It has just come back: what failed before says nothing any more.
     const progress = this.#progressOf(owner);

@@ -7,7 +7,7 @@
 
 import type { Facts } from '#consensus/facts.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
-import { newOwners, oldOwners } from '#ring/moving.ts';
+import { heardNeeded, newOwners, oldOwners } from '#ring/moving.ts';
 import type { ChangeUnderWay, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { factorsInUse, over, strongFactors } from './nothing-to-take.ts';
 
@@ -16,7 +16,7 @@ type Lost = ReadonlySet<NodeIndex>;
 /** The owners that count: all of them, unless too few are left without those that are lost. */
 export function ownersLeft(owners: readonly NodeIndex[], lost: Lost): readonly NodeIndex[] {
   const left = owners.filter((index) => !lost.has(index));
-  return left.length < owners.length - Math.floor(owners.length / 2) ? left : owners;
+  return left.length < heardNeeded(owners) ? left : owners;
 }
 
 /** Whether nobody is left that it could be taken over from. */

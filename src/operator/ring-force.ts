@@ -13,6 +13,7 @@ import type { Facts } from '#consensus/facts.ts';
 import { majorityOf } from '#consensus/electorate.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { planRing } from '#ring/plan.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
 import { beginChange } from './ring-change.ts';
@@ -109,7 +110,7 @@ export function forced(
   id: string,
 ): { readonly next: Facts; readonly view: ForceView } {
   const { ring } = facts;
-  const own = ring.members.find((member) => member.id === self && member.state !== 'removed')!;
+  const own = presentMember(ring, self)!;
   const target = epoch(facts.epoch + FORCED_STEP + own.index);
   const members = ring.members.map((member): Member => {
     if (lost.includes(member.id)) return { ...member, state: 'removed' };

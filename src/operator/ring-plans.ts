@@ -14,6 +14,7 @@ import { WEIGHED_MAX, WeighMessage, type Weigher, type Weight } from '#repair/we
 import { changeMembers, type Newcomer, type RingChange } from '#ring/change.ts';
 import { newOwners, oldOwners, type MoveStage } from '#ring/moving.ts';
 import { objections, planRing, type PlannedMove, type RingPlan } from '#ring/plan.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { ChangeOver, ChangeUnderWay, Ring } from '#ring/ring.ts';
 import { ringToWire } from '#ring/ring-codec.ts';
 import { encode } from '#wire/codec.ts';
@@ -195,10 +196,9 @@ export class RingPlans {
   /** Pauses, resumes or aborts the change that is under way; what only `lost` members had is given up. */
   async steer(state: ChangeUnderWay['state'], deadline: number, lost: readonly string[] = []): Promise<ApplyResult> {
     return await this.#propose((facts) => {
-      const members = facts.ring.members.filter((one) => one.state !== 'removed' && lost.includes(one.id));
-      const nobody = lost.find((name) => !members.some(({ id }) => id === name));
+      const nobody = lost.find((name) => presentMember(facts.ring, name) === undefined);
       if (nobody !== undefined) return { refused: `acceptLossOf: ${nobody} is not a member` };
-      const indexes = members.map(({ index }) => index);
+      const indexes = lost.map((name) => presentMember(facts.ring, name)!.index);
       const there = this.#notLost(facts.ring, indexes);
       return there === undefined ? steerChange(facts, state, indexes) : { refused: `acceptLossOf: ${there}` };
     }, deadline);

@@ -6,7 +6,7 @@
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
-import { newOwners, oldOwners } from '#ring/moving.ts';
+import { heardNeeded, newOwners, oldOwners } from '#ring/moving.ts';
 import type { Member } from '#ring/ring.ts';
 import { ownersLeft } from './given-up.ts';
 import { factorsInUse } from './nothing-to-take.ts';
@@ -49,7 +49,7 @@ export function missedMembers(
 /** As `stageMayEnd` of `ring/moving` sees it. */
 function isShort(owners: readonly NodeIndex[], away: ReadonlySet<NodeIndex>): boolean {
   const there = owners.filter((index) => !away.has(index)).length;
-  return there < owners.length - Math.floor(owners.length / 2);
+  return there < heardNeeded(owners);
 }
 
 /** Those that the change which is under way waits for. */

@@ -8,7 +8,7 @@
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { RECORDS, REGISTERS } from '#replica/tables.ts';
-import { isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
+import { heardNeeded, isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
@@ -304,7 +304,7 @@ export class Moves {
       if (!(await this.#merge(member.id, place, 'both'))) return false;
       merged += 1;
     }
-    return this.#isEnough(place, merged, old.length - Math.floor(old.length / 2), 'old');
+    return this.#isEnough(place, merged, heardNeeded(old), 'old');
   }
 
   /**

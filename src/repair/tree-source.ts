@@ -14,6 +14,7 @@ import { BEHIND, NOT_OWNER, STALE, type Knowledge } from '#replica/scope.ts';
 import { recordName } from '#replica/tables.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { keepersOf, writersOf } from '#ring/moving.ts';
+import { presentMember } from '#ring/present-member.ts';
 import type { Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Clock, Disk } from '#world/world.ts';
@@ -107,7 +108,7 @@ export class TreeSource {
     const { knowledge } = this.#options;
     const ring = knowledge.ring();
     if (this.#sharedFor?.ring !== ring) this.#sharedFor = { ring, byPeer: new Map() };
-    const other = ring.members.find(({ id, state }) => id === peer && state !== 'removed')?.index;
+    const other = presentMember(ring, peer)?.index;
     if (other === undefined) return [];
     let places = this.#sharedFor.byPeer.get(other);
     if (places === undefined) {

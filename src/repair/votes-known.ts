@@ -1,6 +1,7 @@
 /** Whether a new owner knows what the old owners had chosen of strong keys, when it has heard some of them. Pure. */
 
 import type { NodeIndex } from '#kernel/identity.ts';
+import { heardNeeded } from '#ring/moving.ts';
 
 export interface VotesHeard {
   readonly old: readonly NodeIndex[];
@@ -12,11 +13,6 @@ export interface VotesHeard {
   readonly damagedAt: readonly ReadonlySet<NodeIndex>[];
   /** Whether the old owner, which was not heard, will never have more to say than the others. */
   readonly isLost: (index: NodeIndex) => boolean;
-}
-
-/** How many old owners it takes: any majority had one of them. */
-export function heardNeeded(old: readonly NodeIndex[]): number {
-  return old.length - Math.floor(old.length / 2);
 }
 
 /**

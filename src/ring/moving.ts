@@ -79,6 +79,11 @@ export function isMoving({ change, placements }: Ring): boolean {
 /** Whether a node has installed the epoch of the stage; `away` when it cannot be reached. */
 export type Installed = 'installed' | 'behind' | 'away';
 
+/** So many owners have one of any majority of them among them. */
+export function heardNeeded(owners: readonly NodeIndex[]): number {
+  return owners.length - Math.floor(owners.length / 2);
+}
+
 /**
  * Whether what was done by the rules before this stage is over: nobody that can be reached goes by them, and those that cannot
  * be reached are too few in each set to make up a majority without one that refuses them.
@@ -87,6 +92,6 @@ export function stageMayEnd(entry: PartitionOwners, standing: (index: NodeIndex)
   if (keepersOf(entry).some((index) => standing(index) === 'behind')) return false;
   return [oldOwners(entry), newOwners(entry)].every((set) => {
     const installed = set.filter((index) => standing(index) === 'installed').length;
-    return installed >= set.length - Math.floor(set.length / 2);
+    return installed >= heardNeeded(set);
   });
 }

@@ -46,7 +46,7 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
       },
       {
         file: MOVES,
-        from: "return this.#isEnough(place, merged, old.length - Math.floor(old.length / 2), 'old');",
+        from: "return this.#isEnough(place, merged, heardNeeded(old), 'old');",
         to: 'return merged >= 1;',
       },
     ],
@@ -171,8 +171,8 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/coordinator/register-refill.ts',
-        from: "members.find(({ id, state }) => id === from && state !== 'removed');",
-        to: 'members.find(({ id }) => id === from);',
+        from: 'presentMember(knowledge.ring(), from);',
+        to: 'knowledge.ring().members.find(({ id }) => id === from);',
       },
     ],
     foundBy: { scenario: 'strong-keys-of-names-that-join-again' },
