@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -6,7 +7,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const BY_THEMSELVES = ['frozen', 'outages', 'rolling-restart'].map((name) => `test/cluster/${name}.test.ts`);
 
 /** Put others in the place of modules, which whoever has loaded those already would not notice. */
-const MOCKING = ['consensus/wrong-variants', 'world/disk-sync'].map((name) => `test/unit/${name}.test.ts`);
+const MOCKING = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  .map((name) => `test/${name}`)
+  .filter((path) => path.endsWith('.test.ts') && readFileSync(path, 'utf8').includes('vi.mock('));
 
 /** Begun first, so that no processor is idle at the end while another one has the longest of all before it. */
 const LONGEST = [
