@@ -34,6 +34,9 @@ export function note(text: string, size = 0): Note {
   return { text, bytes: new Uint8Array(size).fill(7) };
 }
 
+/** What an earlier version of the program speaks. */
+export const VERSION_1 = { lowest: 1, highest: 1 };
+
 export interface TestNode {
   readonly id: NodeId;
   readonly world: FakeWorld;
