@@ -1,21 +1,23 @@
 /**
  * Who stands in for owners that do not take a write (Dynamo's sloppy quorum): the fallbacks of the ring walk, those in zones
- * without an owner first, each for one owner and none twice. A fallback that fails is followed by the next.
+ * without an owner first, each for one owner and none twice. A fallback that fails, or is silent itself, is followed by the next.
  */
 
-import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { NodeId } from '#kernel/identity.ts';
 import type { Member } from '#ring/ring.ts';
 
 export interface StandIn {
   readonly owner: Member;
   readonly fallback: Member;
+  /** Whether the fallback has taken the write. */
+  hasIt: boolean;
 }
 
 export class StandIns {
   readonly #fallbacks: () => readonly Member[];
   #free: Member[] | undefined;
-  /** Owners for whom somebody stands in. */
-  #attended: NodeIndex[] = [];
+  /** Each in the place of its owner, until it has failed or has been silent for too long. */
+  #standing: StandIn[] = [];
   readonly #isTaken: (member: Member) => boolean;
 
   /**
@@ -33,22 +35,22 @@ export class StandIns {
     let fallback = this.#free.shift();
     while (fallback !== undefined && this.#isTaken(fallback)) fallback = this.#free.shift();
     if (fallback === undefined) return undefined;
-    this.#attended.push(owner.index);
-    return { owner, fallback };
+    const standIn = { owner, fallback, hasIt: false };
+    this.#standing.push(standIn);
+    return standIn;
   }
 
-  /** Puts this fallback into the owner's place, whatever its turn. */
+  /** Puts this fallback, which takes the write by itself, into the owner's place, whatever its turn. */
   take(owner: Member, fallback: NodeId): void {
     this.#free ??= [...this.#fallbacks()];
     const at = this.#free.findIndex(({ id }) => id === fallback);
     if (at < 0) return;
-    this.#free.splice(at, 1);
-    this.#attended.push(owner.index);
+    this.#standing.push({ owner, fallback: this.#free.splice(at, 1)[0]!, hasIt: true });
   }
 
   /** Whether somebody stands in for the owner. */
   has(owner: Member): boolean {
-    return this.#attended.includes(owner.index);
+    return this.#standing.some((standIn) => standIn.owner.index === owner.index);
   }
 
   /** These are owners themselves by now, and not to be asked for others. */
@@ -58,8 +60,15 @@ export class StandIns {
     );
   }
 
-  /** The owner's fallback has failed it. */
-  release(owner: Member): void {
-    this.#attended = this.#attended.filter((index) => index !== owner.index);
+  /** This one has failed: its owner's place is free, unless another has it by now. */
+  release(standIn: StandIn): void {
+    this.#standing = this.#standing.filter((standing) => standing !== standIn);
+  }
+
+  /** The places of those that have not taken the write are free again, whatever becomes of these. Their owners. */
+  releaseSilent(): Member[] {
+    const silent = this.#standing.filter(({ hasIt }) => !hasIt);
+    if (silent.length > 0) this.#standing = this.#standing.filter(({ hasIt }) => hasIt);
+    return silent.map(({ owner }) => owner);
   }
 }

@@ -18,7 +18,7 @@ import { Refusal } from '#wire/message.ts';
 import { failureName } from '#wire/failure-name.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import { callPatiently } from '#wire/patient-call.ts';
-import type { Timer } from '#world/world.ts';
+import type { Span, Timer } from '#world/world.ts';
 import { mintedWrite, type Before, type ToMint } from './before-write.ts';
 import {
   countedOwners,
@@ -108,14 +108,10 @@ export class WriteRound {
     const hintAfter = Math.min(hedging.standInAfter(others, StoreMessage.name, settings.hintAfter), remaining);
     return new Promise<Ending>((resolve) => {
       this.#resolve = resolve;
-      // One timer for both: nearly every write is over before the first time.
-      this.#timer = world.clock.after(hintAfter, () => {
-        this.#standInForTheSilent();
-        this.#timer = world.clock.after(remaining - hintAfter, () => this.#end('deadline'));
-      });
-      if (this.#before.kind === 'again') void this.#offerAgain(this.#before);
-      else if (this.#here === undefined) void this.#mintInPlace(this.#before);
-      else void this.#mintHere(this.#here, this.#before);
+      this.#lookAfter(hintAfter, remaining);
+      if (this.#before.kind === 'again') this.#offerAgain(this.#before);
+      else if (this.#here === undefined) this.#mintInPlace(this.#before);
+      else this.#mintHere(this.#here, this.#before);
     });
   }
 
@@ -178,14 +174,28 @@ export class WriteRound {
     void this.#hint(standIn, this.#offer);
   }
 
+  /**
+   * One timer for the silent and the deadline: nearly every write is over before it rings. Whoever stands in gets twice as long as
+   * those before, so that the fallbacks of a large ring are not asked all at once.
+   */
+  #lookAfter(patience: number, remaining: number): void {
+    this.#timer = this.#environment.world.clock.after(Math.min(patience, remaining), () => {
+      if (patience >= remaining) return this.#end('deadline');
+      this.#standInForTheSilent();
+      this.#lookAfter(2 * patience, remaining - patience);
+    });
+  }
+
   #standInForTheSilent(): void {
-    for (const owner of this.#others) if (!this.#confirmed.includes(owner.index)) this.#standInFor(owner);
+    if (this.#offer === undefined) return;
+    for (const owner of [...this.#others, ...this.#standIns.releaseSilent()])
+      if (!this.#confirmed.includes(owner.index)) this.#standInFor(owner);
   }
 
   // --- Minting -----------------------------------------------------------------------------------------------------
 
   /** Mints and commits at this node; the others get the state before the commit. */
-  async #mintHere(here: Member, before: ToMint): Promise<void> {
+  #mintHere(here: Member, before: ToMint): void {
     const { replica, world } = this.#environment;
     const { key, mark, dw, trace } = this.#request;
     const { scope } = this.#route;
@@ -202,78 +212,65 @@ export class WriteRound {
     );
     // In the same turn as the mint, so that it shares its commit.
     for (const owner of this.#unattended) this.#missed.note(owner);
-    this.#underWay += 1;
-    try {
-      await minting;
-      span?.end();
-      this.#acceptedHere(here);
-    } catch (error) {
-      span?.end(failureName(error));
-      this.#mintFailed(here.index, error);
-    }
-    this.#over();
+    void this.#committing(here.index, minting, span);
   }
 
   /** Mints in the place of owners; what this node keeps counts for the first of them. */
-  async #mintInPlace(before: ToMint): Promise<void> {
+  #mintInPlace(before: ToMint): void {
     const { environment, request } = { environment: this.#environment, request: this.#request };
-    const { key } = request;
-    const self = environment.knowledge.self();
-    this.#underWay += 1;
-    try {
-      await environment.hints.mint(
-        {
-          scope: this.#route.scope,
-          key,
-          owners: [this.#route.owners[0]!, ...this.#unattended].map(({ index }) => index),
-          ...mintedWrite(request, before, environment.world.clock.wall()),
-          durable: request.dw > 0,
-          stillWanted: () => !this.#ended,
-        },
-        (minted) => {
-          this.#ledger.given();
-          this.#giveToOthers({ ...minted, retries: [] });
-        },
-      );
-      this.#committedHere = true;
-      this.#tally.accept(self, request.dw > 0, 'fallback');
-      this.#decide();
-    } catch (error) {
-      this.#mintFailed(self, error);
-    }
-    this.#over();
+    const minting = environment.hints.mint(
+      {
+        scope: this.#route.scope,
+        key: request.key,
+        owners: [this.#route.owners[0]!, ...this.#unattended].map(({ index }) => index),
+        ...mintedWrite(request, before, environment.world.clock.wall()),
+        durable: request.dw > 0,
+        stillWanted: () => !this.#ended,
+      },
+      (minted) => {
+        this.#ledger.given();
+        this.#giveToOthers({ ...minted, retries: [] });
+      },
+    );
+    void this.#committing(environment.knowledge.self(), minting);
   }
 
   /**
    * The request was carried out before: all owners are given what became of it, this one too, and whoever has it counts. A
    * failure is never "not applied", for the first attempt was.
    */
-  async #offerAgain({ state, first }: Extract<Before, { kind: 'again' }>): Promise<void> {
+  #offerAgain({ state, first }: Extract<Before, { kind: 'again' }>): void {
     const { environment, request } = { environment: this.#environment, request: this.#request };
-    const here = this.#here;
     this.#ledger.given();
     const encoded = encodeState(state, environment.world.digest.crc32);
     const offer = { state, encoded, dot: first.dot, retries: [first] };
-    this.#underWay += 1;
     this.#giveToOthers(offer);
+    const storing =
+      this.#here === undefined
+        ? Promise.reject(new Refusal('not-owner', 'a fallback offers nothing again'))
+        : environment.replica.store(this.#storeRequest(this.#route.scope, offer), request.deadline);
+    void this.#committing(environment.knowledge.self(), storing);
+  }
+
+  /** Until this node, whose index it is, has committed the write for an owner, itself or the first, or has failed to. */
+  async #committing(self: NodeIndex, commit: Promise<unknown>, span?: Span): Promise<void> {
+    this.#underWay += 1;
     try {
-      if (here === undefined) throw new Refusal('not-owner', 'a fallback offers nothing again');
-      await environment.replica.store(this.#storeRequest(this.#route.scope, offer), request.deadline);
-      this.#acceptedHere(here);
+      await commit;
+      span?.end();
+      this.#committedHere = true;
+      const isOwner = this.#here !== undefined;
+      if (isOwner) this.#confirmed.push(self);
+      this.#tally.accept(self, this.#request.dw > 0, isOwner ? undefined : 'fallback');
+      this.#decide();
     } catch (error) {
-      this.#mintFailed(here?.index ?? environment.knowledge.self(), error);
+      span?.end(failureName(error));
+      this.#mintFailed(self, error);
     }
     this.#over();
   }
 
-  #acceptedHere(here: Member): void {
-    this.#committedHere = true;
-    this.#confirmed.push(here.index);
-    this.#tally.accept(here.index, this.#request.dw > 0);
-    this.#decide();
-  }
-
-  #mintFailed(candidate: NodeIndex, error: unknown): void {
+  #mintFailed(self: NodeIndex, error: unknown): void {
     tellFaultyMint(this.#environment.world.log, this.#request.requestId, error);
     if (this.#offer === undefined) {
       this.#ledger.notMinted(error);
@@ -281,7 +278,7 @@ export class WriteRound {
       return;
     }
     this.#ledger.notCommitted(error);
-    this.#tally.fail(candidate);
+    this.#tally.fail(self);
     this.#decide();
   }
 
@@ -362,11 +359,12 @@ export class WriteRound {
     const { deadline, trace } = this.#request;
     const result = await this.#environment.messaging.call(fallback.id, HintMessage, hint, { deadline, trace });
     if (result.kind === 'reply') {
+      standIn.hasIt = true;
       this.#tally.accept(fallback.index, result.reply.durable, 'fallback');
       this.#stored.push({ ...standIn, revision: result.reply.revision });
     } else {
       this.#ledger.notTaken(result);
-      this.#standIns.release(owner);
+      this.#standIns.release(standIn);
       if (!this.#confirmed.includes(owner.index)) this.#standInFor(owner);
       this.#tally.fail(fallback.index, 'fallback');
     }

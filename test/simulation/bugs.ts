@@ -408,7 +408,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'write-without-deadline',
     about: 'a write waits for its quorum for ever',
-    edits: [{ file: WRITE_ROUND, from: "() => this.#end('deadline')", to: '() => undefined' }],
+    edits: [{ file: WRITE_ROUND, from: "return this.#end('deadline');", to: 'return;' }],
     foundBy: { scenario: 'disk-hangs' },
   },
   {

@@ -6,6 +6,7 @@
 import { expect, test } from 'vitest';
 import type { InProcessAnswer } from '#api/in-process.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
+import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { SimulatedCluster } from './cluster.ts';
 
 const KEY = '/v1/kv/b/k';
@@ -155,6 +156,24 @@ test('a silent owner is stood in for after a moment, and three nodes without fal
     const read = await cluster.request('n3', 'GET', `/v1/kv/b/${i}?r=1&sloppy=false`);
     expect([read.status, text(read)]).toEqual([200, `${15 + i}`]);
   }
+});
+
+test('a stand-in that is silent too is followed by the next, long before its connection is given up', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 6, nodes: 7, node: NO_ANTI_ENTROPY });
+  const { primaries, fallbacks } = await locate(cluster);
+  const coordinator = cluster.machine(primaries[0]!);
+  const silent = [...primaries.slice(1), ...fallbacks.slice(0, 2)].map((id) => cluster.machine(id));
+  for (const { host } of silent) cluster.network.partition(coordinator.host, host);
+  const before = cluster.simulation.now;
+  const written = await cluster.request(primaries[0]!, 'PUT', `${KEY}?w=3`, { body: 'v' });
+  expect([written.status, replicas(written)]).toEqual([204, { acked: 3, fallbacks: 2 }]);
+  const { silenceLimit } = DEFAULT_WIRE_SETTINGS;
+  expect(cluster.simulation.now - before).toBeLessThan(silenceLimit / 2);
+
+  for (const { host } of silent) cluster.network.heal(coordinator.host, host);
+  await pass(cluster, 30_000);
+  expect(hintsWaiting(cluster)).toBe(0);
+  expect(await explain(cluster, primaries[0]!)).toMatchObject({ agree: true, hints: [] });
 });
 
 test('what a keyed request has become travels with the hint', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { StandIns } from '#coordinator/stand-ins.ts';
+import { StandIns, type StandIn } from '#coordinator/stand-ins.ts';
 import { nodeId, nodeIndex } from '#kernel/identity.ts';
 import type { Member } from '#ring/ring.ts';
 
@@ -20,28 +20,42 @@ function member(index: number): Member {
 const OWNERS = [0, 1, 2].map(member);
 const FALLBACKS = [3, 4, 5, 6].map(member);
 
-test('each fallback stands in once, in order, whatever fails and whoever takes a place by itself', () => {
+test('each fallback stands in once, in order, whatever fails, is silent or takes a place by itself', () => {
   const step = fc.oneof(
-    fc.record({ what: fc.constant('assign' as const), owner: fc.nat(2), fallback: fc.constant(0) }),
-    fc.record({ what: fc.constant('release' as const), owner: fc.nat(2), fallback: fc.constant(0) }),
+    fc.record({ what: fc.constant('assign' as const), owner: fc.nat(2) }),
+    fc.record({ what: fc.constantFrom('release' as const, 'answer' as const), which: fc.nat(6) }),
+    fc.record({ what: fc.constant('releaseSilent' as const) }),
     fc.record({ what: fc.constant('take' as const), owner: fc.nat(2), fallback: fc.nat(6) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
       const standIns = new StandIns(() => FALLBACKS);
       let left = [...FALLBACKS];
-      for (const { what, owner, fallback } of steps) {
-        if (what === 'assign') {
-          const assigned = standIns.assign(OWNERS[owner]!);
+      let standing: StandIn[] = [];
+      for (const one of steps) {
+        if (one.what === 'assign') {
+          const assigned = standIns.assign(OWNERS[one.owner]!);
           expect(assigned?.fallback).toBe(left.shift());
-          if (assigned !== undefined) expect(standIns.has(OWNERS[owner]!)).toBe(true);
-        } else if (what === 'release') {
-          standIns.release(OWNERS[owner]!);
-          expect(standIns.has(OWNERS[owner]!)).toBe(false);
+          if (assigned !== undefined) standing.push(assigned);
+        } else if (one.what === 'take') {
+          const taken = left.find(({ index }) => index === one.fallback);
+          standIns.take(OWNERS[one.owner]!, nodeId(`n${one.fallback}`));
+          if (taken !== undefined) standing.push({ owner: OWNERS[one.owner]!, fallback: taken, hasIt: true });
+          left = left.filter((fallback) => fallback !== taken);
+        } else if (one.what === 'releaseSilent') {
+          const silent = standing.filter(({ hasIt }) => !hasIt).map(({ owner }) => owner);
+          expect(standIns.releaseSilent()).toEqual(silent);
+          standing = standing.filter(({ hasIt }) => hasIt);
         } else {
-          standIns.take(OWNERS[owner]!, nodeId(`n${fallback}`));
-          left = left.filter(({ index }) => index !== fallback);
+          const chosen = standing[one.which];
+          if (chosen !== undefined && one.what === 'answer') chosen.hasIt = true;
+          if (chosen !== undefined && one.what === 'release' && !chosen.hasIt) {
+            standIns.release(chosen);
+            standing = standing.filter((standIn) => standIn !== chosen);
+          }
         }
+        for (const owner of OWNERS)
+          expect(standIns.has(owner)).toBe(standing.some((standIn) => standIn.owner === owner));
       }
     }),
   );
