@@ -85,12 +85,16 @@ function ringCommand(): Command {
     .description('what is moving, and how far it is')
     .action(async (options) => (await import('./cli/change-command.ts')).ringTransfers(options));
   for (const verb of ['pause', 'resume', 'abort'] as const) {
-    const command = asClient(ring.command(verb)).description(`${verb} the change that is under way`);
+    const command = asClient(ring.command(verb))
+      .argument('[change]', 'its id, so that no other one is meant by mistake')
+      .description(`${verb} the change that is under way`);
     if (verb !== 'pause') {
       const what = 'a member that it waits for, dead for good: give up what only it had';
       command.option('--accept-loss-of <node>', what, one);
     }
-    command.action(async (options) => (await import('./cli/change-command.ts')).ringSteer(verb, options));
+    command.action(async (id: string | undefined, options) =>
+      (await import('./cli/change-command.ts')).ringSteer(verb, id, options),
+    );
   }
   asClient(ring.command('force'))
     .requiredOption('--lost <node>', 'a member that is gone for good, with its disk', one)

@@ -108,10 +108,23 @@ export async function showTransfers({ services }: Exchange): Promise<Answer> {
   return jsonAnswer(await services.plans.transfers());
 }
 
+const ID = {
+  id: {
+    type: 'string',
+    pattern: '^[0-9a-f]{16}$',
+    'x-form': '16 hex digits',
+    description: 'The change that is meant, as its plan was named; refused when it is not the one that is under way.',
+  },
+} as const satisfies Schema['properties'];
+
+/** What a client may send along to have a change wait. */
+export const PAUSE_SCHEMA = { type: 'object', properties: ID, additionalProperties: false } as const satisfies Schema;
+
 /** What a client may send along to have a change go on, or taken back. */
 export const STEER_SCHEMA = {
   type: 'object',
   properties: {
+    ...ID,
     acceptLossOf: {
       ...NODES,
       description:
@@ -122,20 +135,17 @@ export const STEER_SCHEMA = {
   additionalProperties: false,
 } as const satisfies Schema;
 
-export async function pauseChange({ services, startedAt }: Exchange): Promise<Answer> {
-  return changeAnswer(await services.plans.steer('paused', startedAt + services.settings.requestTimeoutMs));
-}
-
-/** `/v1/ring/transfers/resume`, `/v1/ring/transfers/abort` */
-export function steer(state: 'running' | 'aborting') {
+/** `/v1/ring/transfers/pause`, `/v1/ring/transfers/resume`, `/v1/ring/transfers/abort` */
+export function steer(state: 'paused' | 'running' | 'aborting') {
+  const schema = state === 'paused' ? PAUSE_SCHEMA : STEER_SCHEMA;
   return async (exchange: Exchange): Promise<Answer> => {
     const { services, startedAt } = exchange;
     const deadline = startedAt + services.settings.requestTimeoutMs;
     return withOptionalJson(exchange, deadline, async (body) => {
-      const wrong = mismatch(STEER_SCHEMA, body);
+      const wrong = mismatch(schema, body);
       if (wrong !== undefined) return problemAnswer(invalid(wrong.member || 'body', wrong.detail));
-      const { acceptLossOf } = body as { readonly acceptLossOf?: readonly string[] };
-      return changeAnswer(await services.plans.steer(state, deadline, acceptLossOf));
+      const { id, acceptLossOf: lost } = body as { readonly id?: string; readonly acceptLossOf?: readonly string[] };
+      return changeAnswer(await services.plans.steer(state, deadline, { id, lost }));
     });
   };
 }

@@ -13,7 +13,7 @@ import { showHealthy, showLive, showMetrics, showReady } from './health-routes.t
 import { deleteValue, getValue, operateValue, putValue } from './key-value.ts';
 import { listKeys } from './list-keys.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
-import { applyPlan, makePlan, pauseChange, showTransfers, steer } from './plan-routes.ts';
+import { applyPlan, makePlan, showTransfers, steer } from './plan-routes.ts';
 import { Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { beginRepair, showRepair } from './repair-routes.ts';
@@ -117,7 +117,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/v1/ring/plans', methods: { POST: ['admin', plain(makePlan)] }, kind: 'data' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', plain(applyPlan)] }, kind: 'data' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', plain(showTransfers)] }, kind: 'work' },
-  { path: '/v1/ring/transfers/pause', methods: { POST: ['admin', plain(pauseChange)] }, kind: 'data' },
+  { path: '/v1/ring/transfers/pause', methods: { POST: ['admin', plain(steer('paused'))] }, kind: 'data' },
   { path: '/v1/ring/transfers/resume', methods: { POST: ['admin', plain(steer('running'))] }, kind: 'data' },
   { path: '/v1/ring/transfers/abort', methods: { POST: ['admin', plain(steer('aborting'))] }, kind: 'data' },
   { path: '/livez', methods: { GET: ['open', plain(showLive)] }, kind: 'watch' },

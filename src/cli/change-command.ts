@@ -45,17 +45,23 @@ export interface SteerOptions extends ClientOptions {
   readonly acceptLossOf?: readonly string[];
 }
 
-export async function ringSteer(verb: 'pause' | 'resume' | 'abort', options: SteerOptions): Promise<void> {
-  const { acceptLossOf } = options;
+/** `id`: the change that is meant; whichever is under way when none is named. */
+export async function ringSteer(
+  verb: 'pause' | 'resume' | 'abort',
+  id: string | undefined,
+  options: SteerOptions,
+): Promise<void> {
+  if (id !== undefined && !PLAN_ID.test(id)) {
+    throw new UsageError(`change ${JSON.stringify(id)}: must be the 16 hex digits that quoral ring transfers shows`);
+  }
   const headers = { 'content-type': 'application/json' };
-  const sent = acceptLossOf === undefined ? {} : { headers, body: JSON.stringify({ acceptLossOf }) };
-  const asked = { method: 'POST', ...sent } as const;
+  const asked = { method: 'POST', headers, body: JSON.stringify({ id, acceptLossOf: options.acceptLossOf }) } as const;
   show(options, (await askJson(options, `${TRANSFERS}/${verb}`, asked, [202])) as TransfersView);
 }
 
 async function waitFor(options: ClientOptions, begun: TransfersView): Promise<void> {
   const from = performance.now();
-  if (options.json !== true) tellOnInterrupt();
+  if (options.json !== true) tellOnInterrupt(begun.id!);
   const { view, outcome } = await untilOver(options, begun);
   const seconds = Math.round((performance.now() - from) / 1000);
   if (options.json === true) print(JSON.stringify({ ...view, applied: { id: begun.id, outcome } }));
@@ -67,9 +73,11 @@ async function waitFor(options: ClientOptions, begun: TransfersView): Promise<vo
 }
 
 /** Who stops waiting has not stopped the change. */
-function tellOnInterrupt(): void {
+function tellOnInterrupt(id: string): void {
   process.once('SIGINT', () => {
-    process.stderr.write('\nthe change goes on; quoral ring transfers --wait shows it, quoral ring pause stops it\n');
+    process.stderr.write(
+      `\nthe change goes on; quoral ring transfers --wait shows it, quoral ring pause ${id} stops it, abort ${id} takes it back\n`,
+    );
     process.exit(130);
   });
 }

@@ -121,8 +121,13 @@ export function steerChange(
   facts: Facts,
   state: ChangeUnderWay['state'],
   lost: readonly NodeIndex[] = [],
+  id = facts.ring.change?.id,
 ): FactsOrRefusal {
-  const { change } = facts.ring;
+  const { change, lastChange } = facts.ring;
+  if (change?.id !== id) {
+    const isDone = lastChange?.id === id && lastChange?.outcome === 'aborted' && state === 'aborting';
+    return isDone ? facts : { refused: notUnderWay(id!, facts.ring) };
+  }
   if (change === undefined) return { refused: 'no change is under way' };
   const more = lost.filter((index) => change.lost?.includes(index) !== true);
   if (change.state === state && more.length === 0) return facts;
@@ -131,6 +136,12 @@ export function steerChange(
   const steered = { ...change, state };
   const ring = { ...facts.ring, change: steered };
   return { ...facts, epoch: next, ring: more.length === 0 ? ring : givingUp(ring, steered, more, next) };
+}
+
+function notUnderWay(id: string, { change, lastChange }: Ring): string {
+  const over = lastChange?.outcome === 'done' ? 'is done' : 'was taken back';
+  const named = lastChange?.id === id ? `change ${id} ${over} already` : `change ${id} is not under way`;
+  return `${named}, and ${change === undefined ? 'no other is' : `another one is: ${change.id}`}; nothing was changed`;
 }
 
 /** Everything that may be done now; the same facts when nothing may. */

@@ -193,14 +193,18 @@ export class RingPlans {
     }, deadline);
   }
 
-  /** Pauses, resumes or aborts the change that is under way; what only `lost` members had is given up. */
-  async steer(state: ChangeUnderWay['state'], deadline: number, lost: readonly string[] = []): Promise<ApplyResult> {
+  /** Pauses, resumes or aborts the change that is under way, if it is the one that is meant; what only `lost` members had is given up. */
+  async steer(
+    state: ChangeUnderWay['state'],
+    deadline: number,
+    { id, lost = [] }: { readonly id?: string | undefined; readonly lost?: readonly string[] | undefined } = {},
+  ): Promise<ApplyResult> {
     return await this.#propose((facts) => {
       const nobody = lost.find((name) => presentMember(facts.ring, name) === undefined);
       if (nobody !== undefined) return { refused: `acceptLossOf: ${nobody} is not a member` };
       const indexes = lost.map((name) => presentMember(facts.ring, name)!.index);
       const there = this.#notLost(facts.ring, indexes);
-      return there === undefined ? steerChange(facts, state, indexes) : { refused: `acceptLossOf: ${there}` };
+      return there === undefined ? steerChange(facts, state, indexes, id) : { refused: `acceptLossOf: ${there}` };
     }, deadline);
   }
 

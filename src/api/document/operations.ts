@@ -5,7 +5,7 @@
 
 import { FORCE_SCHEMA } from '#api/force-route.ts';
 import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
-import { APPLY_SCHEMA, PLAN_SCHEMA, STEER_SCHEMA } from '#api/plan-routes.ts';
+import { APPLY_SCHEMA, PLAN_SCHEMA, PAUSE_SCHEMA, STEER_SCHEMA } from '#api/plan-routes.ts';
 import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
 import { TOKEN_PARAMETERS, TOKEN_SCHEMA } from '#api/token-routes.ts';
 import { BUCKET_PARAMETERS } from '#api/bucket-routes.ts';
@@ -50,16 +50,23 @@ function health(id: string, summary: string): Operation {
   return { id, tag: 'Health', summary, answers: { 200: HEALTH, 503: SICK } };
 }
 
-function steering(id: string, summary: string): Operation {
+function steering(id: string, summary: string, body: RequestBody): Operation {
   return {
-    ...{ id, tag: 'Cluster', summary },
+    ...{ id, tag: 'Cluster', summary, body },
     answers: { 202: shows('Transfers', 'What moves now.', ['Location']) },
     problems: ['conflict', 'quorum-unavailable'],
   };
 }
 
-const GIVES_UP: RequestBody = {
-  ...takes(STEER_SCHEMA, 'Who is lost and shall not be waited for; may be left out.', { acceptLossOf: ['n3'] }),
+const WHICH: RequestBody = {
+  ...takes(PAUSE_SCHEMA, 'Which change is meant; may be left out.', { id: '9237eb92d465263f' }),
+  required: false,
+};
+
+const WHICH_AND_LOST: RequestBody = {
+  ...takes(STEER_SCHEMA, 'Which change is meant, and who is lost and shall not be waited for; may be left out.', {
+    ...{ id: '9237eb92d465263f', acceptLossOf: ['n3'] },
+  }),
   required: false,
 };
 
@@ -244,15 +251,13 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'Shows what is moving',
     answers: { 200: shows('Transfers', 'The change that is under way.') },
   },
-  'POST /v1/ring/transfers/pause': steering('pauseChange', 'Pauses the change that is under way'),
-  'POST /v1/ring/transfers/resume': {
-    ...steering('resumeChange', 'Goes on with a change that was paused, or waits for members that are lost'),
-    body: GIVES_UP,
-  },
-  'POST /v1/ring/transfers/abort': {
-    ...steering('abortChange', 'Takes back what has not come to its end'),
-    body: GIVES_UP,
-  },
+  'POST /v1/ring/transfers/pause': steering('pauseChange', 'Pauses the change that is under way', WHICH),
+  'POST /v1/ring/transfers/resume': steering(
+    'resumeChange',
+    'Goes on with a change that was paused, or waits for members that are lost',
+    WHICH_AND_LOST,
+  ),
+  'POST /v1/ring/transfers/abort': steering('abortChange', 'Takes back what has not come to its end', WHICH_AND_LOST),
 
   'GET /livez': health('showLive', 'Whether the process works: when not, restart it'),
   'GET /readyz': health('showReady', 'Whether this node should get requests'),

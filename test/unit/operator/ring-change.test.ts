@@ -86,6 +86,26 @@ describe('a join', () => {
     });
   });
 
+  test('a change that is named is the one that is steered, and no other', () => {
+    const begun = begin(factsOf(['z1', 'z1', 'z1']), { join: ['n4'] }, FOUR);
+    const steer = (facts: Facts, id: string) => steerChange(facts, 'aborting', [], id);
+    const aborting = steer(begun, 'some plan') as Facts;
+    expect(aborting.ring.change!.state).toBe('aborting');
+    const another = 'change another is not under way, and another one is: some plan; nothing was changed';
+    for (const facts of [begun, aborting]) expect(steer(facts, 'another')).toEqual({ refused: another });
+    const none = 'change some plan is not under way, and no other is; nothing was changed';
+    expect(steer(factsOf(['z1']), 'some plan')).toEqual({ refused: none });
+
+    const [done, back] = [run(begun).at(-1)!, run(aborting).at(-1)!];
+    const over = 'change some plan is done already, and no other is; nothing was changed';
+    expect(steer(done, 'some plan')).toEqual({ refused: over });
+    // Sent again after the first answer was lost.
+    expect(steer(back, 'some plan')).toBe(back);
+    expect(steerChange(back, 'running', [], 'some plan')).toEqual({
+      refused: over.replace('is done', 'was taken back'),
+    });
+  });
+
   test('who alone decides goes on deciding until another can', () => {
     const begun = begin(factsOf(['z1']), { replace: [['n1', 'n4']] }, FOUR);
     expect(run(begun, evidence({ isReady: () => false })).at(-1)!.ring.voters).toEqual([0]);

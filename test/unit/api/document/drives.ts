@@ -48,6 +48,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/ring/force': { lost: ['n2'] },
   'POST /v1/ring/plans': { weights: { n1: 2 } },
   'POST /v1/ring/plans/:id/apply': { throttle: 20_000_000 },
+  'POST /v1/ring/transfers/pause': { id: '9237eb92d465263f' },
   'POST /v1/ring/transfers/resume': { acceptLossOf: ['n3'] },
   'POST /v1/ring/transfers/abort': { acceptLossOf: ['n3'] },
 };

@@ -99,8 +99,9 @@ const BODIES: readonly (readonly [string, string, string, fc.Arbitrary<unknown>]
   ['post', '/v1/ring/force', '/v1/ring/force', body('lost', 'accept')],
   ['post', '/v1/ring/plans', '/v1/ring/plans', body('join', 'leave', 'replace', 'weights', 'zones', 'acceptLossOf')],
   ['post', '/v1/ring/plans/{id}/apply', '/v1/ring/plans/some-id/apply', body('throttle')],
-  ['post', '/v1/ring/transfers/resume', '/v1/ring/transfers/resume', body('acceptLossOf')],
-  ['post', '/v1/ring/transfers/abort', '/v1/ring/transfers/abort', body('acceptLossOf')],
+  ['post', '/v1/ring/transfers/pause', '/v1/ring/transfers/pause', body('id')],
+  ['post', '/v1/ring/transfers/resume', '/v1/ring/transfers/resume', body('id', 'acceptLossOf')],
+  ['post', '/v1/ring/transfers/abort', '/v1/ring/transfers/abort', body('id', 'acceptLossOf')],
 ];
 
 test.each(BODIES)('the body of %s %s is taken when the description says so', async (method, path, target, bodies) => {
