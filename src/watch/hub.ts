@@ -13,6 +13,7 @@ import type { Member } from '#ring/ring.ts';
 import type { Clock, Log } from '#world/world.ts';
 import type { Latest } from './latest.ts';
 import type { KeyChange, Life, News } from './messages.ts';
+import type { Place } from './places.ts';
 import { StrongNews, type Settle } from './strong-news.ts';
 import { Tail, type Ask } from './tail.ts';
 import type { ChangeEvent, Watcher } from './watcher.ts';
@@ -53,6 +54,8 @@ export class Hub {
       ...{ settle, clock },
       known: ({ key, glimpse }) => latest.has(this.#nameOf(key), glimpse),
       stopped: () => this.#stopped,
+      awaited: (key) => [...this.#watchers].some((watcher) => watcher.awaits(toHex(key))),
+      late: (change) => this.#tellLate(change),
       failed: (error) => log.error('change-not-settled', { bucket: this.life.bucket, reason: String(error) }),
     });
   }
@@ -137,12 +140,12 @@ export class Hub {
       this.#tell(tail, from, upTo, changes);
       return undefined;
     }
-    return this.#strongNews.of(changes).then((made) => {
-      if (!this.#stopped && this.#tails.get(tail.member.index) === tail) this.#tell(tail, from, upTo, made);
+    return this.#strongNews.of(changes).then(({ told, open }) => {
+      if (!this.#stopped && this.#tails.get(tail.member.index) === tail) this.#tell(tail, from, upTo, told, open);
     });
   }
 
-  #tell(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]): void {
+  #tell(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[], open: readonly KeyChange[] = []): void {
     const { index } = tail.member;
     const news = changes.map((change) => this.#newsIn(change, this.#options.latest));
     for (const watcher of this.#watchers) {
@@ -158,7 +161,21 @@ export class Hub {
         const event = own === undefined ? news[i] : this.#newsIn(change, own);
         if (event !== undefined) watcher.add(event);
       }
+      leaveOpen(watcher, index, place, open);
       watcher.places.set(index, { storage: tail.storage, group: Math.max(upTo, place.group) });
+    }
+  }
+
+  /** What could not be told of before. */
+  #tellLate(change: KeyChange): void {
+    const name = toHex(change.key);
+    const news = this.#newsIn(change, this.#options.latest);
+    for (const watcher of this.#watchers) {
+      if (!watcher.awaits(name)) continue;
+      const { own } = watcher;
+      const event = own === undefined ? news : this.#newsIn(change, own);
+      if (event !== undefined) watcher.add(event);
+      watcher.settle(name);
     }
   }
 
@@ -216,12 +233,13 @@ export class Hub {
         break;
       }
       const wanted = result.reply.changes.filter(({ key }) => watcher.wants(key));
-      const changes = this.#options.strong() ? await this.#strongNews.of(wanted) : wanted;
+      const { told, open } = this.#options.strong() ? await this.#strongNews.of(wanted) : { told: wanted, open: [] };
       const { own } = watcher;
-      for (const change of changes) {
+      for (const change of told) {
         const event = own !== undefined ? this.#newsIn(change, own) : undefined;
         if (event !== undefined) watcher.addMissed(event);
       }
+      leaveOpen(watcher, index, { storage, group: -1 }, open);
       watcher.places.set(index, { storage, group: upTo });
     }
     watcher.catching.delete(index);
@@ -236,5 +254,12 @@ export class Hub {
       storage: place?.storage ?? '',
       follow: false,
     };
+  }
+}
+
+function leaveOpen(watcher: Watcher, node: NodeIndex, { storage, group }: Place, changes: readonly KeyChange[]): void {
+  for (const change of changes) {
+    if (change.group > group && watcher.wants(change.key))
+      watcher.leaveOpen(toHex(change.key), node, { storage, group: change.group });
   }
 }

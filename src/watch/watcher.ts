@@ -70,6 +70,8 @@ export class Watcher {
   #ownUntil: number;
   /** Nodes with which it catches up. */
   readonly catching = new Set<NodeIndex>();
+  /** For each key that cannot be told of now, where its first entry is at each node. */
+  readonly #open = new Map<string, Map<NodeIndex, Place>>();
 
   constructor(options: WatcherOptions) {
     this.#options = options;
@@ -82,7 +84,7 @@ export class Watcher {
   /** What it has shown by itself; undefined when it goes by what is news for all. */
   get own(): Latest | undefined {
     const now = this.#options.clock.monotonic();
-    if (this.catching.size > 0) {
+    if (this.catching.size > 0 || this.#open.size > 0) {
       this.#own ??= new Latest(OWN_MAX);
       this.#ownUntil = now + OWN_MS;
     } else if (now >= this.#ownUntil) this.#own = undefined;
@@ -112,6 +114,22 @@ export class Watcher {
     if (this.over) return;
     this.#events.push(event);
     this.#rouse();
+  }
+
+  /** Of the key nothing can be told now, although what comes after the entry can. */
+  leaveOpen(name: string, node: NodeIndex, place: Place): void {
+    const places = this.#open.get(name) ?? new Map<NodeIndex, Place>();
+    this.#open.set(name, places);
+    if (places.get(node)?.storage !== place.storage) places.set(node, place);
+  }
+
+  awaits(name: string): boolean {
+    return !this.over && this.#open.has(name);
+  }
+
+  /** The key has been told of. */
+  settle(name: string): void {
+    this.#open.delete(name);
   }
 
   end(reason: WatchEnd): void {
@@ -156,10 +174,17 @@ export class Watcher {
     this.#options.closed(this);
   }
 
-  /** Where it is when all that waits has been sent. */
+  /** Where it is when all that waits has been sent: nowhere behind something that could not be told of. */
   place(): Uint8Array {
     const { incarnation, since } = this.#options;
-    return encodePlaces({ incarnation, since, places: this.places });
+    const places = new Map(this.places);
+    for (const open of this.#open.values()) {
+      for (const [node, { storage, group }] of open) {
+        const place = places.get(node);
+        if (place?.storage === storage && place.group >= group) places.set(node, { storage, group: group - 1 });
+      }
+    }
+    return encodePlaces({ incarnation, since, places });
   }
 
   #something(): Promise<void> {

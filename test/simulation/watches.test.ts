@@ -5,6 +5,8 @@
 
 import { expect, test } from 'vitest';
 import { AcceptMessage } from '#coordinator/register-messages.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { recordKey, REGISTERS } from '#replica/tables.ts';
 import { DEFAULT_WATCH_SETTINGS } from '#watch/watches.ts';
 import { decodeEnvelope } from '#wire/envelope.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -248,6 +250,43 @@ test('strong keys: that a value has expired is told of when somebody has looked,
   const second = await put(cluster, 'n2', 'k', 'v', '?ttl=60');
   await pass(cluster, 5000);
   expect(watch.events.map(({ etag }) => etag)).toEqual([first, null, second]);
+});
+
+test('strong keys: one that too few owners can say anything of holds up no other, and is told of when they can again', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'one without', nodes: 3 });
+  const define = { headers: { 'content-type': 'application/json' }, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/b', define)).status).toBe(200);
+  const began = await WatchingClient.open(cluster, 'n1', 'b');
+  await put(cluster, 'n1', 'first');
+  await pass(cluster, 1000);
+  began.close();
+  const etags = { bad: [await put(cluster, 'n1', 'bad', '1'), await put(cluster, 'n2', 'bad', '2')], good: [''] };
+  etags.good = [await put(cluster, 'n3', 'good', '1')];
+  await pass(cluster, 1000);
+  const row = recordKey('b', 0, utf8('bad'));
+  const media = ['n2', 'n3'].map((id) => cluster.machine(id).medium);
+  const whole = media.map((medium) => medium.table(REGISTERS).get(row)!);
+  for (const medium of media) medium.flipByte(REGISTERS, row, 9);
+
+  const watch = await WatchingClient.open(cluster, 'n2', 'b', { cursor: began.cursor });
+  await pass(cluster, 2000);
+  for (const value of ['2', '3']) etags.good.push(await put(cluster, 'n1', 'good', value));
+  await pass(cluster, 2000);
+  const told = (one: WatchingClient, key: string) =>
+    one.events.filter((event) => event.key === key).map(({ etag }) => etag);
+  expect([told(watch, 'good'), told(watch, 'bad')]).toEqual([etags.good, []]);
+  // Whoever goes on from a cursor of meanwhile has not missed it.
+  const later = await WatchingClient.open(cluster, 'n3', 'b', { cursor: watch.cursor });
+  await pass(cluster, 2000);
+  media.forEach((medium, at) => medium.set(REGISTERS, row, whole[at]));
+  await pass(cluster, 5000);
+  for (const one of [watch, later]) expect(told(one, 'bad').at(-1)).toBe(etags.bad[1]);
+  expect(watch.inOrder(etags.bad)).toBe(true);
+  expect(told(watch, 'good')).toEqual(etags.good);
+  for (const one of [watch, later]) one.close();
+  const end = await WatchingClient.open(cluster, 'n1', 'b', { cursor: watch.cursor });
+  await pass(cluster, 2000);
+  expect(end.events).toEqual([]);
 });
 
 /** `n1` gets no answers from `n3` any more, and does not know why yet. */

@@ -32,29 +32,83 @@ test('in the place of what came to nothing the present value is told of, or that
   expect(shown(toTell(came, { state: { vector: [], versions: [] }, made: [] }))).toEqual([[d2, false]]);
 });
 
-test('each key is asked for once, with its last change, and again as long as there is no answer', async () => {
-  const asked: [string, Dot][] = [];
+const text = ({ key }: KeyChange): string => new TextDecoder().decode(key);
+
+/** One that is told by `settle` what keys hold; what waits does so until `pass`. */
+function newsOf(settle: (key: string, last: Dot) => Promise<Settled | undefined>) {
+  const late: KeyChange[] = [];
   const failures: unknown[] = [];
-  let asks = 0;
+  let waiting: (() => void)[] = [];
   const news = new StrongNews({
-    clock: { after: (_: number, run: () => void) => queueMicrotask(run) } as never,
-    settle: async (key, last): Promise<Settled | undefined> => {
-      asked.push([new TextDecoder().decode(key), last]);
-      asks += 1;
-      if (asks === 2) throw new Error('nobody has thought of this');
-      return asks < 3 ? undefined : { state: holding(last), made: [d1] };
-    },
-    known: ({ key }) => new TextDecoder().decode(key) === 'known',
+    clock: { after: (_: number, run: () => void) => waiting.push(run) } as never,
+    settle: (key, last) => settle(new TextDecoder().decode(key), last),
+    known: (change) => text(change) === 'known',
     stopped: () => false,
+    awaited: (key) => new TextDecoder().decode(key) !== 'left',
+    late: (change) => late.push(change),
     failed: (error) => failures.push(error),
   });
+  const pass = async (): Promise<void> => {
+    const due = waiting;
+    waiting = [];
+    for (const run of due) run();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { news, late, failures, pass };
+}
+
+test('each key is asked for once, with its last change; what is known is told of as it is', async () => {
+  const asked: [string, Dot][] = [];
+  const { news } = newsOf(async (key, last) => {
+    asked.push([key, last]);
+    return { state: holding(last), made: [d1] };
+  });
   const changes = [entry(holding(d1)), entry(holding(d3)), entry(holding(d2)), entry(holding(d2), 'known')];
-  const told = await news.of(changes);
+  const { told, open } = await news.of(changes);
   expect(told.map((one) => shown(one)[0]![0])).toEqual([d1, d3, d3, d2]);
-  expect(asked).toEqual([
-    ['k', d3],
+  expect([asked, open]).toEqual([[['k', d3]], []]);
+});
+
+test('a key of which nothing can be found out is left open, asked for again, and told of once', async () => {
+  const asked: [string, Dot][] = [];
+  let known = false;
+  const { news, late, failures, pass } = newsOf(async (key, last) => {
+    asked.push([key, last]);
+    if (key === 'k2' || known) return { state: holding(last), made: [] };
+    if (key === 'left') return undefined;
+    throw new Error('nobody has thought of this');
+  });
+  const first = await news.of([
+    entry(holding(d2)),
+    entry(holding(d1), 'k2'),
+    entry(holding(d1)),
+    entry(holding(d1), 'left'),
+  ]);
+  expect([first.told.map(text), first.open.map(text)]).toEqual([['k2'], ['k', 'k', 'left']]);
+  // What comes of it meanwhile waits with it, without a question.
+  const second = await news.of([entry(holding(d3)), entry(holding(d3), 'k2')]);
+  expect([second.told.map(text), second.open.map(text)]).toEqual([['k2'], ['k']]);
+  await pass();
+  expect(late).toEqual([]);
+  known = true;
+  await pass();
+  await pass();
+  expect(late.map((one) => shown(one)[0]![0])).toEqual([d3]);
+  // Nobody waits for the other one any more.
+  expect(asked.filter(([key]) => key !== 'k2')).toEqual([
+    ['k', d2],
+    ['left', d1],
     ['k', d3],
     ['k', d3],
   ]);
-  expect(failures).toEqual([new Error('nobody has thought of this')]);
+  expect(failures).toHaveLength(2);
+});
+
+test('a key that gives no answer at all holds up the others no longer than a moment', async () => {
+  const { news, pass } = newsOf((key, last) =>
+    key === 'k' ? new Promise(() => undefined) : Promise.resolve({ state: holding(last), made: [] }),
+  );
+  const found = news.of([entry(holding(d1)), entry(holding(d1), 'k2')]);
+  await pass();
+  expect((await found).told.map(text)).toEqual(['k2']);
 });
