@@ -2,11 +2,13 @@
  * What the HTTP front door gets to see of a node.
  */
 
+import { isoDate } from '#api/http-date.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
+import { KeyForce } from '#operator/key-force.ts';
 import { RingForce } from '#operator/ring-force.ts';
 import { RingPlans } from '#operator/ring-plans.ts';
 import type { Newcomer } from '#ring/change.ts';
@@ -121,6 +123,7 @@ export function nodeServices(
     explain: (bucket, key, deadline) => node.explainKey.explain(bucket, key, deadline),
     plans: ringPlans(node, reachable),
     force: ringForce(node, reachable),
+    keyForce: new KeyForce({ registers: node.coordinator.strong.force, digest: world.digest, timeText: isoDate }),
     repair: node.ringRepair,
     refusal: () => node.notReadyReason(),
     live: () => liveHealth(node),

@@ -38,6 +38,10 @@ export function benchServices(value: Uint8Array): ApiServices {
     buckets: { resolve: () => bucket, list: () => [], define: unused, drop: unused },
     guard: { required: false, metricsOpen: false, authenticate: unused },
     tokens: { list: unused, create: unused, revoke: unused },
+    keyForce: {
+      show: () => Promise.reject(new RangeError('nothing is forced here')),
+      force: async () => ({ kind: 'refused', detail: 'nothing is forced here' }),
+    },
     force: { force: async () => ({ kind: 'refused', detail: 'nothing is forced here' }) },
     plans: {
       plan: async () => ({ kind: 'refused', detail: 'no plans here' }),

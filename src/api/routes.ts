@@ -10,6 +10,7 @@ import { documentHandlers } from './document/serve.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { forceRing } from './force-route.ts';
 import { showHealthy, showLive, showMetrics, showReady } from './health-routes.ts';
+import { forceKey, showKeyForce } from './key-force-routes.ts';
 import { deleteValue, getValue, operateValue, putValue } from './key-value.ts';
 import { listKeys } from './list-keys.ts';
 import { acquireLease, releaseLease, showLease } from './lease-routes.ts';
@@ -114,6 +115,11 @@ export const ROUTES: readonly Route[] = [
     kind: 'data',
   },
   { path: '/v1/ring/force', methods: { POST: ['admin', plain(forceRing)] }, kind: 'work' },
+  {
+    path: '/v1/ring/force/:bucket/:key',
+    methods: { GET: ['admin', plain(showKeyForce)], POST: ['admin', plain(forceKey)] },
+    kind: 'data',
+  },
   { path: '/v1/ring/plans', methods: { POST: ['admin', plain(makePlan)] }, kind: 'data' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', plain(applyPlan)] }, kind: 'data' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', plain(showTransfers)] }, kind: 'work' },

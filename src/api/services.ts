@@ -17,6 +17,7 @@ import type { ListOutcome, ListPageRequest } from '#coordinator/list.ts';
 import type { LeaseChange, LeaseOutcome } from '#coordinator/strong.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Explanation } from '#operator/explain-key.ts';
+import type { KeyForce } from '#operator/key-force.ts';
 import type { RingForce } from '#operator/ring-force.ts';
 import type { RingPlans } from '#operator/ring-plans.ts';
 import type { RingRepair } from '#operator/ring-repair.ts';
@@ -59,6 +60,7 @@ export interface ApiServices {
 
   readonly plans: Pick<RingPlans, 'plan' | 'apply' | 'steer' | 'transfers'>;
   readonly force: Pick<RingForce, 'force'>;
+  readonly keyForce: Pick<KeyForce, 'show' | 'force'>;
   readonly repair: Pick<RingRepair, 'begin' | 'current'>;
 
   /** Why no data can be served now, as the detail of a `not-ready` answer; undefined when it can. Asked for each request. */

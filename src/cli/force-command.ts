@@ -1,8 +1,8 @@
 /** `quoral ring force`: the way out when a majority of the voters is gone for good. */
 
-import { createInterface } from 'node:readline/promises';
 import { askJson, type ClientOptions } from './client.ts';
-import { print, UsageError } from './output.ts';
+import { confirm } from './confirm.ts';
+import { print } from './output.ts';
 
 export interface ForceOptions extends ClientOptions {
   readonly lost: readonly string[];
@@ -28,7 +28,10 @@ export async function ringForce(options: ForceOptions): Promise<void> {
     for (const what of told.mayLose) print(`may lose ${what}`);
     print('those that are lost must never come back: what they have been told meanwhile would be refused');
   }
-  if (options.yes !== true) await confirm(lost.join(' '));
+  if (options.yes !== true) {
+    const names = lost.join(' ');
+    await confirm(`Type the names of the lost nodes, ${names}, to go on: `, names);
+  }
   const done = await post(options, { lost, accept: true });
   if (options.json === true) print(JSON.stringify(done));
   else
@@ -39,12 +42,4 @@ async function post(options: ClientOptions, body: unknown): Promise<ForceView> {
   const headers = { 'content-type': 'application/json' };
   const asked = { method: 'POST', headers, body: JSON.stringify(body) } as const;
   return (await askJson(options, '/v1/ring/force', asked)) as ForceView;
-}
-
-async function confirm(names: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new UsageError('nothing was done: --yes says that this is meant');
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const typed = await terminal.question(`Type the names of the lost nodes, ${names}, to go on: `);
-  terminal.close();
-  if (typed.trim() !== names) throw new UsageError('nothing was done');
 }

@@ -86,6 +86,14 @@ export function keyCommand(): Command {
     .action(async (bucket: string, name: string, options) =>
       (await import('./explain-command.ts')).explainKey(bucket, name, options),
     );
+  asClient(key.command('force'))
+    .argument('<bucket>')
+    .argument('<key>')
+    .option('--yes', 'do not ask')
+    .description('go on with what is left of a strong key that too many of its owners have lost; says what may be lost')
+    .action(async (bucket: string, name: string, options) =>
+      (await import('./key-force-command.ts')).forceKey(bucket, name, options),
+    );
   return key;
 }
 

@@ -15,7 +15,7 @@ import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 
 const KEY_BYTES_MAX = 1024;
 
-interface OfRegister {
+export interface OfRegister {
   readonly scope: Scope;
   readonly key: Uint8Array;
 }
@@ -149,6 +149,28 @@ export const EraseMessage: MessageType<EraseRequest, EraseReply> = {
   encodeReply: ({ erased }) => [erased],
   decodeReply: (body) => ({ erased: asBoolean(asArray(body, 1, 'register.erase reply')[0], 'erased') }),
 };
+
+/** Asks what an owner has of a register, for people who decide what becomes of one that too few have. */
+export interface SurveyReply {
+  /** Then nothing was accepted as far as this owner can say. */
+  readonly damaged: boolean;
+  readonly accepted: Accepted<Uint8Array> | null;
+}
+
+export const SurveyMessage: MessageType<OfRegister, SurveyReply> = {
+  name: 'register.survey',
+  encodeRequest: ({ scope, key }) => [scopeToWire(scope), key],
+  decodeRequest: (body) => ofRegister(asArray(body, 2, 'register.survey')),
+  encodeReply: ({ damaged, accepted }) => [damaged, acceptedToWire(accepted)],
+  decodeReply: (body) => {
+    const fields = asArray(body, 2, 'register.survey reply');
+    return { damaged: asBoolean(fields[0], 'damaged'), accepted: acceptedFromWire(fields[1]) };
+  },
+};
+
+/** The two phases of a round in which damaged registers take part as ones that know nothing (register-force.ts). */
+export const ForcePrepareMessage: typeof PrepareMessage = { ...PrepareMessage, name: 'register.force-prepare' };
+export const ForceAcceptMessage: typeof AcceptMessage = { ...AcceptMessage, name: 'register.force-accept' };
 
 /** Rows of registers in one page. */
 export const PAGE_ROWS_MAX = 1024;

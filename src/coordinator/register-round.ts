@@ -8,13 +8,22 @@ import type { Ballot } from '#consensus/facts.ts';
 import { poll, type PollAnswer } from '#consensus/poll.ts';
 import { agreedValue } from '#consensus/register.ts';
 import type { Epoch } from '#kernel/identity.ts';
+import { CORRUPT_ROW } from '#replica/records.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import type { Span } from '#world/world.ts';
 import { reachableOwners, type Environment, type Route } from './environment.ts';
-import { AcceptMessage, PeekMessage, PrepareMessage, type PeekReply, type PeekRequest } from './register-messages.ts';
+import {
+  AcceptMessage,
+  ForceAcceptMessage,
+  ForcePrepareMessage,
+  PeekMessage,
+  PrepareMessage,
+  type PeekReply,
+  type PeekRequest,
+} from './register-messages.ts';
 import type { RegisterRows } from './register-rows.ts';
 
 /** Milliseconds that one phase waits for the owners, within the deadline of the request. */
@@ -50,14 +59,18 @@ type Reply<T> = { readonly kind: 'yes'; readonly value: T } | { readonly kind: '
 
 export class RegisterRound {
   readonly #options: RoundOptions;
+  readonly #members: readonly Member[];
   readonly #asked: readonly Member[];
   readonly majority: number;
   #stale: Epoch | undefined;
+  /** Owners that have lost what they had of the key. */
+  readonly #damaged = new Set<string>();
 
   constructor(options: RoundOptions) {
     const { environment, route, quorum } = options;
     const { members, needed } = quorum ?? { members: route.owners, needed: Math.floor(route.owners.length / 2) + 1 };
     this.#options = options;
+    this.#members = members;
     this.#asked = reachableOwners(environment, members).filter(({ state }) => state !== 'refilling');
     this.majority = needed;
   }
@@ -124,6 +137,27 @@ export class RegisterRound {
     );
   }
 
+  /** Both phases of a round in which damaged registers take part (register-force.ts). */
+  forcePrepare(ballot: Ballot): Promise<Phase<Accepted<Uint8Array> | null>> {
+    const { rows } = this.#options;
+    return this.#phase(
+      ForcePrepareMessage,
+      () => ({ ...this.#ofRegister(), ballot }),
+      (request, deadline, trace) => rows.forcePrepare(request, deadline, trace),
+      (reply) => (reply.kind === 'promised' ? { kind: 'yes', value: reply.accepted } : reply),
+    );
+  }
+
+  forceAccept(ballot: Ballot, value: Uint8Array): Promise<Phase<null>> {
+    const { rows } = this.#options;
+    return this.#phase(
+      ForceAcceptMessage,
+      () => ({ ...this.#ofRegister(), ballot, value, next: null }),
+      (request, deadline, trace) => rows.forceAccept(request, deadline, trace),
+      (reply) => (reply.kind === 'accepted' ? { kind: 'yes', value: null } : reply),
+    );
+  }
+
   #ofRegister() {
     const { route, key } = this.#options;
     return { scope: route.scope, key };
@@ -148,7 +182,7 @@ export class RegisterRound {
     const result = await poll(answers, { majority: this.majority, waitForAll: false, isEnough: until.isEnough });
     if (result.kind === 'majority' || result.kind === 'rejected') return result;
     if (this.#stale !== undefined) return { kind: 'stale', epoch: this.#stale };
-    return { kind: 'failed', detail: result.kind === 'failed' ? result.detail : result.kind };
+    return { kind: 'failed', detail: this.#lost() ?? (result.kind === 'failed' ? result.detail : result.kind) };
   }
 
   /** Never rejects. */
@@ -196,8 +230,20 @@ export class RegisterRound {
     });
   }
 
+  /** What to say where too few owners have the register; undefined when a majority may have it. */
+  #lost(): string | undefined {
+    if (this.#damaged.size === 0 || this.#asked.length - this.#damaged.size >= this.majority) return undefined;
+    const silent = this.#members.length - this.#asked.length;
+    const away = silent === 0 ? '' : ` and ${silent} cannot be asked`;
+    return (
+      `too few owners of the key have what was decided of it last: it is damaged at ${[...this.#damaged].join(', ')}${away}. ` +
+      'It comes back by itself when enough others have it; if none ever will, quoral key force shows what is left, and goes on with that'
+    );
+  }
+
   #refused(owner: Member, code: string, value: number): PollAnswer<never> {
     if (code === STALE) this.#stale = Math.max(this.#stale ?? 0, value) as Epoch;
+    if (code === CORRUPT_ROW) this.#damaged.add(owner.id);
     return { kind: 'failed', detail: `${owner.id}: ${code}` };
   }
 }

@@ -37,6 +37,29 @@ export function encodeRegister({ promised, accepted }: Vote, crc32: Checksum): U
   return writer.written();
 }
 
+/**
+ * A damaged row whose owner takes part in a forced round (register-force.ts): it says what was promised there, and nothing more.
+ * Its checksum is turned over, so that it is damaged to whoever does not ask for just that.
+ */
+export function encodeForced(promised: Ballot, crc32: Checksum): Uint8Array {
+  return turnedOver(encodeRegister({ promised, accepted: null }, crc32));
+}
+
+/** What a damaged row says that was promised in a forced round; undefined for any other one. */
+export function forcedPromise(row: Uint8Array, crc32: Checksum): Ballot | undefined {
+  try {
+    return decodeRegister(turnedOver(row), crc32).promised ?? undefined;
+  } catch (error) {
+    if (error instanceof MalformedMessage) return undefined;
+    throw error;
+  }
+}
+
+function turnedOver(row: Uint8Array): Uint8Array {
+  const from = row.length - CHECKSUM_BYTES;
+  return row.map((byte, at) => (at < from ? byte : byte ^ 0xff));
+}
+
 /** @throws MalformedMessage for a row that is not what was written */
 export function decodeRegister(row: Uint8Array, crc32: Checksum): Vote {
   const body = row.subarray(0, Math.max(0, row.length - CHECKSUM_BYTES));

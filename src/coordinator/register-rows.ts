@@ -10,6 +10,7 @@ import { encodeGlimpse } from '#causality/glimpse.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { acceptRegister, emptyRegister, mayErase, prepareRegister } from '#consensus/register.ts';
 import { equalBytes } from '#kernel/bytes.ts';
+import { nodeIndex } from '#kernel/identity.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
@@ -27,12 +28,21 @@ import type {
   AcceptRequest,
   EraseReply,
   EraseRequest,
+  OfRegister,
   PeekReply,
   PeekRequest,
   PrepareReply,
   PrepareRequest,
+  SurveyReply,
 } from './register-messages.ts';
-import { DAMAGED_REGISTER, decodeRegister, encodeRegister, type Vote } from './register-row-codec.ts';
+import {
+  DAMAGED_REGISTER,
+  decodeRegister,
+  encodeForced,
+  encodeRegister,
+  forcedPromise,
+  type Vote,
+} from './register-row-codec.ts';
 import { decodeShown, decodeValue } from './register-value-codec.ts';
 import { NO_VALUE, type RegisterValue } from './register-value.ts';
 
@@ -55,8 +65,8 @@ interface Voting {
   readonly trace: Span | undefined;
 }
 
-/** What runs in the transaction, and how it stores a vote. */
-type Step<T> = (transaction: GroupTransaction, put: (rowKey: Uint8Array, vote: Vote) => void) => T;
+/** What runs in the transaction, and how it stores a vote; as another row than usual where one is given. */
+type Step<T> = (transaction: GroupTransaction, put: (rowKey: Uint8Array, vote: Vote, row?: Uint8Array) => void) => T;
 
 export class RegisterRows {
   readonly #options: RegisterRowsOptions;
@@ -69,16 +79,22 @@ export class RegisterRows {
 
   /** Rejects with {@link Refusal}, as all of these do. */
   async peek({ scope, key, valuesUpTo }: PeekRequest): Promise<PeekReply> {
-    const { replica, world } = this.#options;
-    try {
-      await replica.commits.synced(REGISTERS, recordKey(scope.bucket, scope.incarnation, key));
-    } catch (error) {
-      throw asRefusal(error);
-    }
+    await this.#synced(scope, key);
     this.#mayVote(scope);
-    const { accepted } = this.#read(scope, key, world.disk);
+    const { accepted } = this.#read(scope, key, this.#options.world.disk);
     if (accepted === null || accepted.value.length <= valuesUpTo) return { accepted };
     return { accepted: { ballot: accepted.ballot, value: null } };
+  }
+
+  /** What there is, also where it is damaged. */
+  async survey({ scope, key }: OfRegister): Promise<SurveyReply> {
+    await this.#synced(scope, key);
+    this.#mayVote(scope);
+    const { register, damaged } = this.#readForced(scope, key, this.#options.world.disk);
+    const { bucket, incarnation } = scope;
+    if (damaged)
+      this.#options.onDamaged({ bucket, incarnation, key }, 'it was asked for when the owners were compared');
+    return { damaged, accepted: register.accepted };
   }
 
   async prepare({ scope, key, ballot }: PrepareRequest, deadline: number, trace?: Span): Promise<PrepareReply> {
@@ -91,18 +107,52 @@ export class RegisterRows {
     });
   }
 
-  async accept(
-    { scope, key, ballot, value, next }: AcceptRequest,
-    deadline: number,
-    trace?: Span,
-  ): Promise<AcceptReply> {
+  async accept(request: AcceptRequest, deadline: number, trace?: Span): Promise<AcceptReply> {
+    const { scope, key, ballot, value, next } = request;
     this.#options.observe(next ?? ballot);
-    return this.#vote(scope, key, { bytes: value.length, deadline, trace }, (register, put) => {
-      const step = acceptRegister(register, { ballot, value }, next, equalBytes);
+    return this.#vote(scope, key, { bytes: value.length, deadline, trace }, (register, put) =>
+      this.#accept(register, request, put),
+    );
+  }
+
+  #accept(register: Vote, { scope, key, ballot, value, next }: AcceptRequest, put: (next: Vote) => void): AcceptReply {
+    const step = acceptRegister(register, { ballot, value }, next, equalBytes);
+    if (step.kind === 'rejected') return step;
+    put(step.register);
+    this.#options.changes.note(recordKey(scope.bucket, scope.incarnation, key), this.#glimpse(value));
+    return { kind: 'accepted' };
+  }
+
+  /**
+   * A promise for a round in which a damaged register takes part as one that has accepted nothing. What it had promised before lies
+   * below the ceiling, so the ballot must be above that; it stays damaged, and without a vote in all other rounds, until it
+   * accepts.
+   */
+  async forcePrepare({ scope, key, ballot }: PrepareRequest, deadline: number, trace?: Span): Promise<PrepareReply> {
+    const { world, observe } = this.#options;
+    observe(ballot);
+    return this.#within(scope, { bytes: 0, deadline, trace }, (transaction, put) => {
+      const { register, damaged } = this.#readForced(scope, key, transaction);
+      const step = prepareRegister(register, ballot);
       if (step.kind === 'rejected') return step;
-      put(step.register);
-      this.#options.changes.note(recordKey(scope.bucket, scope.incarnation, key), this.#glimpse(value));
-      return { kind: 'accepted' };
+      const row = damaged ? encodeForced(ballot, world.digest.crc32) : undefined;
+      put(recordKey(scope.bucket, scope.incarnation, key), step.register, row);
+      return { kind: 'promised', accepted: step.register.accepted };
+    });
+  }
+
+  /** What such a round proposes. Refused where the register is damaged and took no part in one. */
+  async forceAccept(request: AcceptRequest, deadline: number, trace?: Span): Promise<AcceptReply> {
+    const { scope, key, value } = request;
+    const { crc32 } = this.#options.world.digest;
+    return this.#within(scope, { bytes: value.length, deadline, trace }, (transaction, put) => {
+      const rowKey = recordKey(scope.bucket, scope.incarnation, key);
+      const row = transaction.get(REGISTERS, rowKey);
+      const tookPart = row !== undefined && !this.isWhole(row) && forcedPromise(row, crc32) !== undefined;
+      const { register } = tookPart
+        ? this.#readForced(scope, key, transaction)
+        : { register: this.#read(scope, key, transaction) };
+      return this.#accept(register, request, (next) => put(rowKey, next));
     });
   }
 
@@ -230,8 +280,8 @@ export class RegisterRows {
     try {
       const result = await replica.commits.submit({
         run: (transaction) =>
-          run(transaction, (rowKey, vote) => {
-            transaction.put(REGISTERS, rowKey, encodeRegister(vote, world.digest.crc32));
+          run(transaction, (rowKey, vote, row = encodeRegister(vote, world.digest.crc32)) => {
+            transaction.put(REGISTERS, rowKey, row);
             ceiling = Math.max(ceiling, this.#bounds.raise(transaction, vote.promised));
           }),
         bytes,
@@ -259,6 +309,28 @@ export class RegisterRows {
     return row === undefined
       ? emptyRegister(this.#bounds.floor(from, scope))
       : this.#decode({ bucket, incarnation, key }, row);
+  }
+
+  /** A damaged register as one that has accepted nothing, and has promised all that it may have. */
+  #readForced(
+    scope: Scope,
+    key: Uint8Array,
+    from: Pick<DiskReader, 'get'>,
+  ): { readonly register: Vote; readonly damaged: boolean } {
+    const row = from.get(REGISTERS, recordKey(scope.bucket, scope.incarnation, key));
+    if (row === undefined || this.isWhole(row)) return { register: this.#read(scope, key, from), damaged: false };
+    const ceiling: Ballot = { time: this.ceiling + 1, node: nodeIndex(0), boot: 0 };
+    const promised = forcedPromise(row, this.#options.world.digest.crc32) ?? ceiling;
+    return { register: { promised, accepted: null }, damaged: true };
+  }
+
+  /** A row that is shown before it is on stable storage may be forgotten again. */
+  async #synced({ bucket, incarnation }: Scope, key: Uint8Array): Promise<void> {
+    try {
+      await this.#options.replica.commits.synced(REGISTERS, recordKey(bucket, incarnation, key));
+    } catch (error) {
+      throw asRefusal(error);
+    }
   }
 
   #decode(name: RecordName, row: Uint8Array): Vote {

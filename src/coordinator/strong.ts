@@ -23,6 +23,7 @@ import { AnsweredAttempts, Attempts, type Attempt } from './attempts.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { withoutValues } from './messages.ts';
 import { AcceptMessage, EraseMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
+import { RegisterForce } from './register-force.ts';
 import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
 import { RegisterRefill } from './register-refill.ts';
 import { RegisterRows } from './register-rows.ts';
@@ -89,6 +90,7 @@ export class StrongKeys {
   readonly refill: RegisterRefill;
   /** To be started and stopped with the node. */
   readonly upkeep: RegisterUpkeep;
+  readonly force: RegisterForce;
 
   /** Registers the handlers of registers with the environment's messaging. */
   constructor({ environment, storage, valueBytesMax, queueMax, upkeep }: StrongOptions) {
@@ -119,6 +121,7 @@ export class StrongKeys {
     );
     messaging.handle(EraseMessage, (request, { deadline }) => this.#whenReady(() => rows.erase(request, deadline)));
     this.refill = new RegisterRefill({ ...environment, rows });
+    this.force = new RegisterForce({ environment, rows, storage, ballots });
     messaging.handle(RegisterPageMessage, ({ epoch, after }, { from }) =>
       this.#whenReady(() => this.refill.page(after, epoch, from)),
     );

@@ -113,6 +113,44 @@ test('rows that were damaged or taken away by hand are found and mended, whoever
   expect(await get('n2', 'k2', 'r=1&sloppy=false')).toBe('third');
 }, 60_000);
 
+test('a strong key that two of its owners have lost is gone on with when an operator says so', async () => {
+  cluster = await TestCluster.start(3, FLAGS);
+  const headers = { 'content-type': 'application/json' };
+  await http('PUT', `${cluster.url('n1')}/v1/buckets/s`, { headers, body: '{"consistency":"strong"}' });
+  const at = (id: string): string => `${cluster.url(id)}/v1/kv/s/k`;
+  expect((await http('PUT', at('n1'), { body: 'v' })).status).toBe(204);
+  // With the third owner's confirmation, which the answer has not waited for.
+  await eventually('all have it', async () => {
+    const { stdout } = await runQuoral(['key', 'explain', 's', 'k', '--json', '--url', cluster.url('n1')]);
+    return (JSON.parse(stdout) as { readonly agree: boolean }).agree;
+  });
+  for (const id of ['n1', 'n3']) {
+    harm(id, (database) => {
+      const key = recordKey('s', 0, utf8('k'));
+      const value = database.prepare('SELECT v FROM registers WHERE k = ?').pluck().get(key) as Buffer;
+      value[9]! ^= 1;
+      expect(database.prepare('UPDATE registers SET v = ? WHERE k = ?').run(value, key).changes).toBe(1);
+    });
+  }
+  const refused = await http('GET', at('n2'));
+  expect([refused.status, refused.body.toString()]).toEqual([503, expect.stringContaining('quoral key force')]);
+
+  const force = ['key', 'force', 's', 'k', '--url', cluster.url('n2')];
+  const unsure = await runQuoral(force);
+  expect([unsure.status, unsure.stderr]).toEqual([1, expect.stringContaining('nothing was done')]);
+  expect(unsure.stdout).toMatch(/n1 +damaged[^]*n2 +whole[^]*n3 +damaged|n3 +damaged|n2 +whole/);
+  expect(unsure.stdout).toMatch(/the key would hold version [0-9a-f]{16}, 1 bytes[^]*may lose acknowledged changes/);
+  expect((await http('GET', at('n1'))).status).toBe(503);
+  const sure = await runQuoral([...force, '--yes']);
+  expect([sure.status, sure.stdout]).toEqual([0, expect.stringContaining('done')]);
+  for (const id of ['n1', 'n2', 'n3']) expect((await http('GET', at(id))).body.toString()).toBe('v');
+  expect(cluster.nodes.get('n2')!.stdout()).toMatch(
+    /"act":"POST \/v1\/ring\/force\/:bucket\/:key".*"outcome":"applied"/,
+  );
+  const needless = await runQuoral([...force, '--yes']);
+  expect([needless.status, needless.stdout]).toEqual([2, expect.stringContaining('nothing to force')]);
+}, 60_000);
+
 test('a row that is damaged under a running node is answered from memory until the scrub finds it, and mended', async () => {
   cluster = await TestCluster.start(3, FLAGS);
   await fill();

@@ -8,6 +8,7 @@ import { DATA_TYPES } from '#causality/data-type.ts';
 import { DEFINITION_SCHEMA } from '#buckets/schema.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import type { Explanation, HintView, ReplicaView, VersionView } from '#operator/explain-key.ts';
+import type { KeyForceView, RegisterVersionView, RegisterView } from '#operator/key-force.ts';
 import type { RepairedNode, RepairedPartition, RepairRun } from '#operator/ring-repair.ts';
 import { FORCED, PLAN, TRANSFERS } from './plan-shape.ts';
 import { count, described, flag, instant, list, nullable, object, share, text } from './shapes.ts';
@@ -37,6 +38,7 @@ export type ComponentName =
   | 'Plan'
   | 'Transfers'
   | 'Forced'
+  | 'ForcedKey'
   | 'Health';
 
 export function component(name: ComponentName): Schema {
@@ -48,6 +50,13 @@ const VERSION = object<VersionView>({
   time: instant,
   bytes: count,
   deleted: flag,
+});
+
+const REGISTER_VERSION = object<RegisterVersionView>({
+  etag: described(nullable(text), 'Null where the key was deleted.'),
+  time: described(nullable(instant), 'Of the last write or deletion.'),
+  bytes: count,
+  holder: described(nullable(text), 'Who has the lease of the key by it.'),
 });
 
 const PROBLEM_EXTRAS: Readonly<Record<keyof ProblemExtras, Schema>> = {
@@ -266,6 +275,24 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
     ),
     agree: described(flag, 'Whether every owner answered and all have the very same.'),
     differences: list(text, 'Who differs and why, in words.'),
+  }),
+  ForcedKey: object<KeyForceView>({
+    applied: described(flag, 'Whether it was done, or only shown.'),
+    bucket: text,
+    partition: count,
+    owners: list(
+      object<RegisterView>({
+        node: text,
+        register: { enum: ['whole', 'damaged', 'silent'] },
+        reason: described(text, 'Why a silent one cannot be asked.'),
+        version: nullable(REGISTER_VERSION),
+      }),
+      'What each owner has of the key, asked one by one.',
+    ),
+    id: described(nullable(text), 'To be sent to have it done; null where it cannot be, or needs not.'),
+    refusal: described(text, 'Why it cannot be done or needs not; empty when it can.'),
+    keeps: described(nullable(REGISTER_VERSION), 'What the key would hold: null for nothing.'),
+    mayLose: list(text, 'What may be lost, in words.'),
   }),
   Repair: object<RepairRun>({
     id: count,

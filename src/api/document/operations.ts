@@ -5,6 +5,7 @@
 
 import { FORCE_SCHEMA } from '#api/force-route.ts';
 import { LEASE_PARAMETERS, LEASE_SCHEMA, RELEASE_PARAMETERS } from '#api/lease-routes.ts';
+import { KEY_FORCE_SCHEMA } from '#api/key-force-routes.ts';
 import { APPLY_SCHEMA, PLAN_SCHEMA, PAUSE_SCHEMA, STEER_SCHEMA } from '#api/plan-routes.ts';
 import { REPAIR_SCHEMA } from '#api/repair-routes.ts';
 import { TOKEN_PARAMETERS, TOKEN_SCHEMA } from '#api/token-routes.ts';
@@ -223,6 +224,22 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     text: 'The way out, at one survivor, when nothing can be decided any more. Without `accept` it only tells what may be lost.',
     body: takes(FORCE_SCHEMA, 'Who is lost, and whether that is accepted.', { lost: ['n2', 'n3'] }),
     answers: { 200: shows('Forced', 'What it means.') },
+    problems: ['conflict', 'quorum-unavailable'],
+  },
+  'GET /v1/ring/force/:bucket/:key': {
+    id: 'showKeyForce',
+    tag: 'Cluster',
+    summary: 'Shows what is left of a strong key that too many of its owners have lost',
+    text: 'Every owner is asked itself. Nothing is changed.',
+    answers: { 200: shows('ForcedKey', 'What each owner has, what would be gone on with, and what that may lose.') },
+  },
+  'POST /v1/ring/force/:bucket/:key': {
+    id: 'forceKey',
+    tag: 'Cluster',
+    summary: 'Goes on with what is left of a strong key that too many of its owners have lost',
+    text: 'The way out when no majority of its owners will ever have its register again. Refused when what they have is not what was shown any more.',
+    body: takes(KEY_FORCE_SCHEMA, 'The id of what was shown.', { id: '0123456789abcdef' }),
+    answers: { 200: shows('ForcedKey', 'Done: a majority has what was shown.') },
     problems: ['conflict', 'quorum-unavailable'],
   },
   'POST /v1/ring/plans': {

@@ -9,6 +9,7 @@ import { DEFAULT_PROPERTIES, type Bucket, type BucketProperties } from '#buckets
 import { joinStates } from '#causality/join.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { covers, joinVectors } from '#causality/vector.ts';
+import type { KeyForceView } from '#operator/key-force.ts';
 import type { Agreement, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest } from '#coordinator/requests.ts';
 import { present } from '#kernel/assert.ts';
 import { fromHex, toHex } from '#kernel/bytes.ts';
@@ -27,6 +28,17 @@ import { uiScript } from '../../../src/ui-script.ts';
 import { OneNodeChain } from '../access/one-node-chain.ts';
 
 /** 2025-06-15T15:06:40Z as a hybrid time, so that dates are the same in every run. */
+/** What is to be sent to force a key. */
+export const KEY_FORCE_ID = '0123456789abcdef';
+
+function keyForceView(bucket: string, applied: boolean): KeyForceView {
+  return {
+    ...{ applied, bucket, partition: 1, id: KEY_FORCE_ID, refusal: '', keeps: null },
+    owners: [{ node: 'n1', register: 'damaged', reason: '', version: null }],
+    mayLose: ['acknowledged changes'],
+  };
+}
+
 const FIRST_COUNTER = (1_750_000_000_000 - 1_735_689_600_000) * 4096;
 
 export const BOOTSTRAP_TOKEN = 'a-token-of-32-characters-or-more.';
@@ -130,6 +142,13 @@ export class StubNode {
             voters: { before: ['n1', ...lost], after: ['n1'] },
           },
         }),
+      },
+      keyForce: {
+        show: async (bucket) => keyForceView(bucket.name, false),
+        force: async (bucket, _key, id) =>
+          id === KEY_FORCE_ID
+            ? { kind: 'shown', view: keyForceView(bucket.name, true) }
+            : { kind: 'refused', detail: 'look again' },
       },
       plans: {
         plan: async () => ({ kind: 'refused', detail: 'a stub plans nothing' }),

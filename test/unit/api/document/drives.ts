@@ -14,7 +14,7 @@ import type { Trouble } from '#coordinator/requests.ts';
 import { parseScope } from '#access/scope.ts';
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
 import { SimulatedCluster } from '../../../simulation/cluster.ts';
-import { agreed, BOOTSTRAP_TOKEN, StubNode } from '../stub-services.ts';
+import { agreed, BOOTSTRAP_TOKEN, KEY_FORCE_ID, StubNode } from '../stub-services.ts';
 import type { Judge } from './judge.ts';
 
 export type Send = (
@@ -46,6 +46,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/tokens': { name: 'shop', scopes: ['read:carts'] },
   'POST /v1/ring/repair': {},
   'POST /v1/ring/force': { lost: ['n2'] },
+  'POST /v1/ring/force/:bucket/:key': { id: KEY_FORCE_ID },
   'POST /v1/ring/plans': { weights: { n1: 2 } },
   'POST /v1/ring/plans/:id/apply': { throttle: 20_000_000 },
   'POST /v1/ring/transfers/pause': { id: '9237eb92d465263f' },
@@ -59,7 +60,7 @@ function templateOf(path: string): string {
 
 function fill(path: string, method: string): string {
   const counts = method === 'POST' && path.startsWith('/v1/kv');
-  const bucket = path.startsWith('/v1/leases') ? 'stock' : counts ? 'counters' : 'carts';
+  const bucket = /^\/v1\/(leases|ring\/force)\//.test(path) ? 'stock' : counts ? 'counters' : 'carts';
   const key = path.startsWith('/v1/kv64') ? toBase64url(utf8(KEY)) : KEY;
   return path.replace(':bucket', bucket).replace(':key', key).replace(':name', 'shop').replace(':id', 'some-id');
 }
@@ -192,6 +193,7 @@ function broken({ metrics, plans }: ApiServices): Partial<ApiServices> {
     metrics: silent,
     plans: { ...plans, transfers: fail },
     force: { force: fail },
+    keyForce: { show: fail, force: fail },
   };
 }
 
@@ -286,6 +288,10 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
         revoke: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
       },
       force: { force: async () => ({ kind: 'failed', outcome: 'not-applied', detail: 'on purpose' }) },
+      keyForce: {
+        ...services.keyForce,
+        force: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
+      },
       plans: {
         ...services.plans,
         apply: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
@@ -305,6 +311,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
       drop: async () => ({ kind: 'conflict', detail: 'on purpose' }),
     },
     force: { force: async () => ({ kind: 'refused', detail: 'on purpose' }) },
+    keyForce: { ...services.keyForce, force: async () => ({ kind: 'refused', detail: 'on purpose' }) },
     plans: {
       ...services.plans,
       plan: async () => ({ kind: 'refused', detail: 'on purpose' }),
@@ -319,6 +326,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
   await see('PUT', '/v1/buckets/{bucket}', '/v1/buckets/b', '{}');
   await see('DELETE', '/v1/buckets/{bucket}', '/v1/buckets/b');
   await see('POST', '/v1/ring/force', '/v1/ring/force', '{"lost":["n2"]}');
+  await see('POST', '/v1/ring/force/{bucket}/{key}', '/v1/ring/force/stock/k', `{"id":"${KEY_FORCE_ID}"}`);
   await see('POST', '/v1/ring/plans', '/v1/ring/plans', '{}');
   await see('POST', '/v1/ring/plans/{id}/apply', '/v1/ring/plans/1/apply');
 }

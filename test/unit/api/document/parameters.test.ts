@@ -97,6 +97,7 @@ const BODIES: readonly (readonly [string, string, string, fc.Arbitrary<unknown>]
   ['post', '/v1/tokens', '/v1/tokens', body('name', 'scopes', 'ttl')],
   ['post', '/v1/ring/repair', '/v1/ring/repair', body('bucket', 'reclaim')],
   ['post', '/v1/ring/force', '/v1/ring/force', body('lost', 'accept')],
+  ['post', '/v1/ring/force/{bucket}/{key}', '/v1/ring/force/stock/k', body('id')],
   ['post', '/v1/ring/plans', '/v1/ring/plans', body('join', 'leave', 'replace', 'weights', 'zones', 'acceptLossOf')],
   ['post', '/v1/ring/plans/{id}/apply', '/v1/ring/plans/some-id/apply', body('throttle')],
   ['post', '/v1/ring/transfers/pause', '/v1/ring/transfers/pause', body('id')],

@@ -1,0 +1,206 @@
+/** Strong keys of which too many owners have lost the register: an operator goes on with what is left, and nobody else does. */
+
+import { describe, expect, test } from 'vitest';
+import type { KeyForceView } from '#operator/key-force.ts';
+import { utf8 } from '#kernel/bytes.ts';
+import { recordKey, REGISTERS } from '#replica/tables.ts';
+import { SimulatedCluster } from './cluster.ts';
+import { requestName } from './messages-on-the-wire.ts';
+import { WatchingClient } from './watching-client.ts';
+import { ownersOfKey } from './white-box.ts';
+
+const JSON_HEADERS = { 'content-type': 'application/json' };
+const PATH = '/v1/ring/force/s/k';
+const ROW = recordKey('s', 0, utf8('k'));
+
+async function strongCluster(seed: string, nodes = 3): Promise<SimulatedCluster> {
+  const cluster = await SimulatedCluster.founded({ seed, nodes });
+  const body = JSON.stringify({ consistency: 'strong', n: nodes });
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body })).status).toBe(200);
+  return cluster;
+}
+
+async function pass(cluster: SimulatedCluster, milliseconds: number): Promise<void> {
+  await cluster.simulation.run(cluster.simulation.now + milliseconds);
+}
+
+async function put(cluster: SimulatedCluster, id: string, value: string): Promise<string> {
+  const answer = await cluster.request(id, 'PUT', '/v1/kv/s/k?timeout=20000', { body: value });
+  expect(answer.status, new TextDecoder().decode(answer.body)).toBe(204);
+  return answer.headers.get('etag')!;
+}
+
+async function get(cluster: SimulatedCluster, id: string): Promise<unknown> {
+  const { status, body } = await cluster.request(id, 'GET', '/v1/kv/s/k?timeout=5000');
+  return status === 200 ? new TextDecoder().decode(body) : status;
+}
+
+function damage(cluster: SimulatedCluster, ...ids: readonly string[]): void {
+  for (const id of ids) cluster.machine(id).medium.flipByte(REGISTERS, ROW, 9);
+}
+
+async function shown(cluster: SimulatedCluster, id = 'n1'): Promise<KeyForceView> {
+  const { status, body } = await cluster.request(id, 'GET', PATH);
+  expect(status).toBe(200);
+  return JSON.parse(new TextDecoder().decode(body)) as KeyForceView;
+}
+
+async function force(cluster: SimulatedCluster, id: string | null, at = 'n1'): Promise<number> {
+  const body = JSON.stringify({ id });
+  return (await cluster.request(at, 'POST', PATH, { headers: JSON_HEADERS, body })).status;
+}
+
+/** The owners, first those that lose what they have of the key, and then the one that keeps it, and makes no changes. */
+function owners(cluster: SimulatedCluster): readonly [string, string, string] {
+  return ownersOfKey(cluster, 's', 'k').map(({ id }) => id) as unknown as readonly [string, string, string];
+}
+
+/** Messages of this kind do not arrive at the node. */
+function loses(cluster: SimulatedCluster, to: string, name: string): void {
+  for (const { id, host } of cluster.machines) {
+    if (id === to) continue;
+    const fault = { loses: (message: Uint8Array): boolean => requestName(message) === name };
+    cluster.network.setFault(host, cluster.machine(to).host, fault);
+  }
+}
+
+test('what is left is shown, and gone on with when somebody says so; the refusal before says how', async () => {
+  const cluster = await strongCluster('force');
+  const first = await put(cluster, 'n1', 'old');
+  await pass(cluster, 500);
+  // Of the later write only those know that lose it.
+  const [a, b, kept] = owners(cluster);
+  loses(cluster, kept, 'register.accept');
+  const watch = await WatchingClient.open(cluster, kept, 's');
+  await put(cluster, 'n1', 'new');
+  cluster.network.clearFaults();
+  damage(cluster, a, b);
+  const refused = await cluster.request(a, 'GET', '/v1/kv/s/k?timeout=20000');
+  expect([refused.status, new TextDecoder().decode(refused.body)]).toEqual([
+    503,
+    expect.stringMatching(/damaged at n\d, n\d\. .*quoral key force/),
+  ]);
+
+  const view = await shown(cluster, kept);
+  expect(view.owners.map(({ node, register, version }) => [node, register, version?.etag ?? null])).toEqual([
+    [a, 'damaged', null],
+    [b, 'damaged', null],
+    [kept, 'whole', first.replaceAll('"', '')],
+  ]);
+  expect([view.applied, view.refusal, view.keeps?.bytes]).toEqual([false, '', 3]);
+  expect(view.mayLose).toEqual([expect.stringMatching(/that only n\d, n\d knew$/)]);
+  expect(await get(cluster, 'n1')).toBe(503);
+  expect(await force(cluster, '0123456789abcdef')).toBe(409);
+  expect(await get(cluster, 'n1')).toBe(503);
+
+  expect(await force(cluster, view.id)).toBe(200);
+  for (const id of ['n1', 'n2', 'n3']) expect(await get(cluster, id)).toBe('old');
+  await put(cluster, 'n2', 'newer');
+  for (const id of ['n1', 'n2', 'n3']) expect(await get(cluster, id)).toBe('newer');
+  await pass(cluster, 3000);
+  // Those who watch were told of the lost value, and are told that the former is there again.
+  expect(watch.events.map(({ etag }) => etag).includes(first.replaceAll('"', ''))).toBe(true);
+  expect((await shown(cluster)).refusal).toMatch(/no owner that can be asked has lost/);
+});
+
+describe('it is refused', () => {
+  test('where others have enough of it, for then it comes back by itself', async () => {
+    const cluster = await strongCluster('force needless');
+    await put(cluster, 'n1', 'v');
+    await pass(cluster, 500);
+    damage(cluster, 'n2');
+    const view = await shown(cluster);
+    expect([view.id, view.refusal]).toEqual([null, expect.stringMatching(/n2 gets it back from them by itself/)]);
+    expect(await force(cluster, '0123456789abcdef')).toBe(409);
+    await pass(cluster, 3000);
+    expect((await shown(cluster)).owners.map(({ register }) => register)).toEqual(['whole', 'whole', 'whole']);
+  });
+
+  test('where too few owners can be asked, and in buckets that are not strong', async () => {
+    const cluster = await strongCluster('force away');
+    await put(cluster, 'n1', 'v');
+    damage(cluster, 'n1');
+    for (const id of ['n2', 'n3']) cluster.crash(cluster.machine(id));
+    await pass(cluster, 20_000);
+    const view = await shown(cluster);
+    expect([view.id, view.refusal]).toEqual([null, expect.stringMatching(/1 of the 3 owners can be asked, and 2 are/)]);
+    expect((await cluster.request('n1', 'GET', '/v1/ring/force/other/k')).status).toBe(400);
+  });
+});
+
+test('an owner that was away and had accepted more cannot bring it back once the key was forced', async () => {
+  const cluster = await strongCluster('force stale');
+  await put(cluster, 'n1', 'old');
+  await pass(cluster, 500);
+  // The last one that accepts this has a clock that is ahead, and is the only one that has it still.
+  cluster.machine('n3').host.clock.jump(3000);
+  const lost = await cluster.request('n3', 'PUT', '/v1/kv/s/k?timeout=3000', { body: 'of n3' });
+  expect(lost.status).toBe(204);
+  cluster.crash(cluster.machine('n3'));
+  damage(cluster, 'n1', 'n2');
+  await pass(cluster, 20_000);
+  const view = await shown(cluster);
+  expect(view.keeps).toBeNull();
+  expect(view.mayLose).toHaveLength(2);
+  expect(await force(cluster, view.id)).toBe(200);
+  expect(await get(cluster, 'n2')).toBe(404);
+  await cluster.restart('n3');
+  for (const id of ['n3', 'n1', 'n2']) expect(await get(cluster, id)).toBe(404);
+  cluster.crash(cluster.machine('n1'));
+  await pass(cluster, 5000);
+  expect(await get(cluster, 'n3')).toBe(404);
+  const made = await cluster.request('n3', 'PUT', '/v1/kv/s/k?timeout=20000', {
+    headers: { 'if-none-match': '*' },
+    body: 'w',
+  });
+  expect(made.status).toBe(204);
+  await cluster.restart('n1');
+  for (const id of ['n1', 'n2', 'n3']) expect(await get(cluster, id)).toBe('w');
+});
+
+test('one that is broken off gives nobody a vote who has none, and can be done again', async () => {
+  const cluster = await strongCluster('force broken off');
+  await put(cluster, 'n1', 'v');
+  await pass(cluster, 500);
+  damage(cluster, 'n1', 'n2');
+  for (const id of ['n1', 'n2', 'n3']) loses(cluster, id, 'register.force-accept');
+  const view = await shown(cluster);
+  expect(await force(cluster, view.id, 'n3')).toBe(503);
+  cluster.network.clearFaults();
+  // Both have promised, and know no more than before.
+  expect((await shown(cluster)).owners.filter(({ register }) => register === 'damaged')).toHaveLength(2);
+  const again = await shown(cluster, 'n2');
+  expect(await force(cluster, again.id, 'n2')).toBe(200);
+  for (const id of ['n1', 'n2', 'n3']) expect(await get(cluster, id)).toBe('v');
+});
+
+test('the only owner of a key has lost it', async () => {
+  const cluster = await strongCluster('force single', 1);
+  await put(cluster, 'n1', 'v');
+  damage(cluster, 'n1');
+  const view = await shown(cluster);
+  expect([view.keeps, await force(cluster, view.id), await get(cluster, 'n1')]).toEqual([null, 200, 404]);
+  await put(cluster, 'n1', 'w');
+  expect(await get(cluster, 'n1')).toBe('w');
+});
+
+test('the token of a lease that is left is never given again, nor one that was lost', async () => {
+  const cluster = await strongCluster('force lease');
+  const acquire = async (id: string, holder: string) => {
+    const body = JSON.stringify({ holder, ttl: 1000 });
+    const answer = await cluster.request(id, 'POST', '/v1/leases/s/k?timeout=20000', { headers: JSON_HEADERS, body });
+    return JSON.parse(new TextDecoder().decode(answer.body)) as { readonly token?: number; readonly holder: string };
+  };
+  const { token } = await acquire('n1', 'a');
+  await pass(cluster, 500);
+  const [a, b, kept] = owners(cluster);
+  loses(cluster, kept, 'register.accept');
+  expect((await cluster.request('n1', 'DELETE', `/v1/leases/s/k?token=${token}`)).status).toBe(204);
+  const lost = await acquire('n1', 'b');
+  cluster.network.clearFaults();
+  damage(cluster, a, b);
+  const view = await shown(cluster);
+  expect([view.keeps?.holder, await force(cluster, view.id)]).toEqual(['a', 200]);
+  expect((await acquire('n1', 'b')).holder).toBe('a');
+  expect((await acquire('n1', 'a')).token).toBeGreaterThan(lost.token!);
+});
