@@ -70,6 +70,10 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYHA-Zaxrx1EcVD48L4V-A"}',
   'forceRing 200 application/json':
     '{"applied":false,"epoch":1000008,"lost":["n2"],"survivors":["n1"],"tables":[],"mayLose":["the latest epochs"],"voters":{"before":["n1","n2"],"after":["n1"]}}',
+  'showKeyForce 200 application/json':
+    '{"applied":false,"bucket":"stock","partition":1,"id":"0123456789abcdef","refusal":"","keeps":null,"owners":[{"node":"n1","register":"damaged","reason":"","version":null}],"mayLose":["acknowledged changes"]}',
+  'forceKey 200 application/json':
+    '{"applied":true,"bucket":"stock","partition":1,"id":"0123456789abcdef","refusal":"","keeps":null,"owners":[{"node":"n1","register":"damaged","reason":"","version":null}],"mayLose":["acknowledged changes"]}',
   'showLive 503 application/json':
     '{"status":"failing","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":false,"detail":"epoch 7"}]}',
   'showReady 503 application/json':
