@@ -21,6 +21,11 @@ export function nodeFigures(node: QuoralNode): void {
   metrics.gauge('quoral_ring_quorum_ratio', 'Share of the ring that has a quorum, as seen from here.', () =>
     ringShareWithQuorum(node),
   );
+  metrics.gauge(
+    'quoral_hybrid_clock_lead_seconds',
+    "Seconds that the times of this node's writes are ahead of its calendar clock.",
+    () => node.hybridClockLead() / 1000,
+  );
   for (const state of STATES) {
     const count = (): number => node.chain.facts()?.ring.members.filter((member) => member.state === state).length ?? 0;
     metrics.gauge('quoral_ring_members', 'Members that the ring names, by state.', count, { state });

@@ -11,6 +11,7 @@
 import type { LoopTime } from '#api/adaptive-limit.ts';
 import type { Check, ClusterHealth, Health } from '#api/services.ts';
 import type { NodeId } from '#kernel/identity.ts';
+import { aheadOf } from '#membership/clocks.ts';
 import { quorumShare } from '#operator/status.ts';
 import type { QuoralNode } from './node.ts';
 
@@ -57,6 +58,7 @@ export function readyHealth(node: QuoralNode, host: HostHealth | undefined): Hea
     memberCheck(node),
     servingCheck(node),
     peersCheck(node),
+    clocksCheck(node),
     ...(host === undefined ? [] : [eventLoopCheck(host), ...host.certificates()]),
   ]);
 }
@@ -130,6 +132,17 @@ function peersCheck(node: QuoralNode): Check {
   const reachable = others.filter(({ id }) => node.peers.answers(id)).length;
   const detail = `${reachable} of ${others.length} can be reached`;
   return { name: 'peers', ok: true, ...(reachable < others.length ? { warning: true } : {}), detail };
+}
+
+/** Whether it is this node's own clock that is wrong `serving` says. */
+function clocksCheck(node: QuoralNode): Check {
+  const { clocks } = node.membership;
+  const { warnFrom } = node.options.membership.clocks;
+  const apart = clocks.apartBy(warnFrom).map(({ id, difference }) => `${id} is ${aheadOf(difference, 'this node')}`);
+  const lead = node.hybridClockLead();
+  if (lead > warnFrom) apart.push(`the times that this node gives its writes are ${aheadOf(lead, 'its clock')}`);
+  const detail = apart.length === 0 ? `at most ${warnFrom} ms apart, as far as members answer` : apart.join('; ');
+  return { name: 'clocks', ok: true, ...(apart.length > 0 ? { warning: true } : {}), detail };
 }
 
 function eventLoopCheck({ eventLoopDelay, eventLoopDelayWarning }: HostHealth): Check {

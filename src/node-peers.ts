@@ -5,9 +5,11 @@
 import type { NodeId } from '#kernel/identity.ts';
 import { Hedging, type HedgeSettings } from '#membership/hedging.ts';
 import { Membership, type MembershipOptions } from '#membership/membership.ts';
+import { aheadOf } from '#membership/clocks.ts';
 import { Reachability } from '#membership/reachability.ts';
 import { FetchMessage, StoreMessage } from '#replica/messages.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
+import type { Log } from '#world/world.ts';
 
 /** Messages that are work: by these a peer is judged. */
 const WORK: readonly string[] = [FetchMessage.name, StoreMessage.name];
@@ -36,4 +38,13 @@ export function createNodePeers(options: NodePeersOptions): NodePeers {
   });
   const peers = new Reachability({ world, messaging, membership, work: WORK });
   return { membership, peers, hedging: new Hedging({ world, peers, settings: options.hedging }) };
+}
+
+/** After a time with a clock that was ahead, or when it is behind now: no times are given out again, so the clock has to catch up. */
+export function tellClockLead(log: Log, milliseconds: number, warnFrom: number): void {
+  if (milliseconds <= warnFrom) return;
+  const reason =
+    `this disk was used with a clock that is ${aheadOf(milliseconds, 'the present one')}; until that has caught up its writes ` +
+    'win over later ones of other nodes and hold reclaiming up: set the clock right, or delete the data directory to be filled by the others';
+  log.warn('hybrid-clock-ahead', { milliseconds, reason });
 }

@@ -6,7 +6,7 @@ import { isoDate } from '#api/http-date.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
-import { memberStatuses, newcomerStatus, placementsByName } from '#operator/status.ts';
+import { memberStatuses, newcomerStatus, placementsByName, type SeenOfMembers } from '#operator/status.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { KeyForce } from '#operator/key-force.ts';
 import { RingForce } from '#operator/ring-force.ts';
@@ -247,14 +247,16 @@ function toDoAbout(silent: readonly NodeId[]): string {
 function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): ClusterView {
   const { chain } = node;
   const facts = chain.facts();
+  const seen: SeenOfMembers = {
+    reachable,
+    hintsWaiting: (member) => node.hints.waiting(member),
+    clockDifference: (id) => node.membership.clocks.difference(id),
+  };
   return {
     clusterId: node.clusterId,
     epoch: facts?.epoch ?? 0,
     self: node.options.id,
-    members: [
-      ...(facts === undefined ? [] : memberStatuses(facts, reachable, (member) => node.hints.waiting(member))),
-      ...chain.newcomers().map(newcomerStatus),
-    ],
+    members: [...(facts === undefined ? [] : memberStatuses(facts, seen)), ...chain.newcomers().map(newcomerStatus)],
     transfers:
       facts === undefined
         ? []

@@ -6,6 +6,7 @@ import { TokenDirectory } from '#access/directory.ts';
 import { isoDate } from '#api/http-date.ts';
 import { settlementOf } from '#buckets/definition.ts';
 import { BucketDirectory } from '#buckets/directory.ts';
+import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { ClusterId, Epoch, NodeId } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
@@ -43,7 +44,7 @@ import type { Messaging, Peer } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import type { WireSettings } from '#wire/settings.ts';
 import { epochChain, foundersText, seedsOf } from './node-chain.ts';
-import { createNodePeers } from './node-peers.ts';
+import { createNodePeers, tellClockLead } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import type { Watches, WatchSettings } from '#watch/watches.ts';
 import { contextMac } from './context-mac.ts';
@@ -138,6 +139,7 @@ export class QuoralNode {
   async start(): Promise<void> {
     await this.messaging.start();
     markBoot(this);
+    tellClockLead(this.world.log, this.hybridClockLead(), this.options.membership.clocks.warnFrom);
     this.membership.start();
     this.chain.start();
     this.repair.start();
@@ -269,6 +271,11 @@ export class QuoralNode {
   /** Empty for a node that wants to join a cluster and has not met it. */
   get clusterId(): ClusterId | '' {
     return this.chain.facts()?.ring.clusterId ?? this.#founded;
+  }
+
+  /** Milliseconds that the times of this node's writes are ahead of its calendar clock: they never go back with it. */
+  hybridClockLead(): number {
+    return Math.max(0, timeOf(this.#storage.clock.last()) - this.world.clock.wall());
   }
 
   /** False when all tenures of this boot are spent. */

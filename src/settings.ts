@@ -336,6 +336,16 @@ export const SETTINGS = {
     '100ms',
     'a member that owes answers and is silent for so long is probed at once',
   ),
+  'clock-apart-warning': setting(
+    duration(1, 86_400_000),
+    '500ms',
+    'members whose clocks are further apart are told of, in /readyz too',
+  ),
+  'clock-apart-max': setting(
+    duration(1000, 36_525 * 86_400_000),
+    '1m',
+    'a node whose clock is further away from those of a majority of the members serves no requests until it is right',
+  ),
   // stopping
   'start-patience': setting(
     duration(0, 60_000),

@@ -1,6 +1,7 @@
 /** Why a node serves no data requests now, in words that tell an operator what it waits for or what would help. */
 
 import { wayOutWithout } from '#consensus/why-unconfirmed.ts';
+import { aheadOf } from '#membership/clocks.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import type { Member } from '#ring/ring.ts';
 import type { QuoralNode } from './node.ts';
@@ -42,6 +43,9 @@ export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storag
     if (!membership.diskVerified()) return 'a majority of the cluster has not confirmed the state of the disk yet';
     if (self === undefined) return `epoch ${facts.epoch} does not name ${options.id} as a member`;
     if (!isBound(self)) return `epoch ${facts.epoch} binds ${self.id} to another storage identity`;
+    const fault = membership.clocks.ownFault();
+    if (fault !== undefined)
+      return `the clock of this node is ${aheadOf(-fault, 'those of a majority of the members')}: set it right`;
     if (!node.replica.floors.known()) return 'no other member has said yet below which time nothing is news any more';
     return undefined;
   };

@@ -218,6 +218,8 @@ export interface MemberView {
   readonly weight: number;
   readonly state: 'joining' | 'refilling' | 'active' | 'leaving' | 'removed';
   readonly reachable: boolean;
+  /** Milliseconds that its clock is ahead of the answering node's, negative when behind; null when it is not known. */
+  readonly clockDifference: number | null;
   /** Share of the ring that it owns, 0 to 1. */
   readonly share: number;
   /** Partitions that it owns. */

@@ -10,6 +10,8 @@ interface MemberView {
   readonly weight: number;
   readonly state: string;
   readonly reachable: boolean;
+  /** Not told by nodes of earlier versions. */
+  readonly clockDifference?: number | null;
   readonly share: number;
   readonly partitions: number;
   readonly hintsWaiting: number;
@@ -45,9 +47,16 @@ export async function ringStatus(options: ClientOptions): Promise<void> {
     `${(member.share * 100).toFixed(1)}%`,
     String(member.partitions),
     String(member.hintsWaiting),
+    clockOf(member),
     member.url,
   ]);
-  print(table(['node', 'state', 'reachable', 'zone', 'weight', 'share', 'partitions', 'hints', 'url'], rows));
+  print(table(['node', 'state', 'reachable', 'zone', 'weight', 'share', 'partitions', 'hints', 'clock', 'url'], rows));
+}
+
+/** How far it is from that of the answering node. */
+function clockOf({ clockDifference }: MemberView): string {
+  if (clockDifference === undefined || clockDifference === null) return '-';
+  return `${clockDifference > 0 ? '+' : ''}${clockDifference} ms`;
 }
 
 export async function ringLocate(bucket: string, key: string, options: ClientOptions): Promise<void> {

@@ -226,6 +226,7 @@ function membershipSettings(settings: Settings): MembershipSettings {
     gossipInterval: settings['gossip-interval'],
     gossipFanout: settings['gossip-fanout'],
     exchangeInterval: settings['membership-exchange-interval'],
+    clocks: { warnFrom: settings['clock-apart-warning'], apartMax: settings['clock-apart-max'] },
     markInterval: settings['disk-mark-interval'],
     silenceBeforeProbe: settings['silence-before-probe'],
   };

@@ -9,10 +9,11 @@ import type { CallResult, Messaging } from '#wire/messaging.ts';
 import type { Timer, World } from '#world/world.ts';
 import { BootRecords, type BootRecord, type OwnBoots } from './boot-records.ts';
 import { BootWitness } from './boot-witness.ts';
+import { Clocks } from './clocks.ts';
 import { FailureDetector, type Action, type Finding } from './failure-detector.ts';
 import { membershipCounters, type MembershipCounters } from './counters.ts';
 import { STANDINGS, type News, type Standing } from './member-table.ts';
-import { ExchangeMessage, ProbeForMessage, ProbeMessage, type Tidings } from './messages.ts';
+import { ExchangeMessage, ProbeForMessage, ProbeMessage, type ProbeReply, type Tidings } from './messages.ts';
 import type { MembershipSettings } from './settings.ts';
 import { tellFinding } from './tell-finding.ts';
 
@@ -35,6 +36,8 @@ const RELAY_MARGIN_MS = 20;
 const LEAVE_TIMEOUT_MS = 200;
 
 export class Membership {
+  /** How far the members' clocks are apart. */
+  readonly clocks: Clocks;
   readonly #options: MembershipOptions;
   readonly #counters: MembershipCounters;
   readonly #records: BootRecords;
@@ -53,6 +56,7 @@ export class Membership {
     const { world, messaging, self, boots, settings } = options;
     this.#options = options;
     this.#counters = membershipCounters(world.metrics);
+    this.clocks = new Clocks(world, self, settings.clocks);
     this.#records = new BootRecords(world.disk);
     this.#witness = new BootWitness({
       world,
@@ -81,6 +85,7 @@ export class Membership {
       this.#indexes.set(id, index);
       this.#names.set(index, id);
     }
+    this.clocks.setMembers(members);
     this.#witness.setVoters(voters.flatMap((voter) => this.#names.get(voter) ?? []));
     const own = this.#indexes.get(this.#options.self);
     if (own === undefined) {
@@ -174,6 +179,7 @@ export class Membership {
     if (detector === undefined) return;
     const now = world.clock.monotonic();
     detector.tick(now);
+    this.clocks.judge();
     if (now >= this.#markAt) {
       this.#markAt = now + settings.markInterval;
       void this.#witness.mark();
@@ -200,7 +206,7 @@ export class Membership {
     const { messaging } = this.#options;
     messaging.handle(ProbeMessage, (tidings, { from }) => {
       this.#hear(from, tidings);
-      return this.#tidingsFor(from);
+      return { ...this.#tidingsFor(from), wall: this.#options.world.clock.wall() };
     });
     messaging.handle(ProbeForMessage, async ({ target, ...tidings }, { from, deadline }) => {
       this.#hear(from, tidings);
@@ -217,13 +223,7 @@ export class Membership {
 
   /** On behalf of another node. */
   async #probe(name: NodeId, target: NodeIndex, deadline: number): Promise<boolean> {
-    const { messaging } = this.#options;
-    const request = this.#tidingsFor(name);
-    const result = await messaging.call(name, ProbeMessage, request, {
-      deadline: deadline - RELAY_MARGIN_MS,
-      priority: 'vital',
-    });
-    this.#came(name, target, result);
+    const result = await this.#askIfThere(name, target, deadline - RELAY_MARGIN_MS);
     return result.kind === 'reply' || result.kind === 'refused';
   }
 
@@ -250,14 +250,21 @@ export class Membership {
   }
 
   async #call(to: NodeIndex, timeout: number): Promise<void> {
-    const { messaging } = this.#options;
     const name = this.#names.get(to);
-    if (name === undefined) return;
-    const result = await messaging.call(name, ProbeMessage, this.#tidingsFor(name), {
-      deadline: this.#in(timeout),
+    if (name !== undefined) await this.#askIfThere(name, to, this.#in(timeout));
+  }
+
+  async #askIfThere(name: NodeId, member: NodeIndex, deadline: number): Promise<CallResult<ProbeReply>> {
+    const sent = this.clocks.now();
+    const result = await this.#options.messaging.call(name, ProbeMessage, this.#tidingsFor(name), {
+      deadline,
       priority: 'vital',
     });
-    this.#came(name, to, result);
+    if (result.kind === 'reply' && result.reply.wall !== undefined) {
+      this.clocks.heard(name, result.reply.wall, sent);
+    }
+    this.#came(name, member, result);
+    return result;
   }
 
   async #callRelay(relay: NodeIndex, target: NodeIndex, timeout: number): Promise<void> {

@@ -5,7 +5,7 @@
 
 import { nodeIndex, storageId, type NodeIndex, type StorageId } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
-import { asArray, asBoolean, asInteger, asListOf, asString } from '#wire/shape.ts';
+import { asArray, asBoolean, asInteger, asListOf, asNumber, asString } from '#wire/shape.ts';
 import { STANDINGS, rankOf, type News } from './member-table.ts';
 import type { BootRecord } from './boot-records.ts';
 
@@ -17,6 +17,11 @@ const STORAGE_ID_LENGTH = 32;
 export interface Tidings {
   readonly epoch: number;
   readonly news: readonly News[];
+}
+
+export interface ProbeReply extends Tidings {
+  /** The sender's calendar clock, milliseconds since 1970; undefined from programs that do not tell it. */
+  readonly wall: number | undefined;
 }
 
 export interface ProbeForRequest extends Tidings {
@@ -43,12 +48,15 @@ export interface BootReply {
 }
 
 /** Are you there? The answer is that there is one. Also carries news, in both directions. */
-export const ProbeMessage: MessageType<Tidings, Tidings> = {
+export const ProbeMessage: MessageType<Tidings, ProbeReply> = {
   name: 'membership.probe',
   encodeRequest: encodeTidings,
   decodeRequest: decodeTidings,
-  encodeReply: encodeTidings,
-  decodeReply: decodeTidings,
+  encodeReply: (reply) => [...encodeTidings(reply), reply.wall ?? null],
+  decodeReply: (body) => {
+    const wall = asArray(body, 2, 'probed')[2];
+    return { ...decodeTidings(body), wall: wall === undefined || wall === null ? undefined : asNumber(wall, 'wall') };
+  },
 };
 
 /** Is somebody else there? */

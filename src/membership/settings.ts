@@ -2,7 +2,10 @@
  * Every interval and number of this room. Times are milliseconds.
  */
 
+import type { ClockSettings } from './clock-differences.ts';
+
 export interface MembershipSettings {
+  readonly clocks: ClockSettings;
   /** Between two looks at what is due. */
   readonly tickInterval: number;
   /** Between two probes of this node, whoever is probed. */
@@ -29,6 +32,7 @@ export interface MembershipSettings {
  * requests there, and suspected by all within a second.
  */
 export const DEFAULT_MEMBERSHIP_SETTINGS: MembershipSettings = {
+  clocks: { warnFrom: 500, apartMax: 60_000 },
   tickInterval: 50,
   probeInterval: 250,
   probeTimeout: 200,

@@ -15,17 +15,23 @@ export interface MemberStatus {
   readonly weight: number;
   readonly state: Member['state'];
   readonly reachable: boolean;
+  /** Milliseconds that its clock is ahead of this node's, negative when behind; null when it is not known. */
+  readonly clockDifference: number | null;
   readonly share: number;
   readonly partitions: number;
   readonly hintsWaiting: number;
 }
 
-/** `reachable` must hold for this node itself; `hintsWaiting` is asked for what this node keeps for a member. */
-export function memberStatuses(
-  facts: Facts,
-  reachable: (id: NodeId) => boolean,
-  hintsWaiting: (member: NodeIndex) => number,
-): readonly MemberStatus[] {
+/** What this node knows of a member beside the ring. */
+export interface SeenOfMembers {
+  /** Must hold for this node itself. */
+  readonly reachable: (id: NodeId) => boolean;
+  /** In what this node keeps. */
+  readonly hintsWaiting: (member: NodeIndex) => number;
+  readonly clockDifference: (id: NodeId) => number | undefined;
+}
+
+export function memberStatuses(facts: Facts, seen: SeenOfMembers): readonly MemberStatus[] {
   const owned = shares(facts.ring);
   return facts.ring.members
     .filter(({ state }) => state !== 'removed')
@@ -36,16 +42,17 @@ export function memberStatuses(
       zone: member.zone,
       weight: member.weight,
       state: member.state,
-      reachable: reachable(member.id),
+      reachable: seen.reachable(member.id),
+      clockDifference: seen.clockDifference(member.id) ?? null,
       share: owned.get(member.index)?.share ?? 0,
       partitions: owned.get(member.index)?.partitions ?? 0,
-      hintsWaiting: hintsWaiting(member.index),
+      hintsWaiting: seen.hintsWaiting(member.index),
     }));
 }
 
 /** A node that waits to become a member. */
 export function newcomerStatus({ id, url, peer, zone, weight }: Introduction): MemberStatus {
-  const nothing = { share: 0, partitions: 0, hintsWaiting: 0 };
+  const nothing = { clockDifference: null, share: 0, partitions: 0, hintsWaiting: 0 };
   return { id, url, peer, zone, weight, state: 'joining', reachable: true, ...nothing };
 }
 

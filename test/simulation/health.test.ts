@@ -102,3 +102,37 @@ test('a full disk: not ready until there is space again, no reason for a restart
   await cluster.simulation.run(() => cluster.running('n1').disk.failure() === undefined);
   expect((await ask(cluster, 'n1', '/readyz')).status).toBe(200);
 });
+
+test('a clock three years ahead: its node serves nothing and says why, the others name it, and no time of theirs follows', async () => {
+  const cluster = await founded();
+  const years = 3 * 365 * 86_400_000;
+  const { host } = cluster.machine('n3');
+  host.clock.jump(years);
+  await cluster.simulation.run(() => !cluster.running('n3').node.ready());
+  const wrong = await ask(cluster, 'n3', '/readyz');
+  expect([wrong.status, wrong.checks['serving']?.detail]).toEqual([
+    503,
+    'the clock of this node is 1095.0 days ahead of those of a majority of the members: set it right',
+  ]);
+  expect(cluster.running('n3').node.chain.confirmed()).toBe(true);
+  const seen = await ask(cluster, 'n1', '/readyz');
+  expect([seen.status, seen.checks['clocks']]).toMatchObject([
+    200,
+    { warning: true, detail: 'n3 is 1095.0 days ahead of this node' },
+  ]);
+  const { body } = await cluster.request('n1', 'GET', '/v1/cluster');
+  const { members } = JSON.parse(new TextDecoder().decode(body)) as { members: { clockDifference: number }[] };
+  expect(members.map(({ clockDifference }) => Math.abs(clockDifference) > 1000)).toEqual([false, false, true]);
+  expect(cluster.running('n1').world.metrics.value('quoral_clock_difference_seconds', { peer: 'n3' })).toBeCloseTo(
+    years / 1000,
+    0,
+  );
+
+  // Set right again, it serves; what it has written ahead of time stays there, and it says so.
+  const put = await cluster.request('n1', 'PUT', '/v1/kv/b/k', { body: 'x' });
+  expect(put.status).toBe(204);
+  expect(cluster.running('n1').node.hybridClockLead()).toBeLessThan(1000);
+  host.clock.jump(-years);
+  await cluster.simulation.run(() => cluster.running('n3').node.ready());
+  expect((await ask(cluster, 'n3', '/readyz')).status).toBe(200);
+});

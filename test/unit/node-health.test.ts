@@ -24,6 +24,8 @@ interface Stub {
   readonly free?: number;
   readonly tenure?: boolean;
   readonly reachable?: readonly string[];
+  readonly apart?: readonly { readonly id: string; readonly difference: number }[];
+  readonly lead?: number;
 }
 
 function nodeWith({
@@ -32,6 +34,8 @@ function nodeWith({
   free = 1e9,
   tenure = true,
   reachable = ['n2', 'n3'],
+  apart = [],
+  lead = 0,
 }: Stub): QuoralNode {
   const founders = ['n1', 'n2', 'n3'].map((id) => ({
     ...{ id: nodeId(id), peer: `${id}:1`, url: '', zone: 'z', weight: 1 },
@@ -43,7 +47,9 @@ function nodeWith({
   const ring = { ...founded, members: founded.members.map((member, i) => (i === 0 ? { ...member, state } : member)) };
   const error = failure === undefined ? undefined : new DiskError(failure, 'no such luck', false);
   const node = {
-    options: { id: nodeId('n1') },
+    options: { id: nodeId('n1'), membership: { clocks: { warnFrom: 500, apartMax: 60_000 } } },
+    membership: { clocks: { apartBy: () => apart } },
+    hybridClockLead: () => lead,
     world: { disk: { failure: () => error, freeBytes: () => free } },
     chain: { facts: () => ({ epoch: 4, ring }), confirmed: () => true },
     peers: { answers: (id: string) => reachable.includes(id) },
@@ -110,5 +116,18 @@ describe('healthy', () => {
   test('this node counts only while it serves', () => {
     expect(clusterHealth(nodeWith({ failure: 'failed', reachable: ['n2'] })).share).toBe(0);
     expect(clusterHealth(nodeWith({ failure: 'full', reachable: ['n2'] })).share).toBe(1);
+  });
+});
+
+test('clocks that are apart, and times of writes that are ahead of the clock, are warnings', () => {
+  const clocksOf = (stub: Stub): Check | undefined => check(readyHealth(nodeWith(stub), HOST), 'clocks');
+  expect(clocksOf({})).toEqual({ name: 'clocks', ok: true, detail: 'at most 500 ms apart, as far as members answer' });
+  expect(clocksOf({ apart: [{ id: 'n3', difference: -10_800_000 }] })).toMatchObject({
+    ...{ ok: true, warning: true },
+    detail: 'n3 is 3.0 hours behind this node',
+  });
+  expect(clocksOf({ lead: 3 * 365 * 86_400_000 })).toMatchObject({
+    ...{ ok: true, warning: true },
+    detail: 'the times that this node gives its writes are 1095.0 days ahead of its clock',
   });
 });

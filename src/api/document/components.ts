@@ -210,6 +210,10 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
     weight: { type: 'number', minimum: 0 },
     state: { enum: ['joining', 'refilling', 'active', 'leaving', 'removed'] },
     reachable: flag,
+    clockDifference: described(
+      nullable({ type: 'integer' }),
+      "Milliseconds that its clock is ahead of the answering node's, negative when behind; null when it is not known.",
+    ),
     share: described(share, 'Of the ring that it owns.'),
     partitions: described(count, 'Partitions that it owns.'),
     hintsWaiting: described(count, 'Hints that the answering node knows to wait for it.'),

@@ -21,7 +21,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   overloaded:
     '{"type":"urn:quoral:problem:overloaded","title":"Too many requests are under way","status":429,"detail":"too many requests are under way"}',
   'internal-error':
-    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-032daebe-1"}',
+    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-b94f35de-1"}',
   'unsupported-media-type':
     '{"type":"urn:quoral:problem:unsupported-media-type","title":"The body has the wrong media type","status":415,"detail":"Content-Type: must be application/json and is \\"text/plain\\"","field":"Content-Type"}',
   'value-too-large':
@@ -43,6 +43,6 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   'not-implemented':
     '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"If-Unmodified-Since: conditions on dates are not built yet","field":"If-Unmodified-Since"}',
   'headers-too-large':
-    '{"type":"urn:quoral:problem:headers-too-large","title":"The header fields are too large","status":431,"detail":"Content-Type, Content-Encoding and Quoral-Meta-* together: 9025 characters; at most 8192 are allowed","field":"Quoral-Meta-*"}',
+    '{"type":"urn:quoral:problem:headers-too-large","title":"The header fields are too large","status":431,"detail":"Quoral-Meta-* and Content-Encoding together: 9001 characters; at most 8192 are allowed","field":"Quoral-Meta-*"}',
   gone: '{"type":"urn:quoral:problem:gone","title":"This is no longer available","status":410,"detail":"what has changed since that cursor is not all remembered any more; list the bucket and watch from now on","field":"Last-Event-ID"}',
 };

@@ -13,9 +13,9 @@ async function perNodeAndSecond(count: number, seconds: number): Promise<{ messa
 }
 
 test.each([
-  [3, 60, { messages: 12, bytes: 273 }],
-  [5, 60, { messages: 16, bytes: 305 }],
-  [50, 4, { messages: 106, bytes: 763 }],
+  [3, 60, { messages: 12, bytes: 309 }],
+  [5, 60, { messages: 16, bytes: 341 }],
+  [50, 4, { messages: 106, bytes: 799 }],
 ])(
   '%i members at rest, a node and second',
   async (count, seconds, expected) => {

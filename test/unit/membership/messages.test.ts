@@ -24,6 +24,9 @@ test('golden bytes', () => {
   expect(hex(ProbeMessage.encodeRequest(TIDINGS))).toMatchInlineSnapshot(
     `"920792940100cb42a674e79c5fe4000194cd012c020201"`,
   );
+  expect(hex(ProbeMessage.encodeReply({ epoch: 1, news: [], wall: 1_767_225_600_000 }))).toMatchInlineSnapshot(
+    `"930190cb4279b76daa800000"`,
+  );
   expect(hex(ProbeForMessage.encodeRequest({ ...TIDINGS, target: nodeIndex(2) }))).toMatchInlineSnapshot(
     `"930792940100cb42a674e79c5fe4000194cd012c02020102"`,
   );
@@ -42,7 +45,9 @@ test('golden bytes', () => {
 
 test('what is sent is what arrives', () => {
   const through = (value: unknown): unknown => decode(encode(value));
-  expect(ProbeMessage.decodeReply(through(ProbeMessage.encodeReply(TIDINGS)))).toEqual(TIDINGS);
+  expect(ProbeMessage.decodeRequest(through(ProbeMessage.encodeRequest(TIDINGS)))).toEqual(TIDINGS);
+  const reply = { ...TIDINGS, wall: 1_767_225_600_000.5 };
+  expect(ProbeMessage.decodeReply(through(ProbeMessage.encodeReply(reply)))).toEqual(reply);
   const request = { ...TIDINGS, target: nodeIndex(2) };
   expect(ProbeForMessage.decodeRequest(through(ProbeForMessage.encodeRequest(request)))).toEqual(request);
   const exchange = { ...TIDINGS, boots: [BOOT] };
@@ -60,6 +65,10 @@ test('programs that know no marks name none', () => {
   expect(BootMessage.decodeRequest([...body, true])).toEqual({ record: known, announces: true });
   expect(BootMessage.decodeReply([body])).toEqual({ known });
   expect(ExchangeMessage.decodeRequest([1, [], [body]])).toEqual({ epoch: 1, news: [], boots: [known] });
+});
+
+test('programs that do not tell their time leave it out', () => {
+  expect(ProbeMessage.decodeReply([1, []])).toEqual({ epoch: 1, news: [], wall: undefined });
 });
 
 test('what does not fit is refused', () => {

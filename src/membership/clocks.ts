@@ -1,0 +1,125 @@
+/** The members' clocks as an operator sees them: which are apart, and whether this node's own is the wrong one. */
+
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { World } from '#world/world.ts';
+import { ClockDifferences, leastOf, type ClockReading, type ClockSettings } from './clock-differences.ts';
+
+/** The machine's two clocks may come apart by so much while a probe is under way; more is a jump, and nothing is measured. */
+const JUMP_MIN_MS = 20;
+
+/** The two clocks of this node at one moment. */
+export interface ClockMoment {
+  readonly wall: number;
+  readonly monotonic: number;
+}
+
+interface NamedMember {
+  readonly id: NodeId;
+  readonly index: NodeIndex;
+}
+
+export class Clocks {
+  readonly #world: Pick<World, 'clock' | 'log' | 'metrics'>;
+  readonly #self: NodeId;
+  readonly #differences: ClockDifferences;
+  readonly #shown = new Set<NodeId>();
+  #others: ReadonlyMap<NodeId, NodeIndex> = new Map();
+  #fault: number | undefined;
+
+  constructor(world: Pick<World, 'clock' | 'log' | 'metrics'>, self: NodeId, settings: ClockSettings) {
+    this.#world = world;
+    this.#self = self;
+    this.#differences = new ClockDifferences(settings);
+  }
+
+  setMembers(members: readonly NamedMember[]): void {
+    this.#others = new Map(members.flatMap(({ id, index }) => (id === this.#self ? [] : [[id, index]])));
+    this.#differences.forgetAllBut(new Set(this.#others.values()));
+    for (const id of this.#others.keys()) this.#show(id);
+  }
+
+  now(): ClockMoment {
+    const { clock } = this.#world;
+    return { wall: clock.wall(), monotonic: clock.monotonic() };
+  }
+
+  /** The member has answered a probe sent at `sent`, and its clock said `theirs` meanwhile. */
+  heard(peer: NodeId, theirs: number, sent: ClockMoment): void {
+    const index = this.#others.get(peer);
+    const now = this.now();
+    const elapsed = now.monotonic - sent.monotonic;
+    if (index === undefined || Math.abs(now.wall - sent.wall - elapsed) > JUMP_MIN_MS) return;
+    const uncertainty = elapsed / 2;
+    const reading = { difference: Math.round(theirs - (now.wall - uncertainty)), uncertainty };
+    const news = this.#differences.note(index, reading, now.monotonic);
+    if (news !== undefined) this.#tell(peer, news, reading);
+  }
+
+  /** Milliseconds that the member's clock is ahead of this node's, negative if behind; 0 for itself. */
+  difference(peer: NodeId): number | undefined {
+    return peer === this.#self ? 0 : this.#reading(peer)?.difference;
+  }
+
+  /** Those that are further away than `milliseconds`, and by how much. */
+  apartBy(milliseconds: number): readonly { readonly id: NodeId; readonly difference: number }[] {
+    return [...this.#others.keys()].flatMap((id) => {
+      const reading = this.#reading(id);
+      return reading !== undefined && leastOf(reading) > milliseconds ? [{ id, difference: reading.difference }] : [];
+    });
+  }
+
+  /** By how many milliseconds the others' clocks are ahead of this node's, or behind, when a majority of them says so. */
+  ownFault(): number | undefined {
+    return this.#fault;
+  }
+
+  /** To be called now and then: judges this node's own clock by what was heard. */
+  judge(): void {
+    const { clock, log } = this.#world;
+    const fault = this.#differences.ownFault([...this.#others.values()], clock.monotonic());
+    const before = this.#fault;
+    this.#fault = fault;
+    if (fault !== undefined && before === undefined) {
+      const reason = `the clock of this node is ${aheadOf(-fault, 'those of a majority of the members')}; it serves no requests until it is right`;
+      log.error('clock-wrong', { milliseconds: -fault, reason });
+    }
+    if (fault === undefined && before !== undefined) log.info('clock-right', {});
+  }
+
+  #reading(peer: NodeId): ClockReading | undefined {
+    const index = this.#others.get(peer);
+    return index === undefined ? undefined : this.#differences.of(index, this.#world.clock.monotonic());
+  }
+
+  #tell(peer: NodeId, news: 'apart' | 'agrees', { difference }: ClockReading): void {
+    const { log } = this.#world;
+    if (news === 'agrees') log.info('clock-agrees', { peer, milliseconds: difference });
+    else {
+      const reason = `its clock is ${aheadOf(difference, "this node's")}`;
+      log.warn('clock-apart', { peer, milliseconds: difference, reason });
+    }
+  }
+
+  #show(id: NodeId): void {
+    if (this.#shown.has(id)) return;
+    this.#shown.add(id);
+    const read = (): number => (this.difference(id) ?? 0) / 1000;
+    const help = "Seconds that a peer's clock is ahead of this node's; negative when it is behind.";
+    this.#world.metrics.gauge('quoral_clock_difference_seconds', help, read, { peer: id });
+  }
+}
+
+const UNITS = [
+  ['days', 86_400_000],
+  ['hours', 3_600_000],
+  ['minutes', 60_000],
+  ['seconds', 1000],
+] as const;
+
+/** As people read it: `3.0 hours ahead of that of n1`, `3.0 hours behind that of n1`. */
+export function aheadOf(milliseconds: number, whose: string): string {
+  const length = Math.abs(milliseconds);
+  const [unit, size] = UNITS.find(([, least]) => length >= 2 * least) ?? (['ms', 1] as const);
+  const amount = size === 1 ? String(Math.round(length)) : (length / size).toFixed(1);
+  return `${amount} ${unit} ${milliseconds < 0 ? 'behind' : 'ahead of'} ${whose}`;
+}
