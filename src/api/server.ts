@@ -15,6 +15,7 @@ import { LastDate } from './http-date.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections } from './server-connections.ts';
+import { Crowd } from './server-crowd.ts';
 import { isLarge, send, sendPlain } from './server-answer.ts';
 import { PlainRequest } from './server-plain-request.ts';
 import { ShortWay } from './server-short-way.ts';
@@ -46,6 +47,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Clients speak TLS with it, and plain HTTP without it. */
   readonly tls?: DoorTls | undefined;
+  /** Connections that it holds; {@link MAX_CONNECTIONS} without it. */
+  readonly maxConnections?: number;
 }
 
 export interface HttpServer {
@@ -66,7 +69,7 @@ export class ListenError extends Error {
 
 /** Opens the door; rejects with a {@link ListenError}. */
 export async function startServer(api: Api, services: ApiServices, options: ListenOptions): Promise<HttpServer> {
-  const door = new Door(api, services, options.tls);
+  const door = new Door(api, services, options);
   await door.listen(options);
   return door;
 }
@@ -83,27 +86,27 @@ class Door implements HttpServer {
   readonly #date = new LastDate();
   readonly #shortWay: ShortWay;
   readonly #unread: Unread;
+  readonly #crowd: Crowd;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
   #phase: 'open' | 'closing' | 'closing-idle' = 'open';
-  #open = 0;
   /** Requests under way of which Node's server knows nothing. */
   #plain = 0;
   #port = 0;
 
-  constructor(api: Api, services: ApiServices, tls: DoorTls | undefined) {
+  constructor(api: Api, services: ApiServices, { tls, maxConnections = MAX_CONNECTIONS }: ListenOptions) {
     this.#api = api;
     this.#services = services;
     this.#arrivals = new Arrivals(services.clock);
+    this.#crowd = new Crowd(services, maxConnections);
     this.#unread = new Unread(services.settings.answersMaxBytes, services.metrics);
     this.#shortWay = new ShortWay({
       ...{ turnAway: api.turnAway, clock: services.clock, metrics: services.metrics },
       pauseMs: services.settings.repeatPauseMs,
       connectionFields: KEEP_ALIVE,
-      isIdle: (socket) => this.#phase === 'open' && this.#connections.isIdle(socket),
+      isIdle: (socket) => this.#phase === 'open' && this.#connections.isIdle(socket) && !this.#crowd.isBeyond(socket),
       take: (request) => this.#connections.arrived(request),
     });
-    services.metrics.gauge('quoral_http_connections', 'Connections of clients.', () => this.#open);
     this.#malformed('invalid-request');
     this.#listener = getRequestListener(
       // Called before the listener returns, so what arrives now is what was set just before.
@@ -124,13 +127,12 @@ class Door implements HttpServer {
     };
     this.#server = createDoor(options, tls, HEAD_TIMEOUT_MS);
     this.#server.timeout = SILENCE_TIMEOUT_MS;
-    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#crowd.watch(this.#server);
     // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
     this.#server.maxHeadersCount = 0;
     // Who has said everything may close that direction; without this, Node drops the answers that are still owed.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server
-      .on('connection', (socket) => this.#count(socket))
       .on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#greet(socket))
       .on('request', (message, response) => this.#take(message, response, 'nothing'))
       .on('checkContinue', (message, response) => this.#take(message, response, 'continue'))
@@ -200,18 +202,19 @@ class Door implements HttpServer {
     return this.#services.metrics.counter('quoral_http_malformed_total', help, { code });
   }
 
-  #count(socket: Socket): void {
-    this.#open += 1;
-    socket.once('close', () => (this.#open -= 1));
-  }
-
   #greet(socket: Socket): void {
+    this.#crowd.greet(socket);
     this.#connections.greet(socket);
     this.#shortWay.greet(socket);
   }
 
   #take(message: IncomingMessage, response: ServerResponse, expects: Expects): void {
     this.#shortWay.parsed(message);
+    const crowded = this.#crowd.refusal(message);
+    if (crowded !== undefined) {
+      writeProblem(response, crowded);
+      return;
+    }
     if (expects === 'nothing' && this.#turnsAway(message, response)) return;
     const request = new SocketRequest(message, response, this.#arrivals, expects);
     response.on('close', () => this.#left(request));

@@ -34,6 +34,7 @@ import type { HostHealth } from '#node-health.ts';
 import { nodeServices } from '#node-services.ts';
 import { formatHostPort } from '#setting-readers.ts';
 import { SETTINGS, type Settings } from '#settings.ts';
+import { connectionsMax, openFilesLimit } from './open-files.ts';
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
 import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
@@ -283,8 +284,10 @@ async function serve(
   origins: Readonly<Record<string, string>>,
   options: NodeOptions,
 ): Promise<void> {
+  const openFiles = openFilesLimit();
   const { world, certificates } = await openOutside(settings, origins, options.id);
   process.on('uncaughtException', (error) => endAfterFault(world, error));
+  const clientConnections = connectionsMax(openFiles, world.log);
   const stop = new StopRequest(certificates);
   const eventLoop = watchEventLoop(world.metrics);
   watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
@@ -301,7 +304,8 @@ async function serve(
   try {
     node = await QuoralNode.create(world, options);
     const services = nodeServices(node, settings, createAudit(settings, world.log), host);
-    server = await startServer(createApp(services), services, { ...settings.listen, tls: certificates.client });
+    const door = { ...settings.listen, tls: certificates.client, maxConnections: clientConnections };
+    server = await startServer(createApp(services), services, door);
     await node.start();
   } catch (error) {
     await server?.close(0);

@@ -77,6 +77,7 @@ class PeerDoor implements Listener {
     this.#accept = accept;
     this.#server = this.#createServer();
     this.#server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    this.#server.on('drop', (dropped) => this.#dropped(dropped?.remoteAddress));
     this.#server.on('request', (request, response) => {
       response.writeHead(statusFor(request), { connection: 'close', upgrade: PROTOCOL });
       response.end(`this is the door for peers, which speak ${PROTOCOL}\n`);
@@ -182,6 +183,12 @@ class PeerDoor implements Listener {
     if (socket.writable)
       socket.end(`HTTP/1.1 ${statusOfBroken(error)}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     socket.once('finish', () => socket.destroy());
+  }
+
+  #dropped(remote: string | undefined): void {
+    if (!this.#seldom.isNews('drop')) return;
+    const reason = `this door holds ${this.#server.maxConnections} connections, and all are in use`;
+    this.#options.log.warn('peer-door-visitor-refused', { remote, reason });
   }
 
   #refused(request: IncomingMessage, reason: string): void {
