@@ -215,6 +215,7 @@ class Door implements HttpServer {
       writeProblem(response, crowded);
       return;
     }
+    if (this.#crowd.isBeyond(message.socket)) response.shouldKeepAlive = false;
     if (expects === 'nothing' && this.#turnsAway(message, response)) return;
     const request = new SocketRequest(message, response, this.#arrivals, expects);
     response.on('close', () => this.#left(request));

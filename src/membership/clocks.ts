@@ -53,6 +53,7 @@ export class Clocks {
     const reading = { difference: Math.round(theirs - (now.wall - uncertainty)), uncertainty };
     const news = this.#differences.note(index, reading, now.monotonic);
     if (news !== undefined) this.#tell(peer, news, reading);
+    this.#judge();
   }
 
   /** Milliseconds that the member's clock is ahead of this node's, negative if behind; 0 for itself. */
@@ -73,8 +74,13 @@ export class Clocks {
     return this.#fault;
   }
 
-  /** To be called now and then: judges this node's own clock by what was heard. */
-  judge(): void {
+  /** To be called now and then: what was heard long ago says nothing any more. */
+  tick(): void {
+    if (this.#fault !== undefined) this.#judge();
+  }
+
+  /** Judges this node's own clock by what was heard. */
+  #judge(): void {
     const { clock, log } = this.#world;
     const fault = this.#differences.ownFault([...this.#others.values()], clock.monotonic());
     const before = this.#fault;
