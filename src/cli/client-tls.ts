@@ -19,8 +19,8 @@ export function dispatcherFor({ ca, cert, certKey }: TlsOptions): Dispatcher | u
   if (ca === undefined && cert === undefined && certKey === undefined) return undefined;
   if ((cert === undefined) !== (certKey === undefined)) throw new UsageError('--cert and --cert-key belong together');
   const connect = {
-    ...(ca === undefined ? {} : { ca: read('--ca or QUORAL_CA', ca) }),
-    ...(cert === undefined ? {} : { cert: read('--cert or QUORAL_CERT', cert) }),
+    ...(ca === undefined ? {} : { ca: readCertificates('--ca or QUORAL_CA', ca) }),
+    ...(cert === undefined ? {} : { cert: readCertificates('--cert or QUORAL_CERT', cert) }),
     ...(certKey === undefined ? {} : { key: read('--cert-key or QUORAL_CERT_KEY', certKey) }),
   };
   try {
@@ -39,6 +39,13 @@ function read(name: string, path: string): string {
   }
 }
 
+/** The runtime takes a file without any for one that trusts nobody, and says nothing. */
+function readCertificates(name: string, path: string): string {
+  const text = read(name, path);
+  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  throw new UsageError(`${name}: ${path} holds no certificate in PEM form`);
+}
+
 /** What a failed connection most likely needs, as the end of a sentence. */
 export function hintFor(error: unknown): string {
   if (!(error instanceof Error)) return ' (--url or QUORAL_URL names a node)';
@@ -48,6 +55,8 @@ export function hintFor(error: unknown): string {
   if (/CERT|SIGNATURE|ISSUER/.test(code) && code !== 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return ' (--ca or QUORAL_CA names the file with the authority that signed its certificate)';
   }
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET')
+    return ' (does it speak https? --url or QUORAL_URL names a node)';
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return ' (it speaks plain http)';
   return ' (--url or QUORAL_URL names a node)';
 }

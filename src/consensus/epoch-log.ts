@@ -109,11 +109,14 @@ export class EpochLog {
     if (origin === '' || this.#origin === '' || origin === this.#origin) return false;
     if (origin !== this.#foreignReported) {
       this.#foreignReported = origin;
+      const isMember = this.#newest !== undefined && memberNamed(this.#newest, from) !== undefined;
       this.#world.log.error('foreign-founding', {
         from,
         ownFirstEpoch: this.#origin,
         foreignFirstEpoch: origin,
-        detail: 'two clusters were founded from the same list of founders: one of them must be taken down',
+        detail: isMember
+          ? 'two clusters were founded from the same list of founders: one of them must be taken down'
+          : 'it belongs to another cluster with the same secret: take it out of seeds, and give each cluster a secret of its own',
       });
     }
     return true;

@@ -54,9 +54,18 @@ test('without one of them: one line that says what would help', async () => {
   await expect(ask({ url, ca: files.ca }, '/livez')).rejects.toThrow(/^no answer from https:/);
 });
 
+test('plain http to an https node', async () => {
+  await expect(ask({ url: url.replace('https', 'http') }, '/livez')).rejects.toThrow(
+    /^no answer from http:.*\(does it speak https\?/,
+  );
+});
+
 test('files that do not fit together or cannot be read', () => {
   expect(() => dispatcherFor({ cert: files.cert })).toThrow('--cert and --cert-key belong together');
   expect(() => dispatcherFor({ certKey: files.key })).toThrow('--cert and --cert-key belong together');
   expect(() => dispatcherFor({ ca: '/absent' })).toThrow('--ca or QUORAL_CA: /absent cannot be read (ENOENT)');
+  expect(() => dispatcherFor({ ca: files.key })).toThrow(
+    `--ca or QUORAL_CA: ${files.key} holds no certificate in PEM form`,
+  );
   expect(dispatcherFor({})).toBeUndefined();
 });

@@ -150,6 +150,18 @@ describe('founding', () => {
     expect(again.chain.facts()?.epoch).toBe(1);
   });
 
+  it('is not taken for one that happened twice when another cluster is met', async () => {
+    const bench = new Bench();
+    const [one, two] = [bench.start('n1', ['n1']), bench.start('n2', ['n2'])];
+    await bench.run(50);
+    bench.universe.hub.heal();
+    await bench.run(200);
+    const logged = bench.universe.errors.filter((line) => line.includes('foreign-founding'));
+    expect(logged).toHaveLength(2);
+    expect(logged.every((line) => line.includes('it belongs to another cluster with the same secret'))).toBe(true);
+    expect([one, two].map(({ chain }) => chain.facts()?.epoch)).toEqual([1, 1]);
+  });
+
   it('is logged by both sides when it happened twice, and neither follows the other', async () => {
     const bench = new Bench();
     const { hub } = bench.universe;
@@ -172,6 +184,7 @@ describe('founding', () => {
     const logged = bench.universe.errors.filter((line) => line.includes('foreign-founding'));
     // Each side says it once, with the first epochs of both.
     expect(logged.map((line) => line.slice(0, 2)).toSorted()).toEqual(['n1', 'n2', 'n3']);
+    expect(logged.every((line) => line.includes('founded from the same list of founders'))).toBe(true);
     expect(logged.every((line) => /"ownFirstEpoch":"[0-9a-f]{64}","foreignFirstEpoch":"[0-9a-f]{64}"/.test(line))).toBe(
       true,
     );
