@@ -45,6 +45,8 @@ export class EpochLog {
   /** Whether some decided epoch has named this disk. */
   #named: boolean;
   #foreignReported = '';
+  /** Why the last epoch could not be stored; a full disk is told of once, though others bring the epoch again and again. */
+  #trouble: string | undefined;
   /** Installations run one after the other. */
   #lastInstallation: Promise<unknown> = Promise.resolve();
 
@@ -157,9 +159,13 @@ export class EpochLog {
         if (named && !this.#named) this.#tables.putNamed(transaction, this.#self.id);
       }).durable;
     } catch (error) {
-      this.#world.log.error('epoch-not-stored', { epoch: newest.epoch, error: String(error) });
+      if (this.#trouble !== String(error)) {
+        this.#trouble = String(error);
+        this.#world.log.error('epoch-not-stored', { epoch: newest.epoch, error: this.#trouble });
+      }
       return false;
     }
+    this.#trouble = undefined;
     this.#clusterId = newest.ring.clusterId;
     this.#origin ||= decided.origin;
     this.#named ||= named;
