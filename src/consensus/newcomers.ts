@@ -79,7 +79,8 @@ export class Newcomers {
     if (verdict.kind === 'member') return;
     this.#forget();
     const before = this.#heard.get(introduction.id)?.introduction;
-    if (before !== undefined && before.storageId !== introduction.storageId) {
+    // At the same address it is the same node, with an empty disk.
+    if (before !== undefined && before.storageId !== introduction.storageId && before.peer !== introduction.peer) {
       const detail = `another node named ${introduction.id} waits already, at ${before.peer}: choose another --id`;
       throw new Refusal('id-taken', detail, facts.epoch);
     }

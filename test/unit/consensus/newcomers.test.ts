@@ -76,10 +76,17 @@ test('one that is silent is forgotten, and one that has become a member', () => 
   expect(list.list()).toEqual([]);
 });
 
-test('two disks do not wait under one name, and no more than the bound wait', () => {
+test('a node that waits may come back with an empty disk', () => {
+  const { list } = newcomers();
+  list.meet(node('n7', '7'));
+  list.meet(node('n7', '8'));
+  expect(list.list()).toEqual([node('n7', '8')]);
+});
+
+test('two nodes do not wait under one name, and no more than the bound wait', () => {
   const { at, list } = newcomers();
   list.meet(node('n7', '7'));
-  expect(() => list.meet(node('n7', '8'))).toThrow('another node named n7 waits already');
+  expect(() => list.meet(node('n7', '8', 'n8:1'))).toThrow('another node named n7 waits already, at n7:1');
   for (let i = 1; i < NEWCOMERS_MAX; i++) list.meet(node(`x${i}`, '9', `x${i}:1`));
   expect(() => list.meet(node('n8', '8'))).toThrow('64 nodes wait to join already');
   at.now = 11;
