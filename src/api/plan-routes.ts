@@ -129,7 +129,8 @@ export const STEER_SCHEMA = {
       ...NODES,
       description:
         'Members that are dead for good, with their disks, for which the change waits: what only they had is given up. ' +
-        'Partitions that cannot be taken back to them go on to their new owners.',
+        'Partitions that cannot be taken back to them go on to their new owners. Those that come with the change can be given up when ' +
+        'it is taken back.',
     },
   },
   additionalProperties: false,

@@ -9,7 +9,7 @@ import type { RingPlan } from '#ring/plan.ts';
 import type { Member, Ring } from '#ring/ring.ts';
 import { ownersLeft, whatIsGivenUp } from './given-up.ts';
 import { factorsInUse } from './nothing-to-take.ts';
-import { ACCEPT, missedMembers, named, WAY_OUT, type OwnerSet } from './too-few-owners.ts';
+import { ACCEPT, forTheNextStage, missedMembers, named, WAY_OUT, type OwnerSet } from './too-few-owners.ts';
 
 export interface Risk {
   readonly code:
@@ -173,7 +173,7 @@ function movedSets({ placements }: Ring, plan: RingPlan, inUse: ReadonlySet<numb
   return used.flatMap(({ n, partitions }) =>
     partitions.flatMap(({ owners }, partition) => {
       if (!moved.has(`${n}/${partition}`)) return [];
-      return [{ n, partition, owners: ownersLeft(owners, lost) }];
+      return [forTheNextStage({ n, partition }, ownersLeft(owners, lost))];
     }),
   );
 }

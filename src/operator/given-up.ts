@@ -7,8 +7,8 @@
 
 import type { Facts } from '#consensus/facts.ts';
 import type { Epoch, NodeIndex } from '#kernel/identity.ts';
-import { heardNeeded, newOwners, oldOwners } from '#ring/moving.ts';
-import type { ChangeUnderWay, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
+import { heardNeeded, newOwners, oldOwners, takersOf } from '#ring/moving.ts';
+import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { factorsInUse, over, strongFactors } from './nothing-to-take.ts';
 
 type Lost = ReadonlySet<NodeIndex>;
@@ -17,6 +17,19 @@ type Lost = ReadonlySet<NodeIndex>;
 export function ownersLeft(owners: readonly NodeIndex[], lost: Lost): readonly NodeIndex[] {
   const left = owners.filter((index) => !lost.has(index));
   return left.length < heardNeeded(owners) ? left : owners;
+}
+
+/** As it is without the owners that do not count: nothing that they may still go by is thought of. */
+export function countedIn(entry: PartitionOwners, lost: Lost): PartitionOwners {
+  const { owners, move } = entry;
+  if (move === undefined || lost.size === 0) return entry;
+  return { ...entry, owners: ownersLeft(owners, lost), move: { ...move, others: ownersLeft(move.others, lost) } };
+}
+
+/** Whether so many of the new owners are lost that it can only go back. */
+export function areNewLost(entry: PartitionOwners, lost: Lost): boolean {
+  const now = newOwners(entry);
+  return ownersLeft(now, lost) !== now;
 }
 
 /** Whether nobody is left that it could be taken over from. */
@@ -51,14 +64,38 @@ export function givenUpWentOn(
 }
 
 /** Of the change that is under way: more members that are lost. */
-export function givingUp(ring: Ring, change: ChangeUnderWay, more: readonly NodeIndex[], changedIn: Epoch): Ring {
+export function givingUp(facts: Facts, change: ChangeUnderWay, more: readonly NodeIndex[], changedIn: Epoch): Ring {
+  const { ring, buckets } = facts;
   const lost = [...new Set([...(change.lost ?? []), ...more])].sort((a, b) => a - b);
   const gone = new Set(lost);
   const placements = ring.placements.map(({ n, partitions }): Placement => ({
     n,
     partitions: partitions.map((entry) => withoutLost(entry, changedIn, gone)),
   }));
-  return { ...ring, placements, change: { ...change, lost } };
+  const empty = takersLost(placements, change, gone, strongFactors(buckets));
+  // As one that has lost its disk it counts for nothing before it is filled, so nobody waits for what it has yet to take over.
+  const members = ring.members.map((member): Member =>
+    empty.has(member.index) ? { ...member, state: 'refilling' } : member,
+  );
+  return { ...ring, members, placements, change: { ...change, lost } };
+}
+
+/** Those that are lost and would have to take something over before the change goes on, or is taken back. */
+function takersLost(
+  placements: readonly Placement[],
+  { state }: ChangeUnderWay,
+  lost: Lost,
+  strong: ReadonlySet<number>,
+): Lost {
+  const takers = placements.flatMap(({ n, partitions }) =>
+    partitions.flatMap((entry) => {
+      const stage = entry.move?.stage;
+      if (stage === undefined || stage === 'offload') return [];
+      const isWaited = stage === 'read-new' ? strong.has(n) && !areNewLost(entry, lost) : state !== 'aborting';
+      return isWaited ? takersOf(entry) : [];
+    }),
+  );
+  return new Set(takers.filter((index) => lost.has(index)));
 }
 
 /** In words; nothing when others have all of it. */

@@ -13,7 +13,7 @@ import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { VOTERS_MAX } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
-import { givenUpWentOn, givingUp, isGivenUp, withoutLost } from './given-up.ts';
+import { areNewLost, countedIn, givenUpWentOn, givingUp, isGivenUp, withoutLost } from './given-up.ts';
 import { factorsInUse, over, strongFactors, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
 import { Portion } from './portion.ts';
 
@@ -135,7 +135,7 @@ export function steerChange(
   const next = epoch(facts.epoch + 1);
   const steered = { ...change, state };
   const ring = { ...facts.ring, change: steered };
-  return { ...facts, epoch: next, ring: more.length === 0 ? ring : givingUp(ring, steered, more, next) };
+  return { ...facts, epoch: next, ring: more.length === 0 ? ring : givingUp(facts, steered, more, next) };
 }
 
 function notUnderWay(id: string, { change, lastChange }: Ring): string {
@@ -163,15 +163,18 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
     const partitions = placement.partitions.map((entry, partition) => {
       if (entry.move === undefined) return entry;
       const after = step(entry, next, {
-        isDone: (index) => evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn),
+        isDone: (index) =>
+          evidence.isDone(memberAt(index), placement.n, partition, entry.changedIn) ||
+          (entry.move?.stage !== 'offload' && lost.has(index) && memberAt(index).state === 'refilling'),
         isReady: (index) => evidence.isReady(memberAt(index)),
         isAway: (index) => evidence.isAway(memberAt(index)),
         mayBegin: () => portion.admits(entry),
-        mayEnd: () => evidence.mayEnd(entry),
+        mayEnd: () => evidence.mayEnd(countedIn(entry, lost)),
         isStrong: strong.has(placement.n),
         isUsed: inUse.has(placement.n),
         isLast,
         isGivenUp: isGivenUp(entry, lost),
+        areNewLost: areNewLost(entry, lost),
       });
       if (after !== entry) moved = true;
       return after;
@@ -195,6 +198,7 @@ export function portionOf(ring: Ring, { portion, isDone, isStuck }: Evidence): P
 
 /** The evidence, as far as it is about one partition. */
 interface PlaceEvidence {
+  /** Also of one that takes over and is lost, and is filled before it counts. */
   readonly isDone: (index: NodeIndex) => boolean;
   readonly isReady: (index: NodeIndex) => boolean;
   readonly isAway: (index: NodeIndex) => boolean;
@@ -208,6 +212,8 @@ interface PlaceEvidence {
   readonly isLast: boolean;
   /** Whether nobody is left that it could be taken over from. */
   readonly isGivenUp: boolean;
+  /** Whether too few of the new owners are left. */
+  readonly areNewLost: boolean;
 }
 
 function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
@@ -245,8 +251,8 @@ function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvide
     case 'dual':
       return evidence.mayEnd() ? over(old, [...now, ...owed], changedIn) : entry;
     case 'read-new':
-      // What the new owners have chosen of strong keys since, the old ones may not know.
-      if (evidence.isStrong) return wentOn(entry, changedIn, evidence);
+      // What the new owners have chosen of strong keys since, the old ones may not know; with those that are lost it is given up.
+      if (evidence.isStrong && !evidence.areNewLost) return wentOn(entry, changedIn, evidence);
       return { owners: old, changedIn, move: { stage: 'dual', others: now, ...owing(owed) } };
     case 'offload':
       return offloaded(entry, evidence);

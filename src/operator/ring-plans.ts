@@ -5,7 +5,7 @@
 
 import { present } from '#kernel/assert.ts';
 import { toHex } from '#kernel/bytes.ts';
-import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import { nodeId, type Epoch, type NodeId, type NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { Change } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
@@ -24,7 +24,7 @@ import type { Clock, Digest, Random } from '#world/world.ts';
 import { ChangeSpeed } from './change-speed.ts';
 import { beginChange, steerChange, type ChangeSize } from './ring-change.ts';
 import { describePlan, type PlanSummary } from './describe-plan.ts';
-import { changeWaitsFor } from './too-few-owners.ts';
+import { changeWaitsFor, withoutNewcomer } from './too-few-owners.ts';
 import { whoWaits, type WaitView, type WhoWaitsOptions } from './who-waits.ts';
 
 /** Plans that are kept; the oldest go. */
@@ -79,7 +79,7 @@ export interface TransfersView {
   /** How fast it goes as seen from here, and how long at that speed; null when nobody can say yet. */
   readonly bytesPerSecond: number | null;
   readonly secondsLeft: number | null;
-  /** Newcomers that take nothing yet, and why, when they have to wait for long; and members without which it cannot go on. */
+  /** Newcomers that take nothing yet, and why, when they have to wait for long; and members that hold it up, or that it waits for. */
   readonly waiting: readonly WaitView[];
   /** The change that ended last. */
   readonly last: ChangeOver | null;
@@ -203,6 +203,10 @@ export class RingPlans {
       const nobody = lost.find((name) => presentMember(facts.ring, name) === undefined);
       if (nobody !== undefined) return { refused: `acceptLossOf: ${nobody} is not a member` };
       const indexes = lost.map((name) => presentMember(facts.ring, name)!.index);
+      const comes = lost.find((_, i) => facts.ring.change?.comes.includes(indexes[i]!) === true);
+      if (comes !== undefined && state === 'running') {
+        return { refused: `acceptLossOf: ${comes} comes with this change: ${withoutNewcomer(nodeId(comes))}` };
+      }
       const there = this.#notLost(facts.ring, indexes);
       return there === undefined ? steerChange(facts, state, indexes, id) : { refused: `acceptLossOf: ${there}` };
     }, deadline);
@@ -219,14 +223,15 @@ export class RingPlans {
 
   /** What is moving now, and who waits with it. */
   async transfers(): Promise<TransfersView> {
-    const newcomers = await whoWaits(this.#options, this.#options.facts()?.ring);
+    const held = await whoWaits(this.#options, this.#options.facts());
     const facts = this.#options.facts();
     if (facts === undefined) return NOTHING_MOVES;
     const { epoch, ring } = facts;
     const { change, lastChange: last = null } = ring;
     if (change === undefined) return { ...NOTHING_MOVES, epoch, last };
     const { id, state, moves, keys, bytes, throttle = this.#options.bytesPerSecond } = change;
-    const waiting = [...newcomers, ...changeWaitsFor(facts, this.#options.reachable)];
+    const missed = changeWaitsFor(facts, this.#options.reachable);
+    const waiting = [...held.filter(({ node }) => missed.every((one) => one.node !== node)), ...missed];
     const transfers = transfersOf(ring);
     const done = Math.max(0, moves - left(transfers));
     const speed = state === 'running' ? this.#speed.perSecond(this.#options.world.clock.monotonic()) : null;

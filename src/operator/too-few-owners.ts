@@ -6,17 +6,19 @@
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
-import { heardNeeded, newOwners, oldOwners } from '#ring/moving.ts';
+import type { TreePlace } from '#repair/tree-tables.ts';
+import { broughtTo, heardNeeded } from '#ring/moving.ts';
 import type { Member } from '#ring/ring.ts';
-import { ownersLeft } from './given-up.ts';
+import { countedIn } from './given-up.ts';
 import { factorsInUse } from './nothing-to-take.ts';
 import type { WaitView } from './who-waits.ts';
 
-/** A partition of the keys with n replicas, and a set of owners of which a stage needs a majority, or half. */
+/** A partition of the keys with n replicas, and a set of owners of which so many have to be there. */
 export interface OwnerSet {
   readonly n: number;
   readonly partition: number;
   readonly owners: readonly NodeIndex[];
+  readonly needed: number;
 }
 
 export interface MissedMember {
@@ -35,7 +37,7 @@ export function missedMembers(
   const away = new Set(
     members.filter(({ id, state }) => state !== 'removed' && !reachable(id)).map(({ index }) => index),
   );
-  const short = sets.filter(({ owners }) => isShort(owners, away));
+  const short = sets.filter(({ owners, needed }) => owners.filter((index) => !away.has(index)).length < needed);
   return members
     .map(({ id, index }) => ({ id, own: short.filter(({ owners }) => away.has(index) && owners.includes(index)) }))
     .filter(({ own }) => own.length > 0)
@@ -46,10 +48,9 @@ export function missedMembers(
     }));
 }
 
-/** As `stageMayEnd` of `ring/moving` sees it. */
-function isShort(owners: readonly NodeIndex[], away: ReadonlySet<NodeIndex>): boolean {
-  const there = owners.filter((index) => !away.has(index)).length;
-  return there < heardNeeded(owners);
+/** So many owners have to know the next stage, as `stageMayEnd` of `ring/moving` sees it. */
+export function forTheNextStage(place: TreePlace, owners: readonly NodeIndex[]): OwnerSet {
+  return { ...place, owners, needed: heardNeeded(owners) };
 }
 
 /** Those that the change which is under way waits for. */
@@ -60,13 +61,16 @@ export function changeWaitsFor(
   if (ring.change === undefined) return [];
   const inUse = factorsInUse(buckets);
   const lost = new Set(ring.change.lost);
+  const there = new Set(ring.members.filter(({ id }) => reachable(id)).map(({ index }) => index));
   const sets = movingEntries(ring).flatMap(({ place, entry }) => {
+    if (entry.move!.stage === 'offload') {
+      // For what one that is away has to bring nobody waits.
+      const isBrought = entry.move!.others.some((index) => there.has(index));
+      return isBrought ? [{ ...place, owners: entry.owners, needed: broughtTo(entry, lost) }] : [];
+    }
     if (!inUse.has(place.n)) return [];
-    const [old, now] = [oldOwners(entry), newOwners(entry)];
-    return [
-      { ...place, owners: ownersLeft(old, lost) },
-      { ...place, owners: now },
-    ];
+    const { owners, move } = countedIn(entry, lost);
+    return [forTheNextStage(place, owners), forTheNextStage(place, move!.others)];
   });
   const { comes } = ring.change;
   const newcomers = new Set(ring.members.filter(({ index }) => comes.includes(index)).map(({ id }) => id));
@@ -75,9 +79,17 @@ export function changeWaitsFor(
     milliseconds: 0,
     reason:
       `cannot be reached, and ${partitions} partitions of ${named(replicas)} have too few owners without it: the change, and ` +
-      `taking it back, wait for it; ${WAY_OUT}` +
-      (newcomers.has(id) ? '' : `, or give up what it has (quoral ring resume --accept-loss-of ${id})`),
+      `taking it back, wait for it; ${WAY_OUT}, or ${newcomers.has(id) ? withoutNewcomer(id) : withoutMember(id)}`,
   }));
+}
+
+function withoutMember(id: NodeId): string {
+  return `give up what it has (quoral ring resume --accept-loss-of ${id})`;
+}
+
+/** What it has others have, too, as far as it comes with the change. */
+export function withoutNewcomer(id: NodeId): string {
+  return `take the change back without it (quoral ring abort --accept-loss-of ${id})`;
 }
 
 export function named(replicas: readonly number[]): string {

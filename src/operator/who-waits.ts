@@ -1,19 +1,23 @@
 /**
- * Newcomers of a ring change that take nothing yet, and why: only they know, so whoever wants to know asks them, as long as nothing
- * has begun for them.
+ * Why a ring change does not go on. Newcomers that take nothing yet, and members whose disks take nothing, know that themselves, so
+ * they are asked; of those that take partitions over and cannot be reached it is seen here.
  */
 
-import type { NodeId } from '#kernel/identity.ts';
+import type { Facts } from '#consensus/facts.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Moves } from '#repair/moves.ts';
-import { MovesMessage } from '#repair/moves-message.ts';
-import { newOwners } from '#ring/moving.ts';
-import type { Ring } from '#ring/ring.ts';
+import { movingEntries } from '#repair/moved-rows.ts';
+import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
+import { newOwners, takersOf, type MoveStage } from '#ring/moving.ts';
+import type { ChangeUnderWay, Member, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Clock } from '#world/world.ts';
+import { strongFactors } from './nothing-to-take.ts';
+import { WAY_OUT, withoutNewcomer } from './too-few-owners.ts';
 
 export interface WaitView {
   readonly node: string;
-  /** At the least, as it looks now. */
+  /** At the least, as it looks now; 0 when nobody can say. */
   readonly milliseconds: number;
   readonly reason: string;
 }
@@ -21,33 +25,94 @@ export interface WaitView {
 export interface WhoWaitsOptions {
   readonly world: { readonly clock: Clock };
   readonly messaging: Pick<Messaging, 'call'>;
-  readonly moves: Pick<Moves, 'waiting'>;
+  readonly moves: Pick<Moves, 'report'>;
   readonly self: NodeId;
+  readonly reachable: (id: NodeId) => boolean;
 }
 
-/** Milliseconds that a newcomer has to say so. */
+/** Milliseconds that a member has to say so. */
 const PATIENCE_MS = 500;
 
-export async function whoWaits(options: WhoWaitsOptions, ring: Ring | undefined): Promise<readonly WaitView[]> {
-  const { world, messaging, moves, self } = options;
-  const newcomers = ring === undefined ? [] : yetToBegin(ring);
-  const answers = await Promise.all(
-    newcomers.map(async (id) => {
-      if (id === self) return { node: id, waiting: moves.waiting() };
-      const deadline = world.clock.monotonic() + PATIENCE_MS;
-      const result = await messaging.call(id, MovesMessage, null, { deadline });
-      return { node: id, waiting: result.kind === 'reply' ? result.reply.waiting : null };
+export async function whoWaits(options: WhoWaitsOptions, facts: Facts | undefined): Promise<readonly WaitView[]> {
+  const state = facts?.ring.change?.state;
+  if (facts === undefined || state === undefined || state === 'paused') return [];
+  const { self, reachable } = options;
+  const newcomers = yetToBegin(facts.ring);
+  const views = await Promise.all(
+    partsIn(facts).map(async (part): Promise<readonly WaitView[]> => {
+      const { id } = part.member;
+      if (id !== self && !reachable(id)) return awayViews(part, state);
+      const report = await ask(options, id);
+      if (report === undefined) return [];
+      if (!report.stores) return [fullView(part)];
+      return newcomers.has(id) && report.waiting !== null ? [{ node: id, ...report.waiting }] : [];
     }),
   );
-  return answers.flatMap(({ node, waiting }) => (waiting === null ? [] : [{ node, ...waiting }]));
+  return views.flat();
+}
+
+async function ask(
+  { world, messaging, moves, self }: WhoWaitsOptions,
+  id: NodeId,
+): Promise<Pick<MovesReply, 'stores' | 'waiting'> | undefined> {
+  if (id === self) return moves.report();
+  const deadline = world.clock.monotonic() + PATIENCE_MS;
+  const result = await messaging.call(id, MovesMessage, null, { deadline });
+  return result.kind === 'reply' ? result.reply : undefined;
+}
+
+/** What a member has to do with the change. */
+interface Part {
+  readonly member: Member;
+  /** Partitions that it has any part in, and those that it has yet to take over. */
+  readonly partitions: number;
+  readonly takes: number;
+}
+
+function partsIn({ ring, buckets }: Facts): readonly Part[] {
+  const strong = strongFactors(buckets);
+  const entries = movingEntries(ring);
+  const taken = entries.filter(({ place, entry }) =>
+    isAwaited(entry.move!.stage, strong.has(place.n), ring.change!.state),
+  );
+  return ring.members.flatMap((member): Part[] => {
+    if (member.state === 'removed') return [];
+    const isIn = (set: readonly NodeIndex[]): boolean => set.includes(member.index);
+    const own = entries.filter(({ entry }) => isIn(entry.owners) || isIn(entry.move!.others));
+    const takes = taken.filter(({ entry }) => isIn(takersOf(entry))).length;
+    return own.length === 0 ? [] : [{ member, partitions: own.length, takes }];
+  });
+}
+
+/** Whether a partition in this stage waits for those that take it over. */
+function isAwaited(stage: MoveStage, isStrong: boolean, state: ChangeUnderWay['state']): boolean {
+  if (stage === 'offload') return false;
+  return stage === 'read-new' ? isStrong : state === 'running';
+}
+
+function awayViews(
+  { member: { id, state: standing }, takes }: Part,
+  state: ChangeUnderWay['state'],
+): readonly WaitView[] {
+  // One that is to be filled before it counts is waited for no longer.
+  if (takes === 0 || standing === 'refilling') return [];
+  const back = state === 'running' ? 'take the change back (quoral ring abort)' : withoutNewcomer(id);
+  const what = `cannot be reached, and has ${takes} partitions to take over, which wait for it`;
+  return [{ node: id, milliseconds: 0, reason: `${what}: ${WAY_OUT}, or ${back}` }];
+}
+
+function fullView({ member, partitions }: Part): WaitView {
+  const what = `its disk takes nothing, for it is full or has failed, and ${partitions} partitions wait for it`;
+  return { node: member.id, milliseconds: 0, reason: `${what}: give it space, or stop it` };
 }
 
 /** The newcomers all of whose partitions are only planned. */
-function yetToBegin({ change, members, placements }: Ring): readonly NodeId[] {
-  if (change?.state !== 'running') return [];
+function yetToBegin({ change, members, placements }: Ring): ReadonlySet<NodeId> {
+  if (change?.state !== 'running') return new Set();
   const waiting = new Set(change.comes);
   for (const entry of placements.flatMap(({ partitions }) => partitions)) {
     if (entry.move?.stage !== 'planned') for (const index of newOwners(entry)) waiting.delete(index);
   }
-  return members.filter(({ index, state }) => waiting.has(index) && state === 'joining').map(({ id }) => id);
+  const newcomers = members.filter(({ index, state }) => waiting.has(index) && state === 'joining');
+  return new Set(newcomers.map(({ id }) => id));
 }

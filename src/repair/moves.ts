@@ -8,7 +8,7 @@
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { RECORDS, REGISTERS } from '#replica/tables.ts';
-import { heardNeeded, isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
+import { broughtTo, heardNeeded, isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
@@ -140,22 +140,17 @@ export class Moves {
     }
     const empty = [RECORDS, REGISTERS].every((table) => world.disk.range(table, { limit: 1 }).length === 0);
     const stores = world.disk.failure() === undefined;
-    const isReady = ready() && stores && this.#knowsFloors();
+    const knowsFloors = this.#knowsFloors();
     return {
       storageId,
-      ready: isReady,
+      ready: ready() && stores && knowsFloors,
       keepsOnlyCopies: keepsOnlyCopies(),
       empty,
       done,
       triedInVain,
-      waiting: this.waiting(),
+      waiting: knowsFloors ? null : (this.#waiting ?? null),
       stores,
     };
-  }
-
-  /** Why this newcomer takes nothing yet, although it could otherwise; null when it does, or when that cannot take long. */
-  waiting(): ClockBehind | null {
-    return this.#knowsFloors() ? null : (this.#waiting ?? null);
   }
 
   async #look(): Promise<void> {
@@ -321,7 +316,8 @@ export class Moves {
       if (!(await this.#merge(member.id, place, 'push'))) return false;
       brought += 1;
     }
-    if (!this.#isEnough(place, brought, Math.floor(entry.owners.length / 2) + 1, 'new')) return false;
+    const lost = new Set(knowledge.ring().change?.lost);
+    if (!this.#isEnough(place, brought, broughtTo(entry, lost), 'new')) return false;
     const after = trees.root(place);
     if (before.high !== after.high || before.low !== after.low) return false;
     await this.#letGo(place);

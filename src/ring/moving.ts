@@ -84,6 +84,12 @@ export function heardNeeded(owners: readonly NodeIndex[]): number {
   return owners.length - Math.floor(owners.length / 2);
 }
 
+/** So many owners must have what a former owner brings before it lets go of it: a majority, or all that are not lost. */
+export function broughtTo({ owners }: PartitionOwners, lost: ReadonlySet<NodeIndex>): number {
+  const left = owners.filter((index) => !lost.has(index)).length;
+  return Math.max(1, Math.min(Math.floor(owners.length / 2) + 1, left));
+}
+
 /**
  * Whether what was done by the rules before this stage is over: nobody that can be reached goes by them, and those that cannot
  * be reached are too few in each set to make up a majority without one that refuses them.

@@ -84,7 +84,7 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
       { file: MOVES, from: 'for (const index of entry.owners) {', to: 'for (const index of entry.owners.slice(9)) {' },
       {
         file: MOVES,
-        from: "if (!this.#isEnough(place, brought, Math.floor(entry.owners.length / 2) + 1, 'new')) return false;",
+        from: "if (!this.#isEnough(place, brought, broughtTo(entry, lost), 'new')) return false;",
         to: '',
       },
     ],

@@ -99,7 +99,7 @@ export const TRANSFERS: Schema = object<TransfersView>({
   waiting: described(
     list(object<TransfersView['waiting'][number]>({ node: text, milliseconds: count, reason: text })),
     'Newcomers that take nothing yet, for how long at the least, and why: such as one that waits until all clocks are past a time. ' +
-      'With 0 milliseconds: a member that must be there before it can go on.',
+      'With 0 milliseconds: a member that holds it up, or must be there before it can go on.',
   ),
   last: described(
     nullable(object<ChangeOver>({ id: text, outcome: { enum: CHANGE_OUTCOMES } })),
