@@ -38,18 +38,19 @@ common_option() {
     -h | --help) usage && exit ;;
     *) return 1 ;;
   esac
-  case $patience in *[!0-9]*) die "--patience $patience: must be a whole number of seconds" ;; esac
+  case $patience in '' | *[!0-9]*) die "--patience $patience: must be a whole number of seconds" ;; esac
 }
 
 quoral() {
   if [ -n "${QUORAL_COMMAND:-}" ]; then $QUORAL_COMMAND "$@"; else node "$here/quoral.js" "$@"; fi
 }
 
-# What the cluster says of a node; sets $state (nothing when it is unknown) and $reachable (yes or NO).
+# What the cluster says of a node; sets $state (nothing when it is unknown) and $reachable (yes or NO). Two lines come before the members,
+# and a name that looks like a number is a name.
 look_at() {
   status=$(quoral ring status) || exit
-  state=$(printf '%s\n' "$status" | awk -v node="$1" '$1 == node { print $2 }')
-  reachable=$(printf '%s\n' "$status" | awk -v node="$1" '$1 == node { print $3 }')
+  state=$(printf '%s\n' "$status" | awk -v node="$1" 'NR > 2 && $1 "" == node "" { print $2 }')
+  reachable=$(printf '%s\n' "$status" | awk -v node="$1" 'NR > 2 && $1 "" == node "" { print $3 }')
 }
 
 # Until a node that was started with --seeds is known; sets $state.
@@ -85,4 +86,10 @@ apply_plan() {
     exit 0
   fi
   quoral ring apply "$id" --wait ${throttle:+--throttle "$throttle"}
+}
+
+# Before anybody is told to throw its data away: while nobody watched, the change may have been taken back, and another one made.
+has_gone() {
+  look_at "$1"
+  [ "$state" != active ] || die "$1 is a member still: the change was taken back" 3
 }

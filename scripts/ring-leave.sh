@@ -37,5 +37,6 @@ case $plan in
   *'mind fewer-replicas'*) [ -n "$fewer" ] || die 'keys would have fewer replicas: --fewer-replicas says that this is meant' ;;
 esac
 [ -n "$dry_run" ] || [ -z "$before" ] || $before "$node" || die "$before $node has failed, nothing was changed"
-apply_plan
+apply_plan || { result=$?; [ -z "$before" ] || say "$before $node has been run: undo it if $node stays"; exit "$result"; }
+has_gone "$node"
 say "$node owns nothing any more: stop its process, then its data directory can go"

@@ -23,5 +23,6 @@ case $most in *[!0-9]*) die "--max-moves $most: must be a whole number" ;; esac
 make_plan
 case $plan in *'there is nothing to do'*) exit 0 ;; esac
 moves=$(printf '%s\n' "$plan" | sed -n 's/^\([0-9]*\) replicas\{0,1\} of partitions move.*/\1/p')
-[ -z "$most" ] || [ "$moves" -le "$most" ] || die "$moves replicas would move, more than --max-moves $most"
+# Nothing may move but the order in which owners are asked.
+[ -z "$most" ] || [ "${moves:-0}" -le "$most" ] || die "$moves replicas would move, more than --max-moves $most"
 apply_plan

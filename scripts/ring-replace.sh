@@ -29,7 +29,10 @@ look_at "$new"
 new_state=$state
 look_at "$old"
 if [ -z "$state" ]; then
-  [ "$new_state" = active ] || die "$old is no member, so nobody can take its place"
+  case $new_state in
+    active | refilling) ;;
+    *) die "$old is no member, so nobody can take its place" ;;
+  esac
   say "$old is no member and $new is one, nothing to do"
   exit 0
 fi
@@ -40,4 +43,5 @@ await_known "$new"
 make_plan --replace "$old=$new" ${accept:+--accept-loss-of "$old"}
 refuse_to_wait_for "$old"
 apply_plan
+has_gone "$old"
 say "$old is no member any more; it is refused if it comes back, and its data directory can go"

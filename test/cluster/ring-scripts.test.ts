@@ -96,6 +96,7 @@ test('wrong words and a node that does not answer: one line and a status that sa
   const away = `http://127.0.0.1:${port!}`;
   const cases: readonly (readonly [string, readonly string[], number, RegExp])[] = [
     ['join', [], 1, /^ring-join: name the nodes/],
+    ['join', ['--patience', '', 'n4'], 1, /^ring-join: --patience : must be a whole number of seconds/],
     ['join', ['--patience', 'long', 'n4'], 1, /^ring-join: --patience long: must be a whole number of seconds/],
     ['join', ['--throttle'], 1, /^ring-join: --throttle wants a value/],
     ['leave', ['n1', 'n2'], 1, /^ring-leave: one node at a time/],

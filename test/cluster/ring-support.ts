@@ -132,9 +132,15 @@ export interface Ended {
 }
 
 /** Runs an operator's script under this very Node.js. */
-export async function runScript(name: string, args: readonly string[], url: string): Promise<Ended> {
+export async function runScript(
+  name: string,
+  args: readonly string[],
+  url: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
-  const child = spawn('sh', [`${SCRIPTS}${name}`, ...args], { env: { ...process.env, PATH, QUORAL_URL: url } });
+  const env = { ...process.env, PATH, QUORAL_URL: url, ...settings };
+  const child = spawn('sh', [`${SCRIPTS}${name}`, ...args], { env });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

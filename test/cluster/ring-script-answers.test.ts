@@ -1,0 +1,52 @@
+/** The operators' scripts when a cluster answers what it seldom does: no nodes are needed for that. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { runScript, type Ended } from './ring-support.ts';
+
+/** Answers of a cluster as they come seldom, in the place of the command. */
+async function withAnswers(
+  name: string,
+  args: readonly string[],
+  { states, plan, applied = 0 }: { states: readonly string[]; plan: string; applied?: number },
+): Promise<Ended> {
+  const directory = mkdtempSync(join(tmpdir(), 'quoral-ring-scripts-'));
+  const stub = join(directory, 'quoral');
+  const status = [
+    'cluster 0, epoch 1, as seen from n3',
+    'node  state  reachable',
+    ...states.map((one) => `${one}  yes`),
+  ];
+  const cases = [
+    `status) printf '%s\\n' ${status.map((line) => `'${line}'`).join(' ')} ;;`,
+    `plan) echo 'plan 0123456789abcdef, made for epoch 1'; echo '${plan}' ;;`,
+    `apply) echo "applied $3"; exit ${applied} ;;`,
+  ];
+  writeFileSync(stub, `case $2 in\n${cases.join('\n')}\nesac\n`);
+  const ended = await runScript(`ring-${name}.sh`, args, '', { QUORAL_COMMAND: `sh ${stub}` });
+  rmSync(directory, { recursive: true });
+  return ended;
+}
+
+test('what comes seldom: only the order changes, a name is a number or a word of the table, a change is taken back unseen', async () => {
+  const order = { states: ['n1  active'], plan: 'no replica moves' };
+  const reordered = await withAnswers('rebalance', ['--max-moves', '0'], order);
+  expect([reordered.status, reordered.stderr]).toEqual([0, '']);
+  expect(reordered.stdout).toContain('applied 0123456789abcdef');
+  for (const name of ['node', 'cluster', '01']) {
+    const { stdout } = await withAnswers('leave', [name], { states: ['1  active'], plan: '' });
+    expect(stdout).toBe(`ring-leave: ${name} is no member, nothing to do\n`);
+  }
+  const unseen = { states: ['n1  active', 'n5  joining'], plan: '' };
+  for (const [script, args] of [['leave', ['n1']] as const, ['replace', ['--alive', 'n1', 'n5']] as const]) {
+    const { status, stderr, stdout } = await withAnswers(script, args, unseen);
+    expect([status, stderr]).toEqual([3, `ring-${script}: n1 is a member still: the change was taken back\n`]);
+    expect(stdout).not.toContain('data directory');
+  }
+  const refused = await withAnswers('leave', ['--before', 'true', 'n1'], { ...unseen, applied: 2 });
+  expect([refused.status, refused.stdout]).toEqual([2, expect.stringContaining('true n1 has been run: undo it if')]);
+  const early = { states: ['n5  refilling'], plan: '' };
+  expect((await withAnswers('replace', ['n1', 'n5'], early)).stdout).toContain('n1 is no member and n5 is one');
+});
