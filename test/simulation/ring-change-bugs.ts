@@ -262,4 +262,63 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     ],
     foundBy: { scenario: 'a-row-of-a-new-owner-is-damaged' },
   },
+  {
+    name: 'a-stage-counts-for-the-next',
+    about: 'that a node is done with a partition in one stage counts in all that follow',
+    edits: [
+      {
+        file: 'src/repair/moved-rows.ts',
+        from: 'return disk.get(MOVED, movedKey(place, changedIn)) !== undefined;',
+        to: 'const row = [...treeKey(place)]; return changedIn >= 0 && (disk as DiskReader).range(MOVED, { limit: 65536 }).some(([key]) => row.every((byte, i) => byte === key[i]));',
+      },
+      {
+        file: 'src/repair/moved-rows.ts',
+        from: 'return view.getUint32(0) * 2 ** 32 + view.getUint32(4) === entry.changedIn;',
+        to: 'return view.getUint32(0) * 2 ** 32 + view.getUint32(4) <= entry.changedIn;',
+      },
+    ],
+    foundBy: { scenario: 'strong-keys-of-two-leavers' },
+  },
+  {
+    name: 'others-are-given-up-too',
+    about: 'where one owner is given up nobody waits for the others either, though a majority is left',
+    edits: [
+      {
+        file: 'src/operator/given-up.ts',
+        from: 'return left.length < heardNeeded(owners) ? left : owners;',
+        to: 'return left.length < Math.max(owners.length, heardNeeded(owners)) ? left : owners;',
+      },
+    ],
+    foundBy: { scenario: 'what-others-have-is-not-given-up' },
+  },
+  {
+    name: 'who-is-given-up-owes-nothing',
+    about: 'a leaver that was given up and is back in time is let go with what it has',
+    edits: [
+      {
+        file: 'src/operator/given-up.ts',
+        from: 'const owed = [...new Set([...(move.owed ?? []), ...old.filter((index) => lost.has(index))])];',
+        to: 'const owed = [...new Set([...(move.owed ?? []), ...left.slice(0, 1)])];',
+      },
+    ],
+    foundBy: { scenario: 'who-was-given-up-is-back-in-time' },
+  },
+  {
+    name: 'a-newcomer-that-is-given-up-votes',
+    about:
+      'a newcomer that was given up is an owner like all others when it is back, with the votes that it has never had',
+    edits: [
+      {
+        file: 'src/operator/ring-change.ts',
+        from: "lost.has(index) && memberAt(index).state === 'refilling'),",
+        to: 'lost.has(index)),',
+      },
+      {
+        file: 'src/operator/given-up.ts',
+        from: "empty.has(member.index) ? { ...member, state: 'refilling' } : member,",
+        to: 'empty.has(member.index) ? { ...member } : member,',
+      },
+    ],
+    foundBy: { scenario: 'a-newcomer-that-was-given-up-is-back' },
+  },
 ];

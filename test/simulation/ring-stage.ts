@@ -108,8 +108,18 @@ export class RingStage {
     void running!.api('POST', `/v1/ring/plans/${plan}/apply`, JSON_TYPE, utf8('{}'));
   }
 
-  async steer(machine: Machine, what: 'pause' | 'resume' | 'abort'): Promise<void> {
-    await this.#post(machine, `/v1/ring/transfers/${what}`, {});
+  async steer(machine: Machine, what: 'pause' | 'resume' | 'abort', body: object = {}): Promise<void> {
+    await this.#post(machine, `/v1/ring/transfers/${what}`, body);
+  }
+
+  /** A key that all of these give away. */
+  givenAwayBy(leavers: readonly string[], moves: PlanView['moves']): Target {
+    const ring = this.#ring();
+    const { partition } = moves.find(({ n, partition: at }) => {
+      const from = moves.filter((move) => move.n === N && move.partition === at).map((move) => move.from);
+      return n === N && leavers.every((id) => from.includes(id));
+    })!;
+    return { bucket: this.#stage.bucketOf(BUCKET), key: keyIn(ring, partition) };
   }
 
   /** A strong key of the same partition, and the owner that proposes what is to become of it. */

@@ -14,6 +14,7 @@ import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import type { Machine } from './cluster.ts';
 import { WATCH_SCRIPTS, WATCHED_RING_SCRIPTS } from './watch-scripts.ts';
 import { RING_AGAIN_SCRIPTS, RING_AGAIN_STRONG_SCRIPTS } from './ring-again-scripts.ts';
+import { RING_LOST_SCRIPTS, RING_LOST_STRONG_SCRIPTS } from './ring-lost-scripts.ts';
 import { RING_SCRIPTS } from './ring-scripts.ts';
 import { RingStage } from './ring-stage.ts';
 import { COME_AND_GO_MS, STRONG_SCRIPTS } from './strong-scripts.ts';
@@ -591,6 +592,7 @@ const SCRIPTS = {
   ...STRONG_SCRIPTS,
   ...RING_SCRIPTS,
   ...RING_AGAIN_SCRIPTS,
+  ...RING_LOST_SCRIPTS,
   ...WATCHED_RING_SCRIPTS,
   ...WATCH_SCRIPTS,
   ...TYPE_SCRIPTS,
@@ -642,12 +644,15 @@ const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0
 
 /** Five nodes and one that comes, whose partitions move. */
 const RING_CHANGES: ReadonlySet<string> = new Set(
-  [RING_SCRIPTS, RING_AGAIN_SCRIPTS, WATCHED_RING_SCRIPTS].flatMap((scripts) => Object.keys(scripts)),
+  [RING_SCRIPTS, RING_AGAIN_SCRIPTS, RING_LOST_SCRIPTS, WATCHED_RING_SCRIPTS].flatMap((scripts) =>
+    Object.keys(scripts),
+  ),
 );
 const RING_NODES = 5;
 const MOVING_STRONG_KEYS: ReadonlySet<string> = new Set([
   'strong-keys-of-two-leavers',
   ...Object.keys(RING_AGAIN_STRONG_SCRIPTS),
+  ...Object.keys(RING_LOST_STRONG_SCRIPTS),
 ]);
 const SHRINKING: ReadonlySet<string> = new Set(['all-that-have-it-leave']);
 
