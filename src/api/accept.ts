@@ -1,5 +1,5 @@
 /**
- * The choice between the two forms in which siblings can be shown (RFC 9110 section 12.5.1).
+ * The choice between two forms of an answer (RFC 9110 section 12.5.1): siblings as multipart or as JSON, keys as JSON or line by line.
  */
 
 /** Whether `Accept` likes `application/json` better than `multipart/mixed`, which is the form when it says nothing. */
@@ -13,6 +13,14 @@ export function prefersJson(accept: string | undefined): boolean {
   );
 }
 
+/** Whether `Accept` names `application/x-ndjson`, and does not like `application/json` better. */
+export function prefersLines(accept: string | undefined): boolean {
+  if (accept === undefined) return false;
+  const lines = preference(accept, 'application', 'x-ndjson');
+  const json = preference(accept, 'application', 'json');
+  return lines.precision === BY_NAME && lines.quality > 0 && lines.quality >= json.quality;
+}
+
 interface Preference {
   /** 0 for not wanted, up to 1. */
   readonly quality: number;
@@ -20,12 +28,14 @@ interface Preference {
   readonly precision: number;
 }
 
+const BY_NAME = 3;
+
 /** What the most precise range that fits says. */
 function preference(accept: string, type: string, subtype: string): Preference {
   let best: Preference = { quality: 0, precision: 0 };
   for (const element of accept.toLowerCase().split(',')) {
     const [range, ...parameters] = element.split(';').map((part) => part.trim());
-    const precision = range === `${type}/${subtype}` ? 3 : range === `${type}/*` ? 2 : range === '*/*' ? 1 : 0;
+    const precision = range === `${type}/${subtype}` ? BY_NAME : range === `${type}/*` ? 2 : range === '*/*' ? 1 : 0;
     if (precision > best.precision) best = { quality: qualityOf(parameters), precision };
   }
   return best;

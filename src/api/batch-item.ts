@@ -8,6 +8,7 @@ import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { GivenRequest } from './given-request.ts';
+import { isoDate } from './http-date.ts';
 import { checkedBucket } from './key-path.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted, type Target } from './raw-path.ts';
@@ -36,8 +37,8 @@ export const BATCH_OPERATION: Schema = {
     context: { type: 'string', description: 'As in the header Quoral-Context.' },
     ttl: { type: 'integer', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds' },
     idempotencyKey: { type: 'string', description: 'As in the header Idempotency-Key, of this operation alone.' },
-    ifMatch: { type: 'string', description: 'As the header.' },
-    ifNoneMatch: { type: 'string', description: 'As the header.' },
+    ifMatch: { type: 'string', description: 'As the header, or one etag as answers show it.' },
+    ifNoneMatch: { type: 'string', description: 'As the header, or one etag as answers show it.' },
   },
   required: ['op', 'bucket'],
   additionalProperties: false,
@@ -121,28 +122,34 @@ function requestOf({ remote }: Incoming, operation: BatchOperation, target: Targ
   const { contentType, contentEncoding, meta = {}, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
   const given = {
     ...{ 'content-type': contentType, 'content-encoding': contentEncoding, 'quoral-context': context },
-    ...{ 'idempotency-key': idempotencyKey, 'if-match': ifMatch, 'if-none-match': ifNoneMatch },
+    ...{ 'idempotency-key': idempotencyKey, 'if-match': asTag(ifMatch), 'if-none-match': asTag(ifNoneMatch) },
   };
   for (const [name, value] of Object.entries(given)) if (value !== undefined) headers.set(name, value);
   for (const [name, text] of Object.entries(meta)) headers.set(META_PREFIX + name.toLowerCase(), text);
   return new GivenRequest({ method: operation.op.toUpperCase(), target, remote, headers, body });
 }
 
+/** In JSON an etag stands without its quotes. */
+function asTag(given: string | undefined): string | undefined {
+  return given === undefined || !/^[0-9a-f]+$/.test(given) ? given : `"${given}"`;
+}
+
 /** Where a member of a result comes from. */
 const HEADERS: readonly (readonly [header: string, member: string])[] = [
-  ['etag', 'etag'],
   ['quoral-context', 'context'],
   ['quoral-replicas', 'replicas'],
   ['quoral-coordinator', 'coordinator'],
   ['content-encoding', 'contentEncoding'],
-  ['last-modified', 'lastModified'],
   ['quoral-expires', 'expires'],
 ];
 const META_PREFIX = 'quoral-meta-';
 
-/** `binary` for MessagePack, where a value is bytes. */
-export function resultOf({ status, headers, body, problem }: Answer, binary: boolean): Record<string, unknown> {
+/** `binary` for MessagePack, where a value is bytes. Tags and times look as they do among siblings. */
+export function resultOf(answer: Answer, binary: boolean): Record<string, unknown> {
+  const { status, headers, body, problem, modifiedAt } = answer;
   const result: Record<string, unknown> = { status };
+  if (headers['etag'] !== undefined) result['etag'] = headers['etag'].slice(1, -1);
+  if (modifiedAt !== undefined) result['lastModified'] = isoDate(modifiedAt);
   for (const [header, member] of HEADERS) if (headers[header] !== undefined) result[member] = headers[header];
   if (problem !== undefined) return { ...result, problem: JSON.parse(body as string) as unknown };
   if (status === 300) return { ...result, ...(JSON.parse(fromUtf8(body as Uint8Array)) as object) };

@@ -7,8 +7,9 @@ import { Packr, Unpackr } from 'msgpackr';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { BATCH_OPERATION, bytesOf, exchangeOf, resultOf, type BatchOperation } from './batch-item.ts';
 import { withBody } from './body.ts';
+import { parseConditions } from './conditions.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { jsonAnswer, parseJson } from './json.ts';
+import { encodingProblem, jsonAnswer, parseJson } from './json.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { parseTimeout } from './key-request.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
@@ -35,13 +36,8 @@ const BATCH_SHELL: Schema = {
   properties: { operations: { type: 'array', minItems: 1, maxItems: BATCH_MAX } },
 };
 
-/** Headers that a client may take for meant for all. */
-const OF_ONE_OPERATION: ReadonlySet<string> = new Set([
-  'idempotency-key',
-  'quoral-context',
-  'if-match',
-  'if-none-match',
-]);
+/** Headers that a client may take for meant for all: of the keys' own all but the session, which has words of its own. */
+const OF_ONE_OPERATION = /^(idempotency-key|if-match|if-none-match|quoral-.*)$/;
 
 const JSON_TYPE = /^application\/json[ \t]*(;|$)/i;
 const MSGPACK_TYPE = /^application\/(x-|vnd\.)?msgpack[ \t]*(;|$)/i;
@@ -66,9 +62,11 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
   if (timeout instanceof Problem) return problemAnswer(timeout);
   const asked = parseAsked(query);
   if (asked instanceof Problem) return problemAnswer(asked);
+  const conditions = parseConditions(incoming);
+  if (conditions instanceof Problem) return problemAnswer(conditions);
   for (const name of incoming.headerNames()) {
     if (name === 'quoral-session') return problemAnswer(invalid(name, 'a batch takes no part in a session'));
-    if (OF_ONE_OPERATION.has(name)) return problemAnswer(invalid(name, 'belongs to one operation: give it there'));
+    if (OF_ONE_OPERATION.test(name)) return problemAnswer(invalid(name, 'belongs to one operation: give it there'));
   }
   const type = incoming.header('content-type') ?? '';
   const binary = MSGPACK_TYPE.test(type);
@@ -76,6 +74,8 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
     const detail = `Content-Type: must be application/json or ${MSGPACK} and is ${quoted(type)}`;
     return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
   }
+  const encoded = encodingProblem(exchange);
+  if (encoded !== undefined) return problemAnswer(encoded);
   return withBody(exchange, services.settings.batchBytesMax, startedAt + timeout, async (bytes) => {
     const operations = parseOperations(bytes, binary, services.settings.batchMax);
     if (operations instanceof Problem) return problemAnswer(operations);

@@ -6,7 +6,7 @@ import { judge } from '#coordinator/preconditions.ts';
 import { parseConditions } from './conditions.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer } from './json.ts';
-import { decodeBucket, decodeKey } from './key-path.ts';
+import { decodeBucket, decodeKeyOf } from './key-path.ts';
 import { Problem, problemAnswer } from './problem.ts';
 
 export async function showCluster({ services }: Exchange): Promise<Answer> {
@@ -29,29 +29,26 @@ export async function showRing({ incoming, services }: Exchange): Promise<Answer
   }
 }
 
-/** `/v1/ring/locate/{bucket}/{key}` */
+/** `/v1/ring/locate/{bucket}/{key}` and `/v1/ring/locate64/{bucket}/{key}` */
 export async function locateKey({ services, target }: Exchange): Promise<Answer> {
-  const [, , , bucketSegment = '', keySegment = ''] = target.segments;
-  const place = bucketAndKey(bucketSegment, keySegment);
+  const place = bucketAndKey(target.segments.slice(2));
   if (place instanceof Problem) return problemAnswer(place);
   return jsonAnswer(services.locate(services.buckets.resolve(place.bucket), place.key));
 }
 
-/** `/v1/explain/{bucket}/{key}` */
+/** `/v1/explain/{bucket}/{key}` and `/v1/explain64/{bucket}/{key}` */
 export async function explainKey({ services, target }: Exchange): Promise<Answer> {
-  const [, , bucketSegment = '', keySegment = ''] = target.segments;
-  const place = bucketAndKey(bucketSegment, keySegment);
+  const place = bucketAndKey(target.segments.slice(1));
   if (place instanceof Problem) return problemAnswer(place);
   const deadline = services.clock.monotonic() + services.settings.requestTimeoutMs;
   return jsonAnswer(await services.explain(services.buckets.resolve(place.bucket), place.key, deadline));
 }
 
-function bucketAndKey(
-  bucketSegment: string,
-  keySegment: string,
-): { readonly bucket: string; readonly key: Uint8Array } | Problem {
+function bucketAndKey([family = '', bucketSegment = '', keySegment = '']: readonly string[]):
+  | { readonly bucket: string; readonly key: Uint8Array }
+  | Problem {
   const bucket = decodeBucket(bucketSegment);
   if (bucket instanceof Problem) return bucket;
-  const key = decodeKey(keySegment);
+  const key = decodeKeyOf(family, keySegment);
   return key instanceof Problem ? key : { bucket, key };
 }

@@ -7,10 +7,11 @@ import type { Incoming } from './exchange.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted } from './raw-path.ts';
 
-/** Undefined when the request has none. */
+/** Undefined when the request has none. One on a date means nothing beside `If-Match`, and is never left out in silence otherwise. */
 export function parseConditions(incoming: Incoming): Conditions | undefined | Problem {
   const match = incoming.header('if-match');
   const noneMatch = incoming.header('if-none-match');
+  if (match === undefined && incoming.header('if-unmodified-since') !== undefined) return UNDATED;
   if (match === undefined && noneMatch === undefined) return undefined;
   const ifMatch = match === undefined ? undefined : parseTags('If-Match', match);
   if (ifMatch instanceof Problem) return ifMatch;
@@ -19,16 +20,43 @@ export function parseConditions(incoming: Incoming): Conditions | undefined | Pr
   return { ifMatch, ifNoneMatch };
 }
 
-const ONE_TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/;
+const UNDATED = unbuilt('If-Unmodified-Since', 'conditions on dates are not built yet');
 
-function parseTags(field: string, text: string): Tags | Problem {
-  if (text.trim() === '*') return '*';
+function unbuilt(field: string, detail: string): Problem {
+  return new Problem('not-implemented', `${field}: ${detail}`, { field });
+}
+
+/**
+ * Why a path whose answers have no ETag cannot do what the request asks for: a condition that nobody looks at would be taken for one that
+ * holds. A read without its `If-None-Match` is what its sender is ready for.
+ */
+export function unkeptCondition(incoming: Incoming): Problem | undefined {
+  const reads = incoming.method === 'GET' || incoming.method === 'HEAD';
+  const names = reads ? OF_READS : OF_CHANGES;
+  const given = names.find((name) => incoming.header(name.toLowerCase()) !== undefined);
+  return given === undefined ? undefined : unbuilt(given, 'there are no conditions here yet');
+}
+
+const OF_READS = ['If-Match', 'If-Unmodified-Since'] as const;
+const OF_CHANGES = [...OF_READS, 'If-None-Match'] as const;
+
+/** An element of a list, which may be empty (RFC 9110 section 5.6.1), with the comma and the blanks behind it. */
+const ELEMENT = /(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[\t ]*)?(?:,[\t ]*|$)/y;
+
+function parseTags(field: string, given: string): Tags | Problem {
+  const text = given.trim();
+  if (text === '*') return '*';
   const tags: Tag[] = [];
-  for (const element of text.split(',')) {
-    const found = ONE_TAG.exec(element.trim());
-    if (found === null)
-      return invalid(field, `${quoted(text)} is neither * nor a list of entity tags such as "0123abcd"`);
-    tags.push({ weak: found[1] !== undefined, opaque: found[2]! });
+  for (let at = 0; at < text.length; at = ELEMENT.lastIndex) {
+    ELEMENT.lastIndex = at;
+    const found = ELEMENT.exec(text);
+    if (found === null) return noTags(field, given);
+    const [, weak, opaque] = found;
+    if (opaque !== undefined) tags.push({ weak: weak !== undefined, opaque });
   }
-  return tags;
+  return tags.length === 0 ? noTags(field, given) : tags;
+}
+
+function noTags(field: string, given: string): Problem {
+  return invalid(field, `${quoted(given)} is neither * nor a list of entity tags such as "0123abcd"`);
 }

@@ -83,6 +83,8 @@ export interface Answer {
   readonly headers: Record<string, string>;
   /** Null for none. Left out by the transport when the request was a HEAD. */
   readonly body: string | Uint8Array | Streamed | null;
+  /** Of one value: when it was written, by the milliseconds, where its header counts seconds. */
+  readonly modifiedAt?: number;
   /** Of a problem document: what kind of problem. */
   readonly problem?: ProblemCode;
   /** Its detail. */

@@ -49,9 +49,18 @@ export async function withOptionalJson(
   });
 }
 
-function mediaTypeProblem({ incoming }: Exchange): Problem | undefined {
+/** What is sent to be understood is not decoded here; values are kept as they come. */
+export function encodingProblem({ incoming }: Exchange): Problem | undefined {
+  const encoding = incoming.header('content-encoding');
+  if (encoding === undefined || /^(identity)?$/i.test(encoding.trim())) return undefined;
+  const detail = `Content-Encoding: the body must not be encoded and is ${quoted(encoding)}`;
+  return new Problem('unsupported-media-type', detail, { field: 'Content-Encoding' });
+}
+
+function mediaTypeProblem(exchange: Exchange): Problem | undefined {
+  const { incoming } = exchange;
   const contentType = incoming.header('content-type');
-  if (contentType !== undefined && JSON_MEDIA_TYPE.test(contentType)) return undefined;
+  if (contentType !== undefined && JSON_MEDIA_TYPE.test(contentType)) return encodingProblem(exchange);
   const given = contentType === undefined ? 'not given' : quoted(contentType);
   const detail = `Content-Type: must be application/json and is ${given}`;
   return new Problem('unsupported-media-type', detail, { field: 'Content-Type' });

@@ -23,6 +23,11 @@ export function checkedBucket(name: string): string | Problem {
   return name;
 }
 
+/** The key's bytes from its raw segment, in the form that the name of the path's family says. */
+export function decodeKeyOf(family: string, segment: string): Uint8Array | Problem {
+  return family.endsWith('64') ? decodeKey64(segment) : decodeKey(segment);
+}
+
 /** The key's bytes from its raw segment in `/v1/kv`. */
 export function decodeKey(segment: string): Uint8Array | Problem {
   const bytes = percentDecode(segment);

@@ -8,7 +8,7 @@ import { decodeContext } from '#causality/context-token.ts';
 import type { VersionVector } from '#causality/state.ts';
 import { ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Exchange } from './exchange.ts';
-import { decodeBucket, decodeKey, decodeKey64 } from './key-path.ts';
+import { decodeBucket, decodeKeyOf } from './key-path.ts';
 import { readInteger, type ParameterName } from './parameters.ts';
 import { invalid, Problem } from './problem.ts';
 import { parseQuery, type Query } from './query.ts';
@@ -36,10 +36,10 @@ export interface KeyRequest {
 /** `/v1/kv/{bucket}/{key}` and `/v1/kv64/{bucket}/{key}`. */
 export function parseKeyRequest(exchange: Exchange, parameters: readonly ParameterName[]): KeyRequest | Problem {
   const { services, target, startedAt } = exchange;
-  const [, family, bucketSegment = '', keySegment = ''] = target.segments;
+  const [, family = '', bucketSegment = '', keySegment = ''] = target.segments;
   const name = decodeBucket(bucketSegment);
   if (name instanceof Problem) return name;
-  const key = family === 'kv64' ? decodeKey64(keySegment) : decodeKey(keySegment);
+  const key = decodeKeyOf(family, keySegment);
   if (key instanceof Problem) return key;
   const query = parseQuery(target.query, parameters);
   if (query instanceof Problem) return query;
@@ -86,11 +86,6 @@ function meaninglessInStrong({ incoming }: Exchange, name: string, query: Query)
   if (given !== undefined) return invalid(given, `${where} every request takes a majority of the key's owners`);
   if (incoming.header('quoral-context') === undefined) return undefined;
   return invalid('Quoral-Context', `${where} it has no siblings and no contexts; use If-Match with the ETag`);
-}
-
-/** `what` is a plural. */
-export function unbuilt(field: string, what: string): Problem {
-  return new Problem('not-implemented', `${field}: ${what} are not built yet`, { field });
 }
 
 /** The client's context; null when it sent none. */

@@ -21,7 +21,6 @@ import {
   parseKeyRequest,
   parseTtl,
   READ_PARAMETERS,
-  unbuilt,
   WRITE_PARAMETERS,
   type KeyRequest,
 } from './key-request.ts';
@@ -96,7 +95,7 @@ function conditional(answer: Answer, conditions: Conditions): Answer {
     case 'proceed':
       return answer;
     case 'not-modified':
-      return { status: 304, headers: picked(answer.headers, KEPT_WHEN_NOT_MODIFIED), body: null };
+      return { ...answer, status: 304, headers: picked(answer.headers, KEPT_WHEN_NOT_MODIFIED), body: null };
     case 'failed':
       return problemAnswer(PRECONDITION_FAILED, picked(answer.headers, KEPT_WHEN_FAILED));
   }
@@ -178,8 +177,8 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
   const { type } = bucket.properties;
   if (what === 'value' && type !== 'value')
     return invalid('bucket', `holds a ${type} under each key, which is changed by POST`);
-  const refusal = notBuiltForWrites(exchange);
-  if (refusal !== undefined) return refusal;
+  if (incoming.header('content-range') !== undefined)
+    return invalid('Content-Range', 'a value is always written as a whole');
   const returns = query.get('return');
   if (returns !== undefined && returns !== 'body') return malformed('return', returns);
   const description = describeContent(incoming);
@@ -215,16 +214,6 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
     readQuorum: reads instanceof Problem ? NO_READ : reads,
     returnBody: returns !== undefined,
   };
-}
-
-function notBuiltForWrites({ incoming }: Exchange): Problem | undefined {
-  if (incoming.header('if-unmodified-since') !== undefined) {
-    return unbuilt('If-Unmodified-Since', 'conditions on dates');
-  }
-  if (incoming.header('content-range') !== undefined) {
-    return invalid('Content-Range', 'a value is always written as a whole');
-  }
-  return undefined;
 }
 
 /** An earlier attempt may have asked for less and been applied: that this one was not is not the whole outcome. */

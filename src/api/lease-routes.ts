@@ -1,5 +1,5 @@
 /**
- * `/v1/leases/{bucket}/{key}`: locks with an end. A lease is a promise about time, and clocks differ: whoever does something
+ * `/v1/leases/{bucket}/{key}` and `/v1/leases64/{bucket}/{key}`: locks with an end. A lease is a promise about time, and clocks differ: whoever does something
  * that must not be done twice sends the token along, and what it changes refuses a token lower than one it has seen
  * (Kleppmann, "How to do distributed locking", 2016).
  */
@@ -8,7 +8,7 @@ import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { isoDate } from './http-date.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer, withJson } from './json.ts';
-import { decodeBucket, decodeKey } from './key-path.ts';
+import { decodeBucket, decodeKeyOf } from './key-path.ts';
 import { parseTimeout } from './key-request.ts';
 import { whatHappened } from './outcome.ts';
 import { readInteger, type ParameterName } from './parameters.ts';
@@ -64,10 +64,10 @@ export async function showLease(exchange: Exchange): Promise<Answer> {
 
 function parseLeaseRequest(exchange: Exchange, parameters: readonly ParameterName[]): KeyRequest | Problem {
   const { services, target, requestId, startedAt, trace } = exchange;
-  const [, , bucketSegment = '', keySegment = ''] = target.segments;
+  const [, family = '', bucketSegment = '', keySegment = ''] = target.segments;
   const name = decodeBucket(bucketSegment);
   if (name instanceof Problem) return name;
-  const key = decodeKey(keySegment);
+  const key = decodeKeyOf(family, keySegment);
   if (key instanceof Problem) return key;
   const query = parseQuery(target.query, parameters);
   if (query instanceof Problem) return query;

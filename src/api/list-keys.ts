@@ -5,6 +5,7 @@
 import type { Bucket } from '#buckets/definition.ts';
 import type { ListOutcome } from '#coordinator/list.ts';
 import { EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { prefersLines } from './accept.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
 import { jsonTextAnswer } from './json.ts';
@@ -48,7 +49,7 @@ export async function listKeys(exchange: Exchange): Promise<Answer> {
 }
 
 function wantsLines({ incoming }: Exchange): boolean {
-  return incoming.header('accept')?.toLowerCase().includes(NDJSON) === true;
+  return prefersLines(incoming.header('accept'));
 }
 
 function parseListing(exchange: Exchange): Listing | Problem {

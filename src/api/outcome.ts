@@ -7,6 +7,7 @@ import type { BucketProperties } from '#buckets/definition.ts';
 import { encodeContext } from '#causality/context-token.ts';
 import { sameDot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
+import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Version, VersionVector } from '#causality/state.ts';
 import type { Agreement, ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import type { NodeId } from '#kernel/identity.ts';
@@ -143,7 +144,7 @@ function valueAnswer(version: LiveVersion, headers: Record<string, string>): Ans
   contentHeaders(headers, version);
   headers['cache-control'] = 'no-store';
   headers['x-content-type-options'] = 'nosniff';
-  return { status: 200, headers, body: version.content.value };
+  return { status: 200, headers, body: version.content.value, modifiedAt: timeOf(version.dot.counter) };
 }
 
 function failure(problem: Problem, agreement: Agreement, { self }: Presentation): Answer {

@@ -6,7 +6,7 @@
 import { fromUtf8 } from '#kernel/bytes.ts';
 import type { ParameterName } from './parameters.ts';
 import { invalid, type Problem } from './problem.ts';
-import { escapedByte, isControl, isPlain, quoted } from './raw-path.ts';
+import { escapedByte, isPlain, quoted } from './raw-path.ts';
 
 export type Query = ReadonlyMap<ParameterName, string>;
 
@@ -50,7 +50,7 @@ function decode(text: string): string | undefined {
       continue;
     }
     const byte = escapedByte(text, i);
-    if (byte < 0 || isControl(byte)) return undefined;
+    if (byte < 0) return undefined;
     bytes.push(byte);
     plain = false;
     i += 2;

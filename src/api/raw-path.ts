@@ -26,9 +26,14 @@ const DELETE = 0x7f;
 /** RFC 9112 section 3.2.2: a request to a proxy names scheme and authority, and a server must take that too. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
 const ENDS_WITH_SLASH: ReadonlySet<string> = new Set(['/', '/ui/']);
-const USE_KV64 = 'send it as /v1/kv64/{bucket}/{base64url of the key}';
+/** What stands before a bucket. Where a key comes behind that, there is a second form for keys that cannot stand in a path. */
+const WITH_KEY = /^(kv|leases|explain|ring\/locate)(64)?$/;
+const WITH_BUCKET: ReadonlySet<string> = new Set(['buckets', 'watch']);
+/** The server as a whole, of which only OPTIONS can ask (RFC 9112 section 3.2.4). */
+export const WHOLE_SERVER = '*';
 
 export function parseTarget(raw: string): Target | Problem {
+  if (raw === WHOLE_SERVER) return { path: raw, segments: [raw], query: '' };
   const target = raw.charCodeAt(0) === SLASH ? raw : raw.replace(ABSOLUTE_FORM, '');
   if (target.charCodeAt(0) !== SLASH) return invalid('path', 'must begin with a slash');
   const segments: string[] = [];
@@ -38,14 +43,14 @@ export function parseTarget(raw: string): Target | Problem {
     if (code === SLASH || code === QUESTION_MARK) {
       const segment = target.slice(start, i);
       segments.push(segment);
-      if (isDotSegment(segment)) return notAsKey(fieldOf(segments), `dot segment "${segment}"`);
+      if (isDotSegment(segment)) return notAsKey(segments, `dot segment "${segment}"`);
       if (code === QUESTION_MARK) return whole(target, segments, i);
       start = i + 1;
     } else if (code === PERCENT) {
       const byte = escapedByte(target, i);
       if (byte < 0) return invalid(fieldOf([...segments, '']), `malformed escape ${quoted(target.slice(i, i + 3))}`);
       if (isControl(byte)) {
-        return notAsKey(fieldOf([...segments, '']), `control byte ${target.slice(i, i + 3)}`);
+        return notAsKey([...segments, ''], `control byte ${target.slice(i, i + 3)}`);
       }
       i += 2;
     } else if (!isPlain(code)) {
@@ -55,8 +60,11 @@ export function parseTarget(raw: string): Target | Problem {
 }
 
 /** What cannot stand in a path; of a key there is another way to say it. */
-function notAsKey(field: string, what: string): Problem {
-  return invalid(field, field === 'key' ? `${what}; ${USE_KV64}` : what);
+function notAsKey(segments: readonly string[], what: string): Problem {
+  const field = fieldOf(segments);
+  if (field !== 'key') return invalid(field, what);
+  const family = segments.slice(0, -2).join('/').replace(/64$/, '');
+  return invalid(field, `${what}; send it as /${family}64/{bucket}/{base64url of the key}`);
 }
 
 /** Pages that people type themselves: a slash at the end makes no difference. */
@@ -78,18 +86,12 @@ function whole(target: string, segments: readonly string[], end: number): Target
 
 /** What the last of these segments stands for, in the words of the contract. */
 function fieldOf(segments: readonly string[]): string {
-  const family = segments[0] === 'v1' ? segments[1] : undefined;
-  const of = family === 'ring' && segments[2] === 'locate' ? 3 : 2;
-  const hasBucket =
-    of === 3 ||
-    family === 'kv' ||
-    family === 'kv64' ||
-    family === 'leases' ||
-    family === 'buckets' ||
-    family === 'explain';
-  if (!hasBucket || segments.length <= of) return 'path';
-  if (segments.length === of + 1) return 'bucket';
-  return segments.length === of + 2 ? 'key' : 'path';
+  if (segments[0] !== 'v1') return 'path';
+  const of = segments[1] === 'ring' ? 3 : 2;
+  const family = segments.slice(1, of).join('/');
+  const hasKey = WITH_KEY.test(family);
+  if (segments.length === of + 1) return hasKey || WITH_BUCKET.has(family) ? 'bucket' : 'path';
+  return segments.length === of + 2 && hasKey ? 'key' : 'path';
 }
 
 /** `.` and `..`, each dot plain or escaped. */

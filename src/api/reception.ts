@@ -9,12 +9,13 @@ import { toHex } from '#kernel/bytes.ts';
 import { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import { Audit, type Visit } from './audit.ts';
+import { unkeptCondition } from './conditions.ts';
 import { Cors } from './cors.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { identify, needOf, objection, Stranger } from './guard.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
 import { RequestFigures } from './request-figures.ts';
-import type { Target } from './raw-path.ts';
+import { WHOLE_SERVER, type Target } from './raw-path.ts';
 import { beginRequestSpan, endRequestSpan } from './request-span.ts';
 import { methodAt, type Need, type Route } from './routes.ts';
 import type { ApiServices } from './services.ts';
@@ -138,11 +139,13 @@ export class Reception {
   #begin(guest: Guest, access: Access, route: Route | undefined, target: Target): Answer | Promise<Answer> {
     const { incoming, need, requestId, startedAt, trace } = guest;
     const { method } = incoming;
-    if (route === undefined) return problemAnswer(noSuchPath(target.segments));
+    if (route === undefined) return target.path === WHOLE_SERVER ? ofWholeServer(method) : nowhere(target);
     const handler = methodAt(route, method)?.[1];
-    if (handler === undefined) return methodNotAllowed(method, route);
+    if (handler === undefined) return methodNotAllowed(method, methodsOf(route));
     const missing = objection(access, need, route, target);
     if (missing !== undefined) return problemAnswer(missing);
+    const unkept = route.keepsConditions === true ? undefined : unkeptCondition(incoming);
+    if (unkept !== undefined) return problemAnswer(unkept);
     const services = this.#services;
     const admission = this.#admission;
     const exchange: Exchange = { services, admission, incoming, target, access, requestId, startedAt, trace };
@@ -196,16 +199,27 @@ function notApplied(method: string, incoming: Incoming): ProblemExtras {
   return { outcome: incoming.header('idempotency-key') === undefined ? 'not-applied' : 'unknown' };
 }
 
-function methodNotAllowed(method: string, { methods }: Route): Answer {
-  const allowed = Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]));
+function methodNotAllowed(method: string, allowed: readonly string[]): Answer {
   const detail = `${method} does not apply here; these methods do: ${allowed.join(', ')}`;
   return problemAnswer(new Problem('method-not-allowed', detail), { allow: allowed.join(', ') });
 }
 
-function noSuchPath([version, family, ...rest]: readonly string[]): Problem {
+function methodsOf({ methods }: Route): readonly string[] {
+  return Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]));
+}
+
+/** What may be asked of some path. */
+const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'];
+
+function ofWholeServer(method: string): Answer {
+  if (method === 'OPTIONS') return methodNotAllowed(method, METHODS);
+  return problemAnswer(invalid('path', 'must begin with a slash'));
+}
+
+function nowhere({ segments: [version, family, ...rest] }: Target): Answer {
   const isKey = version === 'v1' && (family === 'kv' || family === 'kv64') && rest.length > 2;
   const hint = isKey
     ? '; a slash in a key is written %2F'
     : '; keys are at /v1/kv/{bucket}/{key}, and /docs shows all there is';
-  return new Problem('not-found', `there is no such path${hint}`);
+  return problemAnswer(new Problem('not-found', `there is no such path${hint}`));
 }

@@ -47,6 +47,8 @@ export interface Route {
    * - `watch`: is answered whatever the state of the node.
    */
   readonly kind: 'data' | 'work' | 'watch';
+  /** Its handlers look at `If-Match` and `If-None-Match`. */
+  readonly keepsConditions?: boolean;
 }
 
 /** What the path does for a method, whatever the method is called. */
@@ -91,24 +93,30 @@ const BUCKET: Route['methods'] = {
   DELETE: ['admin', dropBucket],
 };
 
+const LOCATE: Route['methods'] = { GET: ['concern', plain(locateKey)] };
+const EXPLAIN: Route['methods'] = { GET: ['read', plain(explainKey)] };
+
 const { showDocument, showPage } = documentHandlers(() => ROUTES);
 
 export const ROUTES: readonly Route[] = [
-  { path: '/v1/kv/:bucket/:key', methods: KEY, kind: 'data' },
-  { path: '/v1/kv64/:bucket/:key', methods: KEY, kind: 'data' },
+  { path: '/v1/kv/:bucket/:key', methods: KEY, kind: 'data', keepsConditions: true },
+  { path: '/v1/kv64/:bucket/:key', methods: KEY, kind: 'data', keepsConditions: true },
   { path: '/v1/kv/:bucket', methods: { GET: ['read', listKeys] }, kind: 'data' },
   { path: '/v1/watch/:bucket', methods: { GET: ['read', watchBucket] }, kind: 'data' },
-  // Each operation is judged by itself.
-  { path: '/v1/batch', methods: { POST: ['token', performBatch] }, kind: 'data' },
+  // Each operation is judged by itself, and has conditions of its own.
+  { path: '/v1/batch', methods: { POST: ['token', performBatch] }, kind: 'data', keepsConditions: true },
   { path: '/v1/buckets', methods: { GET: ['token', plain(listBuckets)] }, kind: 'data' },
   { path: '/v1/buckets/:bucket', methods: BUCKET, kind: 'data' },
   { path: '/v1/leases/:bucket/:key', methods: LEASE, kind: 'data' },
+  { path: '/v1/leases64/:bucket/:key', methods: LEASE, kind: 'data' },
   { path: '/v1/tokens', methods: { GET: ['admin', plain(listTokens)], POST: ['admin', createToken] }, kind: 'data' },
   { path: '/v1/tokens/:name', methods: { DELETE: ['admin', revokeToken] }, kind: 'data' },
   { path: '/v1/cluster', methods: { GET: ['token', plain(showCluster)] }, kind: 'work' },
-  { path: '/v1/ring', methods: { GET: ['token', plain(showRing)] }, kind: 'data' },
-  { path: '/v1/ring/locate/:bucket/:key', methods: { GET: ['concern', plain(locateKey)] }, kind: 'data' },
-  { path: '/v1/explain/:bucket/:key', methods: { GET: ['read', plain(explainKey)] }, kind: 'data' },
+  { path: '/v1/ring', methods: { GET: ['token', plain(showRing)] }, kind: 'data', keepsConditions: true },
+  { path: '/v1/ring/locate/:bucket/:key', methods: LOCATE, kind: 'data' },
+  { path: '/v1/ring/locate64/:bucket/:key', methods: LOCATE, kind: 'data' },
+  { path: '/v1/explain/:bucket/:key', methods: EXPLAIN, kind: 'data' },
+  { path: '/v1/explain64/:bucket/:key', methods: EXPLAIN, kind: 'data' },
   {
     path: '/v1/ring/repair',
     methods: { GET: ['admin', plain(showRepair)], POST: ['admin', plain(beginRepair)] },
@@ -130,7 +138,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/readyz', methods: { GET: ['open', plain(showReady)] }, kind: 'watch' },
   { path: '/healthz', methods: { GET: ['figures', plain(showHealthy)] }, kind: 'watch' },
   { path: '/metrics', methods: { GET: ['figures', plain(showMetrics)] }, kind: 'watch' },
-  { path: '/openapi.json', methods: { GET: ['open', plain(showDocument)] }, kind: 'watch' },
-  { path: '/docs', methods: { GET: ['open', plain(showPage)] }, kind: 'watch' },
+  { path: '/openapi.json', methods: { GET: ['open', plain(showDocument)] }, kind: 'watch', keepsConditions: true },
+  { path: '/docs', methods: { GET: ['open', plain(showPage)] }, kind: 'watch', keepsConditions: true },
   { path: '/ui/', methods: { GET: ['open', plain(uiHandler())] }, kind: 'watch' },
 ];

@@ -8,8 +8,10 @@ import type { Socket } from 'node:net';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import { BodyParts } from './body-parts.ts';
 import type { Body, BodyRoom, Incoming } from './exchange.ts';
-import { parseTarget } from './raw-path.ts';
+import { invalid, Problem } from './problem.ts';
+import { parseTarget, quoted } from './raw-path.ts';
 import type { Arrivals } from './server-arrivals.ts';
+import { HOST } from './whole-request.ts';
 
 /** What the client waits for before it sends the body: for a word, or for what cannot be had. */
 export type Expects = 'nothing' | 'continue' | 'the impossible';
@@ -142,8 +144,23 @@ const SINGULAR: ReadonlySet<string> = new Set([
   'x-request-id',
 ]);
 
+/** What HTTP does not allow and Node's parser lets through. */
+export function mistakeIn(message: IncomingMessage): Problem | undefined {
+  const { headers, httpVersion, httpVersionMajor } = message;
+  if (httpVersion === '0.9') return invalid('request', 'not HTTP/1.1: the version is missing');
+  if (httpVersionMajor !== 1) return invalid('request', `not HTTP/1.1: the version is ${httpVersion}`);
+  if (httpVersion === '1.1' && headers.host === undefined) return invalid('Host', 'the header is missing');
+  if (headers.host !== undefined && !HOST.test(headers.host)) return invalid('Host', 'is not a host name');
+  const repeated = repeatedField(message);
+  if (repeated !== undefined) return invalid(repeated, 'the header is given more than once');
+  const coding = headers['transfer-encoding'];
+  if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined;
+  const detail = `Transfer-Encoding: only chunked is understood, and it is ${quoted(coding)}`;
+  return new Problem('not-implemented', detail, { field: 'Transfer-Encoding' });
+}
+
 /** The first of those fields that is given twice. */
-export function repeatedField({ headers, rawHeaders }: IncomingMessage): string | undefined {
+function repeatedField({ headers, rawHeaders }: IncomingMessage): string | undefined {
   if (rawHeaders.length === 2 * Object.keys(headers).length) return undefined;
   const seen = new Set<string>();
   for (let i = 0; i < rawHeaders.length; i += 2) {

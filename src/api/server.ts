@@ -19,7 +19,7 @@ import { Crowd } from './server-crowd.ts';
 import { isLarge, send, sendPlain } from './server-answer.ts';
 import { PlainRequest } from './server-plain-request.ts';
 import { ShortWay } from './server-short-way.ts';
-import { drain, repeatedField, SocketRequest, type Expects } from './server-request.ts';
+import { drain, mistakeIn, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import { Unread } from './server-unread.ts';
 import type { ApiServices } from './services.ts';
@@ -343,15 +343,6 @@ function parserProblem(error: NodeJS.ErrnoException): Problem {
       return invalid('request', `not HTTP/1.1: ${reason}`);
     }
   }
-}
-
-/** What HTTP does not allow and Node's parser lets through. */
-function mistakeIn(message: IncomingMessage): Problem | undefined {
-  if (message.httpVersion === '1.1' && message.headers.host === undefined)
-    return invalid('Host', 'the header is missing');
-  if (message.httpVersion === '0.9') return invalid('request', 'not HTTP/1.1: the version is missing');
-  const repeated = repeatedField(message);
-  return repeated === undefined ? undefined : invalid(repeated, 'the header is given more than once');
 }
 
 function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {

@@ -18,10 +18,11 @@ export function typeAnswer(type: DataType, live: readonly LiveVersion[], headers
   const { value, concurrent, types } = shown;
   const context = headers['quoral-context'] ?? null;
   headers['etag'] = quotedEtag(live);
-  headers['last-modified'] = httpDate(timeOf(Math.max(...live.map(({ dot }) => dot.counter))));
+  const modifiedAt = timeOf(Math.max(...live.map(({ dot }) => dot.counter)));
+  headers['last-modified'] = httpDate(modifiedAt);
   headers['content-type'] = 'application/json';
   headers['cache-control'] = 'no-store';
   headers['x-content-type-options'] = 'nosniff';
   const body = { type, value, context, ...(concurrent && { concurrent }), ...(types !== undefined && { types }) };
-  return { status: 200, headers, body: `${JSON.stringify(body)}\n` };
+  return { status: 200, headers, body: `${JSON.stringify(body)}\n`, modifiedAt };
 }

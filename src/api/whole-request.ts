@@ -11,6 +11,8 @@ import type { Buffer } from 'node:buffer';
 import { REQUEST_ID_PATTERN } from './exchange.ts';
 
 export const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);
+/** A name or an address, and a port (RFC 9112 section 3.2); empty where there is none. */
+export const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:\d*)?$/;
 
 export interface WholeRequest {
   readonly method: string;
@@ -87,7 +89,7 @@ function isBlank(code: number): boolean {
 /** Whose names say where a body ends, what becomes of the connection, or what the answer has to hold. */
 const NAMES = [
   ...['content-length', 'transfer-encoding', 'connection', 'proxy-connection', 'expect', 'upgrade'],
-  ...['x-request-id', 'idempotency-key'],
+  ...['host', 'x-request-id', 'idempotency-key'],
 ];
 const NOTABLE: ReadonlySet<number> = new Set(NAMES.map(({ length }) => length));
 
@@ -104,6 +106,8 @@ function note(fields: Fields, name: string, value: string): boolean {
       if (fields.requestId !== undefined || !REQUEST_ID.test(value)) return false;
       fields.requestId = value;
       return true;
+    case 'host':
+      return HOST.test(value);
     case 'idempotency-key':
       fields.isRepeatable = true;
       return true;

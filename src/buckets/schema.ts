@@ -157,11 +157,21 @@ function requireSense(given: Partial<BucketProperties>): void {
     if (given[part] === undefined || resolveQuorum(all[part], all.n) <= resolveQuorum(all[whole], all.n)) continue;
     throw new Invalid(part, `${all[part]} is more than ${whole}, which is ${all[whole]}, with n = ${all.n}`);
   }
-  if (all.consistency === 'strong' && given.conflicts === 'siblings') {
-    throw new Invalid('conflicts', 'a bucket with strong consistency has no siblings');
-  }
+  if (all.consistency === 'strong') requireMajorities(given, all);
   if (all.type === 'counter' && all.consistency === 'eventual' && all.ttl !== null)
     throw new Invalid('ttl', COUNTERS_STAY);
+}
+
+/** Every request there takes a majority of the key's owners: whoever asks for another number would wait in vain for what it means. */
+function requireMajorities(given: Partial<BucketProperties>, { n }: BucketProperties): void {
+  if (given.conflicts === 'siblings')
+    throw new Invalid('conflicts', 'a bucket with strong consistency has no siblings');
+  for (const name of ['r', 'w'] as const) {
+    const value = given[name];
+    if (value === undefined || resolveQuorum(value, n) === resolveQuorum('quorum', n)) continue;
+    const detail = `in a bucket with strong consistency every request takes a majority of the owners, so it is quorum, not ${value}`;
+    throw new Invalid(name, detail);
+  }
 }
 
 function shown(value: unknown): string {

@@ -213,7 +213,7 @@ class StrongRun {
     body?: string,
   ): Promise<Heard | undefined> {
     const { urls, bucket, timeout } = this.#load;
-    const url = `${urls[turn % urls.length]!}${keyPath(bucket, `${this.#prefix}-${key}`)}?timeout=${timeout}`;
+    const url = `${urls[turn % urls.length]!}${keyPath('kv64', bucket, `${this.#prefix}-${key}`)}?timeout=${timeout}`;
     try {
       const {
         statusCode: status,

@@ -1,6 +1,6 @@
 /** `quoral key explain`. */
 
-import { askJson, type ClientOptions } from './client.ts';
+import { askJson, keyPath, type ClientOptions } from './client.ts';
 import { print, table } from './output.ts';
 
 interface ExplainView {
@@ -30,8 +30,7 @@ interface VersionRow {
 }
 
 export async function explainKey(bucket: string, key: string, options: ClientOptions): Promise<void> {
-  const path = `/v1/explain/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
-  const view = (await askJson(options, path)) as ExplainView;
+  const view = (await askJson(options, keyPath('explain64', bucket, key))) as ExplainView;
   if (options.json === true) {
     print(JSON.stringify(view));
     return;

@@ -1,6 +1,6 @@
 /** `quoral ring status|locate`. */
 
-import { askJson, type ClientOptions } from './client.ts';
+import { askJson, keyPath, type ClientOptions } from './client.ts';
 import { print, table } from './output.ts';
 
 interface MemberView {
@@ -60,8 +60,7 @@ function clockOf({ clockDifference }: MemberView): string {
 }
 
 export async function ringLocate(bucket: string, key: string, options: ClientOptions): Promise<void> {
-  const path = `/v1/ring/locate/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
-  const view = (await askJson(options, path)) as LocateView;
+  const view = (await askJson(options, keyPath('ring/locate64', bucket, key))) as LocateView;
   if (options.json === true) {
     print(JSON.stringify(view));
     return;

@@ -20,9 +20,8 @@ export interface Shared {
   readonly session: Session | undefined;
 }
 
-export function keyPath(family: 'kv64' | 'explain', bucket: string, key: string): string {
-  const name = encodeURIComponent(bucket);
-  return `/v1/${family}/${name}/${family === 'kv64' ? toBase64url(utf8(key)) : encodeURIComponent(key)}`;
+export function keyPath(family: 'kv64' | 'leases64', bucket: string, key: string): string {
+  return `/v1/${family}/${encodeURIComponent(bucket)}/${toBase64url(utf8(key))}`;
 }
 
 export async function askAboutKey(shared: Shared, bucket: string, key: string, call: KeyCall): Promise<Reply> {

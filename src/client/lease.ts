@@ -5,7 +5,7 @@
 
 import { QuoralError } from './errors.ts';
 import { jsonBody } from './json-body.ts';
-import type { Shared } from './keys.ts';
+import { keyPath, type Shared } from './keys.ts';
 import type { Common } from './requests.ts';
 import type { Reply } from './transport.ts';
 
@@ -92,7 +92,7 @@ async function send(
 ): Promise<Reply> {
   return transport.send({
     ...call,
-    path: `/v1/leases/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`,
+    path: keyPath('leases64', bucket, key),
     owners: directory.owners(bucket, key),
     expected: [200, 204],
     changes: true,

@@ -233,13 +233,15 @@ async function look(): Promise<void> {
 /** The context of what was last shown of this key: what replaces it says so. */
 let seen: { readonly path: string; readonly context: string } | undefined;
 
-function keyPath(kind: 'kv' | 'explain'): string {
+/** In base64url, since in a path `fetch` tidies up keys such as two dots. */
+function keyPath(family: 'kv64' | 'explain64'): string {
   const [bucket, key] = [at<HTMLInputElement>('bucket').value, at<HTMLInputElement>('key').value];
-  return `/v1/${kind}/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
+  const text = btoa(String.fromCharCode(...new TextEncoder().encode(key)));
+  return `/v1/${family}/${encodeURIComponent(bucket)}/${text.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')}`;
 }
 
 async function readKey(): Promise<readonly (Node | string)[]> {
-  const path = keyPath('kv');
+  const path = keyPath('kv64');
   const answer = await ask(path, { headers: { accept: 'application/json, */*' } });
   const context = answer.headers.get('quoral-context');
   seen = context === null ? undefined : { path, context };
@@ -256,7 +258,7 @@ async function readKey(): Promise<readonly (Node | string)[]> {
 }
 
 async function changeKey(method: 'PUT' | 'DELETE'): Promise<readonly (Node | string)[]> {
-  const path = keyPath('kv');
+  const path = keyPath('kv64');
   const headers: Record<string, string> = seen?.path === path ? { 'quoral-context': seen.context } : {};
   const body = method === 'PUT' ? { body: at<HTMLTextAreaElement>('value').value } : {};
   const answer = await ask(path, { method, headers, ...body });
@@ -268,7 +270,7 @@ async function changeKey(method: 'PUT' | 'DELETE'): Promise<readonly (Node | str
 }
 
 async function explainKey(): Promise<readonly (Node | string)[]> {
-  const { partition, agree, differences, replicas, hints } = await askJson<Explanation>(keyPath('explain'));
+  const { partition, agree, differences, replicas, hints } = await askJson<Explanation>(keyPath('explain64'));
   const versionsOf = ({ versions }: Versions): string =>
     versions
       .map(({ dot, time, bytes, deleted }) => (deleted ? `deleted ${time}` : `${bytes} bytes of ${time} (${dot})`))

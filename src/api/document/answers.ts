@@ -19,7 +19,7 @@ const RIGHTS: ReadonlySet<Need> = new Set(['read', 'write', 'admin', 'concern'])
 /** In the order of their statuses. */
 export function problemsOf(operation: Operation, need: Need, kind: Route['kind']): readonly ProblemCode[] {
   const { body, problems = [] } = operation;
-  const codes = new Set<ProblemCode>(['invalid-request', 'internal-error', ...problems]);
+  const codes = new Set<ProblemCode>(['invalid-request', 'internal-error', 'not-implemented', ...problems]);
   if (need !== 'open') codes.add('unauthorized');
   if (RIGHTS.has(need)) codes.add('forbidden');
   if (kind !== 'watch') codes.add('overloaded');

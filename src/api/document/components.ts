@@ -164,13 +164,13 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
       object<BatchResult>(
         {
           status: { type: 'integer', minimum: 200, maximum: 599 },
-          etag: described(text, 'As in the header ETag.'),
+          etag: described(text, 'As in the header ETag, without its quotes.'),
           context: described(text, 'As in the header Quoral-Context.'),
           replicas: described(text, 'As in the header Quoral-Replicas.'),
           coordinator: described(text, 'As in the header Quoral-Coordinator.'),
           contentType: text,
           contentEncoding: text,
-          lastModified: described(text, 'As in the header Last-Modified.'),
+          lastModified: instant,
           expires: described(instant, 'As in the header Quoral-Expires.'),
           meta: { type: 'object', additionalProperties: text },
           value: described(text, 'Of a `get`, where it is UTF-8.'),

@@ -24,9 +24,9 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'listKeys 200 application/x-ndjson':
     '"{\\"key\\":\\"user-17\\"}\\n{\\"key\\":\\"user-18\\"}\\n{\\"key\\":\\"user-19\\"}\\n{\\"next\\":null}\\n"',
   'batch 200 application/json':
-    '{"results":[{"status":204,"etag":"\\"a1fb351273f40c0e\\"","context":"AQEAgoCAlrGvHYKA2paxrx0FgRh1XRQaBA","replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1"},{"status":404,"replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1","problem":{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}}]}',
+    '{"results":[{"status":204,"etag":"a1fb351273f40c0e","context":"AQEAgoCAlrGvHYKA2paxrx0FgRh1XRQaBA","replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1"},{"status":404,"replicas":"acked=2; needed=2; of=3; fallbacks=0","coordinator":"n1","problem":{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}}]}',
   'batch 200 application/msgpack':
-    '"�\\u0000\\u0001�results��\\u0000\\u0004�status�̤etag�\\"0e8250e0cdac19c6\\"�replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�\\u0000\\u0004�status�\\u0001��replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�problem�\\u0000\\u0004�type�urn:quoral:problem:not-found�title�There is nothing here�status�\\u0001��detail� there is no value under this key"',
+    '"�\\u0000\\u0001�results��\\u0000\\u0004�status�̤etag�0e8250e0cdac19c6�replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�\\u0000\\u0004�status�\\u0001��replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�problem�\\u0000\\u0004�type�urn:quoral:problem:not-found�title�There is nothing here�status�\\u0001��detail� there is no value under this key"',
   'watchBucket 200 text/event-stream':
     '": watching\\nid: AQEA69LqtrczAwAShu74qT4ZhCPAbXSlxTXDKgEJwk2vuZ3XoWCj9ef7aNv4KQLc3wPAZn6IsrawWOdRE3qjKiv6Wb_JZlLI\\n\\nid: AQEA69LqtrczAwAShu74qT4ZhCPAbXSlxTXDKgEJwk2vuZ3XoWCj9ef7aNv4KgLc3wPAZn6IsrawWOdRE3qjKqZl4qMAF4u3\\ndata: {\\"bucket\\":\\"carts\\",\\"key\\":\\"user-21\\",\\"etag\\":\\"0e8250e0cdac19c6\\",\\"deleted\\":false}\\n\\nevent: end\\ndata: {\\"reason\\":\\"timeout\\"}\\n\\n"',
   'acquireLease 200 application/json':
@@ -34,9 +34,9 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'showLease 200 application/json':
     '{"token":1767225600414,"expiresAt":"2026-01-01T00:00:30.416Z","holder":"worker-7"}',
   'createToken 201 application/json':
-    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.425Z","expiresAt":null,"token":"quoral_shop_LvlQQcinLok6CwrTC4wotTN-xwwUNll4JXK0xvl_22w"}',
+    '{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.434Z","expiresAt":null,"token":"quoral_shop_LvlQQcinLok6CwrTC4wotTN-xwwUNll4JXK0xvl_22w"}',
   'listTokens 200 application/json':
-    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.425Z","expiresAt":null}]}',
+    '{"tokens":[{"name":"shop","scopes":["read:carts","write:carts"],"createdAt":"2026-01-01T00:00:00.434Z","expiresAt":null}]}',
   'showCluster 200 application/json':
     '{"clusterId":"986c2ba6df62cb6b836d26a7da1b8066","epoch":7,"self":"n1","members":[{"id":"n1","url":"http://n1","peer":"n1:7201","zone":"default","weight":1,"state":"active","reachable":true,"clockDifference":0,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n2","url":"http://n2","peer":"n2:7201","zone":"default","weight":1,"state":"active","reachable":true,"clockDifference":0,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0},{"id":"n3","url":"http://n3","peer":"n3:7201","zone":"default","weight":1,"state":"active","reachable":true,"clockDifference":0,"share":0.3333333333333333,"partitions":16,"hintsWaiting":0}],"transfers":[],"hintsWaiting":0}',
   'showRing 200 application/json':
@@ -67,7 +67,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
     '{"status":"ok","node":"n1","checks":[{"name":"disk","ok":true,"detail":"writable"},{"name":"epoch","ok":true,"detail":"epoch 11 is confirmed by a majority"},{"name":"member","ok":true,"detail":"active"},{"name":"serving","ok":true,"detail":"data requests are served"},{"name":"peers","ok":true,"detail":"2 of 2 can be reached"},{"name":"clocks","ok":true,"detail":"at most 500 ms apart, as far as members answer"}]}',
   'showHealthy 200 application/json':
     '{"status":"ok","node":"n1","ringWithQuorum":1,"checks":[{"name":"quorum","ok":true,"detail":"100.0 % of the ring has a quorum of owners that can be reached and vouch for it"}]}',
-  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYHA-Zaxrx1EcVD48L4V-A"}',
+  'operateValue 200 application/json': '{"type":"counter","value":10,"context":"AQEAgoCAlrGvHYGA_Jaxrx1jUJvn0kffHg"}',
   'forceRing 200 application/json':
     '{"applied":false,"epoch":1000008,"lost":["n2"],"survivors":["n1"],"tables":[],"mayLose":["the latest epochs"],"voters":{"before":["n1","n2"],"after":["n1"]}}',
   'showKeyForce 200 application/json':

@@ -74,7 +74,6 @@ const WRITE_PROBLEMS: readonly ProblemCode[] = [
   'idempotency-mismatch',
   'headers-too-large',
   'value-too-large',
-  'not-implemented',
   ...QUORUM,
   'session-not-met',
   'disk-full',

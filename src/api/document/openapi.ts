@@ -211,7 +211,7 @@ function rightText(need: Need, path: string): string {
 }
 
 function parametersOf({ parameters = [], needs = [], headers = [] }: Operation, path: string) {
-  const key = path.startsWith('/v1/kv64/') ? 'key64' : 'key';
+  const key = path.includes('64/:bucket/') ? 'key64' : 'key';
   const segments = segmentsOf(path)
     .filter((segment) => segment.startsWith(':'))
     .map((segment) => `path.${segment === ':key' ? key : segment.slice(1)}`);

@@ -44,6 +44,62 @@ const LEASE_PROBLEMS: Pick<Operation, 'problems' | 'problemHeaders'> = {
   },
 };
 
+/** What the same operation on a key in base64url is called. */
+function leaseOperations(suffix: string): Readonly<Record<'GET' | 'POST' | 'DELETE', Operation>> {
+  return {
+    GET: {
+      id: `showLease${suffix}`,
+      tag: 'Leases',
+      summary: 'Shows who holds the lease of a key',
+      parameters: LEASE_PARAMETERS,
+      answers: { 200: shows('Lease', 'The lease.', TOLD) },
+      ...LEASE_PROBLEMS,
+      problems: ['not-found', ...AGREED],
+    },
+    POST: {
+      id: `acquireLease${suffix}`,
+      tag: 'Leases',
+      summary: 'Takes or renews the lease of a key',
+      parameters: LEASE_PARAMETERS,
+      body: takes(LEASE_SCHEMA, 'Who wants it and for how long.', { holder: 'worker-7', ttl: 30 }),
+      answers: { 200: shows('Lease', "The lease is the holder's.", TOLD) },
+      ...LEASE_PROBLEMS,
+      problems: ['conflict', ...AGREED],
+    },
+    DELETE: {
+      id: `releaseLease${suffix}`,
+      tag: 'Leases',
+      summary: 'Gives a lease back',
+      parameters: RELEASE_PARAMETERS,
+      needs: ['token'],
+      answers: { 204: { means: 'Nobody holds the lease.', headers: TOLD } },
+      ...LEASE_PROBLEMS,
+      problems: ['conflict', ...AGREED],
+    },
+  };
+}
+
+const LEASE = leaseOperations('');
+const LEASE64 = leaseOperations('64');
+
+function locate(suffix: string): Operation {
+  return {
+    id: `locateKey${suffix}`,
+    tag: 'Cluster',
+    summary: 'Shows who owns a key',
+    answers: { 200: shows('Location', 'Its partition, owners and the fallbacks behind them.') },
+  };
+}
+
+function explain(suffix: string): Operation {
+  return {
+    id: `explainKey${suffix}`,
+    tag: 'Cluster',
+    summary: 'Shows what every replica has of a key',
+    answers: { 200: shows('Explanation', 'What each has, asked one by one, and how they differ.') },
+  };
+}
+
 const HEALTH: Success = shows('Health', 'All is well: a line for each named check.');
 const SICK: Success = shows('Health', 'Something is not: the line of the check says what.');
 
@@ -117,35 +173,12 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     problems: ['conflict', ...AGREED],
   },
 
-  'GET /v1/leases/:bucket/:key': {
-    id: 'showLease',
-    tag: 'Leases',
-    summary: 'Shows who holds the lease of a key',
-    parameters: LEASE_PARAMETERS,
-    answers: { 200: shows('Lease', 'The lease.', TOLD) },
-    ...LEASE_PROBLEMS,
-    problems: ['not-found', ...AGREED],
-  },
-  'POST /v1/leases/:bucket/:key': {
-    id: 'acquireLease',
-    tag: 'Leases',
-    summary: 'Takes or renews the lease of a key',
-    parameters: LEASE_PARAMETERS,
-    body: takes(LEASE_SCHEMA, 'Who wants it and for how long.', { holder: 'worker-7', ttl: 30 }),
-    answers: { 200: shows('Lease', "The lease is the holder's.", TOLD) },
-    ...LEASE_PROBLEMS,
-    problems: ['conflict', ...AGREED],
-  },
-  'DELETE /v1/leases/:bucket/:key': {
-    id: 'releaseLease',
-    tag: 'Leases',
-    summary: 'Gives a lease back',
-    parameters: RELEASE_PARAMETERS,
-    needs: ['token'],
-    answers: { 204: { means: 'Nobody holds the lease.', headers: TOLD } },
-    ...LEASE_PROBLEMS,
-    problems: ['conflict', ...AGREED],
-  },
+  'GET /v1/leases/:bucket/:key': LEASE.GET,
+  'POST /v1/leases/:bucket/:key': LEASE.POST,
+  'DELETE /v1/leases/:bucket/:key': LEASE.DELETE,
+  'GET /v1/leases64/:bucket/:key': LEASE64.GET,
+  'POST /v1/leases64/:bucket/:key': LEASE64.POST,
+  'DELETE /v1/leases64/:bucket/:key': LEASE64.DELETE,
 
   'GET /v1/tokens': {
     id: 'listTokens',
@@ -190,18 +223,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     problems: ['precondition-failed'],
     problemHeaders: { 'precondition-failed': ['ETag'] },
   },
-  'GET /v1/ring/locate/:bucket/:key': {
-    id: 'locateKey',
-    tag: 'Cluster',
-    summary: 'Shows who owns a key',
-    answers: { 200: shows('Location', 'Its partition, owners and the fallbacks behind them.') },
-  },
-  'GET /v1/explain/:bucket/:key': {
-    id: 'explainKey',
-    tag: 'Cluster',
-    summary: 'Shows what every replica has of a key',
-    answers: { 200: shows('Explanation', 'What each has, asked one by one, and how they differ.') },
-  },
+  'GET /v1/ring/locate/:bucket/:key': locate(''),
+  'GET /v1/ring/locate64/:bucket/:key': locate('64'),
+  'GET /v1/explain/:bucket/:key': explain(''),
+  'GET /v1/explain64/:bucket/:key': explain('64'),
   'GET /v1/ring/repair': {
     id: 'showRepair',
     tag: 'Cluster',

@@ -12,6 +12,8 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
     '{"type":"urn:quoral:problem:conflict","title":"The request conflicts with the present state","status":409,"detail":"somebody else holds the lease","holder":"worker-7","expiresAt":"2026-01-01T00:00:30.416Z"}',
   'invalid-request':
     '{"type":"urn:quoral:problem:invalid-request","title":"The request is not valid","status":400,"detail":"X-Request-Id: must be 1-128 printable ASCII characters without spaces","field":"X-Request-Id"}',
+  'not-implemented':
+    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"If-Unmodified-Since: conditions on dates are not built yet","field":"If-Unmodified-Since"}',
   unauthorized:
     '{"type":"urn:quoral:problem:unauthorized","title":"Credentials are needed","status":401,"detail":"Authorization: a token is needed, as \\"Bearer quoral_…\\"","field":"Authorization"}',
   forbidden:
@@ -40,8 +42,6 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
     '{"type":"urn:quoral:problem:idempotency-mismatch","title":"The idempotency key belongs to another request","status":422,"detail":"on purpose"}',
   'too-many-siblings':
     '{"type":"urn:quoral:problem:too-many-siblings","title":"The key has too many concurrent versions","status":409,"detail":"on purpose","needed":2,"got":1,"outcome":"unknown"}',
-  'not-implemented':
-    '{"type":"urn:quoral:problem:not-implemented","title":"This is not built yet","status":501,"detail":"If-Unmodified-Since: conditions on dates are not built yet","field":"If-Unmodified-Since"}',
   'headers-too-large':
     '{"type":"urn:quoral:problem:headers-too-large","title":"The header fields are too large","status":431,"detail":"Quoral-Meta-* and Content-Encoding together: 9001 characters; at most 8192 are allowed","field":"Quoral-Meta-*"}',
   gone: '{"type":"urn:quoral:problem:gone","title":"This is no longer available","status":410,"detail":"what has changed since that cursor is not all remembered any more; list the bucket and watch from now on","field":"Last-Event-ID"}',

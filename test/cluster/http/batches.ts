@@ -89,10 +89,15 @@ export function batchTests(): void {
         { op: 'get', bucket, key: 'a' },
         { op: 'put', bucket, key64: Buffer.from('b').toString('base64url'), value64: '/wD+', contentType: 'image/x' },
       ]);
-      expect(a).toMatchObject({
-        ...{ status: 200, value: 'hé', contentType: 'text/plain', meta: { shop: 'north' } },
-        etag: single.headers['etag'],
-      });
+      expect(a).toMatchObject({ status: 200, value: 'hé', contentType: 'text/plain', meta: { shop: 'north' } });
+      const { etag = '', lastModified = '' } = a as Record<string, string>;
+      expect([`"${etag}"`, new Date(lastModified).toISOString()]).toEqual([single.headers['etag'], lastModified]);
+      expect(
+        await resultsOf([
+          ...[etag, `"${etag}"`].map((ifNoneMatch) => ({ op: 'get', bucket, key: 'a', ifNoneMatch })),
+          { op: 'put', bucket, key: 'a', value: 'x', ifNoneMatch: etag },
+        ]),
+      ).toMatchObject([304, 304, 412].map((status) => ({ status, etag })));
       expect(bytes).toMatchObject({ status: 204 });
       const read = await get(`/v1/kv/${bucket}/b`);
       expect([read.headers['content-type'], [...read.body]]).toEqual(['image/x', [255, 0, 254]]);

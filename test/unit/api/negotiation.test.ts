@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { prefersJson } from '#api/accept.ts';
+import { prefersJson, prefersLines } from '#api/accept.ts';
 import { parseConditions } from '#api/conditions.ts';
 import { judge, type Conditions } from '#coordinator/preconditions.ts';
 import { httpDate, isoDate } from '#api/http-date.ts';
@@ -27,6 +27,22 @@ describe('siblings as JSON or multipart', () => {
   ])('%s', (accept, json) => expect(prefersJson(accept)).toBe(json));
 });
 
+describe('keys as JSON or line by line', () => {
+  test.each([
+    [undefined, false],
+    ['*/*', false],
+    ['application/*', false],
+    ['application/json', false],
+    ['application/x-ndjson', true],
+    ['Application/X-NDJSON; charset=utf-8', true],
+    ['application/x-ndjson, */*', true],
+    ['application/x-ndjson, application/json', true],
+    ['application/x-ndjson;q=0.5, application/json', false],
+    ['application/x-ndjson;q=0', false],
+    ['text/application/x-ndjson', false],
+  ])('%s', (accept, lines) => expect(prefersLines(accept)).toBe(lines));
+});
+
 function conditionsOf(headers: Readonly<Record<string, string>>): Conditions | undefined | Problem {
   return parseConditions({ header: (name: string) => headers[name] } as Incoming);
 }
@@ -48,6 +64,9 @@ describe('conditions', () => {
     ['*', 'a', 'proceed'],
     ['*', undefined, 'failed'],
     ['"a"', undefined, 'failed'],
+    ['"b,c", "a"', 'a', 'proceed'],
+    ['"a,b"', 'a', 'failed'],
+    [', "b" ,, ,"a",', 'a', 'proceed'],
   ])('If-Match: %s against %s', (header, etag, expected) => {
     expect(verdict({ 'if-match': header }, etag)).toBe(expected);
   });
@@ -66,7 +85,7 @@ describe('conditions', () => {
     expect(verdict({ 'if-match': '"b"', 'if-none-match': '"a"' }, 'a')).toBe('failed');
   });
 
-  test.each(['a', '"a', 'w/"a"', '"a" "b"', '', '"a",', '*, "a"'])('malformed: %j', (header) => {
+  test.each(['a', '"a', 'w/"a"', '"a" "b"', '"a""b"', '', ' ', ',', '"a", b', '*, "a"'])('malformed: %j', (header) => {
     for (const [name, field] of [
       ['if-match', 'If-Match'],
       ['if-none-match', 'If-None-Match'],
@@ -74,6 +93,13 @@ describe('conditions', () => {
       expect(conditionsOf({ [name]: header })).toMatchObject({ code: 'invalid-request', extras: { field } });
     }
   });
+});
+
+test('a condition on a date is none beside If-Match, and cannot be kept without', () => {
+  const dated = { 'if-unmodified-since': 'Sun, 06 Nov 1994 08:49:37 GMT' };
+  expect(conditionsOf(dated)).toMatchObject({ code: 'not-implemented', extras: { field: 'If-Unmodified-Since' } });
+  expect(conditionsOf({ ...dated, 'if-none-match': '"a"' })).toMatchObject({ code: 'not-implemented' });
+  expect(verdict({ ...dated, 'if-match': '"a"' }, 'a')).toBe('proceed');
 });
 
 test('dates', () => {

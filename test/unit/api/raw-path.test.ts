@@ -108,7 +108,7 @@ describe('what is refused', () => {
     expect(refusal(raw)).toMatchObject({ code: 'invalid-request', extras: { field } });
   });
 
-  test.each(['', '*', 'livez', 'ftp://host/livez', 'host:443'])('%j does not begin with a slash', (raw) => {
+  test.each(['', '**', '*/', 'livez', 'ftp://host/livez', 'host:443'])('%j does not begin with a slash', (raw) => {
     expect(refusal(raw).extras.field).toBe('path');
   });
 });

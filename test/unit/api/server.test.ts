@@ -98,6 +98,28 @@ describe('a request over a socket', () => {
     );
     expect(statuses(await send('GET http://h/livez HTTP/1.1\r\n', CLOSE))).toEqual([200]);
   });
+
+  test.each(['a b', 'a/b', '[::1', 'a:b', 'u@a'])('%j is no host, for keys as well', async (host) => {
+    for (const path of ['/livez', '/v1/kv/b/k'])
+      for (const answer of await send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`))
+        expectProblem(answer, 400, 'invalid-request');
+    expect(node.reads).toEqual([]);
+  });
+
+  test('OPTIONS may ask for the whole server', async () => {
+    const [answer] = await send('OPTIONS * HTTP/1.1\r\n', CLOSE);
+    expectProblem(answer, 405, 'method-not-allowed');
+    expect(answer?.head).toMatch(/^allow: GET, HEAD, PUT, POST, DELETE$/im);
+  });
+
+  test.each(['gzip, chunked', 'identity, chunked'])(
+    'a body that is coded otherwise than in chunks is not taken for what it holds: %s',
+    async (coding) => {
+      const head = `PUT /v1/kv/b/k HTTP/1.1\r\nTransfer-Encoding: ${coding}\r\n${CLOSE}`;
+      const [answer] = await send(head, '3\r\nabc\r\n0\r\n\r\n');
+      expect([answer?.status, node.writes]).toEqual([501, []]);
+    },
+  );
 });
 
 describe('paths as they stand on the request line', () => {
@@ -136,6 +158,8 @@ describe('what is not HTTP', () => {
     'nonsense\r\n\r\n',
     'BREW /livez HTTP/1.1\r\nHost: x\r\n\r\n',
     'GET /livez HTTP/9.9\r\nHost: x\r\n\r\n',
+    'GET /livez HTTP/2.0\r\nHost: x\r\n\r\n',
+    'GET /v1/kv/b/k HTTP/2.0\r\nHost: x\r\n\r\n',
     'GET /livez HTTP/1.1\r\nHost x\r\n\r\n',
     'GET /livez HTTP/1.1\r\nHost: x\r\nBad Name: x\r\n\r\n',
     'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n',

@@ -19,6 +19,8 @@ describe('parsing bucket properties', () => {
     { n: 7, r: 7, w: 'all', pr: 0, pw: 'one', dw: 7 },
     { sloppy: false, conflicts: 'siblings', consistency: 'eventual', type: 'map', ttl: 1 },
     { consistency: 'strong', ttl: null },
+    { consistency: 'strong', r: 2, w: 'quorum', pr: 'quorum', dw: 0, sloppy: false },
+    { consistency: 'strong', n: 1, w: 'all' },
     // Inherited values give way: dw stays at its default, which is above this w.
     { w: 'one' },
     { w: 1, dw: 1 },
@@ -48,6 +50,8 @@ describe('parsing bucket properties', () => {
     [{ sloppy: 'true' }, 'sloppy', /true or false/],
     [{ conflicts: 'crdt' }, 'conflicts', /siblings, lww/],
     [{ consistency: 'strong', conflicts: 'siblings' }, 'conflicts', /no siblings/],
+    [{ consistency: 'strong', r: 1 }, 'r', /a majority of the owners, so it is quorum, not 1/],
+    [{ consistency: 'strong', n: 5, w: 'all' }, 'w', /so it is quorum, not all/],
     [{ type: 'list' }, 'type', /value, counter, set, map, register, flag/],
     [{ ttl: 0 }, 'ttl', /of seconds from 1 to \d+ or null/],
     [{ ttl: 1e12 }, 'ttl', /of seconds from 1 to \d+ or null/],

@@ -43,6 +43,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/batch': { operations: [{ op: 'get', bucket: 'carts', key: 'user-17' }] },
   'PUT /v1/buckets/:bucket': { conflicts: 'siblings' },
   'POST /v1/leases/:bucket/:key': { holder: 'worker-7', ttl: 30 },
+  'POST /v1/leases64/:bucket/:key': { holder: 'worker-7', ttl: 30 },
   'POST /v1/tokens': { name: 'shop', scopes: ['read:carts'] },
   'POST /v1/ring/repair': {},
   'POST /v1/ring/force': { lost: ['n2'] },
@@ -60,8 +61,8 @@ function templateOf(path: string): string {
 
 function fill(path: string, method: string): string {
   const counts = method === 'POST' && path.startsWith('/v1/kv');
-  const bucket = /^\/v1\/(leases|ring\/force)\//.test(path) ? 'stock' : counts ? 'counters' : 'carts';
-  const key = path.startsWith('/v1/kv64') ? toBase64url(utf8(KEY)) : KEY;
+  const bucket = /^\/v1\/(leases(64)?|ring\/force(64)?)\//.test(path) ? 'stock' : counts ? 'counters' : 'carts';
+  const key = path.includes('64/:bucket') ? toBase64url(utf8(KEY)) : KEY;
   return path.replace(':bucket', bucket).replace(':key', key).replace(':name', 'shop').replace(':id', 'some-id');
 }
 
@@ -126,6 +127,7 @@ export async function driveWhatGoesWrong(judge: Judge): Promise<void> {
   const any = (): boolean => true;
   await all(stub(NOTHING), any);
   await all(stub(NOTHING), any, { 'x-request-id': 'not one word' });
+  await all(stub(NOTHING), any, { 'if-unmodified-since': 'today' });
   await driveRights(judge, all);
   const busy = stub((node) => (node.settings = { ...node.settings, requestsMax: 0 }));
   await all(busy, ({ kind }) => kind !== 'watch');
@@ -253,8 +255,6 @@ async function driveKeyTroubles(judge: Judge): Promise<void> {
         }
       }
       if (sample.method === 'GET' || sample.method === 'HEAD') continue;
-      const dated = { 'if-unmodified-since': 'today' };
-      judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, dated, sample.body));
       const heavy = { 'quoral-meta-a': 'x'.repeat(9000) };
       const headers = { ...headersOf(sample), ...heavy };
       judge.see(sample.method, sample.template, await failing.send(sample.method, sample.target, headers, sample.body));
@@ -298,7 +298,7 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
         steer: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
       },
     }));
-    const concerned = /^\/v1\/(leases|buckets\/|tokens|kv\/\{bucket\}$|ring\/(plans\/|transfers\/|force))/;
+    const concerned = /^\/v1\/(leases(64)?|buckets\/|tokens|kv\/\{bucket\}$|ring\/(plans\/|transfers\/|force))/;
     for (const sample of SAMPLES.filter(({ template }) => concerned.test(template))) {
       const { method, template, target, body } = sample;
       judge.see(method, template, await send(method, target, headersOf(sample), body));
@@ -365,7 +365,9 @@ export async function driveWhatWorks(judge: Judge): Promise<void> {
   await driveListing(see);
   await driveBatch(see);
   await driveWatch(see);
-  await driveLeasesAndTokens(see);
+  await driveLeases(see, '/v1/leases/{bucket}/{key}', 'nightly');
+  await driveLeases(see, '/v1/leases64/{bucket}/{key}', toBase64url(utf8('64')));
+  await driveTokens(see);
   await driveCluster(see);
   await see('PUT', '/v1/buckets/{bucket}', ['visits'], JSON_TYPE, '{"type":"counter"}');
   await driveOperations(see, '/v1/kv/{bucket}/{key}', 'home');
@@ -466,9 +468,8 @@ async function driveListing(see: See): Promise<void> {
   await see('GET', path, ['users'], { accept: 'application/x-ndjson' });
 }
 
-async function driveLeasesAndTokens(see: See): Promise<void> {
-  const path = '/v1/leases/{bucket}/{key}';
-  const of = ['stock', 'nightly'];
+async function driveLeases(see: See, path: string, name: string): Promise<void> {
+  const of = ['stock', name];
   await see('GET', path, of);
   const lease = await see('POST', path, of, JSON_TYPE, '{"holder":"worker-7","ttl":30}');
   const { token } = JSON.parse(new TextDecoder().decode(lease.body)) as { token: number };
@@ -476,6 +477,9 @@ async function driveLeasesAndTokens(see: See): Promise<void> {
   await see('POST', path, of, JSON_TYPE, '{"holder":"worker-8","ttl":30}');
   await see('DELETE', `${path}?token=1`, of);
   await see('DELETE', `${path}?token=${token}`, of);
+}
+
+async function driveTokens(see: See): Promise<void> {
   const shop = '{"name":"shop","scopes":["read:carts","write:carts"]}';
   await see('POST', '/v1/tokens', [], JSON_TYPE, shop);
   await see('POST', '/v1/tokens', [], JSON_TYPE, shop);
@@ -492,7 +496,9 @@ async function driveCluster(see: See): Promise<void> {
     await see('GET', path, [], { 'if-match': '"other"' });
   }
   await see('GET', '/v1/ring/locate/{bucket}/{key}', ['carts', KEY]);
+  await see('GET', '/v1/ring/locate64/{bucket}/{key}', ['carts', toBase64url(utf8('..'))]);
   await see('GET', '/v1/explain/{bucket}/{key}', ['carts', 'user-18-none']);
+  await see('GET', '/v1/explain64/{bucket}/{key}', ['carts', toBase64url(utf8('\0'))]);
   await see('GET', '/v1/ring/repair', []);
   await see('POST', '/v1/ring/repair', [], JSON_TYPE, '{"bucket":"carts"}');
   await see('POST', '/v1/ring/repair', []);

@@ -11,9 +11,10 @@ import { SAMPLES, type Sample } from './drives.ts';
 
 /** Looked at for every request, or described elsewhere: the security scheme, the media types of bodies. */
 const OF_ALL = new Set(['x-request-id', 'traceparent', 'tracestate', 'authorization', 'content-length']);
-const OF_BODIES = new Set(['content-type']);
+const OF_BODIES = new Set(['content-type', 'content-encoding']);
 /** Refused, and for that looked at. */
 const REFUSED = new Set(['if-unmodified-since', 'content-range']);
+const CONDITIONS = new Set(['if-match', 'if-none-match']);
 
 /** The names of the headers that the request was asked for. */
 async function lookedAt({ method, target, body, json }: Sample): Promise<ReadonlySet<string>> {
@@ -57,6 +58,7 @@ test.each(SAMPLES.filter(({ method }) => method !== 'HEAD'))('$method $template'
   const { headers = [], body } = OPERATIONS[`${method} ${path}`]!;
   const asked = await lookedAt(sample);
   const described = new Set<string>(headers);
+  const keepsConditions = [...CONDITIONS].some((name) => described.has(name));
   // What goes with a value is looked at in deletions and operations as well, where it means nothing.
   const ofValues =
     method === 'DELETE' || /^POST .*kv/.test(`${method} ${path}`)
@@ -67,6 +69,7 @@ test.each(SAMPLES.filter(({ method }) => method !== 'HEAD'))('$method $template'
       !described.has(name) &&
       !OF_ALL.has(name) &&
       !REFUSED.has(name) &&
+      (keepsConditions || !CONDITIONS.has(name)) &&
       !ofValues.has(name) &&
       !(body !== undefined && OF_BODIES.has(name)),
   );
