@@ -27,7 +27,11 @@ export const text: Codec<string> = {
 export function json<T>(): Codec<T> {
   return {
     contentType: 'application/json',
-    encode: (value) => utf8(JSON.stringify(value)),
+    encode: (value) => {
+      const said: string | undefined = JSON.stringify(value);
+      if (said === undefined) throw new TypeError(`a value of type ${typeof value} is nothing that JSON can say`);
+      return utf8(said);
+    },
     decode: (value) => JSON.parse(fromUtf8(value)) as T,
   };
 }

@@ -6,6 +6,7 @@
 import { toBase64url, utf8 } from '#kernel/bytes.ts';
 import type { Batches, KeyCall } from './batches.ts';
 import type { Directory } from './directory.ts';
+import { QuoralError } from './errors.ts';
 import type { ChangeOptions } from './requests.ts';
 import type { Session } from './session.ts';
 import type { Reply, Transport } from './transport.ts';
@@ -24,20 +25,39 @@ export function keyPath(family: 'kv64' | 'leases64', bucket: string, key: string
   return `/v1/${family}/${encodeURIComponent(bucket)}/${toBase64url(utf8(key))}`;
 }
 
+/** What is no text has no UTF-8: it would be taken for another key. */
+export function requireText(key: string, changes: boolean): void {
+  if (key.isWellFormed()) return;
+  const facts = { field: 'key', ...(changes ? { outcome: 'not-applied' as const } : {}) };
+  throw new QuoralError('invalid-request', 'key: holds half a character (a lone surrogate)', facts);
+}
+
 export async function askAboutKey(shared: Shared, bucket: string, key: string, call: KeyCall): Promise<Reply> {
   const { transport, directory, batches, session } = shared;
+  requireText(key, call.changes);
   const owners = directory.owners(bucket, key);
   const send = async (whole: KeyCall): Promise<Reply> => sendAlone(transport, owners, bucket, key, whole);
   let reply: Reply;
   if (session !== undefined) {
-    reply = await session.around(async (tokens) =>
-      send({ ...call, headers: { ...call.headers, 'quoral-session': tokens } }),
+    const since = transport.runtime.now();
+    const answer = await session.around(
+      async (tokens) => send({ ...call, since, headers: { ...call.headers, 'quoral-session': tokens } }),
+      transport.timeOf(call),
+      call.signal,
     );
+    if (answer === undefined) throw neverAsked(call);
+    reply = answer;
   } else if (batches !== undefined) reply = await batches.ask(bucket, key, call, owners);
   else reply = await send(call);
   directory.answered(owners, reply.headers.get('quoral-coordinator') ?? undefined);
   session?.saw(bucket, key, reply.headers.get('quoral-context') ?? undefined);
   return reply;
+}
+
+function neverAsked({ signal, changes }: KeyCall): QuoralError {
+  const facts = changes ? { outcome: 'not-applied' as const } : {};
+  if (signal?.aborted === true) return new QuoralError('aborted', 'the caller has given up', facts);
+  return new QuoralError('timed-out', 'other requests of the session took all the time', facts);
 }
 
 export async function sendAlone(

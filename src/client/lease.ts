@@ -5,7 +5,7 @@
 
 import { QuoralError } from './errors.ts';
 import { jsonBody } from './json-body.ts';
-import { keyPath, type Shared } from './keys.ts';
+import { keyPath, requireText, type Shared } from './keys.ts';
 import type { Common } from './requests.ts';
 import type { Reply } from './transport.ts';
 
@@ -90,11 +90,13 @@ async function send(
   call: LeaseCall,
   { timeout, signal }: Common,
 ): Promise<Reply> {
+  requireText(key, true);
   return transport.send({
     ...call,
     path: keyPath('leases64', bucket, key),
     owners: directory.owners(bucket, key),
     expected: [200, 204],
+    bears: 'quoral-replicas',
     changes: true,
     repeatable: true,
     timeoutMs: timeout,

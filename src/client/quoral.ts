@@ -85,7 +85,7 @@ export class Quoral {
 
   /** The same client in a session of its own: it reads what it writes, and never less than it has read. */
   session(): Quoral {
-    return new Quoral({ ...this.#shared, session: new Session() });
+    return new Quoral({ ...this.#shared, session: new Session(this.#shared.transport.runtime) });
   }
 
   bucket<T>(name: string, codec: Codec<T>, options: BucketOptions<T> = {}): Bucket<T> {

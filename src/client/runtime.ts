@@ -40,7 +40,11 @@ function randomText(): string {
 }
 
 /** Resolves after the time, or as soon as the signal says that nobody waits any more. */
-export async function pause(runtime: Runtime, milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+export async function pause(
+  runtime: Pick<Runtime, 'after'>,
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   if (milliseconds <= 0 || signal?.aborted === true) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {

@@ -6,6 +6,8 @@
  * give a token each, and the next request sends all of them. Few at once keep that short.
  */
 
+import { pause, type Runtime } from './runtime.ts';
+
 /** Requests of one session at once; more wait. Tokens have up to 4096 characters, and a head has room for 32 KiB. */
 const AT_ONCE_MAX = 4;
 /** Keys whose contexts are remembered; those used longest ago leave, and a write to them follows nothing. */
@@ -15,13 +17,24 @@ export class Session {
   readonly #tokens = new Set<string>();
   readonly #contexts = new Map<string, string>();
   readonly #waiting: (() => void)[] = [];
+  readonly #runtime: Pick<Runtime, 'after'>;
   #underWay = 0;
 
-  /** Asks with the session's tokens, and takes over the one that the answer brings. */
-  async around<T extends { readonly headers: Headers }>(ask: (tokens: string) => Promise<T>): Promise<T> {
-    // Whoever ends hands its place on.
-    if (this.#underWay >= AT_ONCE_MAX) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
-    else this.#underWay += 1;
+  constructor(runtime: Pick<Runtime, 'after'>) {
+    this.#runtime = runtime;
+  }
+
+  /**
+   * Asks with the session's tokens, and takes over the one that the answer brings. Undefined when there was no place within the time, or
+   * the signal came first: then nothing was asked.
+   */
+  async around<T extends { readonly headers: Headers }>(
+    ask: (tokens: string) => Promise<T>,
+    milliseconds: number,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> {
+    if (this.#underWay < AT_ONCE_MAX) this.#underWay += 1;
+    else if (!(await this.#isGivenPlace(milliseconds, signal))) return undefined;
     const sent = [...this.#tokens];
     try {
       const answer = await ask(sent.length === 0 ? 'new' : sent.join(','));
@@ -36,6 +49,18 @@ export class Session {
       if (next === undefined) this.#underWay -= 1;
       else next();
     }
+  }
+
+  /** Whoever ends hands its place on. */
+  async #isGivenPlace(milliseconds: number, signal: AbortSignal | undefined): Promise<boolean> {
+    const given = new AbortController();
+    const take = (): void => given.abort();
+    this.#waiting.push(take);
+    const either = signal === undefined ? given.signal : AbortSignal.any([given.signal, signal]);
+    await pause(this.#runtime, milliseconds, either);
+    if (given.signal.aborted) return true;
+    this.#waiting.splice(this.#waiting.indexOf(take), 1);
+    return false;
   }
 
   contextOf(bucket: string, key: string): string | undefined {

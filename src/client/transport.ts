@@ -25,7 +25,10 @@ export interface Call {
    * in, whose 404 does not say that there is nothing, and whose 204 does not say that anything was stored.
    */
   readonly bears?: string | undefined;
-  /** Whether it is to change something, so that an error has to say whether it has. */
+  /**
+   * Whether it is to change something, so that an error has to say whether it has. It goes nowhere but where it was sent: of a POST,
+   * `fetch` makes a GET when it is redirected, and what that shows would be taken for what was done.
+   */
   readonly changes: boolean;
   /** Whether it may arrive twice without a difference. */
   readonly repeatable: boolean;
@@ -36,6 +39,8 @@ export interface Call {
   /** Whether the node is told in the query how long it may take. */
   readonly tellsTimeout?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** The instant from which its time counts; that at which it is sent when it is not given. */
+  readonly since?: number | undefined;
 }
 
 export interface Reply {
@@ -70,6 +75,11 @@ export class Transport {
     this.runtime = runtime;
     this.#settings = settings;
     this.#budget = new RetryBudget(settings.retry);
+  }
+
+  /** Milliseconds that the operation has, with all its attempts. */
+  timeOf({ timeoutMs }: Pick<Call, 'timeoutMs'>): number {
+    return timeoutMs ?? this.#settings.timeoutMs;
   }
 
   /** The answer, or a {@link QuoralError}. */
@@ -109,7 +119,7 @@ export class Transport {
 
   async #attempts<T>(call: Call, ask: (node: NodeEntry, leftMs: number) => Promise<T>): Promise<T> {
     const { nodes, runtime } = this;
-    const end = runtime.now() + (call.timeoutMs ?? this.#settings.timeoutMs);
+    const end = (call.since ?? runtime.now()) + this.timeOf(call);
     const tried = new Set<NodeEntry>();
     let uncertain = false;
     if (hasGivenUp(call)) {
@@ -162,6 +172,7 @@ export class Transport {
       headers,
       signal,
       cache: 'no-store',
+      redirect: call.changes ? 'manual' : 'follow',
       ...(call.body === undefined ? {} : { body: call.body as Uint8Array<ArrayBuffer> | string }),
     });
   }
@@ -248,7 +259,14 @@ function reasonOf(error: unknown): string {
 }
 
 function refusal(response: Response, body: string, call: Call): QuoralError {
-  return problemError(response.status, body, response.headers, call.changes);
+  const { status, headers, type } = response;
+  const redirects = type === 'opaqueredirect' || (status > 300 && status < 400 && headers.has('location'));
+  if (!redirects || !call.changes) return problemError(status, body, headers, call.changes);
+  const where = headers.get('location') ?? 'elsewhere';
+  return new QuoralError('bad-answer', `redirected to ${where}: give the address that nodes answer at`, {
+    status,
+    outcome: 'unknown',
+  });
 }
 
 function noNode({ status, redirected, url }: Response, header: string, { changes }: Call): QuoralError {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { json, text } from '#client/codec.ts';
 import type { Sibling } from '#client/entry.ts';
+import type { QuoralError } from '#client/errors.ts';
 import { parseQuery } from '../../../src/api/query.ts';
 import { FakeWorld, problem, stored } from './fake.ts';
 
@@ -190,6 +191,33 @@ test('a session brings its tokens, and its writes follow its reads', async () =>
     ['t3', undefined],
     [undefined, undefined],
   ]);
+});
+
+test('who waits for a place in a session has a time and a signal, too', async () => {
+  const world = new FakeWorld(({ path }) => (path.startsWith('/v1/kv64/b/aw?') ? undefined : stored()));
+  const mine = world.connect({ attemptTimeout: 3000 }).session().bucket('b', text);
+  const hang = Array.from({ length: 4 }, async () =>
+    mine.get('k', { timeout: 3000 }).catch((error: QuoralError) => error),
+  );
+  const controller = new AbortController();
+  const late = mine.put('late', 'v', { timeout: 1000 }).catch((error: QuoralError) => error);
+  const given = mine.put('given', 'v', { signal: controller.signal }).catch((error: QuoralError) => error);
+  const last = mine.put('last', 'v');
+  controller.abort();
+  expect(await given).toMatchObject({ code: 'aborted', outcome: 'not-applied' });
+  expect(world.now).toBe(0);
+  expect(await late).toMatchObject({ code: 'timed-out', outcome: 'not-applied' });
+  expect(world.now).toBe(1000);
+  expect(await last).toMatchObject({ etag: 'e1' });
+  expect(await Promise.all(hang)).toMatchObject(hang.map(() => ({ code: 'timed-out' })));
+  expect(world.asked.filter(({ method }) => method === 'PUT')).toHaveLength(1);
+});
+
+test('what JSON cannot say is not stored', async () => {
+  const world = new FakeWorld(() => stored());
+  const any = world.connect().bucket('b', json<unknown>());
+  for (const value of [undefined, () => 1, Symbol('s')]) await expect(any.put('k', value)).rejects.toThrow('JSON');
+  expect(world.asked).toEqual([]);
 });
 
 describe('routing', () => {

@@ -10,6 +10,7 @@ export interface Asked {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array | string | undefined;
+  readonly redirect: string | undefined;
   /** When it was asked. */
   readonly now: number;
 }
@@ -51,6 +52,7 @@ export class FakeWorld {
       path: pathname + search,
       headers: { ...(init.headers as Record<string, string>) },
       body: init.body as Uint8Array | string | undefined,
+      redirect: init.redirect,
       now: this.now,
     };
     this.asked.push(asked);
@@ -91,7 +93,7 @@ export const STRANGER = { 'x-stranger': 'yes' };
 /** What each answer of a node for a key bears. */
 function fromNode({ path }: Asked, answer: Response): Response {
   const isKnown = answer.headers.has('x-stranger') || answer.headers.has('quoral-replicas');
-  if (path.startsWith('/v1/kv64/') && !isKnown) {
+  if (/^\/v1\/(kv|leases)64\//.test(path) && !isKnown) {
     answer.headers.set('quoral-replicas', 'acked=2; needed=2; of=3; fallbacks=0');
   }
   return answer;

@@ -9,6 +9,7 @@ import { Nodes, type NodeEntry } from '#client/nodes.ts';
 import { nextPause, RETRY_DEFAULTS, RetryBudget } from '#client/retry.ts';
 import { ownersOf, parseRing } from '#client/ring-map.ts';
 import { Session } from '#client/session.ts';
+import { FakeWorld } from './fake.ts';
 
 test('the client knows every code that a node answers with, and no other', () => {
   const codes: readonly ProblemCode[] = NODE_CODES;
@@ -164,13 +165,13 @@ describe('sessions', () => {
   const answer = (token: string): { headers: Headers } => ({ headers: new Headers({ 'quoral-session': token }) });
 
   test('an answer replaces the tokens that were sent, and only those', async () => {
-    const session = new Session();
+    const session = new Session(new FakeWorld(() => undefined).runtime());
     const asked: string[] = [];
     const ask = async (token: string): Promise<unknown> =>
       session.around(async (tokens) => {
         asked.push(tokens);
         return answer(token);
-      });
+      }, 1000);
     await Promise.all([ask('a'), ask('b')]);
     await ask('c');
     await ask('d');
@@ -178,7 +179,7 @@ describe('sessions', () => {
   });
 
   test('few requests are under way at once, so few tokens come together', async () => {
-    const session = new Session();
+    const session = new Session(new FakeWorld(() => undefined).runtime());
     let underWay = 0;
     let most = 0;
     let longest = 0;
@@ -189,13 +190,13 @@ describe('sessions', () => {
         for (let turn = 0; turn < i % 7; turn++) await Promise.resolve();
         underWay -= 1;
         return answer(`t${i}`);
-      });
+      }, 1000);
     await Promise.all(Array.from({ length: 100 }, async (_, i) => ask(i)));
     expect([most, longest <= 5]).toEqual([4, true]);
   });
 
   test('contexts are remembered for the keys used last', () => {
-    const session = new Session();
+    const session = new Session(new FakeWorld(() => undefined).runtime());
     for (let i = 0; i < 1024; i++) session.saw('b', `k${i}`, `c${i}`);
     session.saw('b', 'k0', 'newer');
     session.saw('b', 'k0', undefined);

@@ -70,6 +70,35 @@ test('what no node has said is no answer: neither that nothing is there, nor tha
   expect([error.code, error.outcome]).toEqual(['bad-answer', 'unknown']);
 });
 
+test('what changes something goes nowhere else: redirected, a POST would come as a GET', async () => {
+  const world = new FakeWorld(() => new Response(null, { status: 301, headers: { location: 'https://d/' } }));
+  const quoral = world.connect();
+  const works = [
+    quoral.counters('b').increment('k', 1),
+    quoral.bucket('b', text).lease('k', { holder: 'me', ttl: 30 }),
+    quoral.define('b', {}),
+  ];
+  for (const error of await Promise.all(works.map(failure))) {
+    expect([error.code, error.outcome]).toEqual(['bad-answer', 'unknown']);
+    expect(error.message).toContain('redirected to https://d/');
+  }
+  expect(new Set(world.asked.map(({ redirect }) => redirect))).toEqual(new Set(['manual']));
+});
+
+test('a key that has no UTF-8 is refused, since it would be taken for another one', async () => {
+  const world = new FakeWorld(() => stored());
+  const notes = world.connect().bucket('b', text);
+  const errors = await Promise.all(
+    [notes.put('\ud800', 'v'), notes.lease('\ud800', { holder: 'me', ttl: 1 })].map(failure),
+  );
+  expect(errors.map(({ code, outcome }) => [code, outcome])).toEqual([
+    ['invalid-request', 'not-applied'],
+    ['invalid-request', 'not-applied'],
+  ]);
+  expect((await failure(notes.get('\udc00'))).outcome).toBeUndefined();
+  expect(world.asked).toEqual([]);
+});
+
 test('without an idempotency key only what was not applied is sent again', async () => {
   const once = { idempotencyKey: false } as const;
   const world = new FakeWorld((_, count) => (count === 1 ? problem(429, 'overloaded') : cut()));
