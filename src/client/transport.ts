@@ -125,6 +125,7 @@ export class Transport {
     if (hasGivenUp(call)) {
       throw new QuoralError('aborted', 'the caller had given up', call.changes ? { outcome: 'not-applied' } : {});
     }
+    requireHeaders(this.#headersOf(call), call);
     this.#budget.earn();
     for (let attempts = 1; ; attempts++) {
       const node = nodes.choose(call.owners ?? [], tried, runtime.now());
@@ -162,11 +163,15 @@ export class Transport {
     return Math.max(1, Math.min(limit, leftMs, TIMEOUT_MAX_MS));
   }
 
+  #headersOf({ headers }: Call): Record<string, string> {
+    const { token } = this.#settings;
+    return token === undefined ? { ...headers } : { ...headers, authorization: `Bearer ${token}` };
+  }
+
   async #ask(node: NodeEntry, call: Call, leftMs: number, signal: AbortSignal): Promise<Response> {
     const timeout = call.tellsTimeout === true ? Math.ceil(this.#attemptMs(leftMs, call)) : undefined;
     const asked = queryText({ ...call.query, ...(timeout === undefined ? {} : { timeout }) });
-    const headers: Record<string, string> = { ...call.headers };
-    if (this.#settings.token !== undefined) headers['authorization'] = `Bearer ${this.#settings.token}`;
+    const headers = this.#headersOf(call);
     return this.runtime.fetch(`${node.url}${call.path}${asked === '' ? '' : `?${asked}`}`, {
       method: call.method,
       headers,
@@ -183,6 +188,20 @@ function queryText(query: NonNullable<Call['query']>): string {
   return Object.entries(query)
     .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]))
     .join('&');
+}
+
+/** What HTTP does not allow in a header would look like a node that cannot be reached. */
+function requireHeaders(headers: Readonly<Record<string, string>>, { changes }: Call): void {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      new Headers([[name, value]]);
+    } catch {
+      // Its own words would show the value, which may be a token.
+      const facts = { field: name, ...(changes ? { outcome: 'not-applied' as const } : {}) };
+      const detail = `${JSON.stringify(name)} cannot be a header, or its value cannot: visible characters up to U+00FF`;
+      throw new QuoralError('invalid-request', detail, facts);
+    }
+  }
 }
 
 function hasGivenUp({ signal }: Call): boolean {

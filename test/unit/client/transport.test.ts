@@ -85,6 +85,27 @@ test('what changes something goes nowhere else: redirected, a POST would come as
   expect(new Set(world.asked.map(({ redirect }) => redirect))).toEqual(new Set(['manual']));
 });
 
+test('what cannot stand in a header is refused, and takes no node for dead', async () => {
+  const world = new FakeWorld(() => stored());
+  const notes = world.connect().bucket('b', text);
+  for (const options of [
+    { meta: { 'a b': 'x' } },
+    { meta: { a: '日本' } },
+    { contentType: 'a\nb' },
+    { follows: 'é\0' },
+  ]) {
+    const error = await failure(notes.put('k', 'v', options));
+    expect([error.code, error.outcome]).toEqual(['invalid-request', 'not-applied']);
+  }
+  const closed = await failure(world.connect({ token: 'of two\nlines' }).bucket('b', text).get('k'));
+  expect([closed.code, closed.facts.field, closed.message.includes('lines')]).toEqual([
+    'invalid-request',
+    'authorization',
+    false,
+  ]);
+  expect(world.asked).toEqual([]);
+});
+
 test('a key that has no UTF-8 is refused, since it would be taken for another one', async () => {
   const world = new FakeWorld(() => stored());
   const notes = world.connect().bucket('b', text);
