@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Happened } from '#client/answer.ts';
 import type { Written } from '#client/bucket.ts';
 import { bytes } from '#client/codec.ts';
-import type { Entry } from '#client/entry.ts';
+import type { Entry, Sibling } from '#client/entry.ts';
 import type { Consistency, Count, DeleteOptions, PutOptions, ReadOptions } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
@@ -63,18 +63,13 @@ export async function getKey(bucket: string, key: string, flags: ReadFlags): Pro
   const entry = await clusterClient(flags).bucket(bucket, bytes).get(key, options);
   if (!entry.exists) fail(`${bucket}/${key} is not there`);
   else if (entry.siblings.length > 1) printSiblings(entry, flags);
-  else if (flags.json === true) {
-    const { contentType, value } = entry.siblings[0]!;
-    print(JSON.stringify({ ...facts(entry), contentType, value: Buffer.from(value).toString('base64') }));
-  } else process.stdout.write(entry.siblings[0]!.value);
+  else if (flags.json === true) print(JSON.stringify({ ...facts(entry), ...shown(entry.siblings[0]!) }));
+  else process.stdout.write(entry.siblings[0]!.value);
 }
 
 function printSiblings({ context, siblings }: Entry<Uint8Array>, { json }: ReadFlags): void {
   if (json === true) {
-    const shown = siblings.map(({ etag, contentType, lastModified, meta, value }) => {
-      return { etag, contentType, lastModified, meta, value: Buffer.from(value).toString('base64') };
-    });
-    print(JSON.stringify({ context, siblings: shown }));
+    print(JSON.stringify({ context, siblings: siblings.map(shown) }));
     return;
   }
   print(`${siblings.length} siblings; resolve them with: quoral key put … --context ${context}`);
@@ -82,6 +77,20 @@ function printSiblings({ context, siblings }: Entry<Uint8Array>, { json }: ReadF
     print(`--- ${etag} ${lastModified.toISOString()} ${contentType}`);
     print(Buffer.from(value).toString('utf8'));
   }
+}
+
+/** One version in JSON, as nodes show siblings. */
+function shown({
+  etag,
+  contentType,
+  contentEncoding,
+  lastModified,
+  expires,
+  meta,
+  value,
+}: Sibling<Uint8Array>): object {
+  const base64 = Buffer.from(value).toString('base64');
+  return { etag, contentType, contentEncoding, lastModified, expires, meta, value: base64 };
 }
 
 function changeOptions(flags: ChangeFlags): DeleteOptions {
@@ -147,7 +156,7 @@ function report(what: string, bucket: string, key: string, written: Written, { j
 }
 
 function facts({ etag, context, ...happened }: Pick<Written, 'etag' | 'context'> & Happened): object {
-  return { etag: etag && `"${etag}"`, context, replicas: replicasText(happened), coordinator: happened.coordinator };
+  return { etag, context, replicas: replicasText(happened), coordinator: happened.coordinator };
 }
 
 function replicasText({ replicas }: Happened): string | undefined {

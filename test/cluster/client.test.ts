@@ -267,6 +267,16 @@ describe('the command line', () => {
     expect(await run('key', 'put', 'cli', 'k', '--meta', 'a=b', '--ttl', '60')).toMatchObject({ status: 0 });
     expect(await run('key', 'get', 'cli', 'k')).toMatchObject({ status: 0, stdout: 'from input' });
     expect(await run('key', 'list', 'cli', '--json')).toMatchObject({ status: 0, stdout: '{"key":"k"}\n' });
+    const { etag, ...shown } = JSON.parse((await run('key', 'get', 'cli', 'k', '--json')).stdout) as Record<
+      string,
+      string
+    >;
+    const value = Buffer.from('from input').toString('base64');
+    expect(shown).toMatchObject({ value, meta: { a: 'b' }, contentType: 'text/plain; charset=utf-8' });
+    expect([etag, Date.parse(shown['lastModified']!) < Date.parse(shown['expires']!)]).toEqual([
+      expect.stringMatching(/^[0-9a-f]{16}$/),
+      true,
+    ]);
     expect(await run('key', 'put', 'cli', 'k', 'x', '--if-absent')).toMatchObject({ status: 2 });
     expect(await run('key', 'get', 'cli', 'nope')).toMatchObject({ status: 1, stdout: '' });
     const nobody = await runQuoral(['key', 'get', 'cli', 'k', '--url', 'http://127.0.0.1:1']);
