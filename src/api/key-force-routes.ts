@@ -1,10 +1,10 @@
-/** `/v1/ring/force/{bucket}/{key}`: the way out for a strong key that too many of its owners have lost. */
+/** `/v1/ring/force/{bucket}/{key}` and `/v1/ring/force64/{bucket}/{key}`: the way out for a strong key that too many of its owners have lost. */
 
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { jsonAnswer, withJson } from './json.ts';
-import { decodeBucket, decodeKey } from './key-path.ts';
+import { decodeBucket, decodeKeyOf } from './key-path.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { quoted } from './raw-path.ts';
 
@@ -53,10 +53,10 @@ export async function forceKey(exchange: Exchange): Promise<Answer> {
 }
 
 function strongKey({ services, target }: Exchange): { readonly bucket: Bucket; readonly key: Uint8Array } | Problem {
-  const [, , , bucketSegment = '', keySegment = ''] = target.segments;
+  const [, , family = '', bucketSegment = '', keySegment = ''] = target.segments;
   const name = decodeBucket(bucketSegment);
   if (name instanceof Problem) return name;
-  const key = decodeKey(keySegment);
+  const key = decodeKeyOf(family, keySegment);
   if (key instanceof Problem) return key;
   const bucket = services.buckets.resolve(name);
   if (bucket.properties.consistency === 'strong') return { bucket, key };

@@ -27,7 +27,7 @@ const DELETE = 0x7f;
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
 const ENDS_WITH_SLASH: ReadonlySet<string> = new Set(['/', '/ui/']);
 /** What stands before a bucket. Where a key comes behind that, there is a second form for keys that cannot stand in a path. */
-const WITH_KEY = /^(kv|leases|explain|ring\/locate)(64)?$/;
+const WITH_KEY = /^(kv|leases|explain|ring\/(locate|force))(64)?$/;
 const WITH_BUCKET: ReadonlySet<string> = new Set(['buckets', 'watch']);
 /** The server as a whole, of which only OPTIONS can ask (RFC 9112 section 3.2.4). */
 export const WHOLE_SERVER = '*';

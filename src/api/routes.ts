@@ -93,6 +93,11 @@ const BUCKET: Route['methods'] = {
   DELETE: ['admin', dropBucket],
 };
 
+const FORCE_KEY: Route['methods'] = {
+  GET: ['admin', plain(showKeyForce)],
+  POST: ['admin', plain(forceKey)],
+};
+
 const LOCATE: Route['methods'] = { GET: ['concern', plain(locateKey)] };
 const EXPLAIN: Route['methods'] = { GET: ['read', plain(explainKey)] };
 
@@ -123,11 +128,8 @@ export const ROUTES: readonly Route[] = [
     kind: 'data',
   },
   { path: '/v1/ring/force', methods: { POST: ['admin', plain(forceRing)] }, kind: 'work' },
-  {
-    path: '/v1/ring/force/:bucket/:key',
-    methods: { GET: ['admin', plain(showKeyForce)], POST: ['admin', plain(forceKey)] },
-    kind: 'data',
-  },
+  { path: '/v1/ring/force/:bucket/:key', methods: FORCE_KEY, kind: 'data' },
+  { path: '/v1/ring/force64/:bucket/:key', methods: FORCE_KEY, kind: 'data' },
   { path: '/v1/ring/plans', methods: { POST: ['admin', plain(makePlan)] }, kind: 'data' },
   { path: '/v1/ring/plans/:id/apply', methods: { POST: ['admin', plain(applyPlan)] }, kind: 'data' },
   { path: '/v1/ring/transfers', methods: { GET: ['admin', plain(showTransfers)] }, kind: 'work' },

@@ -33,7 +33,11 @@ interface Asked {
 const PATIENCE_MS = 65_000;
 
 /** Any key can be written in this form; in a path some HTTP clients rewrite it. */
-export function keyPath(family: 'kv64' | 'explain64' | 'ring/locate64', bucket: string, key: string): string {
+export function keyPath(
+  family: 'kv64' | 'explain64' | 'ring/locate64' | 'ring/force64',
+  bucket: string,
+  key: string,
+): string {
   return `/v1/${family}/${encodeURIComponent(bucket)}/${toBase64url(utf8(key))}`;
 }
 

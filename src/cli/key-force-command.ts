@@ -1,7 +1,7 @@
 /** `quoral key force`: the way out for a strong key that too many of its owners have lost. */
 
 import type { KeyForceView, RegisterVersionView } from '#operator/key-force.ts';
-import { askJson, type ClientOptions } from './client.ts';
+import { askJson, keyPath, type ClientOptions } from './client.ts';
 import { confirm } from './confirm.ts';
 import { EXIT, print, table } from './output.ts';
 
@@ -10,7 +10,7 @@ export async function forceKey(
   key: string,
   options: ClientOptions & { readonly yes?: boolean },
 ): Promise<void> {
-  const path = `/v1/ring/force/${encodeURIComponent(bucket)}/${encodeURIComponent(key)}`;
+  const path = keyPath('ring/force64', bucket, key);
   const shown = (await askJson(options, path)) as KeyForceView;
   if (options.json !== true) show(key, shown);
   if (shown.id === null) {

@@ -82,6 +82,30 @@ function leaseOperations(suffix: string): Readonly<Record<'GET' | 'POST' | 'DELE
 const LEASE = leaseOperations('');
 const LEASE64 = leaseOperations('64');
 
+function forcing(suffix: string): Readonly<Record<'GET' | 'POST', Operation>> {
+  return {
+    GET: {
+      id: `showKeyForce${suffix}`,
+      tag: 'Cluster',
+      summary: 'Shows what is left of a strong key that too many of its owners have lost',
+      text: 'Every owner is asked itself. Nothing is changed.',
+      answers: { 200: shows('ForcedKey', 'What each owner has, what would be gone on with, and what that may lose.') },
+    },
+    POST: {
+      id: `forceKey${suffix}`,
+      tag: 'Cluster',
+      summary: 'Goes on with what is left of a strong key that too many of its owners have lost',
+      text: 'The way out when no majority of its owners will ever have its register again. Refused when what they have is not what was shown any more.',
+      body: takes(KEY_FORCE_SCHEMA, 'The id of what was shown.', { id: '0123456789abcdef' }),
+      answers: { 200: shows('ForcedKey', 'Done: a majority has what was shown.') },
+      problems: ['conflict', 'quorum-unavailable'],
+    },
+  };
+}
+
+const FORCE_KEY = forcing('');
+const FORCE_KEY64 = forcing('64');
+
 function locate(suffix: string): Operation {
   return {
     id: `locateKey${suffix}`,
@@ -251,22 +275,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 200: shows('Forced', 'What it means.') },
     problems: ['conflict', 'quorum-unavailable'],
   },
-  'GET /v1/ring/force/:bucket/:key': {
-    id: 'showKeyForce',
-    tag: 'Cluster',
-    summary: 'Shows what is left of a strong key that too many of its owners have lost',
-    text: 'Every owner is asked itself. Nothing is changed.',
-    answers: { 200: shows('ForcedKey', 'What each owner has, what would be gone on with, and what that may lose.') },
-  },
-  'POST /v1/ring/force/:bucket/:key': {
-    id: 'forceKey',
-    tag: 'Cluster',
-    summary: 'Goes on with what is left of a strong key that too many of its owners have lost',
-    text: 'The way out when no majority of its owners will ever have its register again. Refused when what they have is not what was shown any more.',
-    body: takes(KEY_FORCE_SCHEMA, 'The id of what was shown.', { id: '0123456789abcdef' }),
-    answers: { 200: shows('ForcedKey', 'Done: a majority has what was shown.') },
-    problems: ['conflict', 'quorum-unavailable'],
-  },
+  'GET /v1/ring/force/:bucket/:key': FORCE_KEY.GET,
+  'POST /v1/ring/force/:bucket/:key': FORCE_KEY.POST,
+  'GET /v1/ring/force64/:bucket/:key': FORCE_KEY64.GET,
+  'POST /v1/ring/force64/:bucket/:key': FORCE_KEY64.POST,
   'POST /v1/ring/plans': {
     id: 'planRing',
     tag: 'Cluster',

@@ -48,6 +48,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'POST /v1/ring/force': 'admin all',
   'GET /v1/ring/force/:bucket/:key': 'admin bucket',
   'POST /v1/ring/force/:bucket/:key': 'admin bucket',
+  'GET /v1/ring/force64/:bucket/:key': 'admin bucket',
+  'POST /v1/ring/force64/:bucket/:key': 'admin bucket',
   'POST /v1/ring/plans': 'admin all',
   'POST /v1/ring/plans/:id/apply': 'admin all',
   'POST /v1/ring/transfers/pause': 'admin all',

@@ -48,6 +48,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'POST /v1/ring/repair': {},
   'POST /v1/ring/force': { lost: ['n2'] },
   'POST /v1/ring/force/:bucket/:key': { id: KEY_FORCE_ID },
+  'POST /v1/ring/force64/:bucket/:key': { id: KEY_FORCE_ID },
   'POST /v1/ring/plans': { weights: { n1: 2 } },
   'POST /v1/ring/plans/:id/apply': { throttle: 20_000_000 },
   'POST /v1/ring/transfers/pause': { id: '9237eb92d465263f' },
@@ -326,7 +327,16 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
   await see('PUT', '/v1/buckets/{bucket}', '/v1/buckets/b', '{}');
   await see('DELETE', '/v1/buckets/{bucket}', '/v1/buckets/b');
   await see('POST', '/v1/ring/force', '/v1/ring/force', '{"lost":["n2"]}');
-  await see('POST', '/v1/ring/force/{bucket}/{key}', '/v1/ring/force/stock/k', `{"id":"${KEY_FORCE_ID}"}`);
+  for (const [family, key] of [
+    ['force', 'k'],
+    ['force64', 'aw'],
+  ])
+    await see(
+      'POST',
+      `/v1/ring/${family}/{bucket}/{key}`,
+      `/v1/ring/${family}/stock/${key}`,
+      `{"id":"${KEY_FORCE_ID}"}`,
+    );
   await see('POST', '/v1/ring/plans', '/v1/ring/plans', '{}');
   await see('POST', '/v1/ring/plans/{id}/apply', '/v1/ring/plans/1/apply');
 }
