@@ -51,8 +51,8 @@ export class Unfitting extends Error {
   override readonly name = 'Unfitting';
 }
 
-/** Milliseconds after its end for which an entry is kept at least: no clock that is still trusted lies as far behind. */
-const EXPIRED_FOR_SURE_MS = 120_000;
+/** Milliseconds after its end for which a version is kept at least: no clock that is still trusted lies as far behind. */
+export const EXPIRED_FOR_SURE_MS = 120_000;
 
 /** Throws {@link Unfitting}. */
 export function planOperation(state: State, operation: Operation, circumstances: Circumstances): Plan {

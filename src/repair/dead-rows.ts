@@ -1,13 +1,14 @@
 /**
  * Which rows are dead, and which will be: two indexes that change in the transaction of the rows. A dead row has no version
  * with a value: it is a tombstone, in whichever of its forms (nothing live, a deletion marker, versions that have expired and
- * were stripped of their values), and waits to be given up.
+ * were stripped of their values), and waits to be given up. Of a row that lives, versions that have expired wait for the same.
  *
- *     dead_rows  n u8 | partition u16 | row key                       →  the time of its newest dot, u64
+ *     dead_rows  n u8 | partition u16 | row key                       →  since when, a hybrid time u64
  *     expiring   milliseconds since 1970 u64 | n u8 | partition u16 | row key  →  nothing
  */
 
-import type { State } from '#causality/state.ts';
+import { hybridTimeAt } from '#causality/hybrid-clock.ts';
+import type { State, Version } from '#causality/state.ts';
 import { highestCounter } from '#causality/vector.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
@@ -33,6 +34,19 @@ export function isDead({ vector, versions }: State): boolean {
   return vector.length > 0 && versions.every(({ content }) => content === null);
 }
 
+/** Versions that have expired and were stripped of their values: all that is left of them is that they are there. */
+export function strippedOf({ versions }: State): readonly Version[] {
+  return versions.filter(({ content, expiresAt }) => content === null && expiresAt !== 0);
+}
+
+/** Since when it waits to be given up, all of it or what has expired of it; 0 when nothing does. */
+function waitsSince(state: State): number {
+  if (isDead(state)) return highestCounter(state.vector);
+  if (state.versions.length === 1) return 0;
+  const ends = strippedOf(state).map(({ expiresAt }) => expiresAt);
+  return ends.length === 0 ? 0 : Math.max(1, hybridTimeAt(ends.reduce((a, b) => Math.min(a, b))));
+}
+
 /** When the first of its values expires; 0 when none does. */
 export function expiryOf({ versions }: State): number {
   let first = 0;
@@ -44,7 +58,7 @@ export function expiryOf({ versions }: State): number {
 
 export interface DeadRow {
   readonly rowKey: Uint8Array;
-  /** The hybrid time of its newest dot. */
+  /** The hybrid time of its newest dot; of a row that lives that at which the first version has expired. */
   readonly since: number;
 }
 
@@ -67,23 +81,26 @@ export class DeadRows implements RecordParticipant {
       if (last === undefined || rows.length < PAGE_ROWS) break;
       from = successor(last[0]);
     }
-    metrics.gauge('quoral_tombstones', 'Rows of deleted and expired keys that wait to be given up', () => this.#count);
+    const help =
+      'Rows that wait to be given up: of deleted and expired keys, and of keys of which a version has expired';
+    metrics.gauge('quoral_tombstones', help, () => this.#count);
   }
 
   recordChanged(transaction: GroupTransaction, { place, rowKey, before, after }: RecordChange): void {
-    const wasDead = isDead(before);
-    const nowDead = isDead(after);
+    const waited = waitsSince(before);
+    const waits = waitsSince(after);
     const expired = expiryOf(before);
     const expires = expiryOf(after);
-    if (!wasDead && !nowDead && expired === expires) return;
+    if (waited === waits && expired === expires) return;
     if (expired !== expires) {
       if (expired !== 0) transaction.delete(EXPIRING, expiringKey(expired, place, rowKey));
       if (expires !== 0) transaction.put(EXPIRING, expiringKey(expires, place, rowKey), EMPTY_BYTES);
     }
+    if (waited === waits) return;
     const name = joined(treeKey(place), rowKey);
-    if (nowDead) transaction.put(DEAD_ROWS, name, sequenceKey(highestCounter(after.vector)));
-    else if (wasDead) transaction.delete(DEAD_ROWS, name);
-    const change = Number(nowDead) - Number(wasDead);
+    if (waits === 0) transaction.delete(DEAD_ROWS, name);
+    else transaction.put(DEAD_ROWS, name, sequenceKey(waits));
+    const change = Number(waits !== 0) - Number(waited !== 0);
     if (change !== 0) transaction.afterwards(() => (this.#count += change));
   }
 
@@ -102,7 +119,7 @@ export class DeadRows implements RecordParticipant {
     this.#count = this.#before;
   }
 
-  /** Dead rows of a partition, at most so many, from this row key on. */
+  /** Dead rows of a partition, and those with dead versions, at most so many, from this row key on. */
   of(reader: DiskReader, place: TreePlace, limit: number, from: Uint8Array = EMPTY_BYTES): readonly DeadRow[] {
     const prefix = treeKey(place);
     const next =

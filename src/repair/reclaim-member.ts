@@ -8,8 +8,7 @@ import type { Hash64 } from '#kernel/siphash.ts';
 import { ALL_PLACES } from '#replica/floors.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place } from '#replica/records.ts';
-import { asRefusal, REFILLING } from '#replica/refusals.ts';
-import { NOT_OWNER, STALE } from '#replica/scope.ts';
+import { orRefusal } from '#replica/refusals.ts';
 import { recordName } from '#replica/tables.ts';
 import { hasPlacement, ownersOf } from '#ring/preference-list.ts';
 import { Refusal } from '#wire/message.ts';
@@ -24,6 +23,7 @@ import {
   type GiveUpRequest,
   type PromiseRequest,
 } from './reclaim-messages.ts';
+import { requireOwner } from './reclaim-owner.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 export interface ReclaimMemberOptions extends Omit<ExchangeEnvironment, 'source' | 'pace'> {
@@ -66,7 +66,8 @@ export class ReclaimMember {
   }
 
   async confirm({ place, changedIn, origin, rows }: ConfirmRequest): Promise<readonly number[]> {
-    this.#requireOwner(place, changedIn);
+    const { knowledge } = this.#options;
+    requireOwner(knowledge, place, changedIn);
     await joinRows(this.#options, place, origin, rows);
     return rows.flatMap(([rowKey, state], i) => (this.#hasSame(place, rowKey, state) ? [i] : []));
   }
@@ -98,11 +99,11 @@ export class ReclaimMember {
   }
 
   async giveUp({ place, changedIn, floor, rows }: GiveUpRequest): Promise<number> {
-    const { replica } = this.#options;
+    const { replica, knowledge } = this.#options;
     if (replica.floors.of(place) < floor) throw new Refusal('no-promise', 'this node has not promised that');
     return await replica.commits.submit({
       run: (transaction) => {
-        this.#requireOwner(place, changedIn);
+        requireOwner(knowledge, place, changedIn);
         return rows.filter(({ rowKey, hash }) => this.#remove(transaction, place, rowKey, hash)).length;
       },
       bytes: 0,
@@ -137,23 +138,5 @@ export class ReclaimMember {
       if (error instanceof Refusal) return false;
       throw error;
     }
-  }
-
-  #requireOwner({ n, partition }: TreePlace, changedIn: number): void {
-    const { knowledge } = this.#options;
-    const ring = knowledge.ring();
-    const entry = hasPlacement(ring, n) ? ownersOf(ring, n, partition) : undefined;
-    if (entry?.changedIn !== changedIn) throw new Refusal(STALE, 'the owners are others here', knowledge.epoch());
-    if (!entry.owners.includes(knowledge.self())) throw new Refusal(NOT_OWNER, 'not an owner', knowledge.epoch());
-    if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node is being filled');
-  }
-}
-
-/** A disk that takes nothing is told of as such. */
-async function orRefusal<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw asRefusal(error);
   }
 }

@@ -7,12 +7,11 @@ import type { Hash64 } from '#kernel/siphash.ts';
 import type { MessageType } from '#wire/message.ts';
 import { asArray, asBytes, asInteger, asListOf } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
-import { placeFromWire, placeToWire, type RowOnTheWire } from './exchange-messages.ts';
+import { placeFromWire, placeToWire, ROW_KEY_MAX, type RowOnTheWire } from './exchange-messages.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 /** Tombstones of a partition that are given up together. */
 export const BATCH_MAX = 512;
-const ROW_KEY_MAX = 1280;
 const PLACES_MAX = 65_536;
 
 export interface ConfirmRequest {

@@ -1,7 +1,8 @@
 /**
  * Giving tombstones up, by proof instead of a guess of days. The first owner of a partition that can be reached drives it:
  *
- * 1. Confirm: all owners have the same dead state. A row that one of them lacks is given to it.
+ * 1. Confirm: all owners have the same dead state. A row that one of them lacks is given to it. Of versions that have ended
+ *    beside others that live: no owner knows of a later end (ended.ts).
  * 2. Ask every member for its time: the highest is the floor. Whatever any of them read or made before its answer has an
  *    origin below the floor; whatever is read later, is read where all owners have the tombstone already.
  * 3. Wait, so that what is on its way arrives, and so that clocks that are behind come past the floor. Are they too far apart
@@ -9,7 +10,7 @@
  * 4. Promise: every member puts the floor on its disk and from then on takes nothing from below it; then it says how old the
  *    oldest hint is that it keeps, or has kept since it told its time: of one that went home a second copy may be on its way.
  *    One from below the floor, or a member that cannot be asked, ends the attempt.
- * 5. Give up: each owner takes away the rows that are still what was confirmed. One that fails has its tombstone left, which
+ * 5. Give up: each owner takes away the rows that are still what was confirmed, and the versions. One that fails has its tombstone left, which
  *    comes to the others again and is given up another time.
  *
  * Nothing is kept between attempts but the floors, so an attempt may end anywhere.
@@ -19,12 +20,14 @@ import type { NodeId } from '#kernel/identity.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import { ownersOf } from '#ring/preference-list.ts';
-import type { Member, Ring } from '#ring/ring.ts';
+import { haveSameMembers, type Member, type Ring } from '#ring/ring.ts';
 import type { MessageType } from '#wire/message.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
 import type { DeadRows } from './dead-rows.ts';
 import { isDead } from './dead-rows.ts';
+import type { EndedVersions } from './ended.ts';
+import { ConfirmEndedMessage, GiveUpEndedMessage, type EndedRow } from './ended-messages.ts';
 import { ask, ExchangeFailed } from './exchange.ts';
 import type { RowOnTheWire } from './exchange-messages.ts';
 import {
@@ -34,6 +37,7 @@ import {
   PromiseMessage,
   ReclaimMessage,
   TimeMessage,
+  type GiveUpRequest,
   type ReclaimProgress,
 } from './reclaim-messages.ts';
 import type { ReclaimMember, ReclaimMemberOptions } from './reclaim-member.ts';
@@ -53,6 +57,7 @@ export interface ReclaimSettings {
 
 export interface ReclaimOptions extends ReclaimMemberOptions {
   readonly member: ReclaimMember;
+  readonly ended: EndedVersions;
   readonly dead: DeadRows;
   readonly self: NodeId;
   readonly settings: ReclaimSettings;
@@ -70,7 +75,10 @@ interface Batch {
   readonly place: TreePlace;
   readonly owners: readonly Member[];
   readonly changedIn: number;
-  rows: readonly { readonly rowKey: Uint8Array; readonly hash: Hash64 }[];
+  /** What the index names; what of that all owners agree on is in the two below. */
+  readonly rowKeys: readonly Uint8Array[];
+  rows: GiveUpRequest['rows'];
+  ended: readonly EndedRow[];
 }
 
 /** Keys in one pass: bounds the memory that it takes. */
@@ -96,7 +104,8 @@ export class Reclaim {
   constructor(options: ReclaimOptions) {
     this.#options = options;
     const { metrics } = options.world;
-    this.#given = metrics.counter('quoral_tombstones_reclaimed_total', 'Tombstones that this node has given up');
+    const help = 'Tombstones that this node has given up, and keys of which it has given up what had expired';
+    this.#given = metrics.counter('quoral_tombstones_reclaimed_total', help);
     for (const block of BLOCKS) {
       const help =
         'Partitions whose tombstones could not be given up in the last pass of this node, by what was in the way';
@@ -162,7 +171,7 @@ export class Reclaim {
       await new Promise<void>((resolve) => void world.clock.after(wait, resolve));
       const free = await this.#promised(confirmed, members, floor);
       for (const batch of free) {
-        if (sameRing(ring, knowledge.ring())) await this.#giveUp(batch, floor);
+        if (haveSameMembers(ring, knowledge.ring())) await this.#giveUp(batch, floor);
         else this.#note(batch.place, 'ring', 'the members have changed meanwhile');
       }
     }
@@ -186,18 +195,18 @@ export class Reclaim {
       const owners = indexes.flatMap((index) => ring.members.filter((member) => member.index === index));
       const driver = owners.find(({ id, state }) => state === 'active' && (id === self || messaging.reachable(id)));
       if (driver?.id !== self || !trees.ready()) continue;
-      const rows = dead
+      const rowKeys = dead
         .of(world.disk, place, BATCH_MAX)
         .filter(({ since, rowKey }) => {
           const { bucket, incarnation } = recordName(rowKey);
           return timeOf(since) <= before && knowledge.bucket(bucket).incarnation === incarnation;
         })
-        .map(({ rowKey }) => ({ rowKey, hash: { high: 0, low: 0 } }));
-      if (rows.length === 0) continue;
-      if (rows.length === BATCH_MAX) more = true;
-      count += rows.length;
+        .map(({ rowKey }) => rowKey);
+      if (rowKeys.length === 0) continue;
+      if (rowKeys.length === BATCH_MAX) more = true;
+      count += rowKeys.length;
       if (count > PASS_MAX) return { batches, more: true };
-      batches.push({ place, owners, changedIn, rows });
+      batches.push({ place, owners, changedIn, rowKeys, rows: [], ended: [] });
     }
     return { batches, more };
   }
@@ -221,34 +230,47 @@ export class Reclaim {
     return id === this.#options.self || this.#options.messaging.reachable(id);
   }
 
-  /** Leaves in the batch what every owner has just so; false when that is nothing. */
+  /** Puts into the batch what every owner agrees on; false when that is nothing. */
   async #confirm(batch: Batch): Promise<boolean> {
-    const { self, replica, member } = this.#options;
-    const { place, changedIn } = batch;
+    const { replica, member, ended, settings } = this.#options;
+    const { place, changedIn, rowKeys } = batch;
     const origin = replica.now();
-    const found = this.#read(batch);
-    let equal = found;
-    for (const { id } of batch.owners) {
-      const rows = equal.map(({ wire }) => wire);
-      if (rows.length === 0) return false;
-      const request = { place, changedIn, origin, rows };
-      try {
-        const places =
-          id === self ? await member.confirm(request) : await ask(this.#options, id, ConfirmMessage, request);
-        equal = places.flatMap((i) => equal[i] ?? []);
-      } catch (error) {
-        this.#failed(place, 'owner', `owner ${id}`, error);
-        return false;
-      }
-    }
-    batch.rows = equal.map(({ rowKey, hash }) => ({ rowKey, hash }));
-    return equal.length > 0;
+    const dead = await this.#agreed(batch, this.#read(batch), (id, rows) => {
+      const request = { place, changedIn, origin, rows: rows.map(({ wire }) => wire) };
+      return id === this.#options.self ? member.confirm(request) : this.#ask(id, ConfirmMessage, request);
+    });
+    batch.rows = dead.map(({ rowKey, hash }) => ({ rowKey, hash }));
+    batch.ended = await this.#agreed(batch, ended.of(place, rowKeys, settings.reclaimAge), (id, rows) => {
+      const request = { place, changedIn, rows };
+      return id === this.#options.self ? ended.confirm(request) : this.#ask(id, ConfirmEndedMessage, request);
+    });
+    return batch.rows.length > 0 || batch.ended.length > 0;
   }
 
-  #read({ place, rows }: Batch): readonly { rowKey: Uint8Array; hash: Hash64; wire: RowOnTheWire }[] {
+  /** Those that each owner in turn leaves of them. */
+  async #agreed<Row>(
+    { place, owners }: Batch,
+    rows: readonly Row[],
+    confirm: (owner: NodeId, rows: readonly Row[]) => Promise<readonly number[]>,
+  ): Promise<readonly Row[]> {
+    let agreed = rows;
+    for (const { id } of owners) {
+      if (agreed.length === 0) break;
+      try {
+        const places = await confirm(id, agreed);
+        agreed = places.flatMap((i) => agreed[i] ?? []);
+      } catch (error) {
+        this.#failed(place, 'owner', `owner ${id}`, error);
+        return [];
+      }
+    }
+    return agreed;
+  }
+
+  #read({ place, rowKeys }: Batch): readonly { rowKey: Uint8Array; hash: Hash64; wire: RowOnTheWire }[] {
     const { replica, trees } = this.#options;
     let bytes = 0;
-    return rows.flatMap(({ rowKey }) => {
+    return rowKeys.flatMap((rowKey) => {
       const { key, ...life } = recordName(rowKey);
       if (replica.damaged.has({ ...place, ...life }, key)) return [];
       const row = replica.record({ ...place, ...life }, key);
@@ -316,15 +338,18 @@ export class Reclaim {
     return id === self ? await member.promise(request) : await this.#ask(id, PromiseMessage, request);
   }
 
-  async #giveUp({ place, owners, changedIn, rows }: Batch, floor: number): Promise<void> {
-    const { self, member } = this.#options;
-    const request = { place, changedIn, floor, rows };
+  async #giveUp({ place, owners, changedIn, rows, ended }: Batch, floor: number): Promise<void> {
+    const { self, member, ended: here } = this.#options;
+    const dead = { place, changedIn, floor, rows };
+    const over = { place, changedIn, floor, rows: ended };
     // This node last: as long as it has the rows, it will try again.
     const order = [...owners.filter(({ id }) => id !== self), ...owners.filter(({ id }) => id === self)];
     for (const { id } of order) {
       try {
-        const count = id === self ? await member.giveUp(request) : await this.#ask(id, GiveUpMessage, request);
+        if (rows.length > 0 && id !== self) await this.#ask(id, GiveUpMessage, dead);
+        if (ended.length > 0 && id !== self) await this.#ask(id, GiveUpEndedMessage, over);
         if (id !== self) continue;
+        const count = (await member.giveUp(dead)) + (await here.giveUp(over));
         this.#given.add(count);
         this.#total += count;
       } catch (error) {
@@ -369,11 +394,4 @@ export class Reclaim {
   #chance(): number {
     return this.#options.world.random.uint32() / 2 ** 32;
   }
-}
-
-/** Whether the same members have the same disks and are in the same state. */
-function sameRing(a: Ring, b: Ring): boolean {
-  const show = ({ members }: Ring): string =>
-    JSON.stringify(members.map(({ index, storageId, state }) => [index, storageId, state]));
-  return a === b || show(a) === show(b);
 }

@@ -8,6 +8,7 @@ import type { Replica } from '#replica/replica.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
 import { DEAD_TABLES, type DeadRows } from './dead-rows.ts';
+import { EndedVersions } from './ended.ts';
 import { Expiry } from './expiry.ts';
 import { Mend } from './mend.ts';
 import { MoveVotes, type MoveVotesOptions } from './move-votes.ts';
@@ -138,7 +139,7 @@ export class Repair {
     this.#mend = new Mend({ ...options, leaverPatience, callTimeout });
     this.#expiry = new Expiry(options);
     const shared = { ...options, callTimeout: settings.callTimeout };
-    this.reclaim = new Reclaim({ ...shared, member: new ReclaimMember(shared) });
+    this.reclaim = new Reclaim({ ...shared, member: new ReclaimMember(shared), ended: new EndedVersions(options) });
     this.#refill = new Refill({ ...options, antiEntropy: this.antiEntropy });
     this.#lostFloors = new LostFloors(options);
   }

@@ -15,7 +15,7 @@
 
 import { glimpseBytes, writeGlimpse } from '#causality/glimpse.ts';
 import { sameDot } from '#causality/dot.ts';
-import type { State } from '#causality/state.ts';
+import type { State, Version } from '#causality/state.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
 import type { Clock, DiskReader, DiskTransaction, Metrics, TableDefinition } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
@@ -284,11 +284,21 @@ function writeShortGlimpse(writer: ByteWriter, state: State): void {
 }
 
 /** Whether a reader may be shown something else than before. */
-function showsMore(before: State, after: State): boolean {
-  if (before.versions.length !== after.versions.length) return true;
-  return after.versions.some(({ dot, content }, i) => {
-    const was = before.versions[i]!;
-    return !sameDot(dot, was.dot) || (content === null) !== (was.content === null);
+function showsMore({ versions: had }: State, { versions: has }: State): boolean {
+  // What has expired goes some time after that was told.
+  if (has.length < had.length) return !sameVersions(had.filter(hasNotExpired), has.filter(hasNotExpired));
+  return !sameVersions(had, has);
+}
+
+function hasNotExpired({ content, expiresAt }: Version): boolean {
+  return content !== null || expiresAt === 0;
+}
+
+function sameVersions(had: readonly Version[], has: readonly Version[]): boolean {
+  if (had.length !== has.length) return false;
+  return has.every(({ dot, content }, i) => {
+    const was = had[i]!;
+    return sameDot(dot, was.dot) && (content === null) === (was.content === null);
   });
 }
 

@@ -108,7 +108,7 @@ function operateOn(before: State, write: MintedWrite, { operation, base }: Opera
 export interface SizeLimits {
   /** Live versions of one key. */
   readonly siblingsMax: number;
-  /** Entries of one key's data type; versions of a value, those included that have ended and that nobody has replaced. */
+  /** Entries of one key's data type; versions of a value, those included that have ended and are not gone yet. */
   readonly entriesMax: number;
   /** Bytes of one key's encoded state. */
   readonly stateBytesMax: number;
@@ -128,7 +128,7 @@ export function checkSize(
     const live = after.state.versions.filter((version) => isShown(version, now)).length;
     const isFull = live > siblingsMax || has > Math.max(siblingsMax, entriesMax);
     if (!isFull && after.bytes <= stateBytesMax) return;
-    const ended = has === live ? '' : `, and ${has - live} that have ended and that nobody has replaced`;
+    const ended = has === live ? '' : `, and ${has - live} that have ended and are not gone yet`;
     const limit = live > siblingsMax ? siblingsMax : isFull ? entriesMax : `${stateBytesMax} bytes`;
     throw new TooManySiblings(
       `the key would have ${live} concurrent versions${ended}; that would be above ${limit}`,

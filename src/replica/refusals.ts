@@ -53,3 +53,12 @@ export function asRefusal(error: unknown): unknown {
 export function mayHaveBegun(refusalCode: string): boolean {
   return refusalCode === DISK_UNCERTAIN || refusalCode === 'internal';
 }
+
+/** A disk that takes nothing is told of as such. */
+export async function orRefusal<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw asRefusal(error);
+  }
+}

@@ -96,3 +96,10 @@ export interface ChangeOver {
 }
 
 export const CHANGE_OUTCOMES = ['done', 'aborted'] as const;
+
+/** Whether the same members have the same disks and are in the same state. */
+export function haveSameMembers(a: Ring, b: Ring): boolean {
+  const show = ({ members }: Ring): string =>
+    JSON.stringify(members.map(({ index, storageId, state }) => [index, storageId, state]));
+  return a === b || show(a) === show(b);
+}
