@@ -38,9 +38,10 @@ export interface Failure {
   readonly zone: string | undefined;
 }
 
-/** Of a data type those entries whose time is not over. */
-export function shown({ operation }: WriteRequest, offer: Offer, now: number): Offer {
-  if (operation === undefined) return offer;
+/** Without what has ended beside the write. */
+export function shown(offer: Offer, now: number): Offer {
+  const { versions } = offer.state;
+  if (versions.every(({ expiresAt }) => expiresAt === 0)) return offer;
   return { ...offer, state: { ...offer.state, versions: liveVersions(offer.state, now) } };
 }
 

@@ -134,7 +134,7 @@ export class WriteRound {
     const agreement = this.#agreement();
     if (ending !== 'reached')
       return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone, this.#unattended), agreement);
-    const offer = shown(this.#request, this.#offer!, this.#environment.world.clock.wall());
+    const offer = shown(this.#offer!, this.#environment.world.clock.wall());
     return applied(offer, agreement, memberAt(this.#environment, offer.dot.node));
   }
 
