@@ -6,8 +6,8 @@
  */
 
 import { concatBytes, startsWith, toHex } from '#kernel/bytes.ts';
-import type { Operation } from './data-type.ts';
-import { compareDotsByActor, sameActor, sameDot, type Actor, type Dot } from './dot.ts';
+import type { DataType, Operation } from './data-type.ts';
+import { compareDotsByActor, compareDotsByTime, sameActor, sameDot, type Actor, type Dot } from './dot.ts';
 import {
   contentOfEntry,
   entryBytes,
@@ -228,18 +228,22 @@ class Planning implements Plan {
     if (there.length > 0 && there.every((version) => this.goes.has(version))) this.#come(path, { kind: 'present' });
   }
 
+  /** Two places may have given it two types at once: then it is of that which a reader is shown, which was changed last. */
   #checkField(path: readonly Step[], wanted: Step): void {
     const prefix = pathBytes(path);
-    for (const version of this.#below(prefix)) {
-      if (this.#hasEnded(version)) continue;
-      const step = readStep(version.content!.value.subarray(prefix.length));
-      if (step?.field === wanted.field && step.type !== wanted.type)
-        throw new Unfitting(`the field is a ${step.type} already, and no ${wanted.type}`);
+    let latest: { readonly dot: Dot; readonly type: DataType } | undefined;
+    for (const { dot, content, expiresAt } of this.#below(prefix)) {
+      if (this.#hasEnded({ expiresAt })) continue;
+      const step = readStep(content!.value.subarray(prefix.length));
+      if (step?.field !== wanted.field) continue;
+      if (latest === undefined || compareDotsByTime(dot, latest.dot) > 0) latest = { dot, type: step.type };
     }
+    if (latest !== undefined && latest.type !== wanted.type)
+      throw new Unfitting(`the field is a ${latest.type} already, and no ${wanted.type}`);
   }
 
   /** Nobody is shown it any more, although it may have to stay for a while. */
-  #hasEnded({ expiresAt }: Version): boolean {
+  #hasEnded({ expiresAt }: Pick<Version, 'expiresAt'>): boolean {
     return expiresAt !== 0 && expiresAt <= this.#circumstances.now;
   }
 
@@ -276,4 +280,9 @@ function withRun(versions: readonly Version[], run: readonly Version[]): readonl
 
 function isIncrement(bytes: Uint8Array): boolean {
   return readEntry(bytes).leaf.kind === 'increment';
+}
+
+/** Increments that stand apart because their requests may be sent again. */
+export function incrementsApart({ versions }: State): number {
+  return versions.filter((version) => isEntry(version) && isIncrement(version.content.value)).length;
 }

@@ -211,7 +211,7 @@ const CIRCUMSTANCES = { actor: dot(1, 0), context: null, keyed: false, alone: fa
 
 function operate(state: State, operation: Operation, changes: Partial<typeof CIRCUMSTANCES> = {}): State {
   const plan = planOperation(state, operation, { ...CIRCUMSTANCES, ...changes });
-  const first = dot(1, counterFor(1, [], state));
+  const first = { ...(changes.actor ?? CIRCUMSTANCES.actor), counter: counterFor(1, [], state) };
   return carryOut(state, plan, { first, expiresAt: 0, request: changes.keyed === true ? 'ab'.repeat(16) : undefined })
     .state;
 }
@@ -241,6 +241,23 @@ test('a field keeps its type, and a counter stays exact', () => {
   expect(() => planOperation(filled, other, CIRCUMSTANCES)).toThrow(Unfitting);
   const large = operate(EMPTY_STATE, { kind: 'increment', by: Number.MAX_SAFE_INTEGER });
   expect(() => planOperation(large, { kind: 'increment', by: 1 }, CIRCUMSTANCES)).toThrow(Unfitting);
+});
+
+test('a field that got two types at once is of the one that is shown, and goes on as such', () => {
+  const update = (type: 'set' | 'counter'): Operation =>
+    type === 'set'
+      ? { kind: 'update', field: 'x', type, with: { kind: 'add', values: ['1'] } }
+      : { kind: 'update', field: 'x', type, with: { kind: 'increment', by: 2 } };
+  const [first, second] = [
+    operate(EMPTY_STATE, update('set')),
+    operate(EMPTY_STATE, update('counter'), { actor: dot(2, 0) }),
+  ];
+  const both = joinStates(first, second, 'siblings');
+  expect(valueOf('map', both.versions)).toMatchObject({ value: { x: 2 } });
+  expect(() => planOperation(both, update('set'), CIRCUMSTANCES)).toThrow('the field is a counter already, and no set');
+  expect(valueOf('map', operate(both, update('counter'), { actor: dot(2, 0) }).versions)).toMatchObject({
+    value: { x: 4 },
+  });
 });
 
 test('what has ended is nothing to go by, although it stays for a while', () => {
