@@ -6,7 +6,7 @@
 import { innermost, type KeyOperation } from '#causality/data-type.ts';
 import type { Dot } from '#causality/dot.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
-import { carryOut, dotsOf, planFolding, planOperation, type Folding } from '#causality/operate.ts';
+import { carryOut, dotsOf, incrementsApart, planFolding, planOperation, type Folding } from '#causality/operate.ts';
 import type { Conflicts, Content, State, Version, VersionVector } from '#causality/state.ts';
 import { touched } from '#causality/touch.ts';
 import { applyWrite, counterFor } from '#causality/write.ts';
@@ -135,11 +135,14 @@ export function checkSize(
       before.state,
     );
   }
-  const counts = operating.operation.kind !== 'fold' && innermost(operating.operation).kind === 'increment';
-  if (has > entriesMax && has > had && counts)
-    throw new Refusal(OVERLOADED, `the counter keeps ${had} increments apart, which may still be sent again`);
-  if (has > entriesMax && has > had)
+  if (has > entriesMax && has > had) {
+    const counts = operating.operation.kind !== 'fold' && innermost(operating.operation).kind === 'increment';
+    const apart = counts ? incrementsApart(after.state) : 0;
+    // They become one number by and by; if that gives no room, no time will help.
+    if (apart > 1 && has - apart < entriesMax)
+      throw new Refusal(OVERLOADED, `the key keeps ${apart} increments apart, which may still be sent again`);
     throw new TooLarge(`the key would have ${has} entries; at most ${entriesMax} are allowed`);
+  }
   if (after.bytes > stateBytesMax && after.bytes > before.bytes)
     throw new TooLarge(`the key would have ${after.bytes} bytes; at most ${stateBytesMax} are allowed`);
 }

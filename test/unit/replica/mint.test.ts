@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Operation } from '#causality/data-type.ts';
+import type { DataType, Operation } from '#causality/data-type.ts';
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { valueOf } from '#causality/type-value.ts';
@@ -81,4 +81,15 @@ test('a counter that keeps as many increments apart as it may has too much to do
   expect(() => checkSize(increment, sized(state), sized(more), LIMITS, NOW)).toThrow(Refusal);
   const total = mintOn(state, increment, MINTER).state;
   expect(valueOf('counter', total.versions)).toEqual({ value: 4 });
+});
+
+test('a map that is full of other things has no room for a counter, however long one waits', () => {
+  const inMap = (field: string, operation: Operation, type: DataType): MintedWrite =>
+    writing({ kind: 'update', field, type, with: operation });
+  const full = mintOn(EMPTY_STATE, inMap('s', { kind: 'add', values: ['1', '2', '3'] }, 'set'), MINTER).state;
+  const counting = inMap('c', { kind: 'increment', by: 1 }, 'counter');
+  for (const request of [undefined, 'ab'.repeat(16)]) {
+    const { state } = mintOn(full, counting, { ...MINTER, request });
+    expect(() => checkSize(counting, sized(full), sized(state), LIMITS, NOW)).toThrow(TooLarge);
+  }
 });
