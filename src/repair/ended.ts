@@ -7,8 +7,8 @@
 import { withoutEnded, endNoLater, type EndedVersion } from '#causality/ended.ts';
 import { EXPIRED_FOR_SURE_MS } from '#causality/operate.ts';
 import { encodeState } from '#causality/state-codec.ts';
-import type { State } from '#causality/state.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
+import type { StoredState } from '#replica/records.ts';
 import { orRefusal } from '#replica/refusals.ts';
 import { recordName } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
@@ -23,6 +23,7 @@ import {
 } from './ended-messages.ts';
 import type { ExchangeEnvironment } from './exchange.ts';
 import { requireOwner } from './reclaim-owner.ts';
+import { PAGE_BYTES } from './tree-source.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 type EndedOptions = Pick<ExchangeEnvironment, 'world' | 'messaging' | 'knowledge' | 'replica'> & {
@@ -40,16 +41,22 @@ export class EndedVersions {
     messaging.handle(GiveUpEndedMessage, (request) => orRefusal(this.giveUp(request)));
   }
 
-  /** Of these rows the versions that have ended for all whose clocks are trusted, and `age` milliseconds ago; so many as go together. */
+  /**
+   * Of these rows the versions that have ended for all whose clocks are trusted, and `age` milliseconds ago: so many as go together, and of
+   * as many bytes of rows as other messages of repair, since every owner looks at the rows in one turn.
+   */
   of(place: TreePlace, rowKeys: readonly Uint8Array[], age: number): readonly EndedRow[] {
     const before = this.#options.world.clock.wall() - Math.max(age, EXPIRED_FOR_SURE_MS);
     let room = ENDED_MAX;
+    let bytes = 0;
     return rowKeys.flatMap((rowKey) => {
-      const state = room > 0 ? this.#state(place, rowKey) : undefined;
-      const versions = state === undefined ? [] : strippedOf(state).filter(({ expiresAt }) => expiresAt <= before);
+      const row = room > 0 && bytes <= PAGE_BYTES ? this.#row(place, rowKey) : undefined;
+      const versions = row === undefined ? [] : strippedOf(row.state).filter(({ expiresAt }) => expiresAt <= before);
       const ended = versions.slice(0, room).map(({ dot, expiresAt }): EndedVersion => ({ dot, expiresAt }));
+      if (row === undefined || ended.length === 0) return [];
       room -= ended.length;
-      return ended.length === 0 ? [] : [{ rowKey, ended }];
+      bytes += row.encoded.length;
+      return [{ rowKey, ended }];
     });
   }
 
@@ -58,8 +65,8 @@ export class EndedVersions {
     const { knowledge, replica } = this.#options;
     requireOwner(knowledge, place, changedIn);
     const agreed = rows.flatMap(({ rowKey, ended }, i) => {
-      const state = this.#state(place, rowKey);
-      return state !== undefined && endNoLater(state, ended) ? [i] : [];
+      const row = this.#row(place, rowKey);
+      return row !== undefined && endNoLater(row.state, ended) ? [i] : [];
     });
     // What has replaced a version must not be lost with the power.
     await replica.commits.syncing();
@@ -94,10 +101,10 @@ export class EndedVersions {
   }
 
   /** Undefined where there is no row that can be read. */
-  #state(place: TreePlace, rowKey: Uint8Array): State | undefined {
+  #row(place: TreePlace, rowKey: Uint8Array): StoredState | undefined {
     const { key, ...life } = recordName(rowKey);
     try {
-      return this.#options.replica.record({ ...place, ...life }, key)?.state;
+      return this.#options.replica.record({ ...place, ...life }, key);
     } catch (error) {
       if (error instanceof Refusal) return undefined;
       throw error;
