@@ -71,10 +71,22 @@ async function useParsed(bytes: Uint8Array, use: (value: unknown) => Promise<Ans
   return value instanceof Problem ? problemAnswer(value) : use(value);
 }
 
+/** A whole number that a double does not hold exactly comes as one that is too large: nobody gets another one back than he sent. */
 export function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(fromUtf8(bytes)) as unknown;
+    const text = fromUtf8(bytes);
+    return (LONG_NUMBER.test(text) ? JSON.parse(text, exactly) : JSON.parse(text)) as unknown;
   } catch {
     return invalid('body', 'is not JSON in UTF-8');
   }
+}
+
+/** Fewer digits a double holds. */
+const LONG_NUMBER = /\d{16}/;
+const WHOLE_NUMBER = /^-?\d+$/;
+
+function exactly(_name: string, value: unknown, ...more: readonly unknown[]): unknown {
+  if (typeof value !== 'number' || !Number.isFinite(value) || Number.isSafeInteger(value)) return value;
+  const { source = '' } = (more[0] ?? {}) as { readonly source?: string };
+  return WHOLE_NUMBER.test(source) && BigInt(source) !== BigInt(value) ? value * Infinity : value;
 }

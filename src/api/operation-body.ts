@@ -38,7 +38,8 @@ const VALUES: Schema = {
   items: {},
   minItems: 1,
   maxItems: VALUES_MAX,
-  description: 'Any JSON; equal values are one element.',
+  description:
+    'Any JSON; equal values are one element. Numbers are doubles: a whole one that would be rounded is refused.',
 };
 const FIELD: Schema = { type: 'string', minLength: 1, maxLength: FIELD_MAX };
 
@@ -66,7 +67,13 @@ const SHAPES: Readonly<Record<DataType, Readonly<Record<string, Schema>>>> = {
     ),
     remove: shape('remove', { field: FIELD }, 'Map: removes a field, as far as the client has seen what is in it.'),
   },
-  register: { assign: shape('assign', { value: {} }, 'Register: assigns any JSON.') },
+  register: {
+    assign: shape(
+      'assign',
+      { value: {} },
+      'Register: assigns any JSON. A whole number that a double would round is refused.',
+    ),
+  },
   flag: { enable: shape('enable', {}, 'Flag: switches on.'), disable: shape('disable', {}, 'Flag: switches off.') },
 };
 
@@ -169,5 +176,8 @@ function readMapOperation(body: Body, within: string, depth: number): Operation 
 }
 
 function notJson(field: string): Problem {
-  return invalid(field, `holds a number that is too large, or lists and objects more than ${JSON_DEPTH_MAX} deep`);
+  return invalid(
+    field,
+    `holds a number that a double does not hold (whole ones above 2^53-1 go as text), or lists and objects more than ${JSON_DEPTH_MAX} deep`,
+  );
 }

@@ -3,6 +3,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { parseJson } from '#api/json.ts';
 import { OPERATION_SCHEMA, parseOperation } from '#api/operation-body.ts';
 import { Problem } from '#api/problem.ts';
 import { DATA_TYPES, depthOf, type DataType } from '#causality/data-type.ts';
@@ -11,6 +12,7 @@ import { EMPTY_STATE } from '#causality/state.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
 import { valueOf } from '#causality/type-value.ts';
 import { MAP_DEPTH_MAX, operationFromWire, operationToWire } from '#coordinator/operation-codec.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
 import { digest } from '#world/digest.ts';
 import { decode, encode } from '#wire/codec.ts';
@@ -86,4 +88,21 @@ test('maps stand in each other up to a bound, and the mistake is named where it 
   expect(parseOperation(nested(MAP_DEPTH_MAX + 1, { op: 'enable' }), 'map')).toMatchObject({ code: 'invalid-request' });
   expect(parseOperation(nested(3, { op: 'on' }), 'map')).toMatchObject({ extras: { field: 'with.with.with.op' } });
   expect(parseOperation({ op: 'remove', field: '\ud800' }, 'map')).toMatchObject({ extras: { field: 'field' } });
+});
+
+test('a whole number that would be rounded is refused, and one that is exact is not', () => {
+  const parsed = (json: string): unknown => parseOperation(parseJson(utf8(`{"op":"add","values":[${json}]}`)), 'set');
+  for (const rounded of ['9007199254740993', '-12345678901234567891', `1${'0'.repeat(30)}1`, '1e400', '9'.repeat(400)])
+    expect(parsed(rounded), rounded).toBeInstanceOf(Problem);
+  for (const exact of [
+    '9007199254740992',
+    '100000000000000000000',
+    '1e300',
+    '0.12345678901234567',
+    '"9007199254740993"',
+  ])
+    expect(parsed(exact), exact).toMatchObject({ kind: 'add' });
+  expect(parseJson(utf8('{"__proto__":[12345678901234567891,1234567890123456]}'))).toEqual(
+    JSON.parse('{"__proto__":[1e999,1234567890123456]}'),
+  );
 });
