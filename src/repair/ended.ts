@@ -62,11 +62,14 @@ export class EndedVersions {
 
   async confirm({ place, changedIn, rows }: ConfirmEndedRequest): Promise<readonly number[]> {
     this.#checkReady();
-    const { knowledge, replica } = this.#options;
+    const { knowledge, replica, world } = this.#options;
     requireOwner(knowledge, place, changedIn);
+    // Not by the caller's clock alone, which may be wrong for a moment.
+    const now = world.clock.wall();
     const agreed = rows.flatMap(({ rowKey, ended }, i) => {
       const row = this.#row(place, rowKey);
-      return row !== undefined && endNoLater(row.state, ended) ? [i] : [];
+      const isOver = ended.every(({ expiresAt }) => expiresAt <= now);
+      return isOver && row !== undefined && endNoLater(row.state, ended) ? [i] : [];
     });
     // What has replaced a version must not be lost with the power.
     await replica.commits.syncing();
