@@ -283,7 +283,7 @@ function writeShortGlimpse(writer: ByteWriter, state: State): void {
   if (bytes <= GLIMPSE_MAX) writeGlimpse(writer, state);
 }
 
-/** Whether a reader may be shown something else than before. */
+/** Whether a reader may be shown something else than before, or for longer: who knows an earlier end takes it for gone then. */
 function showsMore({ versions: had }: State, { versions: has }: State): boolean {
   // What has expired goes some time after that was told.
   if (has.length < had.length) return !sameVersions(had.filter(hasNotExpired), has.filter(hasNotExpired));
@@ -296,9 +296,9 @@ function hasNotExpired({ content, expiresAt }: Version): boolean {
 
 function sameVersions(had: readonly Version[], has: readonly Version[]): boolean {
   if (had.length !== has.length) return false;
-  return has.every(({ dot, content }, i) => {
+  return has.every(({ dot, content, expiresAt }, i) => {
     const was = had[i]!;
-    return sameDot(dot, was.dot) && (content === null) === (was.content === null);
+    return sameDot(dot, was.dot) && (content === null) === (was.content === null) && expiresAt === was.expiresAt;
   });
 }
 

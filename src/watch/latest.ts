@@ -15,8 +15,8 @@ export type Settlement = Conflicts | 'in-order';
 
 interface Known {
   readonly state: State;
-  /** Of what was live when it was last shown; null when nothing was. */
-  readonly etag: string | null;
+  /** Of what was live when it was last shown; null when nothing was, undefined when nothing has been shown yet. */
+  readonly etag: string | null | undefined;
 }
 
 export class Latest {
@@ -42,7 +42,8 @@ export class Latest {
 
   /**
    * The tag to show, null when nothing is live; undefined when there is nothing new to show. What `others` know of a key that is not
-   * remembered here may have been shown before, so nothing older is. Throws CorruptState.
+   * remembered here may have been shown before, so nothing older is. That something is over is not shown by the first word of it, said when
+   * it was not over: it may live longer by now, and if not, that it has ended will be told too. Throws CorruptState.
    */
   take(
     name: string,
@@ -56,7 +57,8 @@ export class Latest {
     const before = known ?? (others === undefined ? undefined : others.#keys.get(name));
     const state = before === undefined ? told : together(before.state, told, settlement);
     // Of a value that has expired the content is gone at one replica and not at another: the time decides what is live.
-    const etag = liveTag(state, now);
+    const tag = liveTag(state, now);
+    const etag = tag === null && known?.etag === undefined && shownIn(told) > 0 ? undefined : tag;
     if (known !== undefined) {
       if (state === known.state && etag === known.etag) return undefined;
       this.#keys.delete(name);

@@ -68,6 +68,25 @@ test('what happened while the client was away is told of when it comes back, at 
   expect(back.inOrder(etags)).toBe(true);
 });
 
+test('what lives on because it was touched is not told of as deleted, to those either who come back when its first end is over', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 3, nodes: 3 });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  await put(cluster, 'n2', 'a');
+  await pass(cluster, 100);
+  watch.close();
+  const etag = await put(cluster, 'n2', 'k', 'v', '?ttl=5&w=all');
+  const touch = { headers: { 'content-type': 'application/json' }, body: '{"op":"touch"}' };
+  expect((await cluster.request('n3', 'POST', '/v1/kv/b/k?ttl=60', touch)).status).toBe(204);
+  await put(cluster, 'n2', 'ends', 'v', '?ttl=5&w=all');
+  await pass(cluster, 12_000);
+  const again = await WatchingClient.open(cluster, 'n3', 'b', { cursor: watch.cursor });
+  await pass(cluster, 3000);
+  expect(again.events.filter(({ key }) => key === 'k').map((event) => event.etag)).toEqual([etag]);
+  expect(again.events.filter(({ key }) => key === 'ends').map((event) => event.etag)).toEqual([null]);
+  await pass(cluster, 55_000);
+  expect(again.events.filter(({ key }) => key === 'k').map((event) => event.etag)).toEqual([etag, null]);
+});
+
 test('a heartbeat carries a cursor on although nothing happens', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 4, nodes: 3 });
   const watch = await WatchingClient.open(cluster, 'n1', 'b');

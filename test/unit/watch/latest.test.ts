@@ -44,6 +44,20 @@ test('a value that has expired is news as deleted, once, though a replica has it
   expect(latest.take('k', encodeGlimpse(expiring), 'lww', 1600)).toBeUndefined();
 });
 
+test('what was told while it was to end earlier is not over for that, and is when its end is told', () => {
+  const [version] = stateOf([dot(1, 10)], [dot(1, 10)]).versions;
+  const until = (expiresAt: number, content = version!.content, counter = 10): Uint8Array =>
+    encodeGlimpse({ vector: [dot(1, counter)], versions: [{ ...version!, content, expiresAt }] });
+  const touched = new Latest(10);
+  expect(touched.take('k', until(1000), 'lww', 1500)).toBeUndefined();
+  expect(touched.take('k', until(2000, version!.content, 11), 'lww', 1500)).toBeTypeOf('string');
+  expect(touched.take('k', until(1000, null), 'lww', 1500)).toBeUndefined();
+  const ended = new Latest(10);
+  expect(ended.take('k', until(1000), 'lww', 1500)).toBeUndefined();
+  expect(ended.take('k', until(1000, null), 'lww', 1500)).toBe(null);
+  expect(ended.take('k', until(1000, null), 'lww', 1500)).toBeUndefined();
+});
+
 test('of changes that come after each other the latest holds, and of the same one what shows less', () => {
   const [version] = stateOf([dot(1, 10)], [dot(1, 10)]).versions;
   const older = stateOf([dot(2, 5)], [dot(2, 5)]);
