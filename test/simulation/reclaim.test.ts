@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
+import { DEFAULT_MEMBERSHIP_SETTINGS } from '#membership/settings.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { StoreMessage, type StoreRequest } from '#replica/messages.ts';
 import { TimeMessage } from '#repair/reclaim-messages.ts';
@@ -18,8 +19,14 @@ const REPAIR = {
 };
 const JSON_HEADERS = { 'content-type': 'application/json' };
 
+/** A node whose clock is wrong serves on: what that does to values and tombstones shall be seen. */
+const MEMBERSHIP = {
+  ...DEFAULT_MEMBERSHIP_SETTINGS,
+  clocks: { ...DEFAULT_MEMBERSHIP_SETTINGS.clocks, apartMax: 86_400_000 },
+};
+
 async function cluster(seed: number, nodes = 3): Promise<SimulatedCluster> {
-  const on = await SimulatedCluster.founded({ seed, nodes, node: { repair: REPAIR } });
+  const on = await SimulatedCluster.founded({ seed, nodes, node: { repair: REPAIR, membership: MEMBERSHIP } });
   const body = JSON.stringify({ conflicts: 'siblings' });
   expect((await on.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body })).status).toBeLessThan(300);
   return on;
