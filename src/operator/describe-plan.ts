@@ -139,6 +139,7 @@ function tableRisks(tables: readonly TableFigures[]): readonly Risk[] {
 function memberRisks({ ring, buckets }: Facts, plan: RingPlan, reachable: (id: NodeId) => boolean): readonly Risk[] {
   const risks: Risk[] = [];
   const gives = new Set([...plan.moves, ...plan.dropped].flatMap(({ from }) => from ?? []));
+  const gets = new Set(plan.moves.map(({ to }) => to));
   const missed = missedMembers(ring.members, movedSets(ring, plan, factorsInUse(buckets)), reachable);
   for (const { id, partitions, replicas } of missed) {
     const detail =
@@ -151,7 +152,8 @@ function memberRisks({ ring, buckets }: Facts, plan: RingPlan, reachable: (id: N
     if (!reachable(id)) {
       const from = missed.some((one) => one.id === id) ? ', as far as there are any' : '';
       const how = gives.has(index) ? `: what it gives comes from the other owners${from}` : '';
-      risks.push({ code: 'unreachable', detail: `${id} cannot be reached${how}` });
+      const waits = gets.has(index) ? '; what it gets waits until it is there, and the change with it' : '';
+      risks.push({ code: 'unreachable', detail: `${id} cannot be reached${how}${waits}` });
     }
     if (state === 'refilling')
       risks.push({ code: 'refilling', detail: `${id} is being filled and vouches for nothing yet` });

@@ -90,9 +90,8 @@ function takersLost(
   const takers = placements.flatMap(({ n, partitions }) =>
     partitions.flatMap((entry) => {
       const stage = entry.move?.stage;
-      if (stage === undefined || stage === 'offload') return [];
-      const isWaited = stage === 'read-new' ? strong.has(n) && !areNewLost(entry, lost) : state !== 'aborting';
-      return isWaited ? takersOf(entry) : [];
+      const isRead = stage === 'read-new' && strong.has(n) && !areNewLost(entry, lost);
+      return isRead || (stage === 'dual' && state !== 'aborting') ? takersOf(entry) : [];
     }),
   );
   return new Set(takers.filter((index) => lost.has(index)));

@@ -70,7 +70,9 @@ export function changeWaitsFor(
     }
     if (!inUse.has(place.n)) return [];
     const { owners, move } = countedIn(entry, lost);
-    return [forTheNextStage(place, owners), forTheNextStage(place, move!.others)];
+    const old = forTheNextStage(place, owners);
+    // New owners that are away have begun nothing.
+    return move!.stage === 'planned' ? [old] : [old, forTheNextStage(place, move!.others)];
   });
   const { comes } = ring.change;
   const newcomers = new Set(ring.members.filter(({ index }) => comes.includes(index)).map(({ id }) => id));

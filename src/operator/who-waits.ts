@@ -79,7 +79,11 @@ function partsIn({ ring, buckets }: Facts): readonly Part[] {
     if (member.state === 'removed') return [];
     const isIn = (set: readonly NodeIndex[]): boolean => set.includes(member.index);
     const own = entries.filter(({ entry }) => isIn(entry.owners) || isIn(entry.move!.others));
-    const takes = taken.filter(({ entry }) => isIn(takersOf(entry))).length;
+    // One that is given up, and is filled before it counts, is waited for only where it would be one of the owners to come.
+    const isLeftOut = member.state === 'refilling' && isIn(ring.change!.lost ?? []);
+    const takes = taken.filter(
+      ({ entry }) => isIn(takersOf(entry)) && (!isLeftOut || entry.move!.stage === 'planned'),
+    ).length;
     return own.length === 0 ? [] : [{ member, partitions: own.length, takes }];
   });
 }
@@ -90,12 +94,8 @@ function isAwaited(stage: MoveStage, isStrong: boolean, state: ChangeUnderWay['s
   return stage === 'read-new' ? isStrong : state === 'running';
 }
 
-function awayViews(
-  { member: { id, state: standing }, takes }: Part,
-  state: ChangeUnderWay['state'],
-): readonly WaitView[] {
-  // One that is to be filled before it counts is waited for no longer.
-  if (takes === 0 || standing === 'refilling') return [];
+function awayViews({ member: { id }, takes }: Part, state: ChangeUnderWay['state']): readonly WaitView[] {
+  if (takes === 0) return [];
   const back = state === 'running' ? 'take the change back (quoral ring abort)' : withoutNewcomer(id);
   const what = `cannot be reached, and has ${takes} partitions to take over, which wait for it`;
   return [{ node: id, milliseconds: 0, reason: `${what}: ${WAY_OUT}, or ${back}` }];

@@ -6,7 +6,7 @@ import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { whoWaits } from '#operator/who-waits.ts';
 import type { MovesReply } from '#repair/moves-message.ts';
 import type { MoveStage } from '#ring/moving.ts';
-import type { ChangeUnderWay } from '#ring/ring.ts';
+import type { ChangeUnderWay, Member } from '#ring/ring.ts';
 import { ringOf } from '../ring/rings.ts';
 
 const FINE: Pick<MovesReply, 'stores' | 'waiting'> = { stores: true, waiting: null };
@@ -26,6 +26,12 @@ function facts(stage: MoveStage, state: ChangeUnderWay['state'] = 'running', con
     buckets: [{ name: 'b', incarnation: 0, version: epoch(1), dropped: false, properties: { n: 3, consistency } }],
     tokens: [],
   };
+}
+
+const emptied = (one: Member): Member => (one.index === 3 ? { ...one, state: 'refilling' } : one);
+
+function givenUp(at: Facts): Facts {
+  return { ...at, ring: { ...at.ring, change: { ...at.ring.change!, lost: [nodeIndex(3)] } } };
 }
 
 async function told(
@@ -64,9 +70,16 @@ test('those that serve reads of strong keys have to vote, too, also when it is t
     const [reason] = await told(facts('read-new', state, 'strong'), 'n4');
     expect(reason).toContain(state === 'running' ? '(quoral ring abort)' : '(quoral ring abort --accept-loss-of n4)');
     const at = facts('read-new', state, 'strong');
-    const refilling = at.ring.members.map((one) => (one.index === 3 ? { ...one, state: 'refilling' as const } : one));
-    expect(await told({ ...at, ring: { ...at.ring, members: refilling } }, 'n4')).toEqual([]);
+    const refilling = { ...at, ring: { ...at.ring, members: at.ring.members.map(emptied) } };
+    expect((await told(refilling, 'n4')).length).toBe(1);
+    expect(await told(givenUp(refilling), 'n4')).toEqual([]);
   }
+});
+
+test('one that is given up is still to be there where it has begun nothing', async () => {
+  const at = facts('planned');
+  const refilling = { ...at, ring: { ...at.ring, members: at.ring.members.map(emptied) } };
+  expect((await told(givenUp(refilling), 'n4')).length).toBe(1);
 });
 
 test('a disk that takes nothing holds up what its node has a part in, whoever is asked', async () => {
