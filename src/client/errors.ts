@@ -3,6 +3,8 @@
  * whether it may have been applied.
  */
 
+import { etagOf } from './answer.ts';
+
 /** What nodes answer with; see the description of the API. */
 export const NODE_CODES = [
   'invalid-request',
@@ -136,8 +138,8 @@ export function problemError(status: number, body: string, headers: Headers, cha
   for (const name of ['needed', 'got'] as const) if (typeof document[name] === 'number') facts[name] = document[name];
   const context = headers.get('quoral-context');
   if (context !== null) facts.context = context;
-  const etag = headers.get('etag');
-  if (etag !== null) facts.etag = etag;
+  const etag = etagOf(headers);
+  if (etag !== undefined) facts.etag = etag;
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
   if (seconds >= 0) facts.retryAfterMs = seconds * 1000;
   const outcome = changes ? outcomeOf(document['outcome'], code) : undefined;

@@ -48,6 +48,16 @@ test('a write that no node got is not applied, and says so', async () => {
   expect(error.message).toContain('refused');
 });
 
+test('the ETag of what is there instead can be given to the next attempt', async () => {
+  const world = new FakeWorld((_, count) =>
+    count === 1 ? problem(412, 'precondition-failed', {}, { etag: '"e7"' }) : stored(),
+  );
+  const notes = world.connect().bucket('b', text);
+  const { facts } = await failure(notes.put('k', 'v', { ifMatch: 'e1' }));
+  await notes.put('k', 'v', { ifMatch: facts.etag! });
+  expect(world.asked.map(({ headers }) => headers['if-match'])).toEqual(['"e1"', '"e7"']);
+});
+
 test('of a read there is no outcome', async () => {
   const world = new FakeWorld(() => problem(503, 'quorum-unavailable', { needed: 2, got: 1 }));
   const error = await failure(world.connect().bucket('b', text).get('k'));
