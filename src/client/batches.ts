@@ -86,7 +86,7 @@ export class Batches {
   async #send(lane: Lane, items: readonly Item[]): Promise<void> {
     const [only] = items;
     if (items.length === 1 && only !== undefined) {
-      await this.#alone(only.bucket, only.key, only.call).then(only.resolve, only.reject);
+      await this.#sendAlone(only);
       return;
     }
     try {
@@ -106,8 +106,14 @@ export class Batches {
         throw new QuoralError('bad-answer', 'a batch has other results than operations');
       await Promise.all(items.map(async (item, i) => this.#settle(item, results[i]!, reply.node)));
     } catch (error) {
-      for (const { call, reject } of items) reject(call.changes ? error : withoutOutcome(error));
+      // Refused as a whole, for something in one of them or for what they are together: each finds out by itself.
+      if (refusedUnread(error)) await Promise.all(items.map(async (item) => this.#sendAlone(item)));
+      else for (const { call, reject } of items) reject(call.changes ? error : withoutOutcome(error));
     }
+  }
+
+  async #sendAlone({ bucket, key, call, resolve, reject }: Item): Promise<void> {
+    await this.#alone(bucket, key, call).then(resolve, reject);
   }
 
   async #settle({ bucket, key, call, resolve, reject }: Item, result: Result, node: string | undefined): Promise<void> {
@@ -131,6 +137,11 @@ export class Batches {
 
 /** What is no different the next time. 413 of a read is the batch's own. */
 const FINAL: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 410, 412, 415, 422, 431, 501]);
+
+function refusedUnread(error: unknown): boolean {
+  if (!(error instanceof QuoralError) || error.outcome === 'unknown') return false;
+  return error.code === 'invalid-request' || error.code === 'value-too-large';
+}
 
 function withoutOutcome(error: unknown): unknown {
   if (!(error instanceof QuoralError)) return error;

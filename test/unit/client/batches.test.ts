@@ -68,6 +68,22 @@ test('operations that want different things are in different batches', async () 
   expect(cluster.asked.map(({ path }) => path).sort()).toEqual(['/v1/batch', '/v1/batch?w=all']);
 });
 
+test('a mistake in one operation, for which the node refuses all of them, is that of this one alone', async () => {
+  const cluster = new FakeWorld(({ path }) => {
+    if (path.startsWith('/v1/batch') || path.includes('ttl=0')) return problem(400, 'invalid-request');
+    return path.startsWith('/v1/kv64/b/Yw') ? new Response('v') : stored();
+  });
+  const notes = cluster.connect({ coalesce: true }).bucket('b', text);
+  const [good, wrong, read] = await Promise.allSettled([
+    notes.put('a', 'x'),
+    notes.put('b', 'x', { ttl: 0 }),
+    notes.get('c'),
+  ]);
+  expect([good.status, read.status]).toEqual(['fulfilled', 'fulfilled']);
+  expect(wrong).toMatchObject({ reason: { code: 'invalid-request', outcome: 'not-applied' } });
+  expect(cluster.asked).toHaveLength(4);
+});
+
 test('each operation fails by itself, and is tried again by itself where that may help', async () => {
   const failing = (code: string, status: number, outcome?: string): object => ({
     status,
