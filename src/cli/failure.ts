@@ -12,9 +12,15 @@ const CONFLICTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 const NOBODY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unreachable', 'timed-out', 'bad-answer']);
 
+/** What the system says of a file or a device: it names it, and what is wrong. */
+function isOfSystem(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error && 'errno' in error;
+}
+
 /** Of errors that nobody can mend at the keyboard it leaves the stack to the runtime. */
 export function failure(error: unknown): void {
   if (error instanceof UsageError) fail(error.message, error.exitStatus);
+  else if (isOfSystem(error)) fail(error.message);
   else if (error instanceof QuoralError) {
     const { outcome, code, message } = error;
     const hint = code === 'unreachable' ? hintFor(error.cause) : '';

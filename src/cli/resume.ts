@@ -39,7 +39,8 @@ export class Resume {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       throw new UsageError(`${this.#path}: ${error instanceof Error ? error.message : String(error)}`);
     }
-    const mark = JSON.parse(text) as Mark;
+    const mark = markIn(text);
+    if (mark === undefined) throw new UsageError(`${this.#path} is damaged; remove it to begin anew`);
     if (mark.bucket === this.#bucket && mark.of === this.#of) return mark;
     throw new UsageError(`${this.#path} is of other work (bucket ${mark.bucket}, ${mark.of}); remove it to begin anew`);
   }
@@ -52,6 +53,16 @@ export class Resume {
 
   finish(): void {
     rmSync(this.#path, { force: true });
+  }
+}
+
+/** Undefined when something else than {@link Resume.note} has written it. */
+function markIn(text: string): Mark | undefined {
+  try {
+    const mark = JSON.parse(text) as Partial<Mark> | null;
+    return typeof mark?.keys === 'number' && typeof mark.bytes === 'number' ? (mark as Mark) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -67,8 +67,8 @@ const API_VERSION = '1';
 const DESCRIPTION = `Quoral is a replicated key/value store in which every request chooses its consistency. Any node takes any request.
 
 Every mistake and failure is answered by a problem document (RFC 9457), also where the HTTP parser gives up: 404 \`not-found\`
-on paths that do not exist, 405 \`method-not-allowed\` with Allow, 408 \`request-timeout\`, 417 \`expectation-failed\` and 431
-\`headers-too-large\`. A write that fails says in \`outcome\` whether it may have been applied. An unknown or repeated query
+on paths that do not exist, 405 \`method-not-allowed\` with Allow, 408 \`request-timeout\`, 417 \`expectation-failed\`, 431
+\`headers-too-large\` and 501 \`not-implemented\` for a Transfer-Encoding other than chunked. A write that fails says in \`outcome\` whether it may have been applied. An unknown or repeated query
 parameter, an unknown member of a body and an unknown Quoral-* header are refused, never ignored.
 
 Where the cluster asks for tokens (the setting \`auth\`), the security of an operation names the right that its token must have:

@@ -14,6 +14,10 @@ test('an export whose file has lost what the note speaks of does not go on, and 
     const going = exportBucket('b', file, { url: 'http://127.0.0.1:1' });
     await expect(going).rejects.toThrow('is shorter than');
     expect(readFileSync(file, 'utf8')).toBe('short');
+    for (const note of ['', '{', 'null', '{"bucket":"b"}']) {
+      writeFileSync(`${file}.progress`, note);
+      await expect(exportBucket('b', file, { url: 'http://127.0.0.1:1' })).rejects.toThrow('is damaged');
+    }
   } finally {
     rmSync(directory, { recursive: true });
   }
