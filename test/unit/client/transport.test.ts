@@ -103,6 +103,7 @@ test('what cannot stand in a header is refused, and takes no node for dead', asy
     { meta: { a: '日本' } },
     { contentType: 'a\nb' },
     { follows: 'é\0' },
+    { meta: { a: '\u0001' } },
   ]) {
     const error = await failure(notes.put('k', 'v', options));
     expect([error.code, error.outcome]).toEqual(['invalid-request', 'not-applied']);
