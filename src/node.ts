@@ -213,7 +213,7 @@ export class QuoralNode {
       resolveBucket: (name) => this.buckets.resolve(name),
       strong: {
         storage,
-        valueBytesMax: options.replica.stateBytesMax,
+        limits: options.replica,
         queueMax: options.coordinator.strongChangesMax,
         upkeep: { ...options.repair, ...options.upkeep },
       },

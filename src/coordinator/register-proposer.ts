@@ -31,6 +31,7 @@ import { RegisterCache } from './register-cache.ts';
 import { RegisterFigures } from './register-figures.ts';
 import { RegisterRound, type Setback } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
+import { tooLarge, type RegisterLimits } from './register-size.ts';
 import { decodeValue, encodeValue } from './register-value-codec.ts';
 import {
   BATCH_MAX,
@@ -91,8 +92,7 @@ export interface RegisterProposerOptions {
   readonly environment: Environment;
   readonly rows: RegisterRows;
   readonly storage: NodeStorage;
-  /** Bytes of a register's value. */
-  readonly valueBytesMax: number;
+  readonly limits: RegisterLimits;
   /** Changes that wait for their turn at this node. */
   readonly queueMax: number;
   /** Shared by all that propose at this node: a ballot is used once. */
@@ -255,16 +255,17 @@ export class RegisterProposer {
     changedIn: Parameters<RegisterCache['take']>[1],
     batch: readonly Task[],
   ): Promise<Setback | undefined> {
-    const { environment, valueBytesMax, onChosen } = this.#options;
+    const { environment, limits, onChosen } = this.#options;
     const warm = this.#cache.take(name, changedIn);
     const base = warm ?? (await this.#prepare(round));
     if ('kind' in base) return base;
-    const { value, results } = this.#change(base, batch);
-    const encoded = encodeValue(value, environment.world.digest.crc32);
-    if (encoded.length > valueBytesMax) {
-      const detail = `the key's register would have ${encoded.length} bytes; at most ${valueBytesMax} are allowed`;
-      for (const task of batch) task.settle(failed('too-large', detail, task.proposed));
-      return undefined;
+    const encode = (one: RegisterValue): Uint8Array => encodeValue(one, environment.world.digest.crc32);
+    let { value, results } = this.#change(base, batch);
+    let encoded = encode(value);
+    // Only those go that make it too large.
+    if (encoded.length > limits.stateBytesMax) {
+      ({ value, results } = this.#change(base, batch, (one) => encode(one).length));
+      encoded = encode(value);
     }
     const next = this.#ballots.next(environment.knowledge.self());
     for (const { task } of results) if (task.request.change.kind !== 'look') task.proposed = true;
@@ -290,8 +291,9 @@ export class RegisterProposer {
   #change(
     base: { readonly ballot: Ballot; readonly value: RegisterValue },
     batch: readonly Task[],
+    bytesOf?: (value: RegisterValue) => number,
   ): { readonly value: RegisterValue; readonly results: { readonly task: Task; readonly result: ChangeResult }[] } {
-    const { environment, storage, isAnswered } = this.#options;
+    const { environment, storage, isAnswered, limits } = this.#options;
     let { value } = base;
     const results: { readonly task: Task; readonly result: ChangeResult }[] = [];
     for (const task of batch) {
@@ -315,6 +317,11 @@ export class RegisterProposer {
         leastToken: base.ballot.time,
         isAnswered,
       });
+      const large = tooLarge(value, changed.value, limits, bytesOf);
+      if (large !== undefined) {
+        task.settle(failed('too-large', large, task.proposed));
+        continue;
+      }
       ({ value } = changed);
       results.push({ task, result: changed.result });
     }

@@ -27,6 +27,7 @@ import { RegisterForce } from './register-force.ts';
 import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
 import { RegisterRefill } from './register-refill.ts';
 import { RegisterRows } from './register-rows.ts';
+import type { RegisterLimits } from './register-size.ts';
 import { RegisterUpkeep, type UpkeepSettings } from './register-upkeep.ts';
 import { decodeShown, decodeValue } from './register-value-codec.ts';
 import {
@@ -51,7 +52,7 @@ import { changeMessage, type ForwardedChange } from './strong-message.ts';
 export interface StrongOptions {
   readonly environment: Environment;
   readonly storage: NodeStorage;
-  readonly valueBytesMax: number;
+  readonly limits: RegisterLimits;
   readonly queueMax: number;
   readonly upkeep: UpkeepSettings;
 }
@@ -93,7 +94,7 @@ export class StrongKeys {
   readonly force: RegisterForce;
 
   /** Registers the handlers of registers with the environment's messaging. */
-  constructor({ environment, storage, valueBytesMax, queueMax, upkeep }: StrongOptions) {
+  constructor({ environment, storage, limits, queueMax, upkeep }: StrongOptions) {
     const { messaging, world } = environment;
     const ballots = new BallotSource(world.clock, storage.boot);
     const rows = new RegisterRows({
@@ -109,8 +110,16 @@ export class StrongKeys {
     const onChosen = (bucket: Bucket, key: Uint8Array, value: RegisterValue): void =>
       erase.note({ bucket: bucket.name, incarnation: bucket.incarnation, key }, value);
     const isAnswered = (id: Uint8Array): boolean => this.#answered.has(id);
-    const limits = { valueBytesMax, queueMax };
-    this.#proposer = new RegisterProposer({ environment, rows, storage, ...limits, ballots, onChosen, isAnswered });
+    this.#proposer = new RegisterProposer({
+      environment,
+      rows,
+      storage,
+      limits,
+      queueMax,
+      ballots,
+      onChosen,
+      isAnswered,
+    });
     this.#change = changeMessage(world.digest.crc32);
     messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));
     messaging.handle(PrepareMessage, (request, { deadline, trace }) =>

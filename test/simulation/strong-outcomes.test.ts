@@ -35,6 +35,42 @@ test('a change that was called not applied is not made by the round that was und
   }
 });
 
+/** Of many limits those that these tests are about. */
+const LIMITS = {
+  ...{ siblingsMax: 100, commitGroupMax: 128, commitQueueMax: 8192, commitQueueBytesMax: 256 * 1024 * 1024 },
+  ...{ retryWindow: 600_000, retriesMax: 1_000_000, retryPurgeInterval: 10_000 },
+  ...{ entriesMax: 20, stateBytesMax: 4096 },
+};
+
+test('what would make a key too large is refused by itself, and not what shares its round', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'strong too large', nodes: 3, node: { replica: LIMITS } });
+  const headers = { 'content-type': 'application/json' };
+  const body = '{"consistency":"strong","type":"set"}';
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers, body });
+  for (const { host: a } of cluster.machines) {
+    for (const { host: b } of cluster.machines) if (a !== b) cluster.network.setFault(a, b, { delay: 60 });
+  }
+  const { api } = cluster.running('n1');
+  const change = async (op: 'add' | 'remove', ...values: readonly (string | number)[]): Promise<number> => {
+    const given = new TextEncoder().encode(JSON.stringify({ op, values }));
+    return (await api('POST', '/v1/kv/s/k?timeout=20000', headers, given)).status;
+  };
+  const lease = new TextEncoder().encode('{"holder":"h","ttl":60}');
+  const large = 'x'.repeat(2500);
+  const numbers = Array.from({ length: 20 }, (_, i) => i);
+  const statuses = await cluster.simulation.settle(
+    Promise.all([
+      ...[change('add', 'first'), change('add', 'a'), change('add', `${large}1`), change('add', `${large}2`)],
+      ...[change('add', ...numbers), change('add', 'b'), change('remove', 'a')],
+      api('POST', '/v1/leases/s/k?timeout=20000', headers, lease).then(({ status }) => status),
+    ]),
+  );
+  expect(statuses).toEqual([204, 204, 204, 413, 413, 204, 204, 200]);
+  const { body: shown } = await cluster.request('n2', 'GET', '/v1/kv/s/k?timeout=20000');
+  const { value } = JSON.parse(new TextDecoder().decode(shown)) as { readonly value: readonly string[] };
+  expect(value.map((one) => one.slice(0, 5)).toSorted()).toEqual(['b', 'first', 'xxxxx']);
+});
+
 test('a change that another proposer has made is not made again by the one that was given it first', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 'strong second proposer', nodes: 4 });
   const headers = { 'content-type': 'application/json' };
