@@ -162,9 +162,10 @@ export class PackedReader {
     return true;
   }
 
-  /** Passes the head of an array of exactly so many elements, fewer than 16. */
-  array(elements: number): void {
-    if (this.#bytes[this.#at++] !== (0x90 | elements)) this.ok = false;
+  /** Passes the head of an array of exactly so many elements, fewer than 16, or of up to so many more. */
+  array(elements: number, more = 0): void {
+    const token = this.#bytes[this.#at++] ?? 0;
+    if (token < (0x90 | elements) || token > (0x90 | (elements + more))) this.ok = false;
   }
 
   integer(): number {

@@ -43,6 +43,7 @@ import {
   type RegisterChange,
   type RegisterValue,
   type ShownValue,
+  wasLetGo,
 } from './register-value.ts';
 
 /** Bounds of the random wait after a duel, in milliseconds. */
@@ -347,9 +348,10 @@ async function valueOf(
 }
 
 /** Whether the change may have been made already, or may yet be, without being remembered: then it must not be made now. */
-function mayHaveBeenMade({ request, proposed, firstVersion }: Task, value: RegisterValue): boolean {
+function mayHaveBeenMade({ request, proposed, firstVersion, arrivedAt }: Task, value: RegisterValue): boolean {
   if (isForgotten(value, request)) return true;
-  if (!proposed || value.version - firstVersion! < RECENT_MAX - BATCH_MAX) return false;
+  const isFar = value.version - (firstVersion ?? 0) >= RECENT_MAX - BATCH_MAX;
+  if (!proposed || (!isFar && !wasLetGo(value, arrivedAt))) return false;
   return !value.recent.some(({ id }) => equalBytes(id, request.id));
 }
 

@@ -1,7 +1,8 @@
 /**
  * The bytes of a register's value: MessagePack of
  *
- *     [1, version, state, [holder, token, expiresAt] or nil, fence, [[id, version, dot, true if it was retried], …], [[id, fingerprint, dot, until], …]]
+ *     [1, version, state, [holder, token, expiresAt] or nil, fence, [[id, version, dot, true if it was retried], …], [[id, fingerprint, dot, until], …],
+ *      forgotten unless it is 0]
  *
  * with the state in its own format and a dot as three numbers. The first element names the format; the owners store the bytes
  * with a checksum of their own.
@@ -35,13 +36,13 @@ const NO_ELEMENTS: Uint8Array = Uint8Array.of(0x90);
 export const HOLDER_MAX = 256;
 
 export function encodeValue(value: RegisterValue, checksum: Checksum): Uint8Array {
-  const { version, state, lease, fence, recent, keyed } = value;
+  const { version, state, lease, fence, recent, keyed, forgotten } = value;
   const stateBytes = encodeState(state, checksum);
   const leaseBytes = lease === null ? NIL : encode(leaseToWire(lease));
   const keyedBytes = keyed.length === 0 ? NO_ELEMENTS : encode(keyed.map(retryToWire));
   const lengths = stateBytes.length + leaseBytes.length + keyedBytes.length;
   const writer = new PackedWriter(64 + lengths + recent.length * RECENT_BYTES);
-  writer.array(7);
+  writer.array(forgotten === 0 ? 7 : 8);
   writer.integer(FORMAT_1);
   writer.integer(version);
   writer.bytes(stateBytes);
@@ -50,6 +51,7 @@ export function encodeValue(value: RegisterValue, checksum: Checksum): Uint8Arra
   writer.array(recent.length);
   for (const change of recent) writeRecent(writer, change);
   writer.raw(keyedBytes);
+  if (forgotten !== 0) writer.integer(forgotten);
   return writer.written();
 }
 
@@ -64,6 +66,7 @@ export function decodeValue(bytes: Uint8Array, checksum: Checksum): RegisterValu
     fence: asInteger(fields[4], 'fence'),
     recent: asListOf(fields[5], 'recent changes', RECENT_MAX + RETRIED_MAX, recentFromWire),
     keyed: asListOf(fields[6], 'idempotency keys', KEYED_MAX, retryFromWire),
+    forgotten: fields[7] === undefined ? 0 : asInteger(fields[7], 'forgotten'),
   };
 }
 
@@ -75,7 +78,7 @@ export function decodeValue(bytes: Uint8Array, checksum: Checksum): RegisterValu
  */
 export function decodeShown(bytes: Uint8Array, checksum: Checksum): ShownValue {
   const reader = new PackedReader(bytes);
-  reader.array(7);
+  reader.array(7, 1);
   if (reader.integer() !== FORMAT_1) return decodeValue(bytes, checksum);
   reader.integer();
   const state = reader.bytes();

@@ -50,6 +50,8 @@ export interface RegisterValue {
   readonly fence: number;
   /** Oldest first. */
   readonly recent: readonly RecentChange[];
+  /** Milliseconds since 1970: the latest change that was let go of for its age, by the clocks of those who made it; 0 for none. */
+  readonly forgotten: number;
   readonly keyed: readonly RetryRow[];
 }
 
@@ -62,6 +64,7 @@ export const NO_VALUE: RegisterValue = {
   lease: null,
   fence: 0,
   recent: [],
+  forgotten: 0,
   keyed: [],
 };
 
@@ -243,16 +246,17 @@ function madeBefore({ recent }: RegisterValue, { id }: Pick<Circumstances, 'id'>
 
 function remember(value: RegisterValue, { id, retried, dot, isAnswered }: Circumstances): RegisterValue {
   const version = value.version + 1;
-  const recent = withRoom(youngOf(value.recent, timeOf(dot.counter) - RECENT_MS), retried, isAnswered);
-  recent.push({ id, version, dot, retried });
-  return { ...value, version, recent };
-}
-
-/** Those that were made later than that. */
-function youngOf(recent: readonly RecentChange[], time: number): RecentChange[] {
+  const until = timeOf(dot.counter) - RECENT_MS;
   const young: RecentChange[] = [];
-  for (const change of recent) if (timeOf(change.dot.counter) > time) young.push(change);
-  return young;
+  let { forgotten } = value;
+  for (const change of value.recent) {
+    const madeAt = timeOf(change.dot.counter);
+    if (madeAt > until) young.push(change);
+    else forgotten = Math.max(forgotten, madeAt);
+  }
+  const recent = withRoom(young, retried, isAnswered);
+  recent.push({ id, version, dot, retried });
+  return { ...value, version, recent, forgotten };
 }
 
 /**
@@ -278,16 +282,23 @@ function withRoom(recent: RecentChange[], retried: boolean, isAnswered: Circumst
  * Whether the change may have been made already without being remembered, or may be made by somebody else later without
  * finding itself: then it must not be made now.
  *
- * `triedAt`: when another proposer was given it (milliseconds since 1970, by another node's clock), 0 for never. Only overflow
- * forgets changes before their time.
+ * `triedAt`: when another proposer was given it (milliseconds since 1970, by another node's clock), 0 for never. Overflow forgets
+ * changes before their time, and so does somebody whose clock is ahead, to whom they are old.
  */
-export function isForgotten({ recent }: RegisterValue, { id, triedAt }: { id: Uint8Array; triedAt: number }): boolean {
+export function isForgotten(value: RegisterValue, { id, triedAt }: { id: Uint8Array; triedAt: number }): boolean {
+  const { recent } = value;
   if (triedAt === 0 || recent.some((change) => equalBytes(change.id, id))) return false;
+  if (wasLetGo(value, triedAt)) return true;
   const plain = recent.filter((change) => !change.retried);
   if (recent.length - plain.length >= RETRIED_MAX) return true;
   const [oldest] = plain;
   if (oldest === undefined || plain.length < RECENT_MAX) return false;
   return timeOf(oldest.dot.counter) >= triedAt - CLOCKS_DIFFER_MS;
+}
+
+/** Whether a change that was made at that time or later was let go of for its age. */
+export function wasLetGo({ forgotten }: RegisterValue, time: number): boolean {
+  return forgotten > 0 && forgotten >= time - CLOCKS_DIFFER_MS;
 }
 
 /**

@@ -43,6 +43,7 @@ const values: fc.Arbitrary<RegisterValue> = fc.record({
   lease: fc.option(fc.record({ holder: fc.string(), token: integers, expiresAt: integers })),
   fence: integers,
   recent: fc.array(fc.record({ id: ids, version: integers, dot: dots, retried: fc.boolean() }), { maxLength: 64 }),
+  forgotten: fc.oneof(fc.constant(0), integers),
   keyed: fc.array(fc.record({ id: ids, fingerprint: ids, dot: dots, until: integers }), { maxLength: 3 }),
 });
 

@@ -3,7 +3,7 @@ import { hybridTimeAt } from '#causality/hybrid-clock.ts';
 import type { RequestMark } from '#causality/repeats.ts';
 import { valueOf } from '#causality/type-value.ts';
 import { decodeRegister, encodeRegister } from '#coordinator/register-row-codec.ts';
-import { decodeValue, encodeValue } from '#coordinator/register-value-codec.ts';
+import { decodeShown, decodeValue, encodeValue } from '#coordinator/register-value-codec.ts';
 import {
   changeValue,
   hasExpired,
@@ -15,6 +15,7 @@ import {
   type ChangeResult,
   type RegisterChange,
   type RegisterValue,
+  wasLetGo,
 } from '#coordinator/register-value.ts';
 import { toHex, utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
@@ -125,6 +126,29 @@ describe('what a register remembers of its changes', () => {
     expect(key.forgotten(1000, START)).toBe(false);
   });
 
+  it('what somebody whose clock is ahead has let go of may have been made', () => {
+    const key = new Key();
+    key.make(1);
+    const triedAt = key.now;
+    expect(key.forgotten(2, triedAt)).toBe(false);
+    key.now += 200_000;
+    key.make(3);
+    key.now -= 200_000;
+    // Made, and remembered no more.
+    expect(key.forgotten(1, triedAt)).toBe(true);
+    expect([wasLetGo(key.value, triedAt), wasLetGo(key.value, triedAt + 60_000)]).toEqual([true, false]);
+    expect([key.forgotten(3, triedAt), key.forgotten(1, 0)]).toEqual([false, false]);
+  });
+
+  it('what is tried when others were let go of in time was not', () => {
+    const key = new Key();
+    key.make(1);
+    key.now += 100_000;
+    key.make(2);
+    expect(key.value.recent).toHaveLength(1);
+    expect(key.forgotten(3, key.now - 60_000)).toBe(false);
+  });
+
   it('only so many are remembered for others; more are not made', () => {
     const key = new Key();
     for (let id = 0; id < RETRIED_MAX; id++) key.make(id, PUT, true);
@@ -162,6 +186,13 @@ describe('the bytes of a register', () => {
 
   it('say what was there', () => {
     expect(decodeValue(encodeValue(key.value, digest.crc32), digest.crc32)).toEqual(key.value);
+    const later = new Key();
+    later.make(1);
+    later.now += 100_000;
+    later.make(2);
+    const bytes = encodeValue(later.value, digest.crc32);
+    expect([bytes[0], decodeValue(bytes, digest.crc32)]).toEqual([0x98, later.value]);
+    expect(decodeShown(bytes, digest.crc32)).toEqual({ state: later.value.state, lease: null });
   });
 });
 
