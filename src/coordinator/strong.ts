@@ -20,6 +20,7 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo } from '#wire/messaging.ts';
 import { AnsweredAttempts, Attempts, type Attempt } from './attempts.ts';
+import { unavailable, withDoubt, type Failure } from './doubt.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { withoutValues } from './messages.ts';
 import { AcceptMessage, EraseMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
@@ -70,8 +71,6 @@ export type LeaseOutcome =
       readonly detail: string;
       readonly agreement: Agreement;
     };
-
-type Failure = Extract<Proposed, { readonly kind: 'failed' }>;
 
 const TROUBLES: Readonly<Record<Failure['reason'], Trouble>> = {
   unavailable: 'quorum-unavailable',
@@ -370,29 +369,6 @@ function expectResult<K extends ChangeResult['kind']>(
 ): Extract<ChangeResult, { readonly kind: K }> {
   if (result.kind !== kind) throw new RangeError(`a change ended as ${result.kind}, not as ${kind}`);
   return result as Extract<ChangeResult, { readonly kind: K }>;
-}
-
-/** Refusals that hold for the moment of the answer only: what is refused now may be made a moment later. */
-const FOR_NOW: ReadonlySet<ChangeResult['kind']> = new Set([
-  'precondition-failed',
-  'unfitting',
-  'too-many-keys',
-  'held',
-]);
-
-/**
- * What one proposer does not know of does not undo the doubt about an earlier one: that may still be about to make the
- * change, and find that what stood against it here is gone.
- */
-function withDoubt(proposed: Proposed, triedAt: number): Proposed {
-  if (triedAt === 0) return proposed;
-  if (proposed.kind === 'failed') return { ...proposed, mayBeMade: true };
-  if (!FOR_NOW.has(proposed.result.kind)) return proposed;
-  return unavailable('an owner that was given the change before has not answered, and may still make it', true);
-}
-
-function unavailable(detail: string, mayBeMade: boolean): Failure {
-  return { kind: 'failed', reason: 'unavailable', detail, mayBeMade };
 }
 
 function agreementOf({ acked, needed, of }: Confirmation): Agreement {
