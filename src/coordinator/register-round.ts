@@ -83,7 +83,11 @@ export class RegisterRound {
   /** Why no phase can succeed now; undefined when one may. */
   hopeless(): string | undefined {
     if (this.#asked.length >= this.majority) return undefined;
-    return `${this.#asked.length} of the ${this.majority} owners that are needed can be reached`;
+    const few = `${this.#asked.length} of the ${this.majority} owners that are needed can be asked`;
+    const empty = this.#members.filter(({ state }) => state === 'refilling').map(({ id }) => id);
+    return empty.length === 0
+      ? few
+      : `${few}: ${empty.join(', ')} must be filled again first, after the loss of a disk`;
   }
 
   /**

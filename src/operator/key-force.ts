@@ -126,13 +126,18 @@ export class KeyForce {
   }
 }
 
+/** What to do about owners that cannot be asked, also because they have new disks that nobody can fill. */
+const BACK_OR_REPLACED =
+  'bring them back; those that are gone for good, or have lost their disks and are not filled again, are stopped and replaced ' +
+  '(quoral ring plan --replace OLD=NEW --accept-loss-of OLD)';
+
 /** Undefined when it can be done, and nothing less helps. */
 export function whyNot(sightings: readonly RegisterSighting[]): string | undefined {
   const named = (register: RegisterSighting['register']): readonly string[] =>
     sightings.filter((one) => one.register === register).map(({ node }) => node);
   const [whole, damaged, silent] = [named('whole'), named('damaged'), named('silent')];
   if (damaged.length === 0) {
-    const away = silent.length === 0 ? '' : `; ${silent.join(', ')} cannot be asked`;
+    const away = silent.length === 0 ? '' : `; ${silent.join(', ')} cannot be asked: ${BACK_OR_REPLACED}`;
     return `no owner that can be asked has lost what it had of the key${away}`;
   }
   if (whole.length >= othersNeeded(sightings.length)) {
@@ -141,8 +146,8 @@ export function whyNot(sightings: readonly RegisterSighting[]): string | undefin
   const majority = majorityOf(sightings.length);
   if (whole.length + damaged.length >= majority) return undefined;
   return (
-    `${whole.length + damaged.length} of the ${sightings.length} owners can be asked, and ${majority} are needed: bring ` +
-    `${silent.join(', ')} back, or put others in their place (quoral ring plan --replace) first`
+    `${whole.length + damaged.length} of the ${sightings.length} owners can be asked, and ${majority} are needed, so first ` +
+    `for ${silent.join(', ')}: ${BACK_OR_REPLACED}`
   );
 }
 

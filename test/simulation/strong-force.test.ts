@@ -123,7 +123,10 @@ describe('it is refused', () => {
     for (const id of ['n2', 'n3']) cluster.crash(cluster.machine(id));
     await pass(cluster, 20_000);
     const view = await shown(cluster);
-    expect([view.id, view.refusal]).toEqual([null, expect.stringMatching(/1 of the 3 owners can be asked, and 2 are/)]);
+    expect([view.id, view.refusal]).toEqual([
+      null,
+      expect.stringMatching(/1 of the 3 owners can be asked, and 2 are needed/),
+    ]);
     expect((await cluster.request('n1', 'GET', '/v1/ring/force/other/k')).status).toBe(400);
   });
 });
@@ -172,6 +175,43 @@ test('one that is broken off gives nobody a vote who has none, and can be done a
   const again = await shown(cluster, 'n2');
   expect(await force(cluster, again.id, 'n2')).toBe(200);
   for (const id of ['n1', 'n2', 'n3']) expect(await get(cluster, id)).toBe('v');
+});
+
+test('owners that lost their disks at once are not forced but replaced: the others have what is left', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'force disks', nodes: 5 });
+  const define = { headers: JSON_HEADERS, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/s', define)).status).toBe(200);
+  await put(cluster, 'n1', 'v');
+  await pass(cluster, 500);
+  const [kept, ...lost] = owners(cluster);
+  for (const id of lost) {
+    cluster.crash(cluster.machine(id));
+    cluster.machine(id).medium.wipe();
+  }
+  await pass(cluster, 2000);
+  for (const id of lost) await cluster.restart(id);
+  await pass(cluster, 10_000);
+  const refused = await cluster.request(kept, 'GET', '/v1/kv/s/k?timeout=3000');
+  expect([refused.status, new TextDecoder().decode(refused.body)]).toEqual([
+    503,
+    expect.stringMatching(/filled again/),
+  ]);
+  const view = await shown(cluster, kept);
+  expect([view.id, view.refusal]).toEqual([null, expect.stringContaining('--accept-loss-of')]);
+
+  for (const id of lost) cluster.crash(cluster.machine(id));
+  for (const id of ['n6', 'n7']) await cluster.simulation.settle(cluster.start(cluster.add(id, [`${kept}:7201`])));
+  await pass(cluster, 15_000);
+  const post = async (path: string, body: unknown) =>
+    await cluster.request(kept, 'POST', path, { headers: JSON_HEADERS, body: JSON.stringify(body) });
+  const replace = Object.fromEntries(lost.map((id, i) => [id, `n${6 + i}`]));
+  const planned = await post('/v1/ring/plans', { replace, acceptLossOf: lost });
+  const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { readonly id: string };
+  expect((await post(`/v1/ring/plans/${id}/apply`, {})).status).toBe(202);
+  const end = cluster.simulation.now + 120_000;
+  const isOver = () => cluster.running(kept).node.chain.facts()!.ring.change === undefined;
+  await cluster.simulation.run(() => isOver() || cluster.simulation.now > end);
+  expect(await get(cluster, 'n6')).toBe('v');
 });
 
 test('the only owner of a key has lost it', async () => {
