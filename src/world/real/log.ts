@@ -6,6 +6,7 @@
  */
 
 import { pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { fromUtf8, toBase64url } from '#kernel/bytes.ts';
 import type { Log, LogFields, Metrics } from '#world/world.ts';
 import { LogOutput } from './log-output.ts';
 
@@ -87,11 +88,21 @@ function loggerFor({ level, fields }: LogOptions, stream: DestinationStream): Lo
       messageKey: 'event',
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: stdSerializers.err },
+      serializers: { error: stdSerializers.err, key: keyText },
       redact: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]),
     },
     stream,
   );
+}
+
+/** Keys are bytes, and nearly always text. */
+function keyText(key: unknown): unknown {
+  if (!(key instanceof Uint8Array)) return key;
+  try {
+    return fromUtf8(key);
+  } catch {
+    return `base64url:${toBase64url(key)}`;
+  }
 }
 
 function methods(logger: Logger): Log {

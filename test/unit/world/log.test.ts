@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { utf8 } from '#kernel/bytes.ts';
 import { createLog, type LogLevel } from '#world/real/log.ts';
 import { SimulatedHost } from '#world/simulated/host.ts';
 import { SimulatedLog } from '#world/simulated/log.ts';
@@ -24,6 +25,14 @@ describe('the real log', () => {
       took: 1.5,
     });
     expect(lines[1]).toMatchObject({ level: 'warn', event: 'slow' });
+  });
+
+  test('a key stands there as people can read it and send it again', () => {
+    const { lines, log } = collecting();
+    log.warn('register-damaged', { key: utf8('käse/1') });
+    log.warn('register-damaged', { key: Uint8Array.of(0xff, 0) });
+    log.warn('other', { key: 'text' });
+    expect(lines.map((line) => line['key'])).toEqual(['käse/1', 'base64url:_wA', 'text']);
   });
 
   test('what is below the level is left out', () => {
