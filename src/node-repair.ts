@@ -5,6 +5,7 @@
 import { finishRefill, type Self } from '#consensus/introduce-self.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { RegisterRefill } from '#coordinator/register-refill.ts';
+import type { RegisterUpkeep } from '#coordinator/register-upkeep.ts';
 import { Away } from '#membership/away.ts';
 import { strongFactors } from '#operator/nothing-to-take.ts';
 import { RingDriver } from '#operator/ring-driver.ts';
@@ -22,12 +23,14 @@ export type NodeRepairOptions = Omit<
   | 'takeRegisters'
   | 'giveRegistersUp'
   | 'letRegistersGo'
+  | 'readRegisters'
   | 'away'
 > & {
   readonly chain: EpochChain;
   readonly self: Pick<Self, 'id' | 'storageId'>;
   /** Those of strong keys, as they go from one owner to another. */
   readonly registers: () => RegisterRefill;
+  readonly registerUpkeep: () => RegisterUpkeep;
 };
 
 export interface NodeRepair {
@@ -54,6 +57,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     takeRegisters: (from) => options.registers().takeOver(from),
     giveRegistersUp: (rowKeys) => options.registers().giveUp(rowKeys),
     letRegistersGo: () => options.registers().letGo(),
+    readRegisters: (from, bucket) => options.registerUpkeep().page(from, bucket),
     isStrong: (n) => strongFactors(chain.facts()?.buckets ?? []).has(n),
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
   });

@@ -196,6 +196,7 @@ export class QuoralNode {
       ...{ ready: () => this.ready(), served: () => this.coordinator.served },
       settings: options.repair,
       registers: () => this.coordinator.strong.refill,
+      registerUpkeep: () => this.coordinator.strong.upkeep,
     });
     this.watches = createWatches(this, changes, storage.storageId);
     this.dropped = this.#droppedBuckets(knowledge, trees);

@@ -96,7 +96,7 @@ export class RegisterRefill {
       const [rowKey, row] = found;
       last = rowKey;
       if (wanted === undefined || !this.#owns(recordName(rowKey), wanted)) continue;
-      if (this.#options.rows.isWholeOrTold(rowKey, row)) rows.push([rowKey, row]);
+      if (this.#options.rows.isWholeOrTold(rowKey, row, 'it was asked for by a new owner')) rows.push([rowKey, row]);
       else damaged.push(rowKey);
       bytes += rowKey.length + row.length;
     }

@@ -211,9 +211,9 @@ export class RegisterRows {
   }
 
   /** The same, and if it is not, it is to be mended. */
-  isWholeOrTold(rowKey: Uint8Array, row: Uint8Array): boolean {
+  isWholeOrTold(rowKey: Uint8Array, row: Uint8Array, why: string): boolean {
     const isWhole = this.isWhole(row);
-    if (!isWhole) this.#options.onDamaged(recordName(rowKey), 'it was asked for by a new owner');
+    if (!isWhole) this.#options.onDamaged(recordName(rowKey), why);
     return isWhole;
   }
 

@@ -70,6 +70,18 @@ export class RegisterUpkeep {
     this.mend.stop();
   }
 
+  /** Reads some rows now: for whoever has all of them read, of all buckets or of one. */
+  page(
+    from: Uint8Array,
+    bucket: string | undefined,
+  ): { readonly rows: number; readonly damaged: number; readonly next: Uint8Array | undefined } {
+    const { environment, rows } = this.#options;
+    const page = environment.world.disk.range(REGISTERS, { from, limit: PAGE_ROWS });
+    const read = page.filter(([rowKey]) => bucket === undefined || recordName(rowKey).bucket === bucket);
+    const damaged = read.filter(([rowKey, row]) => !rows.isWholeOrTold(rowKey, row, 'all rows were read')).length;
+    return { rows: read.length, damaged, next: page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]) };
+  }
+
   /** The first pass after a start goes fast: what was to be done is known to nobody. */
   #next(from: Uint8Array | undefined): void {
     const { environment, settings } = this.#options;
@@ -97,7 +109,7 @@ export class RegisterUpkeep {
       this.#pagesBefore = this.#pages;
       this.#pages = 0;
     }
-    this.#next(last === undefined ? undefined : concatBytes([last, new Uint8Array(1)]));
+    this.#next(last === undefined ? undefined : following(last));
   }
 
   #look(rowKey: Uint8Array, row: Uint8Array): void {
@@ -137,4 +149,9 @@ export class RegisterUpkeep {
       world.log.debug('scrub-failed', { reason: String(error) });
     });
   }
+}
+
+/** The least key above this one. */
+function following(key: Uint8Array): Uint8Array {
+  return concatBytes([key, new Uint8Array(1)]);
 }

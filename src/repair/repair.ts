@@ -25,7 +25,7 @@ import { Reclaim, type ReclaimSettings } from './reclaim.ts';
 import { ReclaimMember, type ReclaimMemberOptions } from './reclaim-member.ts';
 import { LostFloors } from './lost-floors.ts';
 import { REFILL_TABLES, Refill } from './refill.ts';
-import { Slices } from './slices.ts';
+import { Slices, type SlicesOptions } from './slices.ts';
 import { Scrub } from './scrub.ts';
 import { TreeRebuild } from './tree-rebuild.ts';
 import { TREE_TABLES, type TreePlace } from './tree-tables.ts';
@@ -76,7 +76,8 @@ export const DEFAULT_REPAIR_SETTINGS: RepairSettings = {
 export interface RepairOptions
   extends
     Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies' | 'letRegistersGo'>,
-    Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters' | 'giveRegistersUp' | 'away'> {
+    Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters' | 'giveRegistersUp' | 'away'>,
+    Pick<SlicesOptions, 'readRegisters'> {
   readonly world: World;
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;

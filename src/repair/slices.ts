@@ -18,8 +18,8 @@ import type { TreePlace } from './tree-tables.ts';
 import type { TreeSource } from './tree-source.ts';
 
 const SLICE_MS = 2000;
-/** The first byte of a place in a scrub: whether it is among the rows or among the trees. */
-const ROWS = 0;
+/** The first byte of a place in a scrub: whether it is among the rows, the trees or the registers of strong keys. */
+const [ROWS, TREES, REGISTERS] = [0, 1, 2];
 export const FIRST_SLICE: Uint8Array = Uint8Array.of(ROWS);
 const PLACES_MAX = 65_536;
 
@@ -126,6 +126,8 @@ export interface SlicesOptions {
   readonly antiEntropy: AntiEntropy;
   readonly source: TreeSource;
   readonly scrub: Scrub;
+  /** Reads some registers of strong keys, and has those mended that are damaged. */
+  readonly readRegisters: (from: Uint8Array, bucket: string | undefined) => ScrubReply;
   readonly ready: () => boolean;
 }
 
@@ -172,14 +174,13 @@ export class Slices {
   }
 
   async look({ from, bucket }: ScrubSlice): Promise<ScrubReply> {
-    const { scrub, world } = this.#options;
+    const { world } = this.#options;
     const end = world.clock.monotonic() + SLICE_MS;
     let next: Uint8Array | undefined = from;
     let rows = 0;
     let damaged = 0;
     while (next !== undefined && world.clock.monotonic() < end) {
-      const page: ScrubReply =
-        next[0] === ROWS ? afterRows(await scrub.page(next.subarray(1), bucket)) : await this.#tree(next);
+      const page = await this.#page(next, bucket);
       rows += page.rows;
       damaged += page.damaged;
       next = page.next;
@@ -187,10 +188,25 @@ export class Slices {
     return { next, rows, damaged };
   }
 
+  async #page(from: Uint8Array, bucket: string | undefined): Promise<ScrubReply> {
+    const { scrub, readRegisters } = this.#options;
+    const rest = from.subarray(1);
+    switch (from[0]) {
+      case ROWS:
+        return afterRows(await scrub.page(rest, bucket));
+      case TREES:
+        return await this.#tree(from);
+      default: {
+        const page = readRegisters(rest, bucket);
+        return { ...page, next: page.next && Uint8Array.of(REGISTERS, ...page.next) };
+      }
+    }
+  }
+
   async #tree(from: Uint8Array): Promise<ScrubReply> {
     const number = new DataView(from.buffer, from.byteOffset).getUint32(1);
     const there = await this.#options.scrub.tree(number);
-    return { rows: 0, damaged: 0, next: there ? treesFrom(number + 1) : undefined };
+    return { rows: 0, damaged: 0, next: there ? treesFrom(number + 1) : Uint8Array.of(REGISTERS) };
   }
 }
 
@@ -200,7 +216,7 @@ function afterRows({ next, ...page }: ScrubReply): ScrubReply {
 }
 
 function treesFrom(at: number): Uint8Array {
-  return Uint8Array.of(1, at >>> 24, at >>> 16, at >>> 8, at);
+  return Uint8Array.of(TREES, at >>> 24, at >>> 16, at >>> 8, at);
 }
 
 function nameOf({ n, partition }: TreePlace): number {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { REGISTERS, recordKey } from '#replica/tables.ts';
 import { utf8 } from '#kernel/bytes.ts';
+import type { RepairRun } from '#operator/ring-repair.ts';
 import { SimulatedCluster } from './cluster.ts';
 import { requestName } from './messages-on-the-wire.ts';
 
@@ -111,6 +112,30 @@ test('a damaged register has no vote and comes back from the other owners, also 
     const answer = await cluster.request('n3', 'GET', `/v1/kv/s/k${i}?timeout=20000`);
     expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, `value ${i}`]);
   }
+});
+
+test('a repair of the whole cluster reads the registers too, and says how many are damaged', async () => {
+  const cluster = await strongCluster('repair');
+  for (let i = 0; i < 40; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
+  await pass(cluster, 10_000);
+  for (const key of ['k0', 'k39']) cluster.machine('n2').medium.flipByte(REGISTERS, recordKey('s', 0, utf8(key)), 9);
+  const path = '/v1/ring/repair';
+  for (const [bucket, damaged, rows] of [
+    ['other', 0, 0],
+    ['s', 2, 40],
+  ] as const) {
+    const begun = await cluster.request('n1', 'POST', path, {
+      headers: JSON_HEADERS,
+      body: JSON.stringify({ bucket }),
+    });
+    expect(begun.status).toBe(202);
+    await pass(cluster, 8000);
+    const { body } = await cluster.request('n1', 'GET', path);
+    const run = JSON.parse(new TextDecoder().decode(body)) as RepairRun;
+    const [, node] = run.nodes;
+    expect([run.state, node!.damaged, node!.rows]).toEqual(['done', damaged, rows]);
+  }
+  expect(cluster.running('n2').world.metrics.value('quoral_registers_mended_total')).toBe(2);
 });
 
 test('what a node has of partitions that are not its own any more goes', async () => {
