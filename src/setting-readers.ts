@@ -67,6 +67,13 @@ export const readHttpUrl: Reader<string> = (given) => {
   return given.replace(/\/+$/, '');
 };
 
+/** A base URL to which paths are added. */
+export const readOrigin: Reader<string> = (given) => {
+  const url = readHttpUrl(given);
+  if (new URL(url).origin === url.toLowerCase()) return url;
+  throw new RangeError('an http:// or https:// address without a path, such as https://db1.test:7101');
+};
+
 const UNITS_OF_TIME: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
@@ -116,6 +123,13 @@ export function readHostPort(given: string): HostPort {
   return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
 }
 
+/** Where others are to be dialled. */
+export function readPeerAddress(given: string): HostPort {
+  const address = readHostPort(given);
+  if (address.port === 0) throw new RangeError('host:port with a port 1 to 65535');
+  return address;
+}
+
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
@@ -134,7 +148,7 @@ export function readInitialCluster(given: string): readonly NamedPeer[] {
     .map((entry) => {
       const match = /^([A-Za-z0-9._-]{1,64})=(.+)$/.exec(entry.trim());
       if (match === null) throw new RangeError(allowed);
-      return { id: match[1]!, peer: formatHostPort(readHostPort(match[2]!)) };
+      return { id: match[1]!, peer: formatHostPort(readPeerAddress(match[2]!)) };
     });
   const distinct = new Set(peers.flatMap(({ id, peer }) => [`id ${id}`, `peer ${peer}`]));
   if (distinct.size !== peers.length * 2) throw new RangeError(allowed);
@@ -145,4 +159,4 @@ export const readSeeds: Reader<readonly string[]> = (given) =>
   given
     .split(',')
     .filter((entry) => entry !== '')
-    .map((entry) => formatHostPort(readHostPort(entry.trim())));
+    .map((entry) => formatHostPort(readPeerAddress(entry.trim())));

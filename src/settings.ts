@@ -12,6 +12,8 @@ import {
   integer,
   oneOf,
   readHostPort,
+  readOrigin,
+  readPeerAddress,
   readHttpUrl,
   readInitialCluster,
   readOrigins,
@@ -29,8 +31,13 @@ export const SETTINGS = {
   id: setting(ID, 'n1', 'name of this node, unique in the cluster and for ever'),
   listen: setting(readHostPort, '127.0.0.1:7101', 'the door for clients'),
   'peer-listen': setting(readHostPort, '127.0.0.1:7201', 'the door for other nodes'),
+  'advertise-url': setting(
+    readOrigin,
+    undefined,
+    'http:// or https:// address under which clients reach --listen (default: that address)',
+  ),
   advertise: setting(
-    readHostPort,
+    readPeerAddress,
     undefined,
     'host:port under which other nodes reach --peer-listen (default: that address)',
   ),
@@ -374,6 +381,7 @@ type Optional =
   | 'admin-token-file'
   | 'audit-file'
   | 'advertise'
+  | 'advertise-url'
   | 'cluster-secret-file'
   | 'cluster-secret'
   | 'otlp-endpoint'

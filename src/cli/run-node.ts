@@ -35,6 +35,7 @@ import { nodeServices } from '#node-services.ts';
 import { formatHostPort } from '#setting-readers.ts';
 import { SETTINGS, type Settings } from '#settings.ts';
 import { connectionsMax, openFilesLimit } from './open-files.ts';
+import { clientUrl, peerAddress } from './addresses.ts';
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
 import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
@@ -114,7 +115,7 @@ function hintSettings(settings: Settings): HintSettings {
 /** What a node is put together from, as the settings say. */
 export function nodeOptions(settings: Settings, origins: Readonly<Record<string, string>>): NodeOptions {
   const id = nodeId(settings.id);
-  const peer = formatHostPort(settings.advertise ?? settings['peer-listen']);
+  const peer = peerAddress(settings, origins);
   if (settings.seeds.length > 0 && settings['initial-cluster'].length > 0) {
     throw new ConfigError(
       `setting seeds (${origins['seeds']}): initial-cluster (${origins['initial-cluster']}) founds a cluster and seeds join one; give one of them`,
@@ -143,7 +144,7 @@ export function nodeOptions(settings: Settings, origins: Readonly<Record<string,
   return {
     id,
     peer,
-    url: `${settings['tls-cert'] === undefined ? 'http' : 'https'}://${formatHostPort(settings.listen)}`,
+    url: clientUrl(settings),
     zone: settings.zone,
     weight: settings.weight,
     secret: readSecret(settings, origins),
@@ -288,7 +289,7 @@ async function serve(
   const { world, certificates } = await openOutside(settings, origins, options.id);
   process.on('uncaughtException', (error) => endAfterFault(world, error));
   const clientConnections = connectionsMax(openFiles, world.log);
-  const stop = new StopRequest(certificates);
+  const stop = new StopRequest(certificates, world.log);
   const eventLoop = watchEventLoop(world.metrics);
   watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
   const host: HostHealth = {
@@ -314,6 +315,11 @@ async function serve(
     throw new ConfigError(`setting data-dir (${origins['data-dir']}): ${settings['data-dir']}: ${error.message}`);
   }
   announceStart(options.url, node);
+  if (options.url === '') {
+    const reason =
+      '--listen is every address of this machine: without --advertise-url no client is sent here by the ring';
+    world.log.warn('client-url-unknown', { listen: formatHostPort(settings.listen), reason });
+  }
   world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
   const reason = await stop.requested;
   world.log.info('node-stopping', { reason, lingerMs: settings['stop-linger'] });

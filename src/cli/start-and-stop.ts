@@ -2,11 +2,13 @@
  * What a node's process hears from outside, and what it tells the process that started it.
  *
  * SIGTERM and SIGINT ask for a stop, a second one (not within half a second of the first) for one at once. SIGHUP has the certificates read again; a node that
- * has none stops, since then it means that the terminal is gone. A node that was started as a child stops when its parent is
+ * has none stops, since then it means that the terminal is gone. SIGUSR1 and SIGUSR2, which others rotate their logs by, do nothing:
+ * left to the runtime, the first opens a debugger's port to everybody on the machine, and the second ends the process. A node that was started as a child stops when its parent is
  * gone.
  */
 
 import type { QuoralNode } from '#node.ts';
+import type { Log } from '#world/world.ts';
 import { reloadCertificates, type DoorCertificates } from './door-certificates.ts';
 import { fail } from './output.ts';
 
@@ -33,11 +35,13 @@ export class StopRequest {
   #askedAt = 0;
   #resolve: (reason: string) => void = () => undefined;
 
-  constructor(certificates: DoorCertificates) {
+  constructor(certificates: DoorCertificates, log: Pick<Log, 'warn'>) {
     this.requested = new Promise((resolve) => {
       this.#resolve = resolve;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.#signalled(signal));
+    for (const signal of ['SIGUSR1', 'SIGUSR2'] as const)
+      process.on(signal, () => log.warn('signal-ignored', { signal, reason: 'it means nothing to a node' }));
     process.on('SIGHUP', () => {
       if (certificates.client === undefined && certificates.peer === undefined) this.#signalled('SIGHUP');
       else void reloadCertificates(certificates);

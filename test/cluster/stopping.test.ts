@@ -72,9 +72,14 @@ test('a request under way is finished, its connection ends, nothing new is taken
   await cluster.ready(['n1']);
 });
 
-test('lingering: load balancers see 503, and requests are served as before', async () => {
+test('signals that mean nothing change nothing; lingering: load balancers see 503, and requests are served as before', async () => {
   await start(1, ['--stop-linger', '1500ms']);
   const ended = exitOf('n1');
+  const { process: child, stdout, stderr } = cluster.nodes.get('n1')!;
+  child.kill('SIGUSR1');
+  child.kill('SIGUSR2');
+  await expect.poll(() => stdout().match(/"signal-ignored"/g)?.length, { timeout: 20_000 }).toBe(2);
+  expect(stderr()).not.toContain('Debugger');
   cluster.nodes.get('n1')!.process.kill('SIGTERM');
   while (await cluster.isReady('n1')) await sleep(5);
   const client = new Client(cluster.url('n1'));
