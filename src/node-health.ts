@@ -129,9 +129,10 @@ function peersCheck(node: QuoralNode): Check {
   const others = (node.chain.facts()?.ring.members ?? []).filter(
     ({ id, state }) => id !== node.options.id && state !== 'removed',
   );
-  const reachable = others.filter(({ id }) => node.peers.answers(id)).length;
-  const detail = `${reachable} of ${others.length} can be reached`;
-  return { name: 'peers', ok: true, ...(reachable < others.length ? { warning: true } : {}), detail };
+  const absent = others.filter(({ id }) => !node.peers.answers(id));
+  const why = absent.map(({ id }) => `; ${id}: ${node.messaging.trouble(id) ?? 'does not answer'}`);
+  const detail = `${others.length - absent.length} of ${others.length} can be reached${why.join('')}`;
+  return { name: 'peers', ok: true, ...(absent.length > 0 ? { warning: true } : {}), detail };
 }
 
 /** Whether it is this node's own clock that is wrong `serving` says. */

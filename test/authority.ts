@@ -15,6 +15,14 @@ export interface Wanted {
   readonly names: readonly string[];
   /** Days from now at which it ends; may have been before. */
   readonly days?: number;
+  /** Days from now at which it begins; may be to come. */
+  readonly from?: number;
+}
+
+/** In days from now. */
+interface Span {
+  readonly from: number;
+  readonly days: number;
 }
 
 /** PEM texts. */
@@ -35,26 +43,26 @@ export class Authority {
     this.#name = name;
     this.#key = privateKey;
     const isAuthority = extension('551d13', true, sequence(tlv(0x01, Buffer.of(0xff))));
-    this.pem = this.#certificate(name, publicKey, 100, isAuthority);
+    this.pem = this.#certificate(name, publicKey, { from: -50, days: 100 }, isAuthority);
   }
 
-  sign({ names, days = 30 }: Wanted): Pair {
+  sign({ names, days = 30, from = -50 }: Wanted): Pair {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const alternatives = extension('551d11', false, sequence(...names.map(alternativeName)));
     return {
-      cert: this.#certificate(names[0] ?? 'nobody', publicKey, days, alternatives),
+      cert: this.#certificate(names[0] ?? 'nobody', publicKey, { from, days }, alternatives),
       key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
     };
   }
 
-  #certificate(subject: string, publicKey: KeyObject, days: number, extended: Buffer): string {
+  #certificate(subject: string, publicKey: KeyObject, { from, days }: Span, extended: Buffer): string {
     const ecdsaWithSha256 = sequence(tlv(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
     const toBeSigned = sequence(
       tlv(0xa0, tlv(0x02, Buffer.of(2))),
       tlv(0x02, Buffer.of(this.#serial++)),
       ecdsaWithSha256,
       commonName(this.#name),
-      sequence(time(Date.now() - 50 * DAY_MS), time(Date.now() + days * DAY_MS)),
+      sequence(time(Date.now() + from * DAY_MS), time(Date.now() + days * DAY_MS)),
       commonName(subject),
       publicKey.export({ type: 'spki', format: 'der' }),
       tlv(0xa3, sequence(extended)),

@@ -52,6 +52,7 @@ function nodeWith({
     hybridClockLead: () => lead,
     world: { disk: { failure: () => error, freeBytes: () => free } },
     chain: { facts: () => ({ epoch: 4, ring }), confirmed: () => true },
+    messaging: { trouble: (id: string) => (id === 'n3' ? 'certificate has expired' : undefined) },
     peers: { answers: (id: string) => reachable.includes(id) },
     member: () => ring.members[0],
     ready: () => failure === undefined || failure === 'full',
@@ -129,5 +130,12 @@ test('clocks that are apart, and times of writes that are ahead of the clock, ar
   expect(clocksOf({ lead: 3 * 365 * 86_400_000 })).toMatchObject({
     ...{ ok: true, warning: true },
     detail: 'the times that this node gives its writes are 1095.0 days ahead of its clock',
+  });
+});
+
+test('peers that cannot be reached are named, with the reason', () => {
+  expect(check(readyHealth(nodeWith({ reachable: [] }), HOST), 'peers')).toEqual({
+    ...{ name: 'peers', ok: true, warning: true },
+    detail: '0 of 2 can be reached; n2: does not answer; n3: certificate has expired',
   });
 });

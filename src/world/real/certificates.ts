@@ -1,7 +1,7 @@
 /**
  * The certificate of one door, from files that somebody else renews. They are read again at an interval and on request; a
  * new pair serves the handshakes from then on, and connections that stand are left alone. A pair that cannot be used (half
- * written, of two different renewals, unreadable) is told and counted, and the former one stays.
+ * written, of two different renewals, unreadable, ended or not valid yet) is told and counted, and the former one stays.
  *
  * Nothing of a key is ever logged: what is told of a pair is its fingerprint and when it ends.
  */
@@ -57,6 +57,8 @@ interface Texts {
 
 interface Loaded {
   readonly pair: KeyPair;
+  /** Milliseconds since 1970 from which all of the chain is valid. */
+  readonly begins: number;
   /** Milliseconds since 1970 at which the first certificate of the chain ends. */
   readonly expires: number;
   readonly fingerprint: string;
@@ -76,6 +78,9 @@ export class Certificates {
   /** A digest of what was tried last, whether or not it could be used. */
   #tried: string;
   #trouble: string | undefined;
+  /** When what was tried last and is too early becomes valid. */
+  #validFrom = Infinity;
+  #warned: 'nothing' | 'soon' | 'ended' = 'nothing';
   #warnedAt = -Infinity;
   #timer: Timer | undefined;
 
@@ -109,6 +114,8 @@ export class Certificates {
       { door },
     );
     log.info('certificate-loaded', this.#told());
+    const { begins } = this.#loaded;
+    if (begins > options.clock.wall()) log.error('certificate-not-valid-yet', { door, begins: isoText(begins) });
     this.#warnOfEnd();
   }
 
@@ -141,17 +148,21 @@ export class Certificates {
   /** Whether somebody should look after the files: the end is near, or what they hold now cannot be used. */
   needsAttention(): boolean {
     const { clock, expiryWarning } = this.#options;
-    return this.#trouble !== undefined || this.#loaded.expires - clock.wall() <= expiryWarning;
+    const { begins, expires } = this.#loaded;
+    const now = clock.wall();
+    return this.#trouble !== undefined || expires - now <= expiryWarning || begins > now;
   }
 
   /** For people, as the detail of a health check. */
   describe(): string {
     const { clock, expiryWarning } = this.#options;
-    const left = this.#loaded.expires - clock.wall();
-    const until = new Date(this.#loaded.expires).toISOString();
+    const { begins, expires } = this.#loaded;
+    const left = expires - clock.wall();
+    const early = begins > clock.wall() ? `not valid before ${isoText(begins)}, ` : '';
+    const until = isoText(expires);
     const word = left <= 0 ? 'EXPIRED at' : left <= expiryWarning ? 'expires soon, at' : 'valid until';
     const trouble = this.#trouble === undefined ? '' : `; the changed files are not used: ${this.#trouble}`;
-    return `${this.door} door: ${word} ${until}${trouble}`;
+    return `${this.door} door: ${early}${word} ${until}${trouble}`;
   }
 
   /** Reads the files again now. */
@@ -165,16 +176,17 @@ export class Certificates {
       return;
     }
     const tried = digestOf(texts);
-    if (tried === this.#tried) return;
+    if (tried === this.#tried && this.#options.clock.wall() < this.#validFrom) return;
     try {
-      this.#loaded = load(texts, files);
+      this.#loaded = this.#checkTime(load(texts, files));
     } catch (error) {
       this.#refuse(error, tried);
       return;
     }
     this.#tried = tried;
     this.#trouble = undefined;
-    this.#warnedAt = -Infinity;
+    this.#validFrom = Infinity;
+    this.#warned = 'nothing';
     this.#reloads.loaded?.add();
     this.#options.log.info('certificate-reloaded', this.#told());
     for (const listener of this.#listeners) listener();
@@ -193,6 +205,18 @@ export class Certificates {
     });
   }
 
+  /** Nobody would take a pair outside of its time: the former one is better, if it has not ended itself. */
+  #checkTime(loaded: Loaded): Loaded {
+    const { clock, files } = this.#options;
+    const now = clock.wall();
+    const { begins, expires } = loaded;
+    this.#validFrom = begins > now ? begins : Infinity;
+    if (begins > now) throw new CertificateError('cert', `${files.cert} is not valid before ${isoText(begins)}`);
+    if (expires <= now && this.#loaded.expires > now)
+      throw new CertificateError('cert', `${files.cert} has ended at ${isoText(expires)}`);
+    return loaded;
+  }
+
   /** Told and counted once for each content of the files. */
   #refuse(error: unknown, tried: string): void {
     if (!(error instanceof CertificateError)) throw error;
@@ -209,17 +233,21 @@ export class Certificates {
 
   #told(): LogFields {
     const { expires, fingerprint } = this.#loaded;
-    return { door: this.door, fingerprint, expires: new Date(expires).toISOString() };
+    return { door: this.door, fingerprint, expires: isoText(expires) };
   }
 
+  /** Once when the end is near and once when it is there, and of each again after a day. */
   #warnOfEnd(): void {
     const { clock, log, expiryWarning } = this.#options;
     const left = this.#loaded.expires - clock.wall();
+    const warning = left <= 0 ? 'ended' : left <= expiryWarning ? 'soon' : 'nothing';
     const now = clock.monotonic();
-    if (left > expiryWarning || now - this.#warnedAt < DAY_MS) return;
+    const isKnown = warning === this.#warned && now - this.#warnedAt < DAY_MS;
+    this.#warned = warning;
+    if (warning === 'nothing' || isKnown) return;
     this.#warnedAt = now;
-    const fields = { door: this.door, expires: new Date(this.#loaded.expires).toISOString() };
-    if (left > 0) log.warn('certificate-expires-soon', fields);
+    const fields = { door: this.door, expires: isoText(this.#loaded.expires) };
+    if (warning === 'soon') log.warn('certificate-expires-soon', fields);
     else log.error('certificate-expired', fields);
   }
 }
@@ -271,7 +299,8 @@ function load({ cert, key, ca }: Texts, files: CertificateOptions['files']): Loa
     throw new CertificateError('cert', `${files.cert} cannot be used: ${reasonOf(error)}`);
   }
   const expires = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)));
-  return { pair, expires, fingerprint: leaf!.fingerprint256 };
+  const begins = Math.max(...chain.map(({ validFrom }) => Date.parse(validFrom)));
+  return { pair, begins, expires, fingerprint: leaf!.fingerprint256 };
 }
 
 function parseCertificates(role: FileRole, path: string, text: string): readonly X509Certificate[] {
@@ -299,4 +328,8 @@ function checkKey(files: CertificateOptions['files'], leaf: X509Certificate, tex
 
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function isoText(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
 }

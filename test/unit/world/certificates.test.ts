@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CertificateError, Certificates } from '#world/real/certificates.ts';
+import { CertificateError, Certificates, type CertificateOptions } from '#world/real/certificates.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import type { Log } from '#world/world.ts';
@@ -36,7 +36,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function open(options: { readonly reloadInterval?: number; readonly expiryWarning?: number } = {}): Certificates {
+function open(options: Partial<CertificateOptions> = {}): Certificates {
   const certificates = Certificates.open({
     door: 'peer',
     files,
@@ -132,6 +132,60 @@ describe('files that change', () => {
     writeWhole(files.cert, before.cert);
     await certificates.reload();
     expect(certificates.describe()).not.toContain('not used');
+  });
+});
+
+describe('certificates outside of their time', () => {
+  /** Of some moment, so that time can pass. */
+  function at(moment: { now: number }): Partial<CertificateOptions> {
+    return { clock: { ...realClock(), wall: () => moment.now } };
+  }
+
+  function renew(span: { readonly days?: number; readonly from?: number }): string {
+    return writePair(directory, 'n1', authority.sign({ names: ['n1'], ...span }), authority.pem).cert;
+  }
+
+  test('one that is not valid yet waits for its time, and the former one is used until then', async () => {
+    const moment = { now: Date.now() };
+    const certificates = open(at(moment));
+    const before = certificates.pair();
+    renew({ from: 1 });
+    await certificates.reload();
+    await certificates.reload();
+    expect(certificates.pair()).toBe(before);
+    expect(certificates.describe()).toMatch(/not used: .*n1\.crt is not valid before 20/);
+    moment.now += 1.1 * DAY_MS;
+    await certificates.reload();
+    expect(certificates.pair()).not.toBe(before);
+    expect(certificates.needsAttention()).toBe(false);
+    expect(events()).toEqual(['certificate-loaded', 'certificate-refused', 'certificate-reloaded']);
+  });
+
+  test('one that has ended does not take the place of one that has not', async () => {
+    const certificates = open();
+    const before = certificates.pair();
+    renew({ days: -1 });
+    await certificates.reload();
+    expect(certificates.pair()).toBe(before);
+    expect(certificates.describe()).toMatch(/not used: .*n1\.crt has ended at 20/);
+  });
+
+  test('one that is all there is at the start is used, and that is told', () => {
+    renew({ from: 1 });
+    const certificates = open();
+    expect(certificates.describe()).toMatch(/^peer door: not valid before 20.*, valid until 20/);
+    expect(certificates.needsAttention()).toBe(true);
+    expect(events()).toEqual(['certificate-loaded', 'certificate-not-valid-yet']);
+  });
+
+  test('the end is told when it comes, however lately it was foretold', async () => {
+    const moment = { now: Date.now() };
+    renew({ days: 1 });
+    const certificates = open({ ...at(moment), reloadInterval: 5 });
+    expect(events()).toEqual(['certificate-loaded', 'certificate-expires-soon']);
+    moment.now += 1.1 * DAY_MS;
+    await expect.poll(() => events().at(-1)).toBe('certificate-expired');
+    expect(certificates.describe()).toContain('EXPIRED');
   });
 });
 
