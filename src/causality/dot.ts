@@ -31,6 +31,11 @@ export function sameDot(a: Dot, b: Dot): boolean {
   return a.counter === b.counter && a.node === b.node && a.tenure === b.tenure;
 }
 
+/** The same text for the same dot, for sets of many. */
+export function dotName({ node, tenure, counter }: Dot): string {
+  return `${node} ${tenure} ${counter}`;
+}
+
 /** The order in which a state keeps its versions: by actor, then by counter. */
 export function compareDotsByActor(a: Dot, b: Dot): number {
   return compareActors(a, b) || a.counter - b.counter;

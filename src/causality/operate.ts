@@ -7,7 +7,7 @@
 
 import { concatBytes, startsWith, toHex } from '#kernel/bytes.ts';
 import type { DataType, Operation } from './data-type.ts';
-import { compareDotsByActor, compareDotsByTime, sameActor, sameDot, type Actor, type Dot } from './dot.ts';
+import { compareDotsByActor, compareDotsByTime, dotName, sameActor, type Actor, type Dot } from './dot.ts';
 import {
   contentOfEntry,
   entryBytes,
@@ -66,11 +66,12 @@ export function planOperation(state: State, operation: Operation, circumstances:
  * The caller has made sure that no other attempt at one of them can turn up. Throws {@link Unfitting} when none is there.
  */
 export function planFolding({ versions }: State, { dots }: Folding, actor: Actor): Plan {
+  const wanted = new Set(dots.map(dotName));
   const folded = versions.filter(
     (version) =>
       isEntry(version) &&
       version.dot.node === actor.node &&
-      dots.some((dot) => sameDot(dot, version.dot)) &&
+      wanted.has(dotName(version.dot)) &&
       readEntry(version.content.value).leaf.kind === 'increment',
   );
   const counters = new Map<string, { path: readonly Step[]; total: number }>();

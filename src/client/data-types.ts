@@ -1,6 +1,6 @@
 /**
  * Data types: operations that say what is meant, so that those made at the same time all count. Each operation has an idempotency
- * key and is safe to send again.
+ * key and is safe to send again, but for one that a single replica is enough for: that is only sent again when it was not applied.
  */
 
 import { utf8 } from '#kernel/bytes.ts';

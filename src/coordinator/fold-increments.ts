@@ -14,7 +14,7 @@ import { isEntry, readEntry } from '#causality/entry.ts';
 import { REQUEST_WINDOW_MS, windowEnd } from '#causality/repeats.ts';
 import { EMPTY_VECTOR, type Version } from '#causality/state.ts';
 import { decodeState } from '#causality/state-codec.ts';
-import { sameDot, type Dot } from '#causality/dot.ts';
+import { dotName, sameDot, type Dot } from '#causality/dot.ts';
 import { HeldMessage } from '#handoff/messages.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { FetchMessage } from '#replica/messages.ts';
@@ -100,13 +100,12 @@ export class FoldIncrements {
           : await messaging.call(member.id, HeldMessage, asked, options);
         if (result.kind !== 'reply' || result.reply.state === undefined) return undefined;
         const { state } = result.reply;
-        return { isOwner, versions: state === null ? [] : decodeState(state, world.digest.crc32).versions };
+        const versions = state === null ? [] : decodeState(state, world.digest.crc32).versions;
+        return isOwner ? settledAtOwner(versions) : settledElsewhere(versions);
       }),
     );
     if (answers.includes(undefined)) return undefined;
-    const dots = this.#ripe(own.versions).filter((version) =>
-      answers.every((answer) => isSettled(version, answer!.versions, answer!.isOwner)),
-    );
+    const dots = this.#ripe(own.versions).filter((version) => answers.every((isSettled) => isSettled!(version)));
     return dots.length === 0 ? undefined : { route, dots: dots.map(({ dot }) => dot) };
   }
 
@@ -133,10 +132,16 @@ export class FoldIncrements {
   }
 }
 
-/** Of an owner: it has the increment, and so no other attempt at it. Of others: they keep no other attempt. */
-function isSettled({ dot, request }: Version, versions: readonly Version[], isOwner: boolean): boolean {
-  if (isOwner) return versions.some((other) => sameDot(other.dot, dot));
-  return !versions.some((other) => other.request === request && !sameDot(other.dot, dot));
+/** An owner has the increment, and so no other attempt at it. A counter may have thousands of them. */
+function settledAtOwner(versions: readonly Version[]): (version: Version) => boolean {
+  const names = new Set(versions.map(({ dot }) => dotName(dot)));
+  return ({ dot }) => names.has(dotName(dot));
+}
+
+/** All others keep no other attempt. */
+function settledElsewhere(versions: readonly Version[]): (version: Version) => boolean {
+  const attempts = Map.groupBy(versions, ({ request }) => request);
+  return ({ dot, request }) => attempts.get(request)?.every((other) => sameDot(other.dot, dot)) !== false;
 }
 
 function isIncrement(version: Version): boolean {

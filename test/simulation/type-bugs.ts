@@ -65,7 +65,7 @@ export const TYPE_BUGS: readonly Bug[] = [
       {
         file: 'src/coordinator/fold-increments.ts',
         from: 'if (answers.includes(undefined)) return undefined;',
-        to: 'for (let i = 0; i < answers.length; i++) answers[i] ??= { isOwner: false, versions: [] };',
+        to: 'for (let i = 0; i < answers.length; i++) answers[i] ??= () => true;',
       },
     ],
     foundBy: { scenario: 'an-attempt-waits-to-be-known' },
