@@ -52,14 +52,7 @@ export function connect(options: ConnectOptions): Quoral {
 /** For tests, with time and chance of their own. */
 export function connectIn(runtime: Runtime, options: ConnectOptions): Quoral {
   const urls = typeof options.urls === 'string' ? [options.urls] : options.urls;
-  const wrong = urls.find((url) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol));
-  if (urls.length === 0 || wrong !== undefined) {
-    const given = wrong === undefined ? 'none' : JSON.stringify(wrong);
-    throw new QuoralError(
-      'invalid-request',
-      `urls: at least one node, such as http://127.0.0.1:7101; ${given} was given`,
-    );
-  }
+  requireAddresses(urls);
   const transport = new Transport(new Nodes(urls, () => runtime.random()), runtime, {
     token: options.token,
     timeoutMs: options.timeout ?? TIMEOUT_MS,
@@ -72,6 +65,21 @@ export function connectIn(runtime: Runtime, options: ConnectOptions): Quoral {
   const batches = options.coalesce === true ? new Batches(transport, alone) : undefined;
   return new Quoral({ transport, directory, batches, session: undefined });
 }
+
+function requireAddresses(urls: readonly string[]): void {
+  const mistake = urls.length === 0 ? 'none was given' : urls.map(mistakeIn).find((one) => one !== undefined);
+  if (mistake === undefined) return;
+  throw new QuoralError('invalid-request', `urls: at least one node, such as http://127.0.0.1:7101; ${mistake}`);
+}
+
+/** What `fetch` would refuse, or what would swallow the path that comes behind it. */
+function mistakeIn(url: string): string | undefined {
+  const { protocol, username, password, search, hash } = URL.canParse(url) ? new URL(url) : NO_ADDRESS;
+  if (username + password !== '') return 'one has a name or a password in it, and what nodes want to see is the token';
+  return /^https?:$/.test(protocol) && search + hash === '' ? undefined : `${JSON.stringify(url)} was given`;
+}
+
+const NO_ADDRESS = { protocol: '', username: '', password: '', search: '', hash: '' };
 
 /** What of a bucket's definition may be left out has its default. */
 export type Properties = Partial<Definition>;

@@ -224,6 +224,15 @@ test('a token is shown', async () => {
 
 test('addresses that are none are refused at once', () => {
   const world = new FakeWorld(() => stored());
-  for (const urls of [[], 'localhost:7101', 'ftp://a', ['http://a', '']])
+  for (const urls of [
+    [],
+    'localhost:7101',
+    'ftp://a',
+    ['http://a', ''],
+    'http://a?b',
+    'http://a/#b',
+    'https://me:secret@a',
+  ])
     expect(() => world.connect({ urls })).toThrow('urls: at least one node');
+  expect(() => world.connect({ urls: 'http://:secret@a' })).not.toThrow('secret');
 });
