@@ -87,20 +87,23 @@ export class DeadRows implements RecordParticipant {
   }
 
   recordChanged(transaction: GroupTransaction, { place, rowKey, before, after }: RecordChange): void {
-    const waited = waitsSince(before);
-    const waits = waitsSince(after);
     const expired = expiryOf(before);
     const expires = expiryOf(after);
-    if (waited === waits && expired === expires) return;
     if (expired !== expires) {
       if (expired !== 0) transaction.delete(EXPIRING, expiringKey(expired, place, rowKey));
       if (expires !== 0) transaction.put(EXPIRING, expiringKey(expires, place, rowKey), EMPTY_BYTES);
     }
-    if (waited === waits) return;
+    const waited = waitsSince(before);
+    const waits = waitsSince(after);
+    const inPart = (waited !== 0 && !isDead(before)) || (waits !== 0 && !isDead(after));
+    if (waited === waits && !inPart) return;
     const name = joined(treeKey(place), rowKey);
+    // Earlier releases did not note what has expired in a row that lives.
+    const there = inPart ? transaction.get(DEAD_ROWS, name) !== undefined : waited !== 0;
+    if (waited === waits && there) return;
     if (waits === 0) transaction.delete(DEAD_ROWS, name);
     else transaction.put(DEAD_ROWS, name, sequenceKey(waits));
-    const change = Number(waits !== 0) - Number(waited !== 0);
+    const change = Number(waits !== 0) - Number(there);
     if (change !== 0) transaction.afterwards(() => (this.#count += change));
   }
 

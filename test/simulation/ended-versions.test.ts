@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { decodeState } from '#causality/state-codec.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { DEFAULT_HINT_SETTINGS } from '#handoff/hints.ts';
+import { DEAD_ROWS } from '#repair/dead-rows.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { RECORDS, recordKey } from '#replica/tables.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -152,6 +153,33 @@ test('what ends all the time does not heap up in a key that is written all the t
     jump(cluster, 5000);
   }
   for (const count of versions(cluster)) expect(count).toBeLessThan(60);
+});
+
+test('what an earlier release has left of siblings goes when the key is written again', async () => {
+  const cluster = await founded();
+  await put(cluster, 'n1', '?w=all', 'a');
+  await put(cluster, 'n1', '?ttl=2&w=all', 'b');
+  await pass(cluster, 5000);
+  expect(waiting(cluster)).toEqual([1, 1, 1]);
+  for (const { id, medium } of cluster.machines) {
+    await cluster.simulation.settle(cluster.stop(cluster.machine(id)));
+    const rowKeys = [...medium.table(DEAD_ROWS).rows()].map(([key]) => key);
+    for (const key of rowKeys) medium.table(DEAD_ROWS).set(key, undefined);
+    await cluster.restart(id);
+  }
+  jump(cluster, FOR_SURE_MS);
+  await pass(cluster, A_PASS_MS);
+  expect([waiting(cluster), versions(cluster)]).toEqual([
+    [0, 0, 0],
+    [2, 2, 2],
+  ]);
+  await put(cluster, 'n2', '?w=all', 'c');
+  await pass(cluster, A_PASS_MS);
+  expect([waiting(cluster), versions(cluster)]).toEqual([
+    [0, 0, 0],
+    [2, 2, 2],
+  ]);
+  expect(await shown(cluster)).toEqual(['a+c', 'a+c', 'a+c']);
 });
 
 test('elements of a set that have ended go without another operation', async () => {
