@@ -123,8 +123,10 @@ export function formOf(schema: Schema): string {
       return 'true or false';
     case 'array':
       return `a list${lengths('items', schema.minItems, schema.maxItems)}${eachOf(schema.items ?? {})}`;
-    case 'object':
-      return `a JSON object with ${Object.keys(schema.properties ?? {}).join(', ')}`;
+    case 'object': {
+      const members = Object.keys(schema.properties ?? {});
+      return members.length === 0 ? 'a JSON object' : `a JSON object with ${members.join(', ')}`;
+    }
     case 'null':
       return 'null';
     default:

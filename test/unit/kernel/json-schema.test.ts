@@ -48,6 +48,7 @@ describe.each(Object.entries(SCHEMAS))('%s', (_, schema) => {
 test('what is wrong is named, with what would be right', () => {
   const closed = SCHEMAS['closed']!;
   expect(mismatch(closed, [])).toEqual({ member: '', detail: 'expected a JSON object with a, b, c, got a list' });
+  expect(mismatch({ type: 'object' }, [])).toEqual({ member: '', detail: 'expected a JSON object, got a list' });
   expect(mismatch({ type: 'array', minItems: 1 }, [])?.detail).toBe('expected a list, got a list of 0');
   expect(mismatch({ type: 'object', required: ['x'] }, {})?.detail).toBe('is not given');
   expect(mismatch(closed, { a: 1 })).toEqual({ member: 'c', detail: 'expected null, and it is not given' });
