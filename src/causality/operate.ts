@@ -19,6 +19,7 @@ import {
   type Leaf,
   type Step,
 } from './entry.ts';
+import { exactSum, isExact, magnitude } from './exact-sum.ts';
 import type { State, Version, VersionVector } from './state.ts';
 import { covers, withDot } from './vector.ts';
 
@@ -183,18 +184,21 @@ class Planning implements Plan {
 
   #increment(path: readonly Step[], by: number): void {
     const { actor, keyed, alone } = this.#circumstances;
-    let sum = by;
+    const amounts: number[] = [];
     let total = by;
     for (const version of [...this.#ofKind(path, KINDS.total), ...this.#ofKind(path, KINDS.increment)]) {
       const { leaf } = readEntry(version.content!.value);
       const amount = amountOf(leaf);
-      sum += amount;
+      amounts.push(amount);
       const own = !keyed && leaf.kind === 'total' && sameActor(version.dot, actor);
       if (!alone && !own) continue;
       total += amount;
       this.goes.add(version);
     }
-    if (!Number.isSafeInteger(sum) || !Number.isSafeInteger(total))
+    const sum = exactSum([...amounts, by]);
+    // Two sides may have counted beyond them together; from there it may come back.
+    const leaves = !isExact(sum) && magnitude(sum) >= magnitude(exactSum(amounts));
+    if (leaves || !Number.isSafeInteger(total))
       throw new Unfitting('the counter would leave the whole numbers that are exact, up to 2^53-1');
     this.#come(path, keyed && !alone ? { kind: 'increment', amount: by } : { kind: 'total', amount: total });
   }

@@ -5,6 +5,7 @@
 
 import { DATA_TYPES, type DataType } from './data-type.ts';
 import { compareDotsByTime, type Dot } from './dot.ts';
+import { exactSum } from './exact-sum.ts';
 import { isEntry, readEntry, type Entry, type Leaf } from './entry.ts';
 import type { Version } from './state.ts';
 
@@ -47,7 +48,7 @@ function valueAt(type: DataType, placed: readonly Placed[], depth: number): Type
   const here = placed.filter(({ entry }) => entry.path.length === depth);
   switch (type) {
     case 'counter':
-      return { value: here.reduce((sum, { entry }) => sum + amountOf(entry.leaf), 0) };
+      return { value: Number(exactSum(here.map(({ entry }) => amountOf(entry.leaf)))) };
     case 'set':
       return { value: [...new Set(jsonTexts(here, 'element'))].sort().map(parsed) };
     case 'register': {

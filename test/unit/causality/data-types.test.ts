@@ -243,6 +243,17 @@ test('a field keeps its type, and a counter stays exact', () => {
   expect(() => planOperation(large, { kind: 'increment', by: 1 }, CIRCUMSTANCES)).toThrow(Unfitting);
 });
 
+test('what two sides have counted together is their exact sum, and comes back from beyond what is exact', () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const counted = (by: number, node: number, on = EMPTY_STATE): State =>
+    operate(on, { kind: 'increment', by }, { actor: dot(node, 0) });
+  const far = joinStates(counted(most, 1), counted(most - 1, 2), 'siblings');
+  const near = joinStates(far, counted(-most, 3), 'siblings');
+  expect(valueOf('counter', near.versions)).toEqual({ value: most - 1 });
+  expect(() => planOperation(far, { kind: 'increment', by: 1 }, CIRCUMSTANCES)).toThrow(Unfitting);
+  expect(valueOf('counter', counted(-most, 1, counted(-1, 1, far)).versions)).toEqual({ value: most - 2 });
+});
+
 test('a field that got two types at once is of the one that is shown, and goes on as such', () => {
   const update = (type: 'set' | 'counter'): Operation =>
     type === 'set'
