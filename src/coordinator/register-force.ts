@@ -6,6 +6,9 @@
  * them has is gone on with. Its ballot is above everything that they can have promised: what an owner that is away had accepted
  * was promised by a majority, hence by one of these, and so is below it and can never win again. A damaged register that has
  * promised has no vote in other rounds before it accepts, so a round that is broken off has changed nothing.
+ *
+ * While the key's owners change and the new ones vote already, former ones may be the last that have it, and what they have can become
+ * no more. They are asked as well, and have no vote.
  */
 
 import { EMPTY_VECTOR } from '#causality/state.ts';
@@ -16,9 +19,10 @@ import { valueToAdopt, type Accepted } from '#consensus/acceptor.ts';
 import { compareBallots, type BallotSource } from '#consensus/ballot.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
+import { ownersOf } from '#ring/preference-list.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
-import { routeOf, type Environment } from './environment.ts';
+import { routeOf, type Environment, type Route } from './environment.ts';
 import { ForceAcceptMessage, ForcePrepareMessage, SurveyMessage, type SurveyReply } from './register-messages.ts';
 import { RegisterRound } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
@@ -37,6 +41,8 @@ export interface RegisterSighting {
   readonly node: NodeId;
   /** `silent`: it cannot be asked, or has no vote now. */
   readonly register: 'whole' | 'damaged' | 'silent';
+  /** Or it is a former owner, and has what it had. */
+  readonly votes: boolean;
   /** Why it is silent; empty when it is not. */
   readonly reason: string;
   /** Of a whole one: what it has accepted last. */
@@ -71,7 +77,7 @@ export class RegisterForce {
       throw new Refusal('not-ready', 'this node has not confirmed its epoch, or its disk has failed');
     };
     const { messaging } = environment;
-    messaging.handle(SurveyMessage, (request) => whenReady(() => rows.survey(request)));
+    messaging.handle(SurveyMessage, (request, { deadline }) => whenReady(() => rows.survey(request, deadline)));
     messaging.handle(ForcePrepareMessage, (request, { deadline }) =>
       whenReady(() => rows.forcePrepare(request, deadline)),
     );
@@ -82,19 +88,25 @@ export class RegisterForce {
 
   /** Asks every owner itself. */
   async survey(bucket: Bucket, key: Uint8Array, deadline: number): Promise<RegisterSurvey> {
-    const { scope, owners } = routeOf(this.#options.environment, bucket, key);
+    const route = routeOf(this.#options.environment, bucket, key);
+    const { scope, owners } = route;
     const sightings = await Promise.all(
-      owners.map(async (owner): Promise<RegisterSighting> => {
+      [...owners, ...this.#former(route)].map(async (owner): Promise<RegisterSighting> => {
+        const about = { node: owner.id, votes: owners.includes(owner) };
         const answer = await this.#ask(owner, { scope, key }, deadline);
-        if (typeof answer === 'string') {
-          return { node: owner.id, register: 'silent', reason: answer, accepted: null };
-        }
+        if (typeof answer === 'string') return { ...about, register: 'silent', reason: answer, accepted: null };
         const { damaged, accepted } = answer;
         const value = accepted === null ? null : { ballot: accepted.ballot, value: this.#decoded(accepted.value) };
-        return { node: owner.id, register: damaged ? 'damaged' : 'whole', reason: '', accepted: value };
+        return { ...about, register: damaged ? 'damaged' : 'whole', reason: '', accepted: value };
       }),
     );
     return { partition: scope.partition, sightings };
+  }
+
+  /** Those that have voted until the new owners began to. */
+  #former({ scope, owners, writers }: Route): readonly Member[] {
+    const { move } = ownersOf(this.#options.environment.knowledge.ring(), scope.n, scope.partition);
+    return move?.stage === 'read-new' ? writers.filter((member) => !owners.includes(member)) : [];
   }
 
   /** Goes on with the latest value that these have, all of whom must take part. */
@@ -107,6 +119,13 @@ export class RegisterForce {
     const first = new RegisterRound({ ...all, quorum: { members, needed: members.length } });
     const hopeless = first.hopeless();
     if (hopeless !== undefined) return { kind: 'failed', outcome: 'not-applied', detail: hopeless };
+    const left: (Accepted<Uint8Array> | null)[] = [];
+    for (const former of this.#former(route).filter(({ id }) => takePart.includes(id))) {
+      const answer = await this.#ask(former, { scope: route.scope, key }, deadline);
+      if (typeof answer === 'string')
+        return { kind: 'failed', outcome: 'not-applied', detail: `${former.id}: ${answer}` };
+      left.push(answer.accepted);
+    }
     ballots.observe({ time: world.clock.wall() + LEAD_MS, node: knowledge.self(), boot: 0 });
     for (let attempt = 0, detail = ''; ; attempt++) {
       if (attempt === ATTEMPTS_MAX) return { kind: 'failed', outcome: 'not-applied', detail };
@@ -117,7 +136,7 @@ export class RegisterForce {
         detail = promised.kind === 'failed' ? promised.detail : `the first phase was ${promised.kind}`;
         continue;
       }
-      const bytes = valueToAdopt(promised.values);
+      const bytes = valueToAdopt([...promised.values, ...left]);
       const value = this.#fresh(bytes === undefined ? NO_VALUE : this.#decoded(bytes), ballot.time);
       const majority = Math.floor(route.owners.length / 2) + 1;
       const second = new RegisterRound({ ...all, quorum: { members, needed: majority } });
@@ -155,7 +174,7 @@ export class RegisterForce {
   ): Promise<SurveyReply | string> {
     const { environment, rows } = this.#options;
     try {
-      if (owner.id === environment.self) return await rows.survey(request);
+      if (owner.id === environment.self) return await rows.survey(request, deadline);
     } catch (error) {
       if (error instanceof Refusal) return `${error.code}: ${error.message}`;
       throw error;

@@ -86,8 +86,10 @@ export class RegisterRows {
     return { accepted: { ballot: accepted.ballot, value: null } };
   }
 
-  /** What there is, also where it is damaged. */
-  async survey({ scope, key }: OfRegister): Promise<SurveyReply> {
+  /** What there is, also where it is damaged. Of one that is no owner any more it is all that it will ever be. */
+  async survey({ scope, key }: OfRegister, deadline: number): Promise<SurveyReply> {
+    const { knowledge } = this.#options;
+    if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
     await this.#synced(scope, key);
     this.#mayVote(scope);
     const { register, damaged } = this.#readForced(scope, key, this.#options.world.disk);

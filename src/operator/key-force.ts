@@ -97,8 +97,8 @@ export class KeyForce {
     const kept = latestOf(sightings)?.accepted?.value;
     return {
       ...{ applied: false, bucket: bucket.name, partition },
-      owners: sightings.map(({ node, register, reason, accepted }) => ({
-        ...{ node, register, reason },
+      owners: sightings.map(({ node, register, reason, accepted, votes }) => ({
+        ...{ node, register, reason: votes ? reason : `${reason === '' ? '' : `${reason}; `}a former owner` },
         version: accepted === null ? null : this.#version(accepted.value),
       })),
       id: refusal === '' ? this.#idOf(bucket, key, sightings) : null,
@@ -132,7 +132,8 @@ const BACK_OR_REPLACED =
   '(quoral ring plan --replace OLD=NEW --accept-loss-of OLD)';
 
 /** Undefined when it can be done, and nothing less helps. */
-export function whyNot(sightings: readonly RegisterSighting[]): string | undefined {
+export function whyNot(all: readonly RegisterSighting[]): string | undefined {
+  const sightings = all.filter(({ votes }) => votes);
   const named = (register: RegisterSighting['register']): readonly string[] =>
     sightings.filter((one) => one.register === register).map(({ node }) => node);
   const [whole, damaged, silent] = [named('whole'), named('damaged'), named('silent')];

@@ -214,6 +214,34 @@ test('owners that lost their disks at once are not forced but replaced: the othe
   expect(await get(cluster, 'n6')).toBe('v');
 });
 
+test('while its owners change the last one that has it may be a former one, and is asked too', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'force moving', nodes: 4 });
+  const define = { headers: JSON_HEADERS, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/s', define)).status).toBe(200);
+  await put(cluster, 'n1', 'v');
+  await pass(cluster, 500);
+  const [a, b, leaver] = owners(cluster);
+  damage(cluster, a, b);
+  const post = async (path: string, body: unknown) =>
+    await cluster.request(a, 'POST', path, { headers: JSON_HEADERS, body: JSON.stringify(body) });
+  const planned = await post('/v1/ring/plans', { leave: [leaver] });
+  const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { readonly id: string };
+  expect((await post(`/v1/ring/plans/${id}/apply`, {})).status).toBe(202);
+  await pass(cluster, 40_000);
+  // The one that comes cannot take over what only the one that goes has.
+  const isOver = (): boolean => cluster.running(a).node.chain.facts()!.ring.change === undefined;
+  expect(isOver()).toBe(false);
+  const view = await shown(cluster, a);
+  expect(view.owners.find(({ node }) => node === leaver)).toMatchObject({
+    register: 'whole',
+    reason: 'a former owner',
+  });
+  expect([view.refusal, view.keeps?.bytes, await force(cluster, view.id, a)]).toEqual(['', 1, 200]);
+  const end = cluster.simulation.now + 60_000;
+  await cluster.simulation.run(() => isOver() || cluster.simulation.now > end);
+  expect([isOver(), await get(cluster, b)]).toEqual([true, 'v']);
+});
+
 test('the only owner of a key has lost it', async () => {
   const cluster = await strongCluster('force single', 1);
   await put(cluster, 'n1', 'v');

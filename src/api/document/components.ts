@@ -288,7 +288,7 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
       object<RegisterView>({
         node: text,
         register: { enum: ['whole', 'damaged', 'silent'] },
-        reason: described(text, 'Why a silent one cannot be asked.'),
+        reason: described(text, 'Why a silent one cannot be asked, or that one is a former owner.'),
         version: nullable(REGISTER_VERSION),
       }),
       'What each owner has of the key, asked one by one.',
