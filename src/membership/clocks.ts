@@ -7,6 +7,9 @@ import { ClockDifferences, leastOf, type ClockReading, type ClockSettings } from
 /** The machine's two clocks may come apart by so much while a probe is under way; more is a jump, and nothing is measured. */
 const JUMP_MIN_MS = 20;
 
+/** A node that starts waits so long for a member that agrees with its clock, where those that it has heard do not. */
+const START_PATIENCE_MS = 10_000;
+
 /** The two clocks of this node at one moment. */
 export interface ClockMoment {
   readonly wall: number;
@@ -24,12 +27,18 @@ export class Clocks {
   readonly #differences: ClockDifferences;
   readonly #shown = new Set<NodeId>();
   #others: ReadonlyMap<NodeId, NodeIndex> = new Map();
+  readonly #apartMax: number;
   #fault: number | undefined;
+  /** Until then this node's clock is in doubt, as long as nobody agrees with it. */
+  #doubtUntil: number;
+  #asked = false;
 
   constructor(world: Pick<World, 'clock' | 'log' | 'metrics'>, self: NodeId, settings: ClockSettings) {
     this.#world = world;
     this.#self = self;
     this.#differences = new ClockDifferences(settings);
+    this.#apartMax = settings.apartMax;
+    this.#doubtUntil = world.clock.monotonic() + START_PATIENCE_MS;
   }
 
   setMembers(members: readonly NamedMember[]): void {
@@ -43,8 +52,13 @@ export class Clocks {
     return { wall: clock.wall(), monotonic: clock.monotonic() };
   }
 
-  /** The member has answered a probe sent at `sent`, and its clock said `theirs` meanwhile. */
-  heard(peer: NodeId, theirs: number, sent: ClockMoment): void {
+  /** A probe sent at `sent` has ended: with what the member's clock said meanwhile, if it has answered and told it. */
+  asked(peer: NodeId, theirs: number | undefined, sent: ClockMoment): void {
+    this.#asked = true;
+    if (theirs !== undefined) this.#heard(peer, theirs, sent);
+  }
+
+  #heard(peer: NodeId, theirs: number, sent: ClockMoment): void {
     const index = this.#others.get(peer);
     const now = this.now();
     const elapsed = now.monotonic - sent.monotonic;
@@ -72,6 +86,21 @@ export class Clocks {
   /** By how many milliseconds the others' clocks are ahead of this node's, or behind, when a majority of them says so. */
   ownFault(): number | undefined {
     return this.#fault;
+  }
+
+  /** Why this node, which has started, may be the one that is wrong: before a majority has told it, it would serve by that clock. */
+  startDoubt(): string | undefined {
+    const { clock } = this.#world;
+    if (clock.monotonic() >= this.#doubtUntil || this.#others.size === 0) return undefined;
+    if (!this.#asked) return 'its clock has not been compared with that of another member yet';
+    const far = this.apartBy(this.#apartMax);
+    const known = [...this.#others.keys()].filter((id) => this.#reading(id) !== undefined).length;
+    const [first] = far;
+    if (first !== undefined && far.length === known)
+      return `its clock is ${aheadOf(-first.difference, `that of ${first.id}`)}, and it waits for what others say`;
+    // Somebody agrees, or those that answer do not tell their time.
+    this.#doubtUntil = -Infinity;
+    return undefined;
   }
 
   /** To be called now and then: what was heard long ago says nothing any more. */

@@ -260,9 +260,7 @@ export class Membership {
       deadline,
       priority: 'vital',
     });
-    if (result.kind === 'reply' && result.reply.wall !== undefined) {
-      this.clocks.heard(name, result.reply.wall, sent);
-    }
+    this.clocks.asked(name, result.kind === 'reply' ? result.reply.wall : undefined, sent);
     this.#came(name, member, result);
     return result;
   }

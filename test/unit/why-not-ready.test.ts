@@ -15,7 +15,11 @@ function nodeBoundTo(disk: string): { node: Node; bind: (disk: string) => void }
     tenureValid: () => true,
     world: { disk: { failure: () => undefined } },
     options: { id: 'n1' },
-    membership: { diskPutBack: () => undefined, diskVerified: () => true, clocks: { ownFault: () => undefined } },
+    membership: {
+      diskPutBack: () => undefined,
+      diskVerified: () => true,
+      clocks: { ownFault: () => undefined, startDoubt: () => undefined },
+    },
     chain: { facts: () => facts, whyOutside: () => undefined, confirmed: () => true },
     member: () => member,
     replica: { floors: { known: () => true } },
