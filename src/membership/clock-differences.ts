@@ -69,18 +69,27 @@ export class ClockDifferences {
    * theirs: negative when it is ahead of them. Undefined when no majority says that it is too far.
    */
   ownFault(others: readonly NodeIndex[], now: number): number | undefined {
-    const { apartMax } = this.#settings;
     const majority = Math.floor((others.length + 1) / 2) + 1;
-    const far = others
-      .flatMap((member) => this.of(member, now) ?? [])
-      .filter((reading) => leastOf(reading) > apartMax)
-      .toSorted((a, b) => a.difference - b.difference);
+    const { apartMax } = this.#settings;
+    const far = this.#far(others, now).toSorted((a, b) => a.difference - b.difference);
     for (const [i, { difference }] of far.entries()) {
       const last = far[i + majority - 1];
       if (last === undefined) return undefined;
       if (last.difference - difference <= apartMax) return far[i + Math.floor(majority / 2)]!.difference;
     }
     return undefined;
+  }
+
+  /** Whether more of those that answer agree with this node, itself among them, than do not. */
+  isBackedUp(others: readonly NodeIndex[], now: number): boolean {
+    const far = this.#far(others, now).length;
+    const near = others.filter((member) => this.of(member, now) !== undefined).length - far;
+    return near > 0 && near + 1 > far;
+  }
+
+  #far(others: readonly NodeIndex[], now: number): readonly ClockReading[] {
+    const known = others.flatMap((member) => this.of(member, now) ?? []);
+    return known.filter((reading) => leastOf(reading) > this.#settings.apartMax);
   }
 }
 

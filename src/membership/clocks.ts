@@ -44,6 +44,7 @@ export class Clocks {
   setMembers(members: readonly NamedMember[]): void {
     this.#others = new Map(members.flatMap(({ id, index }) => (id === this.#self ? [] : [[id, index]])));
     this.#differences.forgetAllBut(new Set(this.#others.values()));
+    if (this.#others.size === 0) this.#fault = undefined;
     for (const id of this.#others.keys()) this.#show(id);
   }
 
@@ -103,16 +104,15 @@ export class Clocks {
     return undefined;
   }
 
-  /** To be called now and then: what was heard long ago says nothing any more. */
-  tick(): void {
-    if (this.#fault !== undefined) this.#judge();
-  }
-
   /** Judges this node's own clock by what was heard. */
   #judge(): void {
     const { clock, log } = this.#world;
-    const fault = this.#differences.ownFault([...this.#others.values()], clock.monotonic());
+    const others = [...this.#others.values()];
     const before = this.#fault;
+    const now = clock.monotonic();
+    const found = this.#differences.ownFault(others, now);
+    // That some of those who said so are silent since proves nothing: it takes others that agree.
+    const fault = found ?? (this.#differences.isBackedUp(others, now) ? undefined : before);
     this.#fault = fault;
     if (fault !== undefined && before === undefined) {
       const reason = `the clock of this node is ${aheadOf(-fault, 'those of a majority of the members')}; it serves no requests until it is right`;

@@ -179,7 +179,6 @@ export class Membership {
     if (detector === undefined) return;
     const now = world.clock.monotonic();
     detector.tick(now);
-    this.clocks.tick();
     if (now >= this.#markAt) {
       this.#markAt = now + settings.markInterval;
       void this.#witness.mark();
