@@ -6,11 +6,18 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runScript, type Ended } from './ring-support.ts';
 
+interface Answers {
+  readonly states: readonly string[];
+  readonly plan: string;
+  readonly applied?: number;
+  readonly moves?: string;
+}
+
 /** Answers of a cluster as they come seldom, in the place of the command. */
 async function withAnswers(
   name: string,
   args: readonly string[],
-  { states, plan, applied = 0 }: { states: readonly string[]; plan: string; applied?: number },
+  { states, plan, applied = 0, moves = 'nothing moves' }: Answers,
 ): Promise<Ended> {
   const directory = mkdtempSync(join(tmpdir(), 'quoral-ring-scripts-'));
   const stub = join(directory, 'quoral');
@@ -22,6 +29,7 @@ async function withAnswers(
   const cases = [
     `status) printf '%s\\n' ${status.map((line) => `'${line}'`).join(' ')} ;;`,
     `plan) echo 'plan 0123456789abcdef, made for epoch 1'; echo '${plan}' ;;`,
+    `transfers) echo '${moves}' ;;`,
     `apply) echo "applied $3"; exit ${applied} ;;`,
   ];
   writeFileSync(stub, `case $2 in\n${cases.join('\n')}\nesac\n`);
@@ -47,6 +55,10 @@ test('what comes seldom: only the order changes, a name is a number or a word of
   }
   const refused = await withAnswers('leave', ['--before', 'true', 'n1'], { ...unseen, applied: 2 });
   expect([refused.status, refused.stdout]).toEqual([2, expect.stringContaining('true n1 has been run: undo it if')]);
+  const comes = { states: ['n4  joining'], plan: '', moves: 'change 0123456789abcdef is running' };
+  const joins = await withAnswers('leave', ['n4'], comes);
+  expect([joins.status, joins.stderr]).toEqual([2, expect.stringContaining('n4 may come with the change')]);
+  expect((await withAnswers('leave', ['n4'], { ...comes, moves: 'nothing moves, epoch 3' })).status).toBe(0);
   const early = { states: ['n5  refilling'], plan: '' };
   expect((await withAnswers('replace', ['n1', 'n5'], early)).stdout).toContain('n1 is no member and n5 is one');
 });
