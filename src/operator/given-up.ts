@@ -32,6 +32,13 @@ export function areNewLost(entry: PartitionOwners, lost: Lost): boolean {
   return ownersLeft(now, lost) !== now;
 }
 
+/** Former owners that own it again, since nobody is left that they could bring it to. */
+export function comeBack({ owners, move }: PartitionOwners, lost: Lost): readonly NodeIndex[] | undefined {
+  if (move?.stage !== 'offload' || !owners.every((index) => lost.has(index))) return undefined;
+  const left = move.others.filter((index) => !lost.has(index)).slice(0, owners.length);
+  return left.length === 0 ? undefined : left;
+}
+
 /** Whether nobody is left that it could be taken over from. */
 export function isGivenUp(entry: PartitionOwners, lost: Lost): boolean {
   return oldOwners(entry).every((index) => lost.has(index));

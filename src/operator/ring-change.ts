@@ -13,7 +13,7 @@ import { placeableMembers } from '#ring/placement.ts';
 import type { ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { VOTERS_MAX } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
-import { areNewLost, countedIn, givenUpWentOn, givingUp, isGivenUp, withoutLost } from './given-up.ts';
+import { areNewLost, comeBack, countedIn, givenUpWentOn, givingUp, isGivenUp, withoutLost } from './given-up.ts';
 import { factorsInUse, over, strongFactors, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
 import { Portion } from './portion.ts';
 
@@ -175,6 +175,7 @@ export function advanceChange(facts: Facts, evidence: Evidence): Facts {
         isLast,
         isGivenUp: isGivenUp(entry, lost),
         areNewLost: areNewLost(entry, lost),
+        comeBack: comeBack(entry, lost),
       });
       if (after !== entry) moved = true;
       return after;
@@ -214,6 +215,7 @@ interface PlaceEvidence {
   readonly isGivenUp: boolean;
   /** Whether too few of the new owners are left. */
   readonly areNewLost: boolean;
+  readonly comeBack: readonly NodeIndex[] | undefined;
 }
 
 function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidence): PartitionOwners {
@@ -234,7 +236,7 @@ function wentOn(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvidenc
       if (evidence.isStrong && !takersOf(entry).every(evidence.isDone)) return entry;
       return evidence.mayEnd() ? over(now, [...old, ...owed], changedIn) : entry;
     case 'offload':
-      return offloaded(entry, evidence);
+      return offloaded(entry, changedIn, evidence);
   }
 }
 
@@ -255,12 +257,17 @@ function wentBack(entry: PartitionOwners, changedIn: Epoch, evidence: PlaceEvide
       if (evidence.isStrong && !evidence.areNewLost) return wentOn(entry, changedIn, evidence);
       return { owners: old, changedIn, move: { stage: 'dual', others: now, ...owing(owed) } };
     case 'offload':
-      return offloaded(entry, evidence);
+      return offloaded(entry, changedIn, evidence);
   }
 }
 
 /** Those that have brought what they had need not wait for one that is away. */
-function offloaded(entry: PartitionOwners, { isDone, isAway }: PlaceEvidence): PartitionOwners {
+function offloaded(
+  entry: PartitionOwners,
+  changedIn: Epoch,
+  { isDone, isAway, comeBack }: PlaceEvidence,
+): PartitionOwners {
+  if (comeBack !== undefined) return over(comeBack, [...entry.owners, ...entry.move!.others], changedIn);
   const left = entry.move!.others.filter((index) => !isDone(index));
   const isOver = left.length < entry.move!.others.length && left.every(isAway);
   return isOver ? over(entry.owners, left, entry.changedIn) : entry;

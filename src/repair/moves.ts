@@ -9,6 +9,7 @@
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { RECORDS, REGISTERS } from '#replica/tables.ts';
 import { broughtTo, heardNeeded, isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
+import { ownersOf } from '#ring/preference-list.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
@@ -320,7 +321,7 @@ export class Moves {
     if (!this.#isEnough(place, brought, broughtTo(entry, lost), 'new')) return false;
     const after = trees.root(place);
     if (before.high !== after.high || before.low !== after.low) return false;
-    await this.#letGo(place);
+    if (!(await this.#letGo(place, entry))) return false;
     // All new owners vote, so that what this node knows of strong keys is of no use to anybody.
     const since = knowledge.epoch();
     if (this.#registersGone?.since !== since) this.#registersGone = { since, done: this.#options.letRegistersGo() };
@@ -353,14 +354,17 @@ export class Moves {
     return false;
   }
 
-  async #letGo(place: TreePlace): Promise<void> {
-    const { trees, world, replica, pace } = this.#options;
+  /** False when it has become an owner again meanwhile: what it has then is its own. */
+  async #letGo(place: TreePlace, entry: PartitionOwners): Promise<boolean> {
+    const { trees, world, replica, pace, knowledge } = this.#options;
+    const isOver = (): boolean => ownersOf(knowledge.ring(), place.n, place.partition).changedIn !== entry.changedIn;
     for (;;) {
       const page = trees.index.entries(world.disk, place, ALL_LEAVES, PAGE_ROWS);
-      if (page.length === 0) return;
+      if (page.length === 0) return !isOver();
       let bytes = 0;
       await replica.commits.submit({
         run: (transaction) => {
+          if (isOver()) return;
           for (const { rowKey } of page) {
             const row = transaction.get(RECORDS, rowKey);
             bytes += rowKey.length + (row?.length ?? 0);
@@ -371,6 +375,7 @@ export class Moves {
         bytes: 0,
         durable: true,
       });
+      if (isOver()) return false;
       await pace.take(bytes);
     }
   }

@@ -115,6 +115,31 @@ test('a taker that is lost counts as filled later, and no former owner as one th
   ).toBeDefined();
 });
 
+test('nobody is left to bring a partition to: who has brought nothing yet owns it again', () => {
+  const at = joining('eventual');
+  const [n1, n4] = [nodeIndex(0), NEWCOMER];
+  const brings: PartitionOwners = { owners: [n4], changedIn: epoch(2), move: { stage: 'offload', others: [n1] } };
+  const change = { ...at.ring.change!, state: 'aborting', lost: [n4] } as const;
+  const ring = { ...at.ring, change, placements: [{ n: 1, partitions: [brings] }] };
+  const next = advanceChange(
+    { ...at, ring },
+    evidence(true, () => false),
+  );
+  const [entry] = next.ring.placements[0]!.partitions;
+  // The newcomer, which owns nothing then, goes in the same step, and what it owes with it.
+  expect([entry, shown(next)]).toEqual([
+    { owners: [n1], changedIn: next.epoch },
+    expect.stringContaining('n4 removed') as string,
+  ]);
+  // Nobody is sure of that before it is given up.
+  const { lost: _, ...waits } = change;
+  const waiting = advanceChange(
+    { ...at, ring: { ...ring, change: waits } },
+    evidence(true, () => false),
+  );
+  expect(waiting.ring.placements[0]!.partitions).toEqual([brings]);
+});
+
 test('a former owner lets go when all owners that are not lost have it, a majority at the most', () => {
   const entry = (...owners: number[]): PartitionOwners => ({ owners: owners.map(nodeIndex), changedIn: epoch(1) });
   const needed = (owners: number[], ...lost: number[]): number =>
