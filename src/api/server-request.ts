@@ -155,6 +155,8 @@ export function mistakeIn(message: IncomingMessage): Problem | undefined {
   if (repeated !== undefined) return invalid(repeated, 'the header is given more than once');
   const coding = headers['transfer-encoding'];
   if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined;
+  // Where such a body ends nobody knows (RFC 9112 section 6.3).
+  if (!/,[ \t]*chunked$/i.test(coding)) return invalid('Transfer-Encoding', 'the last coding must be chunked');
   const detail = `Transfer-Encoding: only chunked is understood, and it is ${quoted(coding)}`;
   return new Problem('not-implemented', detail, { field: 'Transfer-Encoding' });
 }

@@ -194,7 +194,7 @@ export function conditionTests(): void {
   });
 
   describe('what is no condition', () => {
-    test.each(['', 'abc', '"abc', 'abc"', '"a" "b"', '"a";"b"', '"a",', 'w/"a"', '*, "a"', "'a'", '"a b"'])(
+    test.each(['', 'abc', '"abc', 'abc"', '"a" "b"', '"a";"b"', ',', 'w/"a"', '*, "a"', "'a'", '"a b"'])(
       '%j is refused before anything happens',
       async (text) => {
         const target = freshKey();

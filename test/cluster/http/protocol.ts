@@ -148,6 +148,14 @@ export function protocolTests(): void {
       problem(await get('/v1/kv/smuggled/k'), 404, 'not-found');
     });
 
+    test('a body that is coded before it comes in chunks is not stored as if it were the value', async () => {
+      const coded = `${LENGTH}Transfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`;
+      const answers = parseAnswers(await bytesBack(portOf('n1'), [coded]));
+      expect(answers).toHaveLength(1);
+      problem(answers[0]!, 501, 'not-implemented');
+      problem(await get('/v1/kv/smuggled/k'), 404, 'not-found');
+    });
+
     test('a request hidden behind one with two lengths is none', async () => {
       const hidden = `DELETE /v1/kv/smuggled/k HTTP/1.1\r\n${HOST}\r\n`;
       for (const fields of [

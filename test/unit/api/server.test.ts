@@ -112,6 +112,12 @@ describe('a request over a socket', () => {
     expect(answer?.head).toMatch(/^allow: GET, HEAD, PUT, POST, DELETE$/im);
   });
 
+  test('of a body whose last coding is none that tells its end nobody knows where it ends', async () => {
+    const [answer] = await send(`PUT /v1/kv/b/k HTTP/1.1\r\nTransfer-Encoding: gzip\r\n${CLOSE}`, 'x');
+    expectProblem(answer, 400, 'invalid-request');
+    expect(node.writes).toEqual([]);
+  });
+
   test.each(['gzip, chunked', 'identity, chunked'])(
     'a body that is coded otherwise than in chunks is not taken for what it holds: %s',
     async (coding) => {
