@@ -30,6 +30,7 @@ import { ReadRepair } from '#repair/read-repair.ts';
 import { REPAIR_TABLES, type Repair, type RepairSettings } from '#repair/repair.ts';
 import { treeOfRow } from '#repair/tree-of-row.ts';
 import { DeadRows } from '#repair/dead-rows.ts';
+import { LongVectors } from '#repair/long-vectors.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { Changes, CHANGES_TABLES } from '#replica/changes.ts';
@@ -177,19 +178,19 @@ export class QuoralNode {
     this.tokens = tokenDirectory(world, this.chain, options);
     const knowledge = this.#knowledge();
     const trees = new MerkleTrees({ world, secret: options.secret });
-    const dead = new DeadRows(world.disk, world.metrics);
+    const [dead, long] = [new DeadRows(world.disk, world.metrics), new LongVectors(world.disk, world.metrics)];
     const changes = new Changes(world, options.watch, storage.boot);
     this.replica = new Replica({
       ...{ world, storage, knowledge },
       flushNetwork: () => this.#flushNetwork(),
-      participants: [trees, dead, changes],
+      participants: [trees, dead, long, changes],
       limits: options.replica,
     });
     this.hints = this.#createHints(knowledge, storage);
     this.bucketKeys = new BucketKeys(this.messaging, [this.replica, this.hints]);
     this.explainKey = this.#createExplainKey(knowledge);
     this.#repairs = createRepair({
-      ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, dead, chain: this.chain },
+      ...{ world, messaging: this.messaging, knowledge, replica: this.replica, trees, dead, long, chain: this.chain },
       waiting: (since, places) => this.hints.oldestSince(since, places),
       keepsOnlyCopies: () => this.hints.keepsOnlyCopies(),
       self: { id: options.id, storageId: storage.storageId },

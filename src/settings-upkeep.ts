@@ -65,7 +65,7 @@ export const UPKEEP_SETTINGS = {
   'reclaim-interval': setting(
     duration(10, 7 * 24 * 3_600_000),
     '10m',
-    'pause between two passes that give tombstones up',
+    'pause between two passes that give tombstones up and compact long version vectors',
   ),
   'reclaim-age': setting(
     duration(0, 366 * 24 * 3_600_000),

@@ -5,6 +5,7 @@
  * `repair` does that), and a touch that comes after it finds at each of them that the version has ended.
  */
 
+import { compacted } from './compact.ts';
 import { compareDotsByActor, type Dot } from './dot.ts';
 import type { State, Version } from './state.ts';
 import { laterEnd } from './touch.ts';
@@ -30,7 +31,7 @@ export function withoutEnded(state: State, ended: readonly EndedVersion[]): Stat
   const here = byDot(state, ended);
   const go = new Set(here.filter((known, i) => known !== undefined && endsBy(known, ended[i]!)));
   if (go.size === 0) return state;
-  return { vector: state.vector, versions: state.versions.filter((version) => !go.has(version)) };
+  return compacted({ vector: state.vector, versions: state.versions.filter((version) => !go.has(version)) });
 }
 
 function endsBy({ expiresAt }: Version, end: EndedVersion): boolean {

@@ -19,6 +19,7 @@
  * does not respect, such as plain wall clocks, two replicas can each drop what the other one kept, and the key is gone.
  */
 
+import { compacted } from './compact.ts';
 import { compareDotsByActor, compareDotsByTime, sameDot } from './dot.ts';
 import { withoutRepeats } from './repeats.ts';
 import type { Outline, OutlinedVersion } from './outline.ts';
@@ -55,9 +56,13 @@ export function includes(a: Outline, b: Outline): boolean {
 
 /**
  * Keeps the latest version only, in a last-write-wins bucket, where a deletion marker takes part like any other version.
- * Among siblings keeps one version of a request that was sent again.
+ * Among siblings keeps one version of a request that was sent again. Of the vector keeps what says something.
  */
 export function settle(state: State, conflicts: Conflicts): State {
+  return compacted(settledVersions(state, conflicts));
+}
+
+function settledVersions(state: State, conflicts: Conflicts): State {
   if (state.versions.length <= 1) return state;
   if (conflicts === 'siblings') return withoutRepeats(state);
   const latest = state.versions.reduce((best, next) => (compareDotsByTime(next.dot, best.dot) > 0 ? next : best));

@@ -6,6 +6,7 @@
  */
 
 import { concatBytes, startsWith, toHex } from '#kernel/bytes.ts';
+import { compacted } from './compact.ts';
 import type { DataType, Operation } from './data-type.ts';
 import { compareDotsByActor, compareDotsByTime, dotName, sameActor, type Actor, type Dot } from './dot.ts';
 import {
@@ -123,7 +124,7 @@ export function carryOut(
   });
   const last = dotAt(Math.max(0, comes.length - 1));
   const kept = goes.size === 0 ? state.versions : state.versions.filter((version) => !goes.has(version));
-  return { state: { vector: withDot(state.vector, last), versions: withRun(kept, added) }, last };
+  return { state: compacted({ vector: withDot(state.vector, last), versions: withRun(kept, added) }), last };
 }
 
 /** With no more of the vector than the entries and the last dot need: for a state that nobody joins with another. */

@@ -14,6 +14,7 @@ import { fromBase64url, fromHex, toBase64url, toHex } from '#kernel/bytes.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
 import type { Mac } from '#kernel/native.ts';
 import { hash64ToHex, sipHash64, sipKey } from '#kernel/siphash.ts';
+import { beyondHorizon } from './horizon.ts';
 import { EMPTY_VECTOR, type VersionVector } from './state.ts';
 import { joinVectors } from './vector.ts';
 import { readVector, vectorBytes, writeVector } from './vector-codec.ts';
@@ -54,13 +55,16 @@ export function mayHaveForgotten({ seen, forgot }: Session, key: string): boolea
   return forgot && !seen.has(key);
 }
 
-/** The session after it has been shown a state with this vector, or was told of a write with this dot. */
+/**
+ * The session after it has been shown a state with this vector, or was told of a write with this dot. What lies within a horizon
+ * was known to all owners before there was one, so no read has to be asked for it any more.
+ */
 export function withSeen(session: Session, key: string, vector: VersionVector): Session {
   if (vector.length === 0) return session;
   const seen = new Map(session.seen);
   const before = seen.get(key) ?? EMPTY_VECTOR;
   seen.delete(key);
-  seen.set(key, joinVectors(before, vector));
+  seen.set(key, beyondHorizon(joinVectors(before, vector)));
   return { ...session, seen };
 }
 

@@ -11,7 +11,7 @@ import { compareActors } from './dot.ts';
 import type { Dot } from './dot.ts';
 import type { VersionVector } from './state.ts';
 
-/** Actors in one vector: an owner that mints for the key is one more after each start that follows no clean stop. None is ever taken out. */
+/** Actors in one vector: an owner that mints for the key is one more after each start that follows no clean stop, until they are compacted (horizon.ts). */
 export const MAX_ACTORS = 4096;
 
 /** Writes the vector; throws RangeError when it is longer than {@link MAX_ACTORS}. */

@@ -1,13 +1,15 @@
 /**
  * Version vectors: what is known of the writes of one key. An entry covers its actor's dots up to the counter; an actor
- * without an entry has counter 0, which no dot has. Vectors are sorted by actor and never changed in place.
+ * without an entry has counter 0, which no dot has. Vectors are sorted by actor and never changed in place. A horizon, which
+ * stands last, covers dots of all actors (horizon.ts).
  */
 
 import { compareActors, sameActor } from './dot.ts';
 import type { Actor, Dot } from './dot.ts';
+import { hasHorizon, isWithinHorizon } from './horizon.ts';
 import type { VersionVector } from './state.ts';
 
-/** The counter up to which the actor's dots are known; 0 when none is. */
+/** The counter of the actor's entry; 0 when there is none. */
 export function counterOf(vector: VersionVector, actor: Actor): number {
   let low = 0;
   let high = vector.length - 1;
@@ -24,17 +26,18 @@ export function counterOf(vector: VersionVector, actor: Actor): number {
 
 /** Whether the write that the dot names is known: live, or superseded since. */
 export function covers(vector: VersionVector, dot: Dot): boolean {
-  return counterOf(vector, dot) >= dot.counter;
+  return counterOf(vector, dot) >= dot.counter || isWithinHorizon(vector, dot);
 }
 
 /** Whether everything that `b` knows is known to `a`: a ≥ b for every actor. */
 export function dominates(a: VersionVector, b: VersionVector): boolean {
   if (a === b) return true;
-  if (b.length > a.length) return false;
+  if (b.length > a.length && !hasHorizon(a)) return false;
   let at = 0;
   for (const entry of b) {
     while (at < a.length && compareActors(a[at]!, entry) < 0) at++;
-    if (at === a.length || compareActors(a[at]!, entry) !== 0 || a[at]!.counter < entry.counter) return false;
+    const known = at < a.length && compareActors(a[at]!, entry) === 0 && a[at]!.counter >= entry.counter;
+    if (!known && !isWithinHorizon(a, entry)) return false;
   }
   return true;
 }

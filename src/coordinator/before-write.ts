@@ -5,6 +5,7 @@
  */
 
 import { etagOf } from '#causality/etag.ts';
+import { beyondHorizon } from '#causality/horizon.ts';
 import { innermost, takesAway } from '#causality/data-type.ts';
 import { EMPTY_VECTOR, type State, type VersionVector } from '#causality/state.ts';
 import { windowEnd, type RequestMark } from '#causality/repeats.ts';
@@ -76,10 +77,10 @@ function looksFirst({ content, context, operation, conditions }: WriteRequest): 
   return takesAway(operation) || (innermost(operation).kind === 'assign' && context !== null);
 }
 
-/** An operation on a data type changes what the client has seen, so that has to be at hand. */
+/** An operation on a data type changes what the client has seen, so that has to be at hand. What lies within a horizon is. */
 function leastFor({ operation, context, least }: WriteRequest): VersionVector | undefined {
   if (operation === undefined || context === null) return least;
-  return joinVectors(context, least ?? EMPTY_VECTOR);
+  return beyondHorizon(joinVectors(context, least ?? EMPTY_VECTOR));
 }
 
 interface Looked {

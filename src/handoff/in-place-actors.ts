@@ -10,7 +10,7 @@
 
 import type { Actor, Dot } from '#causality/dot.ts';
 import type { VersionVector } from '#causality/state.ts';
-import { counterOf } from '#causality/vector.ts';
+import { counterOf, covers } from '#causality/vector.ts';
 import { toHex } from '#kernel/bytes.ts';
 import type { Place } from '#replica/records.ts';
 
@@ -26,7 +26,7 @@ export class InPlaceActors {
   /** The actor to go on as, when all that it has minted for the key is known to `vector`. */
   goingOn(key: InPlaceKey, vector: VersionVector): Actor | undefined {
     const last = this.#last.get(nameOf(key));
-    return last !== undefined && counterOf(vector, last) === last.counter ? last : undefined;
+    return last !== undefined && covers(vector, last) && counterOf(vector, last) <= last.counter ? last : undefined;
   }
 
   /** To be told of each dot before anybody else may hear of it, also when it comes to nothing in the end. */

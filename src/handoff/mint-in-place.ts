@@ -79,7 +79,8 @@ function mint(options: InPlaceOptions, request: InPlaceRequest, hints: HintTrans
   const tenure = actors.goingOn({ bucket, incarnation, key }, before.vector)?.tenure ?? replica.tenureForOnce();
   if (tenure === undefined) throw new Refusal(OVERLOADED, 'this node is reserving more tenures');
   const minter = { node: knowledge.self(), tenure, clock, conflicts, request: undefined, now: now() };
-  const { state, dot } = mintOn(before, request, minter);
+  const after = Math.max(request.after, replica.floors.highest(scope));
+  const { state, dot } = mintOn(before, { ...request, after }, minter);
   const encoded = encodeState(state, checksum);
   checkSize(request, { state: before, bytes: 0 }, { state, bytes: encoded.length }, limits, minter.now);
   actors.minted({ bucket, incarnation, key }, dot);

@@ -4,6 +4,7 @@
 
 import type { Dot } from '#causality/dot.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
+import { isHorizon } from '#causality/horizon.ts';
 import { sameDot } from '#causality/dot.ts';
 import { covers } from '#causality/vector.ts';
 import type { StateReport } from './key-report.ts';
@@ -88,18 +89,21 @@ function lacks(record: StateReport | null, known: readonly StateReport[], words:
     .map(({ dot }) => `still has ${nameDot(dot, words)}, which was replaced or deleted elsewhere`);
   if (unheard.length + obsolete.length > 0) return [...unheard, ...obsolete];
   const behind = known.flatMap((state) => state.vector).filter((dot) => !covers(vector, dot));
-  return behind.length === 0
-    ? []
-    : [`has not heard of a write of ${words.member(behind[0]!.node)} that was replaced since`];
+  const first = behind.find((dot) => !isHorizon(dot)) ?? behind[0];
+  if (first === undefined) return [];
+  return isHorizon(first)
+    ? [`has not heard yet that all owners know all writes up to ${timeOfDot(first, words)}`]
+    : [`has not heard of a write of ${words.member(first.node)} that was replaced since`];
 }
 
 function distinct(dots: readonly Dot[]): readonly Dot[] {
   return dots.filter((dot, i) => dots.findIndex((other) => sameDot(dot, other)) === i);
 }
 
-/** The dot as people read it: who minted it, in which tenure, at which hybrid time. */
-export function nameDot({ node, tenure, counter }: Dot, words: Words): string {
-  return `${words.member(node)}/${tenure}/${counter}`;
+/** The dot as people read it: who minted it, in which tenure, at which hybrid time. A horizon: all members up to which, until when. */
+export function nameDot(dot: Dot, words: Words): string {
+  const { node, tenure, counter } = dot;
+  return `${isHorizon(dot) ? '*' : words.member(node)}/${tenure}/${counter}`;
 }
 
 /** When the write was made, by the clock of the node that made it. */

@@ -15,8 +15,8 @@ import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place, RecordChange, RecordParticipant } from '#replica/records.ts';
 import { recordKey } from '#replica/tables.ts';
 import type { Disk, DiskReader, Metrics, TableDefinition } from '#world/world.ts';
-import { successor } from './tree-index.ts';
-import { placeOfKey, sequenceKey, sequenceOfKey, treeKey, type TreePlace } from './tree-tables.ts';
+import { countIndexed, indexedPlaces, indexedRows, indexKey, joinedBytes, PLACE_BYTES } from './place-index.ts';
+import { placeOfKey, sequenceKey, sequenceOfKey, type TreePlace } from './tree-tables.ts';
 
 export const DEAD_ROWS = 'dead_rows';
 export const EXPIRING = 'expiring';
@@ -25,8 +25,6 @@ export const DEAD_TABLES: readonly TableDefinition[] = [
   { name: EXPIRING, rows: 'narrow' },
 ];
 
-const PAGE_ROWS = 1024;
-const PLACE_BYTES = 3;
 const TIME_BYTES = 8;
 
 /** Whether nobody will ever be shown anything of it. A row that has expired is dead once it is stripped. */
@@ -74,13 +72,7 @@ export class DeadRows implements RecordParticipant {
   #before = 0;
 
   constructor(disk: Disk, metrics: Metrics) {
-    for (let from: Uint8Array = EMPTY_BYTES; ;) {
-      const rows = disk.range(DEAD_ROWS, { from, limit: PAGE_ROWS });
-      this.#count += rows.length;
-      const last = rows.at(-1);
-      if (last === undefined || rows.length < PAGE_ROWS) break;
-      from = successor(last[0]);
-    }
+    this.#count = countIndexed(disk, DEAD_ROWS);
     const help =
       'Rows that wait to be given up: of deleted and expired keys, and of keys of which a version has expired';
     metrics.gauge('quoral_tombstones', help, () => this.#count);
@@ -97,7 +89,7 @@ export class DeadRows implements RecordParticipant {
     const waits = waitsSince(after);
     const inPart = (waited !== 0 && !isDead(before)) || (waits !== 0 && !isDead(after));
     if (waited === waits && !inPart) return;
-    const name = joined(treeKey(place), rowKey);
+    const name = indexKey(place, rowKey);
     // Earlier releases did not note what has expired in a row that lives.
     const there = inPart ? transaction.get(DEAD_ROWS, name) !== undefined : waited !== 0;
     if (waited === waits && there) return;
@@ -108,7 +100,7 @@ export class DeadRows implements RecordParticipant {
   }
 
   recordForgotten(transaction: GroupTransaction, place: Place, key: Uint8Array): void {
-    const name = joined(treeKey(place), recordKey(place.bucket, place.incarnation, key));
+    const name = indexKey(place, recordKey(place.bucket, place.incarnation, key));
     if (transaction.get(DEAD_ROWS, name) === undefined) return;
     transaction.delete(DEAD_ROWS, name);
     transaction.afterwards(() => (this.#count -= 1));
@@ -122,28 +114,15 @@ export class DeadRows implements RecordParticipant {
     this.#count = this.#before;
   }
 
-  /** Dead rows of a partition, and those with dead versions, at most so many, from this row key on. */
-  of(reader: DiskReader, place: TreePlace, limit: number, from: Uint8Array = EMPTY_BYTES): readonly DeadRow[] {
-    const prefix = treeKey(place);
-    const next =
-      place.partition < 65_535 ? { n: place.n, partition: place.partition + 1 } : { n: place.n + 1, partition: 0 };
-    return reader
-      .range(DEAD_ROWS, { from: joined(prefix, from), to: treeKey(next), limit })
-      .map(([key, value]) => ({ rowKey: key.subarray(PLACE_BYTES), since: sequenceOfKey(value) }));
+  /** Dead rows of a partition, and those with dead versions, at most so many. */
+  of(reader: DiskReader, place: TreePlace, limit: number): readonly DeadRow[] {
+    const rows = indexedRows(reader, DEAD_ROWS, place, { limit });
+    return rows.map(({ rowKey, value }) => ({ rowKey, since: sequenceOfKey(value) }));
   }
 
   /** The partitions that have dead rows. */
   places(reader: DiskReader): readonly TreePlace[] {
-    const places: TreePlace[] = [];
-    for (let from: Uint8Array = EMPTY_BYTES; ;) {
-      const [row] = reader.range(DEAD_ROWS, { from, limit: 1 });
-      if (row === undefined) return places;
-      const place = placeOfKey(row[0]);
-      places.push(place);
-      from = treeKey(
-        place.partition < 65_535 ? { n: place.n, partition: place.partition + 1 } : { n: place.n + 1, partition: 0 },
-      );
-    }
+    return indexedPlaces(reader, DEAD_ROWS);
   }
 
   /** Rows of which some value has expired by then. */
@@ -157,12 +136,5 @@ export class DeadRows implements RecordParticipant {
 }
 
 function expiringKey(expiresAt: number, place: TreePlace, rowKey: Uint8Array): Uint8Array {
-  return joined(joined(sequenceKey(expiresAt), treeKey(place)), rowKey);
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+  return joinedBytes(sequenceKey(expiresAt), indexKey(place, rowKey));
 }

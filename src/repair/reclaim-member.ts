@@ -21,6 +21,7 @@ import {
   TimeMessage,
   type ConfirmRequest,
   type GiveUpRequest,
+  type PromiseReply,
   type PromiseRequest,
 } from './reclaim-messages.ts';
 import { requireOwner } from './reclaim-owner.ts';
@@ -73,8 +74,8 @@ export class ReclaimMember {
   }
 
   /** The floor is on stable storage before anything is looked at: what comes later cannot be older. */
-  async promise({ floor, places }: PromiseRequest): Promise<readonly number[]> {
-    const { replica, waiting } = this.#options;
+  async promise({ floor, places }: PromiseRequest): Promise<PromiseReply> {
+    const { knowledge, replica, waiting } = this.#options;
     // Else nobody who has promised would take what this node writes.
     if (replica.now() <= floor)
       throw new Refusal(CLOCK_BEHIND, 'the clock of this node has not come past that time yet');
@@ -86,11 +87,12 @@ export class ReclaimMember {
       durable: true,
     });
     const oldest = waiting(floor, places);
-    return places.map((place, i) => {
+    const lows = places.map((place, i) => {
       // A new owner may not have promised that, and former ones may have what the tombstones hide.
       if (oldest === undefined || this.#moves(place)) return OLDEST;
       return oldest[i] === Infinity ? 0 : oldest[i]!;
     });
+    return { lows, epoch: knowledge.epoch() };
   }
 
   #moves({ n, partition }: TreePlace): boolean {

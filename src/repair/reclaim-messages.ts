@@ -68,8 +68,14 @@ export interface PromiseRequest {
   readonly places: readonly TreePlace[];
 }
 
-/** For each of the places the oldest operation that waits at the callee for it; 0 when none does. */
-export const PromiseMessage: MessageType<PromiseRequest, readonly number[]> = {
+export interface PromiseReply {
+  /** For each of the places the oldest operation that waits at the callee for it; 0 when none does. */
+  readonly lows: readonly number[];
+  /** The epoch that the callee knew when it had promised; undefined for one with an older program. */
+  readonly epoch?: number | undefined;
+}
+
+export const PromiseMessage: MessageType<PromiseRequest, PromiseReply> = {
   name: 'repair.promise',
   encodeRequest: ({ floor, places }) => [floor, places.map(placeToWire)],
   decodeRequest: (body) => {
@@ -79,10 +85,13 @@ export const PromiseMessage: MessageType<PromiseRequest, readonly number[]> = {
       places: asListOf(fields[1], 'places', PLACES_MAX, placeFromWire),
     };
   },
-  encodeReply: (lows) => [[...lows]],
+  encodeReply: ({ lows, epoch }) => (epoch === undefined ? [[...lows]] : [[...lows], epoch]),
   decodeReply: (body) => {
-    const lows = asArray(body, 1, 'repair.promise reply')[0];
-    return asListOf(lows, 'lows', PLACES_MAX, (low) => asInteger(low, 'low'));
+    const fields = asArray(body, 1, 'repair.promise reply');
+    return {
+      lows: asListOf(fields[0], 'lows', PLACES_MAX, (low) => asInteger(low, 'low')),
+      epoch: fields.length > 1 ? asInteger(fields[1], 'epoch') : undefined,
+    };
   },
 };
 
@@ -90,7 +99,22 @@ export interface GiveUpRequest {
   readonly place: TreePlace;
   readonly changedIn: number;
   readonly floor: number;
-  readonly rows: readonly { readonly rowKey: Uint8Array; readonly hash: Hash64 }[];
+  readonly rows: readonly HashedRow[];
+}
+
+export interface HashedRow {
+  readonly rowKey: Uint8Array;
+  readonly hash: Hash64;
+}
+
+export function hashedRowToWire({ rowKey, hash }: HashedRow): readonly unknown[] {
+  return [rowKey, hash.high, hash.low];
+}
+
+export function hashedRowFromWire(row: unknown): HashedRow {
+  const [rowKey, high, low] = asArray(row, 3, 'row');
+  const half = (value: unknown): number => asInteger(value, 'hash', 0, 0xffff_ffff);
+  return { rowKey: asBytes(rowKey, 'row key', ROW_KEY_MAX), hash: { high: half(high), low: half(low) } };
 }
 
 /** How many the callee has given up. */
@@ -100,7 +124,7 @@ export const GiveUpMessage: MessageType<GiveUpRequest, number> = {
     placeToWire(place),
     changedIn,
     floor,
-    rows.map(({ rowKey, hash }) => [rowKey, hash.high, hash.low]),
+    rows.map(hashedRowToWire),
   ],
   decodeRequest: (body) => {
     const fields = asArray(body, 4, 'repair.give-up');
@@ -108,11 +132,7 @@ export const GiveUpMessage: MessageType<GiveUpRequest, number> = {
       place: placeFromWire(fields[0]),
       changedIn: asInteger(fields[1], 'changedIn'),
       floor: asInteger(fields[2], 'floor'),
-      rows: asListOf(fields[3], 'rows', BATCH_MAX, (row) => {
-        const [rowKey, high, low] = asArray(row, 3, 'row');
-        const half = (value: unknown): number => asInteger(value, 'hash', 0, 0xffff_ffff);
-        return { rowKey: asBytes(rowKey, 'row key', ROW_KEY_MAX), hash: { high: half(high), low: half(low) } };
-      }),
+      rows: asListOf(fields[3], 'rows', BATCH_MAX, hashedRowFromWire),
     };
   },
   encodeReply: (count) => [count],

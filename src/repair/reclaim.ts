@@ -1,5 +1,5 @@
 /**
- * Giving tombstones up, by proof instead of a guess of days. The first owner of a partition that can be reached drives it:
+ * Giving up tombstones, and what vectors say of actors that are gone (compaction.ts), by proof instead of a guess of days. The first owner of a partition that can be reached drives it:
  *
  * 1. Confirm: all owners have the same dead state. A row that one of them lacks is given to it. Of versions that have ended
  *    beside others that live: no owner knows of a later end (ended.ts).
@@ -13,23 +13,26 @@
  * 5. Give up: each owner takes away the rows that are still what was confirmed, and the versions. One that fails has its tombstone left, which
  *    comes to the others again and is given up another time.
  *
- * Nothing is kept between attempts but the floors, so an attempt may end anywhere.
+ * Rows with long vectors are compacted then, too. Nothing is kept between attempts but the floors, so an attempt may end anywhere.
  */
 
-import type { NodeId } from '#kernel/identity.ts';
+import { nodeIndex, type NodeId } from '#kernel/identity.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
-import { ownersOf } from '#ring/preference-list.ts';
 import { haveSameMembers, type Member, type Ring } from '#ring/ring.ts';
 import type { MessageType } from '#wire/message.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
+import { Compaction, type LongRows } from './compaction.ts';
 import type { DeadRows } from './dead-rows.ts';
 import { isDead } from './dead-rows.ts';
 import type { EndedVersions } from './ended.ts';
 import { ConfirmEndedMessage, GiveUpEndedMessage, type EndedRow } from './ended-messages.ts';
 import { ask, ExchangeFailed } from './exchange.ts';
 import type { RowOnTheWire } from './exchange-messages.ts';
+import type { LongVectors } from './long-vectors.ts';
+import { ReclaimBlocks } from './reclaim-blocks.ts';
+import { drivenHere, type Driven } from './reclaim-owner.ts';
 import {
   BATCH_MAX,
   ConfirmMessage,
@@ -38,6 +41,7 @@ import {
   ReclaimMessage,
   TimeMessage,
   type GiveUpRequest,
+  type PromiseReply,
   type ReclaimProgress,
 } from './reclaim-messages.ts';
 import type { ReclaimMember, ReclaimMemberOptions } from './reclaim-member.ts';
@@ -59,26 +63,22 @@ export interface ReclaimOptions extends ReclaimMemberOptions {
   readonly member: ReclaimMember;
   readonly ended: EndedVersions;
   readonly dead: DeadRows;
+  readonly long: LongVectors;
   readonly self: NodeId;
   readonly settings: ReclaimSettings;
 }
 
-export const BLOCKS = ['owner', 'member', 'hints', 'ring'] as const;
-type Block = (typeof BLOCKS)[number];
-
-interface Blocked {
-  readonly block: Block;
-  readonly text: string;
-}
-
-interface Batch {
-  readonly place: TreePlace;
-  readonly owners: readonly Member[];
-  readonly changedIn: number;
+interface Batch extends Driven {
   /** What the index names; what of that all owners agree on is in the two below. */
   readonly rowKeys: readonly Uint8Array[];
   rows: GiveUpRequest['rows'];
   ended: readonly EndedRow[];
+}
+
+interface Promised {
+  readonly floor: number;
+  /** That the members knew when they had promised. */
+  readonly epochs: readonly (number | undefined)[];
 }
 
 /** Keys in one pass: bounds the memory that it takes. */
@@ -86,16 +86,12 @@ const PASS_MAX = 20_000;
 /** Milliseconds by which the members' clocks may differ; it is waited for so long that all of them are past the floor. */
 const APART_MAX_MS = 60_000;
 const APART_SLACK_MS = 100;
-const COMPLAINT_MS = 24 * 3_600_000;
-const BLOCKED_LISTED_MAX = 256;
 
 export class Reclaim {
   readonly #options: ReclaimOptions;
   readonly #given: Counter;
-  /** What was in the way in the last pass, and what is in the present one. */
-  #blocked: ReadonlyMap<string, Blocked> = new Map();
-  #met = new Map<string, Blocked>();
-  #blockedSince: number | undefined;
+  readonly #blocks: ReclaimBlocks;
+  readonly #compaction: Compaction;
   #running = false;
   #total = 0;
   #timer: Timer | undefined;
@@ -104,14 +100,10 @@ export class Reclaim {
   constructor(options: ReclaimOptions) {
     this.#options = options;
     const { metrics } = options.world;
+    this.#blocks = new ReclaimBlocks(options.world);
+    this.#compaction = new Compaction(options);
     const help = 'Tombstones that this node has given up, and keys of which it has given up what had expired';
     this.#given = metrics.counter('quoral_tombstones_reclaimed_total', help);
-    for (const block of BLOCKS) {
-      const help =
-        'Partitions whose tombstones could not be given up in the last pass of this node, by what was in the way';
-      const count = (): number => [...this.#blocked.values()].filter((one) => one.block === block).length;
-      metrics.gauge('quoral_reclaim_blocked_partitions', help, count, { by: block });
-    }
     options.messaging.handle(ReclaimMessage, (begin) => this.run(begin === 1));
   }
 
@@ -128,8 +120,7 @@ export class Reclaim {
   /** How far the pass is that is under way, or how the last one has ended; `begin` begins one if none is. */
   run(begin: boolean): ReclaimProgress {
     if (begin && !this.#running) void this.#turn();
-    const blocked = [...this.#blocked.values()].map(({ text }) => text).slice(0, BLOCKED_LISTED_MAX);
-    return { running: this.#running, given: this.#total, blocked };
+    return { running: this.#running, given: this.#total, blocked: this.#blocks.texts() };
   }
 
   #later(delay: number): void {
@@ -155,46 +146,56 @@ export class Reclaim {
   /** True when there was more than goes into one pass. */
   async #pass(): Promise<boolean> {
     const { world, knowledge, settings } = this.#options;
-    this.#met = new Map();
+    this.#blocks.passBegins();
     const ring = knowledge.ring();
     const members = ring.members.filter(({ state }) => state !== 'removed');
     const { batches, more } = this.#batches(ring);
+    const can = (driven: Driven): boolean => this.#ownersCan(driven) && this.#membersCan(driven, members);
     const confirmed: Batch[] = [];
-    for (const batch of batches) {
-      if (this.#ownersCan(batch) && this.#membersCan(batch, members) && (await this.#confirm(batch)))
-        confirmed.push(batch);
-    }
-    const times = confirmed.length > 0 ? await this.#times(confirmed, members) : undefined;
+    for (const batch of batches) if (can(batch) && (await this.#confirm(batch))) confirmed.push(batch);
+    const long = this.#longRows(ring);
+    const all = [...confirmed, ...long.rows.filter(can)];
+    const times = all.length > 0 ? await this.#times(all, members) : undefined;
     if (times !== undefined) {
       const { floor, apart } = times;
       const wait = Math.max(settings.reclaimWait, apart + APART_SLACK_MS);
       await new Promise<void>((resolve) => void world.clock.after(wait, resolve));
-      const free = await this.#promised(confirmed, members, floor);
-      for (const batch of free) {
-        if (haveSameMembers(ring, knowledge.ring())) await this.#giveUp(batch, floor);
-        else this.#note(batch.place, 'ring', 'the members have changed meanwhile');
-      }
+      const { free, epochs } = await this.#promised(all, members, floor);
+      const isFree = (driven: Driven): boolean => free.includes(driven) && this.#sameMembers(driven, ring);
+      for (const batch of confirmed) if (isFree(batch)) await this.#giveUp(batch, floor);
+      for (const rows of long.rows) if (isFree(rows)) await this.#compact(rows, ring, { floor, epochs });
     }
-    this.#blocked = this.#met;
-    this.#tell();
-    return more && this.#blocked.size === 0;
+    return this.#blocks.passEnds() && (more || long.more);
+  }
+
+  #sameMembers({ place }: Driven, ring: Ring): boolean {
+    const same = haveSameMembers(ring, this.#options.knowledge.ring());
+    if (!same) this.#blocks.note(place, 'ring', 'the members have changed meanwhile');
+    return same;
+  }
+
+  async #compact(long: LongRows, { members }: Ring, { floor, epochs }: Promised): Promise<void> {
+    const { place } = long;
+    if (!epochs.every((epoch) => epoch === this.#options.knowledge.epoch())) {
+      this.#blocks.note(place, 'ring', 'not all members know the same epoch, or have the program to tell');
+      return;
+    }
+    const last = nodeIndex(Math.max(...members.map(({ index }) => index)));
+    await this.#compaction.run(long, { last, time: floor }, (id, error) => {
+      this.#blocks.failed(place, 'owner', `owner ${id}`, error);
+    });
   }
 
   /** The dead rows of the partitions that this node drives. */
   #batches(ring: Ring): { readonly batches: readonly Batch[]; readonly more: boolean } {
-    const { dead, world, self, messaging, settings, trees, knowledge } = this.#options;
+    const { dead, world, settings, knowledge } = this.#options;
     const batches: Batch[] = [];
     const before = world.clock.wall() - settings.reclaimAge;
     let count = 0;
     let more = false;
     for (const place of dead.places(world.disk)) {
-      if (!ring.placements.some(({ n }) => n === place.n)) continue;
-      const { owners: indexes, changedIn, move } = ownersOf(ring, place.n, place.partition);
-      // Former owners may still have what the tombstones hide.
-      if (move !== undefined) continue;
-      const owners = indexes.flatMap((index) => ring.members.filter((member) => member.index === index));
-      const driver = owners.find(({ id, state }) => state === 'active' && (id === self || messaging.reachable(id)));
-      if (driver?.id !== self || !trees.ready()) continue;
+      const driven = drivenHere(this.#options, ring, place);
+      if (driven === undefined) continue;
       const rowKeys = dead
         .of(world.disk, place, BATCH_MAX)
         .filter(({ since, rowKey }) => {
@@ -206,23 +207,43 @@ export class Reclaim {
       if (rowKeys.length === BATCH_MAX) more = true;
       count += rowKeys.length;
       if (count > PASS_MAX) return { batches, more: true };
-      batches.push({ place, owners, changedIn, rowKeys, rows: [], ended: [] });
+      batches.push({ ...driven, rowKeys, rows: [], ended: [] });
     }
     return { batches, more };
   }
 
-  #ownersCan({ place, owners }: Batch): boolean {
+  /** The rows with long vectors of the partitions that this node drives. */
+  #longRows(ring: Ring): { readonly rows: readonly LongRows[]; readonly more: boolean } {
+    const { long, world, knowledge } = this.#options;
+    const rows: LongRows[] = [];
+    let count = 0;
+    for (const place of long.places(world.disk)) {
+      const driven = drivenHere(this.#options, ring, place);
+      if (driven === undefined) continue;
+      const rowKeys = long.of(world.disk, place, BATCH_MAX).filter((rowKey) => {
+        const { bucket, incarnation } = recordName(rowKey);
+        return knowledge.bucket(bucket).incarnation === incarnation;
+      });
+      if (rowKeys.length === 0) continue;
+      count += rowKeys.length;
+      if (count > PASS_MAX) return { rows, more: true };
+      rows.push({ ...driven, rowKeys });
+    }
+    return { rows, more: rows.some(({ rowKeys }) => rowKeys.length === BATCH_MAX) };
+  }
+
+  #ownersCan({ place, owners }: Driven): boolean {
     const unable = owners.find(({ id, state }) => state !== 'active' || !this.#reaches(id));
     if (unable === undefined) return true;
     const why = unable.state === 'active' ? 'cannot be reached' : `is ${unable.state}`;
-    this.#note(place, 'owner', `owner ${unable.id} ${why}`);
+    this.#blocks.note(place, 'owner', `owner ${unable.id} ${why}`);
     return false;
   }
 
   /** Anybody may keep a hint, or have something of the partition under way. */
-  #membersCan({ place }: Batch, members: readonly Member[]): boolean {
+  #membersCan({ place }: Driven, members: readonly Member[]): boolean {
     const unable = members.find(({ id }) => !this.#reaches(id));
-    if (unable !== undefined) this.#note(place, 'member', `member ${unable.id} cannot be reached`);
+    if (unable !== undefined) this.#blocks.note(place, 'member', `member ${unable.id} cannot be reached`);
     return unable === undefined;
   }
 
@@ -260,7 +281,7 @@ export class Reclaim {
         const places = await confirm(id, agreed);
         agreed = places.flatMap((i) => agreed[i] ?? []);
       } catch (error) {
-        this.#failed(place, 'owner', `owner ${id}`, error);
+        this.#blocks.failed(place, 'owner', `owner ${id}`, error);
         return [];
       }
     }
@@ -287,7 +308,7 @@ export class Reclaim {
    * take what they write.
    */
   async #times(
-    batches: readonly Batch[],
+    batches: readonly Driven[],
     members: readonly Member[],
   ): Promise<{ readonly floor: number; readonly apart: number } | undefined> {
     const { self, replica } = this.#options;
@@ -296,7 +317,7 @@ export class Reclaim {
         try {
           return { id, time: id === self ? replica.now() : await this.#ask(id, TimeMessage, null) };
         } catch (error) {
-          for (const { place } of batches) this.#failed(place, 'member', `member ${id}`, error);
+          for (const { place } of batches) this.#blocks.failed(place, 'member', `member ${id}`, error);
           return undefined;
         }
       }),
@@ -307,33 +328,39 @@ export class Reclaim {
     const apart = timeOf(last.time) - timeOf(first.time);
     if (apart <= APART_MAX_MS) return { floor: last.time, apart };
     const reason = `the clock of ${last.id} is ahead of that of ${first.id} by ${apart} ms`;
-    for (const { place } of batches) this.#note(place, 'member', reason);
+    for (const { place } of batches) this.#blocks.note(place, 'member', reason);
     return undefined;
   }
 
-  /** The batches for whose partitions nothing from below the floor waits anywhere. */
-  async #promised(batches: readonly Batch[], members: readonly Member[], floor: number): Promise<readonly Batch[]> {
+  /** Those for whose partitions nothing from below the floor waits anywhere, and the epochs that the members know. */
+  async #promised(
+    batches: readonly Driven[],
+    members: readonly Member[],
+    floor: number,
+  ): Promise<{ readonly free: readonly Driven[]; readonly epochs: Promised['epochs'] }> {
     const places = batches.map(({ place }) => place);
-    const blocked = new Set<Batch>();
+    const blocked = new Set<Driven>();
+    const epochs: (number | undefined)[] = [];
     for (const { id } of members) {
       try {
-        const lows = await this.#promiseOf(id, { floor, places });
+        const { lows, epoch } = await this.#promiseOf(id, { floor, places });
         if (lows.length !== places.length) throw new ExchangeFailed('an answer for other partitions');
+        epochs.push(epoch);
         for (const [i, batch] of batches.entries()) {
           const low = lows[i]!;
           if (low === 0 || low > floor) continue;
           blocked.add(batch);
-          this.#note(batch.place, 'hints', `${id} keeps a hint from before`);
+          this.#blocks.note(batch.place, 'hints', `${id} keeps a hint from before`);
         }
       } catch (error) {
-        for (const { place } of batches) this.#failed(place, 'member', `member ${id}`, error);
-        return [];
+        for (const { place } of batches) this.#blocks.failed(place, 'member', `member ${id}`, error);
+        return { free: [], epochs };
       }
     }
-    return batches.filter((batch) => !blocked.has(batch));
+    return { free: batches.filter((batch) => !blocked.has(batch)), epochs };
   }
 
-  async #promiseOf(id: NodeId, request: { floor: number; places: readonly TreePlace[] }): Promise<readonly number[]> {
+  async #promiseOf(id: NodeId, request: { floor: number; places: readonly TreePlace[] }): Promise<PromiseReply> {
     const { self, member } = this.#options;
     return id === self ? await member.promise(request) : await this.#ask(id, PromiseMessage, request);
   }
@@ -353,7 +380,7 @@ export class Reclaim {
         this.#given.add(count);
         this.#total += count;
       } catch (error) {
-        this.#failed(place, 'owner', `owner ${id}`, error);
+        this.#blocks.failed(place, 'owner', `owner ${id}`, error);
         return;
       }
     }
@@ -361,34 +388,6 @@ export class Reclaim {
 
   async #ask<Request, Reply>(id: NodeId, type: MessageType<Request, Reply>, request: Request): Promise<Reply> {
     return await ask(this.#options, id, type, request);
-  }
-
-  #failed(place: TreePlace, block: Block, who: string, error: unknown): void {
-    const refusal = asRefusal(error);
-    if (!(refusal instanceof ExchangeFailed) && !(refusal instanceof Refusal)) throw error;
-    this.#note(place, block, `${who}: ${refusal.message}`);
-  }
-
-  #note({ n, partition }: TreePlace, block: Block, reason: string): void {
-    const text = `n=${n} partition ${partition}: ${reason}`;
-    this.#met.set(`${n}/${partition}`, { block, text });
-  }
-
-  /** Once when something begins to be in the way, and once a day as long as it is. */
-  #tell(): void {
-    const { world } = this.#options;
-    const now = world.clock.monotonic();
-    if (this.#blocked.size === 0) {
-      this.#blockedSince = undefined;
-      return;
-    }
-    const first = this.#blockedSince === undefined;
-    const due = this.#blockedSince !== undefined && now - this.#blockedSince >= COMPLAINT_MS;
-    if (!first && !due) return;
-    this.#blockedSince = now;
-    const [example] = this.#blocked.values();
-    const fields = { partitions: this.#blocked.size, example: example?.text };
-    world.log[due ? 'error' : 'warn']('reclaim-blocked', fields);
   }
 
   #chance(): number {

@@ -23,6 +23,7 @@ import type { RecordName } from '#replica/tables.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import { Reclaim, type ReclaimSettings } from './reclaim.ts';
 import { ReclaimMember, type ReclaimMemberOptions } from './reclaim-member.ts';
+import { LONG_VECTORS_TABLES, type LongVectors } from './long-vectors.ts';
 import { LostFloors } from './lost-floors.ts';
 import { REFILL_TABLES, Refill } from './refill.ts';
 import { Slices, type SlicesOptions } from './slices.ts';
@@ -37,6 +38,7 @@ export const REPAIR_TABLES: readonly TableDefinition[] = [
   ...MOVE_TABLES,
   ...REFILL_TABLES,
   ...DEAD_TABLES,
+  ...LONG_VECTORS_TABLES,
 ];
 
 /** Milliseconds between two looks at whether something is to be done that had to wait. */
@@ -84,6 +86,7 @@ export interface RepairOptions
   readonly replica: Replica;
   readonly trees: MerkleTrees;
   readonly dead: DeadRows;
+  readonly long: LongVectors;
   /** See {@link ReclaimMember}. */
   readonly waiting: ReclaimMemberOptions['waiting'];
   readonly self: NodeId;

@@ -48,6 +48,11 @@ export class Floors {
     return this.#floors.get(idOf(place)) ?? 0;
   }
 
+  /** Of those that hold for the place the highest: whatever this member mints there is later. */
+  highest(place: FloorPlace): number {
+    return Math.max(this.of(place), this.of(ALL_PLACES));
+  }
+
   /** False as long as a member that lost its disk has no floor in the place of those that it had. */
   known(): boolean {
     return this.of(ALL_PLACES) > 0 || !this.#wasLost();
@@ -56,7 +61,7 @@ export class Floors {
   /** Throws {@link Refusal} `too-old` for news of an operation from below the floor. */
   check(place: FloorPlace, origin: number): void {
     if (!this.known()) throw new Refusal(TOO_OLD, 'this node lost its disk and does not know yet what is too old');
-    const floor = Math.max(this.of(place), this.of(ALL_PLACES));
+    const floor = this.highest(place);
     if (origin > floor) return;
     throw new Refusal(TOO_OLD, `the state is from before ${floor}, when tombstones were given up`);
   }

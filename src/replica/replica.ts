@@ -3,7 +3,7 @@
  * owner sent, and fetch. States are only ever joined, so whatever is sent twice, late or in another order is harmless.
  */
 
-import { counterOf, highestCounter } from '#causality/vector.ts';
+import { counterOf, covers, highestCounter } from '#causality/vector.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import { includes, joinStates } from '#causality/join.ts';
 import { encodeState } from '#causality/state-codec.ts';
@@ -291,14 +291,19 @@ export class Replica {
       throw new Refusal(DISK_FAILED, 'this node has no tenure to mint in until it has reserved more on its disk');
     }
     if (mark !== null) this.#checkNew(request, mark, before, transaction);
-    const { state, dot } = mintOn(before, request, {
-      node: knowledge.self(),
-      tenure: storage.tenure.current(),
-      clock: storage.clock,
-      conflicts,
-      request: mark === null ? undefined : toHex(mark.fingerprint),
-      now: world.clock.wall(),
-    });
+    const after = Math.max(request.after, this.floors.highest(request.scope));
+    const { state, dot } = mintOn(
+      before,
+      { ...request, after },
+      {
+        node: knowledge.self(),
+        tenure: storage.tenure.current(),
+        clock: storage.clock,
+        conflicts,
+        request: mark === null ? undefined : toHex(mark.fingerprint),
+        now: world.clock.wall(),
+      },
+    );
     const encoded = encodeState(state, world.digest.crc32);
     const [was, is] = [stored?.encoded.length ?? 0, encoded.length];
     checkSize(request, { state: before, bytes: was }, { state, bytes: is }, limits, world.clock.wall());
@@ -351,7 +356,7 @@ export class Replica {
   #checkMemory(local: State, incoming: State): void {
     const { knowledge, storage, world } = this.#options;
     const actor = { node: knowledge.self(), tenure: storage.tenure.current() };
-    if (counterOf(incoming.vector, actor) <= counterOf(local.vector, actor)) return;
+    if (covers(local.vector, { ...actor, counter: counterOf(incoming.vector, actor) })) return;
     this.#renewTenure();
     world.log.warn('tenure-renewed', {
       reason: 'another replica knows later dots of this actor',

@@ -3,6 +3,7 @@
  * goes because another is the same request's.
  */
 
+import { compacted } from '#causality/compact.ts';
 import { compareDotsByTime, sameDot, type Dot } from '#causality/dot.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import { windowEnd, type RequestMark } from '#causality/repeats.ts';
@@ -36,7 +37,7 @@ export function settleRetry(a: RetryRow, b: RetryRow): SettledRetry {
 export function withoutRepeat(state: State, { row, repeat }: SettledRetry, conflicts: Conflicts): State {
   if (repeat === undefined || conflicts !== 'siblings' || !covers(state.vector, row.dot)) return state;
   if (!state.versions.some(({ dot }) => sameDot(dot, repeat))) return state;
-  return { vector: state.vector, versions: state.versions.filter(({ dot }) => !sameDot(dot, repeat)) };
+  return compacted({ vector: state.vector, versions: state.versions.filter(({ dot }) => !sameDot(dot, repeat)) });
 }
 
 /** An attempt of the same request that is live in the state and may still be repeated: its row may not have come with it. */

@@ -37,7 +37,8 @@ export type ChangedMembers =
   | { readonly kind: 'refused'; readonly field: keyof RingChange; readonly detail: string };
 
 /** Indexes are never used again, so they run out after this many members. */
-const INDEX_MAX = 65_535;
+/** 65,535 stands for all of them in vectors (causality/horizon.ts). */
+const INDEX_MAX = 65_534;
 
 export function changeMembers(ring: Ring, change: RingChange, waiting: readonly Newcomer[]): ChangedMembers {
   return new Changing(ring, waiting).apply(change);

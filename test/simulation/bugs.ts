@@ -17,6 +17,7 @@ import { RING_CHANGE_BUGS } from './ring-change-bugs.ts';
 import { STRONG_BUGS } from './strong-bugs.ts';
 import { TYPE_BUGS } from './type-bugs.ts';
 import type { Tampering } from './tampering.ts';
+import { VECTOR_BUGS } from './vector-bugs.ts';
 
 export interface Bug {
   readonly name: string;
@@ -564,6 +565,7 @@ export const BUGS: readonly Bug[] = [
   ...RING_CHANGE_BUGS,
   ...TYPE_BUGS,
   ...SESSION_BUGS,
+  ...VECTOR_BUGS,
   {
     name: 'fallback-actor-reused',
     about: 'a fallback that mints in the place of owners does so as the same actor each time',
@@ -582,7 +584,7 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/handoff/in-place-actors.ts',
-        from: 'counterOf(vector, last) === last.counter',
+        from: 'covers(vector, last) && counterOf(vector, last) <= last.counter',
         to: 'counterOf(vector, last) <= last.counter',
       },
     ],
@@ -658,9 +660,9 @@ export const BUGS: readonly Bug[] = [
         to: 'const members = ring.members.filter(({ id }) => this.#reaches(id));',
       },
       {
-        file: RECLAIM,
+        file: 'src/repair/reclaim-owner.ts',
         from: 'ring.members.filter((member) => member.index === index));',
-        to: 'ring.members.filter((member) => member.index === index && this.#reaches(member.id)));',
+        to: 'ring.members.filter((member) => member.index === index && (member.id === self || messaging.reachable(member.id))));',
       },
       { file: RECLAIM, from: 'if (low === 0 || low > floor) continue;', to: 'if (low >= 0) continue;' },
     ],

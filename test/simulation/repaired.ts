@@ -1,13 +1,14 @@
-/** What repair owes when all is healed: equal trees at all owners, and no tombstone left. */
+/** What repair owes when all is healed: equal trees at all owners, no tombstone left, and no long vector. */
 
 import { ownersOf } from '#ring/preference-list.ts';
 import { hash64ToHex } from '#kernel/siphash.ts';
 import { DEAD_ROWS } from '#repair/dead-rows.ts';
+import { LONG_VECTORS } from '#repair/long-vectors.ts';
 import type { Finding } from './arena.ts';
 import type { Machine, SimulatedCluster } from './cluster.ts';
 import { newestFacts } from './white-box.ts';
 
-/** Virtual milliseconds within which all tombstones are gone. */
+/** Virtual milliseconds within which all of them are gone. */
 const RECLAIM_MS = 180_000;
 const STEP_MS = 1000;
 
@@ -28,7 +29,7 @@ export function checkRoots(cluster: SimulatedCluster, find: (finding: Finding) =
   }
 }
 
-/** Waits until no node has a tombstone. */
+/** Waits until no node has a tombstone, or a long vector. */
 export async function checkReclaimed(
   { simulation }: SimulatedCluster,
   machines: readonly Machine[],
@@ -36,7 +37,7 @@ export async function checkReclaimed(
 ): Promise<void> {
   const left = (): readonly string[] =>
     machines.flatMap(({ id, medium }) => {
-      const count = [...medium.table(DEAD_ROWS).rows()].length;
+      const count = [DEAD_ROWS, LONG_VECTORS].reduce((sum, name) => sum + [...medium.table(name).rows()].length, 0);
       return count === 0 ? [] : [`${id} has ${count}`];
     });
   for (const until = simulation.now + RECLAIM_MS; left().length > 0 && simulation.now < until;) {

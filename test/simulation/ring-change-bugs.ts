@@ -107,9 +107,9 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     about: 'tombstones are given up while a former owner may have what they hide',
     edits: [
       {
-        file: 'src/repair/reclaim.ts',
-        from: 'if (move !== undefined) continue;',
-        to: 'if (move !== undefined && count < 0) continue;',
+        file: 'src/repair/reclaim-owner.ts',
+        from: 'if (move !== undefined) return undefined;',
+        to: 'if (move !== undefined && place.n < 0) return undefined;',
       },
       {
         file: 'src/repair/reclaim-member.ts',

@@ -19,6 +19,7 @@ import { RING_SCRIPTS } from './ring-scripts.ts';
 import { RingStage } from './ring-stage.ts';
 import { COME_AND_GO_MS, STRONG_SCRIPTS } from './strong-scripts.ts';
 import { TYPE_SCRIPTS } from './type-scripts.ts';
+import { VECTOR_SCRIPTS } from './vector-scripts.ts';
 import { ownersOfKey } from './white-box.ts';
 import { levelsFor, sloppyAll, sloppyWithOwners, strictAll, strictQuorum, type Level } from './levels.ts';
 import type { Timeline } from './timeline.ts';
@@ -596,6 +597,7 @@ const SCRIPTS = {
   ...WATCHED_RING_SCRIPTS,
   ...WATCH_SCRIPTS,
   ...TYPE_SCRIPTS,
+  ...VECTOR_SCRIPTS,
 } satisfies Readonly<Record<string, Script>>;
 
 /**
@@ -620,9 +622,14 @@ const HINTS_ONLY = {
 const RECLAIMING: ReadonlySet<string> = new Set([
   'deleted-while-one-is-away',
   'a-former-owner-has-what-was-deleted',
+  'a-long-vector-lacks-a-write',
+  'a-late-clock-after-a-horizon',
   ...Object.keys(STRONG_SCRIPTS),
 ]);
-const RECLAIMING_WITH_FALLBACKS: ReadonlySet<string> = new Set(['hint-is-older-than-a-deletion']);
+const RECLAIMING_WITH_FALLBACKS: ReadonlySet<string> = new Set([
+  'hint-is-older-than-a-deletion',
+  'a-hint-beside-a-long-vector',
+]);
 const SOON = {
   repair: {
     ...DEFAULT_REPAIR_SETTINGS,

@@ -263,7 +263,10 @@ export const COMPONENTS: Readonly<Record<ComponentName, Schema>> = {
         role: text,
         reachable: flag,
         versions: list(VERSION),
-        vector: list(text, 'Up to where it knows the writes of each actor; empty when it never heard of the key.'),
+        vector: list(
+          text,
+          'Up to where it knows the writes of each actor, `*` standing for all of them; empty when it never heard of the key.',
+        ),
         digest: described(nullable(text), 'Equal where all that counts is; null without a record that can be read.'),
       }),
     ),

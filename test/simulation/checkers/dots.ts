@@ -2,8 +2,20 @@
 
 import type { Dot } from '../history.ts';
 
-/** Whether the vector's entry for the dot's actor reaches the dot. */
+/** Stands in a vector for all nodes up to the index that is in the place of the tenure. */
+const EVERYBODY = 65_535;
+
+/** Whether the vector's entry for the dot's actor, or for everybody, reaches the dot. */
 export function covers(vector: readonly Dot[], dot: Dot): boolean {
+  return hasHeardOf(vector, dot) || vector.some((entry) => speaksFor(entry, dot) && entry.counter >= dot.counter);
+}
+
+export function speaksFor({ node, tenure }: Dot, dot: Dot): boolean {
+  return node === EVERYBODY && dot.node <= tenure;
+}
+
+/** Whether the vector's entry for the dot's actor reaches the dot: then the write was here. */
+export function hasHeardOf(vector: readonly Dot[], dot: Dot): boolean {
   return vector.some((entry) => entry.node === dot.node && entry.tenure === dot.tenure && entry.counter >= dot.counter);
 }
 

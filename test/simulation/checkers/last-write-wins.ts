@@ -7,9 +7,9 @@
  */
 
 import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
-import { compareRank, covers, earliest, showDot } from './dots.ts';
+import { compareRank, earliest, showDot } from './dots.ts';
 import type { KeyHistories, KeyHistory } from './key-history.ts';
-import { snapshotsOf } from './replica-knowledge.ts';
+import { isKnown, snapshotsOf } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
 export function checkLastWriteWins(histories: KeyHistories, whiteBox: WhiteBox): readonly Violation[] {
@@ -47,7 +47,7 @@ function inReads(history: KeyHistory): readonly Violation[] {
 }
 
 function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Violation[] {
-  const { node, moment, vector, versions } = snapshot;
+  const { node, moment, versions } = snapshot;
   const at = `at ${node}, time ${moment.time}:`;
   if (versions.length > 1) {
     const writes = versions.flatMap(({ write }) => write ?? []);
@@ -57,7 +57,7 @@ function inReplica(history: KeyHistory, snapshot: ReplicaSnapshot): readonly Vio
   const violations: Violation[] = [];
   for (const write of history.writes.values()) {
     const rank = earliest(write.dots);
-    if (rank === undefined || !write.dots.some((dot) => covers(vector, dot))) continue;
+    if (rank === undefined || !write.dots.some((dot) => isKnown(snapshot, write, dot))) continue;
     if (winner === undefined) {
       violations.push(
         violation(history, `${at} ${write.id} is known, yet nothing is there, not even a deletion`, [write.id]),

@@ -5,11 +5,11 @@
  */
 
 import type { History, ReplicaSnapshot, WhiteBox } from '../history.ts';
-import { compareRank, covers, earliest, latest } from './dots.ts';
+import { compareRank, earliest, latest } from './dots.ts';
 import { pastOf } from './key-history.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 import { faultyReads } from './quorum-readers.ts';
-import { liveWrites, snapshotsOf } from './replica-knowledge.ts';
+import { isKnown, liveWrites, snapshotsOf } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
 
 export function checkNoResurrection(
@@ -42,8 +42,8 @@ function inReplica(key: KeyHistory, snapshot: ReplicaSnapshot, isFinal: boolean)
   const live = liveWrites(key, snapshot);
   if (live.length === 0) return [];
   return key.deletes.flatMap((deletion) => {
-    const isKnown = deletion.dots.some((dot) => covers(snapshot.vector, dot));
-    if (!isKnown && !(isFinal && deletion.outcome === 'applied')) return [];
+    const known = deletion.dots.some((dot) => isKnown(snapshot, deletion, dot));
+    if (!known && !(isFinal && deletion.outcome === 'applied')) return [];
     const dead = pastOf(key, [deletion]);
     return live
       .filter((write) => dead.has(write.id) || (key.mode === 'lww' && isEarlier(write, deletion)))

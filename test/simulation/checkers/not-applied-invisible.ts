@@ -1,7 +1,7 @@
 /** A write that was answered `not-applied` is nowhere: no read ever shows it, and no replica ever held it. */
 
 import type { WhiteBox } from '../history.ts';
-import { covers } from './dots.ts';
+import { hasHeardOf } from './dots.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
 import { snapshotsOf } from './replica-knowledge.ts';
 import type { Violation } from './violation.ts';
@@ -25,7 +25,7 @@ export function checkNotAppliedInvisible(histories: KeyHistories, whiteBox: Whit
     for (const { history: key, snapshot } of snapshotsOf(histories, whiteBox, mode)) {
       for (const { id, dots } of refusedOf.get(key) ?? []) {
         const isLive = snapshot.versions.some(({ write }) => write === id);
-        if (!isLive && !dots.some((dot) => covers(snapshot.vector, dot))) continue;
+        if (!isLive && !dots.some((dot) => hasHeardOf(snapshot.vector, dot))) continue;
         const verb = isLive ? 'holds' : 'knows';
         violations.push(violation(key, `${snapshot.node} ${verb} ${id} at time ${snapshot.moment.time}`, id));
       }

@@ -1,7 +1,7 @@
 /** What a snapshot of one replica says about the writes of its key. */
 
-import type { ReplicaSnapshot, WhiteBox } from '../history.ts';
-import { covers } from './dots.ts';
+import type { Dot, ReplicaSnapshot, WhiteBox } from '../history.ts';
+import { covers, hasHeardOf, speaksFor } from './dots.ts';
 import { keyName, mayExist, mayHaveFound } from './key-history.ts';
 import { MustKnow } from './must-know.ts';
 import type { KeyHistories, KeyHistory, Write } from './key-history.ts';
@@ -25,13 +25,20 @@ export function liveWrites(history: KeyHistory, snapshot: ReplicaSnapshot): read
   return snapshot.versions.flatMap(({ write }) => (write === null ? [] : (history.writes.get(write) ?? [])));
 }
 
-/** The writes that are certainly known there, and not only through others: one of their dots is, or they are live. */
+/**
+ * The writes that are certainly known there, and not only through others: one of their dots is, or they are live. An entry for
+ * everybody may speak for one that was lost before anybody confirmed it.
+ */
 export function knownWrites(history: KeyHistory, snapshot: ReplicaSnapshot): ReadonlySet<Write> {
   const known = new Set(liveWrites(history, snapshot));
   for (const write of history.writes.values()) {
-    if (write.dots.some((dot) => covers(snapshot.vector, dot))) known.add(write);
+    if (write.dots.some((dot) => isKnown(snapshot, write, dot))) known.add(write);
   }
   return known;
+}
+
+export function isKnown({ vector }: ReplicaSnapshot, { outcome }: Write, dot: Dot): boolean {
+  return hasHeardOf(vector, dot) || (outcome === 'applied' && covers(vector, dot));
 }
 
 /** Whether a delete may have removed it, or what replaced it: whether a reader that knows it may be shown nothing. */
@@ -44,8 +51,9 @@ export function mayBeDeleted(history: KeyHistory, write: Write): boolean {
 /** Whether its tombstone may have been given up, what deleted it with it, before the same actor has written the key anew. */
 export function mayBeForgotten(history: KeyHistory, { vector }: ReplicaSnapshot, write: Write): boolean {
   const isLater = vector.some((last) =>
-    write.dots.some(({ node, tenure, counter }) => {
-      return last.node === node && last.tenure === tenure && last.counter > counter;
+    write.dots.some((dot) => {
+      const isOfActor = last.node === dot.node && last.tenure === dot.tenure;
+      return (isOfActor || speaksFor(last, dot)) && last.counter > dot.counter;
     }),
   );
   return isLater && mayBeDeleted(history, write);
@@ -59,7 +67,9 @@ export function mayBeSuperseded(
   write: Write,
 ): boolean {
   const mayBeKnown = (other: Write): boolean =>
-    known.has(other) || (other.dots.length === 0 && mayExist(other, snapshot.moment.order));
+    known.has(other) ||
+    other.dots.some((dot) => covers(snapshot.vector, dot)) ||
+    (other.dots.length === 0 && mayExist(other, snapshot.moment.order));
   if (history.successors.get(write.id)?.some(mayBeKnown) === true) return true;
   return history.deletes.some((finder) => mayHaveFound(finder, write) && mayBeKnown(finder));
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { equalStates } from '#causality/join.ts';
+import { isWithinHorizon } from '#causality/horizon.ts';
 import type { Conflicts } from '#causality/state.ts';
 import { Cluster, history, REPLICAS } from './history.ts';
 import type { Mistakes, Operation } from './history.ts';
@@ -20,13 +21,16 @@ for (const conflicts of BOTH) {
 }
 
 test('the histories contain what they are for', () => {
-  const seen = { siblings: 0, gone: 0, crashes: 0, tenures: 0 };
+  const seen = { siblings: 0, gone: 0, crashes: 0, tenures: 0, horizons: 0, within: 0 };
   for (const operations of fc.sample(history, { numRuns: 200, seed: 1 })) {
     const cluster = new Cluster('siblings').run(operations);
     if (cluster.live(0).length > 1) seen.siblings++;
     if (cluster.live(0).length === 0 && cluster.state(0).vector.length > 0) seen.gone++;
     if (operations.some((operation) => operation.kind === 'crash' && operation.loses !== 'nothing')) seen.crashes++;
     if (cluster.state(0).vector.length > REPLICAS) seen.tenures++;
+    if (cluster.horizons > 0) seen.horizons++;
+    const { vector, versions } = cluster.state(0);
+    if (versions.some(({ dot }) => isWithinHorizon(vector, dot))) seen.within++;
   }
   for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(5);
 });
@@ -78,3 +82,24 @@ test('mistake: the last write by wall clocks, which a slow clock makes lose to w
   );
   expect(isCaught('lww', { trustsWallClocks: true })).toBe(true);
 });
+
+test('a key that is written across many unclean starts keeps a short vector', () => {
+  const once: readonly Operation[] = [
+    { kind: 'crash', replica: 0, loses: 'nothing' },
+    write(0, 0, 'blind'),
+    { kind: 'read', replica: 0, client: 0 },
+    write(0, 0, 'informed'),
+  ];
+  const claim: Operation = { kind: 'horizon', meet: true, takers: [1] };
+  const turns = Array.from({ length: 50 }, (_, i) => (i % 10 === 9 ? [...once, claim] : once)).flat();
+  expect(new Cluster('siblings').run(turns.filter(({ kind }) => kind !== 'horizon')).state(2).vector).toHaveLength(50);
+  const { vector, versions } = new Cluster('siblings').run(turns).state(2);
+  expect(versions).toHaveLength(1);
+  expect(vector).toHaveLength(2);
+});
+
+for (const mistake of ['claimsUnasked', 'takesOldNews', 'writesWithin'] as const) {
+  test(`mistake: random histories find ${mistake}`, () => {
+    expect(isCaught('siblings', { [mistake]: true })).toBe(true);
+  });
+}

@@ -8,6 +8,8 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import type { Dot } from '#causality/dot.ts';
+import { knownWithin, withHorizon } from '#causality/compact.ts';
+import { horizonAt } from '#causality/horizon.ts';
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
@@ -35,7 +37,9 @@ export type Operation =
   | { readonly kind: 'send'; readonly replica: number }
   | { readonly kind: 'deliver'; readonly replica: number; readonly message: number }
   /** An unclean stop. `commit`: the last write had been sent, but not committed; `disk`: everything is gone. */
-  | { readonly kind: 'crash'; readonly replica: number; readonly loses: 'nothing' | 'commit' | 'disk' };
+  | { readonly kind: 'crash'; readonly replica: number; readonly loses: 'nothing' | 'commit' | 'disk' }
+  /** Nothing from before is taken any more; if all know the same, some take a horizon. `meet`: all hear of each other first. */
+  | { readonly kind: 'horizon'; readonly meet: boolean; readonly takers: readonly number[] };
 
 /** What to get wrong on purpose, so that the oracle can show that it notices. */
 export interface Mistakes {
@@ -43,6 +47,12 @@ export interface Mistakes {
   readonly reusesActors?: boolean;
   /** Counters follow the replica's own wall clock only, whatever the key has seen. */
   readonly trustsWallClocks?: boolean;
+  /** A horizon is claimed whatever the replicas know. */
+  readonly claimsUnasked?: boolean;
+  /** What was sent before the horizon was claimed is news for ever. */
+  readonly takesOldNews?: boolean;
+  /** A replica may write in times that a horizon speaks of. */
+  readonly writesWithin?: boolean;
 }
 
 const replica = fc.nat(REPLICAS - 1);
@@ -69,6 +79,14 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       kind: fc.constant('crash' as const),
       replica,
       loses: fc.constantFrom('nothing', 'commit', 'disk'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('horizon' as const),
+      meet: fc.boolean(),
+      takers: fc.uniqueArray(replica, { minLength: 1 }),
     }),
   },
 );
@@ -116,11 +134,15 @@ export class Cluster {
   readonly #replicas: Replica[] = [];
   readonly #clients: Context[] = Array.from({ length: CLIENTS }, () => NO_CONTEXT);
   readonly #messages: { readonly bytes: Uint8Array; readonly known: Ids }[] = [];
+  /** Messages before this one bring no news any more, and writes come after this time. */
+  #floor = { message: 0, time: 0 };
   readonly #writes: Write[] = [];
   readonly #idOf = new Map<string, number>();
   #now = Date.UTC(2026, 0, 1);
   /** Every state that any replica ever had. */
   readonly states: State[] = [EMPTY_STATE];
+  /** Claimed so far. */
+  horizons = 0;
 
   constructor(conflicts: Conflicts, mistakes: Mistakes = {}) {
     this.#conflicts = conflicts;
@@ -135,6 +157,11 @@ export class Cluster {
   /** Runs the operations, then lets everybody hear everything; throws when a replica ever differs from the oracle. */
   run(operations: readonly Operation[]): this {
     for (const operation of operations) this.#step(operation);
+    this.#meet();
+    return this;
+  }
+
+  #meet(): void {
     for (let round = 0; round < 2; round++) {
       for (let from = 0; from < REPLICAS; from++) {
         this.#step({ kind: 'send', replica: from });
@@ -143,7 +170,6 @@ export class Cluster {
         }
       }
     }
-    return this;
   }
 
   state(replica: number): State {
@@ -177,6 +203,9 @@ export class Cluster {
       case 'crash':
         this.#crash(operation.replica, operation.loses);
         break;
+      case 'horizon':
+        this.#horizon(operation.meet, operation.takers);
+        return;
     }
     this.#check(operation.replica);
   }
@@ -212,7 +241,8 @@ export class Cluster {
 
   #counter(replica: Replica, index: number, context: Context): number {
     if (this.#mistakes.trustsWallClocks !== true) {
-      return counterFor(replica.clock.tick(), context.vector, replica.copy.state);
+      const counter = counterFor(replica.clock.tick(), context.vector, replica.copy.state);
+      return this.#mistakes.writesWithin === true ? counter : Math.max(counter, this.#floor.time + 1);
     }
     const actor = { node: nodeIndex(index), tenure: replica.tenure };
     const wallTime = new HybridClock({ wall: replica.wall }).last();
@@ -220,13 +250,31 @@ export class Cluster {
   }
 
   #deliver(replica: Replica, index: number): void {
-    const message = this.#messages[index % Math.max(1, this.#messages.length)];
+    const at = index % Math.max(1, this.#messages.length);
+    const message = this.#messages[at];
     if (message === undefined) return;
     const received = decodeState(message.bytes, crc32);
     replica.clock.receive(highestCounter(received.vector));
     const state = joinStates(replica.copy.state, received, this.#conflicts);
+    if (at < this.#floor.message && this.#mistakes.takesOldNews !== true) return;
     replica.copy = { state, known: new Set([...replica.copy.known, ...message.known]) };
     replica.committed = replica.copy;
+  }
+
+  #horizon(meet: boolean, takers: readonly number[]): void {
+    if (meet) this.#meet();
+    const time = Math.max(...this.#replicas.map(({ clock }) => clock.tick()));
+    this.#floor = { message: this.#messages.length, time };
+    const horizon = horizonAt(nodeIndex(REPLICAS - 1), time);
+    const known = this.#replicas.map(({ copy }) => JSON.stringify(knownWithin(copy.state.vector, horizon)));
+    if (known.some((one) => one !== known[0]) && this.#mistakes.claimsUnasked !== true) return;
+    for (const index of takers) {
+      const replica = this.#replicas[index]!;
+      replica.copy = { ...replica.copy, state: withHorizon(replica.copy.state, horizon) };
+      replica.committed = replica.copy;
+      this.#check(index);
+    }
+    this.horizons++;
   }
 
   #crash(index: number, loses: 'nothing' | 'commit' | 'disk'): void {
