@@ -7,6 +7,7 @@ import { assert } from '#kernel/assert.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Channel, Connection, ConnectionEvents, Listener, Timer, World } from '#world/world.ts';
 import { certifierFor } from './certified.ts';
+import { Seldom } from '#world/seldom.ts';
 import { wireCounters } from './counters.ts';
 import { Dispatch } from './dispatch.ts';
 import type { CallEnvelope } from './envelope.ts';
@@ -85,7 +86,8 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     this.#settings = { ...DEFAULT_WIRE_SETTINGS, ...options.settings };
     checkWireSettings(this.#settings);
     const counters = wireCounters(world.metrics);
-    this.#context = { world, settings: this.#settings, counters, epoch };
+    const refusals = new Seldom(() => world.clock.monotonic());
+    this.#context = { world, settings: this.#settings, counters, refusals, epoch };
     this.#dispatch = new Dispatch(this.#context);
     wireGauges(world.metrics, {
       links: () => this.#allLinks(),

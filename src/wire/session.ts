@@ -3,6 +3,7 @@
  * Whatever is wrong with it ends it, once, with a reason that is logged and told to the other end.
  */
 
+import type { Seldom } from '#world/seldom.ts';
 import type { Connection, ConnectionEvents, LogFields, Timer, World } from '#world/world.ts';
 import type { WireCounters } from './counters.ts';
 import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
@@ -18,6 +19,8 @@ export interface SessionContext {
   readonly world: World;
   readonly settings: WireSettings;
   readonly counters: WireCounters;
+  /** Which refusals of handshakes were told lately: whoever reaches the door can make as many as they like. */
+  readonly refusals: Seldom;
   readonly epoch: () => number;
 }
 
@@ -259,15 +262,21 @@ export class Session implements ConnectionEvents {
 
   #refused(step: HandshakeStep & { readonly kind: 'refused' }): void {
     const { by, reason, detail, claimed } = step;
-    this.#context.counters.handshakes.refused.add();
-    this.#context.world.log.warn(by === 'us' ? 'peer-refused' : 'refused-by-peer', {
+    const { counters, refusals, world } = this.#context;
+    counters.handshakes.refused.add();
+    const fields = {
       ...this.describe(),
       claimedId: claimed?.id,
       claimedStorageId: claimed?.storageId,
       claimedClusterId: claimed?.clusterId,
       reason,
       detail,
-    });
+    };
+    // A visitor's port is another one each time, and what it claims to be is up to it.
+    const whose = by === 'us' ? this.connection.remote.replace(/:\d+$/, '') : this.connection.remote;
+    if (refusals.isNews(`${by} ${reason} ${whose}`))
+      world.log.warn(by === 'us' ? 'peer-refused' : 'refused-by-peer', fields);
+    else world.log.debug(by === 'us' ? 'peer-refused' : 'refused-by-peer', fields);
     this.end(by === 'us' ? `refused: ${reason}` : `refused by the peer: ${reason}`, true);
   }
 }

@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type TLSSocket } from 'node:tls';
 import type { Clock, Counter, Log, LogFields, Metrics, Timer } from '#world/world.ts';
-import { Seldom } from './seldom.ts';
+import { Seldom } from '#world/seldom.ts';
 import { handshakeTrouble } from './tls.ts';
 
 export type DoorName = 'client' | 'peer';

@@ -21,7 +21,7 @@ import type { Certificates } from './certificates.ts';
 import { SocketConnection } from './connection.ts';
 import { dial, formatAddress } from './dial.ts';
 import { ReassemblyBudget } from './frame-reader.ts';
-import { Seldom } from './seldom.ts';
+import { Seldom } from '#world/seldom.ts';
 import { PEER_TLS_VERSION } from './tls.ts';
 import { CHANNEL_HEADER, parseChannel, PEER_PATH, PROTOCOL } from './upgrade.ts';
 

@@ -55,6 +55,9 @@ describe('nodes that do not belong together', () => {
     await hub.clock.advance(1);
     expect(call.result).toEqual(UNREACHABLE);
     expect(n1.logged('refused-by-peer').length).toBeLessThan(60);
+    // Told loudly once a minute, however often it is tried.
+    const warnings = [n1, n2].map(({ world }) => world.lines.filter(({ level }) => level === 'warn').length);
+    expect(warnings.every((count) => count <= 4)).toBe(true);
   });
 
   test('the wrong node at an address, and the node itself', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Seldom } from '#world/real/seldom.ts';
+import { Seldom } from '#world/seldom.ts';
 
 test('the same thing is news once a minute, however often others come between', () => {
   let now = 5;
