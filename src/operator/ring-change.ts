@@ -49,7 +49,12 @@ export function beginChange(facts: Facts, id: string, plan: RingPlan, size: Chan
   const { ring } = facts;
   if (ring.change !== undefined) return { refused: `another change is under way: ${ring.change.id}` };
   const owed = owedInTheWay(ring, plan);
-  if (owed !== undefined) return { refused: owed };
+  return owed === undefined ? begunWith(facts, id, plan, size) : { refused: owed };
+}
+
+/** The same, whatever former owners have to bring yet. */
+export function begunWith(facts: Facts, id: string, plan: RingPlan, size: ChangeSize): Facts {
+  const { ring } = facts;
   const next = epoch(facts.epoch + 1);
   const was = new Map(ring.members.map((member) => [member.index, member.state]));
   const goes = plan.members.filter(

@@ -11,12 +11,14 @@
 import { epoch, type NodeId, type NodeIndex } from '#kernel/identity.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { majorityOf } from '#consensus/electorate.ts';
+import { keepersOf } from '#ring/moving.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { planRing } from '#ring/plan.ts';
 import { presentMember } from '#ring/present-member.ts';
 import type { Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
-import { beginChange } from './ring-change.ts';
+import { over } from './nothing-to-take.ts';
+import { begunWith } from './ring-change.ts';
 
 export interface ForceView {
   /** Whether it has been done, or would be. */
@@ -126,7 +128,7 @@ export function forced(
       ...{
         n,
         partitions: partitions.length,
-        withoutOwner: count((entry) => survivorsOf(entry, n, alive).length === 0),
+        withoutOwner: count((entry) => survivorsOf(entry, alive).length === 0),
       },
       withoutMajority: count((entry) => leftOf(entry) < majorityOf(entry.owners.length)),
     });
@@ -138,8 +140,10 @@ export function forced(
     ...(change === undefined ? {} : { lastChange: { id: change.id, outcome: 'aborted' } }),
   };
   const plan = planRing(bare, { kind: 'members', members, successors: new Map(), lost: [] });
-  const begun = beginChange({ ...facts, epoch: epoch(target - 1), ring: bare }, id, plan, { keys: 0, bytes: 0 });
-  const next = 'refused' in begun || plan.moves.length === 0 ? { ...facts, epoch: target, ring: bare } : begun;
+  const next =
+    plan.moves.length === 0
+      ? { ...facts, epoch: target, ring: bare }
+      : begunWith({ ...facts, epoch: epoch(target - 1), ring: bare }, id, plan, { keys: 0, bytes: 0 });
   const name = (index: NodeIndex): string => members.find((member) => member.index === index)!.id;
   const view: ForceView = {
     ...{ applied: true, epoch: target, lost, survivors: alive.map(name), tables },
@@ -150,11 +154,8 @@ export function forced(
 }
 
 /** Those of both sets of a partition that moves, since either may have what the other lacks. */
-function survivorsOf({ owners, move }: PartitionOwners, n: number, alive: readonly NodeIndex[]): readonly NodeIndex[] {
-  const others = move === undefined || move.stage === 'planned' ? [] : move.others;
-  return [...new Set([...owners, ...others, ...(move?.owed ?? [])])]
-    .filter((index) => alive.includes(index))
-    .slice(0, n);
+function survivorsOf(entry: PartitionOwners, alive: readonly NodeIndex[]): readonly NodeIndex[] {
+  return [...new Set([...keepersOf(entry), ...(entry.move?.owed ?? [])])].filter((index) => alive.includes(index));
 }
 
 function leftOver(
@@ -164,10 +165,11 @@ function leftOver(
   alive: readonly NodeIndex[],
   target: PartitionOwners['changedIn'],
 ): PartitionOwners {
-  const left = survivorsOf(entry, n, alive);
-  const owners = left.length > 0 ? left : [alive[partition % alive.length]!];
+  const left = survivorsOf(entry, alive);
+  const owners = left.length > 0 ? left.slice(0, n) : [alive[partition % alive.length]!];
   const same = owners.length === entry.owners.length && owners.every((index, at) => index === entry.owners[at]);
-  return same && entry.move === undefined ? entry : { owners, changedIn: target };
+  // Who is one too many brings what it has.
+  return same && entry.move === undefined ? entry : over(owners, left.slice(n), target);
 }
 
 function whatMayBeLost({ buckets }: Facts, tables: readonly ForcedTable[]): readonly string[] {

@@ -5,6 +5,7 @@ import { epoch, nodeId, storageId } from '#kernel/identity.ts';
 import { advanceChange, beginChange, type Evidence } from '#operator/ring-change.ts';
 import { forced } from '#operator/ring-force.ts';
 import { changeMembers } from '#ring/change.ts';
+import { keepersOf } from '#ring/moving.ts';
 import { placeableMembers } from '#ring/placement.ts';
 import { planRing } from '#ring/plan.ts';
 import { ringFromWire, ringToWire } from '#ring/ring-codec.ts';
@@ -73,6 +74,10 @@ test('whatever was under way: survivors own all, nobody else does, and a change 
         const left = was.owners.filter((index) => alive.includes(index));
         expect(left.every((index) => entry.owners.includes(index))).toBe(true);
         if (left.length < was.owners.length) expect(entry.changedIn).toBe(next.epoch);
+        // Nobody who has rows by right is forgotten with them.
+        const had = [...keepersOf(was), ...(was.move?.owed ?? [])].filter((index) => alive.includes(index));
+        const known = [...entry.owners, ...(entry.move?.others ?? []), ...(entry.move?.owed ?? [])];
+        expect(had.every((index) => known.includes(index))).toBe(true);
       }
       let after = next;
       for (let step = 0; step < 60 && after.ring.change !== undefined; step++) after = advanceChange(after, EVERYTHING);
