@@ -37,6 +37,7 @@ export interface NodeRepair {
   readonly repair: Repair;
   readonly ringRepair: RingRepair;
   readonly ringDriver: RingDriver;
+  readonly away: Away;
 }
 
 export function createRepair(options: NodeRepairOptions): NodeRepair {
@@ -47,6 +48,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     return (await chain.propose((facts) => finishRefill(facts, self), deadline)).kind === 'decided';
   };
   const away = new Away({ messaging: options.messaging, clock: world.clock });
+  away.note(chain.facts()?.ring.members ?? []);
   const repair = new Repair({
     ...options,
     away,
@@ -78,9 +80,10 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
       callTimeout: settings.callTimeout,
     },
   });
-  chain.onFacts(() => {
+  chain.onFacts(({ ring }) => {
+    away.note(ring.members);
     repair.wake();
     ringDriver.wake();
   });
-  return { repair, ringRepair, ringDriver };
+  return { repair, ringRepair, ringDriver, away };
 }

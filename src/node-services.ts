@@ -145,12 +145,12 @@ export function nodeServices(
 const WEIGH_TIMEOUT_MS = 2000;
 
 function ringPlans(node: QuoralNode, reachable: (id: NodeId) => boolean): RingPlans {
-  const { world, messaging, chain, repair } = node;
+  const { world, messaging, chain, repair, away } = node;
   const newcomers = (): Newcomer[] =>
     chain.newcomers().map((one) => ({ ...one, id: nodeId(one.id), storageId: storageId(one.storageId) }));
   const self = node.options.id;
   const plans = new RingPlans({
-    ...{ world, messaging, weigher: repair.weigher, moves: repair.moves, self, newcomers, reachable },
+    ...{ world, messaging, weigher: repair.weigher, moves: repair.moves, away, self, newcomers, reachable },
     facts: () => chain.facts(),
     propose: (change, deadline) => chain.propose(change, deadline),
     callTimeout: WEIGH_TIMEOUT_MS,

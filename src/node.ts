@@ -266,6 +266,10 @@ export class QuoralNode {
     return this.#repairs.repair;
   }
 
+  get away(): NodeRepair['away'] {
+    return this.#repairs.away;
+  }
+
   get ringRepair(): RingRepair {
     return this.#repairs.ringRepair;
   }

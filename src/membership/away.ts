@@ -1,6 +1,7 @@
 /** For how long members have been out of reach, as seen from here. */
 
-import type { NodeId } from '#kernel/identity.ts';
+import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Member } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { Clock } from '#world/world.ts';
 
@@ -11,8 +12,9 @@ export interface AwayOptions {
 
 export class Away {
   readonly #options: AwayOptions;
-  /** Since when members cannot be reached; those that never could be, since this was made. */
+  /** Since when members cannot be reached; those that never could be, since they are members, as far as this node knows. */
   readonly #since = new Map<NodeId, number>();
+  readonly #members = new Set<NodeIndex>();
   readonly #madeAt: number;
 
   constructor(options: AwayOptions) {
@@ -22,6 +24,15 @@ export class Away {
     messaging.onReachability((peer, reachable) => {
       if (!reachable) this.#since.set(peer, clock.monotonic());
     });
+  }
+
+  /** To be called when the members have changed: what a node of that name was before counts no more, nor how long this one runs. */
+  note(members: readonly Pick<Member, 'id' | 'index' | 'state'>[]): void {
+    for (const { id, index, state } of members) {
+      if (state === 'removed' || this.#members.has(index)) continue;
+      this.#members.add(index);
+      this.#since.set(id, this.#options.clock.monotonic());
+    }
   }
 
   /** Milliseconds; 0 for a member that can be reached. */

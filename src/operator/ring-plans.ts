@@ -25,7 +25,7 @@ import { ChangeSpeed } from './change-speed.ts';
 import { beginChange, steerChange, type ChangeSize } from './ring-change.ts';
 import { describePlan, type PlanSummary } from './describe-plan.ts';
 import { changeWaitsFor, withoutNewcomer } from './too-few-owners.ts';
-import { whoWaits, type WaitView, type WhoWaitsOptions } from './who-waits.ts';
+import { isMissed, whoWaits, type WaitView, type WhoWaitsOptions } from './who-waits.ts';
 
 /** Plans that are kept; the oldest go. */
 export const PLANS_MAX = 16;
@@ -109,6 +109,7 @@ export interface RingPlansOptions {
   readonly messaging: Messaging;
   readonly weigher: Weigher;
   readonly moves: WhoWaitsOptions['moves'];
+  readonly away: WhoWaitsOptions['away'];
   readonly self: NodeId;
   /** Undefined before this node knows any. */
   readonly facts: () => Facts | undefined;
@@ -230,7 +231,7 @@ export class RingPlans {
     const { change, lastChange: last = null } = ring;
     if (change === undefined) return { ...NOTHING_MOVES, epoch, last };
     const { id, state, moves, keys, bytes, throttle = this.#options.bytesPerSecond } = change;
-    const missed = changeWaitsFor(facts, this.#options.reachable);
+    const missed = changeWaitsFor(facts, (id) => !isMissed(this.#options, id));
     const waiting = [...held.filter(({ node }) => missed.every((one) => one.node !== node)), ...missed];
     const transfers = transfersOf(ring);
     const done = Math.max(0, moves - left(transfers));

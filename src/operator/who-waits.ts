@@ -5,6 +5,7 @@
 
 import type { Facts } from '#consensus/facts.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { Away } from '#membership/away.ts';
 import type { Moves } from '#repair/moves.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
@@ -28,10 +29,18 @@ export interface WhoWaitsOptions {
   readonly moves: Pick<Moves, 'report'>;
   readonly self: NodeId;
   readonly reachable: (id: NodeId) => boolean;
+  readonly away: Pick<Away, 'for'>;
 }
 
 /** Milliseconds that a member has to say so. */
 const PATIENCE_MS = 500;
+/** A newcomer is connected soon; before that nobody need be alarmed. */
+const AWAY_TOLD_MS = 5000;
+
+/** Whether it has been out of reach for long enough to be told. */
+export function isMissed({ reachable, away }: Pick<WhoWaitsOptions, 'reachable' | 'away'>, id: NodeId): boolean {
+  return !reachable(id) && away.for(id) >= AWAY_TOLD_MS;
+}
 
 export async function whoWaits(options: WhoWaitsOptions, facts: Facts | undefined): Promise<readonly WaitView[]> {
   const state = facts?.ring.change?.state;
@@ -41,7 +50,7 @@ export async function whoWaits(options: WhoWaitsOptions, facts: Facts | undefine
   const views = await Promise.all(
     partsIn(facts).map(async (part): Promise<readonly WaitView[]> => {
       const { id } = part.member;
-      if (id !== self && !reachable(id)) return awayViews(part, state);
+      if (id !== self && !reachable(id)) return isMissed(options, id) ? awayViews(part, state) : [];
       const report = await ask(options, id);
       if (report === undefined) return [];
       if (!report.stores) return [fullView(part)];

@@ -38,6 +38,7 @@ async function told(
   at: Facts,
   away: string,
   replies: Readonly<Record<string, object>> = {},
+  awayFor = 5000,
 ): Promise<readonly string[]> {
   const views = await whoWaits(
     {
@@ -46,6 +47,7 @@ async function told(
       moves: { report: () => ({ ...FINE, ...replies['n1'] }) as MovesReply },
       self: nodeId('n1'),
       reachable: (id) => id !== away,
+      away: { for: () => awayFor },
     },
     at,
   );
@@ -62,6 +64,8 @@ test.each(['planned', 'dual'] as const)('in %s it waits for a newcomer that is a
   expect(await told(facts(stage, 'aborting'), 'n4')).toEqual([]);
   expect(await told(facts(stage, 'paused'), 'n4')).toEqual([]);
   expect(await told(facts(stage), 'n3')).toEqual([]);
+  // It has just become a member, and nobody is connected yet.
+  expect(await told(facts(stage), 'n4', {}, 1000)).toEqual([]);
 });
 
 test('those that serve reads of strong keys have to vote, too, also when it is taken back', async () => {
