@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { MAX_CONNECTIONS } from '#api/server.ts';
+import { PEER_CONNECTIONS_MAX } from '#world/real/network.ts';
 import type { Log } from '#world/world.ts';
 import { ConfigError } from '#config.ts';
 
@@ -23,17 +24,26 @@ export function openFilesLimit(): number | undefined {
   }
 }
 
-/** Connections of clients at once under such a limit, which is told of when it is the narrower bound. */
-export function connectionsMax(limit: number | undefined, log: Pick<Log, 'warn'>): number {
-  if (limit === undefined) return MAX_CONNECTIONS;
+/** Connections that the two doors may hold at once. */
+export interface Shares {
+  readonly clients: number;
+  readonly peers: number;
+}
+
+/** What such a limit leaves to the doors, which is told of when it is the narrower bound. */
+export function sharesOf(limit: number | undefined, log: Pick<Log, 'warn'>): Shares {
+  const most = { clients: MAX_CONNECTIONS, peers: PEER_CONNECTIONS_MAX };
+  const enough = most.clients + most.peers + RESERVED;
+  if (limit === undefined || limit >= enough) return most;
   if (limit < OPEN_FILES_MIN) {
     throw new ConfigError(
       `this process may open ${limit} files, and a node needs ${OPEN_FILES_MIN} at least: raise the limit (ulimit -n, LimitNOFILE)`,
     );
   }
-  const max = limit - Math.min(RESERVED, Math.floor(limit / 2));
-  if (max >= MAX_CONNECTIONS) return MAX_CONNECTIONS;
-  const reason = `of ${limit} files that this process may open clients get ${max}; with ${MAX_CONNECTIONS + RESERVED} they could have ${MAX_CONNECTIONS} connections (ulimit -n, LimitNOFILE)`;
-  log.warn('open-files-few', { limit, connections: max, reason });
-  return max;
+  const reserved = Math.min(RESERVED, Math.floor(limit / 2));
+  // The other half of what is kept back is for connections that this node opens itself, and for its files.
+  const shares = { clients: Math.min(most.clients, limit - reserved), peers: Math.floor(reserved / 2) };
+  const reason = `this process may open ${limit} files; with ${enough} its doors could hold ${most.clients} and ${most.peers} connections (ulimit -n, LimitNOFILE)`;
+  log.warn('open-files-few', { limit, ...shares, reason });
+  return shares;
 }

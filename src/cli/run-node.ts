@@ -34,7 +34,7 @@ import type { HostHealth } from '#node-health.ts';
 import { nodeServices } from '#node-services.ts';
 import { formatHostPort } from '#setting-readers.ts';
 import { SETTINGS, type Settings } from '#settings.ts';
-import { connectionsMax, openFilesLimit } from './open-files.ts';
+import { openFilesLimit, sharesOf, type Shares } from './open-files.ts';
 import { clientUrl, peerAddress } from './addresses.ts';
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
@@ -237,6 +237,7 @@ function membershipSettings(settings: Settings): MembershipSettings {
 interface Outside {
   readonly world: World & { readonly trace: RealTrace; readonly log: RealLog };
   readonly certificates: DoorCertificates;
+  readonly shares: Shares;
 }
 
 async function openOutside(
@@ -252,6 +253,7 @@ async function openOutside(
     metrics,
     onTrouble: (error) => fail(`the log cannot be written, lines that find no room are lost: ${error.message}`),
   });
+  const shares = sharesOf(openFilesLimit(), log);
   const clock = realClock();
   const certificates = openCertificates(settings, origins, { clock, log, metrics });
   const directory = settings['data-dir'];
@@ -274,10 +276,11 @@ async function openOutside(
     listenHost: host,
     listenPort: port,
     log,
+    maxConnections: shares.peers,
     ...(certificates.peer === undefined ? {} : { certificates: certificates.peer }),
   });
   const trace = await openTrace(settings, log, metrics);
-  return { world: { clock, random: realRandom(), network, disk, log, metrics, trace, digest }, certificates };
+  return { world: { clock, random: realRandom(), network, disk, log, metrics, trace, digest }, certificates, shares };
 }
 
 async function serve(
@@ -285,10 +288,8 @@ async function serve(
   origins: Readonly<Record<string, string>>,
   options: NodeOptions,
 ): Promise<void> {
-  const openFiles = openFilesLimit();
-  const { world, certificates } = await openOutside(settings, origins, options.id);
+  const { world, certificates, shares } = await openOutside(settings, origins, options.id);
   process.on('uncaughtException', (error) => endAfterFault(world, error));
-  const clientConnections = connectionsMax(openFiles, world.log);
   const stop = new StopRequest(certificates, world.log);
   const eventLoop = watchEventLoop(world.metrics);
   watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
@@ -305,7 +306,7 @@ async function serve(
   try {
     node = await QuoralNode.create(world, options);
     const services = nodeServices(node, settings, createAudit(settings, world.log), host);
-    const door = { ...settings.listen, tls: certificates.client, maxConnections: clientConnections };
+    const door = { ...settings.listen, tls: certificates.client, maxConnections: shares.clients };
     server = await startServer(createApp(services), services, door);
     await node.start();
   } catch (error) {

@@ -26,7 +26,7 @@ import { PEER_TLS_VERSION } from './tls.ts';
 import { CHANNEL_HEADER, parseChannel, PEER_PATH, PROTOCOL } from './upgrade.ts';
 
 /** Two connections a peer are usual; this leaves room for large clusters, and for reconnects that overlap. */
-const MAX_CONNECTIONS = 1024;
+export const PEER_CONNECTIONS_MAX = 1024;
 /** Large messages being received over all connections. */
 const MAX_REASSEMBLY_BYTES = 512 * 1024 * 1024;
 /** A visitor has this long to send its upgrade request. */
@@ -76,7 +76,7 @@ class PeerDoor implements Listener {
     this.#budget = budget;
     this.#accept = accept;
     this.#server = this.#createServer();
-    this.#server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    this.#server.maxConnections = options.maxConnections ?? PEER_CONNECTIONS_MAX;
     this.#server.on('drop', (dropped) => this.#dropped(dropped?.remoteAddress));
     this.#server.on('request', (request, response) => {
       response.writeHead(statusFor(request), { connection: 'close', upgrade: PROTOCOL });

@@ -1,19 +1,22 @@
 import { expect, test } from 'vitest';
 import { MAX_CONNECTIONS } from '#api/server.ts';
-import { connectionsMax, openFilesLimit } from '#cli/open-files.ts';
+import { PEER_CONNECTIONS_MAX } from '#world/real/network.ts';
+import { openFilesLimit, sharesOf, type Shares } from '#cli/open-files.ts';
 
-function under(limit: number | undefined): { max: number; told: readonly string[] } {
+const MOST = { clients: MAX_CONNECTIONS, peers: PEER_CONNECTIONS_MAX };
+
+function under(limit: number | undefined): { shares: Shares; told: readonly string[] } {
   const told: string[] = [];
-  const max = connectionsMax(limit, { warn: (event) => void told.push(event) });
-  return { max, told };
+  const shares = sharesOf(limit, { warn: (event) => void told.push(event) });
+  return { shares, told };
 }
 
-test('clients get what the disk and the other nodes do not need', () => {
-  expect(under(undefined)).toEqual({ max: MAX_CONNECTIONS, told: [] });
-  expect(under(1_048_576)).toEqual({ max: MAX_CONNECTIONS, told: [] });
-  expect(under(MAX_CONNECTIONS + 320)).toEqual({ max: MAX_CONNECTIONS, told: [] });
-  expect(under(4096)).toEqual({ max: 3776, told: ['open-files-few'] });
-  expect(under(256)).toEqual({ max: 128, told: ['open-files-few'] });
+test('the doors get what the disk and the connections of this node do not need', () => {
+  expect(under(undefined)).toEqual({ shares: MOST, told: [] });
+  expect(under(1_048_576)).toEqual({ shares: MOST, told: [] });
+  expect(under(MOST.clients + MOST.peers + 320)).toEqual({ shares: MOST, told: [] });
+  expect(under(4096)).toEqual({ shares: { clients: 3776, peers: 160 }, told: ['open-files-few'] });
+  expect(under(256)).toEqual({ shares: { clients: 128, peers: 64 }, told: ['open-files-few'] });
 });
 
 test('with fewer than a node needs it does not begin, and says what to raise', () => {
