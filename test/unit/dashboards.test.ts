@@ -147,7 +147,9 @@ describe('the alerts', () => {
       for (const [, label] of `${rule.annotations.summary}${rule.annotations.description}`.matchAll(
         /\$labels\.(\w+)/g,
       )) {
-        expect(OF_PROMETHEUS).toContain(label);
+        const known = families();
+        const labels = usesIn(rule.expr, known).flatMap(({ base }) => [...known.get(base)!.labels]);
+        expect([...labels, ...OF_PROMETHEUS]).toContain(label);
         // What is aggregated away cannot be named.
         if (/\b(sum|min|max|avg)\b/.test(rule.expr)) expect(rule.expr).toMatch(new RegExp(`by \\([^)]*\\b${label}\\b`));
       }
