@@ -1,7 +1,6 @@
 /**
- * Runs tasks in several processes. A process has one bug planted, or none, for all its life. Processes and not threads:
- * what is left of one can be killed in the middle of a run, where ending many threads one after the other has once brought
- * the whole test runner down with it.
+ * Runs tasks in several processes. Processes and not threads: what is left of one can be killed in the middle of a run, where
+ * ending many threads one after the other has once brought the whole test runner down with it.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -10,9 +9,11 @@ import { bugNamed } from './bugs.ts';
 import type { SourceEdit } from './source-edits.ts';
 import type { Report, Task } from './tasks.ts';
 
-/** What a process is started with, as JSON. */
-export interface Planted {
-  readonly bug?: string;
+/** What a process is asked for. */
+export interface Order {
+  readonly task: Task;
+  /** What is planted for it. */
+  readonly bug: string | undefined;
   readonly edits: readonly SourceEdit[];
 }
 
@@ -25,12 +26,12 @@ export async function* performAll(
   processes: number,
   bug: string | undefined,
 ): AsyncGenerator<{ readonly task: Task; readonly report: Report }> {
-  const workers = Array.from({ length: Math.min(processes, tasks.length) }, () => new Performer(bug));
+  const workers = Array.from({ length: Math.min(processes, tasks.length) }, () => new Performer());
   const reports: (Promise<Report> | undefined)[] = [];
   let next = 0;
   const free = workers.map(async (worker) => {
     for (let at = next++; at < tasks.length; at = next++) {
-      const report = (reports[at] = worker.perform(tasks[at]!));
+      const report = (reports[at] = worker.perform(tasks[at]!, bug));
       await report.catch(() => undefined);
       wake();
     }
@@ -54,27 +55,22 @@ export async function* performAll(
  * has crashed or that the machine is short of memory. As a run is the same each time, it is made once more, and told of.
  */
 export class Performer {
-  readonly #bug: string | undefined;
-  #process: WorkerProcess;
+  #process = new WorkerProcess();
   #ended = false;
-
-  constructor(bug: string | undefined) {
-    this.#bug = bug;
-    this.#process = new WorkerProcess(bug);
-  }
 
   get pid(): number {
     return this.#process.pid;
   }
 
-  async perform(task: Task): Promise<Report> {
+  async perform(task: Task, bug: string | undefined): Promise<Report> {
+    const order = { task, bug, edits: bug === undefined ? [] : (bugNamed(bug).edits ?? []) };
     try {
-      return await this.#process.perform(task);
+      return await this.#process.perform(order);
     } catch (error) {
       if (this.#ended || !(error instanceof EndedBySignal)) throw error;
       console.error(`${error.message}; it is made once more`);
-      this.#process = new WorkerProcess(this.#bug);
-      return await this.#process.perform(task);
+      this.#process = new WorkerProcess();
+      return await this.#process.perform(order);
     }
   }
 
@@ -89,17 +85,18 @@ class EndedBySignal extends Error {}
 class WorkerProcess {
   readonly #process: ChildProcess;
 
-  constructor(bug: string | undefined) {
-    const planted: Planted = bug === undefined ? { edits: [] } : { bug, edits: bugNamed(bug).edits ?? [] };
+  constructor() {
     const file = new URL('./worker.ts', import.meta.url);
-    this.#process = fork(file, [JSON.stringify(planted)], { execArgv: [], serialization: 'advanced' });
+    // To blank out types by a call is an experiment still, which a process would tell of.
+    const execArgv = ['--disable-warning=ExperimentalWarning'];
+    this.#process = fork(file, [], { execArgv, serialization: 'advanced' });
   }
 
   get pid(): number {
     return this.#process.pid!;
   }
 
-  perform(task: Task): Promise<Report> {
+  perform(order: Order): Promise<Report> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
         this.#process.off('message', heard);
@@ -117,13 +114,13 @@ class WorkerProcess {
         reject(error);
       };
       const ended = (code: number | null, signal: string | null): void => {
-        const text = `the process of ${named(task)} ended with ${signal ?? code} in the middle of it`;
+        const text = `the process of ${named(order.task)} ended with ${signal ?? code} in the middle of it`;
         failed(signal === null ? new Error(text) : new EndedBySignal(text));
       };
       this.#process.on('message', heard);
       this.#process.on('exit', ended);
       this.#process.on('error', failed);
-      if (this.#process.connected) this.#process.send(task);
+      if (this.#process.connected) this.#process.send(order);
       else ended(this.#process.exitCode, this.#process.signalCode);
     });
   }

@@ -1,7 +1,7 @@
 /** Changes modules of the product while they are loaded, in this process only. */
 
 import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 export interface SourceEdit {
@@ -13,20 +13,84 @@ export interface SourceEdit {
 }
 
 const ROOT = new URL('../../', import.meta.url).href;
+const PARAMETER = '?variant=';
 
-/** To be called before the modules concerned are loaded. */
-export function editSources(edits: readonly SourceEdit[]): void {
-  const files = Map.groupBy(edits, ({ file }) => ROOT + file);
-  // Says at once what does not fit, instead of in the middle of an import.
-  for (const [url, ofFile] of files) edited(readFileSync(fileURLToPath(url), 'utf8'), ofFile);
-  registerHooks({
-    load(url, context, nextLoad) {
-      const result = nextLoad(url, context);
-      const ofFile = files.get(url);
-      if (ofFile === undefined) return result;
-      return { ...result, source: edited(readFileSync(fileURLToPath(url), 'utf8'), ofFile) };
-    },
-  });
+/** What is loaded once more for a variant. */
+interface Variant {
+  readonly edits: ReadonlyMap<string, readonly SourceEdit[]>;
+  readonly modules: ReadonlySet<string>;
+}
+
+/**
+ * Variants of a program, side by side in one process: a module that is edited, and whatever leads to it by its imports, is loaded
+ * once more for each of them, under an address of its own. Everything else is shared, so that it is loaded and compiled once.
+ */
+export class Variants {
+  readonly #entry: string;
+  readonly #importers = new Map<string, Set<string>>();
+  readonly #variants = new Map<string, Variant>();
+  readonly #stripped = new Map<string, string>();
+
+  /** `entry` is the address of the module by which the program is loaded; it must not have been before. */
+  constructor(entry: string) {
+    this.#entry = entry;
+    registerHooks({
+      resolve: (specifier, context, next) => {
+        const resolved = next(specifier, context);
+        const [parent = '', name] = context.parentURL?.split(PARAMETER) ?? [];
+        if (name !== undefined) {
+          const { modules } = this.#variants.get(name)!;
+          return modules.has(resolved.url) ? { ...resolved, url: resolved.url + PARAMETER + name } : resolved;
+        }
+        if (resolved.url.startsWith(ROOT)) this.#importersOf(resolved.url).add(parent);
+        return resolved;
+      },
+      load: (url, context, next) => {
+        const [file = '', name] = url.split(PARAMETER);
+        if (name === undefined) return next(url, context);
+        return { format: 'module', source: this.#sourceOf(file, this.#variants.get(name)!), shortCircuit: true };
+      },
+    });
+  }
+
+  /** The program with these edits; without any it is the program itself. */
+  async load(name: string, edits: readonly SourceEdit[]): Promise<unknown> {
+    const program = (await import(this.#entry)) as unknown;
+    if (edits.length === 0) return program;
+    if (!this.#variants.has(name)) this.#variants.set(name, this.#variantOf(edits));
+    return import(this.#entry + PARAMETER + name);
+  }
+
+  #variantOf(edits: readonly SourceEdit[]): Variant {
+    const ofFile = Map.groupBy(edits, ({ file }) => ROOT + file);
+    const modules = new Set<string>(ofFile.keys());
+    // Grows while it is gone through.
+    for (const module of modules) for (const importer of this.#importersOf(module)) modules.add(importer);
+    if (!modules.has(this.#entry)) throw new Error(`nothing leads to ${edits.map(({ file }) => file).join(', ')}`);
+    return { edits: ofFile, modules };
+  }
+
+  #importersOf(url: string): Set<string> {
+    const known = this.#importers.get(url);
+    if (known !== undefined) return known;
+    const none = new Set<string>();
+    this.#importers.set(url, none);
+    return none;
+  }
+
+  #sourceOf(url: string, { edits }: Variant): string {
+    const ofFile = edits.get(url);
+    if (ofFile !== undefined) return stripTypeScriptTypes(edited(textOf(url), ofFile));
+    const known = this.#stripped.get(url);
+    if (known !== undefined) return known;
+    const stripped = stripTypeScriptTypes(textOf(url));
+    this.#stripped.set(url, stripped);
+    return stripped;
+  }
+}
+
+function textOf(url: string): string {
+  return readFileSync(fileURLToPath(url), 'utf8');
 }
 
 /** The text with all edits made. Throws when one of them does not fit. */

@@ -1,17 +1,14 @@
-/** A process that runs tasks one after the other. The bug that it is started with is planted before the product is loaded. */
+/** A process that runs tasks one after the other, each with the bug that is planted for it. */
 
 import { flushCompileCache } from 'node:module';
-import type { Answer, Planted } from './pool.ts';
-import type { Task } from './tasks.ts';
+import type { Answer, Order } from './pool.ts';
+import { Variants } from './source-edits.ts';
 
-const { edits, bug } = JSON.parse(process.argv[2]!) as Planted;
-if (edits.length > 0) {
-  const { editSources } = await import('./source-edits.ts');
-  editSources(edits);
-}
-const { perform } = await import('./tasks.ts');
-process.on('message', (task: Task) => {
-  void perform(task, bug).then(
+const variants = new Variants(import.meta.resolve('./tasks.ts'));
+let isPlain = true;
+
+process.on('message', (order: Order) => {
+  void perform(order).then(
     (report) => answer({ report }),
     (error: unknown) => answer({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
   );
@@ -19,9 +16,15 @@ process.on('message', (task: Task) => {
 // Nobody waits for what it does any more.
 process.on('disconnect', () => process.exit());
 
+async function perform({ task, bug, edits }: Order) {
+  if (edits.length > 0) isPlain = false;
+  const program = (await variants.load(bug ?? '', edits)) as typeof import('./tasks.ts');
+  return program.perform(task, bug);
+}
+
 function answer(content: Answer): void {
   // There are many such processes, and all load the same modules. This one will be killed, so it leaves to the others now what it
-  // has compiled; only the first has anything to write.
-  flushCompileCache();
+  // has compiled; only the first has anything to write. Variants are of no use to others.
+  if (isPlain) flushCompileCache();
   process.send!(content);
 }
