@@ -46,7 +46,10 @@ export class StopRequest {
       if (certificates.client === undefined && certificates.peer === undefined) this.#signalled('SIGHUP');
       else void reloadCertificates(certificates);
     });
-    process.on('disconnect', () => this.#ask('the parent process is gone'));
+    const parentIsGone = (): void => this.#ask('the parent process is gone');
+    process.on('disconnect', parentIsGone);
+    // It may have gone while this program was loaded, when nobody listened.
+    if (process.channel === null) parentIsGone();
     // The timers of the protocol do not keep a process alive; this does, until it exits.
     setInterval(() => undefined, 2 ** 30);
   }

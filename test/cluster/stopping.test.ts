@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'undici';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { TestCluster } from './support.ts';
+import { PATIENCE_MS, TestCluster } from './support.ts';
 
 /** Longer than the time within which signals count as one act. */
 const LATER_MS = 700;
@@ -72,13 +72,20 @@ test('a request under way is finished, its connection ends, nothing new is taken
   await cluster.ready(['n1']);
 });
 
+test('a node whose parent goes while it is being loaded ends', async () => {
+  cluster = await TestCluster.prepare(1);
+  const { process: child } = cluster.startNode('n1');
+  child.disconnect();
+  await once(child, 'close');
+});
+
 test('signals that mean nothing change nothing; lingering: load balancers see 503, and requests are served as before', async () => {
-  await start(1, ['--stop-linger', '1500ms']);
+  await start(1, ['--stop-linger', '4s']);
   const ended = exitOf('n1');
   const { process: child, stdout, stderr } = cluster.nodes.get('n1')!;
   child.kill('SIGUSR1');
   child.kill('SIGUSR2');
-  await expect.poll(() => stdout().match(/"signal-ignored"/g)?.length, { timeout: 20_000 }).toBe(2);
+  await expect.poll(() => stdout().match(/"signal-ignored"/g)?.length, { timeout: PATIENCE_MS }).toBe(2);
   expect(stderr()).not.toContain('Debugger');
   cluster.nodes.get('n1')!.process.kill('SIGTERM');
   while (await cluster.isReady('n1')) await sleep(5);
@@ -96,6 +103,7 @@ test('a second signal ends the node at once, with a line that says so; one that 
   const ended = exitOf('n1');
   child.kill('SIGTERM');
   child.kill('SIGINT');
+  while (await cluster.isReady('n1')) await sleep(5);
   await sleep(LATER_MS);
   expect(child.exitCode).toBeNull();
   child.kill('SIGINT');
