@@ -45,6 +45,9 @@ const QUICK = {
   sequence: { groupOrder: 0 },
 };
 
+/** Nothing takes so long on a machine that has nothing else to do. */
+const PATIENT = { testTimeout: 240_000, hookTimeout: 240_000 };
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -66,8 +69,7 @@ export default defineConfig({
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
           exclude: BY_THEMSELVES,
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
+          ...PATIENT,
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
@@ -76,8 +78,7 @@ export default defineConfig({
         test: {
           name: 'failures',
           include: BY_THEMSELVES,
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
+          ...PATIENT,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },

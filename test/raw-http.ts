@@ -31,7 +31,7 @@ export interface Sending {
 export function bytesBack(
   port: number,
   chunks: readonly Chunk[],
-  { limitMs = 10_000, end = false }: Sending = {},
+  { limitMs = 60_000, end = false }: Sending = {},
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });

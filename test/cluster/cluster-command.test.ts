@@ -55,41 +55,37 @@ async function start(count: number, flags: readonly string[], data: string): Pro
   return basePort;
 }
 
-test(
-  'three nodes over TLS: ready when all serve, goes on without one, ends with all',
-  { timeout: 120_000 },
-  async () => {
-    const basePort = await start(3, [], 'data');
-    const { child, output } = running!;
-    const dispatcher = new Agent({ connect: { ca: authority.pem } });
-    try {
-      const { nodes } = JSON.parse(readFileSync(join(directory, 'data', 'cluster.json'), 'utf8')) as {
-        nodes: { id: string; pid: number; url: string; peer: string }[];
-      };
-      expect(nodes.map(({ id, url }) => [id, url])).toEqual(
-        [0, 1, 2].map((i) => [`n${i + 1}`, `https://127.0.0.1:${basePort + i}`]),
-      );
-      for (const { id, url } of nodes) expect(output()).toContain(`${id} serves on ${url} `);
-      expect(output()).toContain(`try: curl -i --cacert ${ca} -X PUT`);
-      const url = (i: number): string => `${nodes[i]!.url}/v1/kv/demo/greeting`;
-      expect((await http('PUT', url(0), { body: 'hello', dispatcher })).status).toBe(204);
-      process.kill(nodes[1]!.pid, 'SIGKILL');
-      while (!output().includes('n2 stopped (signal SIGKILL)')) await sleep(25);
-      expect((await http('GET', url(2), { dispatcher })).body.toString()).toBe('hello');
-    } finally {
-      await dispatcher.close();
-    }
-    const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
-    child.kill('SIGINT');
-    child.kill('SIGTERM');
-    expect(await ended).toBe(0);
-    expect(output()).toMatch(/\nstopping\n/);
-    for (const id of ['n1', 'n3']) expect(output()).toContain(`${id} stopped (exit status 0)`);
-    expect(output(), 'two signals that come together are one act').not.toContain('at once');
-  },
-);
+test('three nodes over TLS: ready when all serve, goes on without one, ends with all', async () => {
+  const basePort = await start(3, [], 'data');
+  const { child, output } = running!;
+  const dispatcher = new Agent({ connect: { ca: authority.pem } });
+  try {
+    const { nodes } = JSON.parse(readFileSync(join(directory, 'data', 'cluster.json'), 'utf8')) as {
+      nodes: { id: string; pid: number; url: string; peer: string }[];
+    };
+    expect(nodes.map(({ id, url }) => [id, url])).toEqual(
+      [0, 1, 2].map((i) => [`n${i + 1}`, `https://127.0.0.1:${basePort + i}`]),
+    );
+    for (const { id, url } of nodes) expect(output()).toContain(`${id} serves on ${url} `);
+    expect(output()).toContain(`try: curl -i --cacert ${ca} -X PUT`);
+    const url = (i: number): string => `${nodes[i]!.url}/v1/kv/demo/greeting`;
+    expect((await http('PUT', url(0), { body: 'hello', dispatcher })).status).toBe(204);
+    process.kill(nodes[1]!.pid, 'SIGKILL');
+    while (!output().includes('n2 stopped (signal SIGKILL)')) await sleep(25);
+    expect((await http('GET', url(2), { dispatcher })).body.toString()).toBe('hello');
+  } finally {
+    await dispatcher.close();
+  }
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  child.kill('SIGINT');
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  expect(output()).toMatch(/\nstopping\n/);
+  for (const id of ['n1', 'n3']) expect(output()).toContain(`${id} stopped (exit status 0)`);
+  expect(output(), 'two signals that come together are one act').not.toContain('at once');
+});
 
-test('several nodes a host: replicas stand in as many zones as there are', { timeout: 60_000 }, async () => {
+test('several nodes a host: replicas stand in as many zones as there are', async () => {
   const basePort = await start(4, ['--zones', '2'], 'zones');
   const dispatcher = new Agent({ connect: { ca: authority.pem } });
   const { body } = await http('GET', `https://127.0.0.1:${basePort}/v1/ring`, { dispatcher });

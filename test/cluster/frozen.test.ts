@@ -5,11 +5,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { http, TestCluster } from './support.ts';
+import { http, TestCluster, until } from './support.ts';
 
-/** From the freeze on; requests begun later have to succeed. */
-const ROUTED_AROUND_MS = 1000;
-const FROZEN_MS = 4000;
+/** Requests at each of the others that begin when all of them know of the freeze. */
+const ROUTED_AROUND = 50;
 const TIMEOUT_MS = 2000;
 const FROZEN = 'n2';
 
@@ -17,7 +16,7 @@ let cluster: TestCluster;
 
 beforeAll(async () => {
   cluster = await TestCluster.start(4);
-}, 60_000);
+});
 
 afterAll(async () => {
   await cluster.stop();
@@ -41,22 +40,24 @@ async function ask(id: string, key: number, since: number): Promise<readonly Ans
   return [await once('PUT', 'x'), await once('GET')];
 }
 
-async function reachableAt(id: string): Promise<boolean> {
-  const { body } = await http('GET', `${cluster.url(id)}/v1/cluster`);
-  const { members } = JSON.parse(body.toString()) as { members: { id: string; reachable: boolean }[] };
-  return members.every(({ reachable }) => reachable);
-}
-
-test('requests succeed again within a second of a freeze, and all nodes are used again after it', async () => {
+test('requests succeed again as soon as the others know of a freeze, and all nodes are used again after it', async () => {
   const others = cluster.ids.filter((id) => id !== FROZEN);
   for (let key = 0; key < 60; key++) await ask(others[key % 3]!, key, performance.now());
   await cluster.signal(FROZEN, 'SIGSTOP');
   const since = performance.now();
+  const known = { at: Infinity };
+  const noticing = until('the others know', async () => (await cluster.reach(others, FROZEN)) === 'none').then(() => {
+    known.at = performance.now() - since;
+  });
+  // That nobody notices is told below.
+  noticing.catch(() => (known.at = 0));
   const asked: Promise<readonly Answer[]>[] = [];
-  for (let key = 0; performance.now() - since < FROZEN_MS; key++) {
+  for (let key = 0, left = ROUTED_AROUND * 3; left > 0; key++) {
     asked.push(ask(others[key % 3]!, key % 60, since));
+    if (known.at < Infinity) left -= 1;
     await sleep(20);
   }
+  await noticing;
   const answers = (await Promise.all(asked)).flat();
   const failed = answers.filter(({ status }) => status >= 400);
   const slow = answers.filter(({ took }) => took > 200);
@@ -64,15 +65,24 @@ test('requests succeed again within a second of a freeze, and all nodes are used
     `${answers.length} requests, ${failed.length} failed, the last begun ${Math.max(0, ...failed.map(({ begun }) => begun)).toFixed(0)} ms after the freeze; ` +
       `${slow.length} took more than 200 ms, the last begun after ${Math.max(0, ...slow.map(({ begun }) => begun)).toFixed(0)} ms\n`,
   );
-  expect(failed.filter(({ begun }) => begun > ROUTED_AROUND_MS)).toEqual([]);
-  expect(await reachableAt(others[0]!)).toBe(false);
+  expect(failed.filter(({ begun }) => begun > known.at)).toEqual([]);
 
   await cluster.signal(FROZEN, 'SIGCONT');
   const wentOn = performance.now();
-  while (!(await Promise.all(cluster.ids.map(reachableAt))).every(Boolean)) await sleep(20);
+  await until('all use each other', async () => {
+    const used = await Promise.all(
+      cluster.ids.map(async (id) =>
+        cluster.reach(
+          cluster.ids.filter((other) => other !== id),
+          id,
+        ),
+      ),
+    );
+    return used.every((by) => by === 'all');
+  });
   process.stdout.write(`used again by all ${(performance.now() - wentOn).toFixed(0)} ms after it went on\n`);
   for (const id of cluster.ids) {
     const answer = await http('GET', `${cluster.url(id)}/v1/kv/frozen/key1?consistency=all`);
     expect(answer.status, id).toBe(200);
   }
-}, 60_000);
+});

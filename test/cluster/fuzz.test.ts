@@ -6,7 +6,7 @@ import { NODE_TARGETS } from '../fuzz/node-targets.ts';
 import { PEER_TARGETS } from '../fuzz/peer-targets.ts';
 import { campaign } from '../fuzz/target.ts';
 
-test.each([...NODE_TARGETS, ...PEER_TARGETS])('$name: $about', { timeout: 60_000 }, async (target) => {
+test.each([...NODE_TARGETS, ...PEER_TARGETS])('$name: $about', async (target) => {
   const report = await campaign(target, { seed: 1, batch: 60, more: (done) => done < 2 });
   expect(report.failure?.text).toBeUndefined();
 });

@@ -25,7 +25,7 @@ import { valueTests } from './http/values.ts';
 import { watchTests } from './http/watches.ts';
 import { writeTests } from './http/writes.ts';
 
-beforeAll(openSite, 60_000);
+beforeAll(openSite);
 afterAll(closeSite);
 
 keyTests();

@@ -1,9 +1,8 @@
 /** `--seeds` with real processes: a node finds the cluster, waits, and is seen by people. */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from './ports.ts';
-import { http, runQuoral, TestCluster } from './support.ts';
+import { http, runQuoral, TestCluster, until } from './support.ts';
 
 let cluster: TestCluster;
 
@@ -28,13 +27,10 @@ async function look(
 test('it waits as joining, also after kill -9 and without its seeds', async () => {
   const join = async (seed: string): Promise<void> => {
     cluster.startNode('n2', ['--initial-cluster', '', '--seeds', seed, '--join-interval', '100ms']);
-    for (let i = 0; ; i++) {
-      await sleep(50);
-      if (i > 300) throw new Error(cluster.nodes.get('n2')!.stdout());
-      const { members } = await look('n1');
-      const own = await look('n2').catch(() => undefined);
-      if (members.length === 2 && own?.members.length === 2) return;
-    }
+    await until('n2 waits', async () => {
+      const views = await Promise.all(['n1', 'n2'].map(look));
+      return views.every(({ members }) => members.length === 2);
+    });
   };
   await join(cluster.peer('n1'));
   const [own, others] = [await look('n2'), await look('n1')];

@@ -2,12 +2,11 @@
 
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterEach, expect, test } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
 import { recordKey } from '#replica/tables.ts';
-import { http, runQuoral, TestCluster } from './support.ts';
+import { http, runQuoral, TestCluster, until } from './support.ts';
 
 const FLAGS = ['--partitions', '16', '--repair-settle-time', '200ms'];
 const KEYS = 200;
@@ -40,18 +39,10 @@ async function stateOf(id: string, asked: string): Promise<string | undefined> {
   return members.find((member) => member.id === id)?.state;
 }
 
-async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await holds().catch(() => false)) return;
-    await sleep(50);
-  }
-  throw new Error(`${what} within 30 s`);
-}
-
-/** Changes rows in the database file of a node behind its back. */
-function harm(id: string, change: (database: Database.Database) => void): void {
+/** Opens the database file of a node behind its back. */
+function behind(id: string, act: (database: Database.Database) => void): void {
   const database = new Database(join(cluster.directory, id, 'quoral.db'), { timeout: 5000 });
-  change(database);
+  act(database);
   database.close();
 }
 
@@ -81,7 +72,7 @@ test('rows that were damaged or taken away by hand are found and mended, whoever
   cluster = await TestCluster.start(3, FLAGS);
   await fill();
   await cluster.signal('n2', 'SIGTERM');
-  harm('n2', (database) => {
+  behind('n2', (database) => {
     for (const key of ['k1', 'k2', 'k3']) flipLastByte(database, key);
     for (const key of ['k4', 'k5']) database.prepare('DELETE FROM records WHERE k = ?').run(row(key));
   });
@@ -89,13 +80,13 @@ test('rows that were damaged or taken away by hand are found and mended, whoever
   await cluster.ready();
   expect(await get('n2', 'k1', 'r=1')).toBe('v1');
   expect([204, 503]).toContain(await put('n2', 'k2', 'second'));
-  await eventually('a read is answered by n2 alone', async () => (await get('n2', 'k1', 'r=1&sloppy=false')) === 'v1');
-  await eventually('the write goes through', async () => (await put('n2', 'k2', 'third')) === 204);
+  await until('a read is answered by n2 alone', async () => (await get('n2', 'k1', 'r=1&sloppy=false')) === 'v1');
+  await until('the write goes through', async () => (await put('n2', 'k2', 'third')) === 204);
 
   const first = await repair();
   expect(first.failures).toEqual([]);
   expect(first.nodes.find(({ node }) => node === 'n2')?.damaged).toBe(1);
-  await eventually('nothing is left to mend', async () => {
+  await until('nothing is left to mend', async () => {
     const { body } = await http('GET', `${cluster.url('n2')}/metrics`);
     return body.toString().includes('quoral_damaged_rows 0');
   });
@@ -111,7 +102,7 @@ test('rows that were damaged or taken away by hand are found and mended, whoever
   for (const id of ['n1', 'n3']) await cluster.signal(id, 'SIGSTOP');
   for (const key of ['k1', 'k3', 'k4', 'k5']) expect(await get('n2', key, 'r=1&sloppy=false')).toBe(`v${key.slice(1)}`);
   expect(await get('n2', 'k2', 'r=1&sloppy=false')).toBe('third');
-}, 60_000);
+});
 
 test('a strong key that two of its owners have lost is gone on with when an operator says so', async () => {
   cluster = await TestCluster.start(3, FLAGS);
@@ -120,12 +111,12 @@ test('a strong key that two of its owners have lost is gone on with when an oper
   const at = (id: string): string => `${cluster.url(id)}/v1/kv/s/k`;
   expect((await http('PUT', at('n1'), { body: 'v' })).status).toBe(204);
   // With the third owner's confirmation, which the answer has not waited for.
-  await eventually('all have it', async () => {
+  await until('all have it', async () => {
     const { stdout } = await runQuoral(['key', 'explain', 's', 'k', '--json', '--url', cluster.url('n1')]);
     return (JSON.parse(stdout) as { readonly agree: boolean }).agree;
   });
   for (const id of ['n1', 'n3']) {
-    harm(id, (database) => {
+    behind(id, (database) => {
       const key = recordKey('s', 0, utf8('k'));
       const value = database.prepare('SELECT v FROM registers WHERE k = ?').pluck().get(key) as Buffer;
       value[9]! ^= 1;
@@ -157,19 +148,19 @@ test('a row that is damaged under a running node is answered from memory until t
   cluster = await TestCluster.start(3, FLAGS);
   await fill();
   expect(await get('n2', 'k1', 'r=1&sloppy=false')).toBe('v1');
-  harm('n2', (database) => flipLastByte(database, 'k1'));
+  behind('n2', (database) => flipLastByte(database, 'k1'));
   expect(await get('n2', 'k1', 'r=1&sloppy=false')).toBe('v1');
   const run = await repair();
   expect(run.failures).toEqual([]);
   expect(run.nodes.find(({ node }) => node === 'n2')?.damaged).toBe(1);
-  await eventually('nothing is left to mend', async () => {
+  await until('nothing is left to mend', async () => {
     const { body } = await http('GET', `${cluster.url('n2')}/metrics`);
     return body.toString().includes('quoral_damaged_rows 0');
   });
   expect((await repair()).nodes.every(({ damaged }) => damaged === 0)).toBe(true);
   for (const id of ['n1', 'n3']) await cluster.signal(id, 'SIGSTOP');
   expect(await get('n2', 'k1', 'r=1&sloppy=false')).toBe('v1');
-}, 60_000);
+});
 
 test('a member whose database file was deleted is filled again, and its absences never counted', async () => {
   cluster = await TestCluster.start(3, FLAGS);
@@ -182,7 +173,7 @@ test('a member whose database file was deleted is filled again, and its absences
   cluster.startNode('n2');
   cluster.startNode('n3');
   const seen = new Set<string>();
-  await eventually('n2 is active again', async () => {
+  await until('n2 is active again', async () => {
     seen.add(await get('n3', 'both', 'consistency=strict_quorum&timeout=1000').catch(() => 'no answer'));
     return (await stateOf('n2', 'n1')) === 'active';
   });
@@ -192,7 +183,7 @@ test('a member whose database file was deleted is filled again, and its absences
   expect(await get('n2', 'both', 'consistency=strict_quorum')).toBe('kept');
   expect(await put('n2', 'k0', 'as another actor')).toBe(204);
   expect(await get('n1', 'k0', 'r=3')).toBe('as another actor');
-}, 90_000);
+});
 
 test('a directory that was put back to a copy from after the last start is found out, and filled when it is empty', async () => {
   cluster = await TestCluster.start(3, [...FLAGS, '--disk-mark-interval', '200ms']);
@@ -203,13 +194,18 @@ test('a directory that was put back to a copy from after the last start is found
   cpSync(directory, copy, { recursive: true });
   await cluster.signal('n1', 'SIGCONT');
   expect(await put('n1', 'late', 'yes')).toBe(204);
-  // Several marks.
-  await sleep(1000);
+  const marks = new Set<string>();
+  await until('it has made several marks', () => {
+    behind('n1', (database) => {
+      marks.add((database.prepare('SELECT hex(v) FROM node WHERE k = ?').pluck().get(utf8('marks')) as string) ?? '');
+    });
+    return marks.size > 4;
+  });
   await cluster.signal('n1', 'SIGKILL');
   rmSync(directory, { recursive: true });
   cpSync(copy, directory, { recursive: true });
   cluster.startNode('n1');
-  await eventually('it says why it does not serve', async () => {
+  await until('it says why it does not serve', async () => {
     const { status, body } = await http('GET', `${cluster.url('n1')}/readyz`);
     return status === 503 && /put back.*mark \d+ of boot 1 /.test(body.toString());
   });
@@ -218,6 +214,6 @@ test('a directory that was put back to a copy from after the last start is found
   rmSync(directory, { recursive: true });
   cluster.startNode('n1');
   await cluster.ready();
-  await eventually('it is filled', async () => (await stateOf('n1', 'n2')) === 'active');
+  await until('it is filled', async () => (await stateOf('n1', 'n2')) === 'active');
   expect(await get('n1', 'late', 'r=1&sloppy=false')).toBe('yes');
-}, 90_000);
+});

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RingCluster } from './ring-support.ts';
-import { http, runQuoral } from './support.ts';
+import { http, PATIENCE_MS, runQuoral, until } from './support.ts';
 
 const KEYS = 20;
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
   cluster = await RingCluster.start(3, 3);
   for (let key = 0; key < KEYS; key++)
     await http('PUT', `${cluster.url('n1')}/v1/kv/b/k${key}?w=all`, { body: `value ${key}` });
-}, 60_000);
+});
 
 afterAll(async () => {
   await cluster.nodes.stop();
@@ -29,9 +29,12 @@ async function statusAt(id: string, path: string): Promise<number> {
 test('a survivor goes on alone when that is confirmed, with what it has; who comes back is refused', async () => {
   const early = await force('--lost', 'n2', '--lost', 'n3', '--yes');
   expect(early).toMatchObject({ status: 2, stderr: expect.stringContaining('so it is not lost') as string });
-  for (const id of ['n2', 'n3']) await cluster.nodes.signal(id, 'SIGKILL');
+  for (const id of ['n2', 'n3']) {
+    await cluster.nodes.signal(id, 'SIGKILL');
+    await until('it is missed', async () => (await cluster.nodes.reach(['n1'], id)) === 'none');
+  }
   const unconfirmed = (): Promise<unknown> => force('--lost', 'n2', '--lost', 'n3');
-  await expect.poll(unconfirmed, { timeout: 20_000, interval: 100 }).toMatchObject({
+  await expect.poll(unconfirmed, { timeout: PATIENCE_MS, interval: 100 }).toMatchObject({
     status: 1,
     stdout: expect.stringContaining('for ever without n2, n3: n1 go on, and decide alone') as string,
     stderr: expect.stringContaining('nothing was done: --yes says that this is meant') as string,
@@ -57,6 +60,6 @@ test('a survivor goes on alone when that is confirmed, with what it has; who com
   cluster.restart('n3');
   const refused = expect.stringContaining('has removed n3') as string;
   const read = async () => (await http('GET', `${cluster.url('n3')}/v1/kv/b/k0?r=1`)).body.toString();
-  await expect.poll(async () => read().catch(() => ''), { timeout: 20_000, interval: 100 }).toEqual(refused);
+  await expect.poll(async () => read().catch(() => ''), { timeout: PATIENCE_MS, interval: 100 }).toEqual(refused);
   expect(await cluster.members('n1')).toEqual({ n1: 'active' });
-}, 60_000);
+});

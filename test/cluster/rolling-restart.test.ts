@@ -90,7 +90,7 @@ async function settled(cluster: TestCluster): Promise<void> {
   }
 }
 
-test('four nodes restarted one after the other under load lose no request', { timeout: 120_000 }, async () => {
+test('four nodes restarted one after the other under load lose no request', async () => {
   const cluster = await TestCluster.start(4);
   try {
     await settled(cluster);

@@ -20,7 +20,7 @@ async function fill(directory: string, port: number, records: number): Promise<u
   return await new Promise((resolve) => program.once('exit', resolve));
 }
 
-test('a filled directory is that of a node', { timeout: 60_000 }, async () => {
+test('a filled directory is that of a node', async () => {
   const basePort = await freeBase([0, 100]);
   const nodes = new Nodes(1, basePort, ['--log-level', 'warn']);
   try {

@@ -30,7 +30,7 @@ function promotedShares(trace: string): number[] {
   return scavenges.map((line) => figure(line, 'promoted') / figure(line, 'allocated'));
 }
 
-test('of what requests make, hardly anything outlives two collections', { timeout: 60_000 }, async () => {
+test('of what requests make, hardly anything outlives two collections', async () => {
   cluster = await TestCluster.prepare(2, {
     runtime: ['--trace-gc-nvp', '--max-semi-space-size=4', '--import', TELL_V8],
   });

@@ -30,7 +30,7 @@ beforeAll(async () => {
     body: '{"consistency":"strong"}',
   });
   expect(status).toBe(200);
-}, 60_000);
+});
 
 afterAll(async () => {
   await cluster.stop();
@@ -119,4 +119,4 @@ test('quoral bench strong says the same on the command line', async () => {
   expect([...judgeHistory(entries, STEPS_MAX).values()].map(({ kind }) => kind)).toEqual(['ok', 'ok']);
   const wrong = await runQuoral(['bench', 'strong', '--url', cluster.url('n2'), '--workload', 'other']);
   expect([wrong.status, wrong.stderr]).toEqual([1, 'quoral: --workload other: increments or mixed\n']);
-}, 60_000);
+});

@@ -13,7 +13,8 @@ import type { ChildMessage } from '../../src/cli/start-and-stop.ts';
 import { freePorts } from './ports.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
-const READY_LIMIT_MS = 30_000;
+/** Far more than anything here takes: what is waited for may be late on a machine that has other things to do. */
+export const PATIENCE_MS = 120_000;
 
 export interface RunningNode {
   readonly id: string;
@@ -52,6 +53,20 @@ export async function http(
 
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'quoral-test-'));
+}
+
+/** Waits until it holds; to ask may fail meanwhile, as where a node is not there yet. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const limit = Date.now() + PATIENCE_MS;
+  const asked = async (): Promise<boolean> => holds();
+  for (let failure: unknown; ; await sleep(25)) {
+    const held = await asked().catch((error: unknown) => {
+      failure = error;
+      return false;
+    });
+    if (held) return;
+    if (Date.now() > limit) throw new Error(`${what}: not within ${PATIENCE_MS} ms`, { cause: failure });
+  }
 }
 
 /** Runs the command line and waits for its end. */
@@ -165,7 +180,7 @@ export class TestCluster {
   }
 
   async ready(ids: readonly string[] = this.ids, dispatcher: Dispatcher = agent): Promise<void> {
-    const limit = Date.now() + READY_LIMIT_MS;
+    const limit = Date.now() + PATIENCE_MS;
     for (const id of ids) {
       while (!(await this.isReady(id, dispatcher))) {
         const node = this.nodes.get(id)!;
@@ -185,6 +200,19 @@ export class TestCluster {
     } catch {
       return false;
     }
+  }
+
+  /** Whether all of these nodes reach the other one, or none of them does. */
+  async reach(ids: readonly string[], other: string): Promise<'all' | 'some' | 'none'> {
+    const reaching = await Promise.all(ids.map(async (id) => await this.#reaches(id, other)));
+    if (reaching.every(Boolean)) return 'all';
+    return reaching.some(Boolean) ? 'some' : 'none';
+  }
+
+  async #reaches(id: string, other: string): Promise<boolean> {
+    const { body } = await http('GET', `${this.url(id)}/v1/cluster`);
+    const { members } = JSON.parse(body.toString()) as { members: { id: string; reachable: boolean }[] };
+    return members.some((member) => member.id === other && member.reachable);
   }
 
   /** Sends a signal to a node of this cluster and, unless it only pauses or wakes it, waits for its end. */

@@ -6,10 +6,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { freePorts } from './ports.ts';
-import { http, temporaryDirectory } from './support.ts';
+import { http, temporaryDirectory, until } from './support.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const WRITES = 20;
@@ -47,51 +46,42 @@ test('the reader of traces sees an answer that no sync preceded', () => {
   expect(readTrace([begin, lines(answer), end].join('\n'))).toEqual(['sync begins', 'answer', 'sync ends']);
 });
 
-test.runIf(HAS_STRACE)(
-  'a sync of the log ends between each durable PUT and its answer (seen by strace)',
-  { timeout: 60_000 },
-  async () => {
-    const directory = temporaryDirectory();
-    const [port, peerPort] = await freePorts(2);
-    const traceFile = join(directory, 'trace');
-    const strace = ['-f', '-y', '-s', '24', '-e', 'trace=fsync,fdatasync,write,writev,sendto,sendmsg', '-o', traceFile];
-    const node = [
-      process.execPath,
-      MAIN,
-      'node',
-      '--listen',
-      `127.0.0.1:${port}`,
-      '--peer-listen',
-      `127.0.0.1:${peerPort}`,
-    ];
-    const child = spawn('strace', [...strace, ...node, '--data-dir', join(directory, 'n1')], { stdio: 'ignore' });
-    try {
-      const url = `http://127.0.0.1:${port}`;
-      for (let attempt = 0; ; attempt++) {
-        const ready = await http('GET', `${url}/readyz`).catch(() => undefined);
-        if (ready?.status === 200) break;
-        expect(attempt, 'the node gets ready').toBeLessThan(400);
-        await sleep(50);
-      }
-      for (let i = 0; i < WRITES; i++) {
-        expect((await http('PUT', `${url}/v1/kv/b/${i}?dw=1`, { body: `value ${i}` })).status).toBe(204);
-      }
-    } finally {
-      // The tracer ends with what it traces.
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      const traced = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0]);
-      if (traced > 0) process.kill(traced, 'SIGTERM');
-      await gone;
+test.runIf(HAS_STRACE)('a sync of the log ends between each durable PUT and its answer (seen by strace)', async () => {
+  const directory = temporaryDirectory();
+  const [port, peerPort] = await freePorts(2);
+  const traceFile = join(directory, 'trace');
+  const strace = ['-f', '-y', '-s', '24', '-e', 'trace=fsync,fdatasync,write,writev,sendto,sendmsg', '-o', traceFile];
+  const node = [
+    process.execPath,
+    MAIN,
+    'node',
+    '--listen',
+    `127.0.0.1:${port}`,
+    '--peer-listen',
+    `127.0.0.1:${peerPort}`,
+  ];
+  const child = spawn('strace', [...strace, ...node, '--data-dir', join(directory, 'n1')], { stdio: 'ignore' });
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    await until('the node is ready', async () => (await http('GET', `${url}/readyz`)).status === 200);
+    for (let i = 0; i < WRITES; i++) {
+      expect((await http('PUT', `${url}/v1/kv/b/${i}?dw=1`, { body: `value ${i}` })).status).toBe(204);
     }
-    const events = readTrace(readFileSync(traceFile, 'utf8'));
-    rmSync(directory, { recursive: true, force: true });
-    expect(events.filter((event) => event === 'answer')).toHaveLength(WRITES);
-    let syncs = 0;
-    for (const event of events) {
-      if (event === 'sync ends') syncs += 1;
-      if (event !== 'answer') continue;
-      expect(syncs, 'syncs between two answers').toBeGreaterThan(0);
-      syncs = 0;
-    }
-  },
-);
+  } finally {
+    // The tracer ends with what it traces.
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    const traced = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0]);
+    if (traced > 0) process.kill(traced, 'SIGTERM');
+    await gone;
+  }
+  const events = readTrace(readFileSync(traceFile, 'utf8'));
+  rmSync(directory, { recursive: true, force: true });
+  expect(events.filter((event) => event === 'answer')).toHaveLength(WRITES);
+  let syncs = 0;
+  for (const event of events) {
+    if (event === 'sync ends') syncs += 1;
+    if (event !== 'answer') continue;
+    expect(syncs, 'syncs between two answers').toBeGreaterThan(0);
+    syncs = 0;
+  }
+});

@@ -5,13 +5,12 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { once } from 'node:events';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Authority, writePair, type Files } from '../authority.ts';
-import { runQuoral, TestCluster } from './support.ts';
+import { runQuoral, TestCluster, until } from './support.ts';
 
 const ours = new Authority('ours');
 const RELOAD = ['--tls-reload-interval', '200ms'];
@@ -40,7 +39,7 @@ beforeAll(async () => {
   client = new Agent({ connect: { ca: ours.pem } });
   cluster.startAll();
   await cluster.ready(cluster.ids, client);
-}, 60_000);
+});
 
 afterAll(async () => {
   await client?.close();
@@ -63,14 +62,6 @@ async function handshake(id: string): Promise<TLSSocket> {
   const socket = connectTls({ host, port: Number(port), ca: ours.pem });
   await once(socket, 'secureConnect');
   return socket;
-}
-
-async function until(condition: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
-  const limit = Date.now() + limitMs;
-  while (!(await condition())) {
-    if (Date.now() > limit) throw new Error('waited too long');
-    await sleep(25);
-  }
 }
 
 test('values go in at one node and come out at the others; the ring names https', async () => {
@@ -99,7 +90,7 @@ test('certificates renewed while it runs: connections stand, new handshakes see 
   const before = await handshake('n1');
   const former = before.getPeerX509Certificate()!.fingerprint256;
   filesOf('n1', ['n1', '127.0.0.1', 'renewed']);
-  await until(async () => {
+  await until('new handshakes see the new certificate', async () => {
     const after = await handshake('n1');
     const { fingerprint256 } = after.getPeerX509Certificate()!;
     after.destroy();
@@ -110,13 +101,15 @@ test('certificates renewed while it runs: connections stand, new handshakes see 
   const good = readFileSync(files.get('n1')!.key, 'utf8');
   writePair(join(cluster.directory, 'tls'), 'n1', { ...ours.sign({ names: ['n1'] }), key: 'nonsense' }, ours.pem);
   // Not by the log alone: a look between the two files of the good pair may have refused that for a moment.
-  await until(async () => (await get('n1', '/readyz')).includes('the changed files are not used'));
+  await until('the wrong pair is refused', async () =>
+    (await get('n1', '/readyz')).includes('the changed files are not used'),
+  );
   expect(cluster.nodes.get('n1')!.stdout()).toContain('certificate-refused');
   expect(await put('n1', 'k2', 'still served')).toBe(204);
   // Asked by a signal, not found by the interval: the good pair again.
   filesOf('n1', ['n1', '127.0.0.1']);
   cluster.nodes.get('n1')!.process.kill('SIGHUP');
-  await until(async () => !(await get('n1', '/readyz')).includes('not used'));
+  await until('the good pair is used', async () => !(await get('n1', '/readyz')).includes('not used'));
   const everything = cluster.ids
     .map((id) => cluster.nodes.get(id)!.stdout() + cluster.nodes.get(id)!.stderr())
     .join('');
@@ -133,13 +126,12 @@ test.each([
   ],
 ])(
   'a node with a certificate %s is kept out by the others, who go on; with the right one it comes back',
-  { timeout: 60_000 },
   async (_name, spoil, complaint) => {
     expect(await cluster.signal('n3', 'SIGTERM')).toBe(0);
     spoil();
     const impostor = cluster.startNode('n3');
-    await until(() => complaint.test(cluster.nodes.get('n1')!.stdout()));
-    await until(() => /refused-by-peer|peer-unreachable/.test(impostor.stdout()));
+    await until('n1 says why', () => complaint.test(cluster.nodes.get('n1')!.stdout()));
+    await until('it is told', () => /refused-by-peer|peer-unreachable/.test(impostor.stdout()));
     expect(await put('n1', 'k3', 'without it')).toBe(204);
     expect(JSON.parse(await get('n1', '/v1/cluster'))).toMatchObject({ members: [{}, {}, { reachable: false }] });
     await cluster.signal('n3', 'SIGKILL');

@@ -4,8 +4,8 @@
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, expect, test, vi } from 'vitest';
-import { http, TestCluster } from './support.ts';
+import { afterAll, expect, test } from 'vitest';
+import { http, TestCluster, until } from './support.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const CLIENT = '00f067aa0ba902b7';
@@ -85,7 +85,7 @@ test('one PUT gives one trace with the spans of all replicas', async () => {
   // Each node sends its spans when it likes: the trace is whole when no parent is missing.
   const isRooted = ({ parentSpanId }: Span): boolean =>
     parentSpanId === CLIENT || spans.some(({ spanId }) => spanId === parentSpanId);
-  await vi.waitUntil(() => synced().length === 3 && spans.every(isRooted), { timeout: 15_000 });
+  await until('the trace is whole', () => synced().length === 3 && spans.every(isRooted));
   expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set([TRACE_ID]));
   const above = (span: Span): readonly string[] => {
     const parent = spans.find(({ spanId }) => spanId === span.parentSpanId);

@@ -2,8 +2,8 @@
  * What three real processes tell of themselves while one of them dies: health, figures, and the lines of failed requests.
  */
 
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { http, TestCluster } from './support.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { http, TestCluster, until } from './support.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 let cluster: TestCluster;
@@ -67,19 +67,13 @@ test('requests are counted by what became of them', async () => {
 
 test('two nodes die: the one that is left says so, and tells of each request that fails', async () => {
   await cluster.signal('n3', 'SIGKILL');
-  await vi.waitUntil(async () => (await figure('n1', 'quoral_peers_reachable')) === 1, {
-    timeout: 15_000,
-    interval: 100,
-  });
-  await vi.waitUntil(async () => (await health('n1', '/readyz')).checks['peers']?.warning === true, {
-    timeout: 15_000,
-    interval: 100,
-  });
+  await until('n3 is missed', async () => (await figure('n1', 'quoral_peers_reachable')) === 1);
+  await until('it warns', async () => (await health('n1', '/readyz')).checks['peers']?.warning === true);
   expect((await health('n1', '/readyz')).status).toBe(200);
   expect(await health('n1', '/healthz')).toMatchObject({ status: 200, body: { ringWithQuorum: 1 } });
 
   await cluster.signal('n2', 'SIGKILL');
-  await vi.waitUntil(async () => (await health('n1', '/healthz')).status === 503, { timeout: 15_000, interval: 100 });
+  await until('n2 is missed', async () => (await health('n1', '/healthz')).status === 503);
   const { body, checks } = await health('n1', '/healthz');
   expect([body['ringWithQuorum'], checks['quorum']?.detail]).toEqual([
     0,
@@ -91,7 +85,7 @@ test('two nodes die: the one that is left says so, and tells of each request tha
   const headers = { 'x-request-id': 'watched', traceparent };
   const answer = await http('GET', `${cluster.url('n1')}/v1/kv/b/private?r=3&sloppy=false&timeout=500`, { headers });
   expect(answer.status).toBeGreaterThanOrEqual(503);
-  await vi.waitUntil(() => lines('n1', 'request-failed').length > 0, { timeout: 5000 });
+  await until('the failure is logged', () => lines('n1', 'request-failed').length > 0);
   expect(lines('n1', 'request-failed')).toEqual([
     expect.objectContaining({
       level: 'warn',
@@ -106,5 +100,5 @@ test('two nodes die: the one that is left says so, and tells of each request tha
 
 test('the last line of a node that is stopped arrives', async () => {
   expect(await cluster.signal('n1', 'SIGTERM')).toBe(0);
-  await vi.waitUntil(() => lines('n1', 'node-stopped').length === 1, { timeout: 5000 });
+  await until('the last line is there', () => lines('n1', 'node-stopped').length === 1);
 });

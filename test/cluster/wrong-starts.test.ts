@@ -11,7 +11,7 @@ import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { APPLICATION_ID } from '#world/real/disk-schema.ts';
 import { freePorts } from './ports.ts';
-import { http, runQuoral, temporaryDirectory, TestCluster } from './support.ts';
+import { http, PATIENCE_MS, runQuoral, temporaryDirectory, TestCluster } from './support.ts';
 
 let directory: string;
 let ports: readonly number[];
@@ -148,7 +148,7 @@ test('a list of founders that leaves this node out, or names it elsewhere', asyn
   );
 });
 
-test('the directory of another node, and a directory that another process has open', { timeout: 60_000 }, async () => {
+test('the directory of another node, and a directory that another process has open', async () => {
   const cluster = await TestCluster.start(1);
   try {
     const inUse = await runQuoral(['node', ...doors().slice(0, 4), '--data-dir', join(cluster.directory, 'n1')]);
@@ -167,66 +167,59 @@ test('the directory of another node, and a directory that another process has op
   }
 });
 
-test(
-  'a node with the wrong secret is kept out, and told in both logs; the others go on',
-  { timeout: 60_000 },
-  async () => {
-    const cluster = await TestCluster.start(3);
-    try {
-      await cluster.signal('n3', 'SIGTERM');
-      const impostor = cluster.startNode('n3', ['--cluster-secret', 'another secret altogether']);
-      const told = (): boolean =>
-        [impostor, cluster.nodes.get('n1')!].every((node) => node.stdout().includes('secret'));
-      while (!told()) await sleep(25);
-      expect(await cluster.isReady('n3')).toBe(false);
-      const refused = await http('GET', `${cluster.url('n3')}/v1/kv/b/k`);
-      expect(refused.status).toBe(503);
-      expect(JSON.parse(refused.body.toString())).toMatchObject({
-        status: 503,
-        type: expect.stringContaining('not-ready') as string,
-      });
-      const reason = async (): Promise<string> =>
-        (await http('GET', `${cluster.url('n3')}/readyz`).catch(() => undefined))?.body.toString() ?? '';
-      await expect.poll(reason, { timeout: 10_000 }).toMatch(/n[12] \([^)]*wrong-secret\) cannot be reached/);
-      expect((await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'x' })).status).toBe(204);
-    } finally {
-      await cluster.stop();
-    }
-  },
-);
-
-test('a founder says which others it has not met, and why', { timeout: 60_000 }, async () => {
-  const cluster = await TestCluster.prepare(2);
+test('a node with the wrong secret is kept out, and told in both logs; the others go on', async () => {
+  const cluster = await TestCluster.start(3);
   try {
-    cluster.startNode('n1');
+    await cluster.signal('n3', 'SIGTERM');
+    const impostor = cluster.startNode('n3', ['--cluster-secret', 'another secret altogether']);
+    const told = (): boolean => [impostor, cluster.nodes.get('n1')!].every((node) => node.stdout().includes('secret'));
+    while (!told()) await sleep(25);
+    expect(await cluster.isReady('n3')).toBe(false);
+    const refused = await http('GET', `${cluster.url('n3')}/v1/kv/b/k`);
+    expect(refused.status).toBe(503);
+    expect(JSON.parse(refused.body.toString())).toMatchObject({
+      status: 503,
+      type: expect.stringContaining('not-ready') as string,
+    });
     const reason = async (): Promise<string> =>
-      (await http('GET', `${cluster.url('n1')}/readyz`).catch(() => undefined))?.body.toString() ?? '';
-    await expect.poll(reason, { timeout: 20_000 }).toMatch(/a majority of the founders must meet.*n2 \(.*ECONNREFUSED/);
+      (await http('GET', `${cluster.url('n3')}/readyz`).catch(() => undefined))?.body.toString() ?? '';
+    await expect.poll(reason, { timeout: PATIENCE_MS }).toMatch(/n[12] \([^)]*wrong-secret\) cannot be reached/);
+    expect((await http('PUT', `${cluster.url('n1')}/v1/kv/b/k`, { body: 'x' })).status).toBe(204);
   } finally {
     await cluster.stop();
   }
 });
 
-test(
-  'one of three founders started alone serves nothing, even at w=1; SIGTERM ends it with 0',
-  { timeout: 60_000 },
-  async () => {
-    const cluster = await TestCluster.start(3);
-    try {
-      for (const id of cluster.ids) expect(await cluster.signal(id, 'SIGTERM'), id).toBe(0);
-      cluster.startNode('n2');
-      for (;;) {
-        const alive = await http('GET', `${cluster.url('n2')}/livez`).catch(() => undefined);
-        if (alive?.status === 200) break;
-        await sleep(25);
-      }
-      await sleep(1000);
-      const answer = await http('PUT', `${cluster.url('n2')}/v1/kv/b/k?w=1&dw=1`, { body: 'x' });
-      expect(answer.status).toBe(503);
-      expect(answer.body.toString()).toContain('not-ready');
-      expect((await http('GET', `${cluster.url('n2')}/readyz`)).status).toBe(503);
-    } finally {
-      await cluster.stop();
+test('a founder says which others it has not met, and why', async () => {
+  const cluster = await TestCluster.prepare(2);
+  try {
+    cluster.startNode('n1');
+    const reason = async (): Promise<string> =>
+      (await http('GET', `${cluster.url('n1')}/readyz`).catch(() => undefined))?.body.toString() ?? '';
+    await expect
+      .poll(reason, { timeout: PATIENCE_MS })
+      .toMatch(/a majority of the founders must meet.*n2 \(.*ECONNREFUSED/);
+  } finally {
+    await cluster.stop();
+  }
+});
+
+test('one of three founders started alone serves nothing, even at w=1; SIGTERM ends it with 0', async () => {
+  const cluster = await TestCluster.start(3);
+  try {
+    for (const id of cluster.ids) expect(await cluster.signal(id, 'SIGTERM'), id).toBe(0);
+    cluster.startNode('n2');
+    for (;;) {
+      const alive = await http('GET', `${cluster.url('n2')}/livez`).catch(() => undefined);
+      if (alive?.status === 200) break;
+      await sleep(25);
     }
-  },
-);
+    await sleep(1000);
+    const answer = await http('PUT', `${cluster.url('n2')}/v1/kv/b/k?w=1&dw=1`, { body: 'x' });
+    expect(answer.status).toBe(503);
+    expect(answer.body.toString()).toContain('not-ready');
+    expect((await http('GET', `${cluster.url('n2')}/readyz`)).status).toBe(503);
+  } finally {
+    await cluster.stop();
+  }
+});

@@ -76,10 +76,16 @@ export function expiryTests(): void {
 
     test('a value that lives is like any other, and a write without a time ends the time', async () => {
       const target = freshKey();
+      const end = Date.now() + 2000;
       await put(`${target}?ttl=2`, 'short');
       const short = await get(target, { at: 'n2' });
-      expect(short.body.toString()).toBe('short');
-      expect(Date.parse(short.headers['quoral-expires']!)).toBeGreaterThan(Date.parse(short.headers['last-modified']!));
+      // Later it may have ended by now.
+      if (Date.now() < end) {
+        expect(short.body.toString()).toBe('short');
+        expect(Date.parse(short.headers['quoral-expires']!)).toBeGreaterThan(
+          Date.parse(short.headers['last-modified']!),
+        );
+      }
       expect((await put(target, 'for good', { at: 'n3' })).status).toBe(204);
       const siblings = await siblingsKey();
       await put(`${siblings}?ttl=3600`, 'a');

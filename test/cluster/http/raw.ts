@@ -35,7 +35,7 @@ export class OpenSocket {
 
   constructor(at: Name = 'n1', port = portOf(at)) {
     this.#socket = connect({ port, host: '127.0.0.1' });
-    this.#socket.setTimeout(10_000, () => this.#socket.destroy());
+    this.#socket.setTimeout(60_000, () => this.#socket.destroy());
     this.#socket.on('data', (chunk) => {
       this.#received = Buffer.concat([this.#received, chunk]);
       this.#wake();

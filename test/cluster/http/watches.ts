@@ -2,6 +2,7 @@
 
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import { until } from '../support.ts';
 import { call, definedBucket, del, freshBucket, get, invalid, NAMES, portOf, problem, put, type Name } from './site.ts';
 
 interface Event {
@@ -38,7 +39,7 @@ class Watch {
   }
 
   async told(count: number): Promise<readonly Event[]> {
-    for (let i = 0; i < 400 && this.events.length < count; i++) await new Promise((done) => setTimeout(done, 25));
+    await until(`${count} events`, () => this.events.length >= count);
     return this.events;
   }
 
@@ -90,8 +91,7 @@ export function watchTests(): void {
         await Watch.open(`${bucket}?prefix=user-&after=${cursor}`, 'n3'),
       ]) {
         await put(`/v1/kv/${bucket}/user-3`, 'x');
-        for (let i = 0; i < 200 && !back.events.some(({ key }) => key === 'user-3'); i++)
-          await new Promise((done) => setTimeout(done, 25));
+        await until('the last event', () => back.events.some(({ key }) => key === 'user-3'));
         const keys = [...new Set(back.events.map(({ key }) => key))].filter((key) => key !== 'user-1');
         expect(keys).toEqual(['user-2', 'user-3']);
         back.close();
