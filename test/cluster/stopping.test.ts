@@ -76,7 +76,7 @@ test('a node whose parent goes while it is being loaded ends', async () => {
   cluster = await TestCluster.prepare(1);
   const { process: child } = cluster.startNode('n1');
   child.disconnect();
-  await once(child, 'close');
+  await once(child, 'exit');
 });
 
 test('signals that mean nothing change nothing; lingering: load balancers see 503, and requests are served as before', async () => {
