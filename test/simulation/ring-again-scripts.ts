@@ -4,7 +4,7 @@ import { utf8 } from '#kernel/bytes.ts';
 import { recordKey, REGISTERS } from '#replica/tables.ts';
 import { strictQuorum } from './levels.ts';
 import { HOLDS_NO_CLIENTS, type RingStage } from './ring-stage.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 
 const STRONG_KEYS = 24;
 const STRONG = strictQuorum({ owners: 3, mode: 'strong' });

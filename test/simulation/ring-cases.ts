@@ -8,7 +8,7 @@ import type { BucketFacts } from './history.ts';
 import type { Level } from './levels.ts';
 import { requestName } from './messages-on-the-wire.ts';
 import { RingStage } from './ring-stage.ts';
-import { Stage } from './scenarios.ts';
+import { Stage } from './stage.ts';
 import { Clients } from './workload.ts';
 
 const SOON = { repair: { ...DEFAULT_REPAIR_SETTINGS, interval: 3000, reclaimInterval: 4000, reclaimAge: 2000 } };

@@ -2,7 +2,7 @@
 
 import { strictQuorum } from './levels.ts';
 import { HOLDS_NO_CLIENTS, type RingStage } from './ring-stage.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 
 const STRONG = strictQuorum({ owners: 3, mode: 'strong' });
 /** Longer than it takes to move a partition whose members all answer. */

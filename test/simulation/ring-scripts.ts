@@ -6,7 +6,7 @@
 
 import { strictQuorum } from './levels.ts';
 import { HOLDS_NO_CLIENTS, type RingStage } from './ring-stage.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 
 /** Longer than it takes to move a partition whose members all answer. */
 const MOVED_MS = 15_000;

@@ -15,7 +15,7 @@ import type { Machine } from './cluster.ts';
 import { levelsFor, sloppyAll, strictAll, strictQuorum } from './levels.ts';
 import { LinkBoard } from './link-board.ts';
 import { requestName } from './messages-on-the-wire.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 import type { Target } from './workload.ts';
 
 const N = 3;

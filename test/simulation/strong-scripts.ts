@@ -10,7 +10,7 @@ import { decodeEnvelope } from '#wire/envelope.ts';
 import type { Machine } from './cluster.ts';
 import { strictQuorum } from './levels.ts';
 import { requestName } from './messages-on-the-wire.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 import { ownersOfKey } from './white-box.ts';
 import type { Target } from './workload.ts';
 

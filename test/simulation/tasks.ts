@@ -4,7 +4,8 @@ import type { Finding } from './arena.ts';
 import { bugNamed } from './bugs.ts';
 import { planOf, type PlanChanges } from './plan.ts';
 import { simulate, type Result } from './run.ts';
-import { NODES, play, type ScenarioName } from './scenarios.ts';
+import { play, type ScenarioName } from './scenarios.ts';
+import { NODES } from './stage.ts';
 import { Timeline } from './timeline.ts';
 
 export interface SeedTask {

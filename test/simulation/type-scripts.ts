@@ -4,7 +4,7 @@ import { StoreMessage } from '#replica/messages.ts';
 import { decodeEnvelope } from '#wire/envelope.ts';
 import type { Machine } from './cluster.ts';
 import { levelsFor, strictAll, strictQuorum, type Level } from './levels.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 import { snapshotOf } from './white-box.ts';
 import type { Composed, TypeClients, TypeKey } from './type-clients.ts';
 

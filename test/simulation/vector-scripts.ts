@@ -3,7 +3,7 @@
 import { SPARE_ENTRIES_MAX } from '#repair/long-vectors.ts';
 import type { Machine } from './cluster.ts';
 import { levelsFor, strictAll, strictQuorum } from './levels.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 import { ownersOfKey } from './white-box.ts';
 import type { Target } from './workload.ts';
 

@@ -5,7 +5,7 @@
 import type { Arena } from './arena.ts';
 import type { Machine, SimulatedCluster } from './cluster.ts';
 import type { RingStage } from './ring-stage.ts';
-import type { Stage } from './scenarios.ts';
+import type { Stage } from './stage.ts';
 import { ownersOfKey } from './white-box.ts';
 import { WatchingClient } from './watching-client.ts';
 
