@@ -335,7 +335,7 @@ export class QuoralNode {
     this.readRepair.stop();
     this.hints.stop();
     await this.membership.stop();
-    this.chain.stop();
+    await this.chain.stop();
     await this.messaging.stop();
     if (this.world.disk.failure() === undefined) await this.replica.stop();
     await this.world.disk.close();

@@ -215,9 +215,11 @@ export class EpochChain {
     this.#drive();
   }
 
-  stop(): void {
+  /** Resolves when nothing of it is being stored any more. */
+  async stop(): Promise<void> {
     this.#running = false;
     this.#joining.stop();
+    await this.#log.stop();
   }
 
   /** Calls back with the newest facts each time that they have changed, when they are on stable storage. */

@@ -49,6 +49,7 @@ export class EpochLog {
   #trouble: string | undefined;
   /** Installations run one after the other. */
   #lastInstallation: Promise<unknown> = Promise.resolve();
+  #stopped = false;
 
   /** @throws DamagedRow when the disk does not hold what was written to it */
   constructor(options: EpochLogOptions) {
@@ -142,8 +143,14 @@ export class EpochLog {
     return await installation;
   }
 
+  /** Installs nothing any more; resolves when what is being installed is. To be awaited before the disk is closed. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#lastInstallation;
+  }
+
   async #install(decided: DecidedEpochs, from: NodeId): Promise<boolean> {
-    if (this.isForeign(decided.origin, from)) return false;
+    if (this.#stopped || this.isForeign(decided.origin, from)) return false;
     const unknown = decided.epochs.filter((facts) => facts.epoch > this.newestEpoch);
     const newest = unknown.at(-1);
     if (newest === undefined) return true;

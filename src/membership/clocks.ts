@@ -45,6 +45,8 @@ export class Clocks {
     this.#others = new Map(members.flatMap(({ id, index }) => (id === this.#self ? [] : [[id, index]])));
     this.#differences.forgetAllBut(new Set(this.#others.values()));
     if (this.#others.size === 0) this.#fault = undefined;
+    // An only member serves by its own clock, and goes on to when it gets others.
+    if (this.#others.size === 0 && members.length > 0) this.#doubtUntil = -Infinity;
     for (const id of this.#others.keys()) this.#show(id);
   }
 

@@ -1,4 +1,4 @@
-/** A node whose disk is full hears of every epoch again and again. */
+/** What a node stores of epochs whose disk is full, and which is on its way out. */
 
 import { expect, test } from 'vitest';
 import { EpochLog } from '#consensus/epoch-log.ts';
@@ -29,4 +29,32 @@ test('an epoch that cannot be stored is told of once, until another one was stor
   expect([await hear(2), log.newestEpoch]).toEqual([true, 2]);
   isFull = true;
   expect([await hear(3), told.length]).toEqual([false, 2]);
+});
+
+test('a log that is stopped waits for what it stores, and stores nothing any more: the disk is closed next', async () => {
+  const steps: string[] = [];
+  let stored: () => void = () => undefined;
+  const commit = (): { readonly durable: Promise<void> } => {
+    steps.push('commit');
+    return { durable: new Promise<void>((resolve) => (stored = resolve)) };
+  };
+  const world = {
+    log: { info: (event: string) => steps.push(event) },
+    disk: { get: () => undefined, range: () => [], commit },
+    digest: {},
+  } as unknown as World;
+  const log = new EpochLog({ world, self: { id: nodeId('n1'), storageId: storageId('1'.repeat(32)) } });
+  const hear = async (number: number): Promise<boolean> => {
+    const facts = { epoch: epoch(number), ring: ringOf(['z'], 2), buckets: [], tokens: [] };
+    return await log.install({ origin: 'o', epochs: [facts] }, nodeId('n2'));
+  };
+  const first = hear(1);
+  await Promise.resolve();
+  const second = hear(2);
+  const stopped = log.stop().then(() => steps.push('stopped'));
+  stored();
+  expect(await Promise.all([first, second])).toEqual([true, false]);
+  await stopped;
+  // The second commit forgets old votes.
+  expect(steps).toEqual(['commit', 'epoch-installed', 'commit', 'stopped']);
 });

@@ -52,6 +52,12 @@ describe('a node that starts', () => {
     expect([clocks.startDoubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
   });
 
+  test('as the only member goes on when others join', () => {
+    clocks.setMembers(MEMBERS.slice(0, 1));
+    clocks.setMembers(MEMBERS);
+    expect(clocks.startDoubt()).toBeUndefined();
+  });
+
   test('does not wait for ever, nor for those that do not tell their time, nor alone', async () => {
     probe('n2', -HOUR);
     await clock.advance(10_000);
