@@ -1,10 +1,11 @@
-/** Node processes of a benchmark, which it may kill, freeze and start again; their logs are kept whole, in files. */
+/** Node processes of a benchmark, which it may kill, freeze, cut off and start again; their logs are kept whole, in files. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Network } from './network.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
@@ -25,17 +26,23 @@ export class Nodes {
   readonly #flags: readonly string[];
   readonly #nodeFlags: readonly string[];
   readonly #main: string;
+  readonly #network: Network | undefined;
   readonly #processes = new Map<string, ChildProcess>();
 
-  /** `flags` are those of the program, `nodeFlags` those of Node.js; `main` is the program, this one without it. */
+  /**
+   * `flags` are those of the program, `nodeFlags` those of Node.js; `main` is the program, this one without it. With a `network` the
+   * nodes are in it, on loopback without.
+   */
   constructor(
     count: number,
     basePort: number,
     flags: readonly string[],
     nodeFlags: readonly string[] = [],
     main: string = MAIN,
+    network?: Network,
   ) {
     this.#main = main;
+    this.#network = network;
     this.#ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
     this.#founders = [...this.#ids];
     this.#basePort = basePort;
@@ -48,7 +55,8 @@ export class Nodes {
   }
 
   get urls(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.ids.map((id, index) => [id, `http://127.0.0.1:${this.#basePort + index}`]));
+    const host = (id: string): string => this.#network?.clientHost(id) ?? '127.0.0.1';
+    return Object.fromEntries(this.ids.map((id, index) => [id, `http://${host(id)}:${this.#basePort + index}`]));
   }
 
   get pids(): readonly number[] {
@@ -75,7 +83,8 @@ export class Nodes {
   }
 
   start(id: string): void {
-    const peer = (of: string): string => `127.0.0.1:${this.#basePort + 100 + this.ids.indexOf(of)}`;
+    const peer = (of: string): string =>
+      `${this.#network?.peerHost(of) ?? '127.0.0.1'}:${this.#basePort + 100 + this.ids.indexOf(of)}`;
     const meeting = this.#founders.includes(id)
       ? ['--initial-cluster', this.#founders.map((other) => `${other}=${peer(other)}`).join(',')]
       : ['--seeds', this.#founders.map(peer).join(',')];
@@ -87,7 +96,9 @@ export class Nodes {
     ];
     const log = openSync(join(this.directory, `${id}.log`), 'a');
     const stdio = ['ignore', log, log, 'ipc'] as const;
-    this.#processes.set(id, spawn(process.execPath, [...this.#nodeFlags, this.#main, ...args], { stdio: [...stdio] }));
+    const command = [process.execPath, ...this.#nodeFlags, this.#main, ...args];
+    const [program, ...rest] = [...(this.#network?.enter(id) ?? []), ...command];
+    this.#processes.set(id, spawn(program!, rest, { stdio: [...stdio] }));
     closeSync(log);
   }
 

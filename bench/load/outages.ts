@@ -3,7 +3,8 @@
  * an open loop at 30 % of it goes on while one node is killed and started again, and later one is frozen and goes on.
  * Then 10,000 keys are deleted while a node is down, and all nodes are restarted one after the other under load.
  * `--quick` has outages of 8 s instead of 30 s; `--parts outages,deletes,rolling` chooses; `--json FILE` writes all figures,
- * `--logs FILE` keeps what the nodes logged, in FILE.outages and FILE.rolling.
+ * `--logs FILE` keeps what the nodes logged, in FILE.outages and FILE.rolling. With `--cut` one node is cut off from the others as
+ * well, in a network of the benchmark's own (see network.ts for what that needs).
  */
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,6 +17,7 @@ import { Worker } from 'node:worker_threads';
 import { differ, hintsWaiting, lostWrites, ownersOf, sweep, type Held } from './convergence.ts';
 import { deletesWhileAway } from './deletes.ts';
 import { logFigures, showLog } from './log-figures.ts';
+import { Network } from './network.ts';
 import { Nodes, type LogLine } from './nodes.ts';
 import { fill, now, type OpenLoopOptions, type Sent } from './open-loop.ts';
 import { describe, figuresOf, hasFailed, isAtVictim, percentile, perSecond, type Outage } from './outage-report.ts';
@@ -28,6 +30,7 @@ const { values: flags } = parseArgs({
     'base-port': { type: 'string', default: '17101' },
     share: { type: 'string', default: '0.3' },
     logs: { type: 'string' },
+    cut: { type: 'boolean', default: false },
   },
 });
 
@@ -36,7 +39,7 @@ const BUCKET = 'bench';
 const BYTES = 1024;
 const GENERATOR = new URL('generator.ts', import.meta.url).pathname;
 const WORKER = new URL('open-loop-worker.ts', import.meta.url);
-const PHASES = ['before', 'killed', 'between', 'frozen', 'after'];
+const PHASES = ['before', 'killed', 'between', 'frozen', 'after', ...(flags.cut ? ['cut', 'healed'] : [])];
 const TARGETS = { routedAroundMs: 1000, convergedMs: 20_000 };
 const outageMs = flags.quick ? 8000 : 30_000;
 const calmMs = flags.quick ? 6000 : 20_000;
@@ -124,7 +127,10 @@ async function convergence(
   }
 }
 
-async function outages(nodes: Nodes, rate: number): Promise<object> {
+/** How an outage begins or ends. */
+type Way = () => Promise<void> | void;
+
+async function outages(nodes: Nodes, rate: number, network: Network | undefined): Promise<object> {
   const { urls } = nodes;
   const keysOf = (phase: string): string[] => Array.from({ length: keysOfPhase }, (_, i) => `${phase}-${i}`);
   const keys = PHASES.flatMap(keysOf);
@@ -135,11 +141,10 @@ async function outages(nodes: Nodes, rate: number): Promise<object> {
   await sleep(2000 + calmMs);
   const away: Outage[] = [];
   const convergences: Convergence[] = [];
-  const outage = async (name: string, victim: string, next: string, end: () => Promise<void>): Promise<void> => {
+  const outage = async (name: string, victim: string, next: string, begin: Way, end: Way): Promise<void> => {
     const from = now();
     load.enter(name);
-    if (name === 'killed') await nodes.signal(victim, 'SIGKILL');
-    else await nodes.signal(victim, 'SIGSTOP');
+    await begin();
     await sleep(outageMs);
     load.enter(next);
     const until = now();
@@ -150,8 +155,17 @@ async function outages(nodes: Nodes, rate: number): Promise<object> {
     convergences.push(await converged);
     await sleep(Math.max(0, until + calmMs - now()));
   };
-  await outage('killed', 'n4', 'between', async () => nodes.start('n4'));
-  await outage('frozen', 'n2', 'after', () => nodes.signal('n2', 'SIGCONT'));
+  const send = (id: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => (): Promise<void> => nodes.signal(id, signal);
+  await outage('killed', 'n4', 'between', send('n4', 'SIGKILL'), () => nodes.start('n4'));
+  await outage('frozen', 'n2', 'after', send('n2', 'SIGSTOP'), send('n2', 'SIGCONT'));
+  if (network !== undefined)
+    await outage(
+      'cut',
+      'n3',
+      'healed',
+      () => network.cut('n3'),
+      () => network.heal(),
+    );
   const sent = await load.stop();
   const begin = sent.reduce((first, { due }) => Math.min(first, due), Infinity) + 2000;
   const normal = sent.filter(({ due }) => due >= begin && due < away[0]!.from);
@@ -295,8 +309,10 @@ async function main(): Promise<void> {
       .join(' ')}`,
   );
   if (parts.includes('outages') || parts.includes('rolling')) {
-    const nodes = new Nodes(NODES, basePort, []);
+    const network = flags.cut ? new Network(Array.from({ length: NODES }, (_, i) => `n${i + 1}`)) : undefined;
+    const nodes = new Nodes(NODES, basePort, flags.cut ? ['--insecure'] : [], [], undefined, network);
     try {
+      network?.up();
       await nodes.startAll();
       const urls = Object.values(nodes.urls);
       const keys = Array.from({ length: 20_000 }, (_, i) => `key-${i}`);
@@ -307,10 +323,11 @@ async function main(): Promise<void> {
         `${NODES} nodes, capacity ${opsPerSecond.toFixed(0)} op/s, open loop of ${rate.toFixed(0)} requests/s, half PUT, half GET of ${BYTES} bytes at the defaults`,
       );
       Object.assign(result, { opsPerSecond, rate });
-      if (parts.includes('outages')) result['outages'] = await outages(nodes, rate);
+      if (parts.includes('outages')) result['outages'] = await outages(nodes, rate, network);
       if (parts.includes('rolling')) result['rolling'] = await rolling(nodes, rate);
     } finally {
       await nodes.stop();
+      network?.down();
     }
   }
   if (parts.includes('deletes')) {
