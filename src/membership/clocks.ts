@@ -93,8 +93,12 @@ export class Clocks {
 
   /** Why this node, which has started, may be the one that is wrong: before a majority has told it, it would serve by that clock. */
   startDoubt(): string | undefined {
-    const { clock } = this.#world;
-    if (clock.monotonic() >= this.#doubtUntil || this.#others.size === 0) return undefined;
+    // Asked several times for each request: the clock is not looked at any more once there is no doubt.
+    if (this.#doubtUntil === -Infinity || this.#others.size === 0) return undefined;
+    if (this.#world.clock.monotonic() >= this.#doubtUntil) {
+      this.#doubtUntil = -Infinity;
+      return undefined;
+    }
     if (!this.#asked) return 'its clock has not been compared with that of another member yet';
     const far = this.apartBy(this.#apartMax);
     const known = [...this.#others.keys()].filter((id) => this.#reading(id) !== undefined).length;
