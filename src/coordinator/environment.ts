@@ -2,6 +2,7 @@
  * What every piece of a request's story needs: the world, the network, this node's own replica and what it knows.
  */
 
+import { majorityOf } from '#consensus/electorate.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import type { CoordinatorFigures } from './figures.ts';
@@ -136,10 +137,6 @@ export function scaled(count: number, from: number, to: number): number {
   if (count >= from) return Math.max(1, to);
   const most = Math.min(count, to);
   return count >= majorityOf(from) ? Math.max(most, majorityOf(to)) : most;
-}
-
-function majorityOf(count: number): number {
-  return Math.floor(count / 2) + 1;
 }
 
 /** The name of the member with this index; this node's own when it is not known. */

@@ -13,6 +13,7 @@ import { settlementOf, type Bucket } from '#buckets/definition.ts';
 import { compareBallots } from '#consensus/ballot.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { ballotFromWire } from '#consensus/vote-codec.ts';
+import { majorityOf } from '#consensus/electorate.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import { NOT_OWNER, STALE } from '#replica/scope.ts';
@@ -176,7 +177,7 @@ class ListRound {
   #neededOf(owners: number): number {
     const { r } = this.#request;
     const inChange = this.#ring.change !== undefined;
-    return Math.min(inChange ? Math.max(r, Math.floor(owners / 2) + 1) : r, owners);
+    return Math.min(inChange ? Math.max(r, majorityOf(owners)) : r, owners);
   }
 
   #planName(ranking: readonly NodeIndex[]): string {

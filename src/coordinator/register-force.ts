@@ -17,6 +17,7 @@ import { counterFor } from '#causality/write.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import { valueToAdopt, type Accepted } from '#consensus/acceptor.ts';
 import { compareBallots, type BallotSource } from '#consensus/ballot.ts';
+import { majorityOf } from '#consensus/electorate.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import { ownersOf } from '#ring/preference-list.ts';
@@ -138,7 +139,7 @@ export class RegisterForce {
       }
       const bytes = valueToAdopt([...promised.values, ...left]);
       const value = this.#fresh(bytes === undefined ? NO_VALUE : this.#decoded(bytes), ballot.time);
-      const majority = Math.floor(route.owners.length / 2) + 1;
+      const majority = majorityOf(route.owners.length);
       const second = new RegisterRound({ ...all, quorum: { members, needed: majority } });
       const accepted = await second.forceAccept(ballot, encodeValue(value, world.digest.crc32));
       if (accepted.kind !== 'majority')

@@ -7,6 +7,7 @@ import { compareBallots } from '#consensus/ballot.ts';
 import type { Ballot } from '#consensus/facts.ts';
 import { poll, type PollAnswer } from '#consensus/poll.ts';
 import { agreedValue } from '#consensus/register.ts';
+import { majorityOf } from '#consensus/electorate.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { STALE } from '#replica/scope.ts';
@@ -68,7 +69,7 @@ export class RegisterRound {
 
   constructor(options: RoundOptions) {
     const { environment, route, quorum } = options;
-    const { members, needed } = quorum ?? { members: route.owners, needed: Math.floor(route.owners.length / 2) + 1 };
+    const { members, needed } = quorum ?? { members: route.owners, needed: majorityOf(route.owners.length) };
     this.#options = options;
     this.#members = members;
     this.#asked = reachableOwners(environment, members).filter(({ state }) => state !== 'refilling');

@@ -11,6 +11,7 @@ import { compareDotsByTime, type Dot } from '#causality/dot.ts';
 import { EMPTY_VECTOR, type Version } from '#causality/state.ts';
 import type { Bucket } from '#buckets/definition.ts';
 import { BallotSource } from '#consensus/ballot.ts';
+import { majorityOf } from '#consensus/electorate.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import type { Settled } from '#watch/strong-news.ts';
@@ -350,7 +351,7 @@ export class StrongKeys {
 
   #agreement({ bucket, key }: KeyRequest): Agreement {
     const { owners } = routeOf(this.#environment, bucket, key);
-    return { acked: 0, needed: Math.floor(owners.length / 2) + 1, of: owners.length, fallbacks: 0 };
+    return { acked: 0, needed: majorityOf(owners.length), of: owners.length, fallbacks: 0 };
   }
 }
 

@@ -4,7 +4,14 @@ import { nodeIndex, type NodeIndex } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
 import { asArray, asInteger, asListOf } from '#wire/shape.ts';
 import { placeFromWire, placeToWire } from './exchange-messages.ts';
-import { BATCH_MAX, hashedRowFromWire, hashedRowToWire, type HashedRow } from './reclaim-messages.ts';
+import {
+  BATCH_MAX,
+  countReply,
+  hashedRowFromWire,
+  hashedRowToWire,
+  placesReply,
+  type HashedRow,
+} from './reclaim-messages.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 export interface Horizon {
@@ -27,19 +34,14 @@ export interface CompactRequest {
 export const SameKnownMessage: MessageType<CompactRequest, readonly number[]> = {
   name: 'repair.same-known',
   ...requestCodec('repair.same-known'),
-  encodeReply: (places) => [[...places]],
-  decodeReply: (body) => {
-    const places = asArray(body, 1, 'repair.same-known reply')[0];
-    return asListOf(places, 'places', BATCH_MAX, (place) => asInteger(place, 'place', 0, BATCH_MAX - 1));
-  },
+  ...placesReply('repair.same-known'),
 };
 
 /** How many rows the callee has compacted. */
 export const CompactMessage: MessageType<CompactRequest, number> = {
   name: 'repair.compact',
   ...requestCodec('repair.compact'),
-  encodeReply: (count) => [count],
-  decodeReply: (body) => asInteger(asArray(body, 1, 'repair.compact reply')[0], 'count'),
+  ...countReply('repair.compact'),
 };
 
 function requestCodec(name: string): Pick<MessageType<CompactRequest, unknown>, 'encodeRequest' | 'decodeRequest'> {

@@ -9,7 +9,7 @@ import { nodeIndex } from '#kernel/identity.ts';
 import { MalformedMessage, type MessageType } from '#wire/message.ts';
 import { asArray, asBytes, asInteger, asListOf } from '#wire/shape.ts';
 import { placeFromWire, placeToWire, ROW_KEY_MAX } from './exchange-messages.ts';
-import { BATCH_MAX } from './reclaim-messages.ts';
+import { BATCH_MAX, countReply, placesReply } from './reclaim-messages.ts';
 import type { TreePlace } from './tree-tables.ts';
 
 /** Versions that are let go of together, of all rows of a batch. */
@@ -40,11 +40,7 @@ export const ConfirmEndedMessage: MessageType<ConfirmEndedRequest, readonly numb
       rows: asListOf(fields[2], 'rows', BATCH_MAX, rowFromWire),
     };
   },
-  encodeReply: (places) => [[...places]],
-  decodeReply: (body) => {
-    const places = asArray(body, 1, 'repair.confirm-ended reply')[0];
-    return asListOf(places, 'places', BATCH_MAX, (place) => asInteger(place, 'place', 0, BATCH_MAX - 1));
-  },
+  ...placesReply('repair.confirm-ended'),
 };
 
 export interface GiveUpEndedRequest extends ConfirmEndedRequest {
@@ -64,8 +60,7 @@ export const GiveUpEndedMessage: MessageType<GiveUpEndedRequest, number> = {
       rows: asListOf(fields[3], 'rows', BATCH_MAX, rowFromWire),
     };
   },
-  encodeReply: (count) => [count],
-  decodeReply: (body) => asInteger(asArray(body, 1, 'repair.give-up-ended reply')[0], 'count'),
+  ...countReply('repair.give-up-ended'),
 };
 
 function rowToWire({ rowKey, ended }: EndedRow): unknown {

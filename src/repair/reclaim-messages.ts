@@ -44,11 +44,7 @@ export const ConfirmMessage: MessageType<ConfirmRequest, readonly number[]> = {
       }),
     };
   },
-  encodeReply: (places) => [[...places]],
-  decodeReply: (body) => {
-    const places = asArray(body, 1, 'repair.confirm reply')[0];
-    return asListOf(places, 'places', BATCH_MAX, (place) => asInteger(place, 'place', 0, BATCH_MAX - 1));
-  },
+  ...placesReply('repair.confirm'),
 };
 
 /** The callee's hybrid time. */
@@ -135,8 +131,7 @@ export const GiveUpMessage: MessageType<GiveUpRequest, number> = {
       rows: asListOf(fields[3], 'rows', BATCH_MAX, hashedRowFromWire),
     };
   },
-  encodeReply: (count) => [count],
-  decodeReply: (body) => asInteger(asArray(body, 1, 'repair.give-up reply')[0], 'count'),
+  ...countReply('repair.give-up'),
 };
 
 export interface ReclaimProgress {
@@ -160,3 +155,22 @@ export const ReclaimMessage: MessageType<number, ReclaimProgress> = {
     };
   },
 };
+
+/** An answer that names rows of the request by their places. */
+export function placesReply(name: string): Pick<MessageType<never, readonly number[]>, 'encodeReply' | 'decodeReply'> {
+  return {
+    encodeReply: (places) => [[...places]],
+    decodeReply: (body) => {
+      const places = asArray(body, 1, `${name} reply`)[0];
+      return asListOf(places, 'places', BATCH_MAX, (place) => asInteger(place, 'place', 0, BATCH_MAX - 1));
+    },
+  };
+}
+
+/** An answer that says to how many rows something was done. */
+export function countReply(name: string): Pick<MessageType<never, number>, 'encodeReply' | 'decodeReply'> {
+  return {
+    encodeReply: (count) => [count],
+    decodeReply: (body) => asInteger(asArray(body, 1, `${name} reply`)[0], 'count'),
+  };
+}

@@ -9,7 +9,7 @@ export const MANY_KEYS_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/coordinator/list.ts',
-        from: 'return Math.min(inChange ? Math.max(r, Math.floor(owners / 2) + 1) : r, owners);',
+        from: 'return Math.min(inChange ? Math.max(r, majorityOf(owners)) : r, owners);',
         to: 'return Math.min(inChange ? 1 : 1, owners);',
       },
     ],

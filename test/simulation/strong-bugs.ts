@@ -53,7 +53,7 @@ export const STRONG_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/coordinator/register-round.ts',
-        from: 'Math.floor(route.owners.length / 2) + 1',
+        from: 'majorityOf(route.owners.length)',
         to: 'Math.max(1, Math.floor(route.owners.length / 2))',
       },
     ],
