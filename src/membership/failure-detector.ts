@@ -244,10 +244,16 @@ export class FailureDetector {
       case 'changed':
         if (news.standing === 'suspect') this.#suspectSince.set(news.member, now);
         else this.#suspectSince.delete(news.member);
-        if (news.standing === 'alive' && this.#silent.has(news.member)) this.probeNow(news.member, now);
+        if (this.#isOwnMatter(news)) this.probeNow(news.member, now);
         this.#rumours.spread(news);
         this.#findings.push({ kind: 'standing', member: news.member, before: effect.before, after: news });
     }
+  }
+
+  /** What others say is to be compared with what this node hears: somebody silent is back, or somebody linked is dead. */
+  #isOwnMatter({ standing, member }: News): boolean {
+    if (standing === 'alive') return this.#silent.has(member);
+    return standing === 'dead' && this.#options.linked(member);
   }
 
   #expireSuspicions(now: number): void {

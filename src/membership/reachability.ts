@@ -206,7 +206,9 @@ export class Reachability {
     const { messaging, membership } = this.#options;
     if (!messaging.reachable(peer)) return { assessment: 'down', text: 'not connected', timed: false };
     if (standing === 'dead' || standing === 'left') {
-      return { assessment: met ? 'doubtful' : 'down', text: standing, timed: false };
+      // Others may be wrong about whom this node hears: one that was cut off itself takes all others for dead, and says so.
+      const refuted = met || (standing === 'dead' && !membership.isSilent(peer));
+      return { assessment: refuted ? 'doubtful' : 'down', text: standing, timed: false };
     }
     if (standing === 'suspect') return { assessment: 'doubtful', text: 'suspected', timed: false };
     if (membership.isSilent(peer)) return { assessment: 'doubtful', text: 'silent', timed: false };

@@ -1,6 +1,7 @@
 /** What the cluster believes of its members when they freeze, die, are cut off, come back, or when the network is bad. */
 
 import { describe, expect, test } from 'vitest';
+import type { NodeId } from '#kernel/identity.ts';
 import { ProbeMessage } from '#membership/messages.ts';
 import { VirtualMembers } from './virtual-members.ts';
 
@@ -76,6 +77,25 @@ describe.each([3, 5])('%i members', (count) => {
     for (const member of cluster.members) await cluster.start(member);
     expect(await cluster.until(() => cluster.allUsable())).toBeLessThan(8000);
   });
+});
+
+test('those who hear each other stay of use to each other when one that was cut off comes back and calls all dead', async () => {
+  const cluster = await VirtualMembers.started(5, 'says dead');
+  const one = cluster.members[0]!;
+  const rest = cluster.others(one);
+  for (const other of rest) cluster.network.partition(one.host, other.host);
+  await cluster.until(() => rest.every(({ id }) => one.membership.standing(id) === 'dead'));
+  const accused: NodeId[] = [];
+  const down: NodeId[] = [];
+  for (const { peers, membership } of rest) {
+    membership.onChange((peer) => peer !== one.id && membership.standing(peer) === 'dead' && accused.push(peer));
+    peers.onChange((peer, now) => peer !== one.id && now === 'down' && down.push(peer));
+  }
+  for (const other of rest) cluster.network.heal(one.host, other.host);
+  await cluster.until(() => cluster.allUsable());
+  await cluster.pass(3000);
+  expect(accused).not.toEqual([]);
+  expect(down).toEqual([]);
 });
 
 test.each([1, 2, 3])(

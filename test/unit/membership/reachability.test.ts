@@ -84,25 +84,37 @@ test('each of connection, standing and silence counts', () => {
   expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'silent']);
   sources.set({ silent: false, standing: 'suspect' });
   expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'suspected']);
-  sources.set({ standing: 'dead' });
+  sources.set({ standing: 'dead', silent: true });
   expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['down', 'dead']);
-  sources.set({ standing: 'alive' });
+  sources.set({ standing: 'alive', silent: false });
   expect(peers.usable(PEER)).toBe(true);
   sources.set({ open: false });
   expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['down', 'not connected']);
   expect(sources.changes).toEqual(['usable', 'doubtful', 'down', 'usable', 'down']);
 });
 
-test('a peer that was believed dead and proves who it is is tried again before it could refute', () => {
+test('a peer that others call dead is still tried as long as it answers this node', () => {
   const sources = new Sources();
   const { peers } = sources;
   sources.set({ open: true });
   sources.set({ standing: 'dead' });
+  expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'dead']);
+  sources.set({ silent: true });
+  expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['down', 'dead']);
+  sources.set({ silent: false, standing: 'left' });
+  expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['down', 'left']);
+});
+
+test('a peer that was believed dead and proves who it is is tried again before it could refute', () => {
+  const sources = new Sources();
+  const { peers } = sources;
+  sources.set({ open: true });
+  sources.set({ standing: 'dead', silent: true });
   expect(peers.assess(PEER)).toBe('down');
   sources.set({ open: false });
   sources.set({ open: true });
   expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'dead']);
-  sources.set({ standing: 'alive' });
+  sources.set({ standing: 'alive', silent: false });
   expect(peers.assess(PEER)).toBe('usable');
 });
 
