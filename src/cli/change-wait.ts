@@ -36,14 +36,14 @@ export async function untilOver(
   const { poll, patience, attempt } = { poll: POLL_MS, patience: PATIENCE_MS, attempt: ATTEMPT_MS, ...times };
   const shown = new Shown(options.json === true);
   const members = new Members(options);
-  await members.learn();
+  await members.learn(attempt);
   let view = begun;
   let aborted = false;
   while (view.id === begun.id) {
     if (view.state === 'aborting') aborted = true;
     shown.progress(view);
     await sleep(poll);
-    view = await members.ask({ poll, patience, attempt });
+    view = await members.ask(view.epoch, { poll, patience, attempt });
   }
   shown.end();
   const outcome = view.last?.id === begun.id ? view.last.outcome : aborted ? 'aborted' : 'done';
@@ -60,18 +60,26 @@ class Members {
     this.#urls = [options.url];
   }
 
-  async learn(): Promise<void> {
+  /** A node that does not say who they are may be gone by now, and the change is under way all the same. */
+  async learn(patience: number): Promise<void> {
     const { url } = this.#options;
-    const { members } = (await askJson(this.#options, '/v1/cluster')) as { members: { id: string; url: string }[] };
-    this.#urls = [...new Set([url, ...members.map((member) => member.url)])];
+    try {
+      const view = (await askJson(this.#options, '/v1/cluster', { patience })) as { members: { url: string }[] };
+      this.#urls = [...new Set([url, ...view.members.map((member) => member.url)])];
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+    }
   }
 
-  async ask({ poll, patience, attempt }: Times): Promise<TransfersView> {
+  /** `least`: the epoch that was heard of. A member that is back from an outage may know only what was before the change. */
+  async ask(least: number, { poll, patience, attempt }: Times): Promise<TransfersView> {
     const until = performance.now() + patience;
     for (;;) {
       try {
-        const options = { ...this.#options, url: this.#urls[0]! };
-        return (await askJson(options, TRANSFERS, { patience: attempt })) as TransfersView;
+        const url = this.#urls[0]!;
+        const view = (await askJson({ ...this.#options, url }, TRANSFERS, { patience: attempt })) as TransfersView;
+        if (view.epoch >= least) return view;
+        throw new UsageError(`${url} has not heard of epoch ${least}`);
       } catch (error) {
         if (!(error instanceof UsageError)) throw error;
         if (performance.now() > until) {

@@ -31,14 +31,15 @@ async function frozen(): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A member that shows these views one after the other, the last one for ever, and knows these members. */
-async function member(views: readonly TransfersView[], members: () => readonly string[]): Promise<string> {
+/** A member that shows these views one after the other, the last one for ever, and knows these members, if it says. */
+async function member(views: readonly TransfersView[], members?: () => readonly string[]): Promise<string> {
   let shown = 0;
   const server = createServer((request, response) => {
     response.setHeader('content-type', 'application/json').setHeader('connection', 'close');
-    const list = { members: members().map((url) => ({ id: url, url })) };
+    const list = { members: members?.().map((url) => ({ id: url, url })) };
     const view = views[Math.min(shown, views.length - 1)];
-    if (request.url === '/v1/cluster') response.end(JSON.stringify(list));
+    if (request.url === '/v1/cluster' && members !== undefined) response.end(JSON.stringify(list));
+    else if (request.url === '/v1/cluster') request.socket.destroy();
     else if (view === undefined) request.socket.destroy();
     else {
       shown += 1;
@@ -71,10 +72,37 @@ test('when one stands still, another one tells before the patience is over', asy
   expect(await untilOver({ url, json: true }, RUNNING, times)).toMatchObject({ outcome: 'done' });
 });
 
+test('a change that has begun is waited for although the node does not say who else there is', async () => {
+  const url = await member([{ ...OVER, last: { id: 'a', outcome: 'done' } }]);
+  expect(await untilOver({ url, json: true }, RUNNING, SOON)).toMatchObject({ outcome: 'done' });
+  const dead = await member([]);
+  await expect(untilOver({ url: dead, json: true }, RUNNING, SOON)).rejects.toMatchObject({
+    exitStatus: EXIT.unreachable,
+    message: expect.stringContaining('the change goes on by itself') as string,
+  });
+});
+
 test('when nobody answers for a while, waiting ends with a status of its own', async () => {
   const url = await member([], () => [url]);
   await expect(untilOver({ url, json: true }, RUNNING, SOON)).rejects.toMatchObject({
     exitStatus: EXIT.unreachable,
     message: expect.stringContaining('the change goes on by itself') as string,
+  });
+});
+
+test('a member that has not heard of the change yet says nothing about its end', async () => {
+  const before = { ...OVER, epoch: 1, last: { id: 'earlier', outcome: 'done' } } as const;
+  const behind = await member([before], () => []);
+  const other = await member([RUNNING, { ...OVER, last: { id: 'a', outcome: 'aborted' } }], () => []);
+  const url = await member([], () => [url, behind, other]);
+  const times = { poll: 1, patience: 20_000 };
+  expect(await untilOver({ url, json: true }, RUNNING, times)).toMatchObject({
+    outcome: 'aborted',
+    view: { epoch: 9 },
+  });
+  const alone = await member([before], () => [alone]);
+  await expect(untilOver({ url: alone, json: true }, RUNNING, SOON)).rejects.toMatchObject({
+    exitStatus: EXIT.unreachable,
+    message: expect.stringContaining('has not heard of epoch 2') as string,
   });
 });
