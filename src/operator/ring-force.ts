@@ -45,7 +45,10 @@ export type ForceResult =
   | { readonly kind: 'refused'; readonly detail: string }
   | { readonly kind: 'failed'; readonly outcome: 'not-applied'; readonly detail: string };
 
-/** Epochs that a majority which is said to be gone may have decided without anybody here having heard of it. */
+/**
+ * Epochs that a majority which is said to be gone may have decided without anybody here having heard of it; and that lie between what
+ * two survivors make, who may be asked at once and know different epochs: those that follow the one must not come to the other.
+ */
 const FORCED_STEP = 1_000_000;
 
 export interface RingForceOptions {
@@ -113,7 +116,7 @@ export function forced(
 ): { readonly next: Facts; readonly view: ForceView } {
   const { ring } = facts;
   const own = presentMember(ring, self)!;
-  const target = epoch(facts.epoch + FORCED_STEP + own.index);
+  const target = epoch(facts.epoch + FORCED_STEP * (own.index + 1));
   const members = ring.members.map((member): Member => {
     if (lost.includes(member.id)) return { ...member, state: 'removed' };
     return member.state === 'joining' || member.state === 'leaving' ? { ...member, state: 'active' } : member;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Facts } from '#consensus/facts.ts';
-import { epoch, nodeId, storageId } from '#kernel/identity.ts';
+import { epoch, nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { advanceChange, beginChange, type Evidence } from '#operator/ring-change.ts';
 import { forced } from '#operator/ring-force.ts';
 import { changeMembers } from '#ring/change.ts';
@@ -95,4 +95,15 @@ test('two nodes that force at once never make the same epoch', () => {
   const rest = facts.ring.members.slice(2).map(({ id }) => id);
   const epochs = [one!, other!].map((self) => forced(facts, rest, self, 'x').next.epoch);
   expect(new Set(epochs).size).toBe(2);
+});
+
+test('two survivors that are asked at once make different epochs, and do not come to those of each other, however far behind one is', () => {
+  const facts = midway('none', 0);
+  const [one, other, ...lost] = facts.ring.members.map(({ id }) => id);
+  const target = (self: NodeId, behind: number): number =>
+    forced({ ...facts, epoch: epoch(facts.epoch - behind) }, lost, self, 'forced').next.epoch;
+  for (const behind of [0, 1, 5]) {
+    expect(Math.abs(target(one!, 0) - target(other!, behind))).toBeGreaterThan(100_000);
+    expect(Math.abs(target(one!, behind) - target(other!, 0))).toBeGreaterThan(100_000);
+  }
 });
