@@ -3,16 +3,15 @@
  * meanwhile is there as it was at some moment in between.
  */
 
-import { closeSync, existsSync, ftruncateSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, ftruncateSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { once } from 'node:events';
 import { bytes, text } from '#client/codec.ts';
 import type { Bucket } from '#client/bucket.ts';
 import type { Page as KeyPage } from '#client/listing.ts';
-import type { Count } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
 import { inOrder, Width } from './in-order.ts';
-import { given, wholeNumber } from './key-command.ts';
+import { countOf, given, wholeNumber } from './key-command.ts';
 import { lineOf, valuesOf } from './key-lines.ts';
 import { UsageError } from './output.ts';
 import { NOTE_MS, Resume, untilInterrupted } from './resume.ts';
@@ -59,15 +58,17 @@ async function toFile(bucket: Bucket<Uint8Array>, file: string, flags: ExportFla
   let length = mark?.bytes ?? 0;
   if (mark !== undefined && (statSync(file, { throwIfNoEntry: false })?.size ?? 0) < length)
     throw new UsageError(`${file} is shorter than ${file}.progress says; remove both to begin anew`);
-  const target = openSync(file, 'a');
+  const begun = given({ cursor: mark?.cursor });
+  resume.note({ keys: mark?.keys ?? 0, bytes: length, ...begun });
+  const target = openSync(file, constants.O_WRONLY | constants.O_CREAT);
   let noted = 0;
   try {
     // What came behind the note may be half a line.
     ftruncateSync(target, length);
-    if (mark === undefined) resume.note({ keys: 0, bytes: 0 });
     for await (const { lines, next } of pages(bucket, flags, mark?.cursor)) {
       const written = Buffer.from(lines.join(''), 'utf8');
-      for (let at = 0; at < written.length;) at += writeSync(target, written, at);
+      resume.hold();
+      for (let at = 0; at < written.length;) at += writeSync(target, written, at, undefined, length + at);
       length += written.length;
       progress.done(lines.length, written.length);
       const now = performance.now();
@@ -77,6 +78,9 @@ async function toFile(bucket: Bucket<Uint8Array>, file: string, flags: ExportFla
       resume.note({ keys: progress.keys, bytes: length, cursor: next });
       if (interrupt.stopped()) throw new UsageError(`stopped after ${progress.keys} keys; the same command goes on`);
     }
+    resume.hold();
+    // A run that has lost the file may have written a page behind that, when it was just about to.
+    ftruncateSync(target, length);
     fsyncSync(target);
   } finally {
     progress.clear();
@@ -102,7 +106,7 @@ async function* pages(
   const list = async (after: string | undefined) => bucket.page(given({ prefix, after, limit: PAGE_KEYS }));
   const { type } = await bucket.definition();
   const line = async (key: string): Promise<string> => {
-    const entry = await bucket.get(key, given({ r: r as Count | undefined }));
+    const entry = await bucket.get(key, given({ r: countOf(r) }));
     if (!entry.exists) return '';
     if (type !== 'value') return typedLine(key, text.decode(entry.value!, ''));
     return lineOf({

@@ -1,19 +1,21 @@
 /**
- * `quoral import`: stores the lines of an export. A line may be stored twice, when an import was broken: in a bucket that keeps
- * siblings what is there already is read first and left alone, and what is there otherwise is replaced.
+ * `quoral import`: stores the lines of an export. A line may be stored twice, when an import was broken or is made twice at once: in a
+ * bucket that keeps siblings what is there already is read first and left alone, and what is there otherwise is replaced. Two that
+ * have read the same make the same requests, which have the same names, so they are one.
  */
 
+import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { bytes } from '#client/codec.ts';
 import type { Bucket } from '#client/bucket.ts';
 import type { DataType, Json, OperationOptions } from '#client/data-types.ts';
 import type { Quoral } from '#client/quoral.ts';
-import type { Count, PutOptions } from '#client/requests.ts';
+import type { PutOptions } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
 import { inOrder, Width } from './in-order.ts';
-import { given, wholeNumber } from './key-command.ts';
-import { parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } from './key-lines.ts';
+import { countOf, given, wholeNumber } from './key-command.ts';
+import { lackingIn, parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } from './key-lines.ts';
 import { UsageError } from './output.ts';
 import { linesOf, type Line } from './read-lines.ts';
 import { NOTE_MS, Resume, untilInterrupted, type Mark } from './resume.ts';
@@ -27,26 +29,29 @@ interface ImportFlags extends ClientOptions {
 
 type Done = 'stored' | 'unchanged' | 'expired';
 
-export async function importBucket(name: string, file: string | undefined, flags: ImportFlags): Promise<void> {
+export async function importBucket(bucketName: string, file: string | undefined, flags: ImportFlags): Promise<void> {
   const quoral = clusterClient(flags, { many: true });
-  const bucket = quoral.bucket(name, bytes);
-  const { type, conflicts, consistency } = await bucket.definition();
+  const bucket = quoral.bucket(bucketName, bytes);
+  const { type, conflicts, consistency, w: usual } = await bucket.definition();
   const keepsSiblings = conflicts === 'siblings' && consistency === 'eventual';
-  const options = given({ w: flags.w as Count | undefined });
+  const options = given({ w: countOf(flags.w) });
+  const { w = usual } = options;
+  // What strong keys have been cannot be told from what they show; and to know of a name, all would have to be asked where one is enough.
+  const name = consistency === 'eventual' && w !== 1 && w !== 'one' ? nameIn(bucket.name) : unnamed;
   const turns = new Turns();
   const storeLine = async (line: Line): Promise<Done> => {
     if (type === 'value') {
       const stored = read(line, parseLine);
-      return turns.take(stored.key, async () => storeValue(bucket, stored, line, keepsSiblings, options));
+      return turns.take(stored.key, async () => storeValue(bucket, stored, line, keepsSiblings, options, name));
     }
     const wanted = read(line, (text) => parseTypedLine(text, type));
-    return turns.take(wanted.key, async () => storeTyped(quoral, name, wanted, options));
+    return turns.take(wanted.key, async () => storeTyped(quoral, bucket.name, wanted, options, name));
   };
   const store = async (line: Line): Promise<Stored> => {
     const { end, number } = line;
     return { end, number, done: await storeLine(line) };
   };
-  await new Import(name, file, flags).run(store);
+  await new Import(bucketName, file, flags).run(store);
 }
 
 /** Many lines are stored at once; those of one key in their order, so that the last one says what is there in the end. */
@@ -104,6 +109,7 @@ class Import {
       noted = performance.now();
       this.#resume?.note({ keys: progress.keys, bytes: end });
     };
+    note();
     try {
       const lines = until(linesOf(source, mark), interrupt.stopped);
       const width = new Width(wholeNumber('concurrency', concurrency) ?? 256);
@@ -150,17 +156,38 @@ function read<T>({ text, number }: Line, parse: (text: string) => T): T {
   }
 }
 
+/** Names a request by what was seen before it and what it says. */
+type Name = (seen: string | undefined, ...said: readonly unknown[]) => { readonly idempotencyKey?: string };
+
+function nameIn(bucket: string): Name {
+  return (seen = '', ...said) => ({
+    idempotencyKey: createHash('sha256')
+      .update(JSON.stringify([bucket, seen, ...said]))
+      .digest('hex'),
+  });
+}
+
+const unnamed: Name = () => ({});
+
 /** What is there is led to what the line says, operation by operation. */
-async function storeTyped(quoral: Quoral, bucket: string, wanted: TypedKey, options: OperationOptions): Promise<Done> {
-  const { type } = wanted;
+async function storeTyped(
+  quoral: Quoral,
+  bucket: string,
+  wanted: TypedKey,
+  options: OperationOptions,
+  name: Name,
+): Promise<Done> {
+  const { type, key } = wanted;
   const handle = typedHandle(quoral, bucket, type);
-  const steps = stepsTo(type, await handle.find(wanted.key), wanted);
-  for (const step of steps) await handle.apply(wanted.key, step, options);
+  const { view, context } = await handle.look(key);
+  const steps = stepsTo(type, view, wanted);
+  for (const [i, step] of steps.entries())
+    await handle.apply(key, step, { ...options, ...name(context, key, i, step) });
   return steps.length === 0 ? 'unchanged' : 'stored';
 }
 
 interface TypedHandle {
-  find(key: string): Promise<TypedValue | undefined>;
+  look(key: string): Promise<{ readonly view: TypedValue | undefined; readonly context: string | undefined }>;
   apply(key: string, operation: Operation, options: OperationOptions): Promise<unknown>;
 }
 
@@ -181,39 +208,51 @@ async function storeValue(
   line: Line,
   keepsSiblings: boolean,
   options: PutOptions,
+  name: Name,
 ): Promise<Done> {
   const values = stored.values.filter(({ expires }) => expires === undefined || expires.getTime() > Date.now());
   if (values.length === 0) return 'expired';
-  if (keepsSiblings) return storeSiblings(bucket, { ...stored, values }, options);
+  if (keepsSiblings) return storeSiblings(bucket, { ...stored, values }, options, name);
   if (values.length > 1)
     throw new UsageError(`line ${line.number}: ${stored.key} has siblings, and bucket ${bucket.name} keeps none`);
-  await put(bucket, stored.key, values[0]!, { ...options, atLeastOnce: true });
+  await put(bucket, stored.key, values[0]!, { ...options, atLeastOnce: true }, unnamed);
   return 'stored';
 }
 
-/** The first replaces what is there, the others are as concurrent as they were. */
+/**
+ * One replaces what is there, or what the context of the line covers; the others are as concurrent as they were. What an import that
+ * was broken has brought is not covered by that context, and left alone.
+ */
 async function storeSiblings(
   bucket: Bucket<Uint8Array>,
   { key, values, context }: StoredKey,
   options: PutOptions,
+  name: Name,
 ): Promise<Done> {
-  const [first, ...others] = values;
-  if (context === undefined) {
-    const entry = await bucket.get(key);
-    if (entry.exists && sameValues(valuesOf(entry), values)) return 'unchanged';
-    await put(bucket, key, first!, { ...options, follows: entry });
-  } else await put(bucket, key, first!, { ...options, follows: context });
-  for (const value of others) await put(bucket, key, value, options);
+  const entry = await bucket.get(key);
+  const present = valuesOf(entry);
+  const [first] = context === undefined ? values : lackingIn(present, values);
+  if (first === undefined || (context === undefined && sameValues(present, values))) return 'unchanged';
+  const named: Name = (_, ...said) => name(entry.context, key, ...said);
+  await put(bucket, key, first, { ...options, follows: context ?? entry }, named);
+  if (values.length === 1) return 'stored';
+  const others = lackingIn(valuesOf(await bucket.get(key)), values).filter((value) => value !== first);
+  for (const value of others)
+    await put(bucket, key, value, options, (seen, ...said) => named(seen, values.indexOf(value), ...said));
   return 'stored';
 }
 
-async function put(bucket: Bucket<Uint8Array>, key: string, value: StoredValue, options: PutOptions): Promise<void> {
-  const { contentType, contentEncoding, meta, expires } = value;
+async function put(
+  bucket: Bucket<Uint8Array>,
+  key: string,
+  value: StoredValue,
+  options: PutOptions,
+  name: Name,
+): Promise<void> {
+  const { contentType, contentEncoding, meta, expires, bytes: stored } = value;
   // A time to live counts whole seconds, from now on.
-  const ttl = expires && Math.ceil((expires.getTime() - Date.now()) / 1000);
-  await bucket.put(key, value.bytes, {
-    ...options,
-    contentType,
-    ...given({ contentEncoding, meta, ttl: ttl && Math.max(1, ttl) }),
-  });
+  const ttl = expires && Math.max(1, Math.ceil((expires.getTime() - Date.now()) / 1000));
+  const said = { contentType, ...given({ contentEncoding, meta, ttl }) };
+  const named = name(undefined, said, createHash('sha256').update(stored).digest('hex'));
+  await bucket.put(key, stored, { ...options, ...said, ...named });
 }

@@ -50,6 +50,11 @@ export function given<O extends object>(options: O): { [K in keyof O]?: Exclude<
   };
 }
 
+/** The client must know that one replica is enough; words that are none are the node's to judge. */
+export function countOf(text: string | undefined): Count | undefined {
+  return text === undefined ? undefined : /^\d{1,9}$/.test(text) ? Number(text) : (text as Count);
+}
+
 function common({ consistency, timeout }: ReadFlags): Pick<ReadOptions, 'consistency' | 'timeout'> {
   return given({ consistency: consistency as Consistency | undefined, timeout: wholeNumber('timeout', timeout) });
 }
@@ -58,7 +63,7 @@ export async function getKey(bucket: string, key: string, flags: ReadFlags): Pro
   const { r, pr } = flags;
   const options: ReadOptions = {
     ...common(flags),
-    ...given({ r: r as Count | undefined, pr: pr as Count | undefined }),
+    ...given({ r: countOf(r), pr: countOf(pr) }),
   };
   const entry = await clusterClient(flags).bucket(bucket, bytes).get(key, options);
   if (!entry.exists) fail(`${bucket}/${key} is not there`);
@@ -100,9 +105,9 @@ function changeOptions(flags: ChangeFlags): DeleteOptions {
     ...given({
       follows: context,
       ifMatch: ifMatch?.replaceAll('"', ''),
-      w: w as Count | undefined,
-      pw: pw as Count | undefined,
-      dw: dw as Count | undefined,
+      w: countOf(w),
+      pw: countOf(pw),
+      dw: countOf(dw),
     }),
   };
 }

@@ -54,21 +54,37 @@ const SAME_END_MS = 2000;
 
 /** Whether the same is stored, whatever the order of siblings. */
 export function sameValues(a: readonly StoredValue[], b: readonly StoredValue[]): boolean {
-  if (a.length !== b.length) return false;
-  const others = comparable(b);
-  return comparable(a).every(({ form, end }, i) => {
-    const other = others[i]!;
-    return form === other.form && (end === other.end || Math.abs(end - other.end) <= SAME_END_MS);
-  });
+  return a.length === b.length && lackingIn(a, b).length === 0;
 }
 
-function comparable(values: readonly StoredValue[]): readonly { readonly form: string; readonly end: number }[] {
-  return values
-    .map(({ expires, ...value }) => ({
-      form: JSON.stringify(viewOf(value)),
-      end: expires?.getTime() ?? Number.POSITIVE_INFINITY,
-    }))
-    .sort((a, b) => (a.form === b.form ? a.end - b.end : a.form < b.form ? -1 : 1));
+/** Those of the wanted values that are not among the others; of equal ones each stands for one. */
+export function lackingIn(present: readonly StoredValue[], wanted: readonly StoredValue[]): readonly StoredValue[] {
+  const left = inOrderOfEnd(present);
+  return inOrderOfEnd(wanted)
+    .filter((one) => {
+      const at = left.findIndex((other) => isSame(one, other));
+      if (at !== -1) left.splice(at, 1);
+      return at === -1;
+    })
+    .map(({ value }) => value);
+}
+
+interface Comparable {
+  readonly value: StoredValue;
+  readonly form: string;
+  readonly end: number;
+}
+
+function isSame(a: Comparable, b: Comparable): boolean {
+  return a.form === b.form && (a.end === b.end || Math.abs(a.end - b.end) <= SAME_END_MS);
+}
+
+function inOrderOfEnd(values: readonly StoredValue[]): Comparable[] {
+  const all = values.map((value) => {
+    const { expires, ...still } = value;
+    return { value, form: JSON.stringify(viewOf(still)), end: expires?.getTime() ?? Number.POSITIVE_INFINITY };
+  });
+  return all.sort((a, b) => a.end - b.end || 0);
 }
 
 function viewOf({ bytes, contentType, contentEncoding, meta, expires }: StoredValue): object {

@@ -1,7 +1,9 @@
 /**
- * Where a broken import or export goes on: a small file beside the data, replaced as a whole, and gone when the work is done.
+ * Where a broken import or export goes on: a small file beside the data, replaced as a whole, and gone when the work is done. It
+ * belongs to the run that began last; one that finds it taken over ends, or two would write into one file.
  */
 
+import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { UsageError } from './output.ts';
 
@@ -9,6 +11,8 @@ export interface Mark {
   readonly bucket: string;
   /** What else must be the same for it to be the same work. */
   readonly of: string;
+  /** Whose it is; a program of an earlier version did not say. */
+  readonly run?: string;
   readonly keys: number;
   /** Of the data file: what comes behind is not done. */
   readonly bytes: number;
@@ -23,6 +27,8 @@ export class Resume {
   readonly #path: string;
   readonly #bucket: string;
   readonly #of: string;
+  readonly #run = randomUUID();
+  #begun = false;
 
   constructor(path: string, bucket: string, of: string) {
     this.#path = path;
@@ -45,13 +51,22 @@ export class Resume {
     throw new UsageError(`${this.#path} is of other work (bucket ${mark.bucket}, ${mark.of}); remove it to begin anew`);
   }
 
-  note(done: Omit<Mark, 'bucket' | 'of'>): void {
+  note(done: Omit<Mark, 'bucket' | 'of' | 'run'>): void {
+    if (this.#begun) this.hold();
+    this.#begun = true;
     const aside = `${this.#path}.new`;
-    writeFileSync(aside, `${JSON.stringify({ bucket: this.#bucket, of: this.#of, ...done })}\n`);
+    writeFileSync(aside, `${JSON.stringify({ bucket: this.#bucket, of: this.#of, run: this.#run, ...done })}\n`);
     renameSync(aside, this.#path);
   }
 
+  /** Throws {@link UsageError} when another run goes on with the work that this one has begun. */
+  hold(): void {
+    if (this.read()?.run === this.#run) return;
+    throw new UsageError(`${this.#path} is no longer of this run: another one of the same command has gone on with it`);
+  }
+
   finish(): void {
+    if (this.#begun) this.hold();
     rmSync(this.#path, { force: true });
   }
 }

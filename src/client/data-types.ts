@@ -67,19 +67,15 @@ class TypedBucket<K extends DataType, V> {
 
   /** With the context that a removal can send back. */
   async read(key: string, options: ReadOptions = {}): Promise<{ readonly value: V; readonly context?: string }> {
-    const { view, context } = await this.#view(key, options);
+    const { view, context } = await this.look(key, options);
     const value = view === undefined ? this.#nothing : (view.value as V);
     return { value, ...(context === undefined ? {} : { context }) };
   }
 
-  /** What a node shows of the key, of a map with what its fields are; undefined when there is nothing. */
-  async find(key: string, options: ReadOptions = {}): Promise<DataView | undefined> {
-    return (await this.#view(key, options)).view;
-  }
-
-  async #view(
+  /** What a node shows of the key, of a map with what its fields are; undefined when there is nothing. And the context of that. */
+  async look(
     key: string,
-    options: ReadOptions,
+    options: ReadOptions = {},
   ): Promise<{ readonly view: DataView | undefined; readonly context: string | undefined }> {
     const reply = await askAboutKey(this.#shared, this.name, key, {
       method: 'GET',

@@ -188,10 +188,11 @@ describe('import and export', () => {
     const main = join(root, 'src/main.ts');
     const importing = spawn(process.execPath, [main, 'import', 'copy', source, '--concurrency', '1', ...flags]);
     const mark = `${source}.copy.import`;
-    while (!existsSync(mark) && importing.exitCode === null) await sleep(10);
+    const done = () => (JSON.parse(readFileSync(mark, 'utf8')) as { keys: number }).keys;
+    while ((!existsSync(mark) || done() === 0) && importing.exitCode === null) await sleep(10);
     importing.kill('SIGKILL');
     await new Promise((resolve) => importing.once('exit', resolve));
-    const { keys } = JSON.parse(readFileSync(mark, 'utf8')) as { keys: number };
+    const keys = done();
     expect(keys).toBeGreaterThan(0);
     expect(keys).toBeLessThan(RECORDS);
     const going = runQuoral(['import', 'copy', source, '--json', ...flags]);
@@ -247,6 +248,53 @@ describe('import and export', () => {
       expect(await run('export', to, after)).toMatchObject({ status: 0 });
       expect(readFileSync(after, 'utf8')).toBe(readFileSync(before, 'utf8'));
     }
+  });
+
+  test('an import with contexts that is made again brings nothing twice', async () => {
+    await quoral.define('seen', { conflicts: 'siblings' });
+    const seen = quoral.bucket('seen', text);
+    const shown = async (key: string) => (await seen.get(key)).siblings.map(({ value }) => value).sort();
+    for (const [key, value] of [
+      ['one', 'a'],
+      ['two', 'a'],
+      ['two', 'b'],
+    ] as const)
+      await seen.put(key, value);
+    const [file, part] = [join(directory, 'seen.ndjson'), join(directory, 'part.ndjson')];
+    const run = async (...args: string[]) => runQuoral([...args, '--url', cluster.url('n1')]);
+    expect(await run('export', 'seen', file, '--contexts')).toMatchObject({ status: 0 });
+    await seen.put('one', 'a', { follows: await seen.get('one') });
+    await seen.put('one', 'since');
+    await seen.put('two', 'gone', { follows: await seen.get('two') });
+    await seen.put('two', 'since');
+    // As one that was killed between the two values of a key.
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const two = JSON.parse(lines[1]!) as { siblings: object[] };
+    writeFileSync(part, JSON.stringify({ ...two, siblings: two.siblings.slice(0, 1) }));
+    expect(await run('import', 'seen', part)).toMatchObject({ status: 0 });
+    expect(await run('import', 'seen', file)).toMatchObject({ status: 0 });
+    expect([await shown('one'), await shown('two')]).toEqual([
+      ['a', 'since'],
+      ['a', 'b', 'gone', 'since'],
+    ]);
+  });
+
+  test('two imports at once count nothing twice', async () => {
+    await quoral.define('at-once', { type: 'counter' });
+    const keys = Array.from({ length: 200 }, (_, i) => `k${i}`);
+    const lines = keys.map((key) => JSON.stringify({ key, type: 'counter', value: 5 })).join('\n');
+    const ended = await Promise.all(
+      ['n1', 'n2'].map(async (id) => {
+        // Of two places, so that none knows of the other's note.
+        const file = join(directory, `at-once-${id}.ndjson`);
+        writeFileSync(file, lines);
+        return runQuoral(['import', 'at-once', file, '--url', cluster.url(id)]);
+      }),
+    );
+    expect(ended.map(({ status }) => status)).toEqual([0, 0]);
+    const counters = quoral.counters('at-once');
+    const values = await Promise.all(keys.map(async (key) => counters.get(key)));
+    expect(new Set(values)).toEqual(new Set([5]));
   });
 
   test('what cannot be imported is named by its line', async () => {
