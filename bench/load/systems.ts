@@ -1,6 +1,6 @@
 /** How the systems that are compared are spoken to: one record read, one record written. */
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { HttpAnswer, HttpConnection } from './http-connection.ts';
 
 export interface System {
@@ -16,7 +16,7 @@ export interface SystemOptions {
   readonly token: string | undefined;
 }
 
-export const SYSTEMS = ['quoral', 'etcd', 'etcd-serializable'] as const;
+export const SYSTEMS = ['quoral', 'quoral-keyed', 'etcd', 'etcd-serializable'] as const;
 export type SystemName = (typeof SYSTEMS)[number];
 
 /** A value that was not stored before: identical overwrites would be skipped by the storage and measure nothing. */
@@ -31,10 +31,12 @@ function valueMaker(bytes: number): () => Buffer {
 }
 
 export function systemNamed(name: SystemName, options: SystemOptions): System {
-  return name === 'quoral' ? quoral(options) : etcd(options, name === 'etcd-serializable');
+  if (name === 'quoral' || name === 'quoral-keyed') return quoral(options, name === 'quoral-keyed');
+  return etcd(options, name === 'etcd-serializable');
 }
 
-function quoral({ bytes, query, token }: SystemOptions): System {
+/** `keyed`: each write has an idempotency key of its own, as the client's writes have. */
+function quoral({ bytes, query, token }: SystemOptions, keyed: boolean): System {
   const nextValue = valueMaker(bytes);
   const suffix = query === '' ? '' : `?${query}`;
   const authorization = token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
@@ -42,7 +44,10 @@ function quoral({ bytes, query, token }: SystemOptions): System {
   const path = (record: number): string => `/v1/kv/bench/key-${record}${suffix}`;
   return {
     read: (connection, record) => connection.request('GET', path(record), authorization),
-    write: (connection, record) => connection.request('PUT', path(record), withValue, nextValue()),
+    write: (connection, record) => {
+      const key = keyed ? `Idempotency-Key: ${randomUUID()}\r\n` : '';
+      return connection.request('PUT', path(record), `${withValue}${key}`, nextValue());
+    },
     isRight: ({ status, body }) => status === 204 || (status === 200 && body.length === bytes),
   };
 }

@@ -63,6 +63,7 @@ export async function beforeWrite(environment: Environment, request: WriteReques
           pr: looks ? scale(pr) : 0,
           least: looks ? least : undefined,
           retryId: mark.id,
+          fingerprint: looks ? undefined : mark.fingerprint,
         };
   const gathered = await gather(environment, questions);
   const now = environment.world.clock.wall();

@@ -3,10 +3,11 @@
  * join what they answer; mend those that turned out to be behind.
  */
 
-import type { State, Version } from '#causality/state.ts';
+import { EMPTY_STATE, type State, type Version } from '#causality/state.ts';
 import { CorruptState } from '#causality/state-codec.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { REDEFINED, sameBucketNow, type Environment } from './environment.ts';
+import { isFullAnywhere, retriesIn } from './join-answers.ts';
 import { ReadRound } from './read-round.ts';
 import type { Agreement, ReadOutcome, ReadRequest, RoundRequest } from './requests.ts';
 
@@ -52,7 +53,10 @@ export async function gather(environment: Environment, request: RoundRequest): P
     const round = new ReadRound(environment, asIs ? request : { ...request, bucket, whole });
     const ending = await round.run();
     if (ending.kind === 'reached') {
-      if (!round.hasOutlines() || (await completed(environment, round))) return joined(environment, round);
+      const isNewTo = round.isNewTo();
+      if (isNewTo === 'all') return nothingKnown(round);
+      if (isNewTo === 'none' && (!round.hasOutlines() || (await completed(environment, round))))
+        return joined(environment, round);
       whole = true;
       continue;
     }
@@ -85,7 +89,13 @@ async function mayWait({ world: { clock }, settings }: Environment, deadline: nu
 
 function unmet(round: ReadRound): Gathered {
   const detail = 'no replica that can be asked knows what this session has seen of the key';
-  return { kind: 'failed', trouble: 'session-not-met', detail, agreement: round.agreement(), retries: round.retries() };
+  return {
+    kind: 'failed',
+    trouble: 'session-not-met',
+    detail,
+    agreement: round.agreement(),
+    retries: retriesIn(round.answers),
+  };
 }
 
 function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRound, late: boolean): Gathered {
@@ -93,15 +103,20 @@ function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRou
   const failures = round.failures();
   const reasons = failures.length === 0 ? '' : ` (${failures.join(', ')})`;
   const trouble = late ? 'quorum-timeout' : round.turnedAway() ? 'overloaded' : 'quorum-unavailable';
-  const partial = round.retries().length > 0 ? joined(environment, round) : undefined;
+  const partial = retriesIn(round.answers).length > 0 ? joined(environment, round) : undefined;
   return {
     kind: 'failed',
     trouble,
     detail: `${late ? 'not enough replicas answered in time' : `too few replicas${where} can be reached`}${reasons}`,
     agreement: round.agreement(),
-    retries: round.retries(),
+    retries: retriesIn(round.answers),
     ...(partial?.kind === 'gathered' ? { state: partial.state } : {}),
   };
+}
+
+/** For who only asks whether the request was made before: what else there is nobody has looked at. */
+function nothingKnown(round: ReadRound): Gathered {
+  return { kind: 'gathered', state: EMPTY_STATE, agreement: round.agreement(), retries: [], retriesFull: false };
 }
 
 /** Whether the values are there now that no owner had sent. */
@@ -116,15 +131,15 @@ async function completed(environment: Environment, round: ReadRound): Promise<bo
 }
 
 function tellDamage(environment: Environment, round: ReadRound, { message }: CorruptState): void {
-  environment.world.log.error('answer-damaged', { reason: message, from: round.answeredBy() });
+  environment.world.log.error('answer-damaged', { reason: message, from: round.answers.map(({ from }) => from) });
 }
 
 /** A state that came over damaged, which its sender had verified, is no answer; which one it was the log says. */
 function joined(environment: Environment, round: ReadRound): Gathered {
   const agreement = round.agreement();
-  const retries = round.retries();
+  const retries = retriesIn(round.answers);
   try {
-    return { kind: 'gathered', state: round.merged(), agreement, retries, retriesFull: round.retriesFull() };
+    return { kind: 'gathered', state: round.merged(), agreement, retries, retriesFull: isFullAnywhere(round.answers) };
   } catch (error) {
     if (!(error instanceof CorruptState)) throw error;
     tellDamage(environment, round, error);

@@ -12,13 +12,24 @@ import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { dominates } from '#causality/vector.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
-import type { FetchReply } from '#replica/messages.ts';
+import type { FetchReply, NewReply } from '#replica/messages.ts';
+import type { RetryRow } from '#replica/retry-codec.ts';
 import type { Digest } from '#world/world.ts';
 
-export type Answer = FetchReply & {
+export type Answer = Exclude<FetchReply, NewReply> & {
   readonly from: NodeId;
   readonly isOwner: boolean;
 };
+
+/** What the owners say the request has become, when that was asked for. */
+export function retriesIn(answers: readonly Answer[]): readonly RetryRow[] {
+  return answers.flatMap(({ retry }) => retry ?? []);
+}
+
+/** Whether one of them remembers as many idempotency keys as it may. */
+export function isFullAnywhere(answers: readonly Answer[]): boolean {
+  return answers.some(({ retriesFull }) => retriesFull === true);
+}
 
 /** What an owner has answered. */
 export function answerOf(from: NodeId, { state, decoded, outline, retry, retriesFull }: FetchReply): Answer {
@@ -97,7 +108,7 @@ function stateOf(state: Uint8Array | null, crc32: Checksum): State {
 }
 
 /** What the replica knows that has answered so; nothing when the answer is damaged, which is found and told when all are joined. */
-export function vectorOf({ state, outline }: FetchReply, crc32: Checksum): VersionVector {
+export function vectorOf({ state = null, outline }: FetchReply, crc32: Checksum): VersionVector {
   try {
     return (outline === undefined ? stateOf(state, crc32) : decodeOutline(outline, crc32)).vector;
   } catch (error) {

@@ -12,8 +12,7 @@ import { HeldMessage, type HeldReply } from '#handoff/messages.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
 import { ReadTally, type Role } from '#quorum/tally.ts';
-import { FetchMessage, type FetchReply, type FetchRequest, type WholeFetchRequest } from '#replica/messages.ts';
-import type { RetryRow } from '#replica/retry-codec.ts';
+import { FetchMessage, type FetchReply, type FetchRequest } from '#replica/messages.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
@@ -49,6 +48,8 @@ export class ReadRound implements HedgedRead {
   readonly #needs: { readonly r: number; readonly pr: number };
   readonly #tally: ReadTally;
   readonly #answers: Answer[] = [];
+  /** Owners that have said no more than that they know nothing of the request. */
+  #isNewTo = 0;
   #waiting: Member[];
   /** Who may be asked for hints when more owners turn out to be missing; worked out when that happens. */
   #fallbacks: Member[] | undefined;
@@ -149,18 +150,15 @@ export class ReadRound implements HedgedRead {
     ];
   }
 
-  answeredBy(): readonly NodeId[] {
-    return this.#answers.map(({ from }) => from);
+  /** What has been said so far, by those who know more of the request than that it is new. */
+  get answers(): readonly Answer[] {
+    return this.#answers;
   }
 
-  /** What the owners that have answered say the request has become, when that was asked for. */
-  retries(): readonly RetryRow[] {
-    return this.#answers.flatMap(({ retry }) => retry ?? []);
-  }
-
-  /** Whether one of them remembers as many idempotency keys as it may. */
-  retriesFull(): boolean {
-    return this.#answers.some(({ retriesFull }) => retriesFull === true);
+  /** How many of those that have answered know nothing of the request, and have not said what they hold. */
+  isNewTo(): 'all' | 'some' | 'none' {
+    if (this.#isNewTo === 0) return 'none';
+    return this.#answers.length === 0 ? 'all' : 'some';
   }
 
   #ask(count: number): void {
@@ -192,11 +190,12 @@ export class ReadRound implements HedgedRead {
 
   #fetch(member: Member): void {
     const { hedging, peers, self } = this.#environment;
-    const { requestId, key, retryId } = this.#request;
+    const { requestId, key, retryId, whole } = this.#request;
+    const fingerprint = whole === true ? undefined : this.#request.fingerprint;
     const { scope } = this.#route;
     const isOwner = this.#isOwner(member);
     const valuesUpTo = isOwner ? this.#valuesFrom.limitFor(member.id) : undefined;
-    const fetch: WholeFetchRequest = { scope, requestId, key, retryId };
+    const fetch: FetchRequest = { scope, requestId, key, retryId, fingerprint };
     if (member.id === self) return void this.#fetchHere(member, fetch);
     hedging.called();
     if (isOwner) {
@@ -223,7 +222,7 @@ export class ReadRound implements HedgedRead {
     return callPatiently(this.#environment, id, type, fetch, { deadline, trace, hasAlternative });
   }
 
-  async #fetchHere(here: Member, fetch: WholeFetchRequest): Promise<void> {
+  async #fetchHere(here: Member, fetch: FetchRequest): Promise<void> {
     const { replica, hints } = this.#environment;
     const { deadline, trace } = this.#request;
     const span = trace?.child('replica.fetch', 'internal');
@@ -254,9 +253,10 @@ export class ReadRound implements HedgedRead {
   #answered(owner: Member, reply: FetchReply): void {
     if (this.#ended) return;
     forget(this.#asked, owner.id);
-    if (this.#request.retryId !== undefined && reply.retry === undefined)
+    if (reply.isNew === true) this.#isNewTo += 1;
+    else if (this.#request.retryId !== undefined && reply.retry === undefined)
       return this.#failed(owner, 'knows-no-retries', 0);
-    this.#answers.push(answerOf(owner.id, reply));
+    else this.#answers.push(answerOf(owner.id, reply));
     this.#answeredFor.push(owner.index);
     this.#tally.accept(owner.index);
     this.#learn(owner, reply);

@@ -139,6 +139,8 @@ export function expiryOf(request: Pick<WriteRequest, 'ttl' | 'content' | 'operat
 /** A read that may also ask what a request with an idempotency key has become. */
 export interface RoundRequest extends ReadRequest {
   readonly retryId?: Uint8Array | undefined;
+  /** Of the request that `retryId` names: owners that know nothing of it need say no more than that. */
+  readonly fingerprint?: Uint8Array | undefined;
   /** Everybody is to send the values, however large: it did not work otherwise. */
   readonly whole?: boolean;
 }

@@ -4,6 +4,8 @@ import { encodeOutline } from '#causality/outline.ts';
 import type { Checksum } from '#kernel/native.ts';
 import type { FetchReply } from './messages.ts';
 import type { StoredState } from './records.ts';
+import type { RetryRow } from './retry-codec.ts';
+import { attemptIn } from './settle-retries.ts';
 
 export function fetched(
   stored: StoredState | undefined,
@@ -16,4 +18,19 @@ export function fetched(
   const outline = encodeOutline(state, checksum);
   // A long vector has as many bytes in an outline.
   return outline.length < encoded.length ? { outline } : { state: encoded, decoded: state };
+}
+
+/**
+ * For a request that may have been made before. With its `fingerprint` little is said of one that is new: no row of it, no version
+ * that names it, and room for one.
+ */
+export function fetchedWithRetry(
+  stored: StoredState | undefined,
+  { retry, retriesFull }: { readonly retry: RetryRow | undefined; readonly retriesFull: boolean },
+  fingerprint: Uint8Array | undefined,
+  now: number,
+): FetchReply {
+  const isNew = fingerprint !== undefined && retry === undefined && !retriesFull;
+  if (isNew && (stored === undefined || attemptIn(stored.state, { fingerprint }, now) === undefined)) return { isNew };
+  return { state: stored?.encoded ?? null, retry: retry ?? null, retriesFull };
 }

@@ -49,17 +49,25 @@ export interface FetchRequest {
   readonly retryId?: Uint8Array | undefined;
   /** Of a state that is longer, the outline is enough; not together with `retryId`. */
   readonly valuesUpTo?: number | undefined;
+  /** Together with `retryId`, the rest of the request's mark: if the replica knows nothing of the request, that is enough. */
+  readonly fingerprint?: Uint8Array | undefined;
 }
 
-/** A request that is answered with all there is. */
-export interface WholeFetchRequest extends FetchRequest {
-  readonly valuesUpTo?: undefined;
-}
+export type FetchReply = WholeReply | OutlineReply | NewReply;
 
-export type FetchReply = WholeReply | OutlineReply;
+/** The replica knows nothing of the request, and has room for what it becomes. */
+export interface NewReply {
+  readonly isNew: true;
+  readonly state?: undefined;
+  readonly decoded?: undefined;
+  readonly outline?: undefined;
+  readonly retry?: undefined;
+  readonly retriesFull?: undefined;
+}
 
 /** The state is longer than was wanted. */
 export interface OutlineReply {
+  readonly isNew?: undefined;
   readonly outline: Uint8Array;
   readonly state?: undefined;
   readonly decoded?: undefined;
@@ -68,6 +76,7 @@ export interface OutlineReply {
 }
 
 export interface WholeReply {
+  readonly isNew?: undefined;
   /** The encoded state, or null when the replica never heard of the key. */
   readonly state: Uint8Array | null;
   /** What `state` holds, where the replica is this node's own, which has decoded it to see that it is whole. Not sent. */
@@ -155,7 +164,8 @@ function storeResultFromWire(result: unknown): StoreResult {
 
 export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   name: 'replica.fetch',
-  encodeRequest: ({ scope, requestId, key, retryId, valuesUpTo }) => {
+  encodeRequest: ({ scope, requestId, key, retryId, valuesUpTo, fingerprint }) => {
+    if (fingerprint !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, null, fingerprint];
     if (valuesUpTo !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, valuesUpTo];
     const body = [scopeToWire(scope), requestId, key];
     return retryId === undefined ? body : [...body, retryId];
@@ -168,12 +178,17 @@ export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
       key: asBytes(fields[2], 'key', KEY_BYTES_MAX),
       retryId: isGiven(fields[3]) ? asMarkBytes(fields[3], 'retryId') : undefined,
       valuesUpTo: isGiven(fields[4]) ? asInteger(fields[4], 'valuesUpTo', 0) : undefined,
+      fingerprint: isGiven(fields[5]) ? asMarkBytes(fields[5], 'fingerprint') : undefined,
     };
   },
-  // An outline is a list where a state is bytes.
-  encodeReply: (reply) => (reply.outline === undefined ? wholeToWire(reply) : [[reply.outline]]),
+  // An outline is a list where a state is bytes; that the request is new is `true`.
+  encodeReply: (reply) => {
+    if (reply.isNew === true) return [true];
+    return reply.outline === undefined ? wholeToWire(reply) : [[reply.outline]];
+  },
   decodeReply: (body) => {
     const [state] = asArray(body, 1, 'replica.fetch reply');
+    if (state === true) return { isNew: true };
     if (!Array.isArray(state)) return wholeFromWire(body);
     return { outline: asBytes(asArray(state, 1, 'outline')[0], 'outline', MAX_MESSAGE_BYTES) };
   },

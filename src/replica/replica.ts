@@ -17,8 +17,8 @@ import { ConflictFigures } from './conflicts.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
-import { fetched } from './fetched.ts';
-import type { FetchReply, FetchRequest, StoreReply, StoreRequest, WholeFetchRequest, WholeReply } from './messages.ts';
+import { fetched, fetchedWithRetry } from './fetched.ts';
+import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { checkSize, mintOn, type Minted, type MintRequest, type SizeLimits } from './mint.ts';
 import { ClockRow, storeCleanStop, type NodeStorage } from './node-storage.ts';
 import { TenureSupply } from './tenure-supply.ts';
@@ -99,6 +99,7 @@ export class Replica {
       },
       epilogue: (transaction) => {
         for (const participant of options.participants) participant.groupEnds?.(transaction);
+        this.#retries.book.groupEnds(transaction);
       },
       beforeCommit: options.flushNetwork,
       onSynced: () => {
@@ -109,6 +110,7 @@ export class Replica {
       onFailure: (error) => {
         for (const participant of options.participants) participant.groupFailed?.();
         this.#clockRow.forget();
+        this.#retries.book.groupFailed();
         this.#onCommitFailure(error);
       },
       groupSizeMax: options.limits.commitGroupMax,
@@ -175,8 +177,6 @@ export class Replica {
    * The replica's state of a key. Throws {@link Refusal}, or rejects with it: a row that cannot be trusted is no answer, not an
    * absence. Nearly always there is nothing to wait for, and each wait costs a turn.
    */
-  fetch(request: WholeFetchRequest, deadline: number): WholeReply | Promise<WholeReply>;
-  fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply>;
   fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
     const waits = this.#isBehind(request.scope) || this.#syncOf(request) !== undefined;
     return waits ? this.#fetchLater(request, deadline) : this.#fetchNow(request);
@@ -203,10 +203,10 @@ export class Replica {
     try {
       const stored = this.#records.recall(request.scope, request.key, this.#options.world.disk);
       if (request.retryId === undefined) return fetched(stored, request.valuesUpTo, this.#options.world.digest.crc32);
-      const state = stored?.encoded ?? null;
-      const { disk } = this.#options.world;
-      const retry = this.#retries.read(request.scope, request.key, request.retryId, disk) ?? null;
-      return { state, retry, retriesFull: this.#retries.full(disk) };
+      const { scope, key, retryId, fingerprint } = request;
+      const retry = this.#retries.read(scope, key, retryId, this.#options.world.disk);
+      const known = { retry, retriesFull: this.#retries.full() };
+      return fetchedWithRetry(stored, known, fingerprint, this.#options.world.clock.wall());
     } catch (error) {
       throw asRefusal(error);
     }
@@ -310,7 +310,7 @@ export class Replica {
     if (request.operating === null) this.#conflicts.minted(before, request.context, conflicts);
     const retry = mark === null ? null : { ...mark, dot, until: world.clock.wall() + limits.retryWindow };
     this.#records.write(transaction, request.scope, request.key, stored?.state, { state, encoded });
-    if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);
+    if (retry !== null) this.#retries.add(transaction, request.scope, request.key, retry);
     return { state, encoded, dot, retry };
   }
 
@@ -330,7 +330,7 @@ export class Replica {
       this.#retries.read(request.scope, request.key, mark.id, transaction) ??
       attemptIn(before, mark, this.#options.world.clock.wall());
     if (known !== undefined) throw new AlreadyMinted('a request with this idempotency key has been minted here');
-    if (this.#retries.full(transaction)) {
+    if (this.#retries.full()) {
       const { retriesMax } = this.#options.limits;
       throw new Refusal(OVERLOADED, `this node remembers ${retriesMax} idempotency keys and takes no more`);
     }

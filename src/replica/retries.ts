@@ -3,31 +3,30 @@
  * again. The row is written in the transaction of the write itself and travels with the state, so whoever holds the write
  * durably knows that it was made.
  *
- * Two rows beside each other: `retries` by key of the data and request, `retry_expiry` by the time at which they may go.
+ * `retries` has them by key of the data and request, `retry_expiry` what they are called by the time at which they may go.
  */
 
 import type { Conflicts, State } from '#causality/state.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { Refusal } from '#wire/message.ts';
-import type { Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
+import type { Counter, Digest, Disk, Log, Metrics, Row } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import type { StoreRequest } from './messages.ts';
 import { CORRUPT_ROW, type Place } from './records.ts';
 import {
-  decodeCount,
   decodeRetry,
-  encodeCount,
   encodeRetry,
-  expiryKey,
   idOfRow,
+  namesOf,
   retryKey,
   retryPrefix,
-  rowOfExpiry,
   timeKey,
+  timeOfExpiry,
   type RetryRow,
 } from './retry-codec.ts';
 import { settleRetry, withoutRepeat } from './settle-retries.ts';
-import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY } from './tables.ts';
+import { RetryBook } from './retry-book.ts';
+import { RETRIES, RETRY_EXPIRY } from './tables.ts';
 
 export interface RetryLimits {
   /** Milliseconds during which a request may be sent again. */
@@ -55,15 +54,17 @@ const ROWS_OF_KEY_MAX = 4096;
 
 export class Retries {
   readonly #options: RetriesOptions;
+  readonly book: RetryBook;
   readonly #damaged: Counter;
   readonly #purged: Counter;
 
   constructor(options: RetriesOptions) {
     this.#options = options;
+    this.book = new RetryBook(options.disk);
     const { metrics } = options;
     this.#damaged = metrics.counter('quoral_corrupt_retries_total', 'Idempotency rows whose checksum did not fit');
     this.#purged = metrics.counter('quoral_retries_purged_total', 'Idempotency rows whose window was over');
-    metrics.gauge('quoral_retries', 'Requests whose idempotency key is remembered', () => this.count(options.disk));
+    metrics.gauge('quoral_retries', 'Requests whose idempotency key is remembered', () => this.book.count);
   }
 
   /** Throws {@link Refusal} `corrupt-row` for a row that cannot be read: who has forgotten must not say that there is none. */
@@ -80,7 +81,7 @@ export class Retries {
     for (const incoming of retries) {
       const local = this.#find(scope, key, incoming.id, transaction);
       const settled = settleRetry(local === undefined || local === 'damaged' ? incoming : local, incoming);
-      if (settled.row !== local) this.put(transaction, scope, key, settled.row);
+      if (settled.row !== local) this.#put(transaction, retryKey(scope, key, incoming.id), settled.row, local);
       state = withoutRepeat(state, settled, conflicts);
     }
     return state;
@@ -97,48 +98,54 @@ export class Retries {
     });
   }
 
-  /** Writes the row, in the place of one that is there. */
-  put(transaction: GroupTransaction, place: Place, key: Uint8Array, retry: RetryRow): void {
-    const name = retryKey(place, key, retry.id);
-    const before = transaction.get(RETRIES, name);
-    if (before === undefined) this.#setCount(transaction, this.count(transaction) + 1);
-    else this.#forgetExpiry(transaction, name, before);
+  /** Writes the row of a request of which nothing is remembered. */
+  add(transaction: GroupTransaction, place: Place, key: Uint8Array, retry: RetryRow): void {
+    this.#put(transaction, retryKey(place, key, retry.id), retry, undefined);
+  }
+
+  #put(
+    transaction: GroupTransaction,
+    name: Uint8Array,
+    retry: RetryRow,
+    before: RetryRow | 'damaged' | undefined,
+  ): void {
+    if (before === undefined) transaction.afterwards(this.book.add, 1);
     transaction.put(RETRIES, name, encodeRetry(retry, this.#options.digest.crc32));
-    transaction.put(RETRY_EXPIRY, expiryKey(retry.until, name), ONE_BYTE);
+    transaction.afterwards(this.book.remember, { name, until: retry.until });
     this.#options.remembered();
   }
 
   /** Whether no new request with an idempotency key is to be taken. */
-  full(from: GroupTransaction | Disk): boolean {
-    return this.count(from) >= this.#options.limits.retriesMax;
-  }
-
-  count(from: GroupTransaction | Disk): number {
-    const row = from.get(NODE, RETRY_COUNT);
-    return row === undefined ? 0 : decodeCount(row);
+  full(): boolean {
+    return this.book.count >= this.#options.limits.retriesMax;
   }
 
   any(): boolean {
-    return this.count(this.#options.disk) > 0;
+    return this.book.count > 0;
   }
 
-  /** The names of at most `limit` entries whose time is over. */
-  expired(now: number, limit: number): readonly Uint8Array[] {
+  /** At most `limit` entries whose time is over. */
+  expired(now: number, limit: number): readonly Row[] {
     const to = timeKey(Math.max(0, now - CLOCK_SLACK_MS));
-    return this.#options.disk.range(RETRY_EXPIRY, { to, limit }).map(([name]) => name);
+    return this.#options.disk.range(RETRY_EXPIRY, { to, limit });
   }
 
-  /** Forgets what {@link expired} named, unless it was written anew meanwhile. */
-  purge(transaction: GroupTransaction, expired: readonly Uint8Array[]): void {
+  /** Forgets what {@link expired} has given, without the rows that were written anew meanwhile: another entry names those. */
+  purge(transaction: GroupTransaction, expired: readonly Row[]): void {
     let gone = 0;
-    for (const entry of expired) {
-      if (transaction.get(RETRY_EXPIRY, entry) === undefined) continue;
+    for (const [entry, names] of expired) {
+      const until = timeOfExpiry(entry);
+      for (const name of namesOf(entry, names)) {
+        const row = transaction.get(RETRIES, name);
+        const retry = row === undefined ? undefined : this.#decode(idOfRow(name), row);
+        if (retry === undefined || (retry !== 'damaged' && retry.until > until)) continue;
+        transaction.delete(RETRIES, name);
+        gone += 1;
+      }
       transaction.delete(RETRY_EXPIRY, entry);
-      transaction.delete(RETRIES, rowOfExpiry(entry));
-      gone += 1;
     }
     if (gone === 0) return;
-    this.#setCount(transaction, Math.max(0, this.count(transaction) - gone));
+    transaction.afterwards(this.book.add, -gone);
     this.#purged.add(gone);
   }
 
@@ -152,16 +159,6 @@ export class Retries {
     return row === undefined ? undefined : this.#decode(id, row);
   }
 
-  #setCount(transaction: GroupTransaction, count: number): void {
-    transaction.put(NODE, RETRY_COUNT, encodeCount(count));
-  }
-
-  /** The entry of a damaged row is not known: it goes at its own time, and takes the new row along. */
-  #forgetExpiry(transaction: GroupTransaction, name: Uint8Array, row: Uint8Array): void {
-    const before = this.#decode(idOfRow(name), row);
-    if (before !== 'damaged') transaction.delete(RETRY_EXPIRY, expiryKey(before.until, name));
-  }
-
   #decode(id: Uint8Array, row: Uint8Array): RetryRow | 'damaged' {
     const retry = decodeRetry(id, row, this.#options.digest.crc32);
     if (retry !== undefined) return retry;
@@ -171,6 +168,5 @@ export class Retries {
   }
 }
 
-const ONE_BYTE = new Uint8Array(1);
 /** Longer than any id, so later than all of them. */
 const PAST_EVERY_ID = new Uint8Array(17).fill(0xff);

@@ -1,7 +1,8 @@
 /**
  * The rows of retries, in bytes. Of `retries`: bucket, 0x00, incarnation as four bytes, length of the key as two bytes, key,
  * id → u8 1 | dot (node, tenure, counter) | until | 16 bytes of fingerprint | u32 CRC-32 of all before it. Of
- * `retry_expiry`: until as eight bytes, then the name of the row.
+ * `retry_expiry`: until as eight bytes, name of a row → of each further row the length of its name as two bytes and the name; one
+ * byte 0 where there are none.
  */
 
 import type { Dot } from '#causality/dot.ts';
@@ -49,12 +50,30 @@ export function timeKey(milliseconds: number): Uint8Array {
   return bytes;
 }
 
+/** `until` is the latest of the rows', `name` that of the first. */
 export function expiryKey(until: number, name: Uint8Array): Uint8Array {
   return concatBytes([timeKey(until), name]);
 }
 
-export function rowOfExpiry(entry: Uint8Array): Uint8Array {
-  return entry.subarray(TIME_BYTES);
+export function timeOfExpiry(entry: Uint8Array): number {
+  return entry.subarray(0, TIME_BYTES).reduce((time, byte) => time * 256 + byte, 0);
+}
+
+/** Of the rows beside the one that the key names. */
+export function expiryValue(names: readonly Uint8Array[]): Uint8Array {
+  if (names.length === 0) return new Uint8Array(1);
+  return concatBytes(names.flatMap((name) => [Uint8Array.of(name.length >>> 8, name.length), name]));
+}
+
+/** The names of the rows that an entry of `retry_expiry` is about. */
+export function namesOf(entry: Uint8Array, value: Uint8Array): readonly Uint8Array[] {
+  const names = [entry.subarray(TIME_BYTES)];
+  for (let at = 0; at + 2 <= value.length;) {
+    const end = at + 2 + value[at]! * 256 + value[at + 1]!;
+    names.push(value.subarray(at + 2, end));
+    at = end;
+  }
+  return names;
 }
 
 export function encodeRetry({ dot, until, fingerprint }: RetryRow, checksum: Checksum): Uint8Array {

@@ -7,8 +7,8 @@ import type { Clock, Log, Timer } from '#world/world.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Retries } from './retries.ts';
 
-/** Rows that one operation purges: bounds how long it holds the thread. */
-const PURGE_PAGE = 256;
+/** Entries that one operation purges, of up to thirty rows each: bounds how long it holds the thread. */
+const PURGE_PAGE = 16;
 
 export interface RetryPurgeOptions {
   readonly clock: Clock;

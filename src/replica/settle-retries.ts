@@ -41,7 +41,11 @@ export function withoutRepeat(state: State, { row, repeat }: SettledRetry, confl
 }
 
 /** An attempt of the same request that is live in the state and may still be repeated: its row may not have come with it. */
-export function attemptIn(state: State, { fingerprint }: RequestMark, now: number): Version | undefined {
+export function attemptIn(
+  state: State,
+  { fingerprint }: Pick<RequestMark, 'fingerprint'>,
+  now: number,
+): Version | undefined {
   if (!state.versions.some(({ request }) => request !== undefined)) return undefined;
   const name = toHex(fingerprint);
   return state.versions.find(({ request, dot }) => request === name && windowEnd(dot) >= now);

@@ -39,8 +39,8 @@ export const ATTEMPT_BUGS: readonly Bug[] = [
     edits: [
       {
         file: REPLICA,
-        from: 'if (retry !== null) this.#retries.put(transaction, request.scope, request.key, retry);',
-        to: 'if (retry !== null) this.#options.world.clock.after(100, () => void this.#commits.submit({ run: (later) => this.#retries.put(later, request.scope, request.key, retry), bytes: 0, durable: true }));',
+        from: 'if (retry !== null) this.#retries.add(transaction, request.scope, request.key, retry);',
+        to: 'if (retry !== null) this.#options.world.clock.after(100, () => void this.#commits.submit({ run: (later) => this.#retries.add(later, request.scope, request.key, retry), bytes: 0, durable: true }));',
       },
       { file: WRITE_ROUND, from: 'retries: retry === null ? [] : [retry]', to: 'retries: []' },
       {
@@ -62,6 +62,30 @@ export const ATTEMPT_BUGS: readonly Bug[] = [
       },
     ],
     foundBy: { scenario: 'retried-where-nobody-knows' },
+  },
+  {
+    name: 'new-to-one-is-new',
+    about: 'of owners of whom one knows the request and another does not, the other is believed',
+    edits: [
+      {
+        file: 'src/coordinator/get.ts',
+        from: "if (isNewTo === 'all') return nothingKnown(round);",
+        to: "if (isNewTo !== 'none') return nothingKnown(round);",
+      },
+    ],
+    foundBy: { scenario: 'retried-where-one-missed-it' },
+  },
+  {
+    name: 'new-whatever-its-row-says',
+    about: 'an owner calls a request new of which it has a row',
+    edits: [
+      {
+        file: 'src/replica/fetched.ts',
+        from: 'fingerprint !== undefined && retry === undefined && !retriesFull',
+        to: 'fingerprint !== undefined && !retriesFull',
+      },
+    ],
+    foundBy: { scenario: 'retried-where-one-missed-it' },
   },
   {
     name: 'condition-before-retry',

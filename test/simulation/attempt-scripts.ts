@@ -38,6 +38,20 @@ export const ATTEMPT_SCRIPTS = {
       await stage.get(third, key, STRICT);
     });
   },
+  /** A request is sent again where one owner has missed it, and the others remember only by its row that it was carried out. */
+  'retried-where-one-missed-it': async (stage) => {
+    await stage.rounds(async (key, [first, second, third]) => {
+      const { network } = stage.arena.cluster;
+      const loses = (message: Uint8Array): boolean => requestName(message) === StoreMessage.name;
+      for (const { host } of [first, second]) network.setFault(host, third.host, { loses });
+      const write = stage.keyed(key, STRICT);
+      await stage.send(write, first);
+      await stage.replace(second, key, STRICT);
+      await stage.send(write, third);
+      network.clearFaults();
+      await stage.get(second, key, ALL);
+    });
+  },
   /** Two attempts at one request are minted by nodes that could not know of each other, and meet. */
   'attempts-meet': async (stage) => {
     await stage.rounds(async (key, [first, second, third]) => {

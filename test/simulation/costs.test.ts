@@ -36,10 +36,11 @@ class Meter {
   }
 
   /** Of the request, with all that it leaves to be done behind its answer. */
-  async of(at: string, method: 'GET' | 'PUT' | 'DELETE', query = ''): Promise<Cost> {
+  async of(at: string, method: 'GET' | 'PUT' | 'DELETE', query = '', idempotencyKey?: string): Promise<Cost> {
     const { network, simulation } = this.#cluster;
     const before = { ...network.sentInAll(), commits: this.#commits, syncs: this.#syncs };
-    const body = method === 'PUT' ? { body: VALUE } : {};
+    const headers = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
+    const body = method === 'PUT' ? { body: VALUE, headers } : { headers };
     const { status } = await this.#cluster.request(at, method, PATH + query, body);
     expect([200, 204]).toContain(status);
     await simulation.run(simulation.now + 15);
@@ -77,6 +78,15 @@ test('a write costs 2(N-1) messages at an owner and two more elsewhere, and one 
   expect(await meter.of(owner, 'PUT', '?w=1&dw=0')).toEqual([4, 2314, 3, 3]);
   // It reads first, for it was given no context.
   expect(await meter.of(owner, 'DELETE')).toEqual([6, 1355, 3, 3]);
+});
+
+test('a write with an idempotency key asks all owners first whether they know it, who say little as long as they do not', async () => {
+  const { meter, owner, stranger } = await staged();
+  await meter.of(owner, 'PUT', '', 'first');
+  expect(await meter.of(owner, 'PUT', '', 'second')).toEqual([8, 2660, 3, 3]);
+  expect(await meter.of(stranger, 'PUT', '', 'third')).toEqual([10, 3940, 3, 3]);
+  // Made before: all say what they hold, and it is offered to them again.
+  expect(await meter.of(owner, 'PUT', '', 'third')).toEqual([8, 5004, 3, 3]);
 });
 
 test('a read asks as many owners as it needs, itself for nothing, and writes nothing', async () => {

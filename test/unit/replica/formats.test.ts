@@ -4,7 +4,16 @@ import { expect, test } from 'vitest';
 import { compareBytes, toHex, utf8 } from '#kernel/bytes.ts';
 import { epoch, nodeIndex } from '#kernel/identity.ts';
 import { FetchMessage, StoreMessage, STORES_MAX, StoresMessage } from '#replica/messages.ts';
-import { decodeRetry, encodeRetry, expiryKey, retryKey, type RetryRow } from '#replica/retry-codec.ts';
+import {
+  decodeRetry,
+  encodeRetry,
+  expiryKey,
+  namesOf,
+  expiryValue,
+  retryKey,
+  timeOfExpiry,
+  type RetryRow,
+} from '#replica/retry-codec.ts';
 import { digest } from '#world/digest.ts';
 import { recordKey, recordPrefix } from '#replica/tables.ts';
 import { decode, encode } from '#wire/codec.ts';
@@ -107,6 +116,10 @@ test('what a request has become travels with the state, and with the answer when
   expect(StoreMessage.decodeRequest(decode(bytes))).toEqual(store);
   const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), retryId: RETRY.id };
   expect(FetchMessage.decodeRequest(decode(encode(FetchMessage.encodeRequest(fetch))))).toEqual(fetch);
+  const asksLittle = { ...fetch, fingerprint: RETRY.fingerprint };
+  expect(FetchMessage.decodeRequest(decode(encode(FetchMessage.encodeRequest(asksLittle))))).toEqual(asksLittle);
+  expect(toHex(encode(FetchMessage.encodeReply({ isNew: true })))).toBe('91c3');
+  expect(FetchMessage.decodeReply([true])).toEqual({ isNew: true });
   for (const retry of [null, RETRY]) {
     const reply = { state: null, retry, retriesFull: retry === null };
     expect(FetchMessage.decodeReply(decode(encode(FetchMessage.encodeReply(reply))))).toEqual(reply);
@@ -117,7 +130,14 @@ test('the rows of retries', () => {
   const place = { n: 3, partition: 0, bucket: 'ab', incarnation: 0x01020304 };
   const name = retryKey(place, utf8('k'), RETRY.id);
   expect(toHex(name)).toBe(`6162000102030400016b${'01'.repeat(16)}`);
-  expect(toHex(expiryKey(RETRY.until, name))).toBe(`0000019ab697e800${toHex(name)}`);
+  const entry = expiryKey(RETRY.until, name);
+  expect(toHex(entry)).toBe(`0000019ab697e800${toHex(name)}`);
+  expect(timeOfExpiry(entry)).toBe(RETRY.until);
+  expect(toHex(expiryValue([]))).toBe('00');
+  expect(namesOf(entry, expiryValue([]))).toEqual([name]);
+  const others = [retryKey(place, utf8('bob'), RETRY.id), retryKey(place, utf8('b'), RETRY.id)];
+  expect(toHex(expiryValue(others))).toBe(`001c${toHex(others[0]!)}001a${toHex(others[1]!)}`);
+  expect(namesOf(entry, expiryValue(others))).toEqual([name, ...others]);
   const row = encodeRetry(RETRY, digest.crc32);
   expect(toHex(row)).toBe('010209ac0280d0dfb4ab33ababababababababababababababababbad3ee54');
   expect(decodeRetry(RETRY.id, row, digest.crc32)).toEqual(RETRY);

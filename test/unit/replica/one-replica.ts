@@ -2,14 +2,14 @@
 
 import type { Conflicts, State } from '#causality/state.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
-import { utf8 } from '#kernel/bytes.ts';
+import { toHex, utf8 } from '#kernel/bytes.ts';
 import { clusterId, epoch, nodeId, storageId } from '#kernel/identity.ts';
 import type { Minted } from '#replica/mint.ts';
 import { takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { Replica } from '#replica/replica.ts';
 import type { RetryLimits } from '#replica/retries.ts';
-import type { RetryRow } from '#replica/retry-codec.ts';
-import { RETRIES, RETRY_EXPIRY } from '#replica/tables.ts';
+import { decodeCount, namesOf, type RetryRow } from '#replica/retry-codec.ts';
+import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY } from '#replica/tables.ts';
 import { foundRing } from '#ring/founding.ts';
 import { digest } from '#world/digest.ts';
 import { OneMachine, type OneProcess } from './worlds.ts';
@@ -92,8 +92,13 @@ export class OneReplica {
     return this.machine.simulation.settle(promise);
   }
 
+  /** How many rows there are, how many of them have an entry that says when they may go, and how many are counted. */
   rows(): readonly number[] {
     const { disk } = this.process;
-    return [RETRIES, RETRY_EXPIRY].map((table) => disk.range(table, { limit: 10_000 }).length);
+    const rows = disk.range(RETRIES, { limit: 10_000 }).map(([name]) => toHex(name));
+    const entries = disk.range(RETRY_EXPIRY, { limit: 10_000 }).flatMap(([entry, names]) => namesOf(entry, names));
+    const named = new Set(entries.map(toHex));
+    const count = disk.get(NODE, RETRY_COUNT);
+    return [rows.length, rows.filter((row) => named.has(row)).length, count === undefined ? 0 : decodeCount(count)];
   }
 }

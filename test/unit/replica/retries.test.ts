@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { applyWrite } from '#causality/write.ts';
-import { utf8 } from '#kernel/bytes.ts';
+import { toHex, utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
 import { AlreadyMinted } from '#replica/refusals.ts';
 import { settleRetry } from '#replica/settle-retries.ts';
@@ -14,10 +14,16 @@ import { CONTENT, KEY, mark, OneReplica, SCOPE, WINDOW } from './one-replica.ts'
 const MINUTE = 60_000;
 
 /** What another owner made of the same request, or of another one. */
-function elsewhere(counter: number, node = 7, before: State = EMPTY_STATE, context: State['vector'] = []) {
+function elsewhere(
+  counter: number,
+  node = 7,
+  before: State = EMPTY_STATE,
+  context: State['vector'] = [],
+  request?: string,
+) {
   const dot = { node: nodeIndex(node), tenure: 1, counter };
   const conflicts = 'siblings';
-  const state = applyWrite(before, { context, dot, content: CONTENT, expiresAt: 0, conflicts });
+  const state = applyWrite(before, { context, dot, content: CONTENT, expiresAt: 0, conflicts, request });
   return { state, dot, row: { ...mark(1), dot, until: Number.MAX_SAFE_INTEGER } };
 }
 
@@ -35,11 +41,63 @@ test('the row is written with the write, and found again after a restart', async
   await expect(again.settle(again.mint(1))).rejects.toThrow(AlreadyMinted);
 });
 
+test('to who asks only whether a request is new, that is all that is said, and whatever is known of it otherwise', async () => {
+  const one = await OneReplica.boot('siblings', { retriesMax: 2 });
+  const ask = (id: number, key = KEY) => {
+    const { fingerprint, id: retryId } = mark(id);
+    return one.replica.fetch({ scope: SCOPE, requestId: 'r', key, retryId, fingerprint }, Infinity);
+  };
+  expect(ask(1)).toEqual({ isNew: true });
+  const minted = await one.settle(one.mint(1));
+  expect(ask(1)).toMatchObject({ state: minted.encoded, retry: minted.retry });
+  expect(ask(2)).toEqual({ isNew: true });
+  // The same key with another request is known, too.
+  expect(
+    one.replica.fetch(
+      { scope: SCOPE, requestId: 'r', key: KEY, retryId: mark(1).id, fingerprint: mark(2).fingerprint },
+      0,
+    ),
+  ).toMatchObject({
+    retry: minted.retry,
+  });
+  // A version that names the request, whose row has not come.
+  const foreign = elsewhere(4096 * one.process.clock.wall(), 7, EMPTY_STATE, [], toHex(mark(3).fingerprint));
+  await one.store(foreign.state, []);
+  expect(ask(3)).toMatchObject({ retry: null, retriesFull: false });
+  await one.settle(one.mint(4));
+  expect(ask(5)).toMatchObject({ retry: null, retriesFull: true });
+});
+
+test('what a group has counted is not there when it was not committed', async () => {
+  const one = await OneReplica.boot();
+  await one.settle(one.mint(1));
+  one.machine.medium.capacityBytes = 8;
+  await expect(one.settle(one.mint(2))).rejects.toMatchObject({ kind: 'full' });
+  one.machine.medium.capacityBytes = Infinity;
+  expect(one.rows()).toEqual([1, 1, 1]);
+  await one.settle(one.mint(3));
+  expect(one.rows()).toEqual([2, 2, 2]);
+});
+
+test('a row that was written anew stays until its own time is over', async () => {
+  const one = await OneReplica.boot();
+  const now = one.process.clock.wall();
+  const first = elsewhere(5);
+  await one.store(first.state, [{ ...first.row, until: now }]);
+  // Beyond the window of the first: a new request that has taken the row over.
+  const second = elsewhere(4096 * (now + WINDOW), 8);
+  await one.store(second.state, [{ ...second.row, until: now + WINDOW }]);
+  await one.machine.simulation.run(one.machine.simulation.now + 2 * MINUTE);
+  expect(one.rows()).toEqual([1, 1, 1]);
+  await one.machine.simulation.run(one.machine.simulation.now + WINDOW);
+  expect(one.rows()).toEqual([0, 0, 0]);
+});
+
 test('two attempts in one group are one write', async () => {
   const one = await OneReplica.boot();
   const both = await one.settle(Promise.allSettled([one.mint(1), one.mint(1), one.mint(1, utf8('other key'))]));
   expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-  expect(one.rows()).toEqual([2, 2]);
+  expect(one.rows()).toEqual([2, 2, 2]);
 });
 
 test('beyond the bound new ones are refused and none is forgotten, until windows are over', async () => {
@@ -47,24 +105,37 @@ test('beyond the bound new ones are refused and none is forgotten, until windows
   for (const id of [1, 2]) await one.settle(one.mint(id));
   const refused = await one.settle(one.mint(3).catch((error: unknown) => error));
   expect(refused).toMatchObject({ name: Refusal.name, code: 'overloaded' });
-  expect(one.rows()).toEqual([2, 2]);
+  expect(one.rows()).toEqual([2, 2, 2]);
   // What another owner has minted is taken along all the same, or its write would be without its row.
   await one.store(elsewhere(5).state, [{ ...elsewhere(5).row, ...mark(9) }]);
-  expect(one.rows()).toEqual([3, 3]);
+  expect(one.rows()).toEqual([3, 3, 3]);
   await one.machine.simulation.run(one.machine.simulation.now + WINDOW + 3 * MINUTE);
-  expect(one.rows()).toEqual([1, 1]);
+  one.machine.medium.capacityBytes = Infinity;
+  expect(one.rows()).toEqual([1, 1, 1]);
   await one.settle(one.mint(3));
+});
+
+test('a row that is the first of two entries of one time takes the others of both along', async () => {
+  const one = await OneReplica.boot();
+  const until = one.process.clock.wall();
+  const row = (id: number) => ({ ...mark(id), dot: elsewhere(id).dot, until });
+  // The second settles to the smaller dot and writes the row anew.
+  await one.store(elsewhere(9).state, [{ ...row(1), dot: elsewhere(9).dot }, row(2)]);
+  await one.store(elsewhere(8).state, [{ ...row(1), dot: elsewhere(8).dot }, row(3)]);
+  expect(one.rows()).toEqual([3, 3, 3]);
+  await one.machine.simulation.run(one.machine.simulation.now + 2 * MINUTE);
+  expect(one.rows()).toEqual([0, 0, 0]);
 });
 
 test('rows are purged a page at a time, and the key may be used again', async () => {
   const one = await OneReplica.boot();
   await one.settle(Promise.all(Array.from({ length: 600 }, (_, i) => one.mint(1, utf8(`k${i}`)))));
   await one.machine.simulation.run(one.machine.simulation.now + WINDOW + MINUTE - 5000);
-  expect(one.rows()).toEqual([600, 600]);
+  expect(one.rows()).toEqual([600, 600, 600]);
   await one.machine.simulation.run(one.machine.simulation.now + 10_000);
-  expect(one.rows()).toEqual([0, 0]);
+  expect(one.rows()).toEqual([0, 0, 0]);
   await one.settle(one.mint(1, utf8('k0')));
-  expect(one.rows()).toEqual([1, 1]);
+  expect(one.rows()).toEqual([1, 1, 1]);
 });
 
 test('of two attempts that meet here the later goes, live or not, and the first attempt stays remembered', async () => {
