@@ -37,6 +37,11 @@ export const RING_LOST_STRONG_SCRIPTS = {
     ring.cut(has, ring.others(has));
     await stage.pass(HOLDS_NO_CLIENTS);
     await stage.get(outsider, target, STRONG);
+    // Then it can be heard, and whoever has the last write still cannot.
+    ring.clear();
+    ring.cut(has, ring.others(has));
+    await stage.pass(HOLDS_NO_CLIENTS);
+    await stage.get(outsider, target, STRONG);
     ring.clear();
     await stage.pass(MOVED_MS);
     await stage.mustAnswer(leaver === outsider ? first : outsider, target, STRONG);
