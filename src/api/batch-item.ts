@@ -37,6 +37,12 @@ export const BATCH_OPERATION: Schema = {
     context: { type: 'string', description: 'As in the header Quoral-Context.' },
     ttl: { type: 'integer', minimum: 1, maximum: TTL_MAX, 'x-unit': 'seconds' },
     idempotencyKey: { type: 'string', description: 'As in the header Idempotency-Key, of this operation alone.' },
+    answeredBelow: {
+      type: 'integer',
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'As in the header Quoral-Answered-Below.',
+    },
     ifMatch: { type: 'string', description: 'As the header, or one etag as answers show it.' },
     ifNoneMatch: { type: 'string', description: 'As the header, or one etag as answers show it.' },
   },
@@ -57,6 +63,7 @@ export interface BatchOperation {
   readonly context?: string;
   readonly ttl?: number;
   readonly idempotencyKey?: string;
+  readonly answeredBelow?: number;
   readonly ifMatch?: string;
   readonly ifNoneMatch?: string;
 }
@@ -93,13 +100,14 @@ function contradictionIn({ op, key, key64, value, value64, ...others }: BatchOpe
       : undefined;
   }
   if (value !== undefined || value64 !== undefined) return invalid('value', `a ${op} has none`);
-  const { ttl, context, idempotencyKey } = others;
+  const { ttl, context, idempotencyKey, answeredBelow } = others;
   for (const name of ['contentType', 'contentEncoding', 'meta'] as const) {
     if (others[name] !== undefined) return invalid(name, `a ${op} has none`);
   }
   if (op === 'delete') return undefined;
   if (ttl !== undefined) return invalid('ttl', 'a get has none');
   if (context !== undefined) return invalid('context', 'a get has none');
+  if (answeredBelow !== undefined) return invalid('answeredBelow', 'a get has none');
   return idempotencyKey === undefined ? undefined : invalid('idempotencyKey', 'a get has none');
 }
 
@@ -119,10 +127,20 @@ function requestOf({ remote }: Incoming, operation: BatchOperation, target: Targ
     ['content-length', String(body.length)],
     ['accept', 'application/json'],
   ]);
-  const { contentType, contentEncoding, meta = {}, context, idempotencyKey, ifMatch, ifNoneMatch } = operation;
+  const {
+    contentType,
+    contentEncoding,
+    meta = {},
+    context,
+    idempotencyKey,
+    answeredBelow,
+    ifMatch,
+    ifNoneMatch,
+  } = operation;
   const given = {
     ...{ 'content-type': contentType, 'content-encoding': contentEncoding, 'quoral-context': context },
-    ...{ 'idempotency-key': idempotencyKey, 'if-match': asTag(ifMatch), 'if-none-match': asTag(ifNoneMatch) },
+    ...{ 'idempotency-key': idempotencyKey, 'quoral-answered-below': answeredBelow?.toString() },
+    ...{ 'if-match': asTag(ifMatch), 'if-none-match': asTag(ifNoneMatch) },
   };
   for (const [name, value] of Object.entries(given)) if (value !== undefined) headers.set(name, value);
   for (const [name, text] of Object.entries(meta)) headers.set(META_PREFIX + name.toLowerCase(), text);

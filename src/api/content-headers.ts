@@ -16,7 +16,7 @@ export const MAX_CONTENT_TYPE = 1024;
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 const OWN_PREFIX = 'quoral-';
 const META_PREFIX = 'quoral-meta-';
-const KNOWN_HEADERS: ReadonlySet<string> = new Set(['quoral-context', 'quoral-session']);
+const KNOWN_HEADERS: ReadonlySet<string> = new Set(['quoral-context', 'quoral-session', 'quoral-answered-below']);
 
 /** A version that holds a value. */
 export type LiveVersion = Version & { readonly content: Content };
@@ -46,10 +46,8 @@ export function describeContent(incoming: Incoming): Description | Problem {
     if (!name.startsWith(OWN_PREFIX)) continue;
     if (!name.startsWith(META_PREFIX) || name.length === META_PREFIX.length) {
       if (KNOWN_HEADERS.has(name)) continue;
-      return invalid(
-        name,
-        `unknown header; known are Quoral-Context, Quoral-Session and Quoral-Meta-*, not ${quoted(name)}`,
-      );
+      const known = 'Quoral-Context, Quoral-Session, Quoral-Answered-Below and Quoral-Meta-*';
+      return invalid(name, `unknown header; known are ${known}, not ${quoted(name)}`);
     }
     const value = incoming.header(name) ?? '';
     meta.push([name.slice(META_PREFIX.length), value]);

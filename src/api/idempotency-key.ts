@@ -3,7 +3,7 @@
  * request says must be the same; how many replicas it wants to hear from, and how long it waits, may differ.
  */
 
-import { MARK_BYTES, type RequestMark } from '#causality/repeats.ts';
+import { MARK_BYTES, type Numbered, type RequestMark } from '#causality/repeats.ts';
 import type { Content } from '#causality/state.ts';
 import { ByteWriter } from '#kernel/binary.ts';
 import { EMPTY_BYTES, utf8 } from '#kernel/bytes.ts';
@@ -27,6 +27,36 @@ export function parseIdempotencyKey(incoming: Incoming): string | undefined | Pr
     return invalid('Idempotency-Key', `${quoted(key)} is not ${allowed}`);
   }
   return key;
+}
+
+/** What the client says of its numbered requests to the key. */
+export interface AnsweredBelow {
+  readonly series: string;
+  readonly number: number;
+  readonly below: number;
+}
+
+const WHOLE_NUMBER = /^[1-9]\d{0,15}$/;
+const NUMBERED = /^(.+):([1-9]\d{0,15})$/;
+
+/**
+ * `Quoral-Answered-Below`: of the requests that bear keys of the same series the client sends none with a lower number again, and
+ * waits for none. Undefined when the request has none.
+ */
+export function parseAnsweredBelow(incoming: Incoming, key: string | undefined): AnsweredBelow | undefined | Problem {
+  const given = incoming.header('quoral-answered-below');
+  if (given === undefined) return undefined;
+  if (incoming.fields('quoral-answered-below').length > 1)
+    return invalid('Quoral-Answered-Below', 'given more than once');
+  const below = Number(given);
+  if (!WHOLE_NUMBER.test(given) || !Number.isSafeInteger(below))
+    return invalid('Quoral-Answered-Below', `${quoted(given)} is not a whole number from 1 to 2^53-1`);
+  if (key === undefined) return invalid('Quoral-Answered-Below', 'given without the Idempotency-Key that it goes with');
+  const [, series = '', digits = ''] = NUMBERED.exec(key) ?? [];
+  const number = Number(digits);
+  if (number >= below && Number.isSafeInteger(number)) return { series, number, below };
+  const wanted = `SERIES:NUMBER with a number of at least ${below}, as Quoral-Answered-Below says`;
+  return invalid('Idempotency-Key', `${quoted(key)} is not ${wanted}`);
 }
 
 export interface MarkedRequest {
@@ -57,6 +87,14 @@ export function markOf(
     id: sha256(name).subarray(0, MARK_BYTES),
     fingerprint: sha256(writer.finish()).subarray(0, MARK_BYTES),
   };
+}
+
+/** As the register of a strong key knows it. */
+export function numberedBy(
+  { series, number, below }: AnsweredBelow,
+  sha256: (bytes: Uint8Array) => Uint8Array,
+): Numbered {
+  return { series: sha256(utf8(series)).subarray(0, MARK_BYTES), number, answeredBelow: below };
 }
 
 /** Absent is another thing than empty. */

@@ -14,7 +14,7 @@ import { withBody } from './body.ts';
 import { parseConditions } from './conditions.ts';
 import { describeContent, type Description } from './content-headers.ts';
 import type { Answer, Exchange, Headers } from './exchange.ts';
-import { markOf, parseIdempotencyKey } from './idempotency-key.ts';
+import { markOf, numberedBy, parseAnsweredBelow, parseIdempotencyKey, type AnsweredBelow } from './idempotency-key.ts';
 import {
   noTtl,
   parseContext,
@@ -158,6 +158,7 @@ interface Write {
   readonly conditions: Conditions | undefined;
   readonly context: VersionVector | null;
   readonly idempotencyKey: string | undefined;
+  readonly answeredBelow: AnsweredBelow | undefined;
   /** Milliseconds; 0 for ever. */
   readonly ttl: number;
   readonly quorum: WriteQuorum;
@@ -194,6 +195,8 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
   if (context instanceof Problem) return context;
   const idempotencyKey = parseIdempotencyKey(incoming);
   if (idempotencyKey instanceof Problem) return idempotencyKey;
+  const answeredBelow = parseAnsweredBelow(incoming, idempotencyKey);
+  if (answeredBelow instanceof Problem) return answeredBelow;
   const ttl = what === 'deletion' ? noTtl(request.query) : parseTtl(request.query, bucket.properties.ttl);
   if (ttl instanceof Problem) return ttl;
   const members = services.members();
@@ -209,6 +212,7 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
     conditions,
     context,
     idempotencyKey,
+    answeredBelow,
     ttl,
     quorum,
     readQuorum: reads instanceof Problem ? NO_READ : reads,
@@ -227,7 +231,7 @@ async function performWrite(
   content: Content | null,
   operation?: KeyOperation,
 ): Promise<Answer> {
-  const { request, conditions, context, idempotencyKey, quorum } = write;
+  const { request, conditions, context, quorum } = write;
   const asked = common(exchange, request);
   const outcome = await exchange.services.write({
     requestId: asked.requestId,
@@ -243,7 +247,7 @@ async function performWrite(
     operation,
     context,
     conditions: conditions ?? null,
-    mark: idempotencyKey === undefined ? null : markedWrite(idempotencyKey, exchange, request, content, operation),
+    mark: markedWrite(exchange, write, content, operation),
     ttl: write.ttl,
     r: write.readQuorum.r,
     pr: write.readQuorum.pr,
@@ -265,14 +269,16 @@ async function performWrite(
 }
 
 function markedWrite(
-  idempotencyKey: string,
   { incoming, services }: Exchange,
-  { query }: KeyRequest,
+  { request: { query, bucket }, idempotencyKey, answeredBelow }: Write,
   content: Content | null,
   operation: KeyOperation | undefined,
-): RequestMark {
+): RequestMark | null {
+  if (idempotencyKey === undefined) return null;
   const marked = { incoming, query, content: operation === undefined ? content : asContent(operation) };
-  return markOf(idempotencyKey, marked, services.sha256);
+  const mark = markOf(idempotencyKey, marked, services.sha256);
+  if (answeredBelow === undefined || bucket.properties.consistency !== 'strong') return mark;
+  return { ...mark, numbered: numberedBy(answeredBelow, services.sha256) };
 }
 
 /** What makes two operations the same request. */

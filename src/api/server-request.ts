@@ -139,6 +139,7 @@ const SINGULAR: ReadonlySet<string> = new Set([
   'content-type',
   'host',
   'idempotency-key',
+  'quoral-answered-below',
   'quoral-context',
   'traceparent',
   'x-request-id',

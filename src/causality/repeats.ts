@@ -21,6 +21,17 @@ import type { State, Version } from './state.ts';
 export interface RequestMark {
   readonly id: Uint8Array;
   readonly fingerprint: Uint8Array;
+  /** Of a strong key's: when the client numbers its requests to the key, and says how far it is with them. */
+  readonly numbered?: Numbered | undefined;
+}
+
+/** A request's place among those of its client. */
+export interface Numbered {
+  /** Hash of what names the series. */
+  readonly series: Uint8Array;
+  readonly number: number;
+  /** Those of the series with lower numbers are over: the client sends none of them again. 0 when that is not said. */
+  readonly answeredBelow: number;
 }
 
 /** Of either hash. */

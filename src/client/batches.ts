@@ -184,6 +184,8 @@ function operationOf({ bucket, key, call }: Item): object {
   const { method, headers = {}, body, query } = call;
   const operation: Record<string, unknown> = { op: NAMES[method], bucket, key };
   for (const [header, member] of MEMBERS) if (headers[header] !== undefined) operation[member] = headers[header];
+  const below = headers['quoral-answered-below'];
+  if (below !== undefined) operation['answeredBelow'] = Number(below);
   const meta = Object.entries(headers).filter(([name]) => name.startsWith(META_PREFIX));
   if (meta.length > 0)
     operation['meta'] = Object.fromEntries(meta.map(([name, value]) => [name.slice(META_PREFIX.length), value]));

@@ -8,7 +8,7 @@ import type { Codec } from './codec.ts';
 import type { Definition } from './directory.ts';
 import { Entry, type Resolve } from './entry.ts';
 import { QuoralError } from './errors.ts';
-import { askAboutKey, idempotencyKeyFor, type Shared } from './keys.ts';
+import { askAboutKey, changeKey, type Shared } from './keys.ts';
 import { Lease, type LeaseWish } from './lease.ts';
 import { listKeys, listPage, type ListOptions, type Page } from './listing.ts';
 import { queryOf, type DeleteOptions, type PutOptions, type ReadOptions, type TouchOptions } from './requests.ts';
@@ -147,21 +147,9 @@ export class Bucket<T> {
     options: PutOptions,
     body: Uint8Array | undefined,
   ): Promise<Written> {
-    const idempotencyKey = idempotencyKeyFor(this.#shared, this.name, options);
     const headers = { ...content, ...(await this.#preconditions(key, options)) };
-    if (idempotencyKey !== false) headers['idempotency-key'] = idempotencyKey;
-    const reply = await askAboutKey(this.#shared, this.name, key, {
-      method,
-      query: queryOf(options),
-      headers,
-      body,
-      expected: [204],
-      changes: true,
-      repeatable: idempotencyKey !== false || options.atLeastOnce === true,
-      timeoutMs: options.timeout,
-      tellsTimeout: options.timeout !== undefined,
-      signal: options.signal,
-    });
+    const change = { method, query: queryOf(options), headers, body, expected: [204] };
+    const reply = await changeKey(this.#shared, this.name, key, change, options);
     const context = reply.headers.get('quoral-context') ?? undefined;
     return { etag: etagOf(reply.headers), context, ...happened(reply.headers) };
   }

@@ -7,7 +7,7 @@ import { utf8 } from '#kernel/bytes.ts';
 import { happened, type Happened } from './answer.ts';
 import { QuoralError } from './errors.ts';
 import { jsonBody } from './json-body.ts';
-import { askAboutKey, idempotencyKeyFor, type Shared } from './keys.ts';
+import { askAboutKey, changeKey, type Shared } from './keys.ts';
 import { queryOf, type ChangeOptions, type ReadOptions } from './requests.ts';
 
 export type DataType = 'counter' | 'set' | 'map' | 'register' | 'flag';
@@ -97,22 +97,11 @@ class TypedBucket<K extends DataType, V> {
 
   async apply(key: string, operation: Operations[K], options: OperationOptions = {}): Promise<Happened> {
     const { context } = options;
-    const idempotencyKey = idempotencyKeyFor(this.#shared, this.name, options);
     const headers: Record<string, string> = { 'content-type': 'application/json' };
-    if (idempotencyKey !== false) headers['idempotency-key'] = idempotencyKey;
     if (context !== undefined) headers['quoral-context'] = context;
-    const reply = await askAboutKey(this.#shared, this.name, key, {
-      method: 'POST',
-      query: queryOf(options),
-      headers,
-      body: utf8(JSON.stringify(operation)),
-      expected: [200, 204],
-      changes: true,
-      repeatable: idempotencyKey !== false || options.atLeastOnce === true,
-      timeoutMs: options.timeout,
-      tellsTimeout: options.timeout !== undefined,
-      signal: options.signal,
-    });
+    const body = utf8(JSON.stringify(operation));
+    const change = { method: 'POST', query: queryOf(options), headers, body, expected: [200, 204] } as const;
+    const reply = await changeKey(this.#shared, this.name, key, change, options);
     return happened(reply.headers);
   }
 }

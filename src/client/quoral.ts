@@ -11,6 +11,7 @@ import { QuoralError } from './errors.ts';
 import { jsonBody } from './json-body.ts';
 import { sendAlone, type Shared } from './keys.ts';
 import { Nodes } from './nodes.ts';
+import { NumberedWrites } from './numbered-writes.ts';
 import { RETRY_DEFAULTS, type RetrySettings } from './retry.ts';
 import { realRuntime, type Fetch, type Runtime } from './runtime.ts';
 import { Session } from './session.ts';
@@ -63,7 +64,8 @@ export function connectIn(runtime: Runtime, options: ConnectOptions): Quoral {
   const alone = async (bucket: string, key: string, call: KeyCall): Promise<Reply> =>
     sendAlone(transport, directory.owners(bucket, key), bucket, key, call);
   const batches = options.coalesce === true ? new Batches(transport, alone) : undefined;
-  return new Quoral({ transport, directory, batches, session: undefined });
+  const writes = new NumberedWrites(runtime);
+  return new Quoral({ transport, directory, writes, batches, session: undefined });
 }
 
 function requireAddresses(urls: readonly string[]): void {

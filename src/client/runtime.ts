@@ -14,14 +14,12 @@ export interface Runtime {
   random(): number;
   /** Calls back once after so many milliseconds; what it returns takes that back. */
   after(milliseconds: number, callback: () => void): () => void;
-  /** A text that no other request in the world has. */
+  /** A text that no other client in the world has. */
   uniqueId(): string;
 }
 
 /** The global ones, unless another way to send requests is given. */
 export function realRuntime(wanted: Fetch | undefined): Runtime {
-  let prefix: string | undefined;
-  let count = 0;
   return {
     fetch: wanted ?? (async (url, init) => fetch(url, init)),
     now: () => performance.now(),
@@ -30,7 +28,7 @@ export function realRuntime(wanted: Fetch | undefined): Runtime {
       const timer = setTimeout(callback, milliseconds);
       return () => clearTimeout(timer);
     },
-    uniqueId: () => `${(prefix ??= randomText())}-${(count++).toString(36)}`,
+    uniqueId: randomText,
   };
 }
 

@@ -79,6 +79,10 @@ class Bundler implements Messages {
     return this.#messaging.reachable(peer);
   }
 
+  versionOf(peer: NodeId): number | undefined {
+    return this.#messaging.versionOf(peer);
+  }
+
   call<Request, Reply>(
     to: NodeId,
     type: MessageType<Request, Reply>,

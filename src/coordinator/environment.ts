@@ -44,7 +44,7 @@ export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
 };
 
 /** The network as a request needs it. */
-export type Messages = Pick<Messaging, 'call' | 'handle' | 'reachable'>;
+export type Messages = Pick<Messaging, 'call' | 'handle' | 'reachable' | 'versionOf'>;
 
 export interface Environment {
   readonly world: World;

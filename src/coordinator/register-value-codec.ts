@@ -4,21 +4,21 @@
  *     [1, version, state, [holder, token, expiresAt] or nil, fence, [[id, version, dot, true if it was retried], …], [[id, fingerprint, dot, until], …],
  *      forgotten unless it is 0]
  *
- * with the state in its own format and a dot as three numbers. The first element names the format; the owners store the bytes
+ * with [series, number, answeredBelow] at the end of what is remembered of a numbered request, the state in its own format and a dot as three numbers. The first element names the format; the owners store the bytes
  * with a checksum of their own.
  */
 
 import { CorruptState, decodeState, encodeState } from '#causality/state-codec.ts';
 import type { Checksum } from '#kernel/native.ts';
-import { retryFromWire, retryToWire } from '#replica/retry-codec.ts';
+import { retryFromWire, retryToWire, type RetryRow } from '#replica/retry-codec.ts';
 import { decode, encode } from '#wire/codec.ts';
 import { MalformedMessage } from '#wire/message.ts';
 import { asArray, asBytes, asInteger, asListOf, asString } from '#wire/shape.ts';
 import { MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { INTEGER_BYTES, PackedReader, PackedWriter } from './packed.ts';
-import { dotFromWire } from './request-codec.ts';
+import { KEYED_MAX } from './register-keyed.ts';
+import { dotFromWire, isGiven, numberedFromWire, numberedToWire } from './request-codec.ts';
 import {
-  KEYED_MAX,
   RECENT_MAX,
   RETRIED_MAX,
   type Lease,
@@ -29,6 +29,8 @@ import {
 
 const FORMAT_1 = 1;
 const ID_BYTES = 16;
+/** Of a row of a request, before what an earlier program does not know. */
+const RETRY_ELEMENTS = 6;
 const RECENT_BYTES = 5 + ID_BYTES + 4 * INTEGER_BYTES;
 /** Packed: nothing, and a list of nothing. */
 const NIL: Uint8Array = Uint8Array.of(0xc0);
@@ -39,7 +41,7 @@ export function encodeValue(value: RegisterValue, checksum: Checksum): Uint8Arra
   const { version, state, lease, fence, recent, keyed, forgotten } = value;
   const stateBytes = encodeState(state, checksum);
   const leaseBytes = lease === null ? NIL : encode(leaseToWire(lease));
-  const keyedBytes = keyed.length === 0 ? NO_ELEMENTS : encode(keyed.map(retryToWire));
+  const keyedBytes = keyed.length === 0 ? NO_ELEMENTS : encode(keyed.map(keyedToWire));
   const lengths = stateBytes.length + leaseBytes.length + keyedBytes.length;
   const writer = new PackedWriter(64 + lengths + recent.length * RECENT_BYTES);
   writer.array(forgotten === 0 ? 7 : 8);
@@ -65,7 +67,7 @@ export function decodeValue(bytes: Uint8Array, checksum: Checksum): RegisterValu
     lease: leaseFromWire(fields[3]),
     fence: asInteger(fields[4], 'fence'),
     recent: asListOf(fields[5], 'recent changes', RECENT_MAX + RETRIED_MAX, recentFromWire),
-    keyed: asListOf(fields[6], 'idempotency keys', KEYED_MAX, retryFromWire),
+    keyed: asListOf(fields[6], 'idempotency keys', KEYED_MAX, keyedFromWire),
     forgotten: fields[7] === undefined ? 0 : asInteger(fields[7], 'forgotten'),
   };
 }
@@ -124,4 +126,15 @@ function recentFromWire(body: unknown): RecentChange {
   const id = asBytes(fields[0], 'id', ID_BYTES);
   if (id.length !== ID_BYTES) throw new MalformedMessage(`id of ${id.length} bytes`);
   return { id, version: asInteger(fields[1], 'version'), dot: dotFromWire(fields[2]), retried: fields[3] === true };
+}
+
+function keyedToWire(row: RetryRow): unknown {
+  const { numbered } = row;
+  return numbered === undefined ? retryToWire(row) : [...retryToWire(row), ...numberedToWire(numbered)];
+}
+
+function keyedFromWire(body: unknown): RetryRow {
+  const row = retryFromWire(body);
+  const numbered = asArray(body, RETRY_ELEMENTS, 'retry').slice(RETRY_ELEMENTS);
+  return isGiven(numbered[0]) ? { ...row, numbered: numberedFromWire(numbered) } : row;
 }

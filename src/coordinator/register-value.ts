@@ -13,13 +13,14 @@ import type { Dot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import { carryOut, planOperation, Unfitting, withLeastVector } from '#causality/operate.ts';
-import { windowEnd, type RequestMark } from '#causality/repeats.ts';
+import type { RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type Content, type State } from '#causality/state.ts';
 import { touched } from '#causality/touch.ts';
 import { equalBytes } from '#kernel/bytes.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { isLive } from './get.ts';
 import { judge, type Conditions } from './preconditions.ts';
+import { earlierRequest, KEYED_MAX, rowFor, stillAwaited } from './register-keyed.ts';
 
 export interface Lease {
   readonly holder: string;
@@ -77,8 +78,6 @@ export const BATCH_MAX = 32;
 export const RECENT_MS = 90_000;
 /** What two nodes' clocks may be apart. */
 const CLOCKS_DIFFER_MS = 5000;
-/** Requests with idempotency keys that one key remembers. */
-export const KEYED_MAX = 1024;
 
 export type RegisterChange =
   /** Changes nothing: a read that takes part in the order of changes. */
@@ -104,6 +103,8 @@ export type ChangeResult =
   | { readonly kind: 'written'; readonly state: State; readonly written: Dot }
   | { readonly kind: 'precondition-failed'; readonly etag: string | undefined }
   | { readonly kind: 'idempotency-mismatch' }
+  /** A copy of a request that its client waits for no more: it may have been made, which nobody remembers. */
+  | { readonly kind: 'given-up' }
   /** The operation does not fit what is there. */
   | { readonly kind: 'unfitting'; readonly detail: string }
   | { readonly kind: 'too-many-keys' }
@@ -174,17 +175,18 @@ function write(
   const made = madeBefore(value, circumstances);
   if (made !== undefined) return { value, result: { kind: 'written', state: value.state, written: made.dot } };
   const { conditions, mark } = change;
-  const keyed = value.keyed.filter((row) => row.until > now);
-  const first = mark === null ? undefined : keyed.find((row) => equalBytes(row.id, mark.id));
-  if (first !== undefined) {
-    if (!equalBytes(first.fingerprint, mark!.fingerprint)) return { value, result: { kind: 'idempotency-mismatch' } };
-    return { value, result: { kind: 'written', state: value.state, written: first.dot } };
+  const remembered = value.keyed.filter((row) => row.until > now);
+  const earlier = mark === null ? undefined : earlierRequest(remembered, mark);
+  if (earlier !== undefined) {
+    if (earlier.kind !== 'made') return { value, result: earlier };
+    return { value, result: { kind: 'written', state: value.state, written: earlier.dot } };
   }
   const live = value.state.versions.filter(({ content }) => content !== null);
   const etag = conditions === null || live.length === 0 ? undefined : etagOf(live);
   if (conditions !== null && judge(conditions, etag) !== 'proceed') {
     return { value, result: { kind: 'precondition-failed', etag } };
   }
+  const keyed = stillAwaited(remembered, mark?.numbered);
   if (mark !== null && keyed.length >= KEYED_MAX) return { value, result: { kind: 'too-many-keys' } };
   if (change.operation?.kind === 'touch' && live.length === 0)
     return { value, result: { kind: 'precondition-failed', etag } };
@@ -192,7 +194,7 @@ function write(
   if (written instanceof Unfitting) return { value, result: { kind: 'unfitting', detail: written.message } };
   const { state, last } = written;
   const next = remember({ ...value, state }, { ...circumstances, dot: last });
-  const rows = mark === null ? keyed : [...keyed, { ...mark, dot: last, until: windowEnd(last) }];
+  const rows = mark === null ? keyed : [...keyed, rowFor(mark, last)];
   return { value: { ...next, keyed: rows }, result: { kind: 'written', state, written: last } };
 }
 

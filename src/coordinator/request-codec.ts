@@ -3,7 +3,7 @@
  */
 
 import type { Dot } from '#causality/dot.ts';
-import type { RequestMark } from '#causality/repeats.ts';
+import type { Numbered, RequestMark } from '#causality/repeats.ts';
 import type { Content, VersionVector } from '#causality/state.ts';
 import { nodeIndex } from '#kernel/identity.ts';
 import { asMarkBytes } from '#replica/retry-codec.ts';
@@ -93,11 +93,28 @@ export function conditionsFromWire(body: unknown): Conditions | null {
 }
 
 export function markToWire(mark: RequestMark | null): unknown {
-  return mark === null ? null : [mark.id, mark.fingerprint];
+  if (mark === null) return null;
+  const { id, fingerprint, numbered } = mark;
+  return numbered === undefined ? [id, fingerprint] : [id, fingerprint, ...numberedToWire(numbered)];
 }
 
 export function markFromWire(body: unknown): RequestMark | null {
   if (!isGiven(body)) return null;
   const fields = asArray(body, 2, 'mark');
-  return { id: asMarkBytes(fields[0], 'id'), fingerprint: asMarkBytes(fields[1], 'fingerprint') };
+  const mark = { id: asMarkBytes(fields[0], 'id'), fingerprint: asMarkBytes(fields[1], 'fingerprint') };
+  return isGiven(fields[2]) ? { ...mark, numbered: numberedFromWire(fields.slice(2)) } : mark;
+}
+
+/** Elements that follow others in an array. */
+export function numberedToWire({ series, number, answeredBelow }: Numbered): readonly unknown[] {
+  return [series, number, answeredBelow];
+}
+
+export function numberedFromWire(elements: readonly unknown[]): Numbered {
+  const fields = asArray(elements, 3, 'numbered');
+  return {
+    series: asMarkBytes(fields[0], 'series'),
+    number: asInteger(fields[1], 'number', 1),
+    answeredBelow: asInteger(fields[2], 'answeredBelow'),
+  };
 }

@@ -55,6 +55,10 @@ export class StoresTogether implements Messages {
     return this.#messaging.reachable(peer);
   }
 
+  versionOf(peer: NodeId): number | undefined {
+    return this.#messaging.versionOf(peer);
+  }
+
   call<Request, Reply>(
     to: NodeId,
     type: MessageType<Request, Reply>,

@@ -119,6 +119,7 @@ function resultToWire(result: ChangeResult, checksum: Checksum): unknown {
     case 'not-held':
       return [result.kind, leaseToWire(result.lease)];
     case 'idempotency-mismatch':
+    case 'given-up':
     case 'too-many-keys':
     case 'released':
     case 'ended':
@@ -145,6 +146,7 @@ function resultFromWire(body: unknown, checksum: Checksum): ChangeResult {
     case 'not-held':
       return { kind, lease: leaseFromWire(fields[1]) };
     case 'idempotency-mismatch':
+    case 'given-up':
     case 'too-many-keys':
     case 'released':
     case 'ended':

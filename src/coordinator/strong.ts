@@ -24,6 +24,7 @@ import { AnsweredAttempts, Attempts, type Attempt } from './attempts.ts';
 import { unavailable, withDoubt, type Failure } from './doubt.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { withoutValues } from './messages.ts';
+import { asAllKnow } from './numbered.ts';
 import { AcceptMessage, EraseMessage, PeekMessage, PrepareMessage, RegisterPageMessage } from './register-messages.ts';
 import { RegisterForce } from './register-force.ts';
 import { RegisterProposer, type Confirmation, type Proposed, type RegisterRequest } from './register-proposer.ts';
@@ -171,7 +172,8 @@ export class StrongKeys {
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
-    const { content, operation, conditions, mark, returnBody } = request;
+    const { content, operation, conditions, returnBody } = request;
+    const mark = asAllKnow(this.#environment, request.mark);
     const expiresAt = expiryOf(request, this.#environment.world.clock.wall());
     const proposed = await this.#make(request, {
       ...{ kind: 'write', content, operation, conditions, mark, expiresAt, returnBody },
@@ -201,6 +203,13 @@ export class StrongKeys {
           kind: 'not-applied',
           trouble: 'idempotency-mismatch',
           detail: 'the idempotency key belongs to another request',
+          agreement,
+        };
+      case 'given-up':
+        return {
+          kind: 'unknown',
+          trouble: 'idempotency-mismatch',
+          detail: 'the client has said, with Quoral-Answered-Below, that it waits for this request no more',
           agreement,
         };
       case 'unfitting':

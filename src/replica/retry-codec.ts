@@ -113,7 +113,7 @@ export function decodeCount(bytes: Uint8Array): number {
   return new ByteReader(bytes).varint();
 }
 
-export function retryToWire({ id, fingerprint, dot, until }: RetryRow): unknown {
+export function retryToWire({ id, fingerprint, dot, until }: RetryRow): readonly unknown[] {
   return [id, fingerprint, dot.node, dot.tenure, dot.counter, until];
 }
 

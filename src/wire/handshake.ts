@@ -38,12 +38,15 @@ export interface VersionRange {
  * 1: calls, heartbeats, goodbye.
  * 2: a node that is about to stop says so (`draining`) while it still answers what is under way.
  * 3: partitions move from node to node (`repair.moves`, `repair.rows`).
+ * 4: of a strong key's numbered requests those that are over are forgotten.
  */
-export const PROTOCOL_VERSIONS: VersionRange = { lowest: 1, highest: 3 };
+export const PROTOCOL_VERSIONS: VersionRange = { lowest: 1, highest: 4 };
 /** The version from which a peer understands `draining`. */
 export const DRAINING_VERSION = 2;
 /** The version from which a node takes part in ring changes. */
 export const MOVES_VERSION = 3;
+/** The version from which a node knows a copy of a request that is over. */
+export const NUMBERED_VERSION = 4;
 
 export type RefusalReason =
   | 'wrong-version'

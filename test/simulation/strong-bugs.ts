@@ -3,6 +3,7 @@
 import type { Bug } from './bugs.ts';
 
 const ROWS = 'src/coordinator/register-rows.ts';
+const KEYED = 'src/coordinator/register-keyed.ts';
 const PROPOSER = 'src/coordinator/register-proposer.ts';
 
 export const STRONG_BUGS: readonly Bug[] = [
@@ -85,6 +86,24 @@ export const STRONG_BUGS: readonly Bug[] = [
     about: 'a change is called answered, so that it may be forgotten, though its first proposer may still be making it',
     edits: [{ file: 'src/coordinator/attempts.ts', from: 'if (!inDoubt) {', to: 'if (!inDoubt || inDoubt) {' }],
     foundBy: { scenario: 'strong-attempt-answered-elsewhere' },
+  },
+  {
+    name: 'strong-copy-made-again',
+    about: 'a request that its client waits for no more is taken for a new one, since its row is gone',
+    edits: [{ file: KEYED, from: "? { kind: 'given-up' } : undefined", to: '? undefined : undefined' }],
+    foundBy: { scenario: 'strong-copy-arrives-late' },
+  },
+  {
+    name: 'strong-requests-let-go-without-a-word',
+    about: 'requests that are over are forgotten, and so is that they are over',
+    edits: [
+      {
+        file: KEYED,
+        from: '? row : { ...row, numbered };',
+        to: '? row : { ...row, numbered: { ...numbered, answeredBelow: 0 } };',
+      },
+    ],
+    foundBy: { scenario: 'strong-copy-arrives-late' },
   },
   {
     name: 'strong-erased-without-floor',

@@ -146,6 +146,27 @@ export const STRONG_SCRIPTS = {
     await stage.pass(3000);
     for (const machine of [first, second, third]) await stage.get(machine, target, STRONG);
   },
+  /** A copy of a request arrives at each node when its client, who has been answered, has written something else. */
+  'strong-copy-arrives-late': async (stage: Stage): Promise<void> => {
+    const { cluster } = stage.arena;
+    const target = stage.strongKey('copied');
+    const [first, second, third] = ownersOf(stage, target);
+    const client = stage.somebody();
+    const what = { kind: 'put', level: STRONG, timeout: 2000, keyed: true } as const;
+    const copied = client.compose(target, what);
+    await cluster.simulation.settle(client.attempt(copied, first, 2000));
+    for (const machine of [second, third])
+      await cluster.simulation.settle(client.attempt(client.compose(target, what), machine, 2000));
+    // What is known of the request must be on the disks.
+    stage.crash(first);
+    await stage.heal();
+    const { headers, body = '' } = copied;
+    const path = `/v1/kv/${target.bucket.name}/${target.key}`;
+    for (const machine of [first, second, third]) {
+      await cluster.request(machine.id, 'PUT', path, { headers, body });
+      await stage.get(machine, target, STRONG);
+    }
+  },
   /** Accepts arrive at owners that have promised somebody else more meanwhile. */
   'strong-accept-below-a-promise': async (stage: Stage): Promise<void> => {
     const target = stage.strongKey('promised');

@@ -4,7 +4,7 @@
  */
 
 import { expect, test } from 'vitest';
-import { MOVES_VERSION, PROTOCOL_VERSIONS, type VersionRange } from '#wire/handshake.ts';
+import { MOVES_VERSION, NUMBERED_VERSION, PROTOCOL_VERSIONS, type VersionRange } from '#wire/handshake.ts';
 import { SimulatedLog } from '#world/simulated/log.ts';
 import { SimulatedCluster } from './cluster.ts';
 
@@ -111,6 +111,36 @@ test('a ring change waits for the upgrade of all that it needs, who are named', 
   versions.clear();
   await cluster.simulation.settle(cluster.stop(cluster.machine('n2')));
   await cluster.restart('n2');
-  await cluster.simulation.run(() => cluster.running('n1').node.messaging.versionOf('n2' as never) === MOVES_VERSION);
+  await cluster.simulation.run(
+    () => cluster.running('n1').node.messaging.versionOf('n2' as never) === PROTOCOL_VERSIONS.highest,
+  );
   expect((await apply())[0]).toBe(202);
+});
+
+test('what a client says of requests that are over counts when all members know what that is', async () => {
+  const versions = new Map<string, VersionRange>([['n3', { lowest: 1, highest: NUMBERED_VERSION - 1 }]]);
+  const cluster = await SimulatedCluster.founded({
+    seed: 7,
+    nodes: 3,
+    protocolVersions: (id) => versions.get(id) ?? PROTOCOL_VERSIONS,
+  });
+  const definition = { headers: { 'content-type': 'application/json' }, body: '{"consistency":"strong"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/s', definition)).status).toBe(200);
+  const remembered = (): number => {
+    const name = { bucket: 's', incarnation: 0, key: new TextEncoder().encode('k') };
+    return cluster.running('n1').node.coordinator.strong.rows.held(name)!.keyed.length;
+  };
+  const send = async (number: number, at: string): Promise<number> => {
+    const headers = { 'idempotency-key': `s:${number}`, 'quoral-answered-below': String(number) };
+    return (await cluster.request(at, 'PUT', '/v1/kv/s/k', { headers, body: `v${number}` })).status;
+  };
+  for (const number of [1, 2, 3]) expect(await send(number, `n${1 + (number % 2)}`)).toBe(204);
+  expect(remembered()).toBe(3);
+  versions.clear();
+  await restart(cluster, 'n3');
+  for (const number of [4, 5, 6]) expect(await send(number, `n${number - 3}`)).toBe(204);
+  // Those that were made before are kept for as long as any; of the others the last.
+  expect(remembered()).toBe(4);
+  expect([await send(5, 'n3'), await send(1, 'n2')]).toEqual([422, 204]);
+  expect(new TextDecoder().decode((await cluster.request('n2', 'GET', '/v1/kv/s/k')).body)).toBe('v6');
 });

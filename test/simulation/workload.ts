@@ -13,6 +13,7 @@ import type { ReadHeard, WriteHeard } from './answers.ts';
 import type { Machine, SimulatedCluster } from './cluster.ts';
 import { exchange, type HttpRequest, type Reply } from './exchange.ts';
 import type { BucketFacts, WriteId } from './history.ts';
+import { LateCopies } from './late-copies.ts';
 import { levelsFor } from './levels.ts';
 import type { Level } from './levels.ts';
 import { ClientSession } from './client-session.ts';
@@ -185,6 +186,7 @@ export class Client {
   readonly #name: string;
   readonly #random: SeededRandom;
   readonly #knowledge = new Map<string, Knowledge>();
+  readonly #copies: LateCopies;
   #session: ClientSession | undefined;
   #writes = 0;
 
@@ -193,6 +195,7 @@ export class Client {
     this.#workload = workload;
     this.#name = name;
     this.#random = workload.random.fork(name);
+    this.#copies = new LateCopies(workload.cluster, workload.random.fork(`copies of ${name}`), workload.crashed);
   }
 
   async run(): Promise<void> {
@@ -249,7 +252,7 @@ export class Client {
     this.#clients.willWrite(target, write, elements);
     const headers = {
       'x-request-id': write,
-      ...(keyed === true ? { 'idempotency-key': write } : {}),
+      ...(keyed === true ? this.#keyHeaders(target) : {}),
       ...(knowledge === undefined ? {} : { 'quoral-context': knowledge.context }),
       ...(condition === undefined
         ? {}
@@ -259,6 +262,13 @@ export class Client {
     };
     const body = kind === 'put' ? valueOf(write, this.#padding()) : undefined;
     return { target, what, write, headers, body, elements };
+  }
+
+  /** One write after the other: all earlier ones are over. */
+  #keyHeaders({ bucket }: Target): Record<string, string> {
+    const number = String(this.#writes);
+    const key = { 'idempotency-key': `${this.#name}:${number}` };
+    return bucket.facts.mode === 'strong' ? { ...key, 'quoral-answered-below': number } : key;
   }
 
   /** Sends the write to the node, for the first time or again. */
@@ -280,6 +290,7 @@ export class Client {
     const request = { method, target: path, headers, ...(body === undefined ? {} : { body }) };
     const heard = heardOfWrite(await this.#send(machine, request, timeout));
     end(heard);
+    if (heard.outcome === 'applied' && 'quoral-answered-below' in headers) this.#copies.consider(request);
     if (heard.context !== null) {
       this.#knowledge.set(`${bucket.name}/${key}`, { context: heard.context, covers: [write] });
     }

@@ -62,6 +62,7 @@ const WRITE_HEADERS = [
   'quoral-context',
   'quoral-session',
   'idempotency-key',
+  'quoral-answered-below',
   'if-match',
   'if-none-match',
   'accept',

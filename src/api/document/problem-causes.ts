@@ -18,7 +18,8 @@ export const PROBLEM_CAUSES: Readonly<Record<ProblemCode, string>> = {
   'value-too-large': 'The body is larger than is allowed.',
   'unsupported-media-type': 'The body is not application/json.',
   'expectation-failed': 'Expect asks for something other than 100-continue.',
-  'idempotency-mismatch': 'The Idempotency-Key was used for another request to this key.',
+  'idempotency-mismatch':
+    'The Idempotency-Key was used for another request to this key, or for one that its client waits for no more.',
   overloaded: 'The node has too much under way; nothing of the request was done, or as `outcome` says.',
   'headers-too-large': 'The header fields, or those that are kept with the value, are too large.',
   'internal-error': 'The node made a mistake; its log has it under the X-Request-Id.',

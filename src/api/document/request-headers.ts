@@ -35,6 +35,14 @@ export const REQUEST_HEADERS = {
       'Names the request, for ten minutes and this key: sent again, to any node, it makes no second version and its ' +
       'answer tells of the first.',
   },
+  'quoral-answered-below': {
+    name: 'Quoral-Answered-Below',
+    schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    means:
+      'With an Idempotency-Key of the form SERIES:NUMBER, of a number no lower than this: of the requests to this key with keys of ' +
+      'the same series none with a number below this will be sent again, nor waited for. A strong key forgets them; a late copy of ' +
+      'one gets 422. Clients that write one strong key more than once a second want it. Means nothing in other buckets.',
+  },
   'last-event-id': {
     name: 'Last-Event-ID',
     schema: { type: 'string' },

@@ -186,6 +186,26 @@ export function batchTests(): void {
       problem(await get(`/v1/kv/${bucket}/second`), 404, 'not-found');
     });
 
+    test('say of each operation which of its client are over', async () => {
+      const bucket = await definedBucket({ consistency: 'strong' });
+      const put = (number: number, answeredBelow: number): object => {
+        return { op: 'put', bucket, key: 'k', value: `v${number}`, idempotencyKey: `s:${number}`, answeredBelow };
+      };
+      const statuses = async (operations: readonly object[]): Promise<readonly number[]> =>
+        (await resultsOf(operations)).map(({ status }) => status);
+      expect(await statuses([put(1, 1)])).toEqual([204]);
+      expect(await statuses([put(2, 2)])).toEqual([204]);
+      expect(await statuses([put(1, 1), put(2, 2), put(1, 2)])).toEqual([422, 204, 400]);
+      const [wrong] = await resultsOf([{ op: 'get', bucket, key: 'k', answeredBelow: 1 }]);
+      expect(wrong).toMatchObject({ status: 400, problem: { field: 'answeredBelow' } });
+      for (const answeredBelow of [0, 1.5, '1', 2 ** 53])
+        invalid(await send([{ ...put(3, 3), answeredBelow }]), 'operations[0].answeredBelow');
+      const headers = { 'content-type': 'application/json', 'quoral-answered-below': '1' };
+      const body = JSON.stringify({ operations: [put(3, 3)] });
+      invalid(await call('POST', '/v1/batch', { headers, body }), 'quoral-answered-below');
+      expect((await get(`/v1/kv/${bucket}/k`)).body.toString()).toBe('v2');
+    });
+
     test('parameters hold for every operation', async () => {
       const bucket = freshBucket();
       const results = await resultsOf([{ op: 'put', bucket, key: 'k', value: 'x' }], '?w=all&dw=1');

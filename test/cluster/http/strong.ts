@@ -107,6 +107,30 @@ export function strongTests(): void {
       problem(await put(target, 'other', { ...sent, at: 'n3' }), 422, 'idempotency-mismatch');
     });
 
+    test('forgets numbered requests that are over, and makes no late copy of one', async () => {
+      const target = key();
+      const send = (number: number, below: number, value: string): ReturnType<typeof put> => {
+        const headers = { 'idempotency-key': `series:${number}`, 'quoral-answered-below': String(below) };
+        return put(target, value, { at: NAMES[number % 3], headers });
+      };
+      const first = await send(1, 1, 'first');
+      expect([first.status, (await send(2, 1, 'second')).status, (await send(1, 1, 'first')).status]).toEqual([
+        204, 204, 204,
+      ]);
+      expect((await send(3, 3, 'third')).status).toBe(204);
+      const late = problem(await send(1, 1, 'first'), 422, 'idempotency-mismatch');
+      expect(late['detail']).toMatch(/Quoral-Answered-Below/);
+      expect((await get(target)).body.toString()).toBe('third');
+      const wrong = [
+        [{ 'quoral-answered-below': '1' }, 'Quoral-Answered-Below'],
+        [{ 'quoral-answered-below': '0', 'idempotency-key': 'series:1' }, 'Quoral-Answered-Below'],
+        [{ 'quoral-answered-below': '5', 'idempotency-key': 'series:4' }, 'Idempotency-Key'],
+        [{ 'quoral-answered-below': '5', 'idempotency-key': 'series' }, 'Idempotency-Key'],
+      ] as const;
+      for (const [headers, field] of wrong)
+        expect(problem(await put(target, 'x', { headers }), 400, 'invalid-request')['field']).toBe(field);
+    });
+
     test('says what happened', async () => {
       const target = key();
       const written = await put(target, 'x');

@@ -120,3 +120,32 @@ test('that this attempt was not applied is not told as the outcome of the reques
   expect(jsonOf(await send('PUT', '/v1/kv/b/k', KEY))['outcome']).toBe('unknown');
   expect(jsonOf(await send('PUT', '/v1/kv/b/k'))['outcome']).toBe('not-applied');
 });
+
+test('what a client says of its numbered requests goes to strong keys, and is checked everywhere', async () => {
+  const { send, node } = harness(({ properties }) => properties.set('strong', { consistency: 'strong' }));
+  const numbered = { 'idempotency-key': 'from: here:17', 'quoral-answered-below': '12' };
+  for (const method of ['PUT', 'DELETE']) {
+    expect((await send(method, `/v1/kv/b/${method}`, numbered)).status).toBe(204);
+    expect(node.writes.at(-1)!.mark).not.toHaveProperty('numbered');
+    expect((await send(method, `/v1/kv/strong/${method}`, numbered)).status).toBe(204);
+    const series = digest.sha256(utf8('from: here')).subarray(0, 16);
+    expect(node.writes.at(-1)!.mark!.numbered).toEqual({ series, number: 17, answeredBelow: 12 });
+  }
+  const made = node.writes.length;
+  const refused = async (key: string | undefined, below: string): Promise<unknown> => {
+    const headers = { ...(key === undefined ? {} : { 'idempotency-key': key }), 'quoral-answered-below': below };
+    const answer = await send('PUT', '/v1/kv/b/k', headers);
+    expect([answer.status, jsonOf(answer)['outcome']]).toEqual([400, undefined]);
+    return jsonOf(answer)['field'];
+  };
+  for (const below of ['', '0', '-1', '1.5', '01', 'x', '9007199254740993', '99999999999999999'])
+    expect(await refused('s:17', below), below).toBe('Quoral-Answered-Below');
+  expect(await refused(undefined, '1')).toBe('Quoral-Answered-Below');
+  for (const key of ['s', 's:', ':17', '17', 's:x', 's:017', 's:11', 's:-17', 's:17 ', 's:9007199254740993'])
+    expect(await refused(key, '12'), key).toBe('Idempotency-Key');
+  const answer = await send('PUT', '/v1/kv/b/k', { 'idempotency-key': 's:11', 'quoral-answered-below': '12' });
+  expect(jsonOf(answer)['detail']).toBe(
+    'Idempotency-Key: "s:11" is not SERIES:NUMBER with a number of at least 12, as Quoral-Answered-Below says',
+  );
+  expect(node.writes.length).toBe(made);
+});

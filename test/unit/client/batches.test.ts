@@ -38,9 +38,9 @@ test('what is asked for in one turn travels together; a lone operation goes by i
   // A time to live is the operation's own, not a wish of the batch.
   expect(cluster.asked.map(({ path }) => path)).toEqual(['/v1/batch']);
   expect(operationsOf(cluster.asked[0]!).toSorted((a, b) => (a.key < b.key ? -1 : 1))).toMatchObject([
-    { op: 'put', key: 'a', value: 'x', ttl: 5, meta: { m: '1' }, idempotencyKey: 'id-1' },
+    { op: 'put', key: 'a', value: 'x', ttl: 5, meta: { m: '1' }, idempotencyKey: 'id-1:1', answeredBelow: 1 },
     { op: 'get', key: 'b' },
-    { op: 'delete', key: 'c', idempotencyKey: 'id-2' },
+    { op: 'delete', key: 'c', idempotencyKey: 'id-1:2', answeredBelow: 2 },
   ]);
   await notes.put('d', 'x');
   expect(cluster.asked[1]!.path).toBe('/v1/kv64/b/ZA');
@@ -109,7 +109,7 @@ test('each operation fails by itself, and is tried again by itself where that ma
     ['invalid-request', 'unknown'],
   ]);
   const keys = cluster.asked.slice(1).map(({ headers }) => headers['idempotency-key']);
-  expect(keys).toEqual(['id-2', 'id-4']);
+  expect(keys).toEqual(['id-1:2', 'id-1:4']);
 });
 
 test('when the batch itself fails, its writes are unknown and its reads have no outcome', async () => {

@@ -28,7 +28,12 @@ test('every attempt of a write shows the same idempotency key; another write has
   const notes = world.connect().bucket('notes', text);
   await notes.put('k', 'v');
   await notes.put('k', 'v');
-  expect(world.asked.map(({ headers }) => headers['idempotency-key'])).toEqual(['id-1', 'id-1', 'id-1', 'id-2']);
+  expect(world.asked.map(({ headers }) => headers['idempotency-key'])).toEqual([
+    'id-1:1',
+    'id-1:1',
+    'id-1:1',
+    'id-1:2',
+  ]);
   expect(new Set(world.asked.slice(0, 3).map(({ at }) => at)).size).toBe(3);
 });
 
