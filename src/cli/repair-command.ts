@@ -1,8 +1,8 @@
 /** `quoral ring repair`. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { askJson, type ClientOptions } from './client.ts';
-import { print, table } from './output.ts';
+import { ask, askJson, expectStatus, textOf, type ClientOptions } from './client.ts';
+import { print, table, UsageError } from './output.ts';
 
 interface RunView {
   readonly id: number;
@@ -22,23 +22,51 @@ interface RunView {
 
 const PATH = '/v1/ring/repair';
 const POLL_MS = 300;
+/** How long the node may not answer, or have too much to do, before the waiting is given up. */
+const PATIENCE_MS = 60_000;
+const TRANSIENT: ReadonlySet<number> = new Set([429, 503]);
 
 export async function ringRepair(
   options: ClientOptions & { readonly bucket?: string; readonly reclaim?: boolean },
+  { poll = POLL_MS, patience = PATIENCE_MS }: { readonly poll?: number; readonly patience?: number } = {},
 ): Promise<void> {
   const { bucket, reclaim = false } = options;
   const body = JSON.stringify({ ...(bucket === undefined ? {} : { bucket }), reclaim });
   const headers = { 'content-type': 'application/json' };
   let run = (await askJson(options, PATH, { method: 'POST', headers, body }, [202])) as RunView;
   const { id } = run;
-  while (run.state === 'running' && run.id === id) {
+  while (run.state === 'running') {
     if (options.json !== true) progress(run);
-    await sleep(POLL_MS);
-    run = (await askJson(options, PATH)) as RunView;
+    await sleep(poll);
+    run = await lookAt(options, id, { poll, patience });
   }
   if (options.json === true) print(JSON.stringify(run));
   else report(run);
   if (run.failures.length > 0) process.exitCode = 1;
+}
+
+/** The node that was asked drives the repair and nobody else knows of it, so it is waited for. */
+async function lookAt(
+  options: ClientOptions,
+  id: number,
+  { poll, patience }: { readonly poll: number; readonly patience: number },
+): Promise<RunView> {
+  const until = performance.now() + patience;
+  for (;;) {
+    const answer = await ask(options, PATH, { patience }).catch((error: unknown) => {
+      if (error instanceof UsageError && performance.now() < until) return undefined;
+      throw error;
+    });
+    if (answer?.status === 404)
+      throw new UsageError('the node has been started again, and the repair has ended with it: begin it anew');
+    if (answer !== undefined && !(TRANSIENT.has(answer.status) && performance.now() < until)) {
+      expectStatus(answer, [200]);
+      const run = JSON.parse(textOf(answer)) as RunView;
+      if (run.id === id) return run;
+      throw new UsageError('another repair has begun at this node, which no longer knows what this one has found');
+    }
+    await sleep(poll);
+  }
 }
 
 /** One line that is written over, and only for people. */

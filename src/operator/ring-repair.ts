@@ -138,12 +138,13 @@ export class RingRepair {
     }
     for (const [a, b] of pairs) {
       await this.#step(run, `${a} with ${b}`, async () => {
-        let underWay = await this.#compare(run, a, b, bucket);
+        let { underWay, shared } = await this.#compare(run, a, b, bucket);
         if (underWay > 0) {
           await new Promise<void>((resolve) => void clock.after(this.#options.settle, resolve));
-          underWay = await this.#compare(run, a, b, bucket);
+          ({ underWay, shared } = await this.#compare(run, a, b, bucket));
         }
         run.underWay += underWay;
+        run.compared += shared;
       });
     }
     // Each drives other partitions; all at once, since each waits for messages to arrive.
@@ -197,8 +198,13 @@ export class RingRepair {
     }
   }
 
-  /** Keys that were being written meanwhile and still differ. */
-  async #compare(run: RepairRun, a: NodeId, b: NodeId, bucket: string | undefined): Promise<number> {
+  /** Keys that were being written meanwhile and still differ, and how many partitions the two share. */
+  async #compare(
+    run: RepairRun,
+    a: NodeId,
+    b: NodeId,
+    bucket: string | undefined,
+  ): Promise<{ readonly underWay: number; readonly shared: number }> {
     let underWay = 0;
     let shared = 0;
     for (let from = 0; from >= 0;) {
@@ -213,8 +219,7 @@ export class RingRepair {
       }
       from = reply.next;
     }
-    run.compared = Math.max(run.compared, 0) + shared;
-    return underWay;
+    return { underWay, shared };
   }
 
   #note(
