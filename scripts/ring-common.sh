@@ -53,6 +53,13 @@ look_at() {
   reachable=$(printf '%s\n' "$status" | awk -v node="$1" 'NR > 2 && $1 "" == node "" { print $3 }')
 }
 
+# Before it is said that there is nothing to do: a node that is cut off from most of the members may not know what they have decided.
+be_sure() {
+  printf '%s\n' "$status" | awk 'NR > 2 && $2 != "joining" { all += 1; if ($3 == "yes") reached += 1 }
+    END { exit all > 0 && reached * 2 <= all }' ||
+    die "the node that was asked reaches too few of the other members to know about $1: ask another one (QUORAL_URL)"
+}
+
 # Until a node that was started with --seeds is known; sets $state.
 await_known() {
   waited=0

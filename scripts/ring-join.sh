@@ -23,7 +23,7 @@ for node in $nodes; do
   await_known "$node"
   case $state in
     joining) options="$options --join $node" ;;
-    active | refilling) say "$node is a member already" ;;
+    active | refilling) be_sure "$node" && say "$node is a member already" ;;
     *) die "$node is $state" 2 ;;
   esac
 done

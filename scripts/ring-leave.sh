@@ -27,10 +27,10 @@ done
 
 look_at "$node"
 case $state in
-  '') say "$node is no member, nothing to do"; exit 0 ;;
+  '') be_sure "$node" && say "$node is no member, nothing to do"; exit 0 ;;
   joining)
     # It waits to be a member, or is about to become one.
-    case $(quoral ring transfers) in 'nothing moves'*) say "$node is no member, nothing to do"; exit 0 ;; esac
+    case $(quoral ring transfers) in 'nothing moves'*) be_sure "$node" && say "$node is no member, nothing to do"; exit 0 ;; esac
     die "$node may come with the change that is under way: quoral ring transfers --wait shows its end, then run this again" 2
     ;;
   leaving) die "$node is leaving already: quoral ring transfers --wait shows how far it is" 2 ;;

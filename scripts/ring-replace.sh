@@ -33,6 +33,7 @@ if [ -z "$state" ]; then
     active | refilling) ;;
     *) die "$old is no member, so nobody can take its place" ;;
   esac
+  be_sure "$old"
   say "$old is no member and $new is one, nothing to do"
   exit 0
 fi

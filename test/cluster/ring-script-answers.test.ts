@@ -24,7 +24,7 @@ async function withAnswers(
   const status = [
     'cluster 0, epoch 1, as seen from n3',
     'node  state  reachable',
-    ...states.map((one) => `${one}  yes`),
+    ...states.map((one) => (one.endsWith('NO') ? one : `${one}  yes`)),
   ];
   const cases = [
     `status) printf '%s\\n' ${status.map((line) => `'${line}'`).join(' ')} ;;`,
@@ -61,4 +61,20 @@ test('what comes seldom: only the order changes, a name is a number or a word of
   expect((await withAnswers('leave', ['n4'], { ...comes, moves: 'nothing moves, epoch 3' })).status).toBe(0);
   const early = { states: ['n5  refilling'], plan: '' };
   expect((await withAnswers('replace', ['n1', 'n5'], early)).stdout).toContain('n1 is no member and n5 is one');
+});
+
+test('a node that is cut off from most of the members does not say that there is nothing to do', async () => {
+  const cut = { states: ['n1  active', 'n2  active  NO', 'n3  active  NO', 'n4  joining', 'n5  joining'], plan: '' };
+  for (const [script, args, about] of [
+    ['join', ['n1'], 'n1'],
+    ['leave', ['n9'], 'n9'],
+    ['leave', ['n4'], 'n4'],
+    ['replace', ['n9', 'n1'], 'n9'],
+  ] as const) {
+    const { status, stdout, stderr } = await withAnswers(script, args, cut);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`reaches too few of the other members to know about ${about}: ask another one`);
+  }
+  const most = { ...cut, states: ['n1  active', 'n2  active', 'n3  active  NO', 'n4  joining  NO'] };
+  expect((await withAnswers('leave', ['n9'], most)).status).toBe(0);
 });
