@@ -172,6 +172,7 @@ const fieldName = fc.constantFrom(
     'quoral-odd',
     'x-request-id',
     'idempotency-key',
+    'quoral-answered-below',
     'authorization',
     'traceparent',
   ],
@@ -179,7 +180,20 @@ const fieldName = fc.constantFrom(
 );
 const fieldValue = fc.oneof(
   fc.constantFrom(
-    ...['*', '"a"', 'W/"a", "b"', '"', 'application/json', 'application/json;q=2', 'Bearer x', 'Bearer ', '0', ''],
+    ...[
+      '*',
+      '"a"',
+      'W/"a", "b"',
+      '"',
+      'application/json',
+      'application/json;q=2',
+      'Bearer x',
+      'Bearer ',
+      '0',
+      '7',
+      's:7',
+      '',
+    ],
   ),
   fc.constantFrom('x'.repeat(9000), '100-continue', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'),
   printable,
