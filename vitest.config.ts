@@ -18,13 +18,21 @@ const LONGEST = [
   'simulation/more-bugs-by-script',
   'simulation/seeds',
   'simulation/ring-strikes',
+  'contract/disk',
+  'unit/api/server-floods',
+  'unit/membership/detection',
+  'unit/world/disk-ahead',
+  'unit/world/disk-log',
   'cluster/http',
-  'cluster/ring-changes',
-  'cluster/wrong-starts',
-  'cluster/ring-scripts',
   'cluster/client',
-  'cluster/strong-keys',
+  'cluster/repair',
+  'cluster/ring-changes',
+  'cluster/ring-scripts',
   'cluster/real-files',
+  'cluster/disk-power-loss',
+  'cluster/hinted-handoff',
+  'cluster/wrong-starts',
+  'cluster/disk-crash',
 ].map((name) => `/test/${name}.test.ts`);
 
 /** A clean checkout does not know how long files take; their sizes say little. */
@@ -44,6 +52,9 @@ const QUICK = {
   maxWorkers: availableParallelism(),
   sequence: { groupOrder: 0 },
 };
+
+/** Makes what the processes of a test with real nodes run. */
+const PROGRAM = 'test/cluster/program.ts';
 
 /** Nothing takes so long on a machine that has nothing else to do. */
 const PATIENT = { testTimeout: 240_000, hookTimeout: 240_000 };
@@ -69,8 +80,10 @@ export default defineConfig({
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
           exclude: BY_THEMSELVES,
+          globalSetup: PROGRAM,
           ...PATIENT,
           maxWorkers: 3,
+          isolate: false,
           sequence: { groupOrder: 1 },
         },
       },
@@ -78,6 +91,7 @@ export default defineConfig({
         test: {
           name: 'failures',
           include: BY_THEMSELVES,
+          globalSetup: PROGRAM,
           ...PATIENT,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },

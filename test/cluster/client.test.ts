@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bytes, json, text } from '#client/codec.ts';
 import { connect, type Quoral } from '#client/quoral.ts';
 import { readmeProgram } from '../readme-program.ts';
-import { http, runQuoral, temporaryDirectory, TestCluster, until } from './support.ts';
+import { http, MAIN, runQuoral, temporaryDirectory, TestCluster, until } from './support.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const directory = temporaryDirectory();
@@ -185,8 +185,7 @@ describe('import and export', () => {
     writeFileSync(source, records());
     await quoral.define('copy', { conflicts: 'siblings' });
     const flags = ['--url', cluster.ids.map((id) => cluster.url(id)).join(',')];
-    const main = join(root, 'src/main.ts');
-    const importing = spawn(process.execPath, [main, 'import', 'copy', source, '--concurrency', '1', ...flags]);
+    const importing = spawn(process.execPath, [MAIN, 'import', 'copy', source, '--concurrency', '1', ...flags]);
     const mark = `${source}.copy.import`;
     const done = () => (JSON.parse(readFileSync(mark, 'utf8')) as { keys: number }).keys;
     while ((!existsSync(mark) || done() === 0) && importing.exitCode === null) await sleep(10);
@@ -205,7 +204,7 @@ describe('import and export', () => {
     await cluster.ready(['n3']);
 
     const target = join(directory, 'target.ndjson');
-    const exporting = spawn(process.execPath, [main, 'export', 'copy', target, '--concurrency', '1', ...flags]);
+    const exporting = spawn(process.execPath, [MAIN, 'export', 'copy', target, '--concurrency', '1', ...flags]);
     while (!existsSync(target) || statSync(target).size === 0) {
       expect(exporting.exitCode).toBe(null);
       await sleep(5);

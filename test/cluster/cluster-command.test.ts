@@ -10,9 +10,10 @@ import { Agent } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { Authority, writePair } from '../authority.ts';
 import { freeBase } from './ports.ts';
-import { http, runQuoral, temporaryDirectory } from './support.ts';
+import { http, MAIN, runQuoral, temporaryDirectory } from './support.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+/** As `npm start` runs it: other tests run what is made of the sources. */
+const SOURCES = new URL('../../src/main.ts', import.meta.url).pathname;
 const authority = new Authority('of a local cluster');
 const directory = temporaryDirectory();
 const { cert, key, ca } = writePair(
@@ -39,10 +40,10 @@ afterAll(() => {
 });
 
 /** Starts a cluster of so many nodes, and gives the port of the first one. */
-async function start(count: number, flags: readonly string[], data: string): Promise<number> {
+async function start(main: string, count: number, flags: readonly string[], data: string): Promise<number> {
   const basePort = await freeBase(Array.from({ length: count }, (_, i) => [i, 100 + i]).flat());
   const layout = ['--nodes', String(count), '--base-port', String(basePort), '--data-dir', join(directory, data)];
-  const child = spawn(process.execPath, [MAIN, 'cluster', ...layout, ...flags], {
+  const child = spawn(process.execPath, [main, 'cluster', ...layout, ...flags], {
     env: { ...process.env, ...ENVIRONMENT },
   });
   let output = '';
@@ -56,7 +57,7 @@ async function start(count: number, flags: readonly string[], data: string): Pro
 }
 
 test('three nodes over TLS: ready when all serve, goes on without one, ends with all', async () => {
-  const basePort = await start(3, [], 'data');
+  const basePort = await start(SOURCES, 3, [], 'data');
   const { child, output } = running!;
   const dispatcher = new Agent({ connect: { ca: authority.pem } });
   try {
@@ -86,7 +87,7 @@ test('three nodes over TLS: ready when all serve, goes on without one, ends with
 });
 
 test('several nodes a host: replicas stand in as many zones as there are', async () => {
-  const basePort = await start(4, ['--zones', '2'], 'zones');
+  const basePort = await start(MAIN, 4, ['--zones', '2'], 'zones');
   const dispatcher = new Agent({ connect: { ca: authority.pem } });
   const { body } = await http('GET', `https://127.0.0.1:${basePort}/v1/ring`, { dispatcher });
   await dispatcher.close();

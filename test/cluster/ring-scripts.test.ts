@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePorts } from './ports.ts';
 import { http } from './support.ts';
-import { RingCluster, runScript, type Ended } from './ring-support.ts';
+import { PROGRAM_COMMAND, RingCluster, runScript, type Ended } from './ring-support.ts';
 
 let cluster: RingCluster;
 
@@ -19,8 +19,8 @@ afterAll(async () => {
   await cluster.nodes.stop();
 });
 
-async function run(name: string, args: readonly string[], via = 'n3'): Promise<Ended> {
-  return runScript(`ring-${name}.sh`, args, cluster.url(via));
+async function run(name: string, args: readonly string[]): Promise<Ended> {
+  return runScript(`ring-${name}.sh`, args, cluster.url('n3'), PROGRAM_COMMAND);
 }
 
 test('join: a dry run changes nothing, a run waits for the end, a second one finds nothing to do', async () => {
@@ -43,8 +43,8 @@ test('join: a dry run changes nothing, a run waits for the end, a second one fin
   });
 });
 
-test('rebalance: an even ring stays as it is', async () => {
-  const { status, stdout } = await run('rebalance', ['--max-moves', '0']);
+test('rebalance, by the command beside the scripts: an even ring stays as it is', async () => {
+  const { status, stdout } = await runScript('ring-rebalance.sh', ['--max-moves', '0'], cluster.url('n3'));
   expect([status, stdout]).toEqual([0, expect.stringMatching(/there is nothing to do\n$/)]);
 });
 
@@ -108,7 +108,9 @@ test('wrong words and a node that does not answer: one line and a status that sa
     ['replace', ['n8', 'n9'], 4, /^quoral: no answer from /],
     ['rebalance', [], 4, /^quoral: no answer from /],
   ];
-  const ended = await Promise.all(cases.map(async ([name, args]) => runScript(`ring-${name}.sh`, args, away)));
+  const ended = await Promise.all(
+    cases.map(async ([name, args]) => runScript(`ring-${name}.sh`, args, away, PROGRAM_COMMAND)),
+  );
   for (const [i, [name, args, status, told]] of cases.entries()) {
     expect([ended[i]!.status, ended[i]!.stdout], `${name} ${args.join(' ')}`).toEqual([status, '']);
     expect(ended[i]!.stderr).toMatch(told);

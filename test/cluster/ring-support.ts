@@ -1,11 +1,14 @@
 /** Clusters whose ring changes: founders, and further nodes that wait to join; what operators ask of them. */
 
 import { spawn } from 'node:child_process';
-import { delimiter, dirname } from 'node:path';
+import { delimiter, dirname, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { http, TestCluster } from './support.ts';
+import { fileURLToPath } from 'node:url';
+import { http, MAIN, TestCluster } from './support.ts';
 
-const SCRIPTS = new URL('../../scripts/', import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** For scripts: it has no blank in it, wherever the checkout lies. */
+export const PROGRAM_COMMAND = { QUORAL_COMMAND: `node ${relative(ROOT, MAIN)}` };
 /** Far more than anything here takes on a machine that has nothing else to do. */
 const LIMIT_MS = 150_000;
 
@@ -140,7 +143,7 @@ export async function runScript(
 ): Promise<Ended> {
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
   const env = { ...process.env, PATH, QUORAL_URL: url, ...settings };
-  const child = spawn('sh', [`${SCRIPTS}${name}`, ...args], { env });
+  const child = spawn('sh', [`${ROOT}scripts/${name}`, ...args], { cwd: ROOT, env });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

@@ -11,8 +11,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request, type Dispatcher } from 'undici';
 import type { ChildMessage } from '../../src/cli/start-and-stop.ts';
 import { freePorts } from './ports.ts';
+import { PROGRAM } from './program-variable.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+/** What a process runs: made of the sources by program.ts, or these themselves where no test runner has called that. */
+export const MAIN = process.env[PROGRAM] ?? new URL('../../src/main.ts', import.meta.url).pathname;
 /** Far more than anything here takes: what is waited for may be late on a machine that has other things to do. */
 export const PATIENCE_MS = 120_000;
 

@@ -8,9 +8,8 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { freePorts } from './ports.ts';
-import { http, temporaryDirectory, until } from './support.ts';
+import { http, MAIN, temporaryDirectory, until } from './support.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const WRITES = 20;
 const HAS_STRACE = spawnSync('strace', ['-V']).status === 0;
 

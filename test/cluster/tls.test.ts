@@ -104,7 +104,7 @@ test('certificates renewed while it runs: connections stand, new handshakes see 
   await until('the wrong pair is refused', async () =>
     (await get('n1', '/readyz')).includes('the changed files are not used'),
   );
-  expect(cluster.nodes.get('n1')!.stdout()).toContain('certificate-refused');
+  await until('its log says so', () => cluster.nodes.get('n1')!.stdout().includes('certificate-refused'));
   expect(await put('n1', 'k2', 'still served')).toBe(204);
   // Asked by a signal, not found by the interval: the good pair again.
   filesOf('n1', ['n1', '127.0.0.1']);

@@ -6,9 +6,7 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { freeBase } from './ports.ts';
-import { http, PATIENCE_MS, temporaryDirectory } from './support.ts';
-
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+import { http, MAIN, PATIENCE_MS, temporaryDirectory } from './support.ts';
 
 /** Runs a verb that prints something; without an output nobody reads what it prints. */
 async function ringStatus(url: string, output?: number): Promise<{ status: unknown; complaints: string }> {

@@ -26,7 +26,7 @@ export function scripted(name: ScenarioName): Task {
 export const PATIENCE_MS = 300_000;
 
 /** Of each variant so much stays in the process that has played it. */
-const VARIANTS_A_PROCESS = 20;
+const VARIANTS_A_PROCESS = 40;
 
 /** Plays variants, many in one process, and the product itself beside them: in there, too, it has to be what it is. */
 export class Stagehand {

@@ -1,0 +1,44 @@
+/**
+ * The program in a few large files, for the many processes that tests with real nodes start: to find and read five hundred modules,
+ * and as many of packages, takes longer than most of what such a process is asked for. It is made of the sources before the first
+ * of these tests. That the sources run as they are is seen by what is started through scripts/ and `quoral cluster`.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+import { PROGRAM } from './program-variable.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const source = join(root, 'src');
+const target = join(root, 'node_modules', '.cache', 'program');
+
+/** Load machine code or threads by their own paths. */
+const AS_THEY_ARE = ['better-sqlite3', 'msgpackr-extract', 'pino'];
+
+/** Called by the test runner. */
+export async function setup(): Promise<void> {
+  if (process.env[PROGRAM] !== undefined) return;
+  const main = join(target, 'main.js');
+  const bundle = await rolldown({
+    cwd: root,
+    platform: 'node',
+    external: AS_THEY_ARE,
+    input: {
+      main: join(source, 'main.ts'),
+      'wal-checkpoint-worker': join(source, 'world/real/wal-checkpoint-worker.ts'),
+      'ui/page': join(source, 'ui/page.ts'),
+    },
+  });
+  const { output } = await bundle.write({ dir: target, format: 'esm', keepNames: true });
+  await bundle.close();
+  const wanted = new Set(output.map(({ fileName }) => fileName));
+  for (const name of readdirSync(target)) if (name.endsWith('.js') && !wanted.has(name)) rmSync(join(target, name));
+  // As in what is published: what is loaded by path at run time leads here.
+  writeFileSync(join(target, 'package.json'), JSON.stringify({ type: 'module', imports: { '#*.ts': './*.js' } }));
+  // What nodes compile is kept when one ends by itself, and most of those in tests are killed.
+  spawnSync(process.execPath, [main, 'node', '--weight', 'none']);
+  process.env[PROGRAM] = main;
+}
