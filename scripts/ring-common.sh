@@ -4,7 +4,7 @@
 # command is the one beside this file, or QUORAL_COMMAND, such as "npx quoral" for scripts that were copied elsewhere.
 #
 # Exit status of all of them: 0 done or nothing to do, 1 something is wrong, 2 another change is under way or came first (run it
-# again later), 3 the change was aborted, 4 no node answers.
+# again later), 3 the change was aborted, 4 no node answers, 5 nobody knows yet whether it was done (run it again).
 
 name=$(basename -- "$0" .sh)
 dry_run='' throttle='' patience=60

@@ -24,7 +24,11 @@ export async function ringApply(id: string, options: ApplyOptions): Promise<void
   const throttle = options.throttle === undefined ? {} : { throttle: readThrottle(options.throttle) };
   const headers = { 'content-type': 'application/json' };
   const asked = { method: 'POST', headers, body: JSON.stringify(throttle) } as const;
-  const answer = await ask(options, `/v1/ring/plans/${id}/apply`, asked);
+  const answer = await ask(options, `/v1/ring/plans/${id}/apply`, asked).catch((error: unknown) => {
+    if (!(error instanceof UsageError)) throw error;
+    const open = 'if the node has got this, the change has begun: quoral ring transfers, at another node, shows it';
+    throw new UsageError(`${error.message}; ${open}`, error.exitStatus);
+  });
   if (answer.status === 404) throw new UsageError(`plan ${id}: ${NO_SUCH_PLAN}`);
   expectStatus(answer, [202]);
   const view = JSON.parse(textOf(answer)) as TransfersView;

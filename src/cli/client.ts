@@ -118,18 +118,21 @@ export async function askJson(
 
 export function expectStatus(answer: Answer, expected: readonly number[]): void {
   if (expected.includes(answer.status)) return;
-  throw new UsageError(problemOf(answer), answer.status === 409 ? EXIT.conflict : EXIT.wrong);
+  const { told, outcome } = problemOf(answer);
+  const unknown = outcome === 'unknown' ? EXIT.unknown : EXIT.wrong;
+  throw new UsageError(told, answer.status === 409 ? EXIT.conflict : unknown);
 }
 
-function problemOf(answer: Answer): string {
+function problemOf(answer: Answer): { readonly told: string; readonly outcome?: string | undefined } {
   try {
     const { title, detail, outcome } = JSON.parse(textOf(answer)) as {
       title: string;
       detail: string;
       outcome?: string;
     };
-    return `${answer.status} ${title}: ${detail}${outcome === undefined ? '' : ` (outcome: ${outcome})`}`;
+    const told = `${answer.status} ${title}: ${detail}${outcome === undefined ? '' : ` (outcome: ${outcome})`}`;
+    return { told, outcome };
   } catch {
-    return `${answer.status} from the node: ${textOf(answer).slice(0, 200)}`;
+    return { told: `${answer.status} from the node: ${textOf(answer).slice(0, 200)}` };
   }
 }

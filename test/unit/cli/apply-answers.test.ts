@@ -1,0 +1,36 @@
+/** What is told of a change whose answer says little, or never comes. */
+
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { ringApply } from '#cli/change-command.ts';
+import { EXIT } from '#cli/output.ts';
+
+async function applied(status: number, body: object): Promise<unknown> {
+  const server = createServer((_, response) => {
+    if (status === 0) response.destroy();
+    else response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return await ringApply('0123456789abcdef', { url }).catch((error: unknown) => error);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+test('an outcome that nobody knows has an exit status of its own', async () => {
+  const problem = { title: 'No majority', detail: 'too few answered', outcome: 'unknown' };
+  expect(await applied(503, problem)).toMatchObject({ exitStatus: EXIT.unknown });
+  expect(await applied(503, { ...problem, outcome: 'not-applied' })).toMatchObject({ exitStatus: EXIT.wrong });
+  expect(await applied(409, problem)).toMatchObject({ exitStatus: EXIT.conflict });
+});
+
+test('where no answer came the change may have begun, and it is said where that is shown', async () => {
+  expect(await applied(0, {})).toMatchObject({
+    exitStatus: EXIT.unreachable,
+    message: expect.stringContaining('the change has begun: quoral ring transfers') as string,
+  });
+});
