@@ -7,7 +7,6 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
-import { equalBytes } from '#kernel/bytes.ts';
 import { groupRows, type WriterOptions } from './disk-writer-rows.ts';
 
 export const WRITER = fileURLToPath(new URL('./disk-writer.ts', import.meta.url));
@@ -55,12 +54,18 @@ export function inspectFiles(path: string, options: WriterOptions): Findings {
     database.pragma('synchronous = OFF');
     const check = database.pragma('integrity_check', { simple: true });
     if (check !== 'ok') return { whole, torn, damage: String(check) };
-    const get = database.prepare<[Uint8Array], Uint8Array>('SELECT v FROM rows WHERE k = ?').pluck();
+    const found = new Map(
+      database
+        .prepare<[], [Buffer, Buffer]>('SELECT k, v FROM rows')
+        .raw()
+        .all()
+        .map(([key, value]) => [key.toString('latin1'), value]),
+    );
     for (let group = 0; group < options.groups; group++) {
       const rows = groupRows(group, options);
       const there = rows.filter(([key, value]) => {
-        const found = get.get(key);
-        return found !== undefined && equalBytes(found, value);
+        const held = found.get(Buffer.from(key).toString('latin1'));
+        return held !== undefined && held.equals(value);
       });
       if (there.length === rows.length) whole.add(group);
       else if (there.length > 0) torn.push(group);

@@ -84,10 +84,14 @@ function lastNumber(text: string): number {
   return Number(/(\d+) *$/.exec(text)![1]);
 }
 
-/** The bytes of the `\x41` escapes in a text. */
+/** The bytes of the `\x41` escapes in a text, which stand together in it; there may be millions of them. */
 function unescape(text: string): Uint8Array {
-  const hex = text.match(/\\x[0-9a-f]{2}/g) ?? [];
-  return Uint8Array.from(hex, (escape) => Number.parseInt(escape.slice(2), 16));
+  const first = text.indexOf('\\x');
+  if (first < 0) return new Uint8Array();
+  const escapes = text.slice(first, text.lastIndexOf('\\x') + 4);
+  const bytes = Buffer.from(escapes.replaceAll('\\x', ''), 'hex');
+  assert(bytes.length * 4 === escapes.length, 'nothing but escapes');
+  return bytes;
 }
 
 export interface CrashOptions {

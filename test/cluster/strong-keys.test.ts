@@ -94,8 +94,9 @@ test(
     process.stdout.write(`${JSON.stringify(increments)}; ${JSON.stringify(mixed)}; ${done.join(', ')}\n`);
     expect(done).not.toEqual([]);
     expect(isExplained(increments), JSON.stringify(increments)).toBe(true);
-    expect(increments.increments!.acknowledged).toBeGreaterThan(5);
-    expect(mixed.outcomes.applied).toBeGreaterThan(5);
+    // On a machine that has other things to do these may be few.
+    expect(increments.increments!.acknowledged).toBeGreaterThan(0);
+    expect(mixed.outcomes.applied).toBeGreaterThan(0);
     isLinear('increments', 1);
     isLinear('mixed', 3);
   },

@@ -61,13 +61,16 @@ export function temporaryDirectory(): string {
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const limit = Date.now() + PATIENCE_MS;
   const asked = async (): Promise<boolean> => holds();
-  for (let failure: unknown; ; await sleep(25)) {
+  let failure: unknown;
+  // To ask costs the nodes something: what takes long is asked for less and less often.
+  for (let pause = 25; ; pause = Math.min(250, pause * 1.3)) {
     const held = await asked().catch((error: unknown) => {
       failure = error;
       return false;
     });
     if (held) return;
     if (Date.now() > limit) throw new Error(`${what}: not within ${PATIENCE_MS} ms`, { cause: failure });
+    await sleep(pause);
   }
 }
 
