@@ -53,10 +53,11 @@ look_at() {
   reachable=$(printf '%s\n' "$status" | awk -v node="$1" 'NR > 2 && $1 "" == node "" { print $3 }')
 }
 
-# Before it is said that there is nothing to do: a node that is cut off from most of the members may not know what they have decided.
+# Before it is said that there is nothing to do: a node that is cut off from most of the members may not know what they have decided, and
+# one that has just been started may know none.
 be_sure() {
   printf '%s\n' "$status" | awk 'NR > 2 && $2 != "joining" { all += 1; if ($3 == "yes") reached += 1 }
-    END { exit all > 0 && reached * 2 <= all }' ||
+    END { exit reached * 2 <= all }' ||
     die "the node that was asked reaches too few of the other members to know about $1: ask another one (QUORAL_URL)"
 }
 

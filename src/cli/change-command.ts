@@ -41,6 +41,8 @@ export async function ringTransfers(
   options: ClientOptions & { readonly wait?: boolean; readonly partitions?: boolean },
 ): Promise<void> {
   const view = (await askJson(options, TRANSFERS)) as TransfersView;
+  if (view.epoch === 0)
+    throw new UsageError('this node knows no ring yet, so it cannot say what moves: ask another one');
   if (options.wait === true && view.id !== null) await waitFor(options, view);
   else show(options, view, options.partitions === true);
 }

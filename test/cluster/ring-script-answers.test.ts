@@ -55,7 +55,7 @@ test('what comes seldom: only the order changes, a name is a number or a word of
   }
   const refused = await withAnswers('leave', ['--before', 'true', 'n1'], { ...unseen, applied: 2 });
   expect([refused.status, refused.stdout]).toEqual([2, expect.stringContaining('true n1 has been run: undo it if')]);
-  const comes = { states: ['n4  joining'], plan: '', moves: 'change 0123456789abcdef is running' };
+  const comes = { states: ['n1  active', 'n4  joining'], plan: '', moves: 'change 0123456789abcdef is running' };
   const joins = await withAnswers('leave', ['n4'], comes);
   expect([joins.status, joins.stderr]).toEqual([2, expect.stringContaining('n4 may come with the change')]);
   expect((await withAnswers('leave', ['n4'], { ...comes, moves: 'nothing moves, epoch 3' })).status).toBe(0);
@@ -75,6 +75,8 @@ test('a node that is cut off from most of the members does not say that there is
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toContain(`reaches too few of the other members to know about ${about}: ask another one`);
   }
+  const fresh = await withAnswers('leave', ['n1'], { states: [], plan: '' });
+  expect([fresh.status, fresh.stdout]).toEqual([1, '']);
   const most = { ...cut, states: ['n1  active', 'n2  active', 'n3  active  NO', 'n4  joining  NO'] };
   expect((await withAnswers('leave', ['n9'], most)).status).toBe(0);
 });

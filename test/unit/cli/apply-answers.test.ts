@@ -3,10 +3,14 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { ringApply } from '#cli/change-command.ts';
+import { ringApply, ringTransfers } from '#cli/change-command.ts';
 import { EXIT } from '#cli/output.ts';
 
 async function applied(status: number, body: object): Promise<unknown> {
+  return withAnswer(status, body, async (url) => ringApply('0123456789abcdef', { url }));
+}
+
+async function withAnswer(status: number, body: object, ask: (url: string) => Promise<void>): Promise<unknown> {
   const server = createServer((_, response) => {
     if (status === 0) response.destroy();
     else response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -14,7 +18,7 @@ async function applied(status: number, body: object): Promise<unknown> {
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   try {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    return await ringApply('0123456789abcdef', { url }).catch((error: unknown) => error);
+    return await ask(url).catch((error: unknown) => error);
   } finally {
     server.close();
     server.closeAllConnections();
@@ -33,4 +37,10 @@ test('where no answer came the change may have begun, and it is said where that 
     exitStatus: EXIT.unreachable,
     message: expect.stringContaining('the change has begun: quoral ring transfers') as string,
   });
+});
+
+test('a node that knows no ring does not say that nothing moves', async () => {
+  const nothing = { state: 'idle', id: null, epoch: 0, last: null, transfers: [] };
+  const answer = await withAnswer(200, nothing, async (url) => ringTransfers({ url }));
+  expect(answer).toMatchObject({ message: expect.stringContaining('knows no ring yet') as string });
 });
