@@ -109,7 +109,6 @@ class Import {
       noted = performance.now();
       this.#resume?.note({ keys: progress.keys, bytes: end });
     };
-    note();
     try {
       const lines = until(linesOf(source, mark), interrupt.stopped);
       const width = new Width(wholeNumber('concurrency', concurrency) ?? 256);
