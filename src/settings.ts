@@ -207,7 +207,7 @@ export const SETTINGS = {
   ),
   'retries-max': setting(
     integer(0, 100_000_000),
-    '1000000',
+    '4000000',
     'idempotency keys that are remembered; more requests with one get 429',
   ),
   'retry-purge-interval': setting(

@@ -252,7 +252,7 @@ export class Hints {
     const state = states.reduce((a, b) => joinEncoded(a, b, conflicts, world.digest.crc32), null);
     const owners = found.map(({ owner }) => owner);
     if (retryId === undefined) return { state, owners };
-    return { state, owners, retry: replica.retries.read(scope, key, retryId, world.disk) ?? null, retriesFull: false };
+    return { state, owners, retry: replica.retries.read(scope, key, retryId) ?? null, retriesFull: false };
   }
 
   /** Mints a write in the place of owners of whom none can be reached: see {@link mintInPlace}. */

@@ -99,18 +99,19 @@ export class Replica {
       },
       epilogue: (transaction) => {
         for (const participant of options.participants) participant.groupEnds?.(transaction);
-        this.#retries.book.groupEnds(transaction);
+        this.#retries.log.groupEnds(transaction);
       },
       beforeCommit: options.flushNetwork,
       onSynced: () => {
         for (const participant of options.participants) participant.groupSynced?.();
+        this.#retries.log.groupSynced();
         // A full disk may have cost all of them, and nobody asks a node for a write that says that it has none.
         if (!options.storage.tenure.valid()) this.#tenures.reserve();
       },
       onFailure: (error) => {
         for (const participant of options.participants) participant.groupFailed?.();
         this.#clockRow.forget();
-        this.#retries.book.groupFailed();
+        this.#retries.log.groupFailed();
         this.#onCommitFailure(error);
       },
       groupSizeMax: options.limits.commitGroupMax,
@@ -125,6 +126,7 @@ export class Replica {
       metrics,
       digest,
       limits: options.limits,
+      now: () => clock.wall(),
       remembered: () => this.#purge.later(),
     });
     const interval = options.limits.retryPurgeInterval;
@@ -204,7 +206,7 @@ export class Replica {
       const stored = this.#records.recall(request.scope, request.key, this.#options.world.disk);
       if (request.retryId === undefined) return fetched(stored, request.valuesUpTo, this.#options.world.digest.crc32);
       const { scope, key, retryId, fingerprint } = request;
-      const retry = this.#retries.read(scope, key, retryId, this.#options.world.disk);
+      const retry = this.#retries.read(scope, key, retryId);
       const known = { retry, retriesFull: this.#retries.full() };
       return fetchedWithRetry(stored, known, fingerprint, this.#options.world.clock.wall());
     } catch (error) {
@@ -290,7 +292,7 @@ export class Replica {
       this.#tenures.reserve();
       throw new Refusal(DISK_FAILED, 'this node has no tenure to mint in until it has reserved more on its disk');
     }
-    if (mark !== null) this.#checkNew(request, mark, before, transaction);
+    if (mark !== null) this.#checkNew(request, mark, before);
     const after = Math.max(request.after, this.floors.highest(request.scope));
     const { state, dot } = mintOn(
       before,
@@ -324,10 +326,10 @@ export class Replica {
     return joinStates(local, base.state, 'siblings');
   }
 
-  /** Two attempts at once at one node meet here: the first has left its row in the group's transaction. */
-  #checkNew(request: MintRequest, mark: RequestMark, before: State, transaction: GroupTransaction): void {
+  /** Two attempts at once at one node meet here: the first has left its row, perhaps in this very group. */
+  #checkNew(request: MintRequest, mark: RequestMark, before: State): void {
     const known =
-      this.#retries.read(request.scope, request.key, mark.id, transaction) ??
+      this.#retries.read(request.scope, request.key, mark.id) ??
       attemptIn(before, mark, this.#options.world.clock.wall());
     if (known !== undefined) throw new AlreadyMinted('a request with this idempotency key has been minted here');
     if (this.#retries.full()) {

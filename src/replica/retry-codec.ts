@@ -1,8 +1,8 @@
 /**
- * The rows of retries, in bytes. Of `retries`: bucket, 0x00, incarnation as four bytes, length of the key as two bytes, key,
- * id → u8 1 | dot (node, tenure, counter) | until | 16 bytes of fingerprint | u32 CRC-32 of all before it. Of
- * `retry_expiry`: until as eight bytes, name of a row → of each further row the length of its name as two bytes and the name; one
- * byte 0 where there are none.
+ * The rows of requests, in bytes. The name of a row: bucket, 0x00, incarnation as four bytes, length of the key as two bytes, key,
+ * id. An entry of `retry_log`: u8 1 | of each row length and bytes of its name, dot (node, tenure, counter), until, 16 bytes of
+ * fingerprint | u32 CRC-32 of all before it. Earlier releases had a row of `retries` for each: its name → u8 1 | dot | until | 16 bytes of
+ * fingerprint | u32 CRC-32.
  */
 
 import type { Dot } from '#causality/dot.ts';
@@ -24,7 +24,7 @@ export interface RetryRow extends RequestMark {
 }
 
 const FORMAT_1 = 1;
-const TIME_BYTES = 8;
+const CHECKSUM_BYTES = 4;
 
 export function retryPrefix(place: Place, key: Uint8Array): Uint8Array {
   const length = Uint8Array.of(key.length >>> 8, key.length);
@@ -39,53 +39,84 @@ export function idOfRow(name: Uint8Array): Uint8Array {
   return name.subarray(name.length - MARK_BYTES);
 }
 
-/** What every entry of an earlier time is less than. */
-export function timeKey(milliseconds: number): Uint8Array {
-  const bytes = new Uint8Array(TIME_BYTES);
-  let rest = Math.floor(milliseconds);
-  for (let i = TIME_BYTES - 1; i >= 0; i--) {
+/** Of the two hashes of a row's name that the index has: of all of it, and of what the rows of one key share. */
+export interface NameHashes {
+  readonly name: number;
+  readonly key: number;
+}
+
+export function hashesOf(name: Uint8Array): NameHashes {
+  const key = keyHashOf(name.subarray(0, name.length - MARK_BYTES));
+  let hash = key;
+  // The id is a hash already.
+  for (let i = name.length - MARK_BYTES; i < name.length; i += 4) {
+    hash = Math.imul(hash ^ ((name[i]! << 24) | (name[i + 1]! << 16) | (name[i + 2]! << 8) | name[i + 3]!), 0x01000193);
+  }
+  return { name: hash, key };
+}
+
+/** FNV-1a. */
+export function keyHashOf(prefix: Uint8Array): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = 0; i < prefix.length; i++) hash = Math.imul(hash ^ prefix[i]!, 0x01000193);
+  return hash;
+}
+
+/** The key of the entry with this number. */
+export function entryKey(number: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  let rest = number;
+  for (let i = bytes.length - 1; i >= 0; i--) {
     bytes[i] = rest % 256;
     rest = Math.floor(rest / 256);
   }
   return bytes;
 }
 
-/** `until` is the latest of the rows', `name` that of the first. */
-export function expiryKey(until: number, name: Uint8Array): Uint8Array {
-  return concatBytes([timeKey(until), name]);
+export function numberOfEntry(key: Uint8Array): number {
+  return key.reduce((number, byte) => number * 256 + byte, 0);
 }
 
-export function timeOfExpiry(entry: Uint8Array): number {
-  return entry.subarray(0, TIME_BYTES).reduce((time, byte) => time * 256 + byte, 0);
+export interface NamedRetry {
+  /** As {@link retryKey} makes it. */
+  readonly name: Uint8Array;
+  readonly row: RetryRow;
 }
 
-/** Of the rows beside the one that the key names. */
-export function expiryValue(names: readonly Uint8Array[]): Uint8Array {
-  if (names.length === 0) return new Uint8Array(1);
-  return concatBytes(names.flatMap((name) => [Uint8Array.of(name.length >>> 8, name.length), name]));
-}
-
-/** The names of the rows that an entry of `retry_expiry` is about. */
-export function namesOf(entry: Uint8Array, value: Uint8Array): readonly Uint8Array[] {
-  const names = [entry.subarray(TIME_BYTES)];
-  for (let at = 0; at + 2 <= value.length;) {
-    const end = at + 2 + value[at]! * 256 + value[at + 1]!;
-    names.push(value.subarray(at + 2, end));
-    at = end;
-  }
-  return names;
-}
-
-export function encodeRetry({ dot, until, fingerprint }: RetryRow, checksum: Checksum): Uint8Array {
-  const writer = new ByteWriter(1 + 4 * 8 + MARK_BYTES + 4);
+export function encodeEntry(rows: readonly NamedRetry[], checksum: Checksum): Uint8Array {
+  const writer = new ByteWriter(128 * rows.length);
   writer.u8(FORMAT_1);
-  for (const number of [dot.node, dot.tenure, dot.counter, until]) writer.varint(number);
-  writer.raw(fingerprint);
+  for (const { name, row } of rows) {
+    writer.bytes(name);
+    for (const number of [row.dot.node, row.dot.tenure, row.dot.counter, row.until]) writer.varint(number);
+    writer.raw(row.fingerprint);
+  }
   writer.u32(checksum(writer.written(0)));
   return writer.finish();
 }
 
-/** Undefined when the bytes are not what {@link encodeRetry} has written. */
+/** Undefined when the bytes are not what {@link encodeEntry} has written. */
+export function decodeEntry(bytes: Uint8Array, checksum: Checksum): readonly NamedRetry[] | undefined {
+  try {
+    const end = bytes.length - CHECKSUM_BYTES;
+    const reader = new ByteReader(bytes);
+    if (reader.u8() !== FORMAT_1) return undefined;
+    const rows: NamedRetry[] = [];
+    while (reader.offset < end) {
+      const name = reader.bytes();
+      const dot = { node: nodeIndex(reader.varint()), tenure: reader.varint(), counter: reader.varint() };
+      const until = reader.varint();
+      rows.push({ name, row: { id: idOfRow(name), fingerprint: reader.raw(MARK_BYTES), dot, until } });
+    }
+    const check = checksum(reader.since(0));
+    return reader.u32() === check ? rows : undefined;
+  } catch (error) {
+    if (error instanceof MalformedBytes || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** A row as earlier releases have stored it by itself. Undefined when the bytes are no such row. */
 export function decodeRetry(id: Uint8Array, bytes: Uint8Array, checksum: Checksum): RetryRow | undefined {
   try {
     const reader = new ByteReader(bytes);
@@ -101,16 +132,6 @@ export function decodeRetry(id: Uint8Array, bytes: Uint8Array, checksum: Checksu
     if (error instanceof MalformedBytes || error instanceof RangeError) return undefined;
     throw error;
   }
-}
-
-export function encodeCount(count: number): Uint8Array {
-  const writer = new ByteWriter(8);
-  writer.varint(count);
-  return writer.finish();
-}
-
-export function decodeCount(bytes: Uint8Array): number {
-  return new ByteReader(bytes).varint();
 }
 
 export function retryToWire({ id, fingerprint, dot, until }: RetryRow): readonly unknown[] {

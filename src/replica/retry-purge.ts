@@ -7,9 +7,6 @@ import type { Clock, Log, Timer } from '#world/world.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Retries } from './retries.ts';
 
-/** Entries that one operation purges, of up to thirty rows each: bounds how long it holds the thread. */
-const PURGE_PAGE = 16;
-
 export interface RetryPurgeOptions {
   readonly clock: Clock;
   readonly log: Log;
@@ -53,11 +50,14 @@ export class RetryPurge {
   }
 
   async #purge(): Promise<void> {
-    const { clock, commits, retries } = this.#options;
+    const { commits, retries } = this.#options;
+    // What is moved to the end of the log is looked at the next time.
+    const before = retries.log.next;
     while (!this.#stopped) {
-      const expired = retries.expired(clock.wall(), PURGE_PAGE);
-      if (expired.length === 0) return;
-      await commits.submit({ run: (transaction) => retries.purge(transaction, expired), bytes: 0, durable: true });
+      const ended = retries.log.ended(before);
+      if (ended.length === 0) return;
+      await commits.submit({ run: (transaction) => retries.log.remove(transaction, ended), bytes: 0, durable: true });
+      retries.purged(ended);
     }
   }
 }

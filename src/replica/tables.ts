@@ -9,10 +9,11 @@ export const RECORDS = 'records';
 /** Strong keys, by the same names as {@link RECORDS}: a bucket has rows in one of the two. */
 export const REGISTERS = 'registers';
 export const NODE = 'node';
-/** What requests with idempotency keys have become, and when that may be forgotten: see retries.ts. */
+/** What requests with idempotency keys have become: see retry-log.ts. */
+export const RETRY_LOG = 'retry_log';
+/** As earlier releases had it, with a count in the node table: see retry-migration.ts. */
 export const RETRIES = 'retries';
 export const RETRY_EXPIRY = 'retry_expiry';
-/** In the node table: how many rows of retries there are. */
 export const RETRY_COUNT: Uint8Array = utf8('retries');
 /** Row keys of records that were damaged and forgotten, with n and partition: see damaged-rows.ts. */
 export const DAMAGED = 'damaged_records';
@@ -24,6 +25,7 @@ export const REPLICA_TABLES: readonly TableDefinition[] = [
   { name: RECORDS, rows: 'wide', recalled: true },
   { name: REGISTERS, rows: 'wide' },
   { name: NODE, rows: 'narrow' },
+  { name: RETRY_LOG, rows: 'numbered' },
   { name: RETRIES, rows: 'narrow' },
   { name: RETRY_EXPIRY, rows: 'narrow' },
   { name: DAMAGED, rows: 'narrow' },

@@ -28,7 +28,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'batch 200 application/msgpack':
     '"�\\u0000\\u0001�results��\\u0000\\u0004�status�̤etag�0e8250e0cdac19c6�replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�\\u0000\\u0004�status�\\u0001��replicas�$acked=2; needed=2; of=3; fallbacks=0�coordinator�n1�problem�\\u0000\\u0004�type�urn:quoral:problem:not-found�title�There is nothing here�status�\\u0001��detail� there is no value under this key"',
   'watchBucket 200 text/event-stream':
-    '": watching\\nid: AQEA69LqtrczAwAShu74qT4ZhCPAbXSlxTXDKgEJwk2vuZ3XoWCj9ef7aNv4KQLc3wPAZn6IsrawWOdRE3qjKiv6Wb_JZlLI\\n\\nid: AQEA69LqtrczAwAShu74qT4ZhCPAbXSlxTXDKgEJwk2vuZ3XoWCj9ef7aNv4KgLc3wPAZn6IsrawWOdRE3qjKqZl4qMAF4u3\\ndata: {\\"bucket\\":\\"carts\\",\\"key\\":\\"user-21\\",\\"etag\\":\\"0e8250e0cdac19c6\\",\\"deleted\\":false}\\n\\nevent: end\\ndata: {\\"reason\\":\\"timeout\\"}\\n\\n"',
+    '": watching\\nid: AQEA69LqtrczAwAShu74qT4ZhCPAbXSlxTXDNgEJwk2vuZ3XoWCj9ef7aNv4NQLc3wPAZn6IsrawWOdRE3qjNiX4csbKVGSv\\n\\nid: AQEA69LqtrczAwAShu74qT4ZhCPAbXSlxTXDNgEJwk2vuZ3XoWCj9ef7aNv4NgLc3wPAZn6IsrawWOdRE3qjNkjXMHt6CQTa\\ndata: {\\"bucket\\":\\"carts\\",\\"key\\":\\"user-21\\",\\"etag\\":\\"0e8250e0cdac19c6\\",\\"deleted\\":false}\\n\\nevent: end\\ndata: {\\"reason\\":\\"timeout\\"}\\n\\n"',
   'acquireLease 200 application/json':
     '{"token":1767225600414,"expiresAt":"2026-01-01T00:00:30.416Z","holder":"worker-7"}',
   'showLease 200 application/json':

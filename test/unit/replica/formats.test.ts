@@ -1,17 +1,16 @@
 /** What is stored and sent must not change by accident: golden bytes. A change wants a new version beside the old one. */
 
 import { expect, test } from 'vitest';
-import { compareBytes, toHex, utf8 } from '#kernel/bytes.ts';
+import { compareBytes, fromHex, toHex, utf8 } from '#kernel/bytes.ts';
 import { epoch, nodeIndex } from '#kernel/identity.ts';
 import { FetchMessage, StoreMessage, STORES_MAX, StoresMessage } from '#replica/messages.ts';
 import {
+  decodeEntry,
   decodeRetry,
-  encodeRetry,
-  expiryKey,
-  namesOf,
-  expiryValue,
+  encodeEntry,
+  entryKey,
+  numberOfEntry,
   retryKey,
-  timeOfExpiry,
   type RetryRow,
 } from '#replica/retry-codec.ts';
 import { digest } from '#world/digest.ts';
@@ -130,23 +129,30 @@ test('the rows of retries', () => {
   const place = { n: 3, partition: 0, bucket: 'ab', incarnation: 0x01020304 };
   const name = retryKey(place, utf8('k'), RETRY.id);
   expect(toHex(name)).toBe(`6162000102030400016b${'01'.repeat(16)}`);
-  const entry = expiryKey(RETRY.until, name);
-  expect(toHex(entry)).toBe(`0000019ab697e800${toHex(name)}`);
-  expect(timeOfExpiry(entry)).toBe(RETRY.until);
-  expect(toHex(expiryValue([]))).toBe('00');
-  expect(namesOf(entry, expiryValue([]))).toEqual([name]);
-  const others = [retryKey(place, utf8('bob'), RETRY.id), retryKey(place, utf8('b'), RETRY.id)];
-  expect(toHex(expiryValue(others))).toBe(`001c${toHex(others[0]!)}001a${toHex(others[1]!)}`);
-  expect(namesOf(entry, expiryValue(others))).toEqual([name, ...others]);
-  const row = encodeRetry(RETRY, digest.crc32);
-  expect(toHex(row)).toBe('010209ac0280d0dfb4ab33ababababababababababababababababbad3ee54');
-  expect(decodeRetry(RETRY.id, row, digest.crc32)).toEqual(RETRY);
-  for (let i = 0; i < row.length; i++) {
-    const damaged = Uint8Array.from(row);
+  const rows = [
+    { name, row: RETRY },
+    { name: retryKey(place, utf8('bob'), MARK), row: { ...RETRY, id: MARK, until: 5 } },
+  ];
+  const entry = encodeEntry(rows, digest.crc32);
+  const golden = [
+    `011a${toHex(name)}0209ac0280d0dfb4ab33${'ab'.repeat(16)}`,
+    `1c${toHex(rows[1]!.name)}0209ac0205${'ab'.repeat(16)}`,
+    '19534a49',
+  ];
+  expect(toHex(entry)).toBe(golden.join(''));
+  expect(decodeEntry(entry, digest.crc32)).toEqual(rows);
+  for (let i = 0; i < entry.length; i++) {
+    const damaged = Uint8Array.from(entry);
     damaged[i]! ^= 1;
-    expect(decodeRetry(RETRY.id, damaged, digest.crc32)).toBeUndefined();
-    expect(decodeRetry(RETRY.id, row.subarray(0, i), digest.crc32)).toBeUndefined();
+    expect(decodeEntry(damaged, digest.crc32)).toBeUndefined();
+    expect(decodeEntry(entry.subarray(0, i), digest.crc32)).toBeUndefined();
   }
+  expect(toHex(entryKey(0x0102030405))).toBe('0000000102030405');
+  expect(numberOfEntry(entryKey(0x0102030405))).toBe(0x0102030405);
+  // As earlier releases have stored one.
+  const row = fromHex('010209ac0280d0dfb4ab33ababababababababababababababababbad3ee54')!;
+  expect(decodeRetry(RETRY.id, row, digest.crc32)).toEqual(RETRY);
+  expect(decodeRetry(RETRY.id, row.subarray(1), digest.crc32)).toBeUndefined();
 });
 
 test('a request of the wrong shape is malformed, one with more elements is a newer version', () => {

@@ -2,14 +2,14 @@
 
 import type { Conflicts, State } from '#causality/state.ts';
 import { decodeState, encodeState } from '#causality/state-codec.ts';
-import { toHex, utf8 } from '#kernel/bytes.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { clusterId, epoch, nodeId, storageId } from '#kernel/identity.ts';
 import type { Minted } from '#replica/mint.ts';
 import { takeStorage, type NodeStorage } from '#replica/node-storage.ts';
 import { Replica } from '#replica/replica.ts';
 import type { RetryLimits } from '#replica/retries.ts';
-import { decodeCount, namesOf, type RetryRow } from '#replica/retry-codec.ts';
-import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY } from '#replica/tables.ts';
+import { decodeEntry, type RetryRow } from '#replica/retry-codec.ts';
+import { RETRY_LOG } from '#replica/tables.ts';
 import { foundRing } from '#ring/founding.ts';
 import { digest } from '#world/digest.ts';
 import { OneMachine, type OneProcess } from './worlds.ts';
@@ -92,13 +92,10 @@ export class OneReplica {
     return this.machine.simulation.settle(promise);
   }
 
-  /** How many rows there are, how many of them have an entry that says when they may go, and how many are counted. */
+  /** How many rows of requests are on the disk, and how many the index knows. */
   rows(): readonly number[] {
-    const { disk } = this.process;
-    const rows = disk.range(RETRIES, { limit: 10_000 }).map(([name]) => toHex(name));
-    const entries = disk.range(RETRY_EXPIRY, { limit: 10_000 }).flatMap(([entry, names]) => namesOf(entry, names));
-    const named = new Set(entries.map(toHex));
-    const count = disk.get(NODE, RETRY_COUNT);
-    return [rows.length, rows.filter((row) => named.has(row)).length, count === undefined ? 0 : decodeCount(count)];
+    const entries = this.process.disk.range(RETRY_LOG, { limit: 10_000 });
+    const rows = entries.flatMap(([, bytes]) => decodeEntry(bytes, digest.crc32)!);
+    return [rows.length, this.process.metrics.value('quoral_retries')];
   }
 }

@@ -4,14 +4,29 @@ import { expect, test } from 'vitest';
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { applyWrite } from '#causality/write.ts';
+import { ByteWriter } from '#kernel/binary.ts';
 import { toHex, utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
 import { AlreadyMinted } from '#replica/refusals.ts';
+import { decodeEntry, entryKey, type RetryRow } from '#replica/retry-codec.ts';
 import { settleRetry } from '#replica/settle-retries.ts';
+import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY, RETRY_LOG } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
+import { digest } from '#world/digest.ts';
+import type { Row } from '#world/world.ts';
 import { CONTENT, KEY, mark, OneReplica, SCOPE, WINDOW } from './one-replica.ts';
 
 const MINUTE = 60_000;
+
+/** As earlier releases have stored a row. */
+function oldRow({ dot, until, fingerprint }: RetryRow): Uint8Array {
+  const writer = new ByteWriter();
+  writer.u8(1);
+  for (const number of [dot.node, dot.tenure, dot.counter, until]) writer.varint(number);
+  writer.raw(fingerprint);
+  writer.u32(digest.crc32(writer.written(0)));
+  return writer.finish();
+}
 
 /** What another owner made of the same request, or of another one. */
 function elsewhere(
@@ -74,9 +89,9 @@ test('what a group has counted is not there when it was not committed', async ()
   one.machine.medium.capacityBytes = 8;
   await expect(one.settle(one.mint(2))).rejects.toMatchObject({ kind: 'full' });
   one.machine.medium.capacityBytes = Infinity;
-  expect(one.rows()).toEqual([1, 1, 1]);
+  expect(one.rows()).toEqual([1, 1]);
   await one.settle(one.mint(3));
-  expect(one.rows()).toEqual([2, 2, 2]);
+  expect(one.rows()).toEqual([2, 2]);
 });
 
 test('a row that was written anew stays until its own time is over', async () => {
@@ -88,16 +103,16 @@ test('a row that was written anew stays until its own time is over', async () =>
   const second = elsewhere(4096 * (now + WINDOW), 8);
   await one.store(second.state, [{ ...second.row, until: now + WINDOW }]);
   await one.machine.simulation.run(one.machine.simulation.now + 2 * MINUTE);
-  expect(one.rows()).toEqual([1, 1, 1]);
+  expect(one.rows()).toEqual([1, 1]);
   await one.machine.simulation.run(one.machine.simulation.now + WINDOW);
-  expect(one.rows()).toEqual([0, 0, 0]);
+  expect(one.rows()).toEqual([0, 0]);
 });
 
 test('two attempts in one group are one write', async () => {
   const one = await OneReplica.boot();
   const both = await one.settle(Promise.allSettled([one.mint(1), one.mint(1), one.mint(1, utf8('other key'))]));
   expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-  expect(one.rows()).toEqual([2, 2, 2]);
+  expect(one.rows()).toEqual([2, 2]);
 });
 
 test('beyond the bound new ones are refused and none is forgotten, until windows are over', async () => {
@@ -105,37 +120,78 @@ test('beyond the bound new ones are refused and none is forgotten, until windows
   for (const id of [1, 2]) await one.settle(one.mint(id));
   const refused = await one.settle(one.mint(3).catch((error: unknown) => error));
   expect(refused).toMatchObject({ name: Refusal.name, code: 'overloaded' });
-  expect(one.rows()).toEqual([2, 2, 2]);
+  expect(one.rows()).toEqual([2, 2]);
   // What another owner has minted is taken along all the same, or its write would be without its row.
   await one.store(elsewhere(5).state, [{ ...elsewhere(5).row, ...mark(9) }]);
-  expect(one.rows()).toEqual([3, 3, 3]);
+  expect(one.rows()).toEqual([3, 3]);
   await one.machine.simulation.run(one.machine.simulation.now + WINDOW + 3 * MINUTE);
   one.machine.medium.capacityBytes = Infinity;
-  expect(one.rows()).toEqual([1, 1, 1]);
+  expect(one.rows()).toEqual([1, 1]);
   await one.settle(one.mint(3));
 });
 
-test('a row that is the first of two entries of one time takes the others of both along', async () => {
+test('rows that a clock far ahead has given their time hold up no others', async () => {
   const one = await OneReplica.boot();
-  const until = one.process.clock.wall();
-  const row = (id: number) => ({ ...mark(id), dot: elsewhere(id).dot, until });
-  // The second settles to the smaller dot and writes the row anew.
-  await one.store(elsewhere(9).state, [{ ...row(1), dot: elsewhere(9).dot }, row(2)]);
-  await one.store(elsewhere(8).state, [{ ...row(1), dot: elsewhere(8).dot }, row(3)]);
-  expect(one.rows()).toEqual([3, 3, 3]);
-  await one.machine.simulation.run(one.machine.simulation.now + 2 * MINUTE);
-  expect(one.rows()).toEqual([0, 0, 0]);
+  const far = 3 * 60 * MINUTE;
+  const ahead = elsewhere(5);
+  await one.store(ahead.state, [{ ...ahead.row, until: one.process.clock.wall() + far }]);
+  for (const id of [2, 3]) await one.settle(one.mint(id));
+  await one.machine.simulation.run(one.machine.simulation.now + WINDOW + 2 * MINUTE);
+  expect(one.rows()).toEqual([1, 1]);
+  expect(one.replica.retries.ofKey(SCOPE, KEY)).toMatchObject([{ dot: ahead.dot }]);
+  await one.machine.simulation.run(one.machine.simulation.now + far);
+  expect(one.rows()).toEqual([0, 0]);
+});
+
+test('an entry that cannot be read: nobody is told that a request is new while it would have been kept', async () => {
+  const one = await OneReplica.boot();
+  await one.settle(one.mint(1));
+  await one.settle(one.mint(2, utf8('other')));
+  one.machine.host.kill();
+  one.machine.medium.flipByte(RETRY_LOG, entryKey(1), 3);
+  const again = await OneReplica.boot('siblings', {}, one.machine);
+  const ask = (id: number, key = KEY) =>
+    again.replica.fetch({ scope: SCOPE, requestId: 'r', key, retryId: mark(id).id }, Infinity);
+  expect(ask(2, utf8('other'))).toMatchObject({ retry: { ...mark(2) } });
+  expect(() => ask(1)).toThrow(Refusal);
+  await expect(again.settle(again.mint(1))).rejects.toThrow(Refusal);
+  expect(again.process.metrics.value('quoral_corrupt_retries_total')).toBe(1);
+  await again.machine.simulation.run(again.machine.simulation.now + WINDOW + 2 * MINUTE);
+  expect(ask(1)).toMatchObject({ retry: null });
+  expect(again.process.disk.range(RETRY_LOG, { limit: 9 })).toEqual([]);
+});
+
+test('what an earlier release has left is taken into the log', async () => {
+  const one = await OneReplica.boot();
+  const [minted] = await one.settle(Promise.all([one.mint(1), one.mint(2)]));
+  const { disk } = one.process;
+  const [[key, bytes]] = disk.range(RETRY_LOG, { limit: 1 }) as [Row];
+  const rows = decodeEntry(bytes, digest.crc32)!;
+  await one.settle(
+    disk.commit((transaction) => {
+      transaction.delete(RETRY_LOG, key);
+      for (const { name, row } of rows) transaction.put(RETRIES, name, oldRow(row));
+      transaction.put(RETRY_EXPIRY, utf8('any'), new Uint8Array(1));
+      transaction.put(NODE, RETRY_COUNT, Uint8Array.of(2));
+    }).durable,
+  );
+  one.machine.host.kill();
+  const again = await OneReplica.boot('siblings', {}, one.machine);
+  expect(again.rows()).toEqual([2, 2]);
+  expect(again.replica.retries.read(SCOPE, KEY, mark(1).id)).toEqual(minted.retry);
+  for (const table of [RETRIES, RETRY_EXPIRY]) expect(again.process.disk.range(table, { limit: 1 })).toEqual([]);
+  await expect(again.settle(again.mint(2))).rejects.toThrow(AlreadyMinted);
 });
 
 test('rows are purged a page at a time, and the key may be used again', async () => {
   const one = await OneReplica.boot();
   await one.settle(Promise.all(Array.from({ length: 600 }, (_, i) => one.mint(1, utf8(`k${i}`)))));
   await one.machine.simulation.run(one.machine.simulation.now + WINDOW + MINUTE - 5000);
-  expect(one.rows()).toEqual([600, 600, 600]);
+  expect(one.rows()).toEqual([600, 600]);
   await one.machine.simulation.run(one.machine.simulation.now + 10_000);
-  expect(one.rows()).toEqual([0, 0, 0]);
+  expect(one.rows()).toEqual([0, 0]);
   await one.settle(one.mint(1, utf8('k0')));
-  expect(one.rows()).toEqual([1, 1, 1]);
+  expect(one.rows()).toEqual([1, 1]);
 });
 
 test('of two attempts that meet here the later goes, live or not, and the first attempt stays remembered', async () => {
