@@ -100,7 +100,9 @@ export class WriteRound {
   }
 
   run(): Promise<Ending> {
-    const mints = this.#here !== undefined || this.#standIns.has(this.#route.owners[0]!);
+    // A fallback keeps no row of a request with an idempotency key: sent again to owners that are back it would be made twice.
+    const mayStandIn = this.#before.kind === 'again' || this.#request.mark === null;
+    const mints = this.#here !== undefined || (mayStandIn && this.#standIns.has(this.#route.owners[0]!));
     if (!mints || this.#tally.decision() === 'impossible') return Promise.resolve('impossible');
     const { hedging, settings, world } = this.#environment;
     const remaining = this.#request.deadline - world.clock.monotonic();
