@@ -46,6 +46,9 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Modules are loaded by Node.js itself, as when the program runs; only where one takes the place of another the test runner does it. */
+const NATIVE = { experimental: { viteModuleRunner: false, nodeLoader: false } };
+
 const QUICK = {
   testTimeout: 20_000,
   // Without this one processor is left idle.
@@ -66,6 +69,7 @@ export default defineConfig({
       {
         test: {
           ...QUICK,
+          ...NATIVE,
           name: 'quick',
           include: ['test/**/*.test.ts'],
           exclude: ['test/cluster/**', ...MOCKING],
@@ -82,6 +86,7 @@ export default defineConfig({
           exclude: BY_THEMSELVES,
           globalSetup: PROGRAM,
           ...PATIENT,
+          ...NATIVE,
           maxWorkers: 3,
           isolate: false,
           sequence: { groupOrder: 1 },
@@ -93,6 +98,7 @@ export default defineConfig({
           include: BY_THEMSELVES,
           globalSetup: PROGRAM,
           ...PATIENT,
+          ...NATIVE,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
