@@ -5,8 +5,8 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import { PROGRAM } from './program-variable.ts';
@@ -32,13 +32,22 @@ export async function setup(): Promise<void> {
       'ui/page': join(source, 'ui/page.ts'),
     },
   });
-  const { output } = await bundle.write({ dir: target, format: 'esm', keepNames: true });
+  const { output } = await bundle.generate({ format: 'esm', keepNames: true });
   await bundle.close();
   const wanted = new Set(output.map(({ fileName }) => fileName));
+  for (const part of output) if (part.type === 'chunk') put(join(target, part.fileName), part.code);
   for (const name of readdirSync(target)) if (name.endsWith('.js') && !wanted.has(name)) rmSync(join(target, name));
   // As in what is published: what is loaded by path at run time leads here.
-  writeFileSync(join(target, 'package.json'), JSON.stringify({ type: 'module', imports: { '#*.ts': './*.js' } }));
+  put(join(target, 'package.json'), JSON.stringify({ type: 'module', imports: { '#*.ts': './*.js' } }));
   // What nodes compile is kept when one ends by itself, and most of those in tests are killed.
   spawnSync(process.execPath, [main, 'node', '--weight', 'none']);
   process.env[PROGRAM] = main;
+}
+
+/** At once and only where it is new: another run of tests in this checkout may be starting nodes. */
+function put(path: string, text: string): void {
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.${process.pid}`, text);
+  renameSync(`${path}.${process.pid}`, path);
 }
