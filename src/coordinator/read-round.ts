@@ -94,8 +94,10 @@ export class ReadRound implements HedgedRead {
   run(): Promise<ReadEnding> {
     if (this.#tally.decision() === 'impossible') return Promise.resolve({ kind: 'impossible' });
     const { r, pr } = this.#needs;
-    // Whoever knows of an earlier attempt is worth more than a message saved.
-    const first = this.#request.retryId === undefined ? Math.max(r, pr) : this.#waiting.length;
+    const { retryId, fingerprint, whole } = this.#request;
+    // Where an earlier attempt is known, whoever knows of it is worth more than a message saved.
+    const first =
+      retryId !== undefined && (fingerprint === undefined || whole === true) ? this.#waiting.length : Math.max(r, pr);
     return new Promise<ReadEnding>((resolve) => {
       this.#resolve = resolve;
       this.#ask(first);
