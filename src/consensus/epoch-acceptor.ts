@@ -39,7 +39,7 @@ export class EpochAcceptor {
     this.#tables = new EpochTables(options.world.digest);
   }
 
-  /** @throws Refusal when this node has no vote on that epoch: `behind`, `not-a-voter` or `disk-failed` */
+  /** @throws Refusal when this node has no vote on that epoch: `stopping`, `behind`, `not-a-voter` or `disk-failed` */
   async prepare(instance: Epoch, ballot: Ballot): Promise<PrepareReply> {
     const result = await this.#vote(instance, (vote) => {
       const step = prepare(vote, ballot);
@@ -76,6 +76,7 @@ export class EpochAcceptor {
     decide: (vote: Vote<Facts>) => Step,
   ): Promise<NoVote | { readonly kind: 'voted'; readonly vote: Vote<Facts> }> {
     const { world, log } = this.#options;
+    if (log.stopped) throw new Refusal('stopping', 'this node is stopping and votes no more');
     if (instance <= log.newestEpoch) return { kind: 'decided', decided: log.decidedFrom(instance) };
     if (instance > log.newestEpoch + 1) {
       throw new Refusal(

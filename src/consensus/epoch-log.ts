@@ -143,6 +143,11 @@ export class EpochLog {
     return await installation;
   }
 
+  /** Whether nothing is to be stored any more, votes neither. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Installs nothing any more; resolves when what is being installed is. To be awaited before the disk is closed. */
   async stop(): Promise<void> {
     this.#stopped = true;

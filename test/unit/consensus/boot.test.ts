@@ -88,6 +88,24 @@ const rename = (name: string) => (facts: Facts) => {
 
 const THREE = ['n1', 'n2', 'n3'];
 
+it('what is stopped in the midst of its founding or its first words votes no more: its disk is closed next', async () => {
+  for (const after of [0, 1, 2, 5, 20]) {
+    const bench = new Bench();
+    const { chain } = bench.start('n1', ['n1']);
+    await bench.run(after);
+    await bench.finish(chain.stop());
+    const medium = bench.media.get('n1')!;
+    let commits = 0;
+    const commit = medium.commit.bind(medium);
+    medium.commit = (writes) => {
+      commits += 1;
+      return commit(writes);
+    };
+    await bench.run(5000);
+    expect(commits, `stopped after ${after} ms`).toBe(0);
+  }
+});
+
 describe('founding', () => {
   it('needs nobody else for a cluster of one, which confirms itself', async () => {
     const bench = new Bench();
