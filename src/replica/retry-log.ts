@@ -8,7 +8,7 @@
  */
 
 import { sameDot } from '#causality/dot.ts';
-import { startsWith } from '#kernel/bytes.ts';
+import { startsWith, toHex } from '#kernel/bytes.ts';
 import type { Counter, Digest, Disk, DiskTransaction, Log } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import {
@@ -109,15 +109,16 @@ export class RetryLog {
 
   /** At most `limit` of those whose names begin so, the latest of each name. */
   withPrefix(prefix: Uint8Array, limit: number): readonly RetryRow[] {
-    const rows: NamedRetry[] = [];
-    const { equal } = this.#options.digest;
+    // Of a key that is written often there are thousands.
+    const rows = new Map<string, RetryRow>();
     this.#index.find('key', keyHashOf(prefix), (place) => {
       const row = this.#at(place);
       if (row === undefined || !startsWith(row.name, prefix)) return undefined;
-      if (!rows.some(({ name }) => equal(name, row.name))) rows.push(row);
-      return rows.length >= limit ? true : undefined;
+      const id = toHex(row.row.id);
+      if (!rows.has(id)) rows.set(id, row.row);
+      return rows.size >= limit ? true : undefined;
     });
-    return rows.map(({ row }) => row);
+    return [...rows.values()];
   }
 
   groupEnds(transaction: DiskTransaction): void {

@@ -183,6 +183,23 @@ test('what an earlier release has left is taken into the log', async () => {
   await expect(again.settle(again.mint(2))).rejects.toThrow(AlreadyMinted);
 });
 
+test('of a key that is written often the latest travel, each once', async () => {
+  const one = await OneReplica.boot('siblings', { retriesMax: 10_000 });
+  const early = elsewhere(5);
+  const later = elsewhere(9, 8);
+  await one.store(later.state, [later.row]);
+  // It settles to the smaller dot, in a row that stands behind the other.
+  await one.store(early.state, [early.row]);
+  const idOf = (i: number): Uint8Array => Uint8Array.of(i, i >>> 8, ...new Uint8Array(14));
+  const more = Array.from({ length: 4200 }, (_, i) => ({ ...early.row, id: idOf(i) }));
+  for (let from = 0; from < more.length; from += 1000) await one.store(early.state, more.slice(from, from + 1000));
+  const found = one.replica.retries.ofKey(SCOPE, KEY);
+  expect(found.length).toBe(4096);
+  expect(new Set(found.map(({ id }) => toHex(id))).size).toBe(4096);
+  expect(found[0]).toEqual(more.at(-1));
+  expect(one.replica.retries.read(SCOPE, KEY, mark(1).id)).toEqual(early.row);
+});
+
 test('rows are purged a page at a time, and the key may be used again', async () => {
   const one = await OneReplica.boot();
   await one.settle(Promise.all(Array.from({ length: 600 }, (_, i) => one.mint(1, utf8(`k${i}`)))));
