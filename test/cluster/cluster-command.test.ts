@@ -49,7 +49,8 @@ async function start(main: string, count: number, flags: readonly string[], data
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   running = { child, output: () => output };
-  while (!output.includes('cluster ready')) {
+  // The last line that it says by itself.
+  while (!/cluster ready[^]*\ntry: .*\n/.test(output)) {
     if (child.exitCode !== null) throw new Error(`no cluster: ${output}`);
     await sleep(25);
   }
