@@ -11,12 +11,13 @@ import { hybridTimeAt } from '#causality/hybrid-clock.ts';
 import type { State, Version } from '#causality/state.ts';
 import { highestCounter } from '#causality/vector.ts';
 import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import { keyOfNumber, numberOfKey } from '#kernel/number-key.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place, RecordChange, RecordParticipant } from '#replica/records.ts';
 import { recordKey } from '#replica/tables.ts';
 import type { Disk, DiskReader, Metrics, TableDefinition } from '#world/world.ts';
 import { countIndexed, indexedPlaces, indexedRows, indexKey, joinedBytes, PLACE_BYTES } from './place-index.ts';
-import { placeOfKey, sequenceKey, sequenceOfKey, type TreePlace } from './tree-tables.ts';
+import { placeOfKey, type TreePlace } from './tree-tables.ts';
 
 export const DEAD_ROWS = 'dead_rows';
 export const EXPIRING = 'expiring';
@@ -94,7 +95,7 @@ export class DeadRows implements RecordParticipant {
     const there = inPart ? transaction.get(DEAD_ROWS, name) !== undefined : waited !== 0;
     if (waited === waits && there) return;
     if (waits === 0) transaction.delete(DEAD_ROWS, name);
-    else transaction.put(DEAD_ROWS, name, sequenceKey(waits));
+    else transaction.put(DEAD_ROWS, name, keyOfNumber(waits));
     const change = Number(waits !== 0) - Number(there);
     if (change !== 0) transaction.afterwards(() => (this.#count += change));
   }
@@ -117,7 +118,7 @@ export class DeadRows implements RecordParticipant {
   /** Dead rows of a partition, and those with dead versions, at most so many. */
   of(reader: DiskReader, place: TreePlace, limit: number): readonly DeadRow[] {
     const rows = indexedRows(reader, DEAD_ROWS, place, { limit });
-    return rows.map(({ rowKey, value }) => ({ rowKey, since: sequenceOfKey(value) }));
+    return rows.map(({ rowKey, value }) => ({ rowKey, since: numberOfKey(value) }));
   }
 
   /** The partitions that have dead rows. */
@@ -127,7 +128,7 @@ export class DeadRows implements RecordParticipant {
 
   /** Rows of which some value has expired by then. */
   expired(reader: DiskReader, before: number, limit: number): readonly ExpiringRow[] {
-    return reader.range(EXPIRING, { to: sequenceKey(before + 1), limit }).map(([key]) => ({
+    return reader.range(EXPIRING, { to: keyOfNumber(before + 1), limit }).map(([key]) => ({
       key,
       place: placeOfKey(key.subarray(TIME_BYTES)),
       rowKey: key.subarray(TIME_BYTES + PLACE_BYTES),
@@ -136,5 +137,5 @@ export class DeadRows implements RecordParticipant {
 }
 
 function expiringKey(expiresAt: number, place: TreePlace, rowKey: Uint8Array): Uint8Array {
-  return joinedBytes(sequenceKey(expiresAt), indexKey(place, rowKey));
+  return joinedBytes(keyOfNumber(expiresAt), indexKey(place, rowKey));
 }

@@ -144,19 +144,6 @@ export function treeOfRow(row: Uint8Array, fingerprint: number, checksum: Checks
   return { tree: MerkleTree.fromBytes(row.subarray(MARK_BYTES + 8)), asOf };
 }
 
-export function sequenceKey(sequence: number): Uint8Array {
-  const key = new Uint8Array(8);
-  const view = new DataView(key.buffer);
-  view.setUint32(0, Math.floor(sequence / TWO_POW_32));
-  view.setUint32(4, sequence >>> 0);
-  return key;
-}
-
-export function sequenceOfKey(key: Uint8Array): number {
-  const view = new DataView(key.buffer, key.byteOffset);
-  return view.getUint32(0) * TWO_POW_32 + view.getUint32(4);
-}
-
 export function logRow(changes: readonly LeafChange[], checksum: Checksum): Uint8Array {
   const row = new Uint8Array(changes.length * CHANGE_BYTES + CHECK_BYTES);
   const view = new DataView(row.buffer);

@@ -10,6 +10,7 @@
 
 import { compareBytes, EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
+import { keyOfNumber, numberOfKey } from '#kernel/number-key.ts';
 import type { State } from '#causality/state.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import type { Place, RecordChange, RecordParticipant } from '#replica/records.ts';
@@ -26,8 +27,6 @@ import {
   MARK_KEY,
   markRow,
   placeOfKey,
-  sequenceKey,
-  sequenceOfKey,
   TREE_KEYS,
   TREE_LOG,
   treeKey,
@@ -165,7 +164,7 @@ export class MerkleTrees implements RecordParticipant {
     if (this.#changes.length > 0) {
       this.#sequence += 1;
       this.#logged += this.#changes.length;
-      transaction.put(TREE_LOG, sequenceKey(this.#sequence), logRow(this.#changes, this.#options.world.digest.crc32));
+      transaction.put(TREE_LOG, keyOfNumber(this.#sequence), logRow(this.#changes, this.#options.world.digest.crc32));
     }
     if (this.#logged > (this.#options.logChangesMax ?? LOG_CHANGES_MAX)) this.#checkpoint ??= this.#beginCheckpoint();
     this.#stepCheckpoint(transaction);
@@ -292,7 +291,7 @@ export class MerkleTrees implements RecordParticipant {
       kept.dirty = false;
     }
     if (checkpoint.queue.length > 0) return;
-    const rows = transaction.range(TREE_LOG, { to: sequenceKey(checkpoint.upTo + 1), limit: LOG_ROWS_A_GROUP });
+    const rows = transaction.range(TREE_LOG, { to: keyOfNumber(checkpoint.upTo + 1), limit: LOG_ROWS_A_GROUP });
     for (const [key, row] of rows) {
       transaction.delete(TREE_LOG, key);
       this.#logged -= countOfRow(row);
@@ -324,7 +323,7 @@ export class MerkleTrees implements RecordParticipant {
       this.#sequence = Math.max(this.#sequence, stored.asOf);
     }
     for (const [key, row] of pages(reader, TREE_LOG)) {
-      const sequence = sequenceOfKey(key);
+      const sequence = numberOfKey(key);
       const changes = changesOfRow(row, crc32);
       if (changes === undefined) return false;
       this.#sequence = Math.max(this.#sequence, sequence);

@@ -17,6 +17,7 @@ import { glimpseBytes, writeGlimpse } from '#causality/glimpse.ts';
 import { sameDot } from '#causality/dot.ts';
 import type { State, Version } from '#causality/state.ts';
 import { ByteReader, ByteWriter } from '#kernel/binary.ts';
+import { keyOfNumber, numberOfKey } from '#kernel/number-key.ts';
 import type { Clock, DiskReader, DiskTransaction, Metrics, TableDefinition } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
 import type { RecordChange, RecordParticipant } from './records.ts';
@@ -106,8 +107,8 @@ export class Changes implements RecordParticipant {
     if (first !== undefined && last !== undefined) {
       const { bytesBefore, boot: lastBoot, begins } = headOf(last[1]);
       // Rows from before it are on their way out.
-      this.#first = Math.max(numberOf(first[0]), begins);
-      this.#next = numberOf(last[0]) + 1;
+      this.#first = Math.max(numberOfKey(first[0]), begins);
+      this.#next = numberOfKey(last[0]) + 1;
       this.#bytesFirst = headOf(first[1]).bytesBefore;
       this.#bytesNext = bytesBefore + last[1].length;
       if (lastBoot < boot - 1) this.#begin();
@@ -168,7 +169,7 @@ export class Changes implements RecordParticipant {
     const row = this.#row();
     this.#marked = true;
     this.#written = row;
-    transaction.put(CHANGES, keyOf(this.#next), row);
+    transaction.put(CHANGES, keyOfNumber(this.#next), row);
     this.#next += 1;
     this.#bytesNext += row.length;
     this.#trim(transaction);
@@ -203,10 +204,14 @@ export class Changes implements RecordParticipant {
     const changes: Change[] = [];
     let upTo = after;
     while (upTo < this.#synced && changes.length < limit) {
-      const rows = disk.range(CHANGES, { from: keyOf(upTo + 1), to: keyOf(this.#synced + 1), limit: READ_ROWS });
+      const rows = disk.range(CHANGES, {
+        from: keyOfNumber(upTo + 1),
+        to: keyOfNumber(this.#synced + 1),
+        limit: READ_ROWS,
+      });
       if (rows.length === 0) break;
       for (const [key, row] of rows) {
-        upTo = numberOf(key);
+        upTo = numberOfKey(key);
         for (const change of changesOf(row, upTo)) if (beginsWith(change.rowKey, rowPrefix)) changes.push(change);
         if (changes.length >= limit) break;
       }
@@ -222,7 +227,7 @@ export class Changes implements RecordParticipant {
     let high = this.#synced + 1;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const row = disk.get(CHANGES, keyOf(middle));
+      const row = disk.get(CHANGES, keyOfNumber(middle));
       if (row === undefined || headOf(row).time >= time) high = middle;
       else low = middle + 1;
     }
@@ -263,12 +268,12 @@ export class Changes implements RecordParticipant {
     const long = this.#bytes() > logBytesMax * (1 + TRIM_SLACK);
     if (!long && Math.abs(now - this.#ageLooked) < AGE_LOOK_MS) return;
     this.#ageLooked = now;
-    const rows = transaction.range(CHANGES, { to: keyOf(this.#next - 1), limit: TRIM_ROWS });
+    const rows = transaction.range(CHANGES, { to: keyOfNumber(this.#next - 1), limit: TRIM_ROWS });
     for (const [key, row] of rows) {
       const { bytesBefore, time } = headOf(row);
       if (this.#bytesNext - bytesBefore <= logBytesMax && time > now - logAgeMax) return;
       transaction.delete(CHANGES, key);
-      this.#first = Math.max(this.#first, numberOf(key) + 1);
+      this.#first = Math.max(this.#first, numberOfKey(key) + 1);
       this.#bytesFirst = bytesBefore + row.length;
     }
   }
@@ -306,19 +311,6 @@ function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
   if (bytes.length < prefix.length) return false;
   for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
   return true;
-}
-
-function keyOf(group: number): Uint8Array {
-  const key = new Uint8Array(8);
-  const view = new DataView(key.buffer);
-  view.setUint32(0, Math.floor(group / 2 ** 32));
-  view.setUint32(4, group % 2 ** 32);
-  return key;
-}
-
-function numberOf(key: Uint8Array): number {
-  const view = new DataView(key.buffer, key.byteOffset, key.length);
-  return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
 }
 
 function headOf(row: Uint8Array): Head {

@@ -62,21 +62,6 @@ export function keyHashOf(prefix: Uint8Array): number {
   return hash;
 }
 
-/** The key of the entry with this number. */
-export function entryKey(number: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  let rest = number;
-  for (let i = bytes.length - 1; i >= 0; i--) {
-    bytes[i] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
-  return bytes;
-}
-
-export function numberOfEntry(key: Uint8Array): number {
-  return key.reduce((number, byte) => number * 256 + byte, 0);
-}
-
 export interface NamedRetry {
   /** As {@link retryKey} makes it. */
   readonly name: Uint8Array;

@@ -9,18 +9,10 @@
 
 import { sameDot } from '#causality/dot.ts';
 import { startsWith, toHex } from '#kernel/bytes.ts';
+import { keyOfNumber, numberOfKey } from '#kernel/number-key.ts';
 import type { Counter, Digest, Disk, DiskTransaction, Log } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
-import {
-  decodeEntry,
-  encodeEntry,
-  entryKey,
-  hashesOf,
-  keyHashOf,
-  numberOfEntry,
-  type NamedRetry,
-  type RetryRow,
-} from './retry-codec.ts';
+import { decodeEntry, encodeEntry, hashesOf, keyHashOf, type NamedRetry, type RetryRow } from './retry-codec.ts';
 import { RetryIndex } from './retry-index.ts';
 import { RETRY_LOG } from './tables.ts';
 
@@ -64,9 +56,8 @@ export class RetryLog {
   #pending: Entry[] = [];
   /** Rows that the group has added. */
   #added = 0;
-  /** The number of the next entry, and what it was before the group. */
+  /** The number of the next entry. None is given twice: what was not committed leaves a gap. */
   #next = 1;
-  #nextBefore: number;
   /** The entry that was read last: rows of one key are often neighbours. */
   #last: { readonly number: number; readonly rows: readonly NamedRetry[] } | undefined;
   /** Until then there were rows that cannot be read, nobody knows which; 0 when there are none. */
@@ -75,7 +66,6 @@ export class RetryLog {
   constructor(options: RetryLogOptions) {
     this.#options = options;
     this.#load();
-    this.#nextBefore = this.#next;
   }
 
   get count(): number {
@@ -124,13 +114,12 @@ export class RetryLog {
   groupEnds(transaction: DiskTransaction): void {
     const { crc32 } = this.#options.digest;
     for (const { number, rows } of this.#pending)
-      transaction.put(RETRY_LOG, entryKey(number), encodeEntry(rows, crc32));
+      transaction.put(RETRY_LOG, keyOfNumber(number), encodeEntry(rows, crc32));
     this.#pending = [];
   }
 
   groupSynced(): void {
     this.#added = 0;
-    this.#nextBefore = this.#next;
   }
 
   /** What the group has added may not be there. */
@@ -138,8 +127,6 @@ export class RetryLog {
     this.#index.takeBack(this.#added);
     this.#added = 0;
     this.#pending = [];
-    this.#last = undefined;
-    this.#next = this.#nextBefore;
   }
 
   /** The oldest entries before `before` whose time is over, or will not be for longer than rows are kept. */
@@ -147,10 +134,10 @@ export class RetryLog {
     const over = this.#options.now() - CLOCK_SLACK_MS;
     const latest = over + this.#options.window + 2 * CLOCK_SLACK_MS;
     const ended: EndedEntry[] = [];
-    for (const [key, bytes] of this.#options.disk.range(RETRY_LOG, { to: entryKey(before), limit: PAGE })) {
+    for (const [key, bytes] of this.#options.disk.range(RETRY_LOG, { to: keyOfNumber(before), limit: PAGE })) {
       const rows = this.#decode(key, bytes) ?? [];
       const rest = rows.filter(({ row }) => row.until > over);
-      const number = numberOfEntry(key);
+      const number = numberOfKey(key);
       // Behind the last one there is nobody who waits.
       if (rest.some(({ row }) => row.until <= latest || number === before - 1)) break;
       ended.push({ number, rest });
@@ -165,7 +152,7 @@ export class RetryLog {
 
   remove(transaction: GroupTransaction, ended: readonly EndedEntry[]): void {
     for (const { number, rest } of ended) {
-      transaction.delete(RETRY_LOG, entryKey(number));
+      transaction.delete(RETRY_LOG, keyOfNumber(number));
       for (const one of rest) if (this.#isLatest(one)) transaction.afterwards(this.add, one);
     }
   }
@@ -189,7 +176,7 @@ export class RetryLog {
 
   #read(number: number): readonly NamedRetry[] | undefined {
     if (this.#last?.number === number) return this.#last.rows;
-    const key = entryKey(number);
+    const key = keyOfNumber(number);
     const bytes = this.#options.disk.get(RETRY_LOG, key);
     const rows = bytes === undefined ? undefined : this.#decode(key, bytes);
     if (rows !== undefined) this.#last = { number, rows };
@@ -201,15 +188,15 @@ export class RetryLog {
     if (rows !== undefined) return rows;
     this.#damagedUntil = this.#options.now() + this.#options.window;
     this.#options.damaged.add();
-    this.#options.log.error('corrupt-retry', { entry: numberOfEntry(key) });
+    this.#options.log.error('corrupt-retry', { entry: numberOfKey(key) });
     return undefined;
   }
 
   #load(): void {
-    for (let from = entryKey(0); ; from = entryKey(this.#next)) {
+    for (let from = keyOfNumber(0); ; from = keyOfNumber(this.#next)) {
       const page = this.#options.disk.range(RETRY_LOG, { from, limit: PAGE });
       for (const [key, bytes] of page) {
-        const number = numberOfEntry(key);
+        const number = numberOfKey(key);
         for (const [at, { name }] of (this.#decode(key, bytes) ?? []).entries()) {
           const hashes = hashesOf(name);
           this.#index.add(hashes.name, hashes.key, number * ROWS_OF_ENTRY + at);

@@ -31,11 +31,17 @@ const ENVIRONMENT = {
   QUORAL_CA: ca,
 };
 
-let running: { readonly child: ChildProcess; readonly output: () => string } | undefined;
+interface Running {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+}
+
+let running: Running | undefined;
+const begun: ChildProcess[] = [];
 
 afterAll(() => {
   // Its nodes end when their channel to it does.
-  running?.child.kill('SIGKILL');
+  for (const child of begun) child.kill('SIGKILL');
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -49,6 +55,7 @@ async function start(main: string, count: number, flags: readonly string[], data
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   running = { child, output: () => output };
+  begun.push(child);
   // The last line that it says by itself.
   while (!/cluster ready[^]*\ntry: .*\n/.test(output)) {
     if (child.exitCode !== null) throw new Error(`no cluster: ${output}`);

@@ -139,7 +139,7 @@ test('what a client says of requests that are over counts when all members know 
   versions.clear();
   await restart(cluster, 'n3');
   for (const number of [4, 5, 6]) expect(await send(number, `n${number - 3}`)).toBe(204);
-  // Those that were made before are kept for as long as any; of the others the last.
+  // Those that were made before are kept for the whole window; of the others the last.
   expect(remembered()).toBe(4);
   expect([await send(5, 'n3'), await send(1, 'n2')]).toEqual([422, 204]);
   expect(new TextDecoder().decode((await cluster.request('n2', 'GET', '/v1/kv/s/k')).body)).toBe('v6');

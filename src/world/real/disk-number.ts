@@ -21,11 +21,3 @@ export function firstNumber(from: Uint8Array): number {
   for (let i = 4; i < KEY_BYTES; i++) low = low * 256 + (from[i] ?? 0);
   return high * TWO_POW_32 + low + (from.length > KEY_BYTES ? 1 : 0);
 }
-
-export function keyOfNumber(number: number): Uint8Array {
-  const key = new Uint8Array(KEY_BYTES);
-  const view = new DataView(key.buffer);
-  view.setUint32(0, Math.floor(number / TWO_POW_32));
-  view.setUint32(4, number % TWO_POW_32);
-  return key;
-}

@@ -96,7 +96,7 @@ describe('numbered requests', () => {
     expect([key.made(plain), key.made(mark('other', 1, 1))]).toEqual([first, other]);
   });
 
-  it('that say nothing of others are kept as long as any, and refused where they are over all the same', () => {
+  it('that say nothing of others are kept for the whole window, and refused where they are over all the same', () => {
     const key = new Key();
     const first = key.made(mark('s', 1, 0));
     key.put(mark('s', 2, 2));

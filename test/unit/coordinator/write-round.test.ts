@@ -7,23 +7,11 @@ import { DEFAULT_COORDINATOR_SETTINGS, routeOf, type Environment } from '#coordi
 import type { WriteRequest } from '#coordinator/requests.ts';
 import { WriteRound } from '#coordinator/write-round.ts';
 import { utf8 } from '#kernel/bytes.ts';
-import { clusterId, epoch, nodeId, storageId, type NodeId } from '#kernel/identity.ts';
-import { foundRing } from '#ring/founding.ts';
+import { epoch, type NodeId } from '#kernel/identity.ts';
 import { OneMachine } from '../replica/worlds.ts';
+import { ringOf } from '../ring/rings.ts';
 
-const RING = foundRing({
-  clusterId: clusterId('0'.repeat(32)),
-  founders: ['n1', 'n2', 'n3', 'n4'].map((id, i) => ({
-    id: nodeId(id),
-    peer: `${id}:1`,
-    url: '',
-    zone: 'z',
-    weight: 1,
-    storageId: storageId(String(i).repeat(32)),
-  })),
-  partitionCount: 8,
-  hashSeed: '0'.repeat(32),
-});
+const RING = ringOf(['z', 'z', 'z', 'z'], 8);
 const BUCKET: Bucket = { name: 'b', incarnation: 0, version: epoch(0), properties: DEFAULT_PROPERTIES };
 const KEY = utf8('k');
 

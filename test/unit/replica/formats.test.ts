@@ -3,16 +3,9 @@
 import { expect, test } from 'vitest';
 import { compareBytes, fromHex, toHex, utf8 } from '#kernel/bytes.ts';
 import { epoch, nodeIndex } from '#kernel/identity.ts';
+import { keyOfNumber, numberOfKey } from '#kernel/number-key.ts';
 import { FetchMessage, StoreMessage, STORES_MAX, StoresMessage } from '#replica/messages.ts';
-import {
-  decodeEntry,
-  decodeRetry,
-  encodeEntry,
-  entryKey,
-  numberOfEntry,
-  retryKey,
-  type RetryRow,
-} from '#replica/retry-codec.ts';
+import { decodeEntry, decodeRetry, encodeEntry, retryKey, type RetryRow } from '#replica/retry-codec.ts';
 import { digest } from '#world/digest.ts';
 import { recordKey, recordPrefix } from '#replica/tables.ts';
 import { decode, encode } from '#wire/codec.ts';
@@ -147,8 +140,8 @@ test('the rows of retries', () => {
     expect(decodeEntry(damaged, digest.crc32)).toBeUndefined();
     expect(decodeEntry(entry.subarray(0, i), digest.crc32)).toBeUndefined();
   }
-  expect(toHex(entryKey(0x0102030405))).toBe('0000000102030405');
-  expect(numberOfEntry(entryKey(0x0102030405))).toBe(0x0102030405);
+  expect(toHex(keyOfNumber(0x0102030405))).toBe('0000000102030405');
+  expect(numberOfKey(keyOfNumber(0x0102030405))).toBe(0x0102030405);
   // As earlier releases have stored one.
   const row = fromHex('010209ac0280d0dfb4ab33ababababababababababababababababbad3ee54')!;
   expect(decodeRetry(RETRY.id, row, digest.crc32)).toEqual(RETRY);

@@ -7,8 +7,9 @@ import { applyWrite } from '#causality/write.ts';
 import { ByteWriter } from '#kernel/binary.ts';
 import { toHex, utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
+import { keyOfNumber } from '#kernel/number-key.ts';
 import { AlreadyMinted } from '#replica/refusals.ts';
-import { decodeEntry, entryKey, type RetryRow } from '#replica/retry-codec.ts';
+import { decodeEntry, type RetryRow } from '#replica/retry-codec.ts';
 import { settleRetry } from '#replica/settle-retries.ts';
 import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY, RETRY_LOG } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
@@ -143,12 +144,25 @@ test('rows that a clock far ahead has given their time hold up no others', async
   expect(one.rows()).toEqual([0, 0]);
 });
 
+test('a row that moves to the end of the log comes before none that was written since', async () => {
+  const one = await OneReplica.boot();
+  const far = one.process.clock.wall() + 3 * 60 * MINUTE;
+  const [first, second] = [elsewhere(5), elsewhere(9, 8)];
+  await one.store(second.state, [{ ...second.row, until: far }]);
+  // It settles to the smaller dot, whose time is no longer than usual: it stays where it is.
+  await one.store(first.state, [{ ...first.row, until: one.process.clock.wall() + WINDOW }]);
+  await one.settle(one.mint(2));
+  await one.machine.simulation.run(one.machine.simulation.now + 5000);
+  expect(one.replica.retries.read(SCOPE, KEY, mark(1).id)).toMatchObject({ dot: first.dot });
+  expect(one.rows()).toEqual([2, 2]);
+});
+
 test('an entry that cannot be read: nobody is told that a request is new while it would have been kept', async () => {
   const one = await OneReplica.boot();
   await one.settle(one.mint(1));
   await one.settle(one.mint(2, utf8('other')));
   one.machine.host.kill();
-  one.machine.medium.flipByte(RETRY_LOG, entryKey(1), 3);
+  one.machine.medium.flipByte(RETRY_LOG, keyOfNumber(1), 3);
   const again = await OneReplica.boot('siblings', {}, one.machine);
   const ask = (id: number, key = KEY) =>
     again.replica.fetch({ scope: SCOPE, requestId: 'r', key, retryId: mark(id).id }, Infinity);
