@@ -21,9 +21,12 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return ports;
 }
 
+/** Choices before nothing is taken to be free. */
+const TRIES = 1000;
+
 /** A port that is free together with those that lie so far above it. */
 export async function freeBase(offsets: readonly number[], { from, to }: typeof PORTS = PORTS): Promise<number> {
-  for (;;) {
+  for (let tries = 0; tries < TRIES; tries++) {
     const base = randomInt(from, to - Math.max(...offsets));
     const holds: Hold[] = [];
     for (const offset of offsets) {
@@ -34,6 +37,7 @@ export async function freeBase(offsets: readonly number[], { from, to }: typeof 
     if (holds.length === offsets.length) return base;
     for (const hold of holds) hold.end();
   }
+  throw new Error(`no ports are free from ${from} to ${to}`);
 }
 
 interface Hold {
