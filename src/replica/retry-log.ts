@@ -62,6 +62,8 @@ export class RetryLog {
   #last: { readonly number: number; readonly rows: readonly NamedRetry[] } | undefined;
   /** Until then there were rows that cannot be read, nobody knows which; 0 when there are none. */
   #damagedUntil = 0;
+  /** Entries that have been found not to be readable: meeting one again makes nothing worse. */
+  readonly #damaged = new Set<number>();
 
   constructor(options: RetryLogOptions) {
     this.#options = options;
@@ -75,6 +77,15 @@ export class RetryLog {
   /** Whether rows could not be read that were to be kept until now: of what is not found nobody can say that it never was. */
   isDamaged(): boolean {
     return this.#damagedUntil > 0 && this.#options.now() < this.#damagedUntil;
+  }
+
+  /** Rows that were to be kept are not here, nobody knows which. */
+  lacks(why: string, where: { readonly entry?: number } = {}): void {
+    const { now, window, damaged, log } = this.#options;
+    this.#damagedUntil = now() + window;
+    damaged.add();
+    const detail = 'it does not say of requests with idempotency keys that they are new, so some of them get 503';
+    log.error('corrupt-retry', { ...where, reason: why, forMs: window, detail });
   }
 
   /** An effect of operations that have succeeded. A row takes the place of an earlier one of its name. */
@@ -160,6 +171,7 @@ export class RetryLog {
   /** To be called when what {@link remove} has taken away is off the disk. */
   removed(ended: readonly EndedEntry[]): void {
     const last = ended.at(-1);
+    for (const { number } of ended) this.#damaged.delete(number);
     if (last !== undefined) this.#index.dropBelow((last.number + 1) * ROWS_OF_ENTRY);
   }
 
@@ -186,9 +198,9 @@ export class RetryLog {
   #decode(key: Uint8Array, bytes: Uint8Array): readonly NamedRetry[] | undefined {
     const rows = decodeEntry(bytes, this.#options.digest.crc32);
     if (rows !== undefined) return rows;
-    this.#damagedUntil = this.#options.now() + this.#options.window;
-    this.#options.damaged.add();
-    this.#options.log.error('corrupt-retry', { entry: numberOfKey(key) });
+    const entry = numberOfKey(key);
+    if (!this.#damaged.has(entry)) this.lacks('the checksum of an entry does not fit', { entry });
+    this.#damaged.add(entry);
     return undefined;
   }
 

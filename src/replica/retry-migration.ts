@@ -9,7 +9,10 @@ import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY } from './tables.ts';
 /** Rows in one transaction. */
 const PAGE = 1000;
 
-/** Takes what an earlier release has left behind into the log. What a full disk keeps from that is told, and done at the next start. */
+/**
+ * Takes what an earlier release has left behind into the log. What a full disk keeps from that is told, and done at the next start; until
+ * its time is over nobody says that it never was.
+ */
 export function takeOldRetries(disk: Disk, log: Log, retries: RetryLog, checksum: Checksum): void {
   try {
     while (takePage(disk, retries, checksum) > 0);
@@ -17,6 +20,7 @@ export function takeOldRetries(disk: Disk, log: Log, retries: RetryLog, checksum
     retries.groupFailed();
     if (!(error instanceof DiskError)) throw error;
     log.error('retries-not-taken', { reason: error.message });
+    retries.lacks('rows of an earlier release could not be taken over');
   }
 }
 
@@ -27,7 +31,8 @@ function takePage(disk: Disk, retries: RetryLog, checksum: Checksum): number {
   disk.commit((transaction) => {
     for (const [name, bytes] of rows) {
       const row = decodeRetry(idOfRow(name), bytes, checksum);
-      if (row !== undefined) retries.add({ name, row });
+      if (row === undefined) retries.lacks('the checksum of a row of an earlier release does not fit');
+      else retries.add({ name, row });
       transaction.delete(RETRIES, name);
     }
     for (const [name] of entries) transaction.delete(RETRY_EXPIRY, name);

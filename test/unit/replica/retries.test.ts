@@ -1,6 +1,6 @@
 /** What a replica remembers of requests with idempotency keys, and for how long. */
 
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { HybridClock } from '#causality/hybrid-clock.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { applyWrite } from '#causality/write.ts';
@@ -9,12 +9,13 @@ import { toHex, utf8 } from '#kernel/bytes.ts';
 import { nodeIndex } from '#kernel/identity.ts';
 import { keyOfNumber } from '#kernel/number-key.ts';
 import { AlreadyMinted } from '#replica/refusals.ts';
+import { Retries } from '#replica/retries.ts';
 import { decodeEntry, type RetryRow } from '#replica/retry-codec.ts';
 import { settleRetry } from '#replica/settle-retries.ts';
 import { NODE, RETRIES, RETRY_COUNT, RETRY_EXPIRY, RETRY_LOG } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
 import { digest } from '#world/digest.ts';
-import type { Row } from '#world/world.ts';
+import { DiskError, type Row } from '#world/world.ts';
 import { CONTENT, KEY, mark, OneReplica, SCOPE, WINDOW } from './one-replica.ts';
 
 const MINUTE = 60_000;
@@ -175,7 +176,21 @@ test('an entry that cannot be read: nobody is told that a request is new while i
   expect(again.process.disk.range(RETRY_LOG, { limit: 9 })).toEqual([]);
 });
 
-test('what an earlier release has left is taken into the log', async () => {
+test('an entry that cannot be read costs its time once, whenever it comes to its end', async () => {
+  const one = await OneReplica.boot();
+  for (const id of [1, 2, 3]) await one.settle(one.mint(id));
+  one.machine.host.kill();
+  one.machine.medium.flipByte(RETRY_LOG, keyOfNumber(2), 3);
+  const again = await OneReplica.boot('siblings', {}, one.machine);
+  expect(() => again.replica.retries.read(SCOPE, KEY, mark(2).id)).toThrow(Refusal);
+  await again.machine.simulation.run(again.machine.simulation.now + WINDOW + 2 * MINUTE);
+  expect(again.rows()).toEqual([0, 0]);
+  expect(again.replica.retries.read(SCOPE, KEY, mark(2).id)).toBeUndefined();
+  expect(again.process.metrics.value('quoral_corrupt_retries_total')).toBe(1);
+});
+
+/** Two requests, 1 and 2, whose rows are as an earlier release has stored them. */
+async function withOldRows() {
   const one = await OneReplica.boot();
   const [minted] = await one.settle(Promise.all([one.mint(1), one.mint(2)]));
   const { disk } = one.process;
@@ -190,11 +205,39 @@ test('what an earlier release has left is taken into the log', async () => {
     }).durable,
   );
   one.machine.host.kill();
+  return { one, minted, names: rows.map(({ name }) => name) };
+}
+
+test('what an earlier release has left is taken into the log', async () => {
+  const { one, minted } = await withOldRows();
   const again = await OneReplica.boot('siblings', {}, one.machine);
   expect(again.rows()).toEqual([2, 2]);
   expect(again.replica.retries.read(SCOPE, KEY, mark(1).id)).toEqual(minted.retry);
   for (const table of [RETRIES, RETRY_EXPIRY]) expect(again.process.disk.range(table, { limit: 1 })).toEqual([]);
   await expect(again.settle(again.mint(2))).rejects.toThrow(AlreadyMinted);
+});
+
+test('of rows of an earlier release that cannot be read nobody says that they never were', async () => {
+  const { one, names } = await withOldRows();
+  one.machine.medium.flipByte(RETRIES, names[0]!, 3);
+  const again = await OneReplica.boot('siblings', {}, one.machine);
+  expect(again.rows()).toEqual([1, 1]);
+  await expect(again.settle(again.mint(1))).rejects.toThrow(Refusal);
+  await expect(again.settle(again.mint(2))).rejects.toThrow(AlreadyMinted);
+  await again.machine.simulation.run(again.machine.simulation.now + WINDOW + 2 * MINUTE);
+  await again.settle(again.mint(1));
+});
+
+test('nor of those that a full disk has left where they were', async () => {
+  const { one } = await withOldRows();
+  const { disk, log, metrics } = one.machine.boot();
+  vi.spyOn(disk, 'commit').mockImplementation(() => {
+    throw new DiskError('full', 'the disk is full', false);
+  });
+  const limits = { retryWindow: WINDOW, retriesMax: 9, retryPurgeInterval: 1000 };
+  const retries = new Retries({ disk, log, metrics, digest, limits, now: () => 1, remembered: () => undefined });
+  expect(() => retries.read(SCOPE, KEY, mark(1).id)).toThrow(Refusal);
+  expect(one.machine.log.entries.map(({ event }) => event)).toContain('retries-not-taken');
 });
 
 test('of a key that is written often the latest travel, each once', async () => {
