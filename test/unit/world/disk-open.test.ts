@@ -136,6 +136,11 @@ describe('the format', () => {
     );
   });
 
+  test('is newer than that of programs that had no log of requests: they would not find what requests have become', async () => {
+    await (await open()).close();
+    await expect(open(MIGRATIONS.slice(0, 2))).rejects.toThrow('has format 3 and this program knows formats up to 2');
+  });
+
   test('of a newer program is refused without touching anything, even when only the log says so', async () => {
     await (await open()).close();
     const newer = new Database(path);
