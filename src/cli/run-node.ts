@@ -59,9 +59,15 @@ export async function runNode(sources: ConfigSources): Promise<void> {
     await serve(settings, origins, nodeOptions(settings, origins));
   } catch (error) {
     if (!(error instanceof Error) || !EXPECTED.some((kind) => error instanceof kind)) throw error;
-    fail(error.message);
+    fail(whyEnded(error));
     process.exit(1);
   }
+}
+
+/** What the disk says of full is said of a node that serves. */
+export function whyEnded(error: Error): string {
+  const isFull = error instanceof DiskError && error.kind === 'full';
+  return isFull ? `${error.message}, this one has not started: start it again then` : error.message;
 }
 
 function readSecret(settings: Settings, origins: Readonly<Record<string, string>>): Uint8Array {

@@ -31,7 +31,9 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
   if (code === 'SQLITE_FULL' && (step === 'read' || step === 'write' || step === 'commit')) {
     // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened. A read runs out
     // of it where a transaction has changed more pages than the cache holds: some of them have to go to make room.
-    return new DiskError('full', `${cause}; free some space, the node goes on by itself`, false, { cause: error });
+    return new DiskError('full', `${cause}; free some space, a node that serves goes on by itself`, false, {
+      cause: error,
+    });
   }
   const uncertain = step === 'commit' || step === 'sync' || step === 'checkpoint';
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {

@@ -1,0 +1,14 @@
+/** What a node says that ends before it has started. */
+
+import { expect, test } from 'vitest';
+import { whyEnded } from '#cli/run-node.ts';
+import { toDiskError } from '#world/real/disk-errors.ts';
+import { DiskError } from '#world/world.ts';
+
+test('on a full disk it does not go on by itself, and says so', () => {
+  const full = toDiskError(Object.assign(new Error('no room'), { code: 'SQLITE_FULL' }), 'commit', '/d/quoral.db');
+  expect(whyEnded(full!)).toBe(
+    '/d/quoral.db: commit failed: no room (SQLITE_FULL); free some space, a node that serves goes on by itself, this one has not started: start it again then',
+  );
+  expect(whyEnded(new DiskError('failed', 'check the disk', true))).toBe('check the disk');
+});
