@@ -181,7 +181,7 @@ export class QuoralNode {
     const [dead, long] = [new DeadRows(world.disk, world.metrics), new LongVectors(world.disk, world.metrics)];
     const changes = new Changes(world, options.watch, storage.boot);
     this.replica = new Replica({
-      ...{ world, storage, knowledge },
+      ...{ world, storage, knowledge, ready: () => this.ready() },
       flushNetwork: () => this.#flushNetwork(),
       participants: [trees, dead, long, changes],
       limits: options.replica,

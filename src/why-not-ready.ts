@@ -46,7 +46,7 @@ export function whyNotReady(node: Node, { storageId }: Pick<NodeStorage, 'storag
     const fault = membership.clocks.ownFault();
     if (fault !== undefined)
       return `the clock of this node is ${aheadOf(-fault, 'those of a majority of the members')}: set it right`;
-    const doubt = membership.clocks.startDoubt();
+    const doubt = membership.clocks.doubt();
     if (doubt !== undefined) return doubt;
     if (!node.replica.floors.known()) return 'no other member has said yet below which time nothing is news any more';
     return undefined;

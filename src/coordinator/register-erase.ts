@@ -156,6 +156,8 @@ export class RegisterErase {
     candidate.dueAt = nothingFrom(value, age);
     // The times of ballots are what fencing tokens are never below, so they must outgrow those that were given.
     if (candidate.dueAt > world.clock.wall() || value.fence >= ballot.time) return undefined;
+    // That clock may have jumped since the pass began.
+    if (!environment.ready()) return undefined;
     const accepted = await round.accept(ballot, bytes, null);
     if (accepted.kind === 'rejected') ballots.observe(accepted.highest);
     if (accepted.kind !== 'majority') return undefined;

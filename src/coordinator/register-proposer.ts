@@ -57,6 +57,8 @@ const ATTEMPTS_MAX = 20;
  */
 const STOOD_STILL_MS = 75_000;
 
+const STOPPED_SERVING = 'this node has stopped serving since the request came: /readyz says why';
+
 export interface RegisterRequest {
   readonly bucket: Bucket;
   readonly key: Uint8Array;
@@ -309,6 +311,11 @@ export class RegisterProposer {
         continue;
       }
       task.firstVersion ??= value.version;
+      // What has ended is decided here, by a clock that may have jumped since the request came in.
+      if (!environment.ready()) {
+        task.settle(failed('unavailable', STOPPED_SERVING, task.proposed));
+        continue;
+      }
       const counter = counterFor(storage.clock.tick(), EMPTY_VECTOR, value.state);
       const changed = changeValue(value, task.request.change, {
         id: task.request.id,

@@ -245,9 +245,11 @@ export class StrongKeys {
   }
 
   async showLease(request: KeyRequest): Promise<LeaseOutcome> {
-    const now = this.#environment.world.clock.wall();
+    const { ready, world } = this.#environment;
     const peeked = await this.#proposer.peek(request.bucket, request.key, request.deadline, request.trace, decodeShown);
-    if (peeked !== undefined) {
+    // The clock may have jumped meanwhile.
+    const now = world.clock.wall();
+    if (peeked !== undefined && ready()) {
       return { kind: 'lease', lease: liveLease(peeked.value, now), agreement: agreementOf(peeked.confirmation) };
     }
     const proposed = await this.#make(request, { kind: 'look' });

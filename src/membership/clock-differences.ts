@@ -60,6 +60,11 @@ export class ClockDifferences {
     return noted === undefined || now - noted.at > READING_AGE_MAX_MS ? undefined : noted;
   }
 
+  /** This node's own clock has jumped: what was measured by it before says nothing any more. */
+  disregardAll(): void {
+    for (const [member, noted] of this.#noted) this.#noted.set(member, { ...noted, at: -Infinity });
+  }
+
   forgetAllBut(members: ReadonlySet<NodeIndex>): void {
     for (const gone of [...this.#noted.keys()].filter((member) => !members.has(member))) this.#noted.delete(gone);
   }
@@ -85,6 +90,15 @@ export class ClockDifferences {
     const far = this.#far(others, now).length;
     const near = others.filter((member) => this.of(member, now) !== undefined).length - far;
     return near > 0 && near + 1 > far;
+  }
+
+  /** How many of the others agree with this node, if its clock had not gone ahead by so much. */
+  agreeing(others: readonly NodeIndex[], now: number, ahead = 0): number {
+    return others.filter((member) => {
+      const reading = this.of(member, now);
+      if (reading === undefined) return false;
+      return leastOf({ ...reading, difference: reading.difference + ahead }) <= this.#settings.apartMax;
+    }).length;
   }
 
   #far(others: readonly NodeIndex[], now: number): readonly ClockReading[] {

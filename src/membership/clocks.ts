@@ -7,8 +7,8 @@ import { ClockDifferences, leastOf, type ClockReading, type ClockSettings } from
 /** The machine's two clocks may come apart by so much while a probe is under way; more is a jump, and nothing is measured. */
 const JUMP_MIN_MS = 20;
 
-/** A node that starts waits so long for a member that agrees with its clock, where those that it has heard do not. */
-const START_PATIENCE_MS = 10_000;
+/** A node that starts, or whose clock has jumped, waits so long for others that agree with its clock. */
+const PATIENCE_MS = 10_000;
 
 /** The two clocks of this node at one moment. */
 export interface ClockMoment {
@@ -29,8 +29,10 @@ export class Clocks {
   #others: ReadonlyMap<NodeId, NodeIndex> = new Map();
   readonly #apartMax: number;
   #fault: number | undefined;
-  /** Until then this node's clock is in doubt, as long as nobody agrees with it. */
-  #doubtUntil: number;
+  /** Why this node may be the one that is wrong: it has just started, or its clock has gone ahead by `jump` at once. */
+  #doubt: { readonly until: number; readonly jump: number } | undefined;
+  /** What the calendar clock was ahead of the monotonic one when this node's clock was found right last. */
+  #trusted: number;
   #asked = false;
 
   constructor(world: Pick<World, 'clock' | 'log' | 'metrics'>, self: NodeId, settings: ClockSettings) {
@@ -38,15 +40,18 @@ export class Clocks {
     this.#self = self;
     this.#differences = new ClockDifferences(settings);
     this.#apartMax = settings.apartMax;
-    this.#doubtUntil = world.clock.monotonic() + START_PATIENCE_MS;
+    this.#doubt = { until: world.clock.monotonic() + PATIENCE_MS, jump: 0 };
+    this.#trusted = this.#offset();
   }
 
   setMembers(members: readonly NamedMember[]): void {
+    // By its own clock alone it has served so far.
+    if (this.#others.size === 0 && this.#doubt === undefined) this.#trusted = this.#offset();
     this.#others = new Map(members.flatMap(({ id, index }) => (id === this.#self ? [] : [[id, index]])));
     this.#differences.forgetAllBut(new Set(this.#others.values()));
     if (this.#others.size === 0) this.#fault = undefined;
     // An only member serves by its own clock, and goes on to when it gets others.
-    if (this.#others.size === 0 && members.length > 0) this.#doubtUntil = -Infinity;
+    if (this.#others.size === 0 && members.length > 0) this.#doubt = undefined;
     for (const id of this.#others.keys()) this.#show(id);
   }
 
@@ -63,13 +68,17 @@ export class Clocks {
 
   #heard(peer: NodeId, theirs: number, sent: ClockMoment): void {
     const index = this.#others.get(peer);
+    if (index === undefined) return;
+    this.#lookForJump();
     const now = this.now();
     const elapsed = now.monotonic - sent.monotonic;
-    if (index === undefined || Math.abs(now.wall - sent.wall - elapsed) > JUMP_MIN_MS) return;
+    if (Math.abs(now.wall - sent.wall - elapsed) > JUMP_MIN_MS) return;
     const uncertainty = elapsed / 2;
     const reading = { difference: Math.round(theirs - (now.wall - uncertainty)), uncertainty };
     const news = this.#differences.note(index, reading, now.monotonic);
     if (news !== undefined) this.#tell(peer, news, reading);
+    this.doubt();
+    if (this.#doubt === undefined && leastOf(reading) <= this.#apartMax) this.#trusted = this.#offset();
     this.#judge();
   }
 
@@ -91,14 +100,31 @@ export class Clocks {
     return this.#fault;
   }
 
-  /** Why this node, which has started, may be the one that is wrong: before a majority has told it, it would serve by that clock. */
-  startDoubt(): string | undefined {
-    // Asked several times for each request: the clock is not looked at any more once there is no doubt.
-    if (this.#doubtUntil === -Infinity || this.#others.size === 0) return undefined;
-    if (this.#world.clock.monotonic() >= this.#doubtUntil) {
-      this.#doubtUntil = -Infinity;
-      return undefined;
+  /**
+   * Why this node may be the one whose clock is wrong, before a majority has told it. Asked several times for each request, and again by
+   * whoever decides something by the clock: between the look at the clock and this there must be nothing to wait for.
+   */
+  doubt(): string | undefined {
+    if (this.#others.size === 0) return undefined;
+    const jump = this.#lookForJump();
+    if (this.#doubt === undefined) return undefined;
+    return jump === 0 ? this.#startDoubt(this.#doubt.until) : this.#jumpDoubt(jump, this.#doubt.until);
+  }
+
+  /** How far the clock has jumped since it was found right last; 0 while that may be due to small steps. */
+  #lookForJump(): number {
+    const jump = this.#offset() - this.#trusted;
+    const known = this.#doubt?.jump ?? 0;
+    if (Math.abs(jump) <= this.#apartMax) {
+      if (known !== 0) this.#trust('back where it was');
+      return 0;
     }
+    if (Math.abs(jump - known) > this.#apartMax) this.#noteJump(jump);
+    return jump;
+  }
+
+  #startDoubt(until: number): string | undefined {
+    if (this.#world.clock.monotonic() >= until) return this.#trust('started');
     if (!this.#asked) return 'its clock has not been compared with that of another member yet';
     const far = this.apartBy(this.#apartMax);
     const known = [...this.#others.keys()].filter((id) => this.#reading(id) !== undefined).length;
@@ -106,8 +132,42 @@ export class Clocks {
     if (first !== undefined && far.length === known)
       return `its clock is ${aheadOf(-first.difference, `that of ${first.id}`)}, and it waits for what others say`;
     // Somebody agrees, or those that answer do not tell their time.
-    this.#doubtUntil = -Infinity;
-    return undefined;
+    return this.#trust('started');
+  }
+
+  /** Of machines that were suspended, or set right, the clock jumps as well: when others agree with it, it is right. */
+  #jumpDoubt(jump: number, until: number): string | undefined {
+    const now = this.#world.clock.monotonic();
+    const others = [...this.#others.values()];
+    const agree = this.#differences.agreeing(others, now);
+    const agreeWithBefore = this.#differences.agreeing(others, now, jump);
+    const isMajority = agree + 1 > (others.length + 1) / 2;
+    if (isMajority || (now >= until && agree >= agreeWithBefore)) return this.#trust('compared');
+    const next =
+      agreeWithBefore > agree
+        ? 'and those of other members did not: set it right, or start this node again if it is right now'
+        : 'and it waits for what others say';
+    return `its clock ${jumpText(jump)}, ${next}`;
+  }
+
+  #noteJump(jump: number): void {
+    const { clock, log } = this.#world;
+    this.#doubt = { until: clock.monotonic() + PATIENCE_MS, jump };
+    this.#differences.disregardAll();
+    const reason = `the clock of this node ${jumpText(jump)}; it serves no requests until it has been compared with those of others`;
+    log.warn('clock-jumped', { milliseconds: Math.round(jump), reason });
+  }
+
+  #trust(how: 'started' | 'compared' | 'back where it was'): undefined {
+    this.#doubt = undefined;
+    if (how === 'back where it was') this.#differences.disregardAll();
+    else this.#trusted = this.#offset();
+    if (how !== 'started' && this.#fault === undefined) this.#world.log.info('clock-right', {});
+  }
+
+  #offset(): number {
+    const { clock } = this.#world;
+    return clock.wall() - clock.monotonic();
   }
 
   /** Judges this node's own clock by what was heard. */
@@ -159,8 +219,15 @@ const UNITS = [
 
 /** As people read it: `3.0 hours ahead of that of n1`, `3.0 hours behind that of n1`. */
 export function aheadOf(milliseconds: number, whose: string): string {
+  return `${lengthText(milliseconds)} ${milliseconds < 0 ? 'behind' : 'ahead of'} ${whose}`;
+}
+
+function jumpText(milliseconds: number): string {
+  return `has gone ${lengthText(milliseconds)} ${milliseconds < 0 ? 'back' : 'ahead'} at once`;
+}
+
+function lengthText(milliseconds: number): string {
   const length = Math.abs(milliseconds);
   const [unit, size] = UNITS.find(([, least]) => length >= 2 * least) ?? (['ms', 1] as const);
-  const amount = size === 1 ? String(Math.round(length)) : (length / size).toFixed(1);
-  return `${amount} ${unit} ${milliseconds < 0 ? 'behind' : 'ahead of'} ${whose}`;
+  return `${size === 1 ? String(Math.round(length)) : (length / size).toFixed(1)} ${unit}`;
 }

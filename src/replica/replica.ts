@@ -10,7 +10,7 @@ import { encodeState } from '#causality/state-codec.ts';
 import type { RequestMark } from '#causality/repeats.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { toHex } from '#kernel/bytes.ts';
-import type { Clock, Counter, Digest, Disk, Log, Metrics, Span } from '#world/world.ts';
+import type { Counter, Span, World } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
 import { Refusal } from '#wire/message.ts';
 import { ConflictFigures } from './conflicts.ts';
@@ -32,15 +32,11 @@ import { fence, type Knowledge, type Scope } from './scope.ts';
 import { recordKey, recordPrefix, RECORDS, REGISTERS } from './tables.ts';
 
 export interface ReplicaOptions {
-  readonly world: {
-    readonly clock: Clock;
-    readonly disk: Disk;
-    readonly log: Log;
-    readonly metrics: Metrics;
-    readonly digest: Digest;
-  };
+  readonly world: Pick<World, 'clock' | 'disk' | 'log' | 'metrics' | 'digest'>;
   readonly storage: NodeStorage;
   readonly knowledge: Knowledge;
+  /** False while this node does not serve; then its clock may be wrong, too. */
+  readonly ready: () => boolean;
   /** Called before each commit, when the group's minted states have been handed to the network. */
   readonly flushNetwork: () => void;
   /** Other rooms' parts in the transactions that change rows. */
@@ -129,8 +125,9 @@ export class Replica {
       now: () => clock.wall(),
       remembered: () => this.#purge.later(),
     });
-    const interval = options.limits.retryPurgeInterval;
-    this.#purge = new RetryPurge({ clock, log, commits: this.#commits, retries: this.#retries, interval });
+    const { ready, limits } = options;
+    const interval = limits.retryPurgeInterval;
+    this.#purge = new RetryPurge({ clock, log, commits: this.#commits, retries: this.#retries, ready, interval });
     const renew = (): void => this.#renewTenure();
     this.floors = new Floors(options.world.disk, () => options.knowledge.refilling());
     this.damaged = new DamagedRows({ ...options.world, commits: this.#commits, records: this.#records, renew });

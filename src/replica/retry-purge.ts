@@ -12,6 +12,8 @@ export interface RetryPurgeOptions {
   readonly log: Log;
   readonly commits: GroupCommit;
   readonly retries: Retries;
+  /** False while this node's clock may be wrong: nothing is forgotten by it then. */
+  readonly ready: () => boolean;
   /** Milliseconds between two looks. */
   readonly interval: number;
 }
@@ -50,12 +52,12 @@ export class RetryPurge {
   }
 
   async #purge(): Promise<void> {
-    const { commits, retries } = this.#options;
+    const { commits, retries, ready } = this.#options;
     // What is moved to the end of the log is looked at the next time.
     const before = retries.log.next;
     while (!this.#stopped) {
       const ended = retries.log.ended(before);
-      if (ended.length === 0) return;
+      if (ended.length === 0 || !ready()) return;
       await commits.submit({ run: (transaction) => retries.log.remove(transaction, ended), bytes: 0, durable: true });
       retries.purged(ended);
     }

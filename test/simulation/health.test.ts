@@ -108,7 +108,7 @@ test('a clock three years ahead: its node serves nothing and says why, the other
   const years = 3 * 365 * 86_400_000;
   const { host } = cluster.machine('n3');
   host.clock.jump(years);
-  await cluster.simulation.run(() => !cluster.running('n3').node.ready());
+  await cluster.simulation.run(() => cluster.running('n3').node.membership.clocks.ownFault() !== undefined);
   const wrong = await ask(cluster, 'n3', '/readyz');
   expect([wrong.status, wrong.checks['serving']?.detail]).toEqual([
     503,

@@ -18,7 +18,7 @@ function nodeBoundTo(disk: string): { node: Node; bind: (disk: string) => void }
     membership: {
       diskPutBack: () => undefined,
       diskVerified: () => true,
-      clocks: { ownFault: () => undefined, startDoubt: () => undefined },
+      clocks: { ownFault: () => undefined, doubt: () => undefined },
     },
     chain: { facts: () => facts, whyOutside: () => undefined, confirmed: () => true },
     member: () => member,

@@ -31,17 +31,17 @@ function probe(id: string, ahead: number | undefined): void {
 
 describe('a node that starts', () => {
   test('serves when it was compared with one that agrees', () => {
-    expect(clocks.startDoubt()).toContain('has not been compared');
+    expect(clocks.doubt()).toContain('has not been compared');
     probe('n2', 100);
-    expect(clocks.startDoubt()).toBeUndefined();
+    expect(clocks.doubt()).toBeUndefined();
     // Later on a majority decides, and nothing less.
     probe('n2', -HOUR);
-    expect([clocks.startDoubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
+    expect([clocks.doubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
   });
 
   test('waits for what others say when the first one does not agree', () => {
     probe('n2', -HOUR);
-    expect(clocks.startDoubt()).toBe('its clock is 60.0 minutes ahead of that of n2, and it waits for what others say');
+    expect(clocks.doubt()).toBe('its clock is 60.0 minutes ahead of that of n2, and it waits for what others say');
     probe('n3', -HOUR);
     expect(clocks.ownFault()).toBe(-HOUR);
   });
@@ -49,26 +49,26 @@ describe('a node that starts', () => {
   test('is right when the second one agrees', () => {
     probe('n2', -HOUR);
     probe('n3', 0);
-    expect([clocks.startDoubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
+    expect([clocks.doubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
   });
 
   test('as the only member goes on when others join', () => {
     clocks.setMembers(MEMBERS.slice(0, 1));
     clocks.setMembers(MEMBERS);
-    expect(clocks.startDoubt()).toBeUndefined();
+    expect(clocks.doubt()).toBeUndefined();
   });
 
   test('does not wait for ever, nor for those that do not tell their time, nor alone', async () => {
     probe('n2', -HOUR);
     await clock.advance(10_000);
-    expect(clocks.startDoubt()).toBeUndefined();
+    expect(clocks.doubt()).toBeUndefined();
     clocks.setMembers(MEMBERS.slice(0, 1));
-    expect(clocks.startDoubt()).toBeUndefined();
+    expect(clocks.doubt()).toBeUndefined();
   });
 
   test('serves among members that do not tell their time', () => {
     probe('n2', undefined);
-    expect(clocks.startDoubt()).toBeUndefined();
+    expect(clocks.doubt()).toBeUndefined();
   });
 });
 
@@ -88,4 +88,74 @@ test('a clock that was found wrong is right again when others agree, not when th
   jumped = -HOUR;
   probe('n2', 0);
   expect(clocks.ownFault()).toBeUndefined();
+});
+
+describe('a clock that jumps', () => {
+  beforeEach(() => {
+    probe('n2', 0);
+    probe('n3', 0);
+    expect(clocks.doubt()).toBeUndefined();
+  });
+
+  test.each([
+    [HOUR, 'its clock has gone 60.0 minutes ahead at once, and it waits for what others say'],
+    [-HOUR, 'its clock has gone 60.0 minutes back at once, and it waits for what others say'],
+  ])('by %d ms is in doubt before anybody has told, and right when another has jumped as well', (by, why) => {
+    jumped = by;
+    expect(clocks.doubt()).toBe(why);
+    probe('n2', 0);
+    expect([clocks.doubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
+  });
+
+  test('stays in doubt for as long as another one knows better, though no majority does', async () => {
+    jumped = HOUR;
+    probe('n2', -HOUR);
+    await clock.advance(20_000);
+    const why =
+      'its clock has gone 60.0 minutes ahead at once, and those of other members did not: ' +
+      'set it right, or start this node again if it is right now';
+    expect([clocks.doubt(), clocks.ownFault()]).toEqual([why, undefined]);
+    jumped = 0;
+    expect(clocks.doubt()).toBeUndefined();
+  });
+
+  test('is not waited for for ever where nobody answers', async () => {
+    jumped = HOUR;
+    expect(clocks.doubt()).toBeDefined();
+    await clock.advance(10_000);
+    expect(clocks.doubt()).toBeUndefined();
+    // From here on that is where it was.
+    jumped = 0;
+    expect(clocks.doubt()).toContain('60.0 minutes back');
+  });
+
+  test('to where it is wrong, and then right again, is trusted when others agree', () => {
+    jumped = HOUR;
+    probe('n2', -HOUR);
+    probe('n3', -HOUR);
+    expect(clocks.ownFault()).toBe(-HOUR);
+    jumped = 0;
+    probe('n2', 0);
+    probe('n3', 0);
+    expect([clocks.doubt(), clocks.ownFault()]).toEqual([undefined, undefined]);
+  });
+
+  test('twice in small steps between two comparisons is in doubt, and after each of them is not', () => {
+    jumped = 40_000;
+    expect(clocks.doubt()).toBeUndefined();
+    jumped = 80_000;
+    expect(clocks.doubt()).toContain('80.0 seconds ahead');
+    jumped = 40_000;
+    probe('n2', 0);
+    jumped = 80_000;
+    expect(clocks.doubt()).toBeUndefined();
+  });
+
+  test('of an only member is its own affair', () => {
+    clocks.setMembers(MEMBERS.slice(0, 1));
+    jumped = HOUR;
+    expect(clocks.doubt()).toBeUndefined();
+    clocks.setMembers(MEMBERS);
+    expect(clocks.doubt()).toBeUndefined();
+  });
 });

@@ -59,6 +59,7 @@ export class OneReplica {
         refilling: () => false,
         catchUp: () => Promise.resolve(false),
       },
+      ready: () => true,
       flushNetwork: () => undefined,
       participants: [],
       limits: {
