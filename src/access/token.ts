@@ -4,7 +4,7 @@
  * is a digest from which nobody can make a token.
  */
 
-import { fromBase64url, toBase64url } from '#kernel/bytes.ts';
+import { fromBase64url, toBase64url } from '#kernel/base64.ts';
 
 const PREFIX = 'quoral_';
 export const SECRET_BYTES = 32;

@@ -3,7 +3,8 @@
  * answer. So an operation means exactly what the same request by itself would mean.
  */
 
-import { EMPTY_BYTES, fromUtf8, toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64, toBase64url } from '#kernel/base64.ts';
+import { EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
@@ -12,7 +13,6 @@ import { isoDate } from './http-date.ts';
 import { checkedBucket } from './key-path.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted, type Target } from './raw-path.ts';
-import { toBase64 } from './siblings.ts';
 
 /** What a header may hold: values come back in one. */
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/;

@@ -4,7 +4,8 @@
  * held, so a cursor of another listing is refused, and so is one that somebody made up.
  */
 
-import { concatBytes, equalBytes, fromBase64url, toBase64url, utf8 } from '#kernel/bytes.ts';
+import { fromBase64url, toBase64url } from '#kernel/base64.ts';
+import { concatBytes, equalBytes, utf8 } from '#kernel/bytes.ts';
 import { ByteWriter } from '#kernel/binary.ts';
 import type { Mac } from '#kernel/native.ts';
 import { invalid, type Problem } from './problem.ts';

@@ -3,7 +3,8 @@
  */
 
 import { isBucketName } from '#buckets/schema.ts';
-import { fromBase64url, fromUtf8 } from '#kernel/bytes.ts';
+import { fromBase64url } from '#kernel/base64.ts';
+import { fromUtf8 } from '#kernel/bytes.ts';
 import { invalid, type Problem } from './problem.ts';
 import { escapedByte, quoted } from './raw-path.ts';
 

@@ -23,7 +23,7 @@ import type { Query } from './query.ts';
 /** A session as a request for one key sees it. */
 export class RequestSession {
   readonly #session: Session;
-  readonly #key: string;
+  readonly #key: Uint8Array;
   readonly #mac: Mac;
 
   constructor(session: Session, scope: Uint8Array, mac: Mac) {

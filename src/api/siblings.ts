@@ -4,7 +4,8 @@
 
 import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
-import { concatBytes, toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64 } from '#kernel/base64.ts';
+import { concatBytes, utf8 } from '#kernel/bytes.ts';
 import { contentHeaders, type LiveVersion } from './content-headers.ts';
 import { isoDate } from './http-date.ts';
 
@@ -51,10 +52,4 @@ export function jsonBody(versions: readonly LiveVersion[], context: string): Uin
     value: toBase64(content.value),
   }));
   return utf8(JSON.stringify({ context, siblings }));
-}
-
-/** Base64 with padding (RFC 4648 section 4). */
-export function toBase64(bytes: Uint8Array): string {
-  const text = toBase64url(bytes).replaceAll('-', '+').replaceAll('_', '/');
-  return text.padEnd(Math.ceil(text.length / 4) * 4, '=');
 }

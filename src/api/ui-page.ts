@@ -3,9 +3,9 @@
  * nothing, run nothing but its own script, and ask nobody but the node that it came from.
  */
 
+import { toBase64 } from '#kernel/base64.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { toBase64 } from './siblings.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #56606f; --page: #fff; --box: #f4f6f9; --line: #d5dbe4;

@@ -8,7 +8,7 @@
  * far future would hide every later write of its actor.
  */
 
-import { fromBase64url, toBase64url } from '#kernel/bytes.ts';
+import { fromBase64url, toBase64url } from '#kernel/base64.ts';
 import { ByteReader, ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Mac } from '#kernel/native.ts';
 import type { VersionVector } from './state.ts';

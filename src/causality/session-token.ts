@@ -10,23 +10,27 @@
  * the session has written or read at a quorum stays seen; what it knew from fewer replicas it may lose sight of.
  */
 
-import { fromBase64url, fromHex, toBase64url, toHex } from '#kernel/bytes.ts';
-import { ByteReader, ByteWriter } from '#kernel/binary.ts';
+import { fromBase64url, toBase64url } from '#kernel/base64.ts';
+import { ByteReader, ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Mac } from '#kernel/native.ts';
-import { hash64ToHex, sipHash64, sipKey } from '#kernel/siphash.ts';
+import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
 import { beyondHorizon } from './horizon.ts';
 import { EMPTY_VECTOR, type VersionVector } from './state.ts';
 import { joinVectors } from './vector.ts';
-import { readVector, vectorBytes, writeVector } from './vector-codec.ts';
+import { passVector, readVector, vectorBytes, writeVector } from './vector-codec.ts';
 
+/**
+ * A request looks at one key of its session, and all others go into its answer as they came. So they stay bytes: to make
+ * vectors of them and bytes of the vectors cost more than the rest of a GET.
+ */
 export interface Session {
-  /** The key seen longest ago first. Keys are named by 16 hex digits. */
-  readonly seen: ReadonlyMap<string, VersionVector>;
+  /** What was seen of each key as it stands in a token, with its name; the key seen longest ago first. */
+  readonly seen: readonly Uint8Array[];
   /** Whether keys have left for want of room. */
   readonly forgot: boolean;
 }
 
-export const NEW_SESSION: Session = { seen: new Map(), forgot: false };
+export const NEW_SESSION: Session = { seen: [], forgot: false };
 
 export const MAX_SESSION_CHARACTERS = 4096;
 const MAX_BYTES = (MAX_SESSION_CHARACTERS / 4) * 3;
@@ -34,65 +38,80 @@ const FORMAT_1 = 1;
 const FORGOT = 1;
 const NAME_BYTES = 8;
 const MAC_BYTES = 8;
-const MAX_KEYS = 1024;
+/** For keys: what the format, the flags, the number of keys and the signature leave. */
+const ROOM = MAX_BYTES - 2 - 2 - MAC_BYTES;
 /** Sets what is signed here apart from what is signed elsewhere under the same key. */
 const DOMAIN = 0x53;
 /** Fixed and public: names tell keys apart, they hide nothing. A change of it makes every session start anew. */
 const NAMES = sipKey(new Uint8Array(16));
 
 /** How a session names the key that `scope` stands for, its bucket included. */
-export function sessionKey(scope: Uint8Array): string {
-  return hash64ToHex(sipHash64(NAMES, scope));
+export function sessionKey(scope: Uint8Array): Uint8Array {
+  return hash64ToBytes(sipHash64(NAMES, scope));
 }
 
 /** What a read of the key must know at least; empty when the session has not seen it. */
-export function seenOf({ seen }: Session, key: string): VersionVector {
-  return seen.get(key) ?? EMPTY_VECTOR;
+export function seenOf({ seen }: Session, key: Uint8Array): VersionVector {
+  const at = placeOf(seen, key);
+  return at < 0 ? EMPTY_VECTOR : vectorIn(seen[at]!);
 }
 
 /** Whether what the session has seen of the key may have left the token. */
-export function mayHaveForgotten({ seen, forgot }: Session, key: string): boolean {
-  return forgot && !seen.has(key);
+export function mayHaveForgotten({ seen, forgot }: Session, key: Uint8Array): boolean {
+  return forgot && placeOf(seen, key) < 0;
 }
 
 /**
  * The session after it has been shown a state with this vector, or was told of a write with this dot. What lies within a horizon
  * was known to all owners before there was one, so no read has to be asked for it any more.
  */
-export function withSeen(session: Session, key: string, vector: VersionVector): Session {
+export function withSeen(session: Session, key: Uint8Array, vector: VersionVector): Session {
   if (vector.length === 0) return session;
-  const seen = new Map(session.seen);
-  const before = seen.get(key) ?? EMPTY_VECTOR;
-  seen.delete(key);
-  seen.set(key, beyondHorizon(joinVectors(before, vector)));
+  const seen = [...session.seen];
+  const at = placeOf(seen, key);
+  const before = at < 0 ? EMPTY_VECTOR : vectorIn(seen[at]!);
+  if (at >= 0) seen.splice(at, 1);
+  const now = beyondHorizon(joinVectors(before, vector));
+  const writer = new ByteWriter(NAME_BYTES + vectorBytes(now));
+  writer.raw(key);
+  writeVector(writer, now);
+  seen.push(writer.finish());
   return { ...session, seen };
+}
+
+function placeOf(seen: readonly Uint8Array[], key: Uint8Array): number {
+  return seen.findIndex((entry) => {
+    for (let i = 0; i < NAME_BYTES; i++) if (entry[i] !== key[i]) return false;
+    return true;
+  });
+}
+
+function nameIn(entry: Uint8Array): Uint8Array {
+  return entry.subarray(0, NAME_BYTES);
+}
+
+function vectorIn(entry: Uint8Array): VersionVector {
+  return readVector(new ByteReader(entry.subarray(NAME_BYTES)));
 }
 
 /** Has seen what either has. */
 export function joinSessions(a: Session, b: Session): Session {
-  let joined: Session = { ...a, forgot: a.forgot || b.forgot };
-  for (const [key, vector] of b.seen) joined = withSeen(joined, key, vector);
-  return joined;
+  const forgot = a.forgot || b.forgot;
+  if (a.seen.length === 0) return { ...b, forgot };
+  return b.seen.reduce((joined, entry) => withSeen(joined, nameIn(entry), vectorIn(entry)), { ...a, forgot });
 }
 
 /** The text form; the keys seen longest ago are left out when there is no room. */
-export function encodeSession(session: Session, mac: Mac): string {
-  const entries = [...session.seen];
-  let room = MAX_BYTES - 2 - 2 - MAC_BYTES;
-  let first = entries.length;
-  while (first > 0 && entries.length - first < MAX_KEYS) {
-    room -= NAME_BYTES + vectorBytes(entries[first - 1]![1]);
-    if (room < 0) break;
-    first -= 1;
-  }
-  const writer = new ByteWriter(MAX_BYTES);
+export function encodeSession({ seen, forgot }: Session, mac: Mac): string {
+  let first = seen.length;
+  let bytes = 0;
+  while (first > 0 && bytes + seen[first - 1]!.length <= ROOM) bytes += seen[--first]!.length;
+  const keys = seen.length - first;
+  const writer = new ByteWriter(2 + varintBytes(keys) + bytes + MAC_BYTES);
   writer.u8(FORMAT_1);
-  writer.u8(session.forgot || first > 0 ? FORGOT : 0);
-  writer.varint(entries.length - first);
-  for (const [key, vector] of entries.slice(first)) {
-    writer.raw(fromHex(key)!);
-    writeVector(writer, vector);
-  }
+  writer.u8(forgot || first > 0 ? FORGOT : 0);
+  writer.varint(keys);
+  for (let i = first; i < seen.length; i++) writer.raw(seen[i]!);
   writer.raw(signature(writer.written(0), mac));
   return toBase64url(writer.finish());
 }
@@ -125,9 +144,13 @@ function readSession(reader: ByteReader): Session {
   reader.u8();
   const flags = reader.u8();
   if (flags > FORGOT) throw new RangeError(`unknown flags ${flags}`);
-  const seen = new Map<string, VersionVector>();
-  const keys = reader.varint();
-  for (let i = 0; i < keys; i++) seen.set(toHex(reader.raw(NAME_BYTES)), readVector(reader));
+  const seen: Uint8Array[] = [];
+  for (let keys = reader.varint(); keys > 0; keys--) {
+    const start = reader.offset;
+    reader.raw(NAME_BYTES);
+    passVector(reader);
+    seen.push(reader.since(start));
+  }
   reader.end();
   return { seen, forgot: flags === FORGOT };
 }

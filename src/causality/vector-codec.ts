@@ -32,20 +32,46 @@ export function writeVector(writer: ByteWriter, vector: VersionVector): void {
 
 /** Reads a vector that {@link writeVector} wrote; throws RangeError for anything else. */
 export function readVector(reader: ByteReader): VersionVector {
-  const actors = reader.varint();
-  if (actors > MAX_ACTORS) throw new MalformedBytes(`version vector of ${actors} actors: up to ${MAX_ACTORS}`);
+  const actors = readLength(reader);
   // Of its final size: one that grows by pushing takes room for seventeen.
   const vector = new Array<Dot>(actors);
   let before: Dot | undefined;
   for (let i = 0; i < actors; i++) {
     const entry: Dot = { node: nodeIndex(reader.varint()), tenure: reader.varint(), counter: reader.varint() };
-    if (before !== undefined && compareActors(before, entry) >= 0)
-      throw new MalformedBytes('version vector not sorted');
-    if (entry.counter === 0) throw new MalformedBytes('version vector with an entry that covers nothing');
+    if (before !== undefined && compareActors(before, entry) >= 0) throw notSorted();
+    if (entry.counter === 0) throw coversNothing();
     vector[i] = entry;
     before = entry;
   }
   return vector;
+}
+
+/** Reads past a vector, and throws where {@link readVector} would. */
+export function passVector(reader: ByteReader): void {
+  let node = -1;
+  let tenure = -1;
+  for (let actors = readLength(reader); actors > 0; actors--) {
+    const nextNode = nodeIndex(reader.varint());
+    const nextTenure = reader.varint();
+    if (nextNode < node || (nextNode === node && nextTenure <= tenure)) throw notSorted();
+    if (reader.varint() === 0) throw coversNothing();
+    node = nextNode;
+    tenure = nextTenure;
+  }
+}
+
+function readLength(reader: ByteReader): number {
+  const actors = reader.varint();
+  if (actors > MAX_ACTORS) throw new MalformedBytes(`version vector of ${actors} actors: up to ${MAX_ACTORS}`);
+  return actors;
+}
+
+function notSorted(): MalformedBytes {
+  return new MalformedBytes('version vector not sorted');
+}
+
+function coversNothing(): MalformedBytes {
+  return new MalformedBytes('version vector with an entry that covers nothing');
 }
 
 /** What {@link writeVector} writes, in bytes. */

@@ -4,7 +4,8 @@
 
 import { readFileSync } from 'node:fs';
 import { request as undiciRequest } from 'undici';
-import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { dispatcherFor, hintFor, type TlsOptions } from './client-tls.ts';
 import { EXIT, UsageError } from './output.ts';
 

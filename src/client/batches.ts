@@ -6,8 +6,9 @@
  * Each operation has an outcome of its own; one that failed is tried again by itself.
  */
 
+import { toBase64 } from '#kernel/base64.ts';
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
-import { fromBase64, toBase64 } from './base64.ts';
+import { fromBase64 } from './base64.ts';
 import { problemError, QuoralError } from './errors.ts';
 import { jsonBody } from './json-body.ts';
 import type { Call, Reply, Transport } from './transport.ts';

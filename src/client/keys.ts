@@ -3,7 +3,8 @@
  * HTTP client tidies that up.
  */
 
-import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import type { Batches, KeyCall } from './batches.ts';
 import type { Directory } from './directory.ts';
 import { QuoralError } from './errors.ts';

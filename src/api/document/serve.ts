@@ -8,7 +8,7 @@ import { parseConditions } from '#api/conditions.ts';
 import type { Exchange } from '#api/exchange.ts';
 import { Problem, problemAnswer } from '#api/problem.ts';
 import type { Handler, Route } from '#api/routes.ts';
-import { toBase64 } from '#api/siblings.ts';
+import { toBase64 } from '#kernel/base64.ts';
 import { describeApi, type OpenApiDocument } from './openapi.ts';
 import { pageOf } from './page.ts';
 import { STYLE } from './page-style.ts';

@@ -6,7 +6,8 @@
  */
 
 import { pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
-import { fromUtf8, toBase64url } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { fromUtf8 } from '#kernel/bytes.ts';
 import type { Log, LogFields, Metrics } from '#world/world.ts';
 import { LogOutput } from './log-output.ts';
 

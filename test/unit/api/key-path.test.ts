@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { decodeBucket, decodeKey, decodeKey64, MAX_KEY_BYTES } from '#api/key-path.ts';
 import { Problem } from '#api/problem.ts';
 import { parseTarget } from '#api/raw-path.ts';
-import { fromUtf8, toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 
 function detailOf(result: unknown): string {
   if (!(result instanceof Problem)) throw new Error(`accepted as ${String(result)}`);

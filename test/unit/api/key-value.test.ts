@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_CONTENT_HEADERS, MAX_CONTENT_TYPE } from '#api/content-headers.ts';
 import type { Trouble } from '#coordinator/requests.ts';
-import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { agreed } from './stub-services.ts';
 import { harness, jsonOf, textOf } from './client.ts';
 import { HI, keepsSiblings, expectProblem } from './key-requests.ts';

@@ -6,7 +6,8 @@
 import { describe, expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
 import { ROUTES } from '#api/routes.ts';
-import { toBase64url, utf8 } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { parseScope } from '#access/scope.ts';
 import { harness, jsonOf, textOf, type Harness } from './client.ts';
 import { BOOTSTRAP_TOKEN, StubNode } from './stub-services.ts';

@@ -35,7 +35,7 @@ test('a session comes back as it was, in its order', () => {
   fc.assert(
     fc.property(sessions, (session) => {
       const again = read(encodeSession(session, mac));
-      expect([...again.seen]).toEqual([...session.seen]);
+      expect(again.seen).toEqual(session.seen);
       expect(again.forgot).toBe(false);
     }),
   );
@@ -46,7 +46,7 @@ test('it only grows: what is seen joins what was seen, and two tokens together k
     fc.property(sessions, sessions, keys, vectors, (a, b, key, vector) => {
       expect(seenOf(withSeen(a, key, vector), key)).toEqual(joinVectors(seenOf(a, key), vector));
       const joined = joinSessions(a, b);
-      for (const one of new Set([...a.seen.keys(), ...b.seen.keys()])) {
+      for (const one of [...a.seen, ...b.seen].map((entry) => entry.subarray(0, 8))) {
         for (const session of [a, b]) expect(dominates(seenOf(joined, one), seenOf(session, one))).toBe(true);
       }
     }),
@@ -61,9 +61,9 @@ test('it has at most 4096 characters: the keys seen longest ago leave, which is 
     expect(encodeSession(session, mac).length).toBeLessThanOrEqual(MAX_SESSION_CHARACTERS);
   }
   expect(session.forgot).toBe(true);
-  expect(session.seen.size).toBeGreaterThan(45);
-  const has = (i: number): boolean => session.seen.has(sessionKey(utf8(`k${i}`)));
-  expect([has(0), has(199 - session.seen.size), has(200 - session.seen.size), has(199)]).toEqual([
+  expect(session.seen.length).toBeGreaterThan(45);
+  const has = (i: number): boolean => seenOf(session, sessionKey(utf8(`k${i}`))).length > 0;
+  expect([has(0), has(199 - session.seen.length), has(200 - session.seen.length), has(199)]).toEqual([
     false,
     false,
     true,
@@ -78,7 +78,8 @@ test('what is too large for any token is forgotten, and nothing else', () => {
   const large = Array.from({ length: 400 }, (_, i) => dot(i, 4e15, 4e15));
   const session = withSeen(withSeen(NEW_SESSION, sessionKey(utf8('large')), large), sessionKey(utf8('k')), [dot(1, 5)]);
   const again = read(encodeSession(session, mac));
-  expect([...again.seen.keys()]).toEqual([sessionKey(utf8('k'))]);
+  expect(again.seen.length).toBe(1);
+  expect(seenOf(again, sessionKey(utf8('k')))).toEqual([dot(1, 5)]);
   expect(again.forgot).toBe(true);
 });
 

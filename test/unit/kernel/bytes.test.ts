@@ -1,30 +1,6 @@
 import { expect, test } from 'vitest';
 import fc from 'fast-check';
-import {
-  compareBytes,
-  concatBytes,
-  equalBytes,
-  fromBase64url,
-  fromHex,
-  fromUtf8,
-  toBase64url,
-  toHex,
-  utf8,
-} from '#kernel/bytes.ts';
-
-test('base64url equals the host implementation and reads back', () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 70 }), (bytes) => {
-      const text = toBase64url(bytes);
-      expect(text).toBe(Buffer.from(bytes).toString('base64url'));
-      expect(fromBase64url(text)).toEqual(bytes);
-    }),
-  );
-});
-
-test('base64url refuses what is not canonical', () => {
-  for (const text of ['A', 'AB', 'AAB', 'A=', 'A+A/', 'é', 'AA A']) expect(fromBase64url(text), text).toBeUndefined();
-});
+import { compareBytes, concatBytes, equalBytes, fromHex, fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
 
 test('hex reads back and refuses the rest', () => {
   fc.assert(
