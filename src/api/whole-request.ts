@@ -28,8 +28,8 @@ export interface WholeRequest {
   readonly head: string;
 }
 
-/** Longer heads are rare, and none of this way's business. */
-const HEAD_MAX_BYTES = 4096;
+/** Room for a session of the largest kind beside everything else; longer heads are rare, and none of this way's business. */
+const HEAD_MAX_BYTES = 8192;
 const END = '\r\n\r\n';
 const SPACE = 0x20;
 const TAB = 0x09;
