@@ -6,6 +6,7 @@ import { connect, Socket, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PlainRequest } from '#api/server-plain-request.ts';
 import { wholeRequest } from '#api/whole-request.ts';
+import { MAX_SESSION_CHARACTERS } from '#causality/session-token.ts';
 
 const whole = (text: string): ReturnType<typeof wholeRequest> => wholeRequest(Buffer.from(text, 'latin1'));
 const get = (...lines: readonly string[]): string =>
@@ -21,6 +22,13 @@ test('a plain request is known by what an answer needs', () => {
     ...{ method: 'PUT', url: '/v1/kv64/b/aw?w=2', requestId: 'mine', isRepeatable: true },
     names: ['host', 'idempotency-key', 'x-request-id', 'connection', 'content-length'],
   });
+});
+
+test('one with a session of the largest kind is among them', () => {
+  expect(whole(get(`Quoral-Session: ${'A'.repeat(MAX_SESSION_CHARACTERS)}`))?.names).toEqual([
+    'host',
+    'quoral-session',
+  ]);
 });
 
 test.each([
@@ -52,7 +60,7 @@ test.each([
   ['another version', get().replace('HTTP/1.1', 'HTTP/1.0')],
   ['another path', get().replace('/v1/kv/b/k', '/v1/cluster')],
   ['another method', get().replace('GET', 'PATCH')],
-  ['a long head', get(`X: ${'x'.repeat(5000)}`)],
+  ['a long head', get(`X: ${'x'.repeat(9000)}`)],
 ])('%s is left to the parser', (_, text) => {
   expect(whole(text)).toBeUndefined();
 });
