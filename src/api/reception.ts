@@ -128,10 +128,14 @@ export class Reception {
     guest.judged = true;
     const client = (guest.client = identify(incoming, need, this.#services.guard));
     if (!(client instanceof Stranger)) return this.#begin(guest, client, route, target);
+    const mayBeWrong = client.reason === 'unknown-token' || client.reason === 'expired';
+    const refusal = mayBeWrong ? this.#services.refusal() : undefined;
+    if (refusal === undefined) return client.answer();
     // A token may have been made while this node was away.
-    const mayBeKnownSoon = client.reason === 'unknown-token' && guest.counts === undefined && this.#patience.isLeft();
-    if (!mayBeKnownSoon || this.#services.refusal() === undefined || !this.#admission.enter(false))
-      return client.answer();
+    const waits = guest.counts === undefined && this.#patience.isLeft() && this.#admission.enter(false);
+    // One has expired by a clock that may be wrong: other nodes can tell.
+    const othersKnow = client.reason === 'expired' && route?.kind === 'data';
+    if (!waits) return othersKnow ? notReady(refusal, incoming) : client.answer();
     guest.counts = 'other';
     return this.#onceReady(guest, route);
   }

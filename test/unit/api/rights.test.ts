@@ -312,6 +312,17 @@ describe('with a valid token', () => {
     expect([await look('everything'), await look('bootstrap')]).toEqual([503, 200]);
     expect((await send('GET', '/v1/cluster', bearer(tokens.get('everything')))).status).toBe(200);
   });
+
+  test('a node that is not ready, whose clock may be wrong, does not say of a token that it has expired', async () => {
+    const { send, node } = await guarded();
+    const brief = await node.tokens.create({ name: 'brief', scopes: [{ right: 'read', buckets: '*' }], ttl: 1 }, 0);
+    node.now += 1000;
+    const read = async () =>
+      (await send('GET', '/v1/kv/orders/k', bearer(brief.kind === 'created' ? brief.text : ''))).status;
+    expect(await read()).toBe(401);
+    node.refusal = 'the clock of this node is three hours ahead';
+    expect(await read()).toBe(503);
+  });
 });
 
 test('figures are open where the setting says so', async () => {
