@@ -1,14 +1,17 @@
 /**
  * `quoral import`: stores the lines of an export. A line may be stored twice, when an import was broken or is made twice at once: in a
  * bucket that keeps siblings what is there already is read first and left alone, and what is there otherwise is replaced. Two that
- * have read the same make the same requests, which have the same names, so they are one.
+ * have read the same make the same requests, which have the same names, so they are one; in a strong bucket only one of them meets its
+ * condition.
  */
 
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bytes } from '#client/codec.ts';
 import type { Bucket } from '#client/bucket.ts';
-import type { DataType, Json, OperationOptions } from '#client/data-types.ts';
+import type { DataType, Json, Look, OperationOptions } from '#client/data-types.ts';
+import { QuoralError } from '#client/errors.ts';
 import type { Quoral } from '#client/quoral.ts';
 import type { PutOptions } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
@@ -27,6 +30,10 @@ interface ImportFlags extends ClientOptions {
   readonly concurrency?: string;
 }
 
+/** How often a line begins anew in a strong bucket because others changed its key, and the pause that grows. */
+const ROUNDS_MAX = 32;
+const PAUSE_MS = 20;
+
 type Done = 'stored' | 'unchanged' | 'expired';
 
 export async function importBucket(bucketName: string, file: string | undefined, flags: ImportFlags): Promise<void> {
@@ -36,7 +43,7 @@ export async function importBucket(bucketName: string, file: string | undefined,
   const keepsSiblings = conflicts === 'siblings' && consistency === 'eventual';
   const options = given({ w: countOf(flags.w) });
   const { w = usual } = options;
-  // What strong keys have been cannot be told from what they show; and to know of a name, all would have to be asked where one is enough.
+  // Strong keys have conditions instead; and to know of a name, all would have to be asked where one is enough.
   const name = consistency === 'eventual' && w !== 1 && w !== 'one' ? nameIn(bucket.name) : unnamed;
   const turns = new Turns();
   const storeLine = async (line: Line): Promise<Done> => {
@@ -45,7 +52,9 @@ export async function importBucket(bucketName: string, file: string | undefined,
       return turns.take(stored.key, async () => storeValue(bucket, stored, line, keepsSiblings, options, name));
     }
     const wanted = read(line, (text) => parseTypedLine(text, type));
-    return turns.take(wanted.key, async () => storeTyped(quoral, bucket.name, wanted, options, name));
+    const handle = typedHandle(quoral, bucket.name, type);
+    const storeIt = consistency === 'strong' ? storeStrongTyped : storeTyped;
+    return turns.take(wanted.key, async () => storeIt(handle, wanted, options, name));
   };
   const store = async (line: Line): Promise<Stored> => {
     const { end, number } = line;
@@ -169,15 +178,8 @@ function nameIn(bucket: string): Name {
 const unnamed: Name = () => ({});
 
 /** What is there is led to what the line says, operation by operation. */
-async function storeTyped(
-  quoral: Quoral,
-  bucket: string,
-  wanted: TypedKey,
-  options: OperationOptions,
-  name: Name,
-): Promise<Done> {
+async function storeTyped(handle: TypedHandle, wanted: TypedKey, options: OperationOptions, name: Name): Promise<Done> {
   const { type, key } = wanted;
-  const handle = typedHandle(quoral, bucket, type);
   const { view, context } = await handle.look(key);
   const steps = stepsTo(type, view, wanted);
   for (const [i, step] of steps.entries())
@@ -185,9 +187,30 @@ async function storeTyped(
   return steps.length === 0 ? 'unchanged' : 'stored';
 }
 
+/** Each operation is made on what was seen, or not at all: another import may make the same one. Who was overtaken looks again. */
+async function storeStrongTyped(handle: TypedHandle, wanted: TypedKey, options: OperationOptions): Promise<Done> {
+  const { type, key } = wanted;
+  for (let round = 1, done: Done = 'unchanged'; ; round++) {
+    const seen = await handle.look(key);
+    let { etag } = seen;
+    try {
+      for (const step of stepsTo(type, seen.view, wanted)) {
+        const condition = etag === undefined ? { ifAbsent: true } : { ifMatch: etag };
+        ({ etag } = await handle.apply(key, step, { ...options, ...condition }));
+        done = 'stored';
+      }
+      return done;
+    } catch (error) {
+      const overtaken = error instanceof QuoralError && error.code === 'precondition-failed';
+      if (!overtaken || round === ROUNDS_MAX) throw error;
+      await sleep(Math.random() * PAUSE_MS * round);
+    }
+  }
+}
+
 interface TypedHandle {
-  look(key: string): Promise<{ readonly view: TypedValue | undefined; readonly context: string | undefined }>;
-  apply(key: string, operation: Operation, options: OperationOptions): Promise<unknown>;
+  look(key: string): Promise<Omit<Look, 'view'> & { readonly view: TypedValue | undefined }>;
+  apply(key: string, operation: Operation, options: OperationOptions): Promise<{ readonly etag: string | undefined }>;
 }
 
 function typedHandle(quoral: Quoral, bucket: string, type: DataType): TypedHandle {

@@ -4,7 +4,7 @@
  */
 
 import { utf8 } from '#kernel/bytes.ts';
-import { happened, type Happened } from './answer.ts';
+import { etagOf, happened, type Happened } from './answer.ts';
 import { QuoralError } from './errors.ts';
 import { jsonBody } from './json-body.ts';
 import { askAboutKey, changeKey, type Shared } from './keys.ts';
@@ -39,6 +39,18 @@ export type MapValue = { readonly [field: string]: unknown };
 export interface OperationOptions extends ChangeOptions {
   /** What a removal has seen; without it the node looks for itself. */
   readonly context?: string;
+  /** ETag that must be there. */
+  readonly ifMatch?: string;
+  /** Only when there is nothing yet. */
+  readonly ifAbsent?: boolean;
+}
+
+/** What was seen of a key, and what to say with a change that follows it. */
+export interface Look {
+  /** Undefined when there is nothing. */
+  readonly view: DataView | undefined;
+  readonly context: string | undefined;
+  readonly etag: string | undefined;
 }
 
 /** What a node shows of a key. */
@@ -72,11 +84,8 @@ class TypedBucket<K extends DataType, V> {
     return { value, ...(context === undefined ? {} : { context }) };
   }
 
-  /** What a node shows of the key, of a map with what its fields are; undefined when there is nothing. And the context of that. */
-  async look(
-    key: string,
-    options: ReadOptions = {},
-  ): Promise<{ readonly view: DataView | undefined; readonly context: string | undefined }> {
+  /** What a node shows of the key, of a map with what its fields are. */
+  async look(key: string, options: ReadOptions = {}): Promise<Look> {
     const reply = await askAboutKey(this.#shared, this.name, key, {
       method: 'GET',
       query: queryOf(options),
@@ -89,20 +98,26 @@ class TypedBucket<K extends DataType, V> {
       signal: options.signal,
     });
     const context = reply.headers.get('quoral-context') ?? undefined;
-    if (reply.status === 404) return { view: undefined, context };
+    if (reply.status === 404) return { view: undefined, context, etag: undefined };
     const view = jsonBody<DataView>(reply.body);
-    if (view.type === this.type) return { view, context };
+    if (view.type === this.type) return { view, context, etag: etagOf(reply.headers) };
     throw new QuoralError('bad-answer', `bucket ${this.name} holds a ${view.type} and no ${this.type}`);
   }
 
-  async apply(key: string, operation: Operations[K], options: OperationOptions = {}): Promise<Happened> {
-    const { context } = options;
+  async apply(
+    key: string,
+    operation: Operations[K],
+    options: OperationOptions = {},
+  ): Promise<Happened & { readonly etag: string | undefined }> {
+    const { context, ifMatch, ifAbsent } = options;
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (context !== undefined) headers['quoral-context'] = context;
+    if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch}"`;
+    if (ifAbsent === true) headers['if-none-match'] = '*';
     const body = utf8(JSON.stringify(operation));
     const change = { method: 'POST', query: queryOf(options), headers, body, expected: [200, 204] } as const;
     const reply = await changeKey(this.#shared, this.name, key, change, options);
-    return happened(reply.headers);
+    return { ...happened(reply.headers), etag: etagOf(reply.headers) };
   }
 }
 
