@@ -36,7 +36,8 @@ export function createDoor(
   // Connections that stand keep what they have; new handshakes get the new certificate, and no old session is resumed.
   tls.onChange(() => server.setSecureContext(secure()));
   server.on('tlsClientError', (error, socket) => {
-    tls.handshakeFailed(error, socket);
+    // One that is broken off because the door closes says nothing of its client.
+    if (server.listening) tls.handshakeFailed(error, socket);
     socket.destroy();
   });
   return server;

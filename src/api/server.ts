@@ -22,6 +22,7 @@ import { ShortWay } from './server-short-way.ts';
 import { drain, mistakeIn, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import { Unread } from './server-unread.ts';
+import { takeWaiting } from './server-waiting.ts';
 import type { ApiServices } from './services.ts';
 
 /** Bytes of a request line with all header fields: room for 8 KiB beside a value, and for the contexts of many actors. */
@@ -55,11 +56,11 @@ export interface HttpServer {
   /** Where the door is, with the port that was allotted when port 0 was asked for. */
   readonly port: number;
   /**
-   * Stops accepting, waits up to `timeoutMs` milliseconds for the requests under way, then closes all connections. Their
-   * answers say that the connection ends. One on which nothing is under way may bring one more request for `idleMs`
-   * milliseconds, because its client may be sending it right now.
+   * Accepts what waits for that, for up to `waitingMs` milliseconds, and then nothing any more; waits up to `timeoutMs`
+   * milliseconds for the requests under way, then closes all connections. Their answers say that the connection ends. One on
+   * which nothing is under way may bring one more request for `idleMs` milliseconds, because its client may be sending it right now.
    */
-  close(timeoutMs: number, idleMs?: number): Promise<void>;
+  close(timeoutMs: number, idleMs?: number, waitingMs?: number): Promise<void>;
 }
 
 /** The door cannot be opened; the message says which and why. */
@@ -89,7 +90,9 @@ class Door implements HttpServer {
   readonly #crowd: Crowd;
   readonly #listener: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
   #arriving: SocketRequest | undefined;
-  #phase: 'open' | 'closing' | 'closing-idle' = 'open';
+  #phase: 'open' | 'taking' | 'closing' | 'closing-idle' = 'open';
+  /** What comes while the last connections are accepted: who is answered then would come again, and there would be no last one. */
+  readonly #held: (SocketRequest | PlainRequest)[] = [];
   /** Requests under way of which Node's server knows nothing. */
   #plain = 0;
   #port = 0;
@@ -156,15 +159,21 @@ class Door implements HttpServer {
     this.#server.on('error', (error) => this.#services.log.error('client-door-failed', { reason: error.message }));
   }
 
-  async close(timeoutMs: number, idleMs = 0): Promise<void> {
-    this.#phase = 'closing';
+  async close(timeoutMs: number, idleMs = 0, waitingMs = 0): Promise<void> {
     this.#shortWay.release();
+    if (waitingMs > 0) {
+      this.#phase = 'taking';
+      await takeWaiting(this.#server, waitingMs);
+    }
+    this.#phase = 'closing';
     for (const request of this.#connections.underWay()) this.#sayLast(request);
+    for (const request of this.#held.splice(0)) this.#begin(request);
     // Not the HTTP server's own way, which would cut idle connections at once.
     const closed = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
     });
-    const idle = setTimeout(() => this.#closeIdle(), Math.min(idleMs, timeoutMs));
+    // What has come by then is read first.
+    const idle = setTimeout(() => setImmediate(() => this.#closeIdle()), Math.min(idleMs, timeoutMs));
     if (idleMs === 0) this.#closeIdle();
     const cut = setTimeout(() => {
       this.#services.log.warn('requests-cut', { afterMs: timeoutMs });
@@ -238,6 +247,10 @@ class Door implements HttpServer {
   }
 
   #begin(request: SocketRequest | PlainRequest): void {
+    if (this.#phase === 'taking') {
+      this.#held.push(request);
+      return;
+    }
     if (request instanceof PlainRequest) {
       this.#plain += 1;
       void present(this.#api.answerKey(request), 'a route for keys').then((answer) => this.#sendPlain(request, answer));

@@ -5,7 +5,7 @@
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { nodeId } from '#kernel/identity.ts';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { StorageMismatch } from '#replica/node-storage.ts';
@@ -49,6 +49,9 @@ import { tuneV8 } from './v8-settings.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
 const EXPECTED = [ConfigError, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
+
+/** A stop accepts connections for no longer: when more and more come, some are broken. */
+const ACCEPT_WAITING_MS = 2000;
 
 export async function runNode(sources: ConfigSources): Promise<void> {
   tuneV8();
@@ -331,10 +334,8 @@ async function serve(
   const reason = await stop.requested;
   world.log.info('node-stopping', { reason, lingerMs: settings['stop-linger'] });
   await sleep(settings['stop-linger']);
-  // Connections that wait to be accepted in this turn still are.
-  await nextTurn();
   node.announceStop();
-  await server.close(settings['stop-timeout'], settings['stop-idle-grace']);
+  await server.close(settings['stop-timeout'], settings['stop-idle-grace'], ACCEPT_WAITING_MS);
   await node.stop(settings['stop-timeout']);
   await world.trace.stop(settings['trace-stop-timeout']);
   world.log.info('node-stopped');

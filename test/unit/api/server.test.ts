@@ -472,6 +472,30 @@ describe('opening and closing the door', () => {
     await closed;
   });
 
+  test('connections that wait to be accepted are answered before the door closes, though their clients come again', async () => {
+    const answers: string[] = [];
+    const ask = async (): Promise<void> => {
+      for (let refused = false; !refused;) {
+        const socket = connect(server.port, '127.0.0.1');
+        let text = '';
+        socket.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+          socket.end();
+        });
+        socket.on('error', ({ code }: NodeJS.ErrnoException) => (refused = code === 'ECONNREFUSED'));
+        const ended = new Promise((resolve) => socket.once('close', resolve));
+        socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+        await ended;
+        if (!refused) answers.push(text);
+      }
+    };
+    const clients = Array.from({ length: 30 }, ask);
+    await vi.waitUntil(() => answers.length > 0);
+    await server.close(60_000, 60_000, 60_000);
+    await Promise.all(clients);
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   test('closing cuts what takes too long', async () => {
     const asked = new Promise<void>((resolve) => {
       node.read = () => {
