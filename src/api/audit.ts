@@ -5,7 +5,7 @@
 
 import type { Access } from '#access/access.ts';
 import type { Answer, Incoming } from './exchange.ts';
-import { REFUSAL_REASONS, Stranger, type RefusalReason } from './guard.ts';
+import { REFUSAL_REASONS, Stranger, type RefusalReason } from './identify.ts';
 import { Problem } from './problem.ts';
 import type { Target } from './raw-path.ts';
 import type { Need } from './routes.ts';

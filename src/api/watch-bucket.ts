@@ -4,9 +4,10 @@
  */
 
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
-import type { ChangeEvent, Watcher } from '#watch/watcher.ts';
+import type { ChangeEvent, Watcher, WatchPart } from '#watch/watcher.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
+import { identify, Stranger } from './identify.ts';
 import { decodeBucket, MAX_KEY_BYTES } from './key-path.ts';
 import { readInteger } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
@@ -66,12 +67,8 @@ function placeIn(
   return after === undefined ? undefined : decodeCursor(after, scope, mac, 'after');
 }
 
-function stream(
-  { admission, services }: Exchange,
-  watcher: Watcher,
-  scope: CursorScope,
-  lasts: number | undefined,
-): Streamed {
+function stream(exchange: Exchange, watcher: Watcher, scope: CursorScope, lasts: number | undefined): Streamed {
+  const { admission, services } = exchange;
   const { clock, mac } = services;
   const timer = lasts === undefined ? undefined : clock.after(lasts, () => watcher.end('timeout'));
   let over = false;
@@ -85,7 +82,8 @@ function stream(
         cursor = encodeCursor(watcher.began, scope, mac);
         return alive('watching', cursor);
       }
-      const part = await watcher.next();
+      const news = await watcher.next();
+      const part = news.kind === 'end' || mayRead(exchange, scope.bucket) ? news : UNAUTHORIZED;
       over = part.kind === 'end';
       if (part.kind === 'end') return `event: end\ndata: ${JSON.stringify({ reason: part.reason })}\n\n`;
       const before = cursor;
@@ -98,6 +96,14 @@ function stream(
       admission.leaveStream();
     },
   };
+}
+
+const UNAUTHORIZED = { kind: 'end', reason: 'unauthorized' } as const satisfies WatchPart;
+
+/** Whether its token still allows what it did when the watch began. */
+function mayRead({ services, incoming }: Exchange, bucket: string): boolean {
+  const client = identify(incoming, 'read', services.guard);
+  return !(client instanceof Stranger) && client.permits('read', bucket);
 }
 
 /** Each has a cursor, before which nothing is that the client was not told of: the new one stands with the last, when all are behind it. */

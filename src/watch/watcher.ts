@@ -21,6 +21,8 @@ export type WatchEnd =
   | 'gone'
   /** The bucket was dropped. */
   | 'dropped'
+  /** The client's token was revoked, or has expired. */
+  | 'unauthorized'
   /** The node stops. */
   | 'stopping'
   /** It was to last no longer. */

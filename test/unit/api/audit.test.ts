@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { UNGUARDED } from '#access/access.ts';
 import { Audit, type Visit } from '#api/audit.ts';
 import type { Answer } from '#api/exchange.ts';
-import { identify, type Stranger } from '#api/guard.ts';
+import { identify, type Stranger } from '#api/identify.ts';
 import { Problem, problemAnswer } from '#api/problem.ts';
 import type { Fields } from '#api/services.ts';
 import { createMetrics } from '#world/real/metrics.ts';

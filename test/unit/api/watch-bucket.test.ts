@@ -3,6 +3,7 @@ import { utf8 } from '#kernel/bytes.ts';
 import { nodeIndex, type NodeIndex } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
 import { decodePlaces, type Place } from '#watch/places.ts';
+import type { Watcher } from '#watch/watcher.ts';
 import { harness, textOf } from './client.ts';
 
 /** A watch to which two changes were told before its client is answered, with what it was asked to go on from. */
@@ -29,4 +30,27 @@ test('each event has a cursor, and whoever comes back with one misses nothing th
   for (const id of ids) await send('GET', '/v1/watch/b?timeout=1', { 'last-event-id': String(id) });
   // Of the events only the last may be thought to be told, when all of them are.
   expect(asked.slice(1).map((places) => places?.get(nodeIndex(1))?.group)).toEqual([undefined, undefined, 7]);
+});
+
+test.each(['revoked', 'expired'])('nothing is told under a token that was %s since the watch began', async (what) => {
+  let opened: (watcher: Watcher) => void = () => undefined;
+  const open = new Promise<Watcher>((resolve) => (opened = resolve));
+  const { node, send } = harness((stub) => {
+    stub.guarded = true;
+    const watch = stub.watch.bind(stub);
+    stub.watch = (prefix, place) => {
+      const watcher = present(watch(prefix, place), 'a watcher');
+      opened(watcher);
+      return watcher;
+    };
+  });
+  const made = await node.tokens.create({ name: 'brief', scopes: [{ right: 'read', buckets: 'b' }], ttl: 1 }, 0);
+  const watched = send('GET', '/v1/watch/b', { authorization: `Bearer ${made.kind === 'created' ? made.text : ''}` });
+  const watcher = await open;
+  if (what === 'expired') node.now += 1000;
+  else await node.tokens.revoke('brief', 0);
+  watcher.add({ key: utf8('secret'), etag: 'x' });
+  const text = textOf(await watched);
+  expect(text).toContain('event: end\ndata: {"reason":"unauthorized"}');
+  expect(text).not.toContain('secret');
 });
