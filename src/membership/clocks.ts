@@ -10,6 +10,9 @@ const JUMP_MIN_MS = 20;
 /** A node that starts, or whose clock has jumped, waits so long for others that agree with its clock. */
 const PATIENCE_MS = 10_000;
 
+/** The calendar clock may go on by so much before it is held against the monotonic one again. */
+const LOOK_AGAIN_MS = 100;
+
 /** The two clocks of this node at one moment. */
 export interface ClockMoment {
   readonly wall: number;
@@ -34,6 +37,8 @@ export class Clocks {
   /** What the calendar clock was ahead of the monotonic one when this node's clock was found right last. */
   #trusted: number;
   #asked = false;
+  /** What the calendar clock showed when it was held against the monotonic one last for somebody who asked. */
+  #lookedAt = -Infinity;
 
   constructor(world: Pick<World, 'clock' | 'log' | 'metrics'>, self: NodeId, settings: ClockSettings) {
     this.#world = world;
@@ -106,6 +111,10 @@ export class Clocks {
    */
   doubt(): string | undefined {
     if (this.#others.size === 0) return undefined;
+    const wall = this.#world.clock.wall();
+    // Reading both clocks at each of those times costs a hundredth of a GET, and within so short a time none has jumped.
+    if (this.#doubt === undefined && wall >= this.#lookedAt && wall < this.#lookedAt + LOOK_AGAIN_MS) return undefined;
+    this.#lookedAt = wall;
     const jump = this.#lookForJump();
     if (this.#doubt === undefined) return undefined;
     return jump === 0 ? this.#startDoubt(this.#doubt.until) : this.#jumpDoubt(jump, this.#doubt.until);
