@@ -11,6 +11,7 @@
  */
 
 import { fromBase64url, toBase64url } from '#kernel/base64.ts';
+import { equalBytes } from '#kernel/bytes.ts';
 import { ByteReader, ByteWriter, varintBytes } from '#kernel/binary.ts';
 import type { Mac } from '#kernel/native.ts';
 import { hash64ToBytes, sipHash64, sipKey } from '#kernel/siphash.ts';
@@ -68,6 +69,12 @@ export function mayHaveForgotten({ seen, forgot }: Session, key: Uint8Array): bo
 export function withSeen(session: Session, key: Uint8Array, vector: VersionVector): Session {
   if (vector.length === 0) return session;
   const seen = [...session.seen];
+  show(seen, key, vector);
+  return { ...session, seen };
+}
+
+/** The key is the one seen last now. */
+function show(seen: Uint8Array[], key: Uint8Array, vector: VersionVector): void {
   const at = placeOf(seen, key);
   const before = at < 0 ? EMPTY_VECTOR : vectorIn(seen[at]!);
   if (at >= 0) seen.splice(at, 1);
@@ -76,18 +83,17 @@ export function withSeen(session: Session, key: Uint8Array, vector: VersionVecto
   writer.raw(key);
   writeVector(writer, now);
   seen.push(writer.finish());
-  return { ...session, seen };
 }
 
+/** `key` begins with the name of the key. */
 function placeOf(seen: readonly Uint8Array[], key: Uint8Array): number {
-  return seen.findIndex((entry) => {
-    for (let i = 0; i < NAME_BYTES; i++) if (entry[i] !== key[i]) return false;
-    return true;
-  });
-}
-
-function nameIn(entry: Uint8Array): Uint8Array {
-  return entry.subarray(0, NAME_BYTES);
+  for (let at = 0; at < seen.length; at++) {
+    const entry = seen[at]!;
+    let same = 0;
+    while (same < NAME_BYTES && entry[same] === key[same]) same += 1;
+    if (same === NAME_BYTES) return at;
+  }
+  return -1;
 }
 
 function vectorIn(entry: Uint8Array): VersionVector {
@@ -98,7 +104,15 @@ function vectorIn(entry: Uint8Array): VersionVector {
 export function joinSessions(a: Session, b: Session): Session {
   const forgot = a.forgot || b.forgot;
   if (a.seen.length === 0) return { ...b, forgot };
-  return b.seen.reduce((joined, entry) => withSeen(joined, nameIn(entry), vectorIn(entry)), { ...a, forgot });
+  const seen = [...a.seen];
+  for (const entry of b.seen) {
+    const at = placeOf(seen, entry);
+    if (at < 0) seen.push(entry);
+    // Nearly all of what tokens of one session know is the same.
+    else if (equalBytes(seen[at]!, entry)) seen.push(...seen.splice(at, 1));
+    else show(seen, entry.subarray(0, NAME_BYTES), vectorIn(entry));
+  }
+  return { seen, forgot };
 }
 
 /** The text form; the keys seen longest ago are left out when there is no room. */
