@@ -318,7 +318,7 @@ export const SETTINGS = {
   'probe-timeout': setting(
     duration(10, 60_000),
     '200ms',
-    'how long a member may take to answer a probe; then others are asked to probe it for as long again',
+    'how long a member may take to answer a probe, or three times the way there and back where that is longer; then others are asked to probe it for as long again',
   ),
   'indirect-probes': setting(integer(0, 10), '3', 'members that are asked to probe one that does not answer'),
   'suspicion-factor': setting(

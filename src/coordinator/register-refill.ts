@@ -24,6 +24,7 @@ import { oldOwners } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { presentMember } from '#ring/present-member.ts';
 import { Refusal } from '#wire/message.ts';
+import { transferTime } from '#wire/settings.ts';
 import type { Environment } from './environment.ts';
 import {
   PAGE_ROWS_MAX,
@@ -110,7 +111,7 @@ export class RegisterRefill {
     const damaged: DamagedRegister[] = [];
     let after: Uint8Array | null = null;
     for (;;) {
-      const deadline = world.clock.monotonic() + CALL_MS;
+      const deadline = world.clock.monotonic() + CALL_MS + transferTime(PAGE_BYTES);
       const request: RegisterPageRequest = { epoch: knowledge.epoch(), after };
       const result = await messaging.call(id, RegisterPageMessage, request, { deadline, channel: 'bulk' });
       if (result.kind === 'refused') return { kind: 'failed', reason: `${result.code}: ${result.detail}` };

@@ -14,6 +14,7 @@ import type { Replica } from '#replica/replica.ts';
 import { BEHIND, NOT_OWNER, STALE, type Knowledge, type Scope } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
+import { transferTime } from '#wire/settings.ts';
 import type { Counter, World } from '#world/world.ts';
 import { joinEncoded, type Hint } from './hint.ts';
 import { droppedCounter } from './hint-room.ts';
@@ -29,8 +30,14 @@ export interface HintCourierOptions {
   readonly replica: Pick<Replica, 'store' | 'record' | 'now'> & { readonly retries: Pick<Replica['retries'], 'ofKey'> };
   readonly knowledge: Knowledge;
   readonly self: NodeId;
-  /** Milliseconds that an owner has to take one hint. */
+  /** Milliseconds that an owner has to take one hint, beside those for its way. */
   readonly timeout: number;
+}
+
+/** What is on its way to one owner. */
+export interface UnderWay {
+  /** Bytes of the states. */
+  bytes: number;
 }
 
 export type Delivered =
@@ -93,7 +100,7 @@ export class HintCourier {
       decodeState(state, world.digest.crc32);
       const there = all.to.filter((owner) => this.mayTake(owner));
       const given = await Promise.all(
-        there.map((owner) => this.#give(owner, all.scope, { key: name.key, state, origin })),
+        there.map((owner) => this.#give(owner, all.scope, { key: name.key, state, origin }, state.length)),
       );
       if (given.filter((result) => result === 'delivered').length <= all.to.length / 2) return false;
       await table.settle(row, hint.revision);
@@ -104,16 +111,16 @@ export class HintCourier {
     }
   }
 
-  /** Never rejects. */
-  async deliver(entry: AgeEntry): Promise<Delivered> {
+  /** Never rejects. What it sends is added to `underWay` before it returns, and taken away when it has arrived or is given up. */
+  async deliver(entry: AgeEntry, underWay: UnderWay): Promise<Delivered> {
     try {
-      return await this.#deliver(entry);
+      return await this.#deliver(entry, underWay);
     } catch (error) {
       return { failed: error instanceof Refusal ? error.code : String(error) };
     }
   }
 
-  async #deliver(entry: AgeEntry): Promise<Delivered> {
+  async #deliver(entry: AgeEntry, underWay: UnderWay): Promise<Delivered> {
     const { table, knowledge, replica } = this.#options;
     const origin = replica.now();
     const hint = table.read(entry.row);
@@ -139,9 +146,13 @@ export class HintCourier {
     }
     // The record that it speaks of is gone, as proven to be held by nobody any more.
     if (state === null) return this.#giveUp(entry.row, hint, this.#nothingLeft);
+    const { length } = state;
+    underWay.bytes += length;
     const results = await Promise.all(
-      recipients.to.map((owner) => this.#give(owner, recipients.scope, { key: name.key, state, origin })),
-    );
+      recipients.to.map((owner) =>
+        this.#give(owner, recipients.scope, { key: name.key, state, origin }, underWay.bytes),
+      ),
+    ).finally(() => (underWay.bytes -= length));
     for (const result of results) if (result !== 'delivered') return result;
     if (!(await table.forget(entry.row, hint.revision))) return 'kept';
     this.#delivered.add();
@@ -177,13 +188,15 @@ export class HintCourier {
     return 'kept';
   }
 
+  /** `bytes`: so many have to arrive until it has. */
   async #give(
     owner: NodeIndex,
     scope: Scope,
     what: Pick<StoreRequest, 'key' | 'state' | 'origin'>,
+    bytes: number,
   ): Promise<Delivered> {
     const { world, messaging, replica, knowledge, self, timeout } = this.#options;
-    const deadline = world.clock.monotonic() + timeout;
+    const deadline = world.clock.monotonic() + timeout + transferTime(bytes);
     const retries = replica.retries.ofKey(scope, what.key);
     const request: StoreRequest = { scope, requestId: 'hint', ...what, durable: true, retries };
     const member = knowledge.ring().members.find(({ index }) => index === owner);

@@ -7,7 +7,7 @@ import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Assessment, Reachability } from '#membership/reachability.ts';
 import { presentMember } from '#ring/present-member.ts';
 import type { Counter, Timer } from '#world/world.ts';
-import { HintCourier, type HintCourierOptions } from './hint-courier.ts';
+import { HintCourier, type HintCourierOptions, type UnderWay } from './hint-courier.ts';
 import type { HintRoom } from './hint-room.ts';
 import { displacedRanges } from './recipients.ts';
 import { ageKey, justAfter, ownerPrefix, type AgeEntry } from './tables.ts';
@@ -60,6 +60,8 @@ interface Pass {
 const NOT_READY_PAUSE_MS = 250;
 const PAGE = 128;
 const BURST_SECONDS = 0.25;
+/** With more bytes on their way to an owner the next hint waits: on a slow way all of them would be late. */
+const UNDER_WAY_BYTES_MAX = 1024 * 1024;
 
 export class HintDelivery {
   readonly #options: HintDeliveryOptions;
@@ -209,13 +211,16 @@ export class HintDelivery {
 
   async #walk(owner: NodeIndex, result: Pass, underWay: Set<Promise<void>>): Promise<void> {
     const { world, settings } = this.#options;
+    const onTheWay: UnderWay = { bytes: 0 };
     const waiting = this.#courier.mayTake(owner) ? this.#entries(owner, ownerPrefix(owner)) : this.#displaced(owner);
     for (const entry of waiting) {
       const wait = this.#throttle.take(entry.bytes, world.clock.monotonic());
       if (wait > 0) await this.#sleep(wait);
-      while (underWay.size >= settings.inFlightMax) await Promise.race(underWay);
+      while (underWay.size >= settings.inFlightMax || onTheWay.bytes >= UNDER_WAY_BYTES_MAX)
+        await Promise.race(underWay);
       if (result.failure !== undefined || this.#stopped) break;
-      const delivery = this.#courier.deliver(entry).then((outcome) => {
+      const before = onTheWay.bytes;
+      const delivery = this.#courier.deliver(entry, onTheWay).then((outcome) => {
         underWay.delete(delivery);
         if (outcome === 'delivered') result.delivered++;
         else if (outcome === 'dropped') result.dropped++;
@@ -223,6 +228,8 @@ export class HintDelivery {
         else if (outcome !== 'kept') result.failure ??= outcome.failed;
       });
       underWay.add(delivery);
+      // Of what this node has itself a hint is only a note, which says nothing of its size.
+      this.#throttle.take(Math.max(0, onTheWay.bytes - before - entry.bytes), world.clock.monotonic());
     }
   }
 

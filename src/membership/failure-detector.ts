@@ -40,9 +40,13 @@ export interface DetectorOptions {
   readonly random: () => number;
   /** Whether this node has a connection to the member. */
   readonly linked: (member: NodeIndex) => boolean;
+  /** Milliseconds to the member and back; 0 when that is not known. */
+  readonly roundTrip: (member: NodeIndex) => number;
   readonly now: number;
 }
 
+/** The least that a probe may take, in round trips: enough for what has to be sent once more on the way. */
+const ROUND_TRIPS = 3;
 /** News in one message. */
 export const NEWS_MAX = 12;
 /** Above so many members tables are exchanged less often, as all of them together cost the square. */
@@ -164,6 +168,12 @@ export class FailureDetector {
     if (reached === true) this.#rounds.delete(member);
   }
 
+  /** How long the member may take to answer, in milliseconds. */
+  patience(member: NodeIndex): number {
+    const { settings, roundTrip } = this.#options;
+    return Math.max(settings.probeTimeout * this.health.factor, ROUND_TRIPS * roundTrip(member));
+  }
+
   /** Takes in what others say. */
   hear(news: readonly News[], now: number): void {
     for (const item of news) this.#apply(item, now);
@@ -188,7 +198,7 @@ export class FailureDetector {
   }
 
   #begin(target: NodeIndex, now: number): void {
-    const timeout = this.#options.settings.probeTimeout * this.health.factor;
+    const timeout = this.patience(target);
     const round = { target, directUntil: now + timeout, until: now + 2 * timeout, relays: new Set<NodeIndex>() };
     this.#rounds.set(target, { ...round, indirect: false });
     this.#actions.push({ kind: 'probe', to: target, timeout: 2 * timeout });
@@ -201,20 +211,26 @@ export class FailureDetector {
         this.#silent.add(round.target);
         this.#findings.push({ kind: 'silent', member: round.target });
       }
-      const timeout = this.#options.settings.probeTimeout * this.health.factor;
+      const timeout = this.patience(round.target);
       round.until = Math.max(now + timeout, round.until);
-      if (this.#isInPlay(round.target)) this.#askOthers(round, timeout);
+      if (this.#isInPlay(round.target)) round.until = Math.max(this.#askOthers(round, timeout, now), round.until);
     }
     if (round.indirect && now >= round.until) this.#fail(round, now);
   }
 
-  #askOthers({ target, relays }: Round, timeout: number): void {
+  /** Returns until when the last of them may take. */
+  #askOthers({ target, relays }: Round, patience: number, now: number): number {
+    let until = now;
     const candidates = this.#linked(this.#inPlay()).filter((member) => member !== target);
     for (const relay of this.#some(candidates, this.#options.settings.indirectProbes)) {
       relays.add(relay);
+      // How far it is from there to the member nobody here knows: not farther, mostly, than from here.
+      const timeout = this.#isFar(relay) ? patience + this.patience(relay) : patience;
       this.#actions.push({ kind: 'probe-via', relay, to: target, timeout });
+      until = Math.max(until, now + timeout);
     }
     if (relays.size === 0) this.health.worse();
+    return until;
   }
 
   /** Relays that have not even said that they failed are a sign that it is this node that cannot be heard. */
@@ -286,6 +302,10 @@ export class FailureDetector {
     const inPlay = linked.filter((member) => this.#isInPlay(member));
     const others = linked.filter((member) => !this.#isInPlay(member));
     for (const to of [...this.#some(inPlay, 1), ...this.#some(others, 1)]) this.#actions.push({ kind: 'exchange', to });
+  }
+
+  #isFar(member: NodeIndex): boolean {
+    return ROUND_TRIPS * this.#options.roundTrip(member) > this.#options.settings.probeTimeout;
   }
 
   #isFree(member: NodeIndex): boolean {

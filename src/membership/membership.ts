@@ -161,6 +161,10 @@ export class Membership {
         const name = this.#names.get(member);
         return name !== undefined && messaging.reachable(name);
       },
+      roundTrip: (member) => {
+        const name = this.#names.get(member);
+        return name === undefined ? 0 : messaging.roundTrip(name);
+      },
       now: world.clock.monotonic(),
     });
   }
@@ -233,19 +237,22 @@ export class Membership {
   }
 
   async #act(action: Action): Promise<void> {
-    const { settings } = this.#options;
     switch (action.kind) {
       case 'probe':
         this.#counters.probes.add();
         return await this.#call(action.to, action.timeout);
       case 'gossip':
-        return await this.#call(action.to, settings.probeTimeout);
+        return await this.#call(action.to, this.#patience(action.to));
       case 'probe-via':
         this.#counters.indirectProbes.add();
         return await this.#callRelay(action.relay, action.to, action.timeout);
       case 'exchange':
         return await this.#exchange(action.to);
     }
+  }
+
+  #patience(member: NodeIndex): number {
+    return this.#detector?.patience(member) ?? this.#options.settings.probeTimeout;
   }
 
   async #call(to: NodeIndex, timeout: number): Promise<void> {
@@ -282,11 +289,11 @@ export class Membership {
   }
 
   async #exchange(to: NodeIndex): Promise<void> {
-    const { messaging, settings } = this.#options;
+    const { messaging } = this.#options;
     const name = this.#names.get(to);
     if (name === undefined) return;
     this.#counters.exchanges.add();
-    const deadline = this.#in(settings.probeTimeout * 5);
+    const deadline = this.#in(this.#patience(to) * 5);
     const result = await messaging.call(name, ExchangeMessage, this.#everything(), { deadline });
     if (result.kind !== 'reply') return;
     this.#hear(name, result.reply);

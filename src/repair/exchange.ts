@@ -14,6 +14,7 @@ import { STALE, type Knowledge } from '#replica/scope.ts';
 import { recordName } from '#replica/tables.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
+import { transferTime } from '#wire/settings.ts';
 import type { World } from '#world/world.ts';
 import { compareHashes, compareKeys, type KeyDifference } from './compare-keys.ts';
 import {
@@ -52,7 +53,7 @@ export interface ExchangeEnvironment {
   readonly trees: MerkleTrees;
   readonly source: TreeSource;
   readonly pace: Pace;
-  /** Milliseconds for one call. */
+  /** Milliseconds for one call, beside those for the states that it carries. */
   readonly callTimeout: number;
 }
 
@@ -97,7 +98,7 @@ export async function exchange(
   return await new Exchange(environment, peer, place, options).run();
 }
 
-/** One call to the other end, whose every failure ends the exchange. */
+/** One call to the other end, whose every failure ends the exchange. `bytes`: how many the states in it have, or in its answer. */
 export async function ask<Request, Reply>(
   {
     world,
@@ -108,8 +109,9 @@ export async function ask<Request, Reply>(
   peer: NodeId,
   type: MessageType<Request, Reply>,
   request: Request,
+  bytes = 0,
 ): Promise<Reply> {
-  const deadline = world.clock.monotonic() + callTimeout;
+  const deadline = world.clock.monotonic() + callTimeout + transferTime(bytes);
   const result = await messaging.call(peer, type, request, { deadline, channel: 'bulk' });
   if (result.kind === 'reply') return result.reply;
   if (result.kind !== 'refused') throw new ExchangeFailed(result.reason);
@@ -166,7 +168,7 @@ class Exchange {
       if (this.#differing >= keysMax) return undefined;
       const origin = this.#environment.replica.now();
       const request = { basis: this.#basis, place: this.#place, leaves: left, after, vouch };
-      const { rows, last } = await this.#ask(RowsMessage, request);
+      const { rows, last } = await this.#ask(RowsMessage, request, PAGE_BYTES);
       this.#differing += rows.length;
       await this.#take(origin, rows);
       if (last === undefined) break;
@@ -244,7 +246,11 @@ class Exchange {
     for (let first = 0; first < wanted.length;) {
       const hashes = hashesToBytes(wanted.slice(first));
       const origin = this.#environment.replica.now();
-      const { handled, rows } = await this.#ask(PullMessage, { basis: this.#basis, place: this.#place, hashes });
+      const { handled, rows } = await this.#ask(
+        PullMessage,
+        { basis: this.#basis, place: this.#place, hashes },
+        PAGE_BYTES,
+      );
       await this.#take(origin, rows);
       if (handled === 0) throw new ExchangeFailed('no state comes back');
       // What is not there any more was taken away meanwhile, or cannot be read.
@@ -260,8 +266,9 @@ class Exchange {
     let page: RowOnTheWire[] = [];
     const send = async (): Promise<void> => {
       if (page.length === 0) return;
-      await this.#environment.pace.take(bytesOf(page));
-      const { joined, refusals } = await this.#ask(PushMessage, { place: this.#place, origin, rows: page });
+      const bytes = bytesOf(page);
+      await this.#environment.pace.take(bytes);
+      const { joined, refusals } = await this.#ask(PushMessage, { place: this.#place, origin, rows: page }, bytes);
       this.#pushed += joined;
       this.#note(page.length - joined, refusals, this.#peer);
       page = [];
@@ -289,8 +296,8 @@ class Exchange {
     }
   }
 
-  async #ask<Request, Reply>(type: MessageType<Request, Reply>, request: Request): Promise<Reply> {
-    return await ask(this.#environment, this.#peer, type, request);
+  async #ask<Request, Reply>(type: MessageType<Request, Reply>, request: Request, bytes?: number): Promise<Reply> {
+    return await ask(this.#environment, this.#peer, type, request, bytes);
   }
 
   #result(complete: boolean): ExchangeResult {

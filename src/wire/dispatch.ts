@@ -20,6 +20,8 @@ type Run = (body: unknown, caller: CallerInfo, answer: Answer) => void;
 interface Answer {
   readonly session: Session;
   readonly request: RequestEnvelope;
+  /** Until then the caller waits for it. */
+  readonly deadline: number;
   /** The request's own, when it is traced. */
   readonly trace: Span | undefined;
 }
@@ -102,9 +104,10 @@ export class Dispatch {
     }
     const trace = request.trace === undefined ? undefined : world.trace.begin(name, 'server', request.trace);
     trace?.set('client.address', from);
-    const answer: Answer = { session, request, trace };
+    const deadline = now + remaining - waited;
+    const answer: Answer = { session, request, deadline, trace };
     try {
-      run(request.body, { from, deadline: now + remaining - waited, trace }, answer);
+      run(request.body, { from, deadline, trace }, answer);
     } catch (error) {
       this.#fail(answer, error);
     }
@@ -123,7 +126,7 @@ export class Dispatch {
     trace?.end(failureName(error));
   }
 
-  #reply({ session, request, trace }: Answer, body: unknown): void {
+  #reply({ session, request, deadline, trace }: Answer, body: unknown): void {
     const { counters, settings } = this.#context;
     const { callId, name } = request;
     const message = encodeEnvelope({ kind: 'reply', callId, body });
@@ -131,7 +134,7 @@ export class Dispatch {
       throw new RangeError(`the reply to ${name} has ${message.length} bytes, more than ${settings.maxMessageBytes}`);
     }
     counters.handled.add();
-    this.#send(session, message);
+    this.#send(session, message, deadline);
     trace?.end();
   }
 
@@ -154,10 +157,10 @@ export class Dispatch {
     this.#send(session, encodeEnvelope({ kind: 'refusal', callId, code, detail: short, value }));
   }
 
-  #send(session: Session, message: Uint8Array): void {
+  #send(session: Session, message: Uint8Array, until?: number): void {
     // Answers cannot be held back one by one, and a caller that does not read them would fill the memory.
     if (session.isCongested) session.end('the peer does not read its answers');
-    else session.sendEncoded(message);
+    else session.sendEncoded(message, until);
   }
 }
 

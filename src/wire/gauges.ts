@@ -46,3 +46,8 @@ export function wireGauges(metrics: Metrics, { links, incoming, handlers }: Hold
   });
   metrics.gauge('quoral_peer_handlers_in_flight', 'Requests of peers that are being worked on.', handlers);
 }
+
+export function roundTripGauge(metrics: Metrics, peer: string, seconds: () => number): void {
+  const help = 'Time to a peer and back, as probes have taken lately; 0 while there is no connection.';
+  metrics.gauge('quoral_peer_round_trip_seconds', help, seconds, { peer });
+}

@@ -102,6 +102,11 @@ export class Link implements SessionOwner, SentCallOwner {
     return this.#session?.connection.queuedBytes ?? 0;
   }
 
+  /** Milliseconds to the peer and back; 0 when that is not known. */
+  get roundTrip(): number {
+    return this.#session?.roundTrips.typical ?? 0;
+  }
+
   /** Milliseconds since the peer has owed answers and nothing was heard of it; 0 when it owes none. */
   owes(now: number): number {
     if (this.#calls.size === 0 || this.#session === undefined) return 0;
@@ -238,7 +243,7 @@ export class Link implements SessionOwner, SentCallOwner {
     if (calls.size === 0) this.#owedSince = startedAt;
     return new Promise((resolve) => {
       calls.add(new SentCall(this, type, { deadline, bytes: message.length, startedAt, priority, span, resolve }));
-      session.sendEncoded(message);
+      session.sendEncoded(message, deadline);
     });
   }
 
@@ -248,7 +253,9 @@ export class Link implements SessionOwner, SentCallOwner {
     const elapsed = now - startedAt;
     if (result === 'reply') this.#seconds.observe(elapsed / 1000);
     // A probe is given up early, to know soon: that says nothing of how much work the peer can take.
-    if (priority !== 'vital') this.#limit.ended(result, reason, this.#calls.size, now);
+    if (priority === 'vital') {
+      if (result === 'reply') this.#session?.roundTrips.took(elapsed);
+    } else this.#limit.ended(result, reason, this.#calls.size, now);
     this.#owner.callEnded(this, { name, result, reason, elapsed });
   }
 

@@ -90,6 +90,8 @@ export interface Messaging {
   trouble(peer: NodeId): string | undefined;
   /** Milliseconds for which the peer has owed answers to this node's calls and not been heard of; 0 when it owes none. */
   owes(peer: NodeId): number;
+  /** Milliseconds to the peer and back, as probes have taken lately; 0 when that is not known. */
+  roundTrip(peer: NodeId): number;
   /** The disk identity that the node stated when it last proved who it is; undefined when it never did. */
   storageIdOf(peer: NodeId): string | undefined;
   /** The protocol version that was agreed on with the node when it connected last; undefined when it never did. */

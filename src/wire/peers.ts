@@ -14,7 +14,7 @@ import type { CallEnvelope } from './envelope.ts';
 import { MAXIMUM_FOUNDERS_LENGTH, NONCE_BYTES } from './envelope.ts';
 import { acceptorHandshake, dialerHandshake, PROTOCOL_VERSIONS } from './handshake.ts';
 import type { Handshake, HandshakeOptions, Remote, VersionRange } from './handshake.ts';
-import { wireGauges } from './gauges.ts';
+import { roundTripGauge, wireGauges } from './gauges.ts';
 import { Link } from './link.ts';
 import type { LinkOwner } from './link.ts';
 import type { MessageType } from './message.ts';
@@ -152,6 +152,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
 
   owes(peer: NodeId): number {
     return this.#links.get(peer)?.foreground.owes(this.#options.world.clock.monotonic()) ?? 0;
+  }
+
+  roundTrip(peer: NodeId): number {
+    return this.#links.get(peer)?.foreground.roundTrip ?? 0;
   }
 
   storageIdOf(peer: NodeId): string | undefined {
@@ -331,6 +335,7 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     const foreground = new Link(this.#context, peer, 'foreground', this);
     const bulk = new Link(this.#context, peer, 'bulk', this);
     this.#links.set(peer.id, { foreground, bulk });
+    roundTripGauge(this.#context.world.metrics, peer.id, () => this.roundTrip(peer.id) / 1000);
     if (this.#phase === 'running') foreground.dial();
   }
 

@@ -12,6 +12,7 @@ import { DRAINING_VERSION } from './handshake.ts';
 import type { Handshake, HandshakeStep, Remote } from './handshake.ts';
 import { MalformedMessage } from './message.ts';
 import { QueueingDelay } from './queueing-delay.ts';
+import { RoundTrips } from './round-trips.ts';
 import { SeenCalls } from './seen-calls.ts';
 import type { WireSettings } from './settings.ts';
 
@@ -46,6 +47,9 @@ export interface SessionOwner {
   ended(session: Session, end: SessionEnd): void;
 }
 
+/** From `hello` to `accepted`. */
+const HANDSHAKE_ROUND_TRIPS = 2;
+
 export class Session implements ConnectionEvents {
   readonly connection: Connection;
   readonly direction: Direction;
@@ -59,7 +63,10 @@ export class Session implements ConnectionEvents {
   #draining = false;
   readonly #openedAt: number;
   readonly #queueing = new QueueingDelay();
+  readonly roundTrips = new RoundTrips();
   #heardAt: number;
+  /** When something of a message came last, or left: many seconds may pass on a slow way until one is whole. */
+  #movedAt: number;
   #pingAt = 0;
 
   constructor(
@@ -77,6 +84,7 @@ export class Session implements ConnectionEvents {
     this.#owner = owner;
     this.#openedAt = world.clock.monotonic();
     this.#heardAt = this.#openedAt;
+    this.#movedAt = this.#openedAt;
     this.#timer = world.clock.after(settings.handshakeTimeout, () =>
       this.end(`no handshake within ${settings.handshakeTimeout} ms`),
     );
@@ -134,16 +142,21 @@ export class Session implements ConnectionEvents {
     this.sendEncoded(encodeEnvelope(envelope));
   }
 
-  sendEncoded(message: Uint8Array): void {
+  /** Nobody waits for it after `until`, by the monotonic clock. */
+  sendEncoded(message: Uint8Array, until?: number): void {
     if (this.#ended) return;
     const { counters } = this.#context;
     counters.sentMessages.add();
     counters.sentBytes.add(message.length);
-    this.connection.send(message);
+    this.connection.send(message, until);
   }
 
   end(reason: string, refused = false): void {
     this.#finish({ reason, refused, left: false });
+  }
+
+  moved(): void {
+    this.#movedAt = this.#context.world.clock.monotonic();
   }
 
   closed(reason: string): void {
@@ -187,8 +200,9 @@ export class Session implements ConnectionEvents {
     if (this.#ended || this.#remote === undefined) return;
     const { settings, epoch } = this.#context;
     if (stoodStill) this.#heardAt = now;
-    if (now - this.#heardAt > settings.silenceLimit) {
-      this.end(`nothing heard for ${Math.round(now - this.#heardAt)} ms`);
+    const silence = now - Math.max(this.#heardAt, this.#movedAt);
+    if (silence > settings.silenceLimit) {
+      this.end(`nothing heard for ${Math.round(silence)} ms`);
     } else if (this.direction === 'outgoing' && now >= this.#pingAt) {
       this.#pingAt = now + settings.heartbeatInterval;
       this.send({ kind: 'ping', epoch: epoch() });
@@ -255,6 +269,7 @@ export class Session implements ConnectionEvents {
       this.#timer.cancel();
       this.#remote = step.remote;
       this.#pingAt = this.#heardAt + this.#context.settings.heartbeatInterval;
+      if (this.direction === 'outgoing') this.roundTrips.took((this.#heardAt - this.#openedAt) / HANDSHAKE_ROUND_TRIPS);
       this.#context.counters.handshakes.verified.add();
       this.#owner.verified(this, step.remote);
     }

@@ -52,6 +52,14 @@ export const DEFAULT_WIRE_SETTINGS: WireSettings = {
   maxUnverifiedConnections: 64,
 };
 
+/** What is in no hurry is given up only where the way to a peer carries less than this. */
+const SLOWEST_BYTES_PER_SECOND = 64 * 1024;
+
+/** Milliseconds to allow for so many bytes to arrive, beside the time for whatever is done with them. */
+export function transferTime(bytes: number): number {
+  return (bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+}
+
 /** Throws RangeError naming the first setting that is out of its bounds. */
 export function checkWireSettings(settings: WireSettings): void {
   for (const [name, value] of Object.entries(settings)) {

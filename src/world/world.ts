@@ -90,9 +90,10 @@ export interface Connection {
   readonly certifies?: ((name: string) => boolean) | undefined;
   /**
    * Queues a message of at most `MAX_MESSAGE_BYTES`, which must not be changed afterwards. Messages of one turn leave
-   * together. Ignored once closed. A queue that exceeds `MAX_QUEUED_BYTES` closes the connection.
+   * together. Ignored once closed. A queue that exceeds `MAX_QUEUED_BYTES` closes the connection. After the instant `until` of
+   * the monotonic clock nobody wants it any more: what has not begun to leave by then may be left out.
    */
-  send(message: Uint8Array): void;
+  send(message: Uint8Array, until?: number): void;
   /** Hands what is queued to the operating system now instead of at the end of the turn. */
   flush(): void;
   /** Bytes that were sent and that the operating system has not taken yet. */
@@ -112,6 +113,8 @@ export interface ConnectionEvents {
    * share: a stranger may not. Always without it.
    */
   takesLarge?(): boolean;
+  /** Part of a message has come, or of those that wait some have left: the other end is there, however slow the way to it is. */
+  moved?(): void;
   /** Called once, for whatever reason the connection ended. No other event follows. */
   closed(reason: string): void;
 }

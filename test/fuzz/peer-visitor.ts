@@ -21,7 +21,7 @@ export function framed(...messages: readonly Uint8Array[]): Buffer {
   const writer = new FrameWriter();
   for (const message of messages) writer.add(message);
   const pieces: Uint8Array[] = [];
-  while (!writer.empty) pieces.push(...writer.next());
+  while (!writer.empty) pieces.push(...writer.next(0));
   return Buffer.concat(pieces);
 }
 

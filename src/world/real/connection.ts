@@ -49,21 +49,26 @@ export class SocketConnection implements Connection {
     socket.on('close', () => this.#lost('the other end went away'));
     socket.on('drain', () => {
       this.#blocked = false;
+      if (!this.#closed) events.moved?.();
       this.flush();
     });
     if (this.#closed) return;
     if (head.length > 0) this.#reader.push(head);
-    if (!this.#closed) socket.on('data', (chunk: Uint8Array) => this.#reader.push(chunk));
+    if (this.#closed) return;
+    socket.on('data', (chunk: Uint8Array) => {
+      events.moved?.();
+      this.#reader.push(chunk);
+    });
   }
 
   get queuedBytes(): number {
     return this.#closed ? 0 : this.#writer.queuedBytes + this.#socket.writableLength;
   }
 
-  send(message: Uint8Array): void {
+  send(message: Uint8Array, until?: number): void {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed) return;
-    this.#writer.add(message);
+    this.#writer.add(message, until);
     if (this.#writer.queuedBytes > MAX_QUEUED_BYTES) {
       this.close(`the other end does not read: more than ${MAX_QUEUED_BYTES} bytes are waiting for it`);
     } else if (!this.#flushScheduled) {
@@ -77,7 +82,7 @@ export class SocketConnection implements Connection {
 
   flush(): void {
     while (!this.#closed && !this.#blocked && !this.#writer.empty) {
-      this.#write(this.#writer.next());
+      this.#write(this.#writer.next(performance.now()));
       // What the operating system took at once is no reason to wait.
       this.#blocked = this.#socket.writableNeedDrain && this.#socket.writableLength > 0;
     }
@@ -86,7 +91,7 @@ export class SocketConnection implements Connection {
   close(reason: string): void {
     if (this.#closed) return;
     this.#writer.dropLarge();
-    while (!this.#writer.empty) this.#write(this.#writer.next());
+    while (!this.#writer.empty) this.#write(this.#writer.next(performance.now()));
     this.#write(this.#writer.closing(reason));
     this.#socket.end();
     this.#end(reason);
@@ -99,6 +104,7 @@ export class SocketConnection implements Connection {
   }
 
   #write(pieces: readonly Uint8Array[]): void {
+    if (pieces.length === 0) return;
     if (pieces.length === 1) {
       this.#socket.write(pieces[0]!);
       return;

@@ -63,6 +63,9 @@ class Batch {
 export class FrameWriter {
   readonly #small: Uint8Array[] = [];
   readonly #large: Uint8Array[] = [];
+  /** Until when each of them is wanted. */
+  readonly #smallUntil: number[] = [];
+  readonly #largeUntil: number[] = [];
   /** How much of the first large message has been handed out. */
   #largeSent = 0;
   #queuedBytes = 0;
@@ -79,30 +82,37 @@ export class FrameWriter {
     return this.#small.length === 0 && this.#large.length === 0;
   }
 
-  add(message: Uint8Array): void {
+  add(message: Uint8Array, until: number = Infinity): void {
     this.#queuedBytes += message.length;
-    if (message.length <= LARGE_MESSAGE_BYTES) this.#small.push(message);
-    else this.#large.push(message);
+    const isSmall = message.length <= LARGE_MESSAGE_BYTES;
+    (isSmall ? this.#small : this.#large).push(message);
+    (isSmall ? this.#smallUntil : this.#largeUntil).push(until);
   }
 
   /** Forgets what is queued except small messages. */
   dropLarge(): void {
     this.#large.length = 0;
+    this.#largeUntil.length = 0;
     this.#largeSent = 0;
     this.#queuedBytes = this.#small.reduce((sum, message) => sum + message.length, 0);
   }
 
-  /** The next pieces to write, in order: small messages, then at most one chunk of a large one. */
-  next(): readonly Uint8Array[] {
+  /**
+   * The next pieces to write, in order: small messages, then at most one chunk of a large one. What nobody wants any more by now is
+   * left out, lest a slow connection carry nothing else.
+   */
+  next(now: number): readonly Uint8Array[] {
     const batch = new Batch(this.#slab, this.#slabUsed);
     let taken = 0;
     while (taken < this.#small.length && batch.length < BATCH_BYTES) {
-      const message = this.#small[taken++]!;
-      batch.frame(WHOLE, message);
+      const message = this.#small[taken]!;
+      if (this.#smallUntil[taken]! > now) batch.frame(WHOLE, message);
       this.#queuedBytes -= message.length;
+      taken += 1;
     }
-    if (taken === this.#small.length) this.#small.length = 0;
-    else this.#small.splice(0, taken);
+    drop(this.#small, taken);
+    drop(this.#smallUntil, taken);
+    this.#dropLate(now);
     this.#addChunk(batch);
     return this.#finish(batch);
   }
@@ -112,6 +122,16 @@ export class FrameWriter {
     const batch = new Batch(this.#slab, this.#slabUsed);
     batch.frame(CLOSE, utf8(reason).subarray(0, MAX_CLOSE_REASON_BYTES));
     return this.#finish(batch);
+  }
+
+  /** A large message that has begun to leave comes to its end. */
+  #dropLate(now: number): void {
+    if (this.#largeSent > 0) return;
+    let late = 0;
+    while (late < this.#large.length && this.#largeUntil[late]! <= now)
+      this.#queuedBytes -= this.#large[late++]!.length;
+    drop(this.#large, late);
+    drop(this.#largeUntil, late);
   }
 
   #addChunk(batch: Batch): void {
@@ -125,6 +145,7 @@ export class FrameWriter {
     this.#queuedBytes -= chunk.length;
     if (end < message.length) return;
     this.#large.shift();
+    this.#largeUntil.shift();
     this.#largeSent = 0;
   }
 
@@ -134,4 +155,9 @@ export class FrameWriter {
     this.#slabUsed = used;
     return batch.pieces;
   }
+}
+
+function drop(queue: unknown[], count: number): void {
+  if (count === queue.length) queue.length = 0;
+  else if (count > 0) queue.splice(0, count);
 }

@@ -163,6 +163,7 @@ class PeerDoor implements Listener {
       {
         message: (message) => events.message(message),
         takesLarge: () => events.takesLarge?.() !== false,
+        moved: () => events.moved?.(),
         closed: (reason) => {
           this.#connections.delete(connection);
           events.closed(reason);

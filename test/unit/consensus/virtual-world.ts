@@ -354,6 +354,7 @@ export class Hub {
       flush: () => undefined,
       reachable: (peer) => this.#connected(id, peer),
       owes: () => 0,
+      roundTrip: () => 0,
       trouble: () => undefined,
       onCallEnd: () => undefined,
       storageIdOf: () => undefined,

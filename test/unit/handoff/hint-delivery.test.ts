@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
 import { hybridTimeAt } from '#causality/hybrid-clock.ts';
 import { joinStates } from '#causality/join.ts';
+import { encodeState } from '#causality/state-codec.ts';
 import { hintKey, hintName } from '#handoff/tables.ts';
 import { fromUtf8 } from '#kernel/bytes.ts';
 import { epoch } from '#kernel/identity.ts';
 import { ownersOf } from '#ring/preference-list.ts';
+import { digest } from '#world/digest.ts';
+import { contentOf, dot } from '../causality/examples.ts';
 import { decoded, encoded, Holder, HOLDER, memberId, nameFor, OWNERS, RING, type OwnerAnswer } from './holder.ts';
 
 const [A, B] = [OWNERS[0]!, OWNERS[1]!];
@@ -304,4 +307,31 @@ test('it keeps to its rate, to the hints under way and to the owners at once', a
   expect(seconds).toBeLessThan(bytes / 1000 + 2);
   expect(most).toBeLessThanOrEqual(2);
   expect(RING.members).toHaveLength(5);
+});
+
+test('of large states few are on their way at once, each has the time that a slow way takes, and they count at their rate', async () => {
+  const large = 700_000;
+  const holder = new Holder({ timeout: 10_000, bytesPerSecond: 1_000_000 }, { bytesMax: 1024 ** 3, ageMax: 3_600_000 });
+  holder.delivery.start();
+  const content = { ...contentOf(''), value: new Uint8Array(large) };
+  const state = { vector: [dot(1, 5)], versions: [{ dot: dot(1, 5), content, expiresAt: 0 }] };
+  for (let i = 0; i < 10; i++) {
+    holder.records.set(`key${i}`, encodeState(state, digest.crc32));
+    await holder.note(A, `key${i}`);
+  }
+  let underWay = 0;
+  let most = 0;
+  holder.answer = async () => {
+    most = Math.max(most, ++underWay);
+    await new Promise<void>((resolve) => holder.process.clock.after(2000, resolve));
+    underWay--;
+    return TAKEN;
+  };
+  const start = holder.machine.simulation.now;
+  holder.cameBack(memberId(A));
+  await holder.machine.simulation.run(() => holder.table.figures.rows === 0, 60_000);
+  expect(most).toBe(2);
+  expect(holder.given).toHaveLength(10);
+  for (const { patience } of holder.given) expect(patience).toBeGreaterThan(10_000 + large / 100);
+  expect(holder.machine.simulation.now - start).toBeGreaterThan(6000);
 });

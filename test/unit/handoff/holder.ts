@@ -84,7 +84,7 @@ export class Holder {
   readonly machine = new OneMachine([...REPLICA_TABLES, ...HANDOFF_TABLES]);
   readonly facts = new Facts();
   /** What owners were given, in order. */
-  readonly given: { readonly to: NodeId; readonly request: StoreRequest }[] = [];
+  readonly given: { readonly to: NodeId; readonly request: StoreRequest; readonly patience?: number }[] = [];
   /** How an owner answers; at once by default. */
   answer: (to: NodeId, request: StoreRequest) => Promise<OwnerAnswer> = () =>
     Promise.resolve({ kind: 'reply', reply: { durable: true } });
@@ -174,15 +174,21 @@ export class Holder {
     return this.machine.simulation.settle(this.table.store(nameFor(owner, key), hint, 'siblings', true));
   }
 
+  /** Of what the node has itself. */
+  async note(owner: NodeIndex, key: string): Promise<unknown> {
+    const hint = { state: null, own: true, sole: false, low: this.clock.tick() };
+    return this.machine.simulation.settle(this.table.store(nameFor(owner, key), hint, 'siblings', true));
+  }
+
   async run(milliseconds: number): Promise<void> {
     await this.machine.simulation.run(this.machine.simulation.now + milliseconds);
   }
 
   #messaging(): Messaging {
     const messaging: Pick<Messaging, 'call'> = {
-      call: async (to, _type, request) => {
+      call: async (to, _type, request, { deadline }) => {
         const store = request as unknown as StoreRequest;
-        this.given.push({ to, request: store });
+        this.given.push({ to, request: store, patience: deadline - this.machine.simulation.now });
         return (await this.answer(to, store)) as never;
       },
     };

@@ -175,3 +175,22 @@ test('fifty members agree on a death and on a return within 3 s', async () => {
   expect(await cluster.until(() => cluster.allUsable())).toBeLessThan(3000);
   expect(cluster.verdicts('dead')).toBeLessThanOrEqual(others.length);
 }, 60_000);
+
+test.each([3, 5])(
+  '%i members that are far from each other do not fall out, and one that freezes is found dead',
+  async (count) => {
+    const far = { minimum: 200, mean: 20 };
+    const cluster = await VirtualMembers.started(count, `far ${count}`, 5000, far);
+    const before = cluster.verdicts('suspect');
+    await cluster.pass(60_000);
+    expect(cluster.verdicts('suspect')).toBe(before);
+    expect(cluster.allUsable()).toBe(true);
+    const frozen = cluster.members[1]!;
+    frozen.host.pause();
+    const others = cluster.others(frozen);
+    const dead = await cluster.until(() => others.every(({ membership }) => membership.standing(frozen.id) === 'dead'));
+    expect(dead).toBeLessThan(20_000);
+    frozen.host.resume();
+    expect(await cluster.until(() => cluster.allUsable())).toBeLessThan(10_000);
+  },
+);

@@ -16,6 +16,7 @@ import { openSimulatedDisk } from '#world/simulated/disk.ts';
 import { SimulatedHost } from '#world/simulated/host.ts';
 import { simulatedClock } from '#world/simulated/clock.ts';
 import { SimulatedLog } from '#world/simulated/log.ts';
+import type { Latency } from '#world/simulated/links.ts';
 import { SimulatedNetwork } from '#world/simulated/network.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import { simulatedWorld, type SimulatedWorld } from '#world/simulated/world.ts';
@@ -52,9 +53,9 @@ export class VirtualMembers {
   readonly members: readonly VirtualMember[];
   readonly #ring: readonly Member[];
 
-  constructor(count: number, seed: number | string) {
+  constructor(count: number, seed: number | string, latency?: Latency) {
     this.simulation = new Simulation({ seed });
-    this.network = new SimulatedNetwork(this.simulation);
+    this.network = new SimulatedNetwork(this.simulation, latency);
     this.#ring = Array.from({ length: count }, (_, i) => ({
       index: nodeIndex(i),
       id: nodeId(`n${i + 1}`),
@@ -73,8 +74,13 @@ export class VirtualMembers {
   }
 
   /** All started, each in the midst of its work. */
-  static async started(count: number, seed: number | string, warmUp = 3000): Promise<VirtualMembers> {
-    const members = new VirtualMembers(count, seed);
+  static async started(
+    count: number,
+    seed: number | string,
+    warmUp = 3000,
+    latency?: Latency,
+  ): Promise<VirtualMembers> {
+    const members = new VirtualMembers(count, seed, latency);
     for (const member of members.members) await members.start(member);
     await members.pass(warmUp);
     return members;

@@ -149,6 +149,19 @@ describe('heartbeats', () => {
     expect(n1.messaging.reachable(n2.id)).toBe(true);
   });
 
+  test('a connection on which bytes move stands, though no message is whole for long', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub);
+    hub.silence('n2', 'n1');
+    for (let seconds = 0; seconds < 20; seconds++) {
+      for (const connection of hub.connections) connection.events?.moved?.();
+      await hub.clock.advance(1000);
+    }
+    expect(n1.messaging.reachable(n2.id)).toBe(true);
+    await hub.clock.advance(5000);
+    expect(n1.messaging.reachable(n2.id)).toBe(false);
+  });
+
   test('a process that stood still does not take its own silence for that of others', async () => {
     const hub = new FakeHub();
     const [n1, n2] = await makePair(hub);

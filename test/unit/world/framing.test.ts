@@ -21,7 +21,7 @@ function reader(budget = new ReassemblyBudget(BUDGET)) {
 
 function drain(writer: FrameWriter): Uint8Array {
   const pieces: Uint8Array[] = [];
-  while (!writer.empty) pieces.push(...writer.next());
+  while (!writer.empty) pieces.push(...writer.next(0));
   return concatBytes(pieces);
 }
 
@@ -61,9 +61,9 @@ describe('writer', () => {
     writer.add(large);
     writer.add(utf8('one'));
     const { frames, messages } = reader();
-    for (const piece of writer.next()) frames.push(piece);
+    for (const piece of writer.next(0)) frames.push(piece);
     writer.add(utf8('two'));
-    for (const piece of writer.next()) frames.push(piece);
+    for (const piece of writer.next(0)) frames.push(piece);
     sameMessages(messages, [utf8('one'), utf8('two')]);
     frames.push(drain(writer));
     sameMessages(messages, [utf8('one'), utf8('two'), large]);
@@ -73,7 +73,7 @@ describe('writer', () => {
     const writer = new FrameWriter();
     const large = patterned(LARGE_MESSAGE_BYTES + 1);
     writer.add(large);
-    const [header, chunk] = writer.next();
+    const [header, chunk] = writer.next(0);
     expect(header!.length).toBe(8);
     expect(chunk!.buffer).toBe(large.buffer);
   });
@@ -81,11 +81,11 @@ describe('writer', () => {
   test('a piece that was handed out is never written again', () => {
     const writer = new FrameWriter();
     writer.add(utf8('first'));
-    const first = writer.next();
+    const first = writer.next(0);
     const before = toHex(concatBytes(first));
     for (let i = 0; i < 20_000; i++) {
       writer.add(utf8(`message ${i}`));
-      writer.next();
+      writer.next(0);
     }
     expect(toHex(concatBytes(first))).toBe(before);
   });
@@ -100,7 +100,7 @@ describe('writer', () => {
     drain(writer);
     expect(writer.queuedBytes).toBe(0);
     writer.add(new Uint8Array(LARGE_MESSAGE_BYTES + 1));
-    writer.next();
+    writer.next(0);
     expect(writer.queuedBytes).toBe(1);
   });
 
@@ -109,8 +109,8 @@ describe('writer', () => {
     writer.add(new Uint8Array(2 * LARGE_MESSAGE_BYTES));
     for (let i = 0; i < 1000; i++) writer.add(new Uint8Array(1024));
     const { frames, messages } = reader();
-    for (const piece of writer.next()) frames.push(piece);
-    for (const piece of writer.next()) frames.push(piece);
+    for (const piece of writer.next(0)) frames.push(piece);
+    for (const piece of writer.next(0)) frames.push(piece);
     expect(messages.length).toBeLessThan(1000);
     expect(messages.at(-1)!.length).toBe(2 * LARGE_MESSAGE_BYTES);
   });
