@@ -32,6 +32,7 @@ interface Transfers {
   readonly done: number;
   readonly bytesPerSecond: number | null;
   readonly secondsLeft: number | null;
+  readonly waiting: readonly { readonly node: string; readonly reason: string }[];
 }
 
 interface Versions {
@@ -168,12 +169,13 @@ async function drawCluster(): Promise<readonly (Node | string)[]> {
 }
 
 async function drawTransfers(): Promise<readonly (Node | string)[]> {
-  const { state, moves, done, bytesPerSecond, secondsLeft } = await askJson<Transfers>('/v1/ring/transfers');
+  const { state, moves, done, bytesPerSecond, secondsLeft, waiting } = await askJson<Transfers>('/v1/ring/transfers');
   if (state === 'idle') return [made('p', 'The ring is not being changed.')];
   const speed = bytesPerSecond === null ? '' : `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
   const left = secondsLeft === null ? '' : `, about ${Math.ceil(secondsLeft)} s left`;
   const text = `${state}: ${done} of ${moves} replicas are where they should be${speed}${left}`;
-  return [made('p', text), bar(moves === 0 ? 1 : done / moves, 'progress of the ring change')];
+  const holdUps = waiting.map(({ node, reason }) => made('p', `${node}: ${reason}`, { class: 'bad' }));
+  return [made('p', text), bar(moves === 0 ? 1 : done / moves, 'progress of the ring change'), ...holdUps];
 }
 
 async function drawHealth(): Promise<readonly (Node | string)[]> {
@@ -193,7 +195,7 @@ async function drawFigures(): Promise<readonly (Node | string)[]> {
   const now = {
     time: performance.now(),
     requests: summed(text, /^quoral_http_requests_total\{.*\} (\S+)$/gm),
-    failed: summed(text, /^quoral_http_requests_total\{.*status="5\d\d".*\} (\S+)$/gm),
+    failed: summed(text, /^quoral_http_requests_total\{.*status="5xx".*\} (\S+)$/gm),
   };
   const earlier = before;
   before = now;
@@ -306,8 +308,11 @@ function begin(): void {
   token.value = sessionStorage.getItem(TOKEN) ?? '';
   at('access').addEventListener('submit', (event) => {
     event.preventDefault();
-    sessionStorage.setItem(TOKEN, token.value);
-    show('access-said', token.value === '' ? 'Forgotten.' : 'Kept until this tab is closed.');
+    // What is copied often has blanks around it, and of other characters no header could be made.
+    const text = token.value.trim();
+    const isToken = /^[\x21-\x7e]*$/.test(text);
+    if (isToken) sessionStorage.setItem(TOKEN, text);
+    show('access-said', !isToken ? 'That is no token.' : text === '' ? 'Forgotten.' : 'Kept until this tab is closed.');
   });
   const acts: Record<string, () => Promise<readonly (Node | string)[]>> = {
     read: readKey,

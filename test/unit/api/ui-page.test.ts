@@ -37,3 +37,15 @@ test('the script makes no markup of what it is told, and asks what there is', as
       path,
     ).toContain(path);
 });
+
+test('the figures that the script looks for are those that a node shows', async () => {
+  const { node, send } = harness();
+  node.refusal = 'not now';
+  expect((await send('GET', '/v1/kv/b/k')).status).toBe(503);
+  node.refusal = undefined;
+  const figures = textOf(await send('GET', '/metrics'));
+  const script = /<script>([\s\S]*?)<\/script>/.exec(textOf(await send('GET', '/ui/')))![1]!;
+  const patterns = [...script.matchAll(/summed\(text, \/(.*)\/gm\)/g)].map(([, pattern]) => pattern!);
+  expect(patterns).toHaveLength(3);
+  for (const pattern of patterns) expect(figures).toMatch(new RegExp(pattern, 'm'));
+});
