@@ -21,8 +21,8 @@ export interface Environment {
 export interface Api {
   /** Any request, through hono. */
   readonly fetch: Hono<Environment>['fetch'];
-  /** The answer to a request for one key, as {@link fetch} would give it, without hono; undefined when it is for anything else. */
-  readonly answerKey: (incoming: Incoming) => Promise<Answer> | undefined;
+  /** The answer to a request for one key, or to one that is malformed, without hono; undefined when it is for anything else. */
+  readonly answerDirectly: (incoming: Incoming) => Promise<Answer> | undefined;
   /** The short way out, before a request is looked at. */
   readonly turnAway: TurnAway;
 }
@@ -38,11 +38,13 @@ export function createApp(services: ApiServices): Api {
   // One handler for all methods of a path: hono then calls it directly, and the reception knows what is allowed there.
   for (const route of ROUTES) app.all(route.path, (context) => answer(context.env.incoming, route));
   app.notFound((context) => answer(context.env.incoming, undefined));
-  const answerKey = (incoming: Incoming): Promise<Answer> | undefined => {
-    const route = keyRouteOf(incoming.target);
+  const answerDirectly = (incoming: Incoming): Promise<Answer> | undefined => {
+    const { target } = incoming;
+    if (target instanceof Problem) return reception.respond(incoming, undefined);
+    const route = keyRouteOf(target);
     return route === undefined ? undefined : reception.respond(incoming, route);
   };
-  return { fetch: app.fetch, answerKey, turnAway: reception.turnAway };
+  return { fetch: app.fetch, answerDirectly, turnAway: reception.turnAway };
 }
 
 const KEY_ROUTE = routeAt('/v1/kv/:bucket/:key');
@@ -56,8 +58,8 @@ function routeAt(path: string): Route {
 }
 
 /** What hono finds for these paths: no segment of a target that was read is empty but a last one behind a slash, at `/` and `/ui/`. */
-function keyRouteOf(target: Target | Problem): Route | undefined {
-  if (target instanceof Problem || target.segments.length !== 4 || target.segments[0] !== 'v1') return undefined;
+function keyRouteOf(target: Target): Route | undefined {
+  if (target.segments.length !== 4 || target.segments[0] !== 'v1') return undefined;
   const family = target.segments[1];
   return family === 'kv' ? KEY_ROUTE : family === 'kv64' ? KEY64_ROUTE : undefined;
 }

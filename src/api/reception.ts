@@ -77,7 +77,7 @@ export class Reception {
     try {
       const begun = valid
         ? (this.#cors?.preflight(incoming) ?? this.#judged(guest, route))
-        : problemAnswer(BAD_REQUEST_ID);
+        : problemAnswer(incoming.target instanceof Problem ? incoming.target : BAD_REQUEST_ID);
       answer = begun instanceof Promise ? await begun : begun;
     } catch (error) {
       answer = this.#crashed(error, guest);

@@ -18,6 +18,8 @@ export type Expects = 'nothing' | 'continue' | 'the impossible';
 
 export class SocketRequest implements Incoming {
   readonly target: Incoming['target'];
+  /** Nothing that comes behind it can be relied on: the connection ends with its answer. */
+  readonly isMistaken: boolean;
   readonly expects: Expects;
   readonly response: ServerResponse;
   readonly #message: IncomingMessage;
@@ -26,7 +28,9 @@ export class SocketRequest implements Incoming {
   #fail: (() => void) | undefined;
 
   constructor(message: IncomingMessage, response: ServerResponse, arrivals: Arrivals, expects: Expects) {
-    this.target = parseTarget(message.url ?? '');
+    const mistake = mistakeIn(message, expects);
+    this.target = mistake ?? parseTarget(message.url ?? '');
+    this.isMistaken = mistake !== undefined;
     this.#message = message;
     this.response = response;
     this.#arrivals = arrivals;
@@ -146,8 +150,9 @@ const SINGULAR: ReadonlySet<string> = new Set([
 ]);
 
 /** What HTTP does not allow and Node's parser lets through. */
-export function mistakeIn(message: IncomingMessage): Problem | undefined {
+function mistakeIn(message: IncomingMessage, expects: Expects): Problem | undefined {
   const { headers, httpVersion, httpVersionMajor } = message;
+  if (expects === 'the impossible') return unmet(headers.expect);
   if (httpVersion === '0.9') return invalid('request', 'not HTTP/1.1: the version is missing');
   if (httpVersionMajor !== 1) return invalid('request', `not HTTP/1.1: the version is ${httpVersion}`);
   if (httpVersion === '1.1' && headers.host === undefined) return invalid('Host', 'the header is missing');
@@ -160,6 +165,11 @@ export function mistakeIn(message: IncomingMessage): Problem | undefined {
   if (!/,[ \t]*chunked$/i.test(coding)) return invalid('Transfer-Encoding', 'the last coding must be chunked');
   const detail = `Transfer-Encoding: only chunked is understood, and it is ${quoted(coding)}`;
   return new Problem('not-implemented', detail, { field: 'Transfer-Encoding' });
+}
+
+function unmet(expectation = ''): Problem {
+  const detail = `Expect: ${quoted(expectation)} cannot be met; only 100-continue can`;
+  return new Problem('expectation-failed', detail, { field: 'Expect' });
 }
 
 /** The first of those fields that is given twice. */

@@ -19,7 +19,7 @@ import { Crowd } from './server-crowd.ts';
 import { isLarge, send, sendPlain } from './server-answer.ts';
 import { PlainRequest } from './server-plain-request.ts';
 import { ShortWay } from './server-short-way.ts';
-import { drain, mistakeIn, SocketRequest, type Expects } from './server-request.ts';
+import { drain, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import { Unread } from './server-unread.ts';
 import { takeWaiting } from './server-waiting.ts';
@@ -253,23 +253,19 @@ class Door implements HttpServer {
     }
     if (request instanceof PlainRequest) {
       this.#plain += 1;
-      void present(this.#api.answerKey(request), 'a route for keys').then((answer) => this.#sendPlain(request, answer));
+      void present(this.#api.answerDirectly(request), 'a route for keys').then((answer) =>
+        this.#sendPlain(request, answer),
+      );
       return;
     }
-    const { message, response } = request;
-    if (request.expects === 'the impossible') refuseExpectation(message, response);
-    else this.#answer(request);
+    this.#answer(request);
   }
 
   #answer(request: SocketRequest): void {
     const { message, response } = request;
     if (this.#phase !== 'open') this.#sayLast(request);
-    const mistake = mistakeIn(message);
-    if (mistake !== undefined) {
-      writeProblem(response, mistake);
-      return;
-    }
-    const answer = this.#api.answerKey(request);
+    if (request.isMistaken) response.shouldKeepAlive = false;
+    const answer = this.#api.answerDirectly(request);
     if (answer !== undefined) {
       void this.#send(request, answer);
       return;
@@ -356,11 +352,6 @@ function parserProblem(error: NodeJS.ErrnoException): Problem {
       return invalid('request', `not HTTP/1.1: ${reason}`);
     }
   }
-}
-
-function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
-  const detail = `Expect: ${JSON.stringify(headers.expect)} cannot be met; only 100-continue can`;
-  writeProblem(response, new Problem('expectation-failed', detail, { field: 'Expect' }));
 }
 
 function plainProblem(problem: Problem): Response {

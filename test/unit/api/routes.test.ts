@@ -27,7 +27,7 @@ test('what is wanted of the whole ring needs no body', async () => {
 describe('requests for one key', () => {
   const app = createApp(new StubNode().services());
   const asked = (target: string) =>
-    app.answerKey(
+    app.answerDirectly(
       new GivenRequest({
         method: 'GET',
         target: parseTarget(target),

@@ -10,11 +10,13 @@ const CLOSE = 'Host: x\r\nConnection: close\r\n\r\n';
 
 let node: StubNode;
 let server: HttpServer;
+let metrics: { render(): Promise<string> };
 
 beforeEach(async () => {
   node = new StubNode();
   node.settings = { ...node.settings, valueMaxBytes: 100_000 };
   const services = node.services();
+  metrics = services.metrics;
   server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0 });
 });
 
@@ -333,6 +335,43 @@ describe('bodies', () => {
       417,
       'expectation-failed',
     );
+  });
+});
+
+describe('what HTTP does not allow and the parser lets through', () => {
+  const MISTAKES: readonly (readonly [string, number])[] = [
+    ['GET /livez HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n', 400],
+    [
+      'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n\r\n',
+      400,
+    ],
+    ['GET /livez HTTP/1.1\r\nHost: a b\r\nX-Request-Id: mine\r\n\r\n', 400],
+    ['PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nTransfer-Encoding: gzip, chunked\r\n\r\n', 501],
+    ['PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nExpect: magic\r\n\r\n', 417],
+  ];
+
+  test('is answered as all else: with its id, and among the figures', async () => {
+    for (const [request, status] of MISTAKES) {
+      const [answer] = await send(request);
+      expect(answer!.status).toBe(status);
+      expect(answer!.head).toMatch(/^x-request-id: mine$/im);
+      expect(answer!.head).toMatch(/^server-timing: total;dur=/im);
+      expect(answer!.head).toMatch(/^connection: close$/im);
+    }
+    const counted = (await metrics.render()).matchAll(/^quoral_http_problems_total\{.*code="([^"]*)".*\} (\d+)$/gm);
+    expect([...counted].map(([, code, count]) => `${code} ${count}`).toSorted()).toEqual([
+      'expectation-failed 1',
+      'invalid-request 3',
+      'not-found 0',
+      'not-implemented 1',
+    ]);
+  });
+
+  test('an id that is given twice is that mistake', async () => {
+    const [answer] = await send('GET /livez HTTP/1.1\r\nX-Request-Id: a\r\nX-Request-Id: b\r\n', CLOSE);
+    expectProblem(answer, 400, 'invalid-request');
+    expect(answer!.body).toMatch('more than once');
+    expect(answer!.head).toMatch(/^x-request-id: n1-/im);
   });
 });
 
