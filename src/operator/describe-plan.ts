@@ -75,6 +75,7 @@ export function describePlan(
 ): PlanSummary {
   const { ring } = facts;
   const members = new Map(plan.members.map((member) => [member.index, member]));
+  const inUse = factorsInUse(facts.buckets);
   const tables = tableFigures(ring, plan);
   const name = (index: NodeIndex): string => members.get(index)!.id;
   const planned = memberFigures(ring, plan).map((figures) =>
@@ -92,7 +93,11 @@ export function describePlan(
     voters: { before: ring.voters.map(name), after: plan.voters.map(name) },
     tables,
     givesUp: whatIsGivenUp(facts, plan.lost),
-    risks: [...tableRisks(tables), ...memberRisks(facts, plan, reachable), ...moveRisks(moves)],
+    risks: [
+      ...tableRisks(tables.filter(({ n }) => inUse.has(n))),
+      ...memberRisks(ring, plan, inUse, reachable),
+      ...moveRisks(moves),
+    ],
   };
 }
 
@@ -136,11 +141,16 @@ function tableRisks(tables: readonly TableFigures[]): readonly Risk[] {
   });
 }
 
-function memberRisks({ ring, buckets }: Facts, plan: RingPlan, reachable: (id: NodeId) => boolean): readonly Risk[] {
+function memberRisks(
+  ring: Ring,
+  plan: RingPlan,
+  inUse: ReadonlySet<number>,
+  reachable: (id: NodeId) => boolean,
+): readonly Risk[] {
   const risks: Risk[] = [];
   const gives = new Set([...plan.moves, ...plan.dropped].flatMap(({ from }) => from ?? []));
   const gets = new Set(plan.moves.map(({ to }) => to));
-  const missed = missedMembers(ring.members, movedSets(ring, plan, factorsInUse(buckets)), reachable);
+  const missed = missedMembers(ring.members, movedSets(ring, plan, inUse), reachable);
   for (const { id, partitions, replicas } of missed) {
     const detail =
       `${partitions} partitions of ${named(replicas)} have too few owners without ${id}: the change, and taking it back, ` +

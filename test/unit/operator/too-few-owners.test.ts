@@ -59,6 +59,18 @@ test('of an n that no bucket has any more nothing is said', () => {
   expect(risksOf((id) => id !== 'n4', { ...FACTS, buckets: [] }).join('\n')).not.toContain('too-few-owners');
 });
 
+test('a plan tells of fewer replicas only where some bucket keeps so many', () => {
+  const wide = { ...ring(), placements: [...ring().placements, { ...ring().placements[1]!, n: 7 }] };
+  const told = (n: number): readonly string[] => {
+    const facts = { ...FACTS, ring: wide, buckets: [{ ...SINGLE, properties: { n } }] };
+    const changed = changeMembers(wide, { join: [], leave: ['n4'], replace: [], weights: [], zones: [] }, []);
+    if (changed.kind === 'refused') throw new Error(changed.detail);
+    return describePlan(facts, planRing(wide, changed), [], () => true, 1).risks.map(({ code }) => code);
+  };
+  expect(told(7)).toContain('fewer-replicas');
+  expect(told(1)).not.toContain('fewer-replicas');
+});
+
 function inDual(facts: Facts): Facts {
   const placements = facts.ring.placements.map(({ n, partitions }) => ({
     n,
