@@ -33,7 +33,17 @@ export function liveOf(versions: readonly Version[]): readonly LiveVersion[] {
 /** Everything of a content but the value. */
 export type Description = Omit<Content, 'value'>;
 
-/** A misspelt `Quoral-*` header is refused: it may have been the context. */
+/** A misspelt `Quoral-*` header is refused, whatever is asked for: it may have been the context, or the session. */
+export function unknownHeader(incoming: Incoming): Problem | undefined {
+  for (const name of incoming.headerNames()) {
+    if (!name.startsWith(OWN_PREFIX) || KNOWN_HEADERS.has(name)) continue;
+    if (name.startsWith(META_PREFIX) && name.length > META_PREFIX.length) continue;
+    const known = 'Quoral-Context, Quoral-Session, Quoral-Answered-Below and Quoral-Meta-*';
+    return invalid(name, `unknown header; known are ${known}, not ${quoted(name)}`);
+  }
+  return undefined;
+}
+
 export function describeContent(incoming: Incoming): Description | Problem {
   const given = incoming.header('content-type') ?? '';
   // An empty one says nothing either, and is what the parts of data types are known by.
@@ -43,12 +53,7 @@ export function describeContent(incoming: Incoming): Description | Problem {
   let length = contentEncoding.length;
   const meta: [string, string][] = [];
   for (const name of incoming.headerNames()) {
-    if (!name.startsWith(OWN_PREFIX)) continue;
-    if (!name.startsWith(META_PREFIX) || name.length === META_PREFIX.length) {
-      if (KNOWN_HEADERS.has(name)) continue;
-      const known = 'Quoral-Context, Quoral-Session, Quoral-Answered-Below and Quoral-Meta-*';
-      return invalid(name, `unknown header; known are ${known}, not ${quoted(name)}`);
-    }
+    if (!name.startsWith(META_PREFIX)) continue;
     const value = incoming.header(name) ?? '';
     meta.push([name.slice(META_PREFIX.length), value]);
     length += name.length - META_PREFIX.length + value.length;

@@ -10,6 +10,7 @@ import { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import { Audit, type Visit } from './audit.ts';
 import { unkeptCondition } from './conditions.ts';
+import { unknownHeader } from './content-headers.ts';
 import { Cors } from './cors.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { needOf, objection } from './guard.ts';
@@ -150,7 +151,8 @@ export class Reception {
     const missing = objection(access, need, route, target);
     if (missing !== undefined) return problemAnswer(missing);
     const unkept = route.keepsConditions === true ? undefined : unkeptCondition(incoming);
-    if (unkept !== undefined) return problemAnswer(unkept);
+    const mistake = unkept ?? unknownHeader(incoming);
+    if (mistake !== undefined) return problemAnswer(mistake);
     const services = this.#services;
     const admission = this.#admission;
     const exchange: Exchange = { services, admission, incoming, target, access, requestId, startedAt, trace };

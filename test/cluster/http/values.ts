@@ -152,6 +152,7 @@ export function valueTests(): void {
       const target = freshKey();
       for (const name of ['quoral-contxt', 'quoral-meta', 'quoral-meta-', 'quoral-ttl'])
         problem(await put(target, 'x', { headers: { [name]: 'x' } }), 400, 'invalid-request');
+      problem(await get(target, { headers: { 'quoral-sesion': 'new' } }), 400, 'invalid-request');
       problem(await get(target), 404, 'not-found');
     });
 

@@ -24,6 +24,18 @@ test('what is wanted of the whole ring needs no body', async () => {
   }
 });
 
+test.each([
+  ['GET', '/v1/kv/b/k'],
+  ['HEAD', '/v1/kv64/b/aw'],
+  ['GET', '/v1/kv/b'],
+  ['GET', '/v1/watch/b'],
+  ['PUT', '/v1/buckets/b'],
+  ['GET', '/v1/ring'],
+])('%s %s takes no Quoral header that is not known: it may be a misspelt one', async (method, path) => {
+  const call = inProcess(createApp(new StubNode().services()));
+  expect((await call(method, path, { 'quoral-sesion': 'new' })).status).toBe(400);
+});
+
 describe('requests for one key', () => {
   const app = createApp(new StubNode().services());
   const asked = (target: string) =>
@@ -48,18 +60,21 @@ describe('requests for one key', () => {
     },
   );
 
-  test.each([
-    '/',
-    '/v1/kv/b',
-    '/v1/kv/b/k/more',
-    '/v2/kv/b/k',
-    '/v1/kv//k',
-    '/v1/KV/b/k',
-    '/v1/leases/b/k',
-    'v1/kv/b/k',
-  ])('%s is none', (target) => {
-    expect(asked(target)).toBeUndefined();
-  });
+  test.each(['/', '/v1/kv/b', '/v1/kv/b/k/more', '/v2/kv/b/k', '/v1/KV/b/k', '/v1/leases/b/k'])(
+    '%s is none',
+    (target) => {
+      expect(asked(target)).toBeUndefined();
+    },
+  );
+
+  test.each(['/v1/kv//k', 'v1/kv/b/k', '/v1/cluster/%zz'])(
+    '%s is malformed, and told so without hono',
+    async (target) => {
+      const direct = await asked(target);
+      expect(direct?.status).toBe(400);
+      expect(direct?.headers['x-request-id']).toMatch(/^n1-/);
+    },
+  );
 });
 
 describe('buckets', () => {
