@@ -74,10 +74,10 @@ export const RECENT_MAX = 64;
 /** Beside them: the retried ones, which nothing but time makes forgotten. */
 export const RETRIED_MAX = 16;
 export const BATCH_MAX = 32;
+/** What the clocks of two nodes that serve are apart at most, where nobody has set `clock-apart-max` higher: each may be so far from a third. */
+const CLOCKS_DIFFER_MS = 120_000;
 /** Longer than any request may take, the clocks' error included: nobody looks for an attempt any more. */
-export const RECENT_MS = 90_000;
-/** What two nodes' clocks may be apart. */
-const CLOCKS_DIFFER_MS = 5000;
+export const RECENT_MS: number = 90_000 + CLOCKS_DIFFER_MS;
 
 export type RegisterChange =
   /** Changes nothing: a read that takes part in the order of changes. */

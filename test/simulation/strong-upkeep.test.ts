@@ -10,11 +10,12 @@ import { requestName } from './messages-on-the-wire.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
 const SETTINGS = { ...DEFAULT_REPAIR_SETTINGS, reclaimInterval: 1000, reclaimAge: 500 };
-/** Longer than anybody looks for a change. */
+/** Longer than anybody looks for a change: the clocks here are right. */
+const UPKEEP = { forgottenAfter: 90_000 };
 const FORGOTTEN_MS = 95_000;
 
 async function strongCluster(seed: string): Promise<SimulatedCluster> {
-  const cluster = await SimulatedCluster.founded({ seed, nodes: 3, node: { repair: SETTINGS } });
+  const cluster = await SimulatedCluster.founded({ seed, nodes: 3, node: { repair: SETTINGS, upkeep: UPKEEP } });
   await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body: '{"consistency":"strong"}' });
   return cluster;
 }
@@ -139,7 +140,11 @@ test('a repair of the whole cluster reads the registers too, and says how many a
 });
 
 test('what a node has of partitions that are not its own any more goes', async () => {
-  const cluster = await SimulatedCluster.founded({ seed: 'leftovers', nodes: 4, node: { repair: SETTINGS } });
+  const cluster = await SimulatedCluster.founded({
+    seed: 'leftovers',
+    nodes: 4,
+    node: { repair: SETTINGS, upkeep: UPKEEP },
+  });
   await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: JSON_HEADERS, body: '{"consistency":"strong"}' });
   for (let i = 0; i < 40; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
   await pass(cluster, 1000);

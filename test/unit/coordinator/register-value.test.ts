@@ -87,7 +87,7 @@ describe('what a register remembers of its changes', () => {
     key.make(1001);
     expect(key.value.recent).toHaveLength(RECENT_MAX);
     expect(key.forgotten(1, START)).toBe(true);
-    key.now += 100_000;
+    key.now += 220_000;
     key.make(1002);
     key.make(1003);
     expect(remembered(key)).toEqual([1002, 1003]);
@@ -110,7 +110,7 @@ describe('what a register remembers of its changes', () => {
     const before = key.value;
     key.make(1, PUT, true);
     expect(key.value).toBe(before);
-    key.now += 100_000;
+    key.now += 220_000;
     key.make(9999);
     expect(key.value.recent).toHaveLength(1);
   });
@@ -131,19 +131,37 @@ describe('what a register remembers of its changes', () => {
     key.make(1);
     const triedAt = key.now;
     expect(key.forgotten(2, triedAt)).toBe(false);
-    key.now += 200_000;
+    key.now += 300_000;
     key.make(3);
-    key.now -= 200_000;
+    key.now -= 300_000;
     // Made, and remembered no more.
     expect(key.forgotten(1, triedAt)).toBe(true);
-    expect([wasLetGo(key.value, triedAt), wasLetGo(key.value, triedAt + 60_000)]).toEqual([true, false]);
+    expect([wasLetGo(key.value, triedAt), wasLetGo(key.value, triedAt + 180_000)]).toEqual([true, false]);
     expect([key.forgotten(3, triedAt), key.forgotten(1, 0)]).toEqual([false, false]);
   });
+
+  it.each([
+    ['let go of for its age', 1, 119_000 + 55_000 + 40_000],
+    ['let go of for want of room', RECENT_MAX, 0],
+  ])(
+    'what somebody whose clock is nearly two minutes behind has made, and was %s, may have been made',
+    (_, more, later) => {
+      const key = new Key();
+      const triedAt = key.now;
+      key.now -= 119_000;
+      key.make(1);
+      // The attempt is given up within a minute of the right clock; by one that is ahead more has passed.
+      key.now += later;
+      for (let id = 2; id < 2 + more; id++) key.make(id);
+      const isRemembered = key.value.recent.some(({ id }) => idOf(id) === 1);
+      expect(isRemembered || key.forgotten(1, triedAt)).toBe(true);
+    },
+  );
 
   it('what is tried when others were let go of in time was not', () => {
     const key = new Key();
     key.make(1);
-    key.now += 100_000;
+    key.now += 220_000;
     key.make(2);
     expect(key.value.recent).toHaveLength(1);
     expect(key.forgotten(3, key.now - 60_000)).toBe(false);
@@ -188,7 +206,7 @@ describe('the bytes of a register', () => {
     expect(decodeValue(encodeValue(key.value, digest.crc32), digest.crc32)).toEqual(key.value);
     const later = new Key();
     later.make(1);
-    later.now += 100_000;
+    later.now += 220_000;
     later.make(2);
     const bytes = encodeValue(later.value, digest.crc32);
     expect([bytes[0], decodeValue(bytes, digest.crc32)]).toEqual([0x98, later.value]);
