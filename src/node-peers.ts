@@ -36,6 +36,7 @@ export function createNodePeers(options: NodePeersOptions): NodePeers {
     incarnation: storage.clock.last(),
     settings: options.membership,
   });
+  storage.clock.followIf(() => membership.clocks.isBelieved());
   const peers = new Reachability({ world, messaging, membership, work: WORK });
   return { membership, peers, hedging: new Hedging({ world, peers, settings: options.hedging }) };
 }

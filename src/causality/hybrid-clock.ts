@@ -11,6 +11,8 @@
 const START_OF_2025 = 1_735_689_600_000;
 export const TICKS_PER_MILLISECOND = 4096;
 const DEFAULT_MAX_DRIFT = 500;
+/** Before it goes ahead by more than this at once, for what it gives out is never taken back, it asks whether the calendar is believed. */
+const LEAP: number = 60_000 * TICKS_PER_MILLISECOND;
 
 /** The calendar part of a hybrid time, in milliseconds since 1970. */
 export function timeOf(hybridTime: number): number {
@@ -35,6 +37,7 @@ export class HybridClock {
   readonly #wall: () => number;
   readonly #maxDrift: number;
   #last: number;
+  #isBelieved: () => boolean = () => true;
 
   constructor(options: HybridClockOptions) {
     const stored = options.start ?? 0;
@@ -44,9 +47,15 @@ export class HybridClock {
     this.#last = checked(Math.max(hybridTimeAt(options.wall()), stored) + 1);
   }
 
+  /** From now on the wall clock is followed over a minute and more only while it is believed. */
+  followIf(isBelieved: () => boolean): void {
+    this.#isBelieved = isBelieved;
+  }
+
   /** A new time, later than all that this clock has given or believed. Throws RangeError after the last one. */
   tick(): number {
-    this.#last = checked(Math.max(this.#last + 1, hybridTimeAt(this.#wall())));
+    const wall = hybridTimeAt(this.#wall());
+    this.#last = checked(this.#isFollowed(wall) ? Math.max(this.#last + 1, wall) : this.#last + 1);
     return this.#last;
   }
 
@@ -63,8 +72,13 @@ export class HybridClock {
    */
   receive(time: number): boolean {
     if (!isHybridTime(time) || time > hybridTimeAt(this.#wall() + this.#maxDrift)) return false;
+    if (!this.#isFollowed(time)) return false;
     this.#last = Math.max(this.#last, time);
     return true;
+  }
+
+  #isFollowed(time: number): boolean {
+    return time <= this.#last + LEAP || this.#isBelieved();
   }
 
   /** The latest time given or believed: what to store, so that a restarted clock goes on after it. */

@@ -17,7 +17,7 @@ import { resolveQuorum } from '#quorum/resolve.ts';
 import type { Base, MintedWrite } from '#replica/mint.ts';
 import { attemptIn } from '#replica/settle-retries.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
-import { inItsZone, routeOf, scaled, type Environment } from './environment.ts';
+import { inItsZone, routeOf, scaled, STOPPED_SERVING, type Environment } from './environment.ts';
 import { gather, liveVersions, type Gathered } from './get.ts';
 import { judge, type Conditions } from './preconditions.ts';
 import { expiryOf, type WriteOutcome, type WriteRequest } from './requests.ts';
@@ -67,7 +67,13 @@ export async function beforeWrite(environment: Environment, request: WriteReques
         };
   const gathered = await gather(environment, questions);
   const now = environment.world.clock.wall();
-  return decide(request, gathered, { now, self: environment.self, origin, looks });
+  // What is there is judged by a clock that may have jumped since the request came.
+  const { agreement } = gathered;
+  const seen: Gathered =
+    !looks || environment.ready()
+      ? gathered
+      : { kind: 'failed', trouble: 'not-ready', detail: STOPPED_SERVING, agreement, retries: [] };
+  return decide(request, seen, { now, self: environment.self, origin, looks });
 }
 
 /** Conditions are judged by what is there. What takes something away must know what that is, and of a data type more than the context names. */

@@ -261,3 +261,4 @@ export async function scopeOnceLearned(
 }
 
 export const REDEFINED = 'the bucket was or is being redefined while the request was under way';
+export const STOPPED_SERVING = 'this node has stopped serving since the request came: /readyz says why';

@@ -6,7 +6,7 @@
 import { EMPTY_STATE, type State, type Version } from '#causality/state.ts';
 import { CorruptState } from '#causality/state-codec.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
-import { REDEFINED, sameBucketNow, type Environment } from './environment.ts';
+import { REDEFINED, sameBucketNow, STOPPED_SERVING, type Environment } from './environment.ts';
 import { isFullAnywhere, retriesIn } from './join-answers.ts';
 import { ReadRound } from './read-round.ts';
 import type { Agreement, ReadOutcome, ReadRequest, RoundRequest } from './requests.ts';
@@ -30,13 +30,11 @@ export async function readKey(environment: Environment, request: ReadRequest): P
   const gathered = await gather(environment, request);
   if (gathered.kind === 'failed') return gathered;
   const { state, agreement } = gathered;
-  return {
-    kind: 'found',
-    agreement,
-    coordinator: environment.self,
-    versions: liveVersions(state, environment.world.clock.wall()),
-    context: state.vector,
-  };
+  const versions = liveVersions(state, environment.world.clock.wall());
+  // By a clock that may have jumped since the request came.
+  const mayBeLive = versions.length < state.versions.length && !environment.ready();
+  if (mayBeLive) return { kind: 'failed', trouble: 'not-ready', detail: STOPPED_SERVING, agreement };
+  return { kind: 'found', agreement, coordinator: environment.self, versions, context: state.vector };
 }
 
 /**

@@ -26,7 +26,7 @@ import type { NodeStorage } from '#replica/node-storage.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { MalformedMessage } from '#wire/message.ts';
 import type { Span } from '#world/world.ts';
-import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
+import { REDEFINED, routeOf, sameBucketNow, STOPPED_SERVING, type Environment } from './environment.ts';
 import { RegisterCache } from './register-cache.ts';
 import { RegisterFigures } from './register-figures.ts';
 import { RegisterRound, type Setback } from './register-round.ts';
@@ -56,8 +56,6 @@ const ATTEMPTS_MAX = 20;
  * was suspended does not tell.
  */
 const STOOD_STILL_MS = 75_000;
-
-const STOPPED_SERVING = 'this node has stopped serving since the request came: /readyz says why';
 
 export interface RegisterRequest {
   readonly bucket: Bucket;

@@ -120,6 +120,11 @@ export class Clocks {
     return jump === 0 ? this.#startDoubt(this.#doubt.until) : this.#jumpDoubt(jump, this.#doubt.until);
   }
 
+  /** Whether neither a majority nor a jump speaks against this node's clock. */
+  isBelieved(): boolean {
+    return this.#fault === undefined && this.doubt() === undefined;
+  }
+
   /** How far the clock has jumped since it was found right last; 0 while that may be due to small steps. */
   #lookForJump(): number {
     const jump = this.#offset() - this.#trusted;

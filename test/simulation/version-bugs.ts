@@ -35,8 +35,8 @@ export const VERSION_BUGS: readonly Bug[] = [
       },
       {
         file: 'src/causality/hybrid-clock.ts',
-        from: 'this.#last = checked(Math.max(this.#last + 1, hybridTimeAt(this.#wall())));',
-        to: 'this.#last = checked(hybridTimeAt(this.#wall()) + ((this.#last + 1) % 4096));',
+        from: 'this.#last = checked(this.#isFollowed(wall) ? Math.max(this.#last + 1, wall) : this.#last + 1);',
+        to: 'this.#last = checked(wall + ((this.#last + 1) % 4096));',
       },
     ],
     foundBy: { scenario: 'clocks-disagree' },

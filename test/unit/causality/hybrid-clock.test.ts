@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { HybridClock, timeOf } from '#causality/hybrid-clock.ts';
+import { HybridClock, timeOf, hybridTimeAt } from '#causality/hybrid-clock.ts';
 
 const NOW = Date.UTC(2026, 6, 1);
 const first = (milliseconds: number): number => (milliseconds - Date.UTC(2025, 0, 1)) * 4096;
@@ -89,4 +89,21 @@ test('reserved times are never given', () => {
   const first = clock.reserve(4096);
   expect(clock.last()).toBe(first + 4095);
   expect(clock.tick()).toBe(first + 4096);
+});
+
+test('it goes ahead by more than a minute at once only for a wall clock that is believed', () => {
+  let wall = NOW;
+  let isBelieved = true;
+  const clock = new HybridClock({ wall: () => wall });
+  clock.followIf(() => isBelieved);
+  const before = clock.tick();
+  isBelieved = false;
+  wall = NOW + 59_000;
+  expect(clock.tick()).toBe(hybridTimeAt(wall));
+  const last = clock.last();
+  wall = NOW + 3_600_000;
+  expect([clock.tick(), clock.receive(hybridTimeAt(wall))]).toEqual([last + 1, false]);
+  isBelieved = true;
+  expect(clock.tick()).toBe(hybridTimeAt(wall));
+  expect(before).toBeLessThan(last);
 });
