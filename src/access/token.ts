@@ -9,11 +9,12 @@ import { fromBase64url, toBase64url } from '#kernel/base64.ts';
 const PREFIX = 'quoral_';
 export const SECRET_BYTES = 32;
 const SECRET_CHARACTERS = 43;
-export const TOKEN_NAME_PATTERN = '^[A-Za-z0-9._-]{1,64}$';
+/** Without those that cannot stand in a path: nobody could revoke such a token. */
+export const TOKEN_NAME_PATTERN = String.raw`^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$`;
 const NAME = new RegExp(TOKEN_NAME_PATTERN);
 
 /** For messages. */
-export const TOKEN_NAME_FORM = '1-64 characters of A-Z a-z 0-9 . _ -';
+export const TOKEN_NAME_FORM = '1-64 characters of A-Z a-z 0-9 . _ - other than "." and ".."';
 
 export function isTokenName(text: string): boolean {
   return NAME.test(text);

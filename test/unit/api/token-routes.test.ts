@@ -45,6 +45,7 @@ test.each([
   ['no name', { scopes: ['read'] }, 'name'],
   ['a name with a space', { name: 'a b', scopes: ['read'] }, 'name'],
   ['a long name', { name: 'n'.repeat(65), scopes: ['read'] }, 'name'],
+  ['a name that no path can hold, so that nobody could revoke it', { name: '..', scopes: ['read'] }, 'name'],
   ['no scopes', { name: 'a' }, 'scopes'],
   ['scopes that are no list', { name: 'a', scopes: 'read' }, 'scopes'],
   ['a scope that is none', { name: 'a', scopes: ['read', 'own'] }, 'scopes'],
