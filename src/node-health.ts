@@ -76,7 +76,7 @@ export function clusterHealth(node: QuoralNode): ClusterHealth {
 /** 0 before the cluster is founded. This node counts only while it serves. */
 export function ringShareWithQuorum(node: QuoralNode): number {
   const facts = node.chain.facts();
-  return facts === undefined ? 0 : quorumShare(facts.ring, (id) => isUp(node, id));
+  return facts === undefined ? 0 : quorumShare(facts, (id) => isUp(node, id));
 }
 
 function isUp(node: QuoralNode, id: NodeId): boolean {

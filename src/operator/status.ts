@@ -6,6 +6,7 @@ import type { Facts, Introduction } from '#consensus/facts.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import { shares } from '#ring/balance.ts';
 import type { Member, Ring } from '#ring/ring.ts';
+import { factorsInUse } from './nothing-to-take.ts';
 
 export interface MemberStatus {
   readonly id: string;
@@ -67,14 +68,15 @@ export function placementsByName(ring: Ring): Readonly<Record<string, readonly (
   );
 }
 
-/** The share of all (n, partition) pairs of which a majority of the owners can be reached, 0 to 1. */
-export function quorumShare(ring: Ring, reachable: (id: NodeId) => boolean): number {
+/** The share of all (n, partition) pairs that may have keys of which a majority of the owners can be reached, 0 to 1. */
+export function quorumShare({ ring, buckets }: Facts, reachable: (id: NodeId) => boolean): number {
+  const inUse = factorsInUse(buckets);
   const up = new Set(
     ring.members.filter(({ id, state }) => state !== 'refilling' && reachable(id)).map(({ index }) => index),
   );
   let all = 0;
   let served = 0;
-  for (const { partitions } of ring.placements) {
+  for (const { partitions } of ring.placements.filter(({ n }) => inUse.has(n))) {
     for (const { owners } of partitions) {
       all += 1;
       if (owners.filter((owner) => up.has(owner)).length > owners.length / 2) served += 1;

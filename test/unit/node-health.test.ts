@@ -26,6 +26,8 @@ interface Stub {
   readonly reachable?: readonly string[];
   readonly apart?: readonly { readonly id: string; readonly difference: number }[];
   readonly lead?: number;
+  /** The n of buckets that there are, or were. */
+  readonly buckets?: readonly { readonly n: number; readonly dropped: boolean }[];
 }
 
 function nodeWith({
@@ -36,6 +38,7 @@ function nodeWith({
   reachable = ['n2', 'n3'],
   apart = [],
   lead = 0,
+  buckets: defined = [],
 }: Stub): QuoralNode {
   const founders = ['n1', 'n2', 'n3'].map((id) => ({
     ...{ id: nodeId(id), peer: `${id}:1`, url: '', zone: 'z', weight: 1 },
@@ -44,14 +47,25 @@ function nodeWith({
   const cluster = clusterId('0'.repeat(32));
   const founding = { clusterId: cluster, founders, partitionCount: 8, hashSeed: '0'.repeat(32) };
   const founded = foundRing(founding);
-  const ring = { ...founded, members: founded.members.map((member, i) => (i === 0 ? { ...member, state } : member)) };
+  const [three] = founded.placements;
+  const more = defined.map(({ n }) => ({
+    n,
+    partitions: three!.partitions.map((entry) => ({ ...entry, owners: entry.owners.slice(0, n) })),
+  }));
+  const buckets = defined.map(({ n, dropped }) => ({ dropped, properties: { n } }));
+  const placements = [...founded.placements, ...more];
+  const ring = {
+    ...founded,
+    placements,
+    members: founded.members.map((member, i) => (i === 0 ? { ...member, state } : member)),
+  };
   const error = failure === undefined ? undefined : new DiskError(failure, 'no such luck', false);
   const node = {
     options: { id: nodeId('n1'), membership: { clocks: { warnFrom: 500, apartMax: 60_000 } } },
     membership: { clocks: { apartBy: () => apart } },
     hybridClockLead: () => lead,
     world: { disk: { failure: () => error, freeBytes: () => free } },
-    chain: { facts: () => ({ epoch: 4, ring }), confirmed: () => true },
+    chain: { facts: () => ({ epoch: 4, ring, buckets }), confirmed: () => true },
     messaging: { trouble: (id: string) => (id === 'n3' ? 'certificate has expired' : undefined) },
     peers: { answers: (id: string) => reachable.includes(id) },
     member: () => ring.members[0],
@@ -112,6 +126,13 @@ describe('healthy', () => {
     expect(clusterHealth(nodeWith({ state: 'refilling' })).share).toBe(1);
     expect(clusterHealth(nodeWith({ state: 'refilling', reachable: ['n2'] })).share).toBe(0);
     expect(clusterHealth(nodeWith({ reachable: ['n2'] })).share).toBe(1);
+  });
+
+  test('of an n that no bucket has any more nothing has to be there', () => {
+    const share = (dropped: boolean): number =>
+      clusterHealth(nodeWith({ reachable: ['n2'], buckets: [{ n: 1, dropped }] })).share;
+    expect(share(false)).toBeLessThan(1);
+    expect(share(true)).toBe(1);
   });
 
   test('this node counts only while it serves', () => {
