@@ -2,7 +2,8 @@
  * Reading a request's body within its bounds: its own size, the memory of all bodies together, and the deadline.
  */
 
-import type { Answer, Exchange } from './exchange.ts';
+import type { Answer, Exchange, Incoming } from './exchange.ts';
+import { notApplied } from './not-applied.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 
 /**
@@ -22,7 +23,7 @@ export async function withBody(
     await incoming.letBodyPass?.(deadline);
     return problemAnswer(tooLarge(limitBytes));
   }
-  if (!admission.fits(announced)) return problemAnswer(CROWDED);
+  if (!admission.fits(announced)) return problemAnswer(crowded(incoming));
   const reading = incoming.readBody(limitBytes, deadline, admission);
   const body = reading instanceof Promise ? await reading : reading;
   switch (body.kind) {
@@ -37,7 +38,7 @@ export async function withBody(
       return problemAnswer(tooLarge(limitBytes));
     case 'crowded':
       await incoming.letBodyPass?.(deadline);
-      return problemAnswer(CROWDED);
+      return problemAnswer(crowded(incoming));
     case 'late':
       return problemAnswer(new Problem('request-timeout', 'body: did not arrive in time', { field: 'body' }), CLOSE);
     case 'broken':
@@ -45,7 +46,9 @@ export async function withBody(
   }
 }
 
-const CROWDED = new Problem('overloaded', 'too many bytes of request bodies are under way');
+function crowded(incoming: Incoming): Problem {
+  return new Problem('overloaded', 'too many bytes of request bodies are under way', notApplied(incoming));
+}
 
 /** The rest of the body would stand where the next request is expected. */
 const CLOSE = { connection: 'close' };

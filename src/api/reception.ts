@@ -15,6 +15,7 @@ import { Cors } from './cors.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { needOf, objection } from './guard.ts';
 import { identify, Stranger } from './identify.ts';
+import { notApplied, WRITES } from './not-applied.ts';
 import { invalid, Problem, problemAnswer, type ProblemExtras } from './problem.ts';
 import { RequestFigures } from './request-figures.ts';
 import { WHOLE_SERVER, type Target } from './raw-path.ts';
@@ -26,7 +27,6 @@ import { OVERLOADED, TurnAway } from './turn-away.ts';
 import { REQUEST_ID } from './whole-request.ts';
 
 const BAD_REQUEST_ID = invalid('X-Request-Id', 'must be 1-128 printable ASCII characters without spaces');
-const WRITES: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
 
 /** A request from when it comes in until its answer leaves. */
 interface Guest extends Visit, Pick<Exchange, 'startedAt' | 'trace'> {
@@ -164,7 +164,7 @@ export class Reception {
     if (refusal !== undefined && !waits) return notReady(refusal, incoming);
     if (!hasEntered) {
       if (!admission.enter(isData)) {
-        return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(method, incoming)));
+        return problemAnswer(new Problem('overloaded', OVERLOADED, notApplied(incoming)));
       }
       guest.counts = isData ? 'data' : 'other';
     }
@@ -197,13 +197,7 @@ export class Reception {
 }
 
 function notReady(refusal: string, incoming: Incoming): Answer {
-  return problemAnswer(new Problem('not-ready', refusal, notApplied(incoming.method, incoming)));
-}
-
-/** With an idempotency key there may have been an earlier attempt, of which nothing is known here. */
-function notApplied(method: string, incoming: Incoming): ProblemExtras {
-  if (!WRITES.has(method)) return {};
-  return { outcome: incoming.header('idempotency-key') === undefined ? 'not-applied' : 'unknown' };
+  return problemAnswer(new Problem('not-ready', refusal, notApplied(incoming)));
 }
 
 function methodNotAllowed(method: string, allowed: readonly string[]): Answer {

@@ -313,7 +313,11 @@ describe('bounds', () => {
     const size = { 'content-length': '60' };
     const first = send('PUT', '/v1/kv/b/1', size, new Uint8Array(60));
     await Promise.resolve();
-    expect(codeOf(await send('PUT', '/v1/kv/b/2', size, new Uint8Array(60)))).toBe('overloaded');
+    const crowded = await send('PUT', '/v1/kv/b/2', size, new Uint8Array(60));
+    expect(codeOf(crowded)).toBe('overloaded');
+    expect(jsonOf(crowded)).toMatchObject({ outcome: 'not-applied' });
+    const keyed = await send('PUT', '/v1/kv/b/2', { ...size, 'idempotency-key': 'k' }, new Uint8Array(60));
+    expect(jsonOf(keyed)).toMatchObject({ outcome: 'unknown' });
     while (node.writes.length === 0) await Promise.resolve();
     release();
     expect((await first).status).toBe(500);
