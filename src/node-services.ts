@@ -19,6 +19,7 @@ import type { Facts } from '#consensus/facts.ts';
 import {
   DEFAULT_API_SETTINGS,
   type ApiServices,
+  type ApiSettings,
   type BucketServices,
   type ClusterView,
   type Location,
@@ -53,9 +54,10 @@ type RequestSettings = Pick<
     >
   >;
 
-function apiSettings(settings: RequestSettings): ApiServices['settings'] {
+function apiSettings(settings: RequestSettings, memory: Partial<ApiSettings>): ApiSettings {
   return {
     ...DEFAULT_API_SETTINGS,
+    ...memory,
     valueMaxBytes: settings['value-max'],
     requestTimeoutMs: settings['request-timeout'],
     startPatienceMs: settings['start-patience'] ?? DEFAULT_API_SETTINGS.startPatienceMs,
@@ -75,12 +77,13 @@ function apiSettings(settings: RequestSettings): ApiServices['settings'] {
   };
 }
 
-/** `audit` keeps the lines of the audit log; without it they stand in the node's log. */
+/** `audit` keeps the lines of the audit log; without it they stand in the node's log. `memory` is what values of clients get of it. */
 export function nodeServices(
   node: QuoralNode,
   settings: RequestSettings,
   audit: ApiServices['audit'] = (fields) => node.world.log.info('audit', fields),
   host?: HostHealth,
+  memory: Partial<Pick<ApiSettings, 'bodiesMaxBytes' | 'answersMaxBytes'>> = {},
 ): ApiServices {
   nodeFigures(node);
   const { world, chain, coordinator } = node;
@@ -89,7 +92,7 @@ export function nodeServices(
   return {
     self: node.options.id,
     zone: () => node.member()?.zone ?? node.options.zone,
-    settings: apiSettings(settings),
+    settings: apiSettings(settings, memory),
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
     watch: (bucket, prefix, place) => node.watches.watch(bucket, prefix, place),

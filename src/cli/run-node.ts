@@ -40,6 +40,7 @@ import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
 import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
 import { checkDoors } from './doors.ts';
+import { apiWithin, memoryLimit, memorySharesOf, nodeWithin, type MemoryNeeds } from './memory.ts';
 import { fail } from './output.ts';
 import { watchSpace } from './watch-space.ts';
 import { repairSettings } from './repair-settings.ts';
@@ -292,6 +293,13 @@ async function openOutside(
   return { world: { clock, random: realRandom(), network, disk, log, metrics, trace, digest }, certificates, shares };
 }
 
+function memoryNeeds(settings: Settings): MemoryNeeds {
+  return {
+    cacheBytes: settings['disk-cache'] + settings['row-cache'],
+    largestBytes: Math.max(settings['value-max'], settings['batch-bytes-max']),
+  };
+}
+
 async function serve(
   settings: Settings,
   origins: Readonly<Record<string, string>>,
@@ -313,8 +321,9 @@ async function serve(
   let node: QuoralNode | undefined;
   let server: HttpServer | undefined;
   try {
-    node = await QuoralNode.create(world, options);
-    const services = nodeServices(node, settings, createAudit(settings, world.log), host);
+    const memory = memorySharesOf(memoryLimit(), memoryNeeds(settings), world.log);
+    node = await QuoralNode.create(world, nodeWithin(memory, options));
+    const services = nodeServices(node, settings, createAudit(settings, world.log), host, apiWithin(memory));
     const door = { ...settings.listen, tls: certificates.client, maxConnections: shares.clients };
     server = await startServer(createApp(services), services, door);
     await node.start();
