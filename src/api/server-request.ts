@@ -184,19 +184,30 @@ function repeatedField({ headers, rawHeaders }: IncomingMessage): string | undef
   return undefined;
 }
 
-/** How long, and how much, a client may go on sending behind the answer to what it sends. */
-const DRAIN_MS = 500;
+/** Behind the answer to what it sends a client may be silent for so long, and go on sending for so long, and so much. */
+const DRAIN_SILENCE_MS = 2000;
+const DRAIN_MS = 10_000;
 const DRAIN_BYTES = 64 * 1024 * 1024;
 
-/** Reads on what is left of a body that nobody wants, so that its sender sees the answer, and cuts the connection if it takes too long. */
+/**
+ * Reads on what is left of a body that nobody wants, so that its sender sees the answer, and cuts the connection if it takes too long.
+ * What comes is taken as fast as this node finds time, and the sender may have sent its next request behind it, which a cut would lose:
+ * so as long as something comes there is patience.
+ */
 export function drain(message: IncomingMessage): void {
   if (message.complete || message.destroyed) return;
   let bytes = 0;
   const cut = (): void => message.socket.destroySoon();
-  const timer = setTimeout(cut, DRAIN_MS).unref();
+  const silence = setTimeout(cut, DRAIN_SILENCE_MS).unref();
+  const whole = setTimeout(cut, DRAIN_MS).unref();
   message.on('data', (chunk: Uint8Array) => {
     bytes += chunk.length;
     if (bytes > DRAIN_BYTES) cut();
+    else silence.refresh();
   });
-  message.on('close', () => clearTimeout(timer)).resume();
+  const end = (): void => {
+    clearTimeout(silence);
+    clearTimeout(whole);
+  };
+  message.on('close', end).resume();
 }
