@@ -141,6 +141,8 @@ export class Connections<Request extends Owed> {
 
 /** Says the problem as a whole response, and closes. */
 function endWith(socket: Socket, end: Problem | 'close'): void {
+  // Each of those that came behind the end says that its answer will never leave.
+  if (socket.destroyed) return;
   if (socket.writable) socket.end(end === 'close' ? '' : wholeResponse(end));
   const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
   // Who has gone keeps nothing in memory.

@@ -438,6 +438,21 @@ describe('requests sent ahead', () => {
     const answer = await send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(MAX_PIPELINED + 10));
     expect(statuses(answer)).toEqual([...Array.from({ length: MAX_PIPELINED }, () => 200), 429]);
   });
+
+  test('beyond the bound leave nothing behind at their connection', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', note);
+    try {
+      const put = 'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx';
+      expect(statuses(await send(put.repeat(MAX_PIPELINED + 30))).at(-1)).toBe(429);
+      // Warnings come a turn later.
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('warning', note);
+    }
+    expect(warnings).toEqual([]);
+  });
 });
 
 describe('opening and closing the door', () => {
