@@ -85,6 +85,8 @@ export class EpochChain {
   readonly #confirmation: EpochConfirmation;
   readonly #joining: EpochJoining;
   readonly #newcomers: Newcomers;
+  /** Why the last attempt to bind the name to this disk has come to nothing. */
+  #introductionTrouble: string | undefined;
   #confirmed = false;
   #running = false;
   #driving = false;
@@ -182,7 +184,9 @@ export class EpochChain {
 
   /** Why it is not, in words; of a node that knows an epoch. */
   whyUnconfirmed(facts: Facts): string {
-    return whyUnconfirmed(facts, this.#log.standing, this.#options.self.id, this.#confirmation.why());
+    const { standing } = this.#log;
+    const lately = standing === 'unbound' ? this.#introductionTrouble : this.#confirmation.why();
+    return whyUnconfirmed(facts, standing, this.#options.self.id, lately);
   }
 
   /** Why there is no cluster yet, in words; of a node that knows no epoch. */
@@ -325,6 +329,7 @@ export class EpochChain {
         : introduceSelf(facts, self);
     const result = await this.propose(change, deadline);
     if (result.kind === 'refused') world.log.error('introduction-refused', { reason: result.reason });
+    this.#introductionTrouble = result.kind === 'failed' ? result.detail : undefined;
     if (result.kind === 'failed') world.log.warn('introduction-delayed', { detail: result.detail });
   }
 

@@ -69,6 +69,7 @@ export function handleEpochMessages(options: HandlerOptions): void {
     if (reachable && log.newest !== undefined) void greet(options, peer);
   });
   messaging.handle(prepareEpoch, async (request, caller) => {
+    refuseTwin(options, caller);
     proposer.observe(request.ballot);
     await follow(request.origin, request.epoch - 1, caller);
     return await acceptor.prepare(request.epoch, request.ballot);
@@ -122,6 +123,20 @@ async function tell(
   if (result.kind !== 'reply' || result.reply >= newest.epoch) return;
   const decided = log.decidedFrom(epoch(result.reply + 1));
   await messaging.call(peer, announceDecided, decided, { deadline: deadline() });
+}
+
+/**
+ * Who has lost its disk binds its name to a new one. Where the node with the disk of that name is still there, somebody has started
+ * another by mistake, which would put that one out. It gets no promise; once one has been given to it, its proposal may be chosen,
+ * and has to be accepted like any other.
+ */
+function refuseTwin({ messaging, log }: HandlerOptions, { from, storageId }: CallerInfo): void {
+  const bound = log.newest && memberNamed(log.newest, from)?.storageId;
+  if (bound === undefined || bound === null || bound === storageId || !messaging.isHere(from, bound)) return;
+  throw new Refusal(
+    'same-name',
+    `${from} is here, with the disk that the cluster knows: stop it if this one is to take its place, or choose another --id`,
+  );
 }
 
 function refuseForeign(log: EpochLog, origin: string, from: NodeId): void {

@@ -9,21 +9,22 @@ import type { Facts } from './facts.ts';
 export const SUPERSEDED =
   'the cluster has given this name to another data directory; this one must not be used any more';
 
-/** `lately`: why the last round of questions has not confirmed it, if one has ended. */
+/** `lately`: why the last round of questions has not confirmed it, or the last proposal has not bound it, if one has ended. */
 export function whyUnconfirmed(facts: Facts, standing: Standing, self: NodeId, lately: string | undefined): string {
   if (standing === 'superseded') return SUPERSEDED;
-  if (standing === 'unbound') return whyUnbound(facts, self);
+  if (standing === 'unbound') return whyUnbound(facts, self, lately);
   const waits = `a majority of the cluster has not confirmed epoch ${facts.epoch} yet`;
   return lately === undefined ? waits : `${waits}: ${lately}`;
 }
 
-function whyUnbound(facts: Facts, self: NodeId): string {
+function whyUnbound(facts: Facts, self: NodeId, lately: string | undefined): string {
   const names = memberNamed(facts, self)?.storageId === null ? 'no disk' : 'another disk';
   const named = `epoch ${facts.epoch} names ${names} of ${self}`;
   const wayOut = wayOutWithout(facts, self);
   if (wayOut !== undefined) return `${named}: put that one back, or, if it is gone for good, ${wayOut}`;
   const { voters } = electorateAfter(facts, []);
-  return `${named}, and a majority of the voters, ${voters.join(', ')}, has yet to bind it to the present one`;
+  const waits = `${named}, and a majority of the voters, ${voters.join(', ')}, has yet to bind it to the present one`;
+  return lately === undefined ? waits : `${waits}: ${lately}`;
 }
 
 /** What to do when its disk is gone and the other voters are no majority without it; undefined when they are one. */

@@ -86,8 +86,9 @@ export class Dispatch {
   dispatch(session: Session, request: RequestEnvelope): void {
     const { world, settings } = this.#context;
     const { callId, name, remaining } = request;
-    const from = session.remote?.id;
-    assert(from !== undefined, 'a request came before the end of the handshake');
+    const { remote } = session;
+    assert(remote !== undefined, 'a request came before the end of the handshake');
+    const { id: from, storageId } = remote;
     const run = this.#handlers.get(name);
     if (run === undefined) return this.#refuse(session, callId, 'unknown-message', `no handler for ${name}`);
     if (this.#refusing && !session.isDraining) {
@@ -107,7 +108,7 @@ export class Dispatch {
     const deadline = now + remaining - waited;
     const answer: Answer = { session, request, deadline, trace };
     try {
-      run(request.body, { from, deadline, trace }, answer);
+      run(request.body, { from, storageId, deadline, trace }, answer);
     } catch (error) {
       this.#fail(answer, error);
     }

@@ -44,6 +44,8 @@ export interface CallOptions {
 /** What a handler learns beside the request. */
 export interface CallerInfo {
   readonly from: NodeId;
+  /** The disk identity that it stated when it proved who it is. */
+  readonly storageId?: string;
   /** An instant of this node's monotonic clock. Work not begun by then is not begun at all. */
   readonly deadline: number;
   /** The handler's own span, when the call is traced. It ends with the answer. */
@@ -94,6 +96,8 @@ export interface Messaging {
   roundTrip(peer: NodeId): number;
   /** The disk identity that the node stated when it last proved who it is; undefined when it never did. */
   storageIdOf(peer: NodeId): string | undefined;
+  /** Whether a node of that name with that disk is connected with this one now: two of one name may be, by mistake. */
+  isHere(peer: NodeId, storageId: string): boolean;
   /** The protocol version that was agreed on with the node when it connected last; undefined when it never did. */
   versionOf(peer: NodeId): number | undefined;
   /** Calls back whenever {@link reachable} of some peer has changed. */

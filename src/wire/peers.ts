@@ -162,6 +162,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     return this.#storageIds.get(peer);
   }
 
+  isHere(peer: NodeId, storageId: string): boolean {
+    return [...this.#incoming].some(({ remote }) => remote?.id === peer && remote.storageId === storageId);
+  }
+
   onReachability(listener: (peer: NodeId, reachable: boolean) => void): void {
     this.#reachabilityListeners.push(listener);
   }

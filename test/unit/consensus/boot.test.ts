@@ -28,7 +28,7 @@ class Bench {
     const id = nodeId(name);
     const chain = new EpochChain({
       world: this.universe.world(id, medium, life, () => undefined),
-      messaging: this.universe.hub.messaging(id, life),
+      messaging: this.universe.hub.messaging(id, life, diskId(disk)),
       self: {
         id,
         storageId: diskId(disk),
@@ -224,6 +224,20 @@ describe('a start', () => {
     return { bench, nodes };
   }
 
+  it('with another disk puts nobody out who is there, and says so; it takes the place of one that has gone', async () => {
+    const { bench, nodes } = await founded();
+    const { hub } = bench.universe;
+    const [one] = nodes;
+    hub.here.add(`n3 ${diskId('n3')}`);
+    const twin = bench.start('n3', THREE, { disk: 'n3 by mistake' });
+    await bench.run(3000);
+    expect(memberOf(one!, 'n3')?.storageId).toBe(diskId('n3'));
+    expect(whyUnconfirmed(twin)).toMatch(/has yet to bind it to the present one: .*n3 is here, with the disk that/);
+    hub.here.clear();
+    await bench.run(3000);
+    expect(memberOf(one!, 'n3')?.storageId).toBe(diskId('n3 by mistake'));
+  });
+
   it('is not confirmed alone, and is with a second node', async () => {
     const { bench, nodes } = await founded();
     for (const node of nodes) node.stop();
@@ -303,8 +317,8 @@ describe('a start', () => {
     nodes[2]!.stop();
     const back = bench.start('n2', THREE, { disk: 'n2 new' });
     await bench.run(500);
-    expect(whyUnconfirmed(back)).toBe(
-      'epoch 1 names another disk of n2, and a majority of the voters, n1, n2, n3, has yet to bind it to the present one',
+    expect(whyUnconfirmed(back)).toMatch(
+      /^epoch 1 names another disk of n2, and a majority of the voters, n1, n2, n3, has yet to bind it to the present one: .*n3: unreachable/,
     );
     const pair = new Bench();
     const [first, second] = ['n1', 'n2'].map((name) => pair.start(name, ['n1', 'n2']));

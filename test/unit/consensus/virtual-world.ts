@@ -299,6 +299,7 @@ type AnyType = MessageType<never, unknown>;
 
 interface Endpoint {
   readonly id: NodeId;
+  readonly storageId: string;
   readonly life: Life;
   readonly handlers: Map<
     string,
@@ -314,6 +315,8 @@ export class Hub {
   readonly #endpoints = new Map<NodeId, Endpoint>();
   /** Pairs that cannot talk: `a b`, both ways. */
   readonly cut = new Set<string>();
+  /** Nodes that are there beside another of their name: `a disk`. */
+  readonly here = new Set<string>();
   /** Sees each message as it arrives, and may change it: the place to break the protocol on purpose. */
   inspect: (name: string, direction: 'request' | 'reply', body: unknown, to: NodeId) => unknown = (_n, _d, body) =>
     body;
@@ -344,8 +347,15 @@ export class Hub {
     }
   }
 
-  messaging(id: NodeId, life: Life): Messaging {
-    const endpoint: Endpoint = { id, life, handlers: new Map(), epochListeners: [], reachabilityListeners: [] };
+  messaging(id: NodeId, life: Life, disk = ''): Messaging {
+    const endpoint: Endpoint = {
+      id,
+      storageId: disk,
+      life,
+      handlers: new Map(),
+      epochListeners: [],
+      reachabilityListeners: [],
+    };
     this.#endpoints.set(id, endpoint);
     return {
       handle: (type, handler) => void endpoint.handlers.set(type.name, { type: type as never, handler }),
@@ -358,6 +368,7 @@ export class Hub {
       trouble: () => undefined,
       onCallEnd: () => undefined,
       storageIdOf: () => undefined,
+      isHere: (peer, storage) => this.here.has(`${peer} ${storage}`),
       versionOf: () => undefined,
       announceStop: () => undefined,
       drain: () => Promise.resolve(),
@@ -407,7 +418,7 @@ export class Hub {
     let result: CallResult<R>;
     try {
       const request = this.inspect(type.name, 'request', type.decodeRequest(decode(bytes)), to);
-      const reply = (await handler(request as never, { from: from.id, deadline })) as R;
+      const reply = (await handler(request as never, { from: from.id, storageId: from.storageId, deadline })) as R;
       if (!callee.life.alive) return;
       const copy = type.decodeReply(decode(encode(type.encodeReply(reply)).slice()));
       result = { kind: 'reply', reply: this.inspect(type.name, 'reply', copy, from.id) as R };
