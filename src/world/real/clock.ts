@@ -24,7 +24,7 @@ class HostTimer implements Timer {
   }
 
   #wait(delay: number): void {
-    this.#handle = setTimeout(this.#fire, Math.min(Math.ceil(delay), LONGEST_HOST_TIMER_MS));
+    this.#handle = setTimeout(this.#fire, Math.max(0, Math.min(Math.ceil(delay), LONGEST_HOST_TIMER_MS)));
     this.#handle.unref();
   }
 
