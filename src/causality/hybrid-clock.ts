@@ -31,20 +31,25 @@ export interface HybridClockOptions {
   readonly start?: number;
   /** How far ahead of the wall clock a time from another node may be to be believed; 500 without it. */
   readonly maxDriftMilliseconds?: number;
+  /** As for {@link HybridClock.followIf}; always without it. */
+  readonly isBelieved?: () => boolean;
 }
 
 export class HybridClock {
   readonly #wall: () => number;
   readonly #maxDrift: number;
   #last: number;
-  #isBelieved: () => boolean = () => true;
+  #isBelieved: () => boolean;
 
   constructor(options: HybridClockOptions) {
     const stored = options.start ?? 0;
     if (!isHybridTime(stored)) throw new RangeError(`hybrid time ${stored} to start from: 0 to 2^53-1`);
     this.#wall = options.wall;
     this.#maxDrift = options.maxDriftMilliseconds ?? DEFAULT_MAX_DRIFT;
-    this.#last = checked(Math.max(hybridTimeAt(options.wall()), stored) + 1);
+    this.#isBelieved = options.isBelieved ?? (() => true);
+    this.#last = stored;
+    const wall = hybridTimeAt(options.wall());
+    this.#last = checked((this.#isFollowed(wall) ? Math.max(wall, stored) : stored) + 1);
   }
 
   /** From now on the wall clock is followed over a minute and more only while it is believed. */

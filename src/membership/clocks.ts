@@ -37,6 +37,7 @@ export class Clocks {
   /** What the calendar clock was ahead of the monotonic one when this node's clock was found right last. */
   #trusted: number;
   #asked = false;
+  #areKnown = false;
   /** What the calendar clock showed when it was held against the monotonic one last for somebody who asked. */
   #lookedAt = -Infinity;
 
@@ -50,6 +51,7 @@ export class Clocks {
   }
 
   setMembers(members: readonly NamedMember[]): void {
+    this.#areKnown = members.length > 0;
     // By its own clock alone it has served so far.
     if (this.#others.size === 0 && this.#doubt === undefined) this.#trusted = this.#offset();
     this.#others = new Map(members.flatMap(({ id, index }) => (id === this.#self ? [] : [[id, index]])));
@@ -120,9 +122,9 @@ export class Clocks {
     return jump === 0 ? this.#startDoubt(this.#doubt.until) : this.#jumpDoubt(jump, this.#doubt.until);
   }
 
-  /** Whether neither a majority nor a jump speaks against this node's clock. */
+  /** Whether neither a majority nor a jump speaks against this node's clock. Before the members are known nobody could. */
   isBelieved(): boolean {
-    return this.#fault === undefined && this.doubt() === undefined;
+    return this.#areKnown && this.#fault === undefined && this.doubt() === undefined;
   }
 
   /** How far the clock has jumped since it was found right last; 0 while that may be due to small steps. */

@@ -24,6 +24,7 @@ const CLEAN = utf8('clean');
 const CLOCK = utf8('clock');
 const TENURE = utf8('tenure');
 const LIVES = utf8('lives');
+const RESERVED = utf8('reserved');
 
 /** The directory cannot be used by this node as it is configured; the message says why and what would help. */
 export class StorageMismatch extends Error {
@@ -43,6 +44,8 @@ export interface NodeStorage {
   /** Runs on from the last time that this disk knows to have been used. */
   readonly clock: HybridClock;
   readonly tenure: Tenure;
+  /** To reserve more of them. */
+  readonly reserved: ReservedTenures;
 }
 
 /** Boots whose lives are kept. */
@@ -102,6 +105,29 @@ export class Tenure {
   }
 }
 
+/**
+ * Which numbers tenures have got, so that no later boot gives them again. They are hybrid times, lest a disk that was put back begins
+ * what it has forgotten; but a calendar that was wrong when they were reserved does not take the clock along.
+ */
+export class ReservedTenures {
+  #last: number;
+
+  constructor(last: number) {
+    this.#last = last;
+  }
+
+  /** The first of {@link TENURES_RESERVED} more, after all that the clock has given. Only to be used when they are stored. */
+  take(clock: HybridClock): number {
+    const first = Math.max(clock.reserve(TENURES_RESERVED), this.#last + 1);
+    this.#last = first + TENURES_RESERVED - 1;
+    return first;
+  }
+
+  store(transaction: Pick<DiskTransaction, 'put'>): void {
+    transaction.put(NODE, RESERVED, encodeNumber(this.#last));
+  }
+}
+
 function encodeNumber(value: number): Uint8Array {
   const writer = new ByteWriter();
   writer.varint(value);
@@ -156,8 +182,13 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
   const boot = (readNumber(disk, BOOT) ?? 0) + 1;
   const lives = [random.uint32(), ...readLives(disk)].slice(0, LIVES_MAX);
   const wasClean = readNumber(disk, CLEAN) === 1;
-  const reserved = new HybridClock({ wall, start: readNumber(disk, CLOCK) ?? 0 }).tick();
-  const used = reserved + TENURES_RESERVED;
+  const stored = readNumber(disk, CLOCK) ?? 0;
+  // After the calendar, too: a disk that was put back has forgotten what it reserved.
+  const first = new HybridClock({ wall, start: Math.max(stored, readNumber(disk, RESERVED) ?? 0) }).tick();
+  const reserved = new ReservedTenures(first + TENURES_RESERVED - 1);
+  // Nobody has confirmed the calendar yet. On a new disk nothing else is known; on another one times ahead would be there for ever.
+  const isBelieved = (): boolean => stored === 0;
+  const clock = new HybridClock({ wall, start: stored, isBelieved });
   const lastTenure = wasClean ? readNumber(disk, TENURE) : undefined;
   const { durable } = disk.commit((transaction) => {
     transaction.put(NODE, ID, utf8(id));
@@ -165,13 +196,13 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
     transaction.put(NODE, BOOT, encodeNumber(boot));
     transaction.put(NODE, LIVES, encodeLives(lives));
     transaction.put(NODE, CLEAN, encodeNumber(0));
-    storeClock(transaction, used);
+    storeClock(transaction, clock.last());
+    reserved.store(transaction);
   });
   await durable;
-  // Not before what was reserved, however far the calendar lies behind: commits store the clock when it has come further.
-  const clock = new HybridClock({ wall, start: used });
   const marks = new DiskMarks(disk, boot, boot - LIVES_MAX);
-  return { storageId: storage, boot, lives, marks, wasClean, clock, tenure: new Tenure(lastTenure, reserved) };
+  const tenure = new Tenure(lastTenure, first);
+  return { storageId: storage, boot, lives, marks, wasClean, clock, tenure, reserved };
 }
 
 function storeClock(transaction: DiskTransaction, time: number): void {

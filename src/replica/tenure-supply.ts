@@ -1,6 +1,6 @@
 /**
- * Sees to it that tenures do not run out: when few are left, more are reserved in a commit of their own. Their numbers are
- * times that the hybrid clock skips, so that once the clock is stored behind them no later boot can begin them again.
+ * Sees to it that tenures do not run out: when few are left, more are reserved in a commit of their own. Once that is stored no
+ * later boot can begin them again.
  */
 
 import type { Log } from '#world/world.ts';
@@ -9,8 +9,7 @@ import { TENURES_RESERVED, type NodeStorage } from './node-storage.ts';
 
 export interface TenureSupplyOptions {
   readonly log: Log;
-  readonly storage: Pick<NodeStorage, 'clock' | 'tenure'>;
-  /** With each of its groups the disk has a time that the clock has not reached. */
+  readonly storage: Pick<NodeStorage, 'clock' | 'tenure' | 'reserved'>;
   readonly commits: Pick<GroupCommit, 'submit'>;
 }
 
@@ -40,8 +39,8 @@ export class TenureSupply {
     const { storage, commits, log } = this.#options;
     if (this.#reserving || !storage.tenure.runsOut()) return;
     this.#reserving = true;
-    const first = storage.clock.reserve(TENURES_RESERVED);
-    commits.submit({ run: () => undefined, bytes: 0, durable: true }).then(
+    const first = storage.reserved.take(storage.clock);
+    commits.submit({ run: (transaction) => storage.reserved.store(transaction), bytes: 0, durable: true }).then(
       () => {
         this.#reserving = false;
         storage.tenure.extend(first);

@@ -143,3 +143,31 @@ test('where one of three is away, one whose clock has jumped does not serve by i
   clock.jump(-HOUR);
   expect(cluster.running('n2').node.ready()).toBe(true);
 });
+
+const YEARS = 3 * 365 * 24 * HOUR;
+
+test.each([
+  ['ahead', 'stopped', YEARS],
+  ['ahead', 'killed', YEARS],
+  ['behind', 'killed', -YEARS],
+] as const)(
+  'a node that was started with a clock years %s and is %s then is as ever with the right one',
+  async (_, end, by) => {
+    const cluster = await founded('started wrong');
+    const n3 = cluster.machine('n3');
+    await cluster.simulation.settle(cluster.stop(n3));
+    n3.host.clock.jump(by);
+    await cluster.simulation.settle(cluster.start(n3));
+    await later(cluster, 15_000);
+    expect(cluster.running('n3').node.notReadyReason()).toContain('1095.0 days');
+    // It goes on storing what others write.
+    for (const key of KEYS) await cluster.request('n1', 'PUT', `/v1/kv/b/${key}`, { body: 'x' });
+    if (end === 'stopped') await cluster.simulation.settle(cluster.stop(n3));
+    else cluster.crash(n3);
+    n3.host.clock.jump(-by);
+    await cluster.restart('n3');
+    for (const key of KEYS) await cluster.request('n3', 'PUT', `/v1/kv/b/${key}`, { body: 'y' });
+    const leads = cluster.machines.map(({ id }) => cluster.running(id).node.hybridClockLead());
+    expect(leads.filter((lead) => lead > 1000)).toEqual([]);
+  },
+);

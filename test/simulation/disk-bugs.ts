@@ -78,7 +78,7 @@ export const DISK_BUGS: readonly Bug[] = [
   {
     name: 'tenures-from-one',
     about: 'the tenures of a node are counted from one at each start',
-    edits: [{ file: NODE_STORAGE, from: 'new Tenure(lastTenure, reserved)', to: 'new Tenure(lastTenure, 1)' }],
+    edits: [{ file: NODE_STORAGE, from: 'new Tenure(lastTenure, first)', to: 'new Tenure(lastTenure, 1)' }],
     foundBy: { scenario: 'coordinator-forgets-what-it-sent' },
   },
   {

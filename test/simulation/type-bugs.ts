@@ -11,7 +11,7 @@ export const TYPE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/replica/node-storage.ts',
-        from: 'new Tenure(lastTenure, reserved)',
+        from: 'new Tenure(lastTenure, first)',
         to: 'new Tenure(lastTenure, 1)',
       },
     ],
