@@ -72,6 +72,7 @@ const RECLAIMING_WITH_FALLBACKS: ReadonlySet<string> = new Set([
   'a-hint-beside-a-long-vector',
 ]);
 const SOON = {
+  upkeep: { forgottenAfter: 90_000 },
   repair: {
     ...DEFAULT_REPAIR_SETTINGS,
     interval: 1000,
