@@ -143,7 +143,7 @@ export const REPLICA_SCRIPTS = {
   /** Proposers that get in each other's way while what they say to the owners is late or lost. */
   'strong-keys-in-doubt': async (stage) => {
     const { network, simulation } = stage.arena.cluster;
-    const random = simulation.random.fork('doubt');
+    const random = simulation.random.fork('uncertain');
     const lost = (message: Uint8Array): boolean => requestName(message).startsWith('register.') && random.chance(0.15);
     for (let round = 0; round < STRONG_ROUNDS; round++) {
       const key = stage.strongKey(`round${round}`);
