@@ -6,6 +6,7 @@
  */
 
 import { connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 
 /** What listens on all addresses is reached by this one. */
 const LOOPBACK: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
@@ -18,6 +19,8 @@ export async function takeWaiting(server: Server, limitMs: number): Promise<void
   const until = performance.now() + limitMs;
   const own: Socket[] = [];
   for (let before = 1; before > 0 && performance.now() < until;) {
+    // Whoever comes behind this one, until it is taken, is broken: so it joins right before the loop looks for what has come.
+    await endOfTurn();
     before = await new Promise<number>((resolve) => {
       own.push(joinLine(server, until - performance.now(), resolve));
     });
