@@ -101,7 +101,7 @@ function onTop(caller: Caller): Asked {
   const path = `/v1/kv/siblings/${caller.own(40)}`;
   const context = caller.contexts.get(path);
   const after = (answer: HttpAnswer): void => void caller.contexts.set(path, field(answer, 'quoral-context') ?? '');
-  return { ...put(path, context === undefined ? '' : `Quoral-Context: ${context}\r\n`), after };
+  return { ...put(`${path}?return=body`, context === undefined ? '' : `Quoral-Context: ${context}\r\n`), after };
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -206,6 +206,10 @@ async function prepare(nodes: Nodes): Promise<void> {
   for (let i = 0; i < KEYS; i++) {
     for (const bucket of ['bench', 'strong'])
       await connection.request('PUT', `/v1/kv/${bucket}/k-${i}`, OCTETS, value());
+  }
+  for (let caller = 0; caller < CONNECTIONS; caller++) {
+    for (let i = 0; i < SESSION_KEYS; i++)
+      await connection.request('PUT', `/v1/kv/bench/${caller}-${i}`, OCTETS, value());
   }
   connection.close();
 }
