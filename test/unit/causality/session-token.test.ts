@@ -53,6 +53,13 @@ test('it only grows: what is seen joins what was seen, and two tokens together k
   );
 });
 
+test('of two tokens that know the same, the keys that the second has seen last stay longest', () => {
+  const [one, other] = ['one', 'other'].map((key) => sessionKey(utf8(key)));
+  const seeing = (...order: readonly Uint8Array[]): Session =>
+    order.reduce((session, key) => withSeen(session, key, [dot(1, 5)]), NEW_SESSION);
+  expect(joinSessions(seeing(one!, other!), seeing(other!, one!))).toEqual(seeing(other!, one!));
+});
+
 test('it has at most 4096 characters: the keys seen longest ago leave, which is remembered', () => {
   let session = NEW_SESSION;
   for (let i = 0; i < 200; i++) {

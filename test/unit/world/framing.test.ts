@@ -239,3 +239,37 @@ describe('reader', () => {
     );
   });
 });
+
+describe('what nobody wants any more', () => {
+  const take = (writer: FrameWriter, now: number): readonly Uint8Array[] => {
+    const { frames, messages } = reader();
+    while (!writer.empty) for (const piece of writer.next(now)) frames.push(piece);
+    expect(writer.queuedBytes).toBe(0);
+    return messages;
+  };
+
+  test('does not leave, and what is wanted does', () => {
+    const writer = new FrameWriter();
+    const [wanted, late] = [patterned(2 * LARGE_MESSAGE_BYTES), patterned(2 * LARGE_MESSAGE_BYTES, 1)];
+    for (const [message, until] of [
+      [utf8('late'), 10],
+      [utf8('wanted'), 11],
+      [utf8('always')],
+      [late, 10],
+      [wanted, 11],
+    ] as const)
+      writer.add(message, until);
+    sameMessages(take(writer, 10), [utf8('wanted'), utf8('always'), wanted]);
+  });
+
+  test('comes to its end when it has begun to leave', () => {
+    const writer = new FrameWriter();
+    const [begun, late] = [patterned(3 * LARGE_MESSAGE_BYTES), patterned(2 * LARGE_MESSAGE_BYTES, 1)];
+    writer.add(begun, 10);
+    writer.add(late, 10);
+    const { frames, messages } = reader();
+    for (const piece of writer.next(9)) frames.push(piece);
+    while (!writer.empty) for (const piece of writer.next(20)) frames.push(piece);
+    sameMessages(messages, [begun]);
+  });
+});
