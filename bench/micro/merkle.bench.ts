@@ -135,6 +135,10 @@ class MemoryDisk implements Disk {
     return this.get(table, key);
   }
 
+  recallUpTo(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.get(table, key);
+  }
+
   range(table: string, options: Parameters<Disk['range']>[1]): ReturnType<Disk['range']> {
     return this.#tables.get(table)!.range(options);
   }

@@ -6,10 +6,11 @@
  */
 
 import { EMPTY_BYTES, toHex } from '#kernel/bytes.ts';
+import { Refusal } from '#wire/message.ts';
 import type { Digest, Disk, DiskReader, Log, Metrics } from '#world/world.ts';
 import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import type { GroupCommit, GroupTransaction } from './group-commit.ts';
-import type { Place, Records } from './records.ts';
+import { CORRUPT_ROW, type Place, type Records } from './records.ts';
 import { DAMAGED, recordKey, recordName, RECORDS, type RecordName } from './tables.ts';
 
 export interface DamagedRow {
@@ -45,6 +46,12 @@ export class DamagedRows {
   /** Whether what the replica has of the key is no answer. */
   has({ bucket, incarnation }: Place, key: Uint8Array): boolean {
     return this.#marked.size > 0 && this.#marked.has(toHex(recordKey(bucket, incarnation, key)));
+  }
+
+  /** Throws {@link Refusal} for such a key. */
+  requireWhole(place: Place, key: Uint8Array): void {
+    if (this.has(place, key))
+      throw new Refusal(CORRUPT_ROW, 'the row of this key was damaged and is not got back from the other owners yet');
   }
 
   list(): readonly DamagedRow[] {

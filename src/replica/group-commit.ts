@@ -8,6 +8,7 @@
  */
 
 import { equalBytes } from '#kernel/bytes.ts';
+import { LARGE_MESSAGE_BYTES } from '#world/limits.ts';
 import type { Clock, Counter, Disk, DiskTransaction, Histogram, Metrics, Span } from '#world/world.ts';
 import { failureName } from '#wire/failure-name.ts';
 
@@ -50,12 +51,17 @@ export interface GroupCommitOptions {
   readonly onSynced?: () => void;
   /** Called when a group was not committed, or perhaps not. Must not throw. */
   readonly onFailure: (error: unknown) => void;
-  /** Operations in one transaction: bounds how long the thread is held. */
+  /** Operations in one transaction, large ones aside: bounds how long the thread is held. */
   readonly groupSizeMax: number;
   /** Operations that wait, and the bytes that they hold; beyond either {@link GroupCommit.submit} rejects with {@link QueueFull}. */
   readonly queueMax: number;
   readonly queueBytesMax: number;
 }
+
+/** Of rows, read and written in one transaction: behind it only a first large operation begins. Bounds how long the thread is held. */
+export const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+/** An operation that holds more waits apart, so that small ones do not wait for many large ones. */
+const LARGE_OPERATION_BYTES = LARGE_MESSAGE_BYTES;
 
 export class QueueFull extends Error {
   override readonly name = 'QueueFull';
@@ -73,6 +79,8 @@ interface Waiting {
   /** What the operation waits for now, when it is traced: its turn, then the sync. */
   span: Span | undefined;
   result: unknown;
+  /** Whether it has run. */
+  begun: boolean;
   succeeded: boolean;
   /** Whether the outcome was told. */
   told: boolean;
@@ -97,6 +105,8 @@ class Overlay implements GroupTransaction {
   #writeCount = 0;
   readonly #effects: Effect[] = [];
   #effectCount = 0;
+  /** Of the values that all operations have read and written. */
+  bytes = 0;
 
   constructor(under: DiskTransaction) {
     this.#under = under;
@@ -104,15 +114,16 @@ class Overlay implements GroupTransaction {
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
     const written = this.#written(table, key);
-    return written === undefined ? this.#under.get(table, key) : written.value;
+    return this.#counted(written === undefined ? this.#under.get(table, key) : written.value);
   }
 
   recall(table: string, key: Uint8Array): Uint8Array | undefined {
     const written = this.#written(table, key);
-    return written === undefined ? this.#under.recall(table, key) : written.value;
+    return this.#counted(written === undefined ? this.#under.recall(table, key) : written.value);
   }
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
+    this.bytes += value.length;
     this.#writes[this.#writeCount++] = { table, key, value };
   }
 
@@ -127,6 +138,11 @@ class Overlay implements GroupTransaction {
   discard(): void {
     this.#writeCount = 0;
     this.#effectCount = 0;
+  }
+
+  #counted(value: Uint8Array | undefined): Uint8Array | undefined {
+    if (value !== undefined) this.bytes += value.length;
+    return value;
   }
 
   #written(table: string, key: Uint8Array): Write | undefined {
@@ -153,6 +169,10 @@ class Overlay implements GroupTransaction {
   }
 }
 
+function isLarge({ bytes }: GroupOperation<unknown>): boolean {
+  return bytes > LARGE_OPERATION_BYTES;
+}
+
 /** 30 bits that stand for a row: of two rows that share them one only waits for the sync of the other. */
 function rowMark(table: string, key: Uint8Array): number {
   let hash = 0x811c9dc5 ^ table.length ^ (table.charCodeAt(0) << 8);
@@ -165,6 +185,7 @@ export class GroupCommit {
   readonly #groupSizes: Histogram;
   readonly #refused: Counter;
   #queue: Waiting[] = [];
+  #large: Waiting[] = [];
   #queueBytes = 0;
   #scheduled = false;
   /** The sync under way and the rows that it makes durable; only one group is under way at a time. */
@@ -181,7 +202,7 @@ export class GroupCommit {
       [1, 2, 4, 8, 16, 32, 64, 128],
     );
     const { metrics } = options;
-    metrics.gauge('quoral_commit_queue_operations', 'Operations that wait for a commit', () => this.#queue.length);
+    metrics.gauge('quoral_commit_queue_operations', 'Operations that wait for a commit', () => this.#length);
     metrics.gauge(
       'quoral_commit_queue_bytes',
       'Bytes of the operations that wait for a commit',
@@ -201,14 +222,15 @@ export class GroupCommit {
   /** As {@link submit}, for who needs no promise. */
   enqueue<T>(operation: GroupOperation<T>, outcome: Outcome<T>): void {
     const { queueMax, queueBytesMax } = this.#options;
-    if (this.#queue.length >= queueMax || this.#queueBytes >= queueBytesMax) {
+    if (this.#length >= queueMax || this.#queueBytes >= queueBytesMax) {
       this.#refused.add();
-      const waiting = `${this.#queue.length} operations with ${this.#queueBytes} bytes`;
+      const waiting = `${this.#length} operations with ${this.#queueBytes} bytes`;
       outcome.reject(new QueueFull(`${waiting} wait for the disk already`));
       return;
     }
     const span = operation.trace?.child('commit.wait', 'internal');
-    this.#queue.push({ operation, outcome, span, result: undefined, succeeded: false, told: false });
+    const queue = isLarge(operation) ? this.#large : this.#queue;
+    queue.push({ operation, outcome, span, result: undefined, succeeded: false, told: false, begun: false });
     this.#queueBytes += operation.bytes;
     this.#schedule();
   }
@@ -229,13 +251,17 @@ export class GroupCommit {
 
   /** Resolves when nothing waits any more. */
   async drain(): Promise<void> {
-    while (this.#queue.length > 0 || this.#sync !== undefined) {
+    while (this.#length > 0 || this.#sync !== undefined) {
       await this.submit({ run: () => undefined, bytes: 0, durable: true });
     }
   }
 
+  get #length(): number {
+    return this.#queue.length + this.#large.length;
+  }
+
   #schedule(): void {
-    if (this.#scheduled || this.#sync !== undefined || this.#queue.length === 0) return;
+    if (this.#scheduled || this.#sync !== undefined || this.#length === 0) return;
     this.#scheduled = true;
     this.#options.clock.defer(() => {
       this.#scheduled = false;
@@ -244,13 +270,7 @@ export class GroupCommit {
   }
 
   async #flush(): Promise<void> {
-    const group = this.#queue.splice(0, this.#options.groupSizeMax);
-    for (const waiting of group) {
-      this.#queueBytes -= waiting.operation.bytes;
-      waiting.span?.end();
-      waiting.span = waiting.operation.trace?.child('commit.write', 'internal');
-    }
-    this.#groupSizes.observe(group.length);
+    const group = this.#next();
     try {
       this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;
     } catch (error) {
@@ -258,6 +278,7 @@ export class GroupCommit {
       this.#fail(group, error);
       return;
     }
+    this.#groupSizes.observe(group.length);
     for (const waiting of group) {
       const { operation, outcome, succeeded, result } = waiting;
       waiting.span?.end(succeeded ? undefined : 'failed');
@@ -287,24 +308,57 @@ export class GroupCommit {
     this.#schedule();
   }
 
-  #run(group: readonly Waiting[], transaction: DiskTransaction): void {
+  /** Small operations, and behind them large ones, of which there is always one if any waits. */
+  #next(): Waiting[] {
+    const group = this.#queue.splice(0, this.#options.groupSizeMax);
+    let bytes = 0;
+    while (this.#large.length > 0 && bytes < GROUP_BYTES_MAX) {
+      const large = this.#large.shift()!;
+      bytes += large.operation.bytes;
+      group.push(large);
+    }
+    for (const { operation } of group) this.#queueBytes -= operation.bytes;
+    return group;
+  }
+
+  #run(group: Waiting[], transaction: DiskTransaction): void {
     this.#options.prologue(transaction);
     const overlay = new Overlay(transaction);
-    for (const waiting of group) {
-      try {
-        waiting.result = waiting.operation.run(overlay);
-      } catch (error) {
-        overlay.discard();
-        waiting.told = true;
-        waiting.outcome.reject(error);
-        continue;
-      }
-      overlay.apply(this.#unsynced);
-      waiting.succeeded = true;
+    const firstLarge = group.findIndex(({ operation }) => isLarge(operation));
+    for (const [i, waiting] of group.entries()) {
+      if (overlay.bytes < GROUP_BYTES_MAX || i === firstLarge) this.#runOne(waiting, overlay);
     }
+    this.#putBack(group);
     this.#options.epilogue(transaction);
     for (const { succeeded, operation, result } of group) if (succeeded) operation.beforeCommit?.(result);
     this.#options.beforeCommit();
+  }
+
+  #runOne(waiting: Waiting, overlay: Overlay): void {
+    const { operation, outcome } = waiting;
+    waiting.begun = true;
+    waiting.span?.end();
+    waiting.span = operation.trace?.child('commit.write', 'internal');
+    try {
+      waiting.result = operation.run(overlay);
+    } catch (error) {
+      overlay.discard();
+      waiting.told = true;
+      outcome.reject(error);
+      return;
+    }
+    overlay.apply(this.#unsynced);
+    waiting.succeeded = true;
+  }
+
+  /** Takes out of the group what did not begin: it is the first of the next one. */
+  #putBack(group: Waiting[]): void {
+    const later = group.filter(({ begun }) => !begun);
+    if (later.length === 0) return;
+    group.splice(0, group.length, ...group.filter(({ begun }) => begun));
+    for (const { operation } of later) this.#queueBytes += operation.bytes;
+    this.#queue.unshift(...later.filter(({ operation }) => !isLarge(operation)));
+    this.#large.unshift(...later.filter(({ operation }) => isLarge(operation)));
   }
 
   #fail(group: readonly Waiting[], error: unknown): void {

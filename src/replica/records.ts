@@ -8,6 +8,7 @@ import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Counter, Digest, Disk, DiskTransaction, Log, Metrics } from '#world/world.ts';
 import type { GroupTransaction } from './group-commit.ts';
+import { Outlines } from './outlines.ts';
 import type { Scope } from './scope.ts';
 import { recordKey, recordName, RECORDS } from './tables.ts';
 
@@ -63,6 +64,7 @@ export interface RecordsOptions {
 export class Records {
   readonly #options: RecordsOptions;
   readonly #corruptRows: Counter;
+  readonly #outlines = new Outlines();
 
   constructor(options: RecordsOptions) {
     this.#options = options;
@@ -77,6 +79,22 @@ export class Records {
   /** As {@link read}, for the requests of clients: the row is perhaps in memory, and damage to the medium is not seen then. */
   recall(place: Place, key: Uint8Array, from: GroupTransaction | Disk): StoredState | undefined {
     return this.#stored(place, key, from.recall(RECORDS, recordKey(place.bucket, place.incarnation, key)));
+  }
+
+  /** As {@link recall}; of a row of more than `upTo` bytes only how many it has. */
+  recallUpTo(place: Place, key: Uint8Array, from: Disk, upTo: number): StoredState | number | undefined {
+    const row = from.recallUpTo(RECORDS, recordKey(place.bucket, place.incarnation, key), upTo);
+    return typeof row === 'number' ? row : this.#stored(place, key, row);
+  }
+
+  /** The outline of a row of more than so many bytes, if it was read before. */
+  outline({ bucket, incarnation }: Place, key: Uint8Array, bytes: number): Uint8Array | undefined {
+    return this.#outlines.get(recordKey(bucket, incarnation, key), bytes);
+  }
+
+  /** Of what was read just now. */
+  keepOutline({ bucket, incarnation }: Place, key: Uint8Array, bytes: number, outline: Uint8Array): void {
+    this.#outlines.keep(recordKey(bucket, incarnation, key), bytes, outline);
   }
 
   #stored(place: Place, key: Uint8Array, row: Uint8Array | undefined): StoredState | undefined {
@@ -102,6 +120,7 @@ export class Records {
     after: StoredState,
   ): void {
     const rowKey = recordKey(place.bucket, place.incarnation, key);
+    this.#outlines.forget(rowKey);
     transaction.put(RECORDS, rowKey, after.encoded);
     const change = { place, key, rowKey, before: before ?? EMPTY_STATE, after: after.state };
     for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
@@ -110,6 +129,7 @@ export class Records {
   /** Takes away a row that {@link read} has returned in the same transaction. */
   remove(transaction: GroupTransaction, place: Place, key: Uint8Array, before: State): void {
     const rowKey = recordKey(place.bucket, place.incarnation, key);
+    this.#outlines.forget(rowKey);
     transaction.delete(RECORDS, rowKey);
     const change = { place, key, rowKey, before, after: EMPTY_STATE };
     for (const participant of this.#options.participants) participant.recordChanged(transaction, change);
@@ -117,7 +137,9 @@ export class Records {
 
   /** Takes away a row that could not be read. */
   forget(transaction: GroupTransaction, place: Place, key: Uint8Array): void {
-    transaction.delete(RECORDS, recordKey(place.bucket, place.incarnation, key));
+    const rowKey = recordKey(place.bucket, place.incarnation, key);
+    this.#outlines.forget(rowKey);
+    transaction.delete(RECORDS, rowKey);
     for (const participant of this.#options.participants) participant.recordForgotten?.(transaction, place, key);
   }
 
@@ -129,6 +151,7 @@ export class Records {
     of: Pick<Place, 'n' | 'partition'> | undefined,
   ): void {
     if (of === undefined) {
+      this.#outlines.forget(rowKey);
       transaction.delete(RECORDS, rowKey);
       return;
     }

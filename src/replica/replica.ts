@@ -17,7 +17,7 @@ import { ConflictFigures } from './conflicts.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
-import { fetched, fetchedWithRetry } from './fetched.ts';
+import { Fetches } from './fetches.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { checkSize, mintOn, type Minted, type MintRequest, type SizeLimits } from './mint.ts';
 import { ClockRow, storeCleanStop, type NodeStorage } from './node-storage.ts';
@@ -25,11 +25,11 @@ import { TenureSupply } from './tenure-supply.ts';
 import { Retries, type RetryLimits } from './retries.ts';
 import { RetryPurge } from './retry-purge.ts';
 import { attemptIn } from './settle-retries.ts';
-import { CORRUPT_ROW, Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
-import { AlreadyMinted, asRefusal, DISK_FAILED, OVERLOADED, REFILLING, TOO_LATE } from './refusals.ts';
+import { Records, type Place, type RecordParticipant, type StoredState } from './records.ts';
+import { AlreadyMinted, DISK_FAILED, OVERLOADED, TOO_LATE } from './refusals.ts';
 import { storeTogether } from './store-together.ts';
 import { fence, type Knowledge, type Scope } from './scope.ts';
-import { recordKey, recordPrefix, RECORDS, REGISTERS } from './tables.ts';
+import { recordPrefix, RECORDS, REGISTERS } from './tables.ts';
 
 export interface ReplicaOptions {
   readonly world: Pick<World, 'clock' | 'disk' | 'log' | 'metrics' | 'digest'>;
@@ -71,6 +71,7 @@ export class Replica {
   #probing = false;
   readonly #retries: Retries;
   readonly #purge: RetryPurge;
+  readonly #fetches: Fetches;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -131,6 +132,10 @@ export class Replica {
     const renew = (): void => this.#renewTenure();
     this.floors = new Floors(options.world.disk, () => options.knowledge.refilling());
     this.damaged = new DamagedRows({ ...options.world, commits: this.#commits, records: this.#records, renew });
+    this.#fetches = new Fetches({
+      ...{ world: options.world, knowledge: options.knowledge, damaged: this.damaged },
+      ...{ commits: this.#commits, records: this.#records, retries: this.#retries },
+    });
   }
 
   /**
@@ -172,43 +177,9 @@ export class Replica {
     });
   }
 
-  /**
-   * The replica's state of a key. Throws {@link Refusal}, or rejects with it: a row that cannot be trusted is no answer, not an
-   * absence. Nearly always there is nothing to wait for, and each wait costs a turn.
-   */
+  /** The replica's state of a key. Throws {@link Refusal}, or rejects with it. */
   fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
-    const waits = this.#isBehind(request.scope) || this.#syncOf(request) !== undefined;
-    return waits ? this.#fetchLater(request, deadline) : this.#fetchNow(request);
-  }
-
-  async #fetchLater(request: FetchRequest, deadline: number): Promise<FetchReply> {
-    if (this.#isBehind(request.scope)) await this.#learn(request.scope, deadline);
-    await this.#syncOf(request)?.catch((error: unknown) => Promise.reject(asRefusal(error)));
-    return this.#fetchNow(request);
-  }
-
-  /** The end of the sync that makes the row durable which a reader would see now. */
-  #syncOf({ scope: { bucket, incarnation }, key }: FetchRequest): Promise<void> | undefined {
-    return this.#commits.synced(RECORDS, recordKey(bucket, incarnation, key));
-  }
-
-  #fetchNow(request: FetchRequest): FetchReply {
-    fence(request.scope, this.#options.knowledge);
-    if (this.#options.knowledge.refilling())
-      throw new Refusal(REFILLING, 'this node has lost its disk and cannot vouch for absences');
-    const failure = this.#options.world.disk.failure();
-    if (failure !== undefined && failure.kind !== 'full') throw new Refusal(DISK_FAILED, failure.message);
-    this.#requireWhole(request.scope, request.key);
-    try {
-      const stored = this.#records.recall(request.scope, request.key, this.#options.world.disk);
-      if (request.retryId === undefined) return fetched(stored, request.valuesUpTo, this.#options.world.digest.crc32);
-      const { scope, key, retryId, fingerprint } = request;
-      const retry = this.#retries.read(scope, key, retryId);
-      const known = { retry, retriesFull: this.#retries.full() };
-      return fetchedWithRetry(stored, known, fingerprint, this.#options.world.clock.wall());
-    } catch (error) {
-      throw asRefusal(error);
-    }
+    return this.#fetches.fetch(request, deadline);
   }
 
   /** Where other rooms submit what shall share the transactions and syncs of this node's writes. */
@@ -238,7 +209,7 @@ export class Replica {
 
   /** This node's own record as it stands, perhaps not synced yet. Throws {@link Refusal} for a damaged one. */
   record(place: Place, key: Uint8Array): StoredState | undefined {
-    this.#requireWhole(place, key);
+    this.damaged.requireWhole(place, key);
     return this.#records.read(place, key, this.#options.world.disk);
   }
 
@@ -281,7 +252,7 @@ export class Replica {
     const { mark } = request;
     if (!request.stillWanted()) throw new Refusal(TOO_LATE, 'the deadline passed in the queue of the disk');
     const { conflicts } = fence(request.scope, knowledge);
-    this.#requireWhole(request.scope, request.key);
+    this.damaged.requireWhole(request.scope, request.key);
     const stored = this.#records.recall(request.scope, request.key, transaction);
     const before = this.#withBase(request, stored?.state ?? EMPTY_STATE);
     // Not before: what was read may have ended the last tenure.
@@ -366,11 +337,6 @@ export class Replica {
   #renewTenure(): void {
     this.#tenures.renew();
     this.#renewals.add();
-  }
-
-  #requireWhole(place: Place, key: Uint8Array): void {
-    if (this.damaged.has(place, key))
-      throw new Refusal(CORRUPT_ROW, 'the row of this key was damaged and is not got back from the other owners yet');
   }
 
   /** A full disk is known to have space again only when a commit succeeds: one is tried although no client may write. */

@@ -164,6 +164,8 @@ export interface DiskTransaction extends DiskReader {
 }
 
 export interface Disk extends DiskReader {
+  /** As {@link recall}; of a value of more than `upTo` bytes only how many it has, without reading them. */
+  recallUpTo(table: string, key: Uint8Array, upTo: number): Uint8Array | number | undefined;
   /**
    * Runs `run` in one atomic transaction and commits it. When it returns, reads see the changes; `durable` resolves when
    * they are on stable storage, and rejects with a {@link DiskError} when that is unknown.

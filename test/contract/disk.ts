@@ -86,6 +86,17 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         expect(disk.recall(table, bytes(2))).toEqual(bytes());
       });
 
+      test('of a value that is longer than wanted it tells the length', async () => {
+        await medium.settle(put(table, [bytes(1), new Uint8Array(70_000).fill(7)], [bytes(2), bytes(20)]));
+        await reopen();
+        for (let i = 0; i < 2; i++) {
+          expect(disk.recallUpTo(table, bytes(1), 69_999)).toBe(70_000);
+          expect(disk.recallUpTo(table, bytes(1), 70_000)).toHaveLength(70_000);
+          expect(disk.recallUpTo(table, bytes(2), 1)).toEqual(bytes(20));
+          expect(disk.recallUpTo(table, bytes(3), 1)).toBeUndefined();
+        }
+      });
+
       test('takes any bytes as a key and a value, also none at all', async () => {
         const keys = [
           bytes(),

@@ -20,6 +20,7 @@ export const DISK_BUGS: readonly Bug[] = [
       disk: (disk) => ({
         get: (table, key) => disk.get(table, key),
         recall: (table, key) => disk.recall(table, key),
+        recallUpTo: (table, key, upTo) => disk.recallUpTo(table, key, upTo),
         range: (table, options) => disk.range(table, options),
         commit: (run) => {
           disk.commit(run);
@@ -86,9 +87,9 @@ export const DISK_BUGS: readonly Bug[] = [
     about: 'an owner that has lost its disk counts for reads before it was filled again',
     edits: [
       {
-        file: REPLICA,
-        from: 'if (this.#options.knowledge.refilling())',
-        to: 'if (this.#options.knowledge.refilling() && false)',
+        file: 'src/replica/fetches.ts',
+        from: 'if (knowledge.refilling())',
+        to: 'if (knowledge.refilling() && false)',
       },
       { file: READ_ROUND, from: ".filter((owner) => owner.state !== 'refilling')", to: '' },
     ],

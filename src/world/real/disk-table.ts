@@ -21,8 +21,9 @@ export class DiskTable {
   /** Where rows of this table are kept, and as whose. */
   readonly #cache: RowCache | undefined;
   readonly #number: number;
-  /** For rows whose number in SQLite is or gets known: they are written without a search in the index from keys to numbers. */
-  readonly #numberAndValue: Statement<[Key], [number, Bytes]> | undefined;
+  /** The row's number in SQLite, where rows are kept; its length; its value, if that is not longer than wanted. */
+  readonly #upTo: Statement<[number, Key], [number | null, number, Bytes | null]>;
+  /** For rows whose number in SQLite is known: they are written without a search in the index from keys to numbers. */
   readonly #putAt: Statement<[Bytes, number, Key]> | undefined;
   readonly #get: Statement<[Key], Bytes>;
   readonly #put: Statement<[Key, Bytes]>;
@@ -38,11 +39,13 @@ export class DiskTable {
     if (recalled === true && cache !== undefined) {
       assert(rows === 'wide', `table ${name}: only rows with numbers of their own are recalled`);
       this.#cache = cache;
-      this.#numberAndValue = database
-        .prepare<[Key], [number, Bytes]>(`SELECT rowid, v FROM ${table} WHERE k = ?`)
-        .raw();
       this.#putAt = database.prepare(`UPDATE ${table} SET v = ? WHERE rowid = ? AND k = ?`);
     }
+    // Of what is longer SQLite reads no more than the row's first page.
+    const columns = `${this.#cache === undefined ? 'NULL' : 'rowid'}, length(v), CASE WHEN length(v) <= ? THEN v END`;
+    this.#upTo = database
+      .prepare<[number, Key], [number | null, number, Bytes | null]>(`SELECT ${columns} FROM ${table} WHERE k = ?`)
+      .raw();
     this.#get = database.prepare<[Key], Bytes>(`SELECT v FROM ${table} WHERE k = ?`).pluck();
     this.#put = database.prepare(
       `INSERT INTO ${table} (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
@@ -66,11 +69,17 @@ export class DiskTable {
 
   /** What the medium has, for the cache too, which has nothing. */
   keep(key: Bytes): Bytes | undefined {
-    if (this.#cache === undefined) return this.get(key);
-    const row = this.#numberAndValue!.get(this.#keyOf(key));
+    return this.keepUpTo(key, Number.POSITIVE_INFINITY) as Bytes | undefined;
+  }
+
+  /** As {@link keep}; of a value of more than so many bytes only how many it has. */
+  keepUpTo(key: Bytes, upTo: number): Bytes | number | undefined {
+    const row = this.#upTo.get(upTo, this.#keyOf(key));
     if (row === undefined) return undefined;
-    this.#cache.put(this.#number, key, row[1], row[0]);
-    return plain(row[1]);
+    const [number, length, value] = row;
+    if (value === null) return length;
+    if (number !== null) this.#cache!.put(this.#number, key, value, number);
+    return plain(value);
   }
 
   range(options: RangeOptions): Row[] {

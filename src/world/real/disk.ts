@@ -152,13 +152,21 @@ class SqliteDisk implements Disk {
   }
 
   recall(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#recall(table, key, (rows) => rows.keep(key));
+  }
+
+  recallUpTo(table: string, key: Uint8Array, upTo: number): Uint8Array | number | undefined {
+    return this.#recall(table, key, (rows) => rows.keepUpTo(key, upTo));
+  }
+
+  #recall<T>(table: string, key: Uint8Array, keep: (rows: DiskTable) => T): Uint8Array | T {
     const rows = this.#table(table);
     const kept = rows.kept(key);
     if (kept !== undefined) return kept;
     this.#figures.reads.add();
     try {
       this.#read();
-      return rows.keep(key);
+      return keep(rows);
     } catch (error) {
       throw this.#fail(error, 'read');
     }

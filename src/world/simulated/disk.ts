@@ -73,6 +73,11 @@ export class SimulatedDisk implements Disk {
     return this.get(table, key);
   }
 
+  recallUpTo(table: string, key: Uint8Array, upTo: number): Uint8Array | number | undefined {
+    const value = this.get(table, key);
+    return value === undefined || value.length <= upTo ? value : value.length;
+  }
+
   range(table: string, options: RangeOptions): Row[] {
     this.#assertReadable();
     const { limit } = options;

@@ -236,6 +236,7 @@ export class Universe {
     const disk: Disk = {
       get,
       recall: get,
+      recallUpTo: get,
       range: (table, options) => rangeOf(medium.table(table), options),
       commit: (run) => this.#commit(medium, life, crash, run),
       failure: () => undefined,

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
-import { GroupCommit, QueueFull, type GroupCommitOptions } from '#replica/group-commit.ts';
+import { GROUP_BYTES_MAX, GroupCommit, QueueFull, type GroupCommitOptions } from '#replica/group-commit.ts';
 import { RECORDS } from '#replica/tables.ts';
 import { DiskError } from '#world/world.ts';
 import { OneMachine, type OneProcess } from './worlds.ts';
@@ -147,6 +147,53 @@ test('the bytes that wait are bounded too, and free again when their group begin
   await expect(put(commits, 'x')).rejects.toThrow(QueueFull);
   await machine.simulation.settle(first);
   expect(await machine.simulation.settle(put(commits, 'y'))).toBe('y');
+});
+
+/** Runs in the order in which they are submitted; each writes a value of so many bytes and says that it holds so many. */
+function putLarge(commits: GroupCommit, name: string, written: number, held = written): Promise<string> {
+  return commits.submit({
+    run: (transaction) => {
+      events.push(`run ${name}`);
+      transaction.put(RECORDS, utf8(name), new Uint8Array(written));
+      return name;
+    },
+    bytes: held,
+    durable: true,
+  });
+}
+
+test('a group takes some bytes of large operations, one at least, and all that are small', async () => {
+  const commits = groupCommit({ queueBytesMax: 1 << 30 });
+  const sizes = { a: 1, b: 1.5, c: 5, d: 0.5 };
+  const large = Object.entries(sizes).map(([name, part]) => putLarge(commits, name, part * GROUP_BYTES_MAX));
+  const small = ['e', 'f'].map((name) => putLarge(commits, name, 10));
+  const answers = await machine.simulation.settle(Promise.all([...large, ...small]));
+  expect(answers).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+  expect(events.filter((event) => !event.startsWith('before')).map((event) => event.replace('run ', ''))).toEqual([
+    ...['prologue', 'e', 'f', 'a', 'prologue', 'b', 'prologue', 'c', 'prologue', 'd'],
+  ]);
+});
+
+test('small operations on large rows share a group up to its bytes; the others come first in the next, and large ones go on', async () => {
+  const commits = groupCommit({ queueBytesMax: 1 << 30 });
+  const part = GROUP_BYTES_MAX / 2;
+  const small = ['a', 'b', 'c'].map((name) => putLarge(commits, name, part, 10));
+  const large = ['x', 'y'].map((name) => putLarge(commits, name, part));
+  await machine.simulation.settle(Promise.all([...small, ...large]));
+  expect(events.filter((event) => !event.startsWith('before')).map((event) => event.replace('run ', ''))).toEqual([
+    ...['prologue', 'a', 'b', 'x', 'prologue', 'c', 'y'],
+  ]);
+  expect(process.metrics.value('quoral_commit_queue_bytes')).toBe(0);
+  expect(process.metrics.value('quoral_commit_queue_operations')).toBe(0);
+});
+
+test('a disk that takes nothing fails all that wait, large ones too', async () => {
+  const commits = groupCommit({ queueBytesMax: 1 << 30 });
+  machine.medium.failNextSync();
+  await expect(machine.simulation.settle(put(commits, 'lost?'))).rejects.toThrow(DiskError);
+  const all = ['a', 'b', 'c'].map((name) => putLarge(commits, name, GROUP_BYTES_MAX));
+  const ends = await machine.simulation.settle(Promise.allSettled([...all, put(commits, 'never')]));
+  expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
 });
 
 test('a full disk fails the group and heals; a failed sync is final', async () => {
