@@ -3,13 +3,14 @@
  * answer. So an operation means exactly what the same request by itself would mean.
  */
 
-import { toBase64, toBase64url } from '#kernel/base64.ts';
-import { EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { toBase64url } from '#kernel/base64.ts';
+import { concatBytes, EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
 import { GivenRequest } from './given-request.ts';
 import { isoDate } from './http-date.ts';
+import { jsonWithBase64 } from './json.ts';
 import { checkedBucket } from './key-path.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted, type Target } from './raw-path.ts';
@@ -162,33 +163,49 @@ const HEADERS: readonly (readonly [header: string, member: string])[] = [
 ];
 const META_PREFIX = 'quoral-meta-';
 
-/** `binary` for MessagePack, where a value is bytes. Tags and times look as they do among siblings. */
-export function resultOf(answer: Answer, binary: boolean): Record<string, unknown> {
+/** For MessagePack, where a value is bytes. Tags and times look as they do among siblings. */
+export function packableResult(answer: Answer): Record<string, unknown> {
+  const result = fieldsOf(answer);
+  if (answer.status === 300)
+    return { ...result, ...(JSON.parse(fromUtf8(answer.body as Uint8Array)) as Record<string, unknown>) };
+  return answer.status === 200 ? { ...result, value: valueIn(answer) } : result;
+}
+
+/** In JSON. A value is text where it is UTF-8, since most values are. */
+export function jsonResult(answer: Answer): Uint8Array {
+  const result = fieldsOf(answer);
+  if (answer.status === 300) {
+    const siblings = answer.body as Uint8Array;
+    return concatBytes([utf8(`${JSON.stringify(result).slice(0, -1)},`), siblings.subarray(1)]);
+  }
+  if (answer.status !== 200) return utf8(JSON.stringify(result));
+  const value = valueIn(answer);
+  try {
+    return utf8(JSON.stringify({ ...result, value: fromUtf8(value) }));
+  } catch {
+    return jsonWithBase64(result, 'value64', value);
+  }
+}
+
+/** What a data type shows is text. */
+function valueIn({ body }: Answer): Uint8Array {
+  return typeof body === 'string' ? utf8(body) : (body as Uint8Array);
+}
+
+/** All but values. */
+function fieldsOf(answer: Answer): Record<string, unknown> {
   const { status, headers, body, problem, modifiedAt } = answer;
   const result: Record<string, unknown> = { status };
   if (headers['etag'] !== undefined) result['etag'] = headers['etag'].slice(1, -1);
   if (modifiedAt !== undefined) result['lastModified'] = isoDate(modifiedAt);
   for (const [header, member] of HEADERS) if (headers[header] !== undefined) result[member] = headers[header];
   if (problem !== undefined) return { ...result, problem: JSON.parse(body as string) as unknown };
-  if (status === 300) return { ...result, ...(JSON.parse(fromUtf8(body as Uint8Array)) as object) };
   if (status !== 200) return result;
   result['contentType'] = headers['content-type'];
   const meta = Object.entries(headers).filter(([name]) => name.startsWith(META_PREFIX));
   if (meta.length > 0)
     result['meta'] = Object.fromEntries(meta.map(([name, text]) => [name.slice(META_PREFIX.length), text]));
-  // What a data type shows is text.
-  const value = typeof body === 'string' ? utf8(body) : (body as Uint8Array);
-  return Object.assign(result, shownValue(value, binary));
-}
-
-/** As text where it is UTF-8, since most values are. */
-function shownValue(value: Uint8Array, binary: boolean): { readonly value: unknown } | { readonly value64: string } {
-  if (binary) return { value };
-  try {
-    return { value: fromUtf8(value) };
-  } catch {
-    return { value64: toBase64(value) };
-  }
+  return result;
 }
 
 /** About what the result takes in memory. */

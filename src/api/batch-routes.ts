@@ -4,12 +4,13 @@
  */
 
 import { Packr, Unpackr } from 'msgpackr';
+import { concatBytes, utf8 } from '#kernel/bytes.ts';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
-import { BATCH_OPERATION, bytesOf, exchangeOf, resultOf, type BatchOperation } from './batch-item.ts';
+import { BATCH_OPERATION, bytesOf, exchangeOf, jsonResult, packableResult, type BatchOperation } from './batch-item.ts';
 import { withBody } from './body.ts';
 import { parseConditions } from './conditions.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { encodingProblem, jsonAnswer, parseJson } from './json.ts';
+import { encodingProblem, jsonTextAnswer, parseJson } from './json.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { parseTimeout } from './key-request.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
@@ -80,8 +81,16 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
     const operations = parseOperations(bytes, binary, services.settings.batchMax);
     if (operations instanceof Problem) return problemAnswer(operations);
     const results = await new Batch(exchange, binary).run(operations);
-    return binary ? packed({ results }) : jsonAnswer({ results });
+    return binary ? packed({ results }) : jsonBytesAnswer(results as readonly Uint8Array[]);
   });
+}
+
+/** Of results in JSON. */
+function jsonBytesAnswer(results: readonly Uint8Array[]): Answer {
+  const parts: Uint8Array[] = [];
+  for (const result of results) parts.push(utf8(parts.length === 0 ? '{"results":[' : ','), result);
+  parts.push(utf8(']}\n'));
+  return { ...jsonTextAnswer(''), body: concatBytes(parts) };
 }
 
 function packed(value: unknown): Answer {
@@ -206,9 +215,13 @@ class Batch {
     const bytes = bytesOf(answer);
     const { batchBytesMax } = this.#exchange.services.settings;
     if (answer.status < 400 && this.#bytes + bytes > batchBytesMax && bytes > 0)
-      return resultOf(problemAnswer(new Problem('value-too-large', TOO_MUCH)), this.#binary);
+      return this.#shown(problemAnswer(new Problem('value-too-large', TOO_MUCH)));
     this.#bytes += bytes;
-    return resultOf(answer, this.#binary);
+    return this.#shown(answer);
+  }
+
+  #shown(answer: Answer): unknown {
+    return this.#binary ? packableResult(answer) : jsonResult(answer);
   }
 }
 

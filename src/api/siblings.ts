@@ -4,10 +4,10 @@
 
 import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
-import { toBase64 } from '#kernel/base64.ts';
 import { concatBytes, utf8 } from '#kernel/bytes.ts';
 import { contentHeaders, type LiveVersion } from './content-headers.ts';
 import { isoDate } from './http-date.ts';
+import { jsonWithBase64 } from './json.ts';
 
 /** The body; `boundary` must be unpredictable, so that no value can contain it on purpose. */
 export function multipartBody(versions: readonly LiveVersion[], boundary: string): Uint8Array {
@@ -42,14 +42,19 @@ function fieldBytes(text: string): Uint8Array {
 }
 
 export function jsonBody(versions: readonly LiveVersion[], context: string): Uint8Array {
-  const siblings = versions.map(({ dot, content, expiresAt }, i) => ({
-    etag: etagOf(versions.slice(i, i + 1)),
-    contentType: content.contentType,
-    ...(content.contentEncoding === '' ? {} : { contentEncoding: content.contentEncoding }),
-    lastModified: isoDate(timeOf(dot.counter)),
-    ...(expiresAt === 0 ? {} : { expires: isoDate(expiresAt) }),
-    meta: Object.fromEntries(content.meta),
-    value: toBase64(content.value),
-  }));
-  return utf8(JSON.stringify({ context, siblings }));
+  const parts: Uint8Array[] = [utf8(`{"context":${JSON.stringify(context)},"siblings":[`)];
+  for (const [i, { dot, content, expiresAt }] of versions.entries()) {
+    const sibling = {
+      etag: etagOf(versions.slice(i, i + 1)),
+      contentType: content.contentType,
+      ...(content.contentEncoding === '' ? {} : { contentEncoding: content.contentEncoding }),
+      lastModified: isoDate(timeOf(dot.counter)),
+      ...(expiresAt === 0 ? {} : { expires: isoDate(expiresAt) }),
+      meta: Object.fromEntries(content.meta),
+    };
+    if (i > 0) parts.push(utf8(','));
+    parts.push(jsonWithBase64(sibling, 'value', content.value));
+  }
+  parts.push(utf8(']}'));
+  return concatBytes(parts);
 }

@@ -27,10 +27,10 @@ import { decodeShown } from './register-value-codec.ts';
 /** What one page may look at: some milliseconds of the thread, in parts. */
 const ROWS_MAX = 2048;
 const BYTES_MAX = 4 * 1024 * 1024;
-/** Rows read at once, and about as many bytes. */
+/** Rows read at once, and their bytes: beyond them only the row that reaches them. */
 const PART_ROWS_MAX = 128;
 const PART_BYTES = 512 * 1024;
-/** Of the first part, about whose rows nothing is known. */
+/** Of the first part: most listings of few keys need no more. */
 const PART_ROWS_FIRST = 8;
 /** Of the answer. */
 const ENTRY_BYTES_MAX = 1024 * 1024;
@@ -45,8 +45,11 @@ export async function listHere(environment: Environment, request: ListRequest, d
   mayAnswer(environment, request);
   const before = knowledge.epoch();
   const scan = new Scan(environment, request);
+  // Of many listings at once each part waits for its turn, beside what else is large.
+  await replica.turns.take(PART_BYTES, deadline);
   while (!scan.part()) {
     await new Promise<void>((resolve) => world.clock.defer(resolve));
+    await replica.turns.take(PART_BYTES, deadline);
     if (world.clock.monotonic() >= deadline) throw new Refusal('deadline', 'the time of the listing is over');
   }
   try {
@@ -105,7 +108,8 @@ class Scan {
   /** Looks at some rows; true when the page is done. */
   part(): boolean {
     const limit = this.#partRows;
-    const rows = this.#environment.world.disk.range(this.#table, { from: this.#from, to: this.#end, limit });
+    const range = { from: this.#from, to: this.#end, limit, bytes: PART_BYTES };
+    const rows = this.#environment.world.disk.range(this.#table, range);
     let bytes = 0;
     for (const [rowKey, row] of rows) {
       bytes += row.length;
@@ -117,9 +121,9 @@ class Scan {
     this.#rows += rows.length;
     this.#bytes += bytes;
     const last = rows.at(-1);
-    if (last === undefined || rows.length < limit) return true;
+    if (last === undefined || (rows.length < limit && bytes < PART_BYTES)) return true;
     this.#from = concatBytes([last[0], Uint8Array.of(0)]);
-    this.#partRows = Math.max(1, Math.min(PART_ROWS_MAX, Math.floor((PART_BYTES * rows.length) / bytes)));
+    this.#partRows = PART_ROWS_MAX;
     if (this.#rows < ROWS_MAX && this.#bytes < BYTES_MAX) return false;
     this.#upTo = last[0].subarray(this.#prefixBytes);
     return true;

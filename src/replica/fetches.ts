@@ -7,7 +7,7 @@ import { Refusal } from '#wire/message.ts';
 import type { DamagedRows } from './damaged-rows.ts';
 import { fetched, fetchedWithRetry } from './fetched.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { LARGE_ROW_BYTES, LargeTurns } from './large-turns.ts';
+import { LARGE_ROW_BYTES, type LargeTurns } from './large-turns.ts';
 import type { FetchReply, FetchRequest } from './messages.ts';
 import type { Records, StoredState } from './records.ts';
 import { asRefusal, DISK_FAILED, REFILLING } from './refusals.ts';
@@ -16,24 +16,22 @@ import { fence, type Knowledge } from './scope.ts';
 import { recordKey, RECORDS } from './tables.ts';
 
 export interface FetchesOptions {
-  readonly world: Pick<World, 'clock' | 'disk' | 'metrics' | 'digest'>;
+  readonly world: Pick<World, 'clock' | 'disk' | 'digest'>;
   readonly knowledge: Knowledge;
   readonly commits: Pick<GroupCommit, 'synced'>;
   readonly records: Records;
   readonly retries: Pick<Retries, 'read' | 'full'>;
   readonly damaged: Pick<DamagedRows, 'requireWhole'>;
+  readonly turns: LargeTurns;
 }
 
 export class Fetches {
   readonly #options: FetchesOptions;
   readonly #disk: Disk;
-  readonly #turns: LargeTurns;
 
   constructor(options: FetchesOptions) {
     this.#options = options;
-    const { clock, disk, metrics } = options.world;
-    this.#disk = disk;
-    this.#turns = new LargeTurns(clock, metrics);
+    this.#disk = options.world.disk;
   }
 
   /**
@@ -53,7 +51,7 @@ export class Fetches {
 
   #now(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
     this.#mayAnswer(request);
-    const { records } = this.#options;
+    const { records, turns } = this.#options;
     const { scope, key, retryId, valuesUpTo } = request;
     try {
       const outline =
@@ -61,7 +59,7 @@ export class Fetches {
       if (outline !== undefined) return { outline };
       const stored = records.recallUpTo(scope, key, this.#disk, LARGE_ROW_BYTES);
       if (typeof stored !== 'number') return this.#reply(request, stored);
-      const turn = this.#turns.take(stored, deadline);
+      const turn = turns.take(stored, deadline);
       return turn === undefined ? this.#whole(request) : this.#inTurn(turn, request);
     } catch (error) {
       throw asRefusal(error);

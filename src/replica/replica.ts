@@ -18,6 +18,7 @@ import { DamagedRows } from './damaged-rows.ts';
 import { Floors } from './floors.ts';
 import { GroupCommit, type GroupTransaction } from './group-commit.ts';
 import { Fetches } from './fetches.ts';
+import { LargeTurns } from './large-turns.ts';
 import type { FetchReply, FetchRequest, StoreReply, StoreRequest } from './messages.ts';
 import { checkSize, mintOn, type Minted, type MintRequest, type SizeLimits } from './mint.ts';
 import { ClockRow, storeCleanStop, type NodeStorage } from './node-storage.ts';
@@ -72,6 +73,8 @@ export class Replica {
   readonly #retries: Retries;
   readonly #purge: RetryPurge;
   readonly #fetches: Fetches;
+  /** Of whoever reads what may be large. */
+  readonly turns: LargeTurns;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -132,8 +135,9 @@ export class Replica {
     const renew = (): void => this.#renewTenure();
     this.floors = new Floors(options.world.disk, () => options.knowledge.refilling());
     this.damaged = new DamagedRows({ ...options.world, commits: this.#commits, records: this.#records, renew });
+    this.turns = new LargeTurns(clock, metrics);
     this.#fetches = new Fetches({
-      ...{ world: options.world, knowledge: options.knowledge, damaged: this.damaged },
+      ...{ turns: this.turns, world: options.world, knowledge: options.knowledge, damaged: this.damaged },
       ...{ commits: this.#commits, records: this.#records, retries: this.#retries },
     });
   }

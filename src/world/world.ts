@@ -144,6 +144,8 @@ export interface RangeOptions {
   /** First key after the range; to the end of the table without it. */
   readonly to?: Uint8Array;
   readonly limit: number;
+  /** The row with which the values have so many bytes is the last one. */
+  readonly bytes?: number;
   /** From the last key downwards. */
   readonly reverse?: boolean;
 }

@@ -97,6 +97,19 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
         }
       });
 
+      test('ends a range with the row that makes it so many bytes', async () => {
+        await medium.settle(put(table, ...[1, 2, 3, 4].map((n): Row => [bytes(n), new Uint8Array(n)])));
+        const keys = (options: Omit<RangeOptions, 'limit'>, limit = 4): number[] =>
+          disk.range(table, { ...options, limit }).map(([key]) => key[0]!);
+        expect(keys({ bytes: 1 })).toEqual([1]);
+        expect(keys({ bytes: 3 })).toEqual([1, 2]);
+        expect(keys({ bytes: 4 })).toEqual([1, 2, 3]);
+        expect(keys({ bytes: 11 })).toEqual([1, 2, 3, 4]);
+        expect(keys({ bytes: 4 }, 2)).toEqual([1, 2]);
+        expect(keys({ bytes: 5, reverse: true, to: bytes(4) })).toEqual([3, 2]);
+        expect(keys({ bytes: 3, from: bytes(3), to: bytes(4) })).toEqual([3]);
+      });
+
       test('takes any bytes as a key and a value, also none at all', async () => {
         const keys = [
           bytes(),

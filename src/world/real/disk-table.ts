@@ -83,11 +83,11 @@ export class DiskTable {
   }
 
   range(options: RangeOptions): Row[] {
-    const { from = EMPTY_BYTES, to, limit, reverse = false } = options;
+    const { from = EMPTY_BYTES, to, limit, bytes, reverse = false } = options;
     assert(Number.isSafeInteger(limit) && limit >= 0, `range limit ${limit} is a whole number from 0`);
     const statements = reverse ? this.#backwards : this.#forwards;
-    if (!this.#numbered) return statements.read(from, to, limit);
-    return statements.read(firstNumber(from), to === undefined ? undefined : firstNumber(to), limit);
+    if (!this.#numbered) return statements.read(from, to, limit, bytes);
+    return statements.read(firstNumber(from), to === undefined ? undefined : firstNumber(to), limit, bytes);
   }
 
   put(key: Bytes, value: Bytes): void {
@@ -129,10 +129,26 @@ class RangeStatements {
     this.#closed = database.prepare<[Key, Key, number], [Key, Bytes]>(`${select} AND k < ? ${end}`).raw();
   }
 
-  read(from: Key, to: Key | undefined, limit: number): Row[] {
+  read(from: Key, to: Key | undefined, limit: number, bytes: number | undefined): Row[] {
+    if (bytes !== undefined) return this.#readUpTo(from, to, limit, bytes);
     const rows = to === undefined ? this.#open.all(from, limit) : this.#closed.all(from, to, limit);
-    return rows.map(([key, value]) => [typeof key === 'number' ? keyOfNumber(key) : plain(key), plain(value)]);
+    return rows.map(rowOf);
   }
+
+  #readUpTo(from: Key, to: Key | undefined, limit: number, bytes: number): Row[] {
+    const rows: Row[] = [];
+    let left = bytes;
+    for (const row of to === undefined ? this.#open.iterate(from, limit) : this.#closed.iterate(from, to, limit)) {
+      rows.push(rowOf(row));
+      left -= row[1].length;
+      if (left <= 0) break;
+    }
+    return rows;
+  }
+}
+
+function rowOf([key, value]: [Key, Bytes]): Row {
+  return [typeof key === 'number' ? keyOfNumber(key) : plain(key), plain(value)];
 }
 
 /** A Buffer's `slice` shares its bytes where a Uint8Array's copies them: no Buffer leaves this file. */

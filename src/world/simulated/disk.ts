@@ -80,12 +80,12 @@ export class SimulatedDisk implements Disk {
 
   range(table: string, options: RangeOptions): Row[] {
     this.#assertReadable();
-    const { limit } = options;
+    const { limit, bytes: enough = Number.POSITIVE_INFINITY } = options;
     assert(Number.isSafeInteger(limit) && limit >= 0, `range limit ${limit} is a whole number from 0`);
-    return this.#medium
-      .table(table)
-      .range(options)
-      .map(([key, value]) => [key.slice(), value.slice()]);
+    const rows = this.#medium.table(table).range(options);
+    let bytes = 0;
+    const last = rows.findIndex(([, value]) => (bytes += value.length) >= enough);
+    return rows.slice(0, last < 0 ? rows.length : last + 1).map(([key, value]) => [key.slice(), value.slice()]);
   }
 
   commit(run: (transaction: DiskTransaction) => void): Committed {
