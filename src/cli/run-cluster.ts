@@ -6,10 +6,11 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeDirectory, syncDirectory } from '#world/real/directories.ts';
 import { outliveReader, print, UsageError } from './output.ts';
 import { SAME_ACT_MS, type ChildMessage } from './start-and-stop.ts';
 
@@ -91,9 +92,10 @@ export async function runCluster(options: Record<string, string>): Promise<void>
 function prepareDirectory(directory: string): string {
   const secretFile = resolve(directory, 'cluster-secret');
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     if (!existsSync(secretFile)) {
       writeFileSync(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flush: true });
+      syncDirectory(directory);
     }
     readFileSync(secretFile);
   } catch (error) {
@@ -136,7 +138,7 @@ function startNode({ count, basePort, directory, zones }: Layout, index: number,
   const peer = (i: number): string => `127.0.0.1:${basePort + 100 + i}`;
   const id = `n${index + 1}`;
   const nodeDirectory = resolve(directory, id);
-  mkdirSync(nodeDirectory, { recursive: true });
+  makeDirectory(nodeDirectory);
   const log = resolve(nodeDirectory, 'node.log');
   const logFile = openSync(log, 'a');
   const founders = Array.from({ length: count }, (_, i) => `n${i + 1}=${peer(i)}`).join(',');

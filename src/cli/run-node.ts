@@ -3,7 +3,7 @@
  * them in the opposite one.
  */
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nodeId } from '#kernel/identity.ts';
@@ -15,6 +15,7 @@ import { ListenError, startServer, type HttpServer } from '#api/server.ts';
 import { digest } from '#world/digest.ts';
 import { DamagedRow } from '#consensus/epoch-tables.ts';
 import { realClock } from '#world/real/clock.ts';
+import { makeDirectory } from '#world/real/directories.ts';
 import { DataDirectoryError } from '#world/real/disk-errors.ts';
 import { openDisk } from '#world/real/disk.ts';
 import { createLog, type RealLog } from '#world/real/log.ts';
@@ -268,7 +269,7 @@ async function openOutside(
   const certificates = openCertificates(settings, origins, { clock, log, metrics });
   const directory = settings['data-dir'];
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
   } catch (error) {
     throw new ConfigError(
       `setting data-dir (${origins['data-dir']}): ${directory} cannot be used: ${error instanceof Error ? error.message : String(error)}`,

@@ -96,6 +96,10 @@ test('a data directory that cannot be written', async () => {
   expect(await refusal([...doors().slice(0, 4), '--data-dir', join(file, 'n1')])).toMatch(
     /data-dir \(flag --data-dir\): .*a-file/,
   );
+  // Nothing can be made there, which mkdir's own `recursive` takes for something to be tried for ever.
+  expect(await refusal([...doors().slice(0, 4), '--data-dir', '/proc/quoral/n1'])).toMatch(
+    /data-dir \(flag --data-dir\): .*\/proc\/quoral/,
+  );
   const locked = join(directory, 'locked');
   mkdirSync(locked);
   chmodSync(locked, 0o500);

@@ -2,11 +2,12 @@
  * Opens the files of a data directory, and says in one line what is wrong when that cannot be.
  */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
 import type { TableDefinition } from '#world/world.ts';
+import { makeDirectory, syncDirectory } from './directories.ts';
 import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
 import { peek } from './disk-peek.ts';
 import { APPLICATION_ID, checkSchema, checkVersion, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
@@ -140,23 +141,5 @@ function takeLock(Sqlite: DatabaseConstructor, path: string): Database {
   } catch (error) {
     lock.close();
     throw error;
-  }
-}
-
-/** Not with mkdir's own `recursive`, which never returns where nothing can be created, as in /proc. */
-function makeDirectory(directory: string): void {
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  const above = dirname(directory);
-  if (above !== directory) makeDirectory(above);
-  mkdirSync(directory);
-  syncDirectory(above);
-}
-
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }
