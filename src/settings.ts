@@ -183,7 +183,7 @@ export const SETTINGS = {
     '8MiB',
     'bytes a second that rows of dropped buckets are taken away with',
   ),
-  'watch-log-max': setting(bytes(0, 64 * 1024 ** 3), '64MiB', 'bytes of the log of changes; 0: none, and no watches'),
+  'watch-log-max': setting(bytes(0, 64 * 1024 ** 3), '64MiB', 'bytes of the log of changes; 0: no watches anywhere'),
   'watch-log-age': setting(duration(60_000, 30 * 86_400_000), '24h', 'changes that are older leave the log'),
   'watch-heartbeat': setting(duration(100, 60_000), '15s', 'silence after which a watch shows that it is alive'),
   'watch-events-max': setting(integer(10, 1_000_000), '1000', 'events that wait for one client; then it is cut'),

@@ -22,7 +22,7 @@ import type { RingForce } from '#operator/ring-force.ts';
 import type { RingPlans } from '#operator/ring-plans.ts';
 import type { RingRepair } from '#operator/ring-repair.ts';
 import type { Mac } from '#kernel/native.ts';
-import type { Watcher } from '#watch/watcher.ts';
+import type { WatchStart } from '#watch/watches.ts';
 import type { Trace } from '#world/world.ts';
 import type { LoopTime } from './adaptive-limit.ts';
 
@@ -40,7 +40,7 @@ export interface ApiServices {
   /** One page of the keys of a bucket. */
   list(request: ListPageRequest): Promise<ListOutcome>;
   /** A watch of a bucket, from now on or from a place; undefined when what came since is not all remembered. */
-  watch(bucket: string, prefix: Uint8Array, place: Uint8Array | undefined): Promise<Watcher | undefined>;
+  watch(bucket: string, prefix: Uint8Array, place: Uint8Array | undefined): Promise<WatchStart>;
   /** Gives, renews, takes back or shows the lease of a key in a strong bucket. */
   changeLease(request: KeyRequest, change: LeaseChange): Promise<LeaseOutcome>;
   showLease(request: KeyRequest): Promise<LeaseOutcome>;

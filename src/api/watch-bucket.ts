@@ -5,6 +5,7 @@
 
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { ChangeEvent, Watcher, WatchPart } from '#watch/watcher.ts';
+import type { WatchStart } from '#watch/watches.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
 import { identify, Stranger } from './identify.ts';
@@ -30,15 +31,28 @@ export async function watchBucket(exchange: Exchange): Promise<Answer> {
   const { admission, services } = exchange;
   if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', 'too many answers are being streamed'));
   const { scope, place, lasts } = request;
-  let watcher: Watcher | undefined;
+  let watcher: Watcher | Problem | undefined;
   try {
-    watcher = await services.watch(scope.bucket, utf8(scope.prefix), place);
+    watcher = watcherOf(await services.watch(scope.bucket, utf8(scope.prefix), place));
   } finally {
-    if (watcher === undefined) admission.leaveStream();
+    if (watcher === undefined || watcher instanceof Problem) admission.leaveStream();
   }
-  if (watcher === undefined) return problemAnswer(new Problem('gone', GONE, { field: 'Last-Event-ID' }));
+  if (watcher instanceof Problem) return problemAnswer(watcher);
   const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
   return { status: 200, headers, body: stream(exchange, watcher, scope, lasts) };
+}
+
+function watcherOf(start: WatchStart): Watcher | Problem {
+  switch (start.kind) {
+    case 'begun':
+      return start.watcher;
+    case 'gone':
+      return new Problem('gone', GONE, { field: 'Last-Event-ID' });
+    case 'no-log': {
+      const why = `${start.node} keeps no log of changes (its watch-log-max is 0): of what it alone has nobody would be told`;
+      return new Problem('not-implemented', why);
+    }
+  }
 }
 
 function parseWatch({ services, target, incoming }: Exchange): WatchRequest | Problem {

@@ -124,6 +124,11 @@ export class Changes implements RecordParticipant {
     );
   }
 
+  /** Whether there is a log at all. */
+  get kept(): boolean {
+    return this.#limits.logBytesMax > 0;
+  }
+
   /** The last group that may be shown. */
   get synced(): number {
     return this.#synced;

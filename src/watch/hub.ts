@@ -98,6 +98,11 @@ export class Hub {
     return [...this.#tails.values()].filter(({ known }) => known);
   }
 
+  /** One that keeps no log of changes: what only it has nobody could be told of. */
+  get logless(): Member | undefined {
+    return [...this.#tails.values()].find(({ logless }) => logless)?.member;
+  }
+
   /** Resolves when every node that can be reached has answered. */
   async begun(): Promise<void> {
     await Promise.all([...this.#tails.values()].map(({ begun }) => begun));
@@ -198,8 +203,8 @@ export class Hub {
     return `${this.life.bucket} ${this.life.incarnation} ${toHex(key)}`;
   }
 
-  #lost({ member }: Tail): void {
-    for (const watcher of this.#watchers) if (watcher.places.has(member.index)) watcher.end('gone');
+  #lost({ member, logless }: Tail): void {
+    for (const watcher of this.#watchers) if (logless || watcher.places.has(member.index)) watcher.end('gone');
   }
 
   // --- Catching up -------------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ const GLIMPSE_BYTES_MAX = 4 * 1024 * 1024;
 /** Changes in one message: those that were asked for, and the rest of the last group. */
 const CHANGES_MAX = 16_384;
 
+/** The code with which a node refuses that keeps no log of changes: what changes there nobody would be told of. */
+export const NO_LOG = 'no-change-log';
+
 /** A bucket in one of its lives. */
 export interface Life {
   readonly bucket: string;

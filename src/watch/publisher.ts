@@ -15,6 +15,7 @@ import type { World } from '#world/world.ts';
 import {
   FollowMessage,
   NewsMessage,
+  NO_LOG,
   type FollowReply,
   type FollowRequest,
   type KeyChange,
@@ -67,6 +68,7 @@ export class Publisher {
 
   follow(request: FollowRequest, node: NodeId): FollowReply {
     const { changes, storage, world } = this.#options;
+    if (!changes.kept) throw new Refusal(NO_LOG, 'watch-log-max is 0 here');
     const failure = world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal('disk-failed', failure.message);
     const from = this.#startOf(request);

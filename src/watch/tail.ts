@@ -6,7 +6,7 @@
 import type { Member } from '#ring/ring.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import type { Clock, Timer } from '#world/world.ts';
-import type { FollowReply, FollowRequest, KeyChange, Life, News } from './messages.ts';
+import { NO_LOG, type FollowReply, type FollowRequest, type KeyChange, type Life, type News } from './messages.ts';
 
 /** Asks a node; how, is the caller's business. */
 export type Ask = (member: Member, request: FollowRequest) => Promise<CallResult<FollowReply>>;
@@ -25,7 +25,7 @@ export interface TailOptions {
    * what comes meanwhile is asked for then.
    */
   readonly tells: (tail: Tail, from: number, upTo: number, changes: readonly KeyChange[]) => Promise<void> | undefined;
-  /** The node has let go of what was not told of yet. */
+  /** The node has let go of what was not told of yet, or keeps no log. */
   readonly lost: (tail: Tail) => void;
 }
 
@@ -34,6 +34,8 @@ export class Tail {
   readonly #options: TailOptions;
   /** Whose groups are counted; empty until the node has answered. */
   storage = '';
+  /** The node keeps no log. */
+  logless = false;
   /** Everything up to here has been told. */
   position = 0;
   #timer: Timer | undefined;
@@ -123,7 +125,14 @@ export class Tail {
     const after = this.known ? this.position : null;
     const request = { ...life, after, since: 0, storage: this.storage, follow: true };
     const result = await ask(this.member, request);
-    if (this.#stopped || result.kind !== 'reply') return;
+    if (this.#stopped) return;
+    if (result.kind === 'refused' && result.code === NO_LOG) {
+      this.logless = true;
+      this.storage = '';
+      lost(this);
+    }
+    if (result.kind !== 'reply') return;
+    this.logless = false;
     const { storage, gone, from, upTo, more, changes } = result.reply;
     if (gone) {
       this.storage = '';

@@ -61,6 +61,13 @@ export interface WatchesOptions {
   readonly settings: WatchSettings;
 }
 
+export type WatchStart =
+  | { readonly kind: 'begun'; readonly watcher: Watcher }
+  /** What came since the place where it was to go on is not all there any more. */
+  | { readonly kind: 'gone' }
+  /** This member keeps no log of changes. */
+  | { readonly kind: 'no-log'; readonly node: NodeId };
+
 /** For one question to a node. */
 const ASK_TIMEOUT_MS = 2000;
 /** How long a new watch waits for nodes that do not answer. */
@@ -95,27 +102,30 @@ export class Watches {
     );
   }
 
-  /** A watch from now on, or from the place that an earlier one was at; undefined when what came since is not all there any more. */
-  async watch(name: string, prefix: Uint8Array, place: Uint8Array | undefined): Promise<Watcher | undefined> {
+  /** A watch from now on, or from the place that an earlier one was at. */
+  async watch(name: string, prefix: Uint8Array, place: Uint8Array | undefined): Promise<WatchStart> {
     const cursor = place === undefined ? undefined : decodePlaces(place);
     for (;;) {
       const bucket = this.#options.bucket(name);
-      if (place !== undefined && cursor?.incarnation !== bucket.incarnation) return undefined;
+      if (place !== undefined && cursor?.incarnation !== bucket.incarnation) return { kind: 'gone' };
       const hub = this.#hubOf(bucket);
-      const watcher = await this.#begin(hub, prefix, cursor);
+      const start = await this.#begin(hub, prefix, cursor);
+      if (start.kind !== 'begun') return start;
+      const { watcher } = start;
       // A node that stops goes on with nothing new, and its client goes on elsewhere.
-      if (this.#stopped) watcher?.end('stopping');
+      if (this.#stopped) watcher.end('stopping');
       // Meanwhile the bucket may have been dropped, or nobody else watched it any more: then it is followed anew.
       else if (hub.stopped) continue;
-      else if (watcher !== undefined) hub.add(watcher);
-      return watcher;
+      else hub.add(watcher);
+      return start;
     }
   }
 
-  /** Undefined when something that came after the cursor is gone. */
-  async #begin(hub: Hub, prefix: Uint8Array, cursor: Cursor | undefined): Promise<Watcher | undefined> {
+  async #begin(hub: Hub, prefix: Uint8Array, cursor: Cursor | undefined): Promise<WatchStart> {
     const { world, settings } = this.#options;
     await Promise.race([hub.begun(), new Promise<void>((resolve) => void world.clock.after(BEGIN_MS, resolve))]);
+    const { logless } = hub;
+    if (logless !== undefined) return { kind: 'no-log', node: logless.id };
     const watcher = new Watcher({
       clock: world.clock,
       prefix,
@@ -126,7 +136,8 @@ export class Watches {
       eventsMax: settings.eventsMax,
       closed: (one) => this.#closed(hub, one),
     });
-    return cursor === undefined || (await hub.canGoOn(watcher)) ? watcher : undefined;
+    const goesOn = cursor === undefined || (await hub.canGoOn(watcher));
+    return goesOn ? { kind: 'begun', watcher } : { kind: 'gone' };
   }
 
   /** To be called when the facts have changed. */

@@ -141,6 +141,36 @@ test('a cursor that is too old is refused with 410; so is one of a bucket that w
   expect((await cluster.request('n2', 'GET', '/v1/watch/b?timeout=10', { headers: again })).status).toBe(410);
 });
 
+test('as long as a member keeps no log of changes there are no watches, and 501 names it; a cursor from before is too old', async () => {
+  let { logBytesMax } = DEFAULT_WATCH_SETTINGS;
+  const node = {
+    get watch() {
+      return { ...DEFAULT_WATCH_SETTINGS, logBytesMax };
+    },
+  };
+  const cluster = await SimulatedCluster.founded({ seed: 7, nodes: 3, node });
+  await put(cluster, 'n1', 'before', 'v', '?w=all');
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  logBytesMax = 0;
+  await cluster.simulation.settle(cluster.stop(cluster.machine('n2')));
+  await cluster.restart('n2');
+  await pass(cluster, 10_000);
+  expect(watch.end).toBe('gone');
+  const headers = { 'last-event-id': watch.cursor! };
+  for (const id of ['n1', 'n2']) {
+    const refused = await cluster.request(id, 'GET', '/v1/watch/b?timeout=10', { headers });
+    expect(refused.status).toBe(501);
+    expect(new TextDecoder().decode(refused.body)).toContain('n2 keeps no log of changes');
+  }
+  await put(cluster, 'n1', 'unseen', 'v', '?w=all');
+  logBytesMax = DEFAULT_WATCH_SETTINGS.logBytesMax;
+  await cluster.simulation.settle(cluster.stop(cluster.machine('n2')));
+  await cluster.restart('n2');
+  await pass(cluster, 10_000);
+  expect((await cluster.request('n3', 'GET', '/v1/watch/b?timeout=10', { headers })).status).toBe(410);
+  expect((await cluster.request('n3', 'GET', '/v1/watch/b?timeout=10')).status).toBe(200);
+});
+
 test('a client that does not read is cut, and goes on from its cursor without a gap', async () => {
   const watch = { ...DEFAULT_WATCH_SETTINGS, eventsMax: 20 };
   const cluster = await SimulatedCluster.founded({ seed: 8, nodes: 3, node: { watch } });

@@ -72,7 +72,10 @@ export const WATCH: Operation = {
     'Within a connection a key never goes back to what it was before; after coming back with a cursor events may repeat. ' +
     'The `id` of an event, and of the signs of life that come when nothing happens, is a cursor: with it as `Last-Event-ID`, or as ' +
     '`after`, the watch goes on where it was, at any node. A stream that the node ends has a last event of type `end` that says why, such as ' +
-    '`slow-consumer`, or `unauthorized` when its token was revoked or has expired. With `timeout` the watch ends after so many milliseconds. In a strong bucket an event may tell of a change that an owner has accepted and that came to nothing: a read says what counts. That a value of a strong bucket has expired is not told of.',
+    '`slow-consumer`, or `unauthorized` when its token was revoked or has expired. With `timeout` the watch ends after so many milliseconds. ' +
+    'Of a strong bucket only changes that were made are told of. What has expired is told of as deleted some seconds later; in a ' +
+    'strong bucket as soon as somebody reads the key, or else when it is cleared away. As long as a member keeps no log of changes ' +
+    '(`watch-log-max` is 0 there) the answer is 501, and watches end.',
   parameters: WATCH_PARAMETERS,
   headers: ['last-event-id'],
   answers: {

@@ -16,7 +16,7 @@ import { fromHex, toHex } from '#kernel/bytes.ts';
 import { decide } from '#coordinator/before-write.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import type { Dot } from '#causality/dot.ts';
-import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { epoch, nodeId, nodeIndex, type NodeId } from '#kernel/identity.ts';
 import { digest } from '#world/digest.ts';
 import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
@@ -24,6 +24,7 @@ import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
 import { decodePlaces } from '#watch/places.ts';
 import { Watcher } from '#watch/watcher.ts';
+import type { WatchStart } from '#watch/watches.ts';
 import { uiScript } from '../../../src/ui-script.ts';
 import { OneNodeChain } from '../access/one-node-chain.ts';
 
@@ -75,6 +76,8 @@ export class StubNode {
   /** Watches see nothing of the store: they are filled by tests. */
   readonly watchers: Watcher[] = [];
   watchGone = false;
+  /** A member that keeps no log of changes. */
+  logless: NodeId | undefined;
   /** Instead of the store's answer. */
   read: ((request: ReadRequest) => Promise<ReadOutcome>) | undefined;
   write: ((request: WriteRequest) => Promise<WriteOutcome>) | undefined;
@@ -205,8 +208,9 @@ export class StubNode {
     };
   }
 
-  watch(prefix: Uint8Array, place: Uint8Array | undefined): Watcher | undefined {
-    if (this.watchGone) return undefined;
+  watch(prefix: Uint8Array, place: Uint8Array | undefined): WatchStart {
+    if (this.logless !== undefined) return { kind: 'no-log', node: this.logless };
+    if (this.watchGone) return { kind: 'gone' };
     const cursor = place === undefined ? undefined : present(decodePlaces(place), 'a cursor');
     const watcher = new Watcher({
       clock: realClock(),
@@ -219,7 +223,7 @@ export class StubNode {
       closed: (one) => void this.watchers.splice(this.watchers.indexOf(one), 1),
     });
     this.watchers.push(watcher);
-    return watcher;
+    return { kind: 'begun', watcher };
   }
 
   #bucket(name: string): Bucket {

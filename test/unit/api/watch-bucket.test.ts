@@ -4,7 +4,13 @@ import { nodeIndex, type NodeIndex } from '#kernel/identity.ts';
 import { present } from '#kernel/assert.ts';
 import { decodePlaces, type Place } from '#watch/places.ts';
 import type { Watcher } from '#watch/watcher.ts';
+import type { WatchStart } from '#watch/watches.ts';
 import { harness, textOf } from './client.ts';
+
+function begun(start: WatchStart): Extract<WatchStart, { kind: 'begun' }> {
+  if (start.kind !== 'begun') throw new Error(`the watch did not begin: ${start.kind}`);
+  return start;
+}
 
 /** A watch to which two changes were told before its client is answered, with what it was asked to go on from. */
 function watching() {
@@ -13,10 +19,11 @@ function watching() {
     const open = node.watch.bind(node);
     node.watch = (prefix, place) => {
       asked.push(place === undefined ? undefined : present(decodePlaces(place), 'a cursor').places);
-      const watcher = present(open(prefix, place), 'a watcher');
+      const start = open(prefix, place);
+      const { watcher } = begun(start);
       for (const key of ['a', 'b']) watcher.add({ key: utf8(key), etag: key });
       watcher.places.set(nodeIndex(1), { storage: '0'.repeat(32), group: 7 });
-      return watcher;
+      return start;
     };
   });
   return { asked, send };
@@ -39,9 +46,9 @@ test.each(['revoked', 'expired'])('nothing is told under a token that was %s sin
     stub.guarded = true;
     const watch = stub.watch.bind(stub);
     stub.watch = (prefix, place) => {
-      const watcher = present(watch(prefix, place), 'a watcher');
-      opened(watcher);
-      return watcher;
+      const start = watch(prefix, place);
+      opened(begun(start).watcher);
+      return start;
     };
   });
   const made = await node.tokens.create({ name: 'brief', scopes: [{ right: 'read', buckets: 'b' }], ttl: 1 }, 0);

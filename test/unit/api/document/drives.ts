@@ -12,6 +12,7 @@ import { ROUTES, type Route } from '#api/routes.ts';
 import type { ApiServices } from '#api/services.ts';
 import type { Trouble } from '#coordinator/requests.ts';
 import { parseScope } from '#access/scope.ts';
+import { nodeId } from '#kernel/identity.ts';
 import { toBase64url } from '#kernel/base64.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import { SimulatedCluster } from '../../../simulation/cluster.ts';
@@ -321,8 +322,10 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
     },
   }));
   const forgetful = stub((node) => (node.watchGone = true));
+  const logless = stub((node) => (node.logless = nodeId('n2')));
   for (const method of ['GET', 'HEAD'])
-    judge.see(method, '/v1/watch/{bucket}', await forgetful.send(method, '/v1/watch/carts'));
+    for (const { send } of [forgetful, logless])
+      judge.see(method, '/v1/watch/{bucket}', await send(method, '/v1/watch/carts'));
   const see = async (method: string, template: string, target: string, body?: string) =>
     judge.see(method, template, await refusing.send(method, target, body === undefined ? {} : JSON_TYPE, body));
   await see('PUT', '/v1/buckets/{bucket}', '/v1/buckets/b', '{}');
