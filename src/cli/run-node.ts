@@ -43,6 +43,7 @@ import { certificateChecks, openCertificates, type DoorCertificates } from './do
 import { checkDoors } from './doors.ts';
 import { apiWithin, memoryLimit, memorySharesOf, nodeWithin, type MemoryNeeds } from './memory.ts';
 import { fail } from './output.ts';
+import { warnOfOverruled } from './overruled.ts';
 import { watchSpace } from './watch-space.ts';
 import { repairSettings } from './repair-settings.ts';
 import { replicaLimits } from './replica-limits.ts';
@@ -340,6 +341,7 @@ async function serve(
       '--listen is every address of this machine: without --advertise-url no client is sent here by the ring';
     world.log.warn('client-url-unknown', { listen: formatHostPort(settings.listen), reason });
   }
+  warnOfOverruled(world.log, node.member(), settings, origins);
   world.log.info('node-started', { url: options.url, peer: options.peer, zone: options.zone });
   const reason = await stop.requested;
   world.log.info('node-stopping', { reason, lingerMs: settings['stop-linger'] });

@@ -23,7 +23,7 @@ export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   overloaded:
     '{"type":"urn:quoral:problem:overloaded","title":"Too many requests are under way","status":429,"detail":"too many requests are under way"}',
   'internal-error':
-    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-057e5e6b-1"}',
+    '{"type":"urn:quoral:problem:internal-error","title":"The node has failed on this request","status":500,"detail":"see the log of this node for request n1-b0f73eda-1"}',
   'unsupported-media-type':
     '{"type":"urn:quoral:problem:unsupported-media-type","title":"The body has the wrong media type","status":415,"detail":"Content-Type: must be application/json and is \\"text/plain\\"","field":"Content-Type"}',
   'value-too-large':
