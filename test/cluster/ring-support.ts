@@ -12,6 +12,12 @@ export const PROGRAM_COMMAND = { QUORAL_COMMAND: `node ${relative(ROOT, MAIN)}` 
 /** Far more than anything here takes on a machine that has nothing else to do. */
 const LIMIT_MS = 150_000;
 
+/** A change is many steps, and between two of them nodes would wait for their next look. */
+const QUICK = [
+  ...['--partitions', '32', '--join-interval', '100ms', '--leaver-patience', '1s'],
+  ...['--ring-drive-interval', '50ms', '--transfer-look-interval', '50ms'],
+];
+
 export interface Transfers {
   readonly state: 'idle' | 'running' | 'paused' | 'aborting';
   readonly id: string | null;
@@ -32,9 +38,7 @@ export class RingCluster {
 
   /** Room for so many nodes, of which the first found the cluster. */
   static async start(founders: number, count: number, flags: readonly string[] = []): Promise<RingCluster> {
-    const look = {
-      flagsOf: () => ['--partitions', '32', '--join-interval', '100ms', '--leaver-patience', '1s', ...flags],
-    };
+    const look = { flagsOf: () => [...QUICK, ...flags] };
     const cluster = new RingCluster(await TestCluster.prepare(count, look), founders);
     for (const id of cluster.#founders) cluster.restart(id);
     await cluster.nodes.ready(cluster.#founders);
