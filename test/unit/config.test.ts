@@ -34,6 +34,36 @@ test('defaults, file, environment, flags: later wins, and the origin is kept', (
   expect(origins['value-max']).toBe('default');
 });
 
+test('a bad value names the setting, where it came from and what is allowed', () => {
+  writeFileSync(file, 'request-timeout: eternity\n');
+  expect(() => loadConfig({ file, environment: {}, flags: {} })).toThrow(
+    `setting request-timeout (file ${file}): "eternity"`,
+  );
+  expect(() => loadConfig({ file: undefined, environment: { QUORAL_WEIGHT: '0' }, flags: {} })).toThrow(
+    'setting weight (environment QUORAL_WEIGHT): "0"',
+  );
+  expect(() => loadConfig({ file: undefined, environment: {}, flags: { listen: 'nowhere' } })).toThrow(
+    /setting listen \(flag --listen\): "nowhere".*host:port/,
+  );
+  expect(() => loadConfig({ file: undefined, environment: {}, flags: { 'data-dir': '' } })).toThrow(
+    'setting data-dir (flag --data-dir): "" is not allowed',
+  );
+});
+
+test('an unknown setting is refused with what it may have meant, or where all settings stand', () => {
+  const inFile = (text: string) => () => {
+    writeFileSync(file, text);
+    loadConfig({ file, environment: {}, flags: {} });
+  };
+  expect(inFile('data-dri: elsewhere\n')).toThrow('did you mean data-dir?');
+  expect(inFile('nonsense: 1\n')).toThrow(/lists all settings$/);
+  expect(() => loadConfig({ file: undefined, environment: { QUORAL_NONSENSE: '2' }, flags: {} })).toThrow(
+    /lists all settings$/,
+  );
+  // One line, whatever the parser says.
+  expect(inFile('a: [1\n')).toThrow(/^setting file [^\n]*node\.yaml [^\n]+$/);
+});
+
 test('times and sizes', () => {
   const read = SETTINGS['request-timeout'].read;
   expect(['250', '250ms', '2s', '1m', '1.5s'].map(read)).toEqual([250, 250, 2000, 60_000, 1500]);
