@@ -21,8 +21,9 @@ let cluster: TestCluster;
 let quoral: Quoral;
 
 beforeAll(async () => {
-  cluster = await TestCluster.start(3);
-  quoral = connect({ urls: cluster.url('n1') });
+  // Requests have the time that a busy machine needs.
+  cluster = await TestCluster.start(3, ['--request-timeout', '30s']);
+  quoral = connect({ urls: cluster.url('n1'), timeout: 60_000, attemptTimeout: 30_000 });
   await quoral.ready();
 });
 

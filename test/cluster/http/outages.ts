@@ -236,18 +236,43 @@ function manyDeadTests(): void {
   });
 }
 
+/** Attempts before it is taken to be no matter of the machine's speed. */
+const TRIES = 6;
+
+/**
+ * Does something while these are frozen, before the others know of it; where that came too late, because the machine is busy, it
+ * says so and is done again. In the last attempt nothing is too late.
+ */
+async function whileFrozen(
+  names: readonly Name[],
+  act: (last: boolean) => Promise<'too late' | 'done'>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    await Promise.all(names.map((name) => site().signal(name, 'SIGSTOP')));
+    let did;
+    try {
+      did = await act(tries === TRIES);
+    } finally {
+      await Promise.all(names.map((name) => site().signal(name, 'SIGCONT')));
+    }
+    for (const at of NAMES) await sees(at, NAMES);
+    if (did === 'done') return;
+  }
+}
+
 function frozenTests(): void {
   test('with one of three frozen, what needs all is late, and what became of a write is not known', async () => {
     const target = freshKey();
-    await site().signal('n3', 'SIGSTOP');
-    try {
+    await whileFrozen(['n3'], async (last) => {
       const late = await put(`${target}?w=all&timeout=250`, 'late');
-      const members = problem(late, 504, 'quorum-timeout');
-      expect(members).toMatchObject({ needed: 3, got: 2, outcome: 'unknown' });
-      const read = problem(await get(`${target}?r=all&timeout=250`, { at: 'n2' }), 504, 'quorum-timeout');
-      expect(read).toMatchObject({ needed: 3, got: 2 });
-      expect(read['outcome']).toBeUndefined();
+      const read = await get(`${target}?r=all&timeout=250`, { at: 'n2' });
       const condition = await put(`${target}?r=all&timeout=250`, 'x', { headers: { 'if-none-match': '*' } });
+      const inTime = [late, read].every((answer) => answer.status === 504 && jsonOf(answer)['got'] === 2);
+      if (!last && !(inTime && condition.status === 504)) return 'too late';
+      expect(problem(late, 504, 'quorum-timeout')).toMatchObject({ needed: 3, got: 2, outcome: 'unknown' });
+      const members = problem(read, 504, 'quorum-timeout');
+      expect(members).toMatchObject({ needed: 3, got: 2 });
+      expect(members['outcome']).toBeUndefined();
       expect(problem(condition, 504, 'quorum-timeout')['outcome']).toBe('not-applied');
       // It was not known, and it did win.
       expect((await get(target, { at: 'n2' })).body.toString()).toBe('late');
@@ -255,10 +280,8 @@ function frozenTests(): void {
         expect((await put(target, at, { at })).status).toBe(204);
         expect((await get(target, { at })).body.toString()).toBe(at);
       }
-    } finally {
-      await site().signal('n3', 'SIGCONT');
-    }
-    for (const at of NAMES) await sees(at, NAMES);
+      return 'done';
+    });
     expect((await get(`${target}?r=all`, { at: 'n3' })).body.toString()).toBe('n2');
   });
 
@@ -266,15 +289,15 @@ function frozenTests(): void {
     const target = await siblingsKey();
     await put(`${target}?w=all`, 'old');
     const context = contextOf(await get(target));
-    const frozen = ['n2', 'n3'] as const;
-    await Promise.all(frozen.map((name) => site().signal(name, 'SIGSTOP')));
-    try {
+    await whileFrozen(['n2', 'n3'], async (last) => {
       const late = await put(`${target}?timeout=250`, 'new', { headers: { 'quoral-context': context } });
+      if (!last && late.status === 503) {
+        notApplied(late, 2);
+        return 'too late';
+      }
       expect(problem(late, 504, 'quorum-timeout')).toMatchObject({ needed: 2, got: 1, outcome: 'unknown' });
-    } finally {
-      await Promise.all(frozen.map((name) => site().signal(name, 'SIGCONT')));
-    }
-    for (const at of NAMES) await sees(at, NAMES);
+      return 'done';
+    });
     // The replica that coordinated it has it, so a reading of all finds it, and from then on everybody does.
     for (const at of NAMES) {
       const read = await get(`${target}?r=all`, { at });

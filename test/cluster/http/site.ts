@@ -18,8 +18,8 @@ let cluster: TestCluster | undefined;
 let judge: Judge | undefined;
 const pools = new Map<Name, Pool>();
 
-/** Settings that make the ends of things quick to reach, and no more than that. */
-const FLAGS = ['--founding-patience', '10s'];
+/** Makes the ends of things quick to reach; and requests that say nothing of it have the time that a busy machine needs. */
+const FLAGS = ['--founding-patience', '10s', '--request-timeout', '30s'];
 
 export async function openSite(): Promise<void> {
   cluster = await TestCluster.start(3, FLAGS);
