@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import { importsOf, sourceFiles, targetOf } from './sources.ts';
+import { importsOf, readSource, sourceFiles, targetOf } from './sources.ts';
 
 const LINES_MAX = 400;
 
@@ -116,6 +116,20 @@ describe.each(HABITS)('$name', (habit) => {
   it('is seen when it is broken, and only then', () => {
     for (const text of habit.bad) expect(breaks(habit, text), text).not.toEqual([]);
     for (const text of habit.good) expect(breaks(habit, text), text).toEqual([]);
+  });
+});
+
+describe('the published package', () => {
+  it('has what its documents link to', () => {
+    const published = (JSON.parse(readSource('package.json')) as { readonly files: readonly string[] }).files;
+    const documents = ['README.md', ...published.filter((path) => path.endsWith('.md'))];
+    const links = documents.flatMap((path) =>
+      [...readSource(path).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, to]) => to!),
+    );
+    expect(links).toContain('CONTRIBUTING.md');
+    const isThere = (link: string): boolean =>
+      documents.includes(link) || published.some((path) => link === path || link.startsWith(`${path}/`));
+    expect(links.filter((link) => !isThere(link))).toEqual([]);
   });
 });
 
