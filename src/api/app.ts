@@ -25,6 +25,8 @@ export interface Api {
   readonly answerDirectly: (incoming: Incoming) => Promise<Answer> | undefined;
   /** The short way out, before a request is looked at. */
   readonly turnAway: TurnAway;
+  /** For an answer to what is no request. */
+  readonly newRequestId: () => string;
 }
 
 /** What no route has: where requests go whose target is malformed. */
@@ -44,7 +46,12 @@ export function createApp(services: ApiServices): Api {
     const route = keyRouteOf(target);
     return route === undefined ? undefined : reception.respond(incoming, route);
   };
-  return { fetch: app.fetch, answerDirectly, turnAway: reception.turnAway };
+  return {
+    fetch: app.fetch,
+    answerDirectly,
+    turnAway: reception.turnAway,
+    newRequestId: () => reception.newRequestId(),
+  };
 }
 
 const KEY_ROUTE = routeAt('/v1/kv/:bucket/:key');

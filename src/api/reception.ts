@@ -62,7 +62,7 @@ export class Reception {
     this.turnAway = new TurnAway({
       admission: this.#admission,
       figures: this.#figures,
-      newRequestId: () => this.#newRequestId(),
+      newRequestId: () => this.newRequestId(),
       settings: services.settings,
     });
     this.#idPrefix = `${services.self}-${toHex(services.random.bytes(4))}-`;
@@ -72,7 +72,7 @@ export class Reception {
   async respond(incoming: Incoming, route: Route | undefined): Promise<Answer> {
     const given = incoming.header('x-request-id');
     const valid = given === undefined || REQUEST_ID.test(given);
-    const requestId = given !== undefined && valid ? given : this.#newRequestId();
+    const requestId = given !== undefined && valid ? given : this.newRequestId();
     const guest = this.#greet(incoming, route, requestId);
     let answer: Answer;
     try {
@@ -190,7 +190,7 @@ export class Reception {
     return problemAnswer(new Problem('internal-error', `see the log of this node for request ${requestId}`, extras));
   }
 
-  #newRequestId(): string {
+  newRequestId(): string {
     this.#requests += 1;
     return this.#idPrefix + this.#requests.toString(36);
   }

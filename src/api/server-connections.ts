@@ -40,15 +40,18 @@ type KnownSocket = Socket & { [CONNECTION]?: unknown };
 export class Connections<Request extends Owed> {
   readonly #start: (request: Request) => void;
   readonly #deafen: (socket: Socket) => void;
+  readonly #newRequestId: () => string;
   readonly #open = new Set<Connection<Request>>();
 
   /**
    * `start` is called when it is a request's turn; `deafen` when nothing that comes on a connection matters any more, and must not
-   * be read into requests: all of them would be kept until the first is answered.
+   * be read into requests: all of them would be kept until the first is answered. A mistake that is answered for itself has an id of
+   * its own.
    */
-  constructor(start: (request: Request) => void, deafen: (socket: Socket) => void) {
+  constructor(start: (request: Request) => void, deafen: (socket: Socket) => void, newRequestId: () => string) {
     this.#start = start;
     this.#deafen = deafen;
+    this.#newRequestId = newRequestId;
   }
 
   /** A field that sockets got later would make others of them, for which nothing is compiled yet. */
@@ -97,7 +100,7 @@ export class Connections<Request extends Owed> {
     if (!socket.writable) connection.owed.length = 0;
     const next = connection.owed[0];
     if (next !== undefined) this.#start(next);
-    else if (connection.end !== undefined) endWith(socket, connection.end);
+    else if (connection.end !== undefined) this.#endWith(socket, connection.end);
   }
 
   /** The parser cannot go on with what the client sends. */
@@ -107,7 +110,7 @@ export class Connections<Request extends Owed> {
     const last = connection.owed.at(-1);
     if (last === undefined) {
       this.#end(socket, connection, mistake);
-      endWith(socket, mistake);
+      this.#endWith(socket, mistake);
     } else if (last.complete) {
       this.#end(socket, connection, mistake);
     } else {
@@ -120,6 +123,16 @@ export class Connections<Request extends Owed> {
   #end(socket: Socket, connection: Connection<Request>, end: Problem | 'close'): void {
     connection.end = end;
     this.#deafen(socket);
+  }
+
+  /** Says the problem as a whole response, and closes. */
+  #endWith(socket: Socket, end: Problem | 'close'): void {
+    // Each of those that came behind the end says that its answer will never leave.
+    if (socket.destroyed) return;
+    if (socket.writable) socket.end(end === 'close' ? '' : wholeResponse(end, this.#newRequestId()));
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    // Who has gone keeps nothing in memory.
+    socket.once('close', () => clearTimeout(timer));
   }
 
   #of(socket: Socket): Connection<Request> {
@@ -139,25 +152,16 @@ export class Connections<Request extends Owed> {
   }
 }
 
-/** Says the problem as a whole response, and closes. */
-function endWith(socket: Socket, end: Problem | 'close'): void {
-  // Each of those that came behind the end says that its answer will never leave.
-  if (socket.destroyed) return;
-  if (socket.writable) socket.end(end === 'close' ? '' : wholeResponse(end));
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-  // Who has gone keeps nothing in memory.
-  socket.once('close', () => clearTimeout(timer));
-}
-
 /** What there is for some path or other, told to whoever has named none. */
 const METHODS = 'GET, HEAD, PUT, POST, DELETE';
 
-function wholeResponse(problem: Problem): string {
+function wholeResponse(problem: Problem, requestId: string): string {
   const status = statusOf(problem.code);
   const body = problemBody(problem);
   const headers = {
     ...problemHeaders(problem.code),
     ...(problem.code === 'method-not-allowed' ? { allow: METHODS } : {}),
+    'x-request-id': requestId,
     connection: 'close',
     'content-length': String(Buffer.byteLength(body)),
   };

@@ -82,6 +82,7 @@ class Door implements HttpServer {
   readonly #connections = new Connections<SocketRequest | PlainRequest>(
     (request) => this.#begin(request),
     (socket) => this.#shortWay.deafen(socket),
+    () => this.#api.newRequestId(),
   );
   readonly #arrivals: Arrivals;
   readonly #date = new LastDate();

@@ -52,6 +52,7 @@ function statuses(all: readonly Response[]): number[] {
 
 function expectProblem(response: Response | undefined, status: number, code: string): void {
   expect(response?.head).toMatch(/^content-type: application\/problem\+json$/im);
+  expect(response?.head).toMatch(/^x-request-id: \S+$/im);
   expect(JSON.parse(response!.body)).toMatchObject({
     type: `urn:quoral:problem:${code}`,
     status,
