@@ -13,6 +13,8 @@ import { http } from './support.ts';
 
 const FILL = new URL('../../bench/load/scale-fill.ts', import.meta.url).pathname;
 const RECORDS = 300;
+/** What a busy machine makes a node say is no trouble with its directory. */
+const SLOW = new Set(['event-loop-late', 'request-slow']);
 
 async function fill(directory: string, port: number, records: number): Promise<unknown> {
   const args = [directory, `127.0.0.1:${port}`, 0, records, 100].map(String);
@@ -34,7 +36,7 @@ test('a filled directory is that of a node', async () => {
     expect((await http('PUT', `${url}/v1/kv/bench/key-7`, { body: 'new' })).status).toBe(204);
     const figures = await NodeFigures.of(url);
     expect(figures.value('quoral_trees_ready')).toBe(1);
-    expect(nodes.log()).toEqual([]);
+    expect(nodes.log().filter(({ event }) => !SLOW.has(event))).toEqual([]);
   } finally {
     await nodes.stop();
   }
