@@ -259,7 +259,10 @@ function clusterView(node: QuoralNode, reachable: (id: NodeId) => boolean): Clus
     clusterId: node.clusterId,
     epoch: facts?.epoch ?? 0,
     self: node.options.id,
-    members: [...(facts === undefined ? [] : memberStatuses(facts, seen)), ...chain.newcomers().map(newcomerStatus)],
+    members: [
+      ...(facts === undefined ? [] : memberStatuses(facts, seen)),
+      ...chain.newcomers().map((one) => newcomerStatus(one, seen)),
+    ],
     transfers:
       facts === undefined
         ? []

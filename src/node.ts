@@ -41,10 +41,10 @@ import { REPLICA_TABLES } from '#replica/tables.ts';
 import { clusterIdOf } from '#ring/founding.ts';
 import type { Member } from '#ring/ring.ts';
 import type { VersionRange } from '#wire/handshake.ts';
-import type { Messaging, Peer } from '#wire/messaging.ts';
+import type { Messaging } from '#wire/messaging.ts';
 import { createMessaging } from '#wire/peers.ts';
 import type { WireSettings } from '#wire/settings.ts';
-import { epochChain, foundersText, seedsOf } from './node-chain.ts';
+import { epochChain, foundersText, peersOf } from './node-chain.ts';
 import { createNodePeers, tellClockLead } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import type { Watches, WatchSettings } from '#watch/watches.ts';
@@ -365,15 +365,11 @@ export class QuoralNode {
     );
   }
 
-  /** Stays connected with the members of the newest ring, before founding with the founders. */
+  /** Stays connected with whom it should, and has the members of the newest ring watched. */
   #connect(): void {
-    const peersOf = (facts: Facts | undefined): readonly Peer[] => {
-      const known = facts?.ring.members.filter(({ state }) => state !== 'removed') ?? this.options.founders;
-      const others = known.filter(({ id }) => id !== this.options.id).map(({ id, peer }) => ({ id, address: peer }));
-      return facts === undefined ? [...others, ...seedsOf(this.options)] : others;
-    };
+    const connect = (): void => this.messaging.setPeers(peersOf(this.options, this.chain));
     const follow = (facts: Facts | undefined): void => {
-      this.messaging.setPeers(peersOf(facts));
+      connect();
       if (facts === undefined) return;
       const { members, voters } = facts.ring;
       this.membership.setMembers(
@@ -384,6 +380,7 @@ export class QuoralNode {
     };
     follow(this.chain.facts());
     this.chain.onFacts(follow);
+    this.chain.onNewcomers(connect);
   }
 }
 

@@ -85,6 +85,7 @@ export class EpochChain {
   readonly #confirmation: EpochConfirmation;
   readonly #joining: EpochJoining;
   readonly #newcomers: Newcomers;
+  #newcomersChanged: (() => void) | undefined;
   /** Why the last attempt to bind the name to this disk has come to nothing. */
   #introductionTrouble: string | undefined;
   #confirmed = false;
@@ -159,7 +160,8 @@ export class EpochChain {
     }
     const { interval, forgetAfter } = options.joining ?? DEFAULT_JOINING_SETTINGS;
     this.#joining = new EpochJoining({ ...shared, learner, self, seeds: options.seeds ?? [], interval });
-    this.#newcomers = new Newcomers({ clock: world.clock, log, forgetAfter });
+    const changed = (): void => this.#newcomersChanged?.();
+    this.#newcomers = new Newcomers({ clock: world.clock, log, forgetAfter, changed });
     const newcomers = this.#newcomers;
     handleEpochMessages({ ...shared, acceptor, proposer, learner, founding: this.#founding, newcomers, self });
     log.onInstalled(() => {
@@ -206,6 +208,11 @@ export class EpochChain {
     return this.#joining.isWaiting() ? [...waiting, this.#options.self] : waiting;
   }
 
+  /** Calls back when others have made themselves known, or are forgotten; the newest facts say who has become a member. */
+  onNewcomers(listener: () => void): void {
+    this.#newcomersChanged = listener;
+  }
+
   /** Takes note of the epoch that a peer says it knows. */
   hear(peer: NodeId, known: Epoch): void {
     this.#learner.hear(peer, known);
@@ -223,6 +230,7 @@ export class EpochChain {
   async stop(): Promise<void> {
     this.#running = false;
     this.#joining.stop();
+    this.#newcomers.stop();
     await this.#log.stop();
   }
 

@@ -5,7 +5,7 @@
 
 import { nodeId } from '#kernel/identity.ts';
 import { Refusal } from '#wire/message.ts';
-import type { Clock } from '#world/world.ts';
+import type { Clock, Timer } from '#world/world.ts';
 import { memberNamed } from './electorate.ts';
 import type { EpochLog } from './epoch-log.ts';
 import type { Facts, Introduction } from './facts.ts';
@@ -56,11 +56,14 @@ export interface NewcomersOptions {
   readonly log: EpochLog;
   /** Milliseconds after its last introduction. */
   readonly forgetAfter: number;
+  /** Others wait now, or one of them elsewhere. */
+  readonly changed: () => void;
 }
 
 export class Newcomers {
   readonly #options: NewcomersOptions;
   readonly #heard = new Map<string, Heard>();
+  #timer: Timer | undefined;
 
   constructor(options: NewcomersOptions) {
     this.#options = options;
@@ -88,22 +91,38 @@ export class Newcomers {
       throw new Refusal('overloaded', `${NEWCOMERS_MAX} nodes wait to join already`, facts.epoch);
     }
     this.#heard.set(introduction.id, { introduction, at: this.#options.clock.monotonic() });
+    if (before?.peer !== introduction.peer) this.#options.changed();
+    this.#timer ??= this.#forgetLater();
   }
 
   /** Those that wait now, sorted by id. */
   list(): readonly Introduction[] {
-    this.#forget();
-    const waiting = [...this.#heard.values()].map(({ introduction }) => introduction);
+    const waiting = [...this.#heard.values()].filter((one) => this.#waits(one)).map(({ introduction }) => introduction);
     return waiting.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** Those that have gone away, and those that have become members. */
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #forgetLater(): Timer {
+    const { clock, forgetAfter } = this.#options;
+    return clock.after(forgetAfter, () => {
+      this.#forget();
+      this.#timer = this.#heard.size === 0 ? undefined : this.#forgetLater();
+    });
+  }
+
   #forget(): void {
+    const gone = [...this.#heard].filter(([, one]) => !this.#waits(one));
+    for (const [id] of gone) this.#heard.delete(id);
+    if (gone.length > 0) this.#options.changed();
+  }
+
+  /** Whether it has neither gone away nor become a member. */
+  #waits({ introduction, at }: Heard): boolean {
     const { clock, log, forgetAfter } = this.#options;
-    const oldest = clock.monotonic() - forgetAfter;
-    for (const [id, { introduction, at }] of this.#heard) {
-      const isNew = log.newest !== undefined && acquaint(log.newest, introduction).kind === 'newcomer';
-      if (at < oldest || !isNew) this.#heard.delete(id);
-    }
+    if (at < clock.monotonic() - forgetAfter) return false;
+    return log.newest !== undefined && acquaint(log.newest, introduction).kind === 'newcomer';
   }
 }

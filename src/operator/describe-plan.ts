@@ -168,6 +168,11 @@ function memberRisks(
     if (state === 'refilling')
       risks.push({ code: 'refilling', detail: `${id} is being filled and vouches for nothing yet` });
   }
+  for (const { id, index, peer } of plan.members) {
+    if (ring.members.some((member) => member.index === index) || reachable(id)) continue;
+    const detail = `${id} cannot be reached at ${peer}, as it says of itself: the change would wait until it can`;
+    risks.push({ code: 'unreachable', detail });
+  }
   if (plan.voters.length === 2) {
     risks.push({
       code: 'two-voters',

@@ -3,7 +3,7 @@
  */
 
 import type { Facts, Introduction } from '#consensus/facts.ts';
-import type { NodeId, NodeIndex } from '#kernel/identity.ts';
+import { nodeId, type NodeId, type NodeIndex } from '#kernel/identity.ts';
 import { shares } from '#ring/balance.ts';
 import type { Member, Ring } from '#ring/ring.ts';
 import { factorsInUse } from './nothing-to-take.ts';
@@ -52,9 +52,12 @@ export function memberStatuses(facts: Facts, seen: SeenOfMembers): readonly Memb
 }
 
 /** A node that waits to become a member. */
-export function newcomerStatus({ id, url, peer, zone, weight }: Introduction): MemberStatus {
+export function newcomerStatus(
+  { id, url, peer, zone, weight }: Introduction,
+  { reachable }: Pick<SeenOfMembers, 'reachable'>,
+): MemberStatus {
   const nothing = { clockDifference: null, share: 0, partitions: 0, hintsWaiting: 0 };
-  return { id, url, peer, zone, weight, state: 'joining', reachable: true, ...nothing };
+  return { id, url, peer, zone, weight, state: 'joining', reachable: reachable(nodeId(id)), ...nothing };
 }
 
 /** Owner names of every partition, for each n in use: what a client needs to go to an owner at once. */

@@ -7,6 +7,10 @@ import { epoch } from '#kernel/identity.ts';
 import type { Ring } from '#ring/ring.ts';
 import { SimulatedCluster, type Machine } from './cluster.ts';
 
+interface PlanBody {
+  readonly summary: { readonly risks: readonly { readonly code: string; readonly detail: string }[] };
+}
+
 const SEEDS = ['n1:7201', 'n2:7201'];
 
 async function three(): Promise<SimulatedCluster> {
@@ -58,6 +62,29 @@ test('it learns the facts, waits as joining at every node, and refuses data with
   await change(cluster, (ring) => ring);
   await pass(cluster, 3000);
   expect(own.chain.facts()?.epoch).toBe(cluster.running('n1').node.chain.facts()?.epoch);
+});
+
+test('one that nobody can reach at the address that it names is shown so, and a plan minds it', async () => {
+  const cluster = await three();
+  await start(cluster, cluster.add('n4', SEEDS));
+  await start(cluster, cluster.add('n5', SEEDS));
+  cluster.network.closeDoor('n5:7201', cluster.network.door('n5:7201')!);
+  await pass(cluster, 5000);
+  for (const id of ['n1', 'n2', 'n3']) {
+    const waiting = (await view(cluster, id)).members.filter(({ state }) => state === 'joining');
+    expect(waiting, id).toMatchObject([
+      { id: 'n4', reachable: true },
+      { id: 'n5', reachable: false },
+    ]);
+  }
+  const answer = await cluster.request('n1', 'POST', '/v1/ring/plans', {
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ join: ['n4', 'n5'] }),
+  });
+  const { summary } = JSON.parse(new TextDecoder().decode(answer.body)) as PlanBody;
+  expect(summary.risks.filter(({ code }) => code === 'unreachable').map(({ detail }) => detail)).toEqual([
+    'n5 cannot be reached at n5:7201, as it says of itself: the change would wait until it can',
+  ]);
 });
 
 test('it is forgotten when it goes away, and goes on without seeds when it comes back', async () => {

@@ -51,15 +51,32 @@ test.each([
   expect(found.kind === 'refused' ? found.code : found.kind).toBe(verdict);
 });
 
-function newcomers(): { readonly at: { now: number; newest: Facts }; readonly list: Newcomers } {
-  const at = { now: 0, newest: FACTS };
-  const clock = { monotonic: () => at.now } as Clock;
+interface Waiting {
+  /** `due`: what the clock has been asked to do later. */
+  readonly at: { now: number; newest: Facts; due: () => void };
+  readonly list: Newcomers;
+  /** Those that waited at each change that was told. */
+  readonly told: string[];
+}
+
+function newcomers(): Waiting {
+  const at: Waiting['at'] = { now: 0, newest: FACTS, due: () => undefined };
+  const clock = {
+    monotonic: () => at.now,
+    after: (_, run) => {
+      at.due = run;
+      return { cancel: () => undefined };
+    },
+  } as Clock;
   const log = {
     get newest() {
       return at.newest;
     },
   } as EpochLog;
-  return { at, list: new Newcomers({ clock, log, forgetAfter: 10 }) };
+  const told: string[] = [];
+  const changed = (): void => void told.push(list.list().map(({ id }) => id).join(' '));
+  const list = new Newcomers({ clock, log, forgetAfter: 10, changed });
+  return { at, list, told };
 }
 
 test('one that is silent is forgotten, and one that has become a member', () => {
@@ -74,6 +91,22 @@ test('one that is silent is forgotten, and one that has become a member', () => 
   expect(list.list().map(({ id }) => id)).toEqual(['n7']);
   at.newest = facts(...FACTS.ring.members, member(7));
   expect(list.list()).toEqual([]);
+});
+
+test('whoever wants to be connected with them hears of each once, and when they are forgotten', () => {
+  const { at, list, told } = newcomers();
+  list.meet(node('n7', '7'));
+  list.meet(node('n7', '7'));
+  list.meet(node('n8', '8'));
+  expect(told).toEqual(['n7', 'n7 n8']);
+  at.now = 8;
+  list.meet(node('n8', '8'));
+  at.now = 11;
+  at.due();
+  expect(told).toEqual(['n7', 'n7 n8', 'n8']);
+  at.now = 21;
+  at.due();
+  expect(told.at(-1)).toBe('');
 });
 
 test('a node that waits may come back with an empty disk', () => {
