@@ -78,6 +78,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
       leaverPatience: settings.leaverPatience,
       installTimeout: settings.moves.installTimeout,
       callTimeout: settings.callTimeout,
+      takersAtOnce: settings.moves.atOnce,
     },
   });
   chain.onFacts(({ ring }) => {

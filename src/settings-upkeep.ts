@@ -9,7 +9,11 @@ export const UPKEEP_SETTINGS = {
     '8MiB',
     'bytes a second that a node spends on a ring change that was begun without --throttle',
   ),
-  'transfers-at-once': setting(integer(1, 16), '2', 'partitions that a node takes over or gives away at once'),
+  'transfers-at-once': setting(
+    integer(1, 16),
+    '2',
+    'partitions that a node takes over or gives away at once; more where round trips are long',
+  ),
   'transfer-look-interval': setting(
     duration(10, 60_000),
     '500ms',

@@ -15,6 +15,7 @@ import { encodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
 import { utf8 } from '#kernel/bytes.ts';
+import { Pages } from '#repair/at-once.ts';
 import { DEAD_TABLES, DeadRows } from '#repair/dead-rows.ts';
 import { exchange, type ExchangeEnvironment } from '#repair/exchange.ts';
 import {
@@ -211,6 +212,7 @@ class Store {
       ...shared,
       messaging,
       source: this.source,
+      pages: new Pages(),
       callTimeout: 60_000,
     } as unknown as ExchangeEnvironment;
   }

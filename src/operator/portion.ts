@@ -9,9 +9,10 @@ import type { NodeIndex } from '#kernel/identity.ts';
 import { takersOf } from '#ring/moving.ts';
 import { PARTITIONS_MAX, type PartitionOwners, type Ring } from '#ring/ring.ts';
 
-/** Partitions in `dual` that each taker has yet to take over, at first and at the least. */
-export const PORTION_FIRST = 8;
-export const PORTION_LEAST = 4;
+/** Partitions in `dual` that each taker has yet to take over, at the least: those that it works on, and as many that come next. */
+export function portionLeast(takersAtOnce: number): number {
+  return 2 * takersAtOnce;
+}
 
 /** How far a taker is with a partition in `dual`; `stuck`: it has tried in vain, and does others first. */
 export type Standing = 'done' | 'stuck' | 'to do';
@@ -75,10 +76,10 @@ export class Portion {
  * The next portion, when so much of the last one is left at this look, at each taker: more when one of them runs out of work, less
  * when all have more than they get done between two looks.
  */
-export function nextPortion(portion: number, left: readonly number[]): number {
-  if (left.length === 0) return portion;
+export function nextPortion(portion: number, left: readonly number[], smallest: number): number {
+  if (left.length === 0) return Math.max(smallest, portion);
   const least = Math.min(...left);
   if (least === 0) return Math.min(portion * 4, PARTITIONS_MAX);
   if (least <= portion / 4) return Math.min(portion * 2, PARTITIONS_MAX);
-  return least > (portion * 3) / 4 ? Math.max(PORTION_LEAST, Math.ceil(portion / 2)) : portion;
+  return Math.max(smallest, least > (portion * 3) / 4 ? Math.ceil(portion / 2) : portion);
 }

@@ -7,6 +7,7 @@ import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { Away } from '#membership/away.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
+import { exchangesAtOnce } from '#repair/at-once.ts';
 import type { Moves } from '#repair/moves.ts';
 import { MovesMessage, type MovesReply } from '#repair/moves-message.ts';
 import { isMoving, stageMayEnd, takersOf } from '#ring/moving.ts';
@@ -14,7 +15,7 @@ import type { Member, PartitionOwners, Ring } from '#ring/ring.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { Looks } from '#world/looks.ts';
 import type { World } from '#world/world.ts';
-import { nextPortion, PORTION_FIRST } from './portion.ts';
+import { nextPortion, portionLeast } from './portion.ts';
 import { advanceChange, portionOf, type Evidence } from './ring-change.ts';
 
 export interface RingDriverOptions {
@@ -33,6 +34,8 @@ export interface RingDriverOptions {
   readonly leaverPatience: number;
   /** Milliseconds for one question, and for an epoch to be decided. */
   readonly callTimeout: number;
+  /** Partitions that each taker takes over at once, where round trips are short. */
+  readonly takersAtOnce: number;
 }
 
 /** Milliseconds without a new epoch after which the voters before this one are asked whether they serve, and how often. */
@@ -47,7 +50,7 @@ export class RingDriver {
   /** Until when this node drives because no voter before it does; 0 when it does not. */
   #standsInUntil = 0;
   /** How much of the change is under way at a time, and of which change. */
-  #portion = PORTION_FIRST;
+  #portion = 0;
   #portionFor: string | undefined;
 
   constructor(options: RingDriverOptions) {
@@ -129,8 +132,10 @@ export class RingDriver {
 
   /** As much as those that take over can do. */
   #portionOf(ring: Ring, evidence: Evidence): number {
-    if (this.#portionFor !== ring.change?.id) [this.#portion, this.#portionFor] = [PORTION_FIRST, ring.change?.id];
-    else this.#portion = nextPortion(this.#portion, portionOf(ring, evidence).left());
+    const { messaging, takersAtOnce } = this.#options;
+    const least = portionLeast(exchangesAtOnce(messaging, ring, takersAtOnce));
+    if (this.#portionFor !== ring.change?.id) [this.#portion, this.#portionFor] = [2 * least, ring.change?.id];
+    else this.#portion = nextPortion(this.#portion, portionOf(ring, evidence).left(), least);
     return this.#portion;
   }
 

@@ -11,6 +11,7 @@ import { fenceSender } from '#replica/scope.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Handler } from '#wire/messaging.ts';
 import type { Counter, Timer } from '#world/world.ts';
+import { exchangesAtOnce, Gate, workOn } from './at-once.ts';
 import {
   ask,
   exchange,
@@ -71,11 +72,11 @@ export class AntiEntropy {
   readonly #pushed: Counter;
   #timer: Timer | undefined;
   #stopped = true;
-  /** Comparisons of this node run one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #gate: Gate;
 
   constructor(options: AntiEntropyOptions) {
     this.#options = options;
+    this.#gate = new Gate(() => this.#atOnce());
     const { metrics } = options.world;
     const comparisons = (result: string): Counter =>
       metrics.counter('quoral_comparisons_total', 'Comparisons of Merkle trees that this node began', { result });
@@ -123,10 +124,10 @@ export class AntiEntropy {
     return differences(source.roots(wanted), theirRoots).map((i) => wanted[i]!);
   }
 
-  /** Compares one partition with the peer and mends both, when no other exchange runs. Throws {@link ExchangeFailed}. */
+  /** Compares one partition with the peer and mends both, when few enough others do. Throws {@link ExchangeFailed}. */
   async exchange(peer: NodeId, place: TreePlace, given: Partial<ExchangeOptions> = {}): Promise<PlaceResult> {
     const options = { settle: this.#options.settings.settle, keysMax: KEYS_AN_EXCHANGE, ...given };
-    return await this.#alone(async () => {
+    return await this.#gate.pass(async () => {
       const result = await exchange(this.#options, peer, place, options);
       this.#note(peer, place, result);
       return { ...result, place };
@@ -135,7 +136,7 @@ export class AntiEntropy {
 
   /** What requests have become, of the keys of a partition whose states this node has from the peer. Throws {@link ExchangeFailed}. */
   async takeRetries(peer: NodeId, place: TreePlace): Promise<void> {
-    await takeRetries(this.#options, peer, place);
+    await this.#gate.pass(async () => await takeRetries(this.#options, peer, place));
   }
 
   /** Compares with the peer from the top and mends what differs, up to a bound; true when something is left. Never rejects. */
@@ -146,12 +147,13 @@ export class AntiEntropy {
       const places = await this.differingPlaces(peer);
       let left = places.length > PLACES_A_TURN;
       let differed = false;
-      for (const place of places.slice(0, PLACES_A_TURN)) {
-        if (this.#stopped) return false;
+      await workOn(places.slice(0, PLACES_A_TURN), this.#atOnce(), async (place) => {
+        if (this.#stopped) return;
         const { differing, complete } = await this.exchange(peer, place);
         if (!complete) left = true;
         if (differing > 0) differed = true;
-      }
+      });
+      if (this.#stopped) return false;
       this.#counters[differed ? 'differed' : 'equal'].add();
       return left;
     } catch (error) {
@@ -250,12 +252,6 @@ export class AntiEntropy {
     this.#options.world.log.info('partition-repaired', fields);
   }
 
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#last.then(work, work);
-    this.#last = mine.catch(() => undefined);
-    return await mine;
-  }
-
   #schedule(delay: number): void {
     this.#timer?.cancel();
     this.#timer = this.#options.world.clock.after(delay, () => void this.#turn());
@@ -283,6 +279,11 @@ export class AntiEntropy {
       .map(({ id }) => id)
       .filter((id) => source.shared(id).length > 0)
       .toSorted((a, b) => age(a) - age(b))[0];
+  }
+
+  #atOnce(): number {
+    const { messaging, knowledge } = this.#options;
+    return exchangesAtOnce(messaging, knowledge.ring(), 1);
   }
 
   #chance(): number {

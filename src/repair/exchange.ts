@@ -16,6 +16,7 @@ import { Refusal, type MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import { transferTime } from '#wire/settings.ts';
 import type { World } from '#world/world.ts';
+import { STATES_UNDER_WAY_MAX, type Pages } from './at-once.ts';
 import { compareHashes, compareKeys, type KeyDifference } from './compare-keys.ts';
 import {
   ENTRY_BYTES,
@@ -53,6 +54,7 @@ export interface ExchangeEnvironment {
   readonly trees: MerkleTrees;
   readonly source: TreeSource;
   readonly pace: Pace;
+  readonly pages: Pages;
   /** Milliseconds for one call, beside those for the states that it carries. */
   readonly callTimeout: number;
 }
@@ -168,7 +170,7 @@ class Exchange {
       if (this.#differing >= keysMax) return undefined;
       const origin = this.#environment.replica.now();
       const request = { basis: this.#basis, place: this.#place, leaves: left, after, vouch };
-      const { rows, last } = await this.#ask(RowsMessage, request, PAGE_BYTES);
+      const { rows, last } = await this.#askWithStates(RowsMessage, request);
       this.#differing += rows.length;
       await this.#take(origin, rows);
       if (last === undefined) break;
@@ -181,7 +183,10 @@ class Exchange {
   }
 
   async #take(origin: number, rows: readonly RowOnTheWire[]): Promise<void> {
-    await this.#environment.pace.take(bytesOf(rows));
+    const { pace, pages } = this.#environment;
+    const bytes = bytesOf(rows);
+    pages.came(bytes);
+    await pace.take(bytes);
     const { joined, refusals } = await joinRows(this.#environment, this.#place, origin, rows);
     this.#pulled += joined;
     this.#note(rows.length - joined, refusals, 'here');
@@ -246,11 +251,8 @@ class Exchange {
     for (let first = 0; first < wanted.length;) {
       const hashes = hashesToBytes(wanted.slice(first));
       const origin = this.#environment.replica.now();
-      const { handled, rows } = await this.#ask(
-        PullMessage,
-        { basis: this.#basis, place: this.#place, hashes },
-        PAGE_BYTES,
-      );
+      const request = { basis: this.#basis, place: this.#place, hashes };
+      const { handled, rows } = await this.#askWithStates(PullMessage, request);
       await this.#take(origin, rows);
       if (handled === 0) throw new ExchangeFailed('no state comes back');
       // What is not there any more was taken away meanwhile, or cannot be read.
@@ -268,7 +270,8 @@ class Exchange {
       if (page.length === 0) return;
       const bytes = bytesOf(page);
       await this.#environment.pace.take(bytes);
-      const { joined, refusals } = await this.#ask(PushMessage, { place: this.#place, origin, rows: page }, bytes);
+      const request = { place: this.#place, origin, rows: page };
+      const { joined, refusals } = await this.#askWithStates(PushMessage, request, bytes);
       this.#pushed += joined;
       this.#note(page.length - joined, refusals, this.#peer);
       page = [];
@@ -296,8 +299,20 @@ class Exchange {
     }
   }
 
-  async #ask<Request, Reply>(type: MessageType<Request, Reply>, request: Request, bytes?: number): Promise<Reply> {
-    return await ask(this.#environment, this.#peer, type, request, bytes);
+  async #ask<Request, Reply>(type: MessageType<Request, Reply>, request: Request): Promise<Reply> {
+    return await ask(this.#environment, this.#peer, type, request);
+  }
+
+  /** `bytes` of the states in the request; without it the answer has them. */
+  async #askWithStates<Request, Reply>(
+    type: MessageType<Request, Reply>,
+    request: Request,
+    bytes?: number,
+  ): Promise<Reply> {
+    // Those that are under way already go before.
+    const most = STATES_UNDER_WAY_MAX + PAGE_BYTES;
+    const call = async (): Promise<Reply> => await ask(this.#environment, this.#peer, type, request, most);
+    return await this.#environment.pages.underWay(bytes, call);
   }
 
   #result(complete: boolean): ExchangeResult {

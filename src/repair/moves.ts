@@ -14,6 +14,7 @@ import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
 import type { Counter } from '#world/world.ts';
+import { exchangesAtOnce } from './at-once.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
 import type { ClockBehind } from './lost-floors.ts';
 import { takeRetries } from './take-retries.ts';
@@ -28,7 +29,7 @@ const CLOCKS_TOLD_MS = 1000;
 export interface MovesSettings {
   /** Milliseconds between two looks at what there is to do, when not all could be done at the last. */
   readonly lookInterval: number;
-  /** Partitions that a node takes over or gives away at once. */
+  /** Partitions that a node takes over or gives away at once, where round trips are short. */
   readonly atOnce: number;
   /** Milliseconds that members are given to install an epoch before they are asked again. */
   readonly installTimeout: number;
@@ -177,8 +178,8 @@ export class Moves {
   }
 
   async #work(): Promise<void> {
+    const { messaging, knowledge, learnFloors, pace, settings } = this.#options;
     if (!this.#knowsFloors()) {
-      const { knowledge, learnFloors } = this.#options;
       const { id } = knowledge.ring().change!;
       if (this.#floorsFor !== id && (await learnFloors())) this.#floorsFor = id;
       if (this.#floorsFor === id) await this.#lookAtClocks(id);
@@ -186,8 +187,9 @@ export class Moves {
     this.#registersGone = undefined;
     const installed = new Map<Epoch, Promise<readonly NodeId[]>>();
     const tasks = this.#untried();
-    this.#options.pace.begin();
-    const workers = Array.from({ length: this.#options.settings.atOnce }, async () => {
+    pace.begin();
+    const length = exchangesAtOnce(messaging, knowledge.ring(), settings.atOnce);
+    const workers = Array.from({ length }, async () => {
       for (const task of tasks) if (!(await this.#do(task, installed))) return;
     });
     await Promise.all(workers);

@@ -27,7 +27,7 @@ import {
 import { requireOwner } from './reclaim-owner.ts';
 import type { TreePlace } from './tree-tables.ts';
 
-export interface ReclaimMemberOptions extends Omit<ExchangeEnvironment, 'source' | 'pace'> {
+export interface ReclaimMemberOptions extends Omit<ExchangeEnvironment, 'source' | 'pace' | 'pages'> {
   readonly ready: () => boolean;
   /**
    * For each place the hybrid time of the oldest operation that waits here for others, or that has gone to them after

@@ -16,6 +16,7 @@ import { Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { TableDefinition, Timer, World } from '#world/world.ts';
 import type { AntiEntropy } from './anti-entropy.ts';
+import { exchangesAtOnce, workOn } from './at-once.ts';
 import { ExchangeFailed } from './exchange.ts';
 import { othersNeeded } from './mend.ts';
 import { treeKey, type TreePlace } from './tree-tables.ts';
@@ -97,13 +98,13 @@ export class Refill {
   async #fill(): Promise<void> {
     this.#cleared = false;
     this.#tellLost();
+    const { messaging, knowledge } = this.#options;
     const places = this.#places();
     this.#left = places.length;
-    for (const place of places) {
-      if (this.#stopped) return;
-      if (await this.#fillPlace(place)) this.#left -= 1;
-    }
-    if (this.#left > 0 || this.#places().length > 0) return;
+    await workOn(places, exchangesAtOnce(messaging, knowledge.ring(), 1), async (place) => {
+      if (!this.#stopped && (await this.#fillPlace(place))) this.#left -= 1;
+    });
+    if (this.#stopped || this.#left > 0 || this.#places().length > 0) return;
     if (await this.#options.activate()) this.#options.world.log.info('refilled', { id: this.#options.self });
   }
 

@@ -6,6 +6,7 @@ import type { Hash64 } from '#kernel/siphash.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Messaging } from '#wire/messaging.ts';
+import { Pages } from './at-once.ts';
 import { AntiEntropy, type AntiEntropySettings } from './anti-entropy.ts';
 import { DEAD_TABLES, type DeadRows } from './dead-rows.ts';
 import { EndedVersions } from './ended.ts';
@@ -126,7 +127,8 @@ export class Repair {
       },
     });
     const source = new TreeSource({ ...options, pace });
-    this.antiEntropy = new AntiEntropy({ ...options, source, pace, callTimeout: settings.callTimeout });
+    const pages = new Pages();
+    this.antiEntropy = new AntiEntropy({ ...options, source, pace, pages, callTimeout: settings.callTimeout });
     const placeOf = (name: RecordName): TreePlace | undefined => placeOfRow(knowledge, name);
     this.#rebuild = new TreeRebuild({ world, trees, placeOf });
     this.scrub = new Scrub({ ...options, pace, placeOf, period: settings.scrubPeriod });
@@ -134,7 +136,7 @@ export class Repair {
     this.weigher = new Weigher(options);
     this.moves = new Moves({
       ...options,
-      ...{ source, pace, callTimeout: settings.callTimeout, settings: settings.moves },
+      ...{ source, pace, pages, callTimeout: settings.callTimeout, settings: settings.moves },
       learnFloors: () => this.#lostFloors.learnOnce(),
       floorsBehind: () => this.#lostFloors.behind(),
     });

@@ -74,7 +74,13 @@ function newcomers(): Waiting {
     },
   } as EpochLog;
   const told: string[] = [];
-  const changed = (): void => void told.push(list.list().map(({ id }) => id).join(' '));
+  const changed = (): void =>
+    void told.push(
+      list
+        .list()
+        .map(({ id }) => id)
+        .join(' '),
+    );
   const list = new Newcomers({ clock, log, forgetAfter: 10, changed });
   return { at, list, told };
 }

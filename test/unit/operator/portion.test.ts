@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import { epoch, nodeIndex } from '#kernel/identity.ts';
-import { nextPortion, Portion, PORTION_FIRST, PORTION_LEAST, type Standing } from '#operator/portion.ts';
+import { nextPortion, Portion, portionLeast, type Standing } from '#operator/portion.ts';
 import type { PartitionOwners } from '#ring/ring.ts';
 
 function moving(stage: 'planned' | 'dual', owners: readonly number[], others: readonly number[]): PartitionOwners {
@@ -38,28 +38,35 @@ describe('a portion', () => {
 });
 
 test('it grows when somebody runs out of work, shrinks when all have plenty, and else stays', () => {
-  expect(nextPortion(8, [])).toBe(8);
-  expect(nextPortion(8, [8, 0])).toBe(32);
-  expect(nextPortion(8, [8, 2])).toBe(16);
-  expect(nextPortion(8, [8, 5])).toBe(8);
-  expect(nextPortion(8, [8, 7])).toBe(4);
-  expect(nextPortion(4, [4])).toBe(4);
+  expect(nextPortion(8, [], 4)).toBe(8);
+  expect(nextPortion(8, [8, 0], 4)).toBe(32);
+  expect(nextPortion(8, [8, 2], 4)).toBe(16);
+  expect(nextPortion(8, [8, 5], 4)).toBe(8);
+  expect(nextPortion(8, [8, 7], 4)).toBe(4);
+  expect(nextPortion(4, [4], 4)).toBe(4);
+});
+
+test('where ways are long, so that takers work on many at once, it does not fall below what they work on', () => {
+  expect(nextPortion(32, [32], portionLeast(12))).toBe(24);
+  expect(nextPortion(8, [8, 5], portionLeast(12))).toBe(24);
+  expect(nextPortion(8, [], portionLeast(12))).toBe(24);
 });
 
 test('takers of any speed are kept busy before long, and not much more than that is in dual', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 400 }), (doneBetweenLooks) => {
-      let size = PORTION_FIRST;
+      const least = portionLeast(2);
+      let size = 2 * least;
       let left = 0;
       let idle = 0;
       for (let look = 0; look < 40; look++) {
-        if (look > 0) size = nextPortion(size, [left]);
+        if (look > 0) size = nextPortion(size, [left], least);
         const begun = Math.max(left, size);
         if (look > 10 && begun < doneBetweenLooks) idle += 1;
         left = Math.max(0, begun - doneBetweenLooks);
       }
       expect(idle).toBe(0);
-      expect(size).toBeLessThanOrEqual(Math.max(2 * PORTION_LEAST, 8 * doneBetweenLooks));
+      expect(size).toBeLessThanOrEqual(Math.max(2 * least, 8 * doneBetweenLooks));
     }),
   );
 });

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { decodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
 import { epoch, nodeId, nodeIndex } from '#kernel/identity.ts';
+import { Pages } from '#repair/at-once.ts';
 import { exchange, type ExchangeEnvironment } from '#repair/exchange.ts';
 import { KeysMessage, LeavesMessage, NodesMessage, PushMessage, type PushRequest } from '#repair/exchange-messages.ts';
 import { HASH_BYTES, LEAVES_OF_NODE, NODES } from '#repair/merkle-tree.ts';
@@ -53,6 +54,7 @@ test('a value that is deleted while others are on their way is not sent as if it
     },
     replica: { now: () => ++time, retries: { any: () => false, ofKey: () => [] }, damaged: { list: () => [] } },
     pace: { take: () => Promise.resolve() },
+    pages: new Pages(),
   };
   const environment = {
     ...common,
