@@ -23,6 +23,8 @@ const { values: flags } = parseArgs({
     /** For each mix and side, before anything is measured. */
     warm: { type: 'string', default: '15' },
     connections: { type: 'string', default: '64' },
+    /** Of a value. */
+    bytes: { type: 'string', default: '1024' },
     'base-port': { type: 'string', default: '17101' },
     'node-flags': { type: 'string', default: '' },
   },
@@ -48,7 +50,8 @@ function checkout(): string {
 
 function load(nodes: Nodes, mix: MixName | 'fill', seconds: number): Promise<Figures> {
   const cluster = { urls: Object.values(nodes.urls), pids: nodes.pids };
-  return generate(cluster, { mix, seconds, warmup: 1, records: RECORDS, connections: flags.connections });
+  const { bytes, connections } = flags;
+  return generate(cluster, { mix, seconds, warmup: 1, records: RECORDS, connections, bytes });
 }
 
 async function inTurns(sides: Readonly<Record<Side, Nodes>>, mixes: readonly MixName[]): Promise<void> {
