@@ -2,7 +2,7 @@
  * Listings of keys in whole clusters: complete through faults, whatever single replicas lack, and cheap.
  */
 
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
 import { SimulatedCluster } from './cluster.ts';
 import { requestName } from './messages-on-the-wire.ts';
@@ -59,6 +59,19 @@ test('keys in order, by prefix, deleted ones left out, page by page at any node'
   expect(await all(cluster, ids, '?limit=4&prefix=key-')).toEqual(live);
   expect(await all(cluster, ids, '?limit=1&prefix=key-1')).toEqual(live.filter((key) => key.startsWith('key-1')));
   expect(await page(cluster, 'n3', '?prefix=nothing')).toEqual({ keys: [], next: null });
+});
+
+test('large rows are read a few at a time, in turns with other large reads, and none is left out', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 3, nodes: 3 });
+  for (const key of KEYS) {
+    const body = new Uint8Array(300_000);
+    expect((await cluster.request('n1', 'PUT', `/v1/kv/b/${key}`, { body })).status).toBe(204);
+  }
+  const { replica } = cluster.machine('n2').running!.node;
+  const take = vi.spyOn(replica.turns, 'take');
+  expect(await all(cluster, ['n2'], '?limit=1000')).toEqual(KEYS);
+  // Two rows are more than half a MiB.
+  expect(take.mock.calls.length).toBeGreaterThanOrEqual(KEYS.length / 2);
 });
 
 test('what a quorum has is listed although one replica has nothing, and what a quorum has deleted is not', async () => {

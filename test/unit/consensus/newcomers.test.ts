@@ -113,6 +113,9 @@ test('whoever wants to be connected with them hears of each once, and when they 
   at.now = 21;
   at.due();
   expect(told.at(-1)).toBe('');
+  list.meet(node('n7', '7'));
+  list.meet(node('n7', '7', 'elsewhere:1'));
+  expect(told.slice(-2)).toEqual(['n7', 'n7']);
 });
 
 test('a node that waits may come back with an empty disk', () => {

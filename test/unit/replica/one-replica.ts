@@ -35,8 +35,16 @@ export class OneReplica {
   readonly process: OneProcess;
   readonly replica: Replica;
   readonly storage: NodeStorage;
+  readonly #now: { refilling: boolean };
 
-  private constructor(machine: OneMachine, process: OneProcess, replica: Replica, storage: NodeStorage) {
+  private constructor(
+    machine: OneMachine,
+    process: OneProcess,
+    replica: Replica,
+    storage: NodeStorage,
+    now: { refilling: boolean },
+  ) {
+    this.#now = now;
     this.machine = machine;
     this.process = process;
     this.replica = replica;
@@ -48,6 +56,7 @@ export class OneReplica {
     const wall = (): number => process.clock.wall();
     const { disk, random } = process;
     const storage = await machine.simulation.settle(takeStorage({ disk, random, wall, id: nodeId('n1') }));
+    const now = { refilling: false };
     const replica = new Replica({
       world: process,
       storage,
@@ -56,7 +65,7 @@ export class OneReplica {
         ring: () => RING,
         self: () => SELF,
         bucket: () => ({ n: 3, incarnation: 0, version: epoch(0), conflicts }),
-        refilling: () => false,
+        refilling: () => now.refilling,
         catchUp: () => Promise.resolve(false),
       },
       ready: () => true,
@@ -72,7 +81,12 @@ export class OneReplica {
         ...{ retryWindow: WINDOW, retriesMax: 1000, retryPurgeInterval: 1000, ...limits },
       },
     });
-    return new OneReplica(machine, process, replica, storage);
+    return new OneReplica(machine, process, replica, storage, now);
+  }
+
+  /** Whether the node has lost its disk and is not filled again. */
+  set refilling(is: boolean) {
+    this.#now.refilling = is;
   }
 
   /** `sent`: whether others get the version, too. */
