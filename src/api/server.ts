@@ -167,12 +167,12 @@ class Door implements HttpServer {
       await takeWaiting(this.#server, waitingMs);
     }
     this.#phase = 'closing';
-    for (const request of this.#connections.underWay()) this.#sayLast(request);
-    for (const request of this.#held.splice(0)) this.#begin(request);
-    // Not the HTTP server's own way, which would cut idle connections at once.
+    // Before anything else: whoever comes until then is broken. Not the HTTP server's own way, which would cut idle connections at once.
     const closed = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
     });
+    for (const request of this.#connections.underWay()) this.#sayLast(request);
+    for (const request of this.#held.splice(0)) this.#begin(request);
     // What has come by then is read first.
     const idle = setTimeout(() => setImmediate(() => this.#closeIdle()), Math.min(idleMs, timeoutMs));
     if (idleMs === 0) this.#closeIdle();

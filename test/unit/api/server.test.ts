@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createApp } from '#api/app.ts';
@@ -549,6 +550,27 @@ describe('opening and closing the door', () => {
     await server.close(60_000, 60_000, 60_000);
     await Promise.all(clients);
     for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test('who comes while the last requests are begun finds the door closed, not a connection that breaks', async () => {
+    const knock = `require('node:net').connect(${server.port}, '127.0.0.1').on('connect', function () {
+      console.log('connected'); this.destroy();
+    }).on('error', ({ code }) => console.log(code))`;
+    let late = '';
+    node.read = async (request) => {
+      late = spawnSync(process.execPath, ['-e', knock], { encoding: 'utf8' }).stdout;
+      const outcome = { kind: 'found' as const, agreement: agreed(request.r), versions: [], context: [] };
+      return { ...outcome, coordinator: node.services().self };
+    };
+    const client = connect(server.port, '127.0.0.1');
+    let text = '';
+    client.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    client.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    await vi.waitUntil(() => text.includes('"ok"'));
+    client.write('GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\n');
+    await server.close(60_000, 60_000, 60_000);
+    expect(text).toMatch(/HTTP\/1\.1 404 /);
+    expect(late).toBe('ECONNREFUSED\n');
   });
 
   test('closing cuts what takes too long', async () => {
