@@ -27,7 +27,7 @@ import { EPOCH_TABLES } from './epoch-tables.ts';
 import { introduceSelf } from './introduce-self.ts';
 import type { Self } from './introduce-self.ts';
 import { acquaint, Newcomers } from './newcomers.ts';
-import { backoff, sleep } from './waiting.ts';
+import { backoff, pause, type Pause } from './waiting.ts';
 import { SUPERSEDED, whyUnconfirmed } from './why-unconfirmed.ts';
 
 /** What a node's disk must have for the chain. */
@@ -91,6 +91,8 @@ export class EpochChain {
   #confirmed = false;
   #running = false;
   #driving = false;
+  /** Before the next attempt. */
+  #pause: Pause | undefined;
 
   /**
    * Reads the disk and registers the handlers, so it must be made before messaging starts.
@@ -223,6 +225,7 @@ export class EpochChain {
     this.#running = true;
     this.#reportStanding();
     this.#joining.start();
+    this.#options.messaging.onReachability((_peer, reachable) => reachable && this.#askSooner());
     this.#drive();
   }
 
@@ -289,6 +292,12 @@ export class EpochChain {
     });
   }
 
+  /** Clients wait for that. Only to ask: proposals of many nodes at the same moment would get in each other's way. */
+  #askSooner(): void {
+    const { newest, standing } = this.#log;
+    if (newest !== undefined && standing !== 'unbound' && !this.#confirmed) this.#pause?.end();
+  }
+
   async #driveUntilSettled(): Promise<void> {
     const { world } = this.#options;
     const { backoffFirst, backoffLongest } = this.#settings;
@@ -301,7 +310,8 @@ export class EpochChain {
         world.log.error('epoch-chain-failed', { error: String(error) });
       }
       if (this.#duty() === undefined) return;
-      await sleep(world.clock, backoff(world.random, attempt, backoffFirst, backoffLongest));
+      this.#pause = pause(world.clock, backoff(world.random, attempt, backoffFirst, backoffLongest));
+      await this.#pause.over;
     }
   }
 

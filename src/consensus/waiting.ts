@@ -10,6 +10,24 @@ export function sleep(clock: Clock, milliseconds: number): Promise<void> {
   });
 }
 
+/** A wait that can be ended early. */
+export interface Pause {
+  readonly over: Promise<void>;
+  readonly end: () => void;
+}
+
+export function pause(clock: Clock, milliseconds: number): Pause {
+  let end = (): void => undefined;
+  const over = new Promise<void>((resolve) => {
+    const timer = clock.after(milliseconds, resolve);
+    end = () => {
+      timer.cancel();
+      resolve();
+    };
+  });
+  return { over, end };
+}
+
 /** Resolves when the promise does, at the latest at the deadline; never rejects. */
 export function settledBy(clock: Clock, promise: Promise<unknown>, deadline: number): Promise<void> {
   return new Promise((resolve) => {

@@ -19,7 +19,7 @@ class Bench {
   start(
     name: string,
     founders: readonly string[],
-    options: { disk?: string; boot?: number; url?: string } = {},
+    options: { disk?: string; boot?: number; url?: string; backoffLongest?: number } = {},
   ): Running {
     const disk = options.disk ?? name;
     const medium = this.media.get(disk) ?? new Medium();
@@ -41,7 +41,12 @@ class Bench {
       founders: founders.map((founder) => ({ id: nodeId(founder), peer: peerOf(founder) })),
       partitionCount: 2,
       foundingPatience: 500,
-      settings: { callTimeout: 50, ownProposalTimeout: 200, backoffFirst: 2, backoffLongest: 40 },
+      settings: {
+        callTimeout: 50,
+        ownProposalTimeout: 200,
+        backoffFirst: 2,
+        backoffLongest: options.backoffLongest ?? 40,
+      },
     });
     chain.start();
     const stop = (): void => {
@@ -251,6 +256,19 @@ describe('a start', () => {
     bench.start('n2', THREE, { boot: 2 });
     await bench.run(1500);
     expect(one.chain.confirmed()).toBe(true);
+  });
+
+  it('is confirmed as soon as it reaches a majority, however long it has been alone', async () => {
+    const { bench, nodes } = await founded();
+    const { hub } = bench.universe;
+    for (const other of ['n1', 'n3']) hub.cut.add(`n2 ${other}`).add(`${other} n2`);
+    nodes[1]!.stop();
+    const back = bench.start('n2', THREE, { boot: 2, backoffLongest: 3_600_000 });
+    await bench.run(8 * 3_600_000);
+    expect(back.chain.confirmed()).toBe(false);
+    hub.heal();
+    await bench.run(100);
+    expect(back.chain.confirmed()).toBe(true);
   });
 
   it('learns what was decided meanwhile before it is confirmed', async () => {
