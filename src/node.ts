@@ -199,7 +199,7 @@ export class QuoralNode {
       registers: () => this.coordinator.strong.refill,
       registerUpkeep: () => this.coordinator.strong.upkeep,
     });
-    this.watches = createWatches(this, changes, storage.storageId);
+    this.watches = createWatches(this, changes, storage);
     this.dropped = this.#droppedBuckets(knowledge, trees);
     this.readRepair = this.#createReadRepair();
     this.coordinator = new Coordinator({

@@ -32,14 +32,14 @@ export interface FollowRequest extends Life {
    */
   readonly after: number | null;
   readonly since: number;
-  /** The disk whose groups these are; empty when it is not known. Another disk gives everything that it has. */
+  /** What these groups are counted in (`log-name`); empty when it is not known. Another disk gives everything that it has. */
   readonly storage: string;
   /** Whether to be told of what comes later. */
   readonly follow: boolean;
 }
 
 export interface FollowReply {
-  /** The disk whose groups these are. */
+  /** What these groups are counted in. */
   readonly storage: string;
   /** What was asked for is not there any more. */
   readonly gone: boolean;

@@ -2,7 +2,7 @@
  * Where a watch is: for each node up to which group of its log everything has been told. As bytes, for a cursor:
  *
  *     u8 1 | incarnation | milliseconds since 1970 when the watch began | number of places
- *     place   node index | disk, 16 bytes | group
+ *     place   node index | what its groups are counted in (`log-name`), 16 bytes | group
  *
  * A node that is not among the places has told nothing yet; from it everything since the beginning of the watch is wanted.
  */

@@ -12,6 +12,7 @@ import { recordPrefix, RECORDS } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
+import { judgeLogName, logName, type LogDisk } from './log-name.ts';
 import {
   FollowMessage,
   NewsMessage,
@@ -34,7 +35,7 @@ export interface PublisherOptions {
   readonly messaging: Pick<Messaging, 'call' | 'handle'>;
   readonly changes: Changes;
   readonly self: NodeId;
-  readonly storage: string;
+  readonly log: LogDisk;
   /** Milliseconds after which a follower that has not asked again is forgotten. */
   readonly lease: number;
 }
@@ -52,12 +53,14 @@ interface Follower extends Life {
 
 export class Publisher {
   readonly #options: PublisherOptions;
+  readonly #storage: string;
   readonly #followers = new Map<string, Follower>();
   /** Takes what this node itself follows. */
   #here: (news: News) => void = () => undefined;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#storage = logName(options.log);
     options.messaging.handle(FollowMessage, (request, { from }) => this.follow(request, from));
     options.changes.onSynced((changes) => this.#synced(changes));
   }
@@ -67,7 +70,8 @@ export class Publisher {
   }
 
   follow(request: FollowRequest, node: NodeId): FollowReply {
-    const { changes, storage, world } = this.#options;
+    const { changes, world } = this.#options;
+    const storage = this.#storage;
     if (!changes.kept) throw new Refusal(NO_LOG, 'watch-log-max is 0 here');
     const failure = world.disk.failure();
     if (failure !== undefined && failure.kind !== 'full') throw new Refusal('disk-failed', failure.message);
@@ -82,8 +86,10 @@ export class Publisher {
   }
 
   #startOf({ after, since, storage }: FollowRequest): number | undefined {
-    const { changes, world } = this.#options;
-    if (storage !== '' && storage !== this.#options.storage) return 0;
+    const { changes, world, log } = this.#options;
+    const judged = storage === '' ? 'this' : judgeLogName(log, storage);
+    if (judged === 'undone') return undefined;
+    if (judged === 'of another disk') return 0;
     if (after !== null) return after;
     return since === 0 ? changes.synced : changes.before(world.disk, since);
   }
@@ -141,7 +147,8 @@ export class Publisher {
   }
 
   async #tell(name: string, follower: Follower, own: readonly Change[], upTo: number): Promise<void> {
-    const { messaging, self, storage, world } = this.#options;
+    const { messaging, self, world } = this.#options;
+    const storage = this.#storage;
     const { bucket, incarnation, node, told: from, prefix } = follower;
     const news: News = { bucket, incarnation, storage, from, upTo, changes: this.#shown(own, prefix) };
     follower.told = upTo;

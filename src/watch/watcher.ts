@@ -6,6 +6,7 @@
 import type { NodeIndex } from '#kernel/identity.ts';
 import type { Clock, Timer } from '#world/world.ts';
 import { Latest } from './latest.ts';
+import { isSameDisk } from './log-name.ts';
 import { encodePlaces, type Place } from './places.ts';
 
 export interface ChangeEvent {
@@ -122,7 +123,8 @@ export class Watcher {
   leaveOpen(name: string, node: NodeIndex, place: Place): void {
     const places = this.#open.get(name) ?? new Map<NodeIndex, Place>();
     this.#open.set(name, places);
-    if (places.get(node)?.storage !== place.storage) places.set(node, place);
+    const before = places.get(node);
+    if (before === undefined || !isSameDisk(before.storage, place.storage)) places.set(node, place);
   }
 
   awaits(name: string): boolean {
@@ -183,7 +185,8 @@ export class Watcher {
     for (const open of this.#open.values()) {
       for (const [node, { storage, group }] of open) {
         const place = places.get(node);
-        if (place?.storage === storage && place.group >= group) places.set(node, { storage, group: group - 1 });
+        if (place === undefined || !isSameDisk(place.storage, storage) || place.group < group) continue;
+        places.set(node, { storage: place.storage, group: group - 1 });
       }
     }
     return encodePlaces({ incarnation, since, places });

@@ -12,6 +12,7 @@ import type { CallResult, Messaging } from '#wire/messaging.ts';
 import type { World } from '#world/world.ts';
 import { Hub } from './hub.ts';
 import { Latest } from './latest.ts';
+import type { LogDisk } from './log-name.ts';
 import { FollowMessage, NewsMessage, type FollowReply, type FollowRequest, type News } from './messages.ts';
 import { decodePlaces, type Cursor, type Place } from './places.ts';
 import { Publisher } from './publisher.ts';
@@ -53,7 +54,7 @@ export interface WatchesOptions {
   readonly messaging: Pick<Messaging, 'call' | 'handle'>;
   readonly changes: Changes;
   readonly self: NodeId;
-  readonly storage: string;
+  readonly log: LogDisk;
   readonly ring: () => Ring;
   readonly bucket: (name: string) => WatchedBucket;
   /** What a key of a strong bucket holds. */

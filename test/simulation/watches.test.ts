@@ -171,6 +171,68 @@ test('as long as a member keeps no log of changes there are no watches, and 501 
   expect((await cluster.request('n3', 'GET', '/v1/watch/b?timeout=10')).status).toBe(200);
 });
 
+test('a member that joins without a log ends all watches, and 501 names it', async () => {
+  let { logBytesMax } = DEFAULT_WATCH_SETTINGS;
+  const node = {
+    get watch() {
+      return { ...DEFAULT_WATCH_SETTINGS, logBytesMax };
+    },
+  };
+  const cluster = await SimulatedCluster.founded({ seed: 12, nodes: 3, node });
+  const watch = await WatchingClient.open(cluster, 'n1', 'b');
+  logBytesMax = 0;
+  await cluster.simulation.settle(cluster.start(cluster.add('n4', ['n1:7201'])));
+  await cluster.simulation.run(() => cluster.running('n1').node.chain.newcomers().length > 0);
+  await put(cluster, 'n1', 'early');
+  await pass(cluster, 1000);
+  expect(watch.end).toBeUndefined();
+  const headers = { 'content-type': 'application/json' };
+  const planned = await cluster.request('n1', 'POST', '/v1/ring/plans', { headers, body: '{"join":["n4"]}' });
+  const { id } = JSON.parse(new TextDecoder().decode(planned.body)) as { id: string };
+  expect((await cluster.request('n1', 'POST', `/v1/ring/plans/${id}/apply`)).status).toBe(202);
+  await pass(cluster, 30_000);
+  expect(watch.end).toBe('gone');
+  for (const [from, after] of [
+    ['n1', watch.cursor!],
+    ['n4', ''],
+  ] as const) {
+    const refused = await cluster.request(from, 'GET', '/v1/watch/b?timeout=10', {
+      headers: { 'last-event-id': after },
+    });
+    expect(refused.status).toBe(501);
+    expect(new TextDecoder().decode(refused.body)).toContain('n4 keeps no log of changes');
+  }
+});
+
+test('all disks are put back to a copy: a cursor that was given since is too old, and one from before goes on', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 13, nodes: 3 });
+  const before = await WatchingClient.open(cluster, 'n1', 'b');
+  await put(cluster, 'n1', 'before', 'v', '?w=all');
+  await pass(cluster, 1000);
+  before.close();
+  for (const machine of cluster.machines) await cluster.simulation.settle(cluster.stop(machine));
+  const copies = cluster.machines.map(({ medium }) => medium.snapshot());
+  for (const machine of cluster.machines) await cluster.simulation.settle(cluster.start(machine));
+  await pass(cluster, 5000);
+  const since = await WatchingClient.open(cluster, 'n1', 'b', { cursor: before.cursor });
+  for (let i = 0; i < 3; i++) await put(cluster, 'n1', `undone${i}`, 'v', '?w=all');
+  await pass(cluster, 1000);
+  since.close();
+  expect(since.events.map(({ key }) => key).slice(-3)).toEqual(['undone0', 'undone1', 'undone2']);
+  for (const machine of cluster.machines) await cluster.simulation.settle(cluster.stop(machine));
+  for (const [i, { medium }] of cluster.machines.entries()) medium.restore(copies[i]!);
+  for (const machine of cluster.machines) await cluster.simulation.settle(cluster.start(machine));
+  await pass(cluster, 5000);
+  for (let i = 0; i < 10; i++) await put(cluster, 'n1', `made${i}`, 'v', '?w=all');
+  const headers = { 'last-event-id': since.cursor! };
+  expect((await cluster.request('n2', 'GET', '/v1/watch/b?timeout=10', { headers })).status).toBe(410);
+  const goesOn = await WatchingClient.open(cluster, 'n2', 'b', { cursor: before.cursor });
+  await pass(cluster, 2000);
+  const made = Array.from({ length: 10 }, (_, i) => `made${i}`);
+  expect(goesOn.events.map(({ key }) => key)).toEqual(expect.arrayContaining(made));
+  expect(goesOn.events.filter(({ key }) => key.startsWith('undone'))).toEqual([]);
+});
+
 test('a client that does not read is cut, and goes on from its cursor without a gap', async () => {
   const watch = { ...DEFAULT_WATCH_SETTINGS, eventsMax: 20 };
   const cluster = await SimulatedCluster.founded({ seed: 8, nodes: 3, node: { watch } });
