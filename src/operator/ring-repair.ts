@@ -85,7 +85,7 @@ const RETRY_MS = 1000;
 export class RingRepair {
   readonly #options: RingRepairOptions;
   #run: RepairRun | undefined;
-  #runs = 0;
+  #last = 0;
 
   constructor(options: RingRepairOptions) {
     this.#options = options;
@@ -102,9 +102,10 @@ export class RingRepair {
     const members = this.#options.knowledge.ring().members.filter(({ state }) => state !== 'removed');
     const ids = members.map(({ id }) => id);
     const pairs = ids.flatMap((a, i) => ids.slice(i + 1).map((b) => [a, b] as const));
-    this.#runs += 1;
+    // Whoever waits for a run of before this node was started again must not take another for it.
+    this.#last = Math.max(this.#last + 1, Math.floor(this.#options.world.clock.wall()));
     const run: RepairRun = {
-      id: this.#runs,
+      id: this.#last,
       state: 'running',
       bucket: bucket ?? null,
       done: 0,
