@@ -6,7 +6,7 @@
 # Nodes are named by their ids and must have been started with --seeds; each is waited for up to --patience seconds (60). Safe to
 # run twice: members are left alone. ring-common.sh says where the cluster is found and what the exit status means.
 set -eu
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 . "$here/ring-common.sh"
 
 nodes=''

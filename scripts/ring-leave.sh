@@ -8,7 +8,7 @@
 # dead NODE had, such as keys of buckets with n=1, is given up with --accept-loss, which is final; --dry-run says what that is. Safe to run
 # twice: a node that is no member has left. ring-common.sh says where the cluster is found and what the exit status means.
 set -eu
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 . "$here/ring-common.sh"
 
 node='' before='' fewer='' accept=''

@@ -6,7 +6,7 @@
 # More than COUNT replicas are not moved: then nothing is. A ring that is even stays as it is, so this may run every night.
 # ring-common.sh says where the cluster is found and what the exit status means.
 set -eu
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 . "$here/ring-common.sh"
 
 most=''

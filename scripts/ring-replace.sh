@@ -9,7 +9,7 @@
 # which is final; without it such a plan is refused, because the change would wait for OLD. --dry-run says what that is. Safe to run twice. ring-common.sh says where the cluster is found and what the
 # exit status means.
 set -eu
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 . "$here/ring-common.sh"
 
 old='' new='' alive='' accept=''

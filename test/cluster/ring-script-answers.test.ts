@@ -1,10 +1,10 @@
 /** The operators' scripts when a cluster answers what it seldom does: no nodes are needed for that. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runScript, type Ended } from './ring-support.ts';
+import { runScript, runScriptAt, scriptPath, type Ended } from './ring-support.ts';
 
 interface Answers {
   readonly states: readonly string[];
@@ -79,4 +79,14 @@ test('a node that is cut off from most of the members does not say that there is
   expect([fresh.status, fresh.stdout]).toEqual([1, '']);
   const most = { ...cut, states: ['n1  active', 'n2  active', 'n3  active  NO', 'n4  joining  NO'] };
   expect((await withAnswers('leave', ['n9'], most)).status).toBe(0);
+});
+
+test('a script is started by a link from elsewhere, as from a directory of commands', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quoral-ring-scripts-'));
+  const link = join(directory, 'even-out');
+  symlinkSync(scriptPath('ring-rebalance.sh'), link);
+  const { status, stdout, stderr } = await runScriptAt(link, ['--help'], '');
+  rmSync(directory, { recursive: true });
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toContain('Evens the ring out');
 });

@@ -138,6 +138,10 @@ export interface Ended {
   readonly stderr: string;
 }
 
+export function scriptPath(name: string): string {
+  return `${ROOT}scripts/${name}`;
+}
+
 /** Runs an operator's script under this very Node.js. */
 export async function runScript(
   name: string,
@@ -145,9 +149,18 @@ export async function runScript(
   url: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
+  return runScriptAt(scriptPath(name), args, url, settings);
+}
+
+export async function runScriptAt(
+  path: string,
+  args: readonly string[],
+  url: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
   const env = { ...process.env, PATH, QUORAL_URL: url, ...settings };
-  const child = spawn('sh', [`${ROOT}scripts/${name}`, ...args], { cwd: ROOT, env });
+  const child = spawn('sh', [path, ...args], { cwd: ROOT, env });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
