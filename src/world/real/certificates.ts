@@ -65,6 +65,9 @@ interface Loaded {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** The end of a block of PEM, and what is left behind the last one where a file is written just now. */
+const BLOCK_END = /-----END [^-\n]+-----/g;
+const BEGUN = /-----BEGIN |^-[-A-Z ]*$/m;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 export class Certificates {
@@ -306,6 +309,10 @@ function load({ cert, key, ca }: Texts, files: CertificateOptions['files']): Loa
 function parseCertificates(role: FileRole, path: string, text: string): readonly X509Certificate[] {
   const blocks = text.match(CERTIFICATE);
   if (blocks === null) throw new CertificateError(role, `${path} holds no certificate in PEM form`);
+  // Without the rest of its chain, or of the authorities, it would do for some of the other ends only.
+  const behind = text.split(BLOCK_END).at(-1)!;
+  if (BEGUN.test(behind))
+    throw new CertificateError(role, `${path} ends amid a block of PEM: it is not whole, or not yet`);
   try {
     return blocks.map((block) => new X509Certificate(block));
   } catch (error) {

@@ -2,7 +2,7 @@
  * Certificate files that can and cannot be used, and what happens when they change.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -64,6 +64,9 @@ describe('files that cannot be used', () => {
     ['a damaged certificate', 'cert', () => damage(files.cert), /n1\.crt holds a damaged certificate/],
     ['an empty key', 'key', () => writeFileSync(files.key, ''), /n1\.key holds no key that can be used/],
     ['the key of another', 'key', () => writeFileSync(files.key, another().key), /n1\.key is not the key of the/],
+    ['half of a chain', 'cert', () => cutOff(files.cert, -100), /n1\.crt ends amid a block of PEM/],
+    ['some of the authorities', 'ca', () => cutOff(files.ca, -3), /n1-ca\.crt ends amid a block of PEM/],
+    ['hardly begun authorities', 'ca', () => cutOff(files.ca, 4), /ends amid a block/],
     ['authorities that are none', 'ca', () => writeFileSync(files.ca, 'x'), /n1-ca\.crt holds no certificate/],
   ])('%s', (_name, role, spoil, message) => {
     spoil();
@@ -218,6 +221,11 @@ describe('the end of a certificate', () => {
 
 function another(): { readonly cert: string; readonly key: string } {
   return authority.sign({ names: ['n2'] });
+}
+
+/** With the beginning of one more certificate. */
+function cutOff(path: string, end: number): void {
+  writeFileSync(path, readFileSync(path, 'utf8') + another().cert.slice(0, end));
 }
 
 function damage(path: string): void {
