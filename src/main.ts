@@ -156,7 +156,8 @@ function mistakeIn(command: string, text: string): string {
   const said = text
     .replace(/^error: /, '')
     .trim()
-    .replaceAll(/\s*\n\s*/g, ' ');
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
   if (command !== 'node') return `${said} (see --help)`;
   const flag = said
     .replace(/^unknown option '(.*?)'/, 'unknown setting $1 (flag)')

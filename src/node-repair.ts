@@ -7,7 +7,7 @@ import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { RegisterRefill } from '#coordinator/register-refill.ts';
 import type { RegisterUpkeep } from '#coordinator/register-upkeep.ts';
 import { Away } from '#membership/away.ts';
-import { strongFactors } from '#operator/nothing-to-take.ts';
+import { factorsInUse, strongFactors } from '#operator/nothing-to-take.ts';
 import { RingDriver } from '#operator/ring-driver.ts';
 import { RingRepair } from '#operator/ring-repair.ts';
 import { Repair, type RepairOptions } from '#repair/repair.ts';
@@ -20,6 +20,7 @@ export type NodeRepairOptions = Omit<
   | 'awaitInstalled'
   | 'knownRing'
   | 'isStrong'
+  | 'isInUse'
   | 'takeRegisters'
   | 'giveRegistersUp'
   | 'letRegistersGo'
@@ -61,6 +62,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     letRegistersGo: () => options.registers().letGo(),
     readRegisters: (from, bucket) => options.registerUpkeep().page(from, bucket),
     isStrong: (n) => strongFactors(chain.facts()?.buckets ?? []).has(n),
+    isInUse: (n) => factorsInUse(chain.facts()?.buckets ?? []).has(n),
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),
   });
   const ringRepair = new RingRepair({

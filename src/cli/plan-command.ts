@@ -70,8 +70,8 @@ export async function ringPlan(options: PlanOptions): Promise<void> {
     join: options.join ?? [],
     leave: options.leave ?? [],
     replace: pairs('replace', options.replace, 'OLD=NEW', (value) => value),
-    weights: pairs('weight', options.weight, 'ID=2', Number),
-    zones: pairs('zone', options.zone, 'ID=ZONE', (value) => value),
+    weights: pairs('weight', options.weight, 'ID=NUMBER, such as n3=2', Number),
+    zones: pairs('zone', options.zone, 'ID=ZONE, such as n3=z2', (value) => value),
     // A node of an earlier version does not know it.
     ...(options.acceptLossOf === undefined ? {} : { acceptLossOf: options.acceptLossOf }),
   });

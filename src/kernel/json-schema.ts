@@ -33,7 +33,7 @@ export interface Schema {
   readonly 'x-form'?: string;
 }
 
-/** The first thing that does not fit: `member` is empty when it is the value itself. */
+/** The first thing that does not fit: `member` is its path, empty when it is the value itself. */
 export interface Mismatch {
   readonly member: string;
   readonly detail: string;
@@ -46,8 +46,14 @@ const ANYTHING = 'anything';
 export function mismatch(schema: Schema, value: unknown): Mismatch | undefined {
   if (schema.type === 'object' && isObject(value)) return memberMismatch(schema, value);
   if (fits(schema, value)) return undefined;
-  const count = schema.type === 'array' && Array.isArray(value) ? ` of ${value.length}` : '';
-  return { member: '', detail: `expected ${formOf(schema)}, got ${shown(value)}${count}` };
+  const list = schema.type === 'array' && Array.isArray(value) ? ofList(schema, value) : '';
+  return { member: '', detail: `expected ${formOf(schema)}, got ${shown(value)}${list}` };
+}
+
+function ofList({ items = {}, minItems = 0, maxItems = Infinity }: Schema, list: readonly unknown[]): string {
+  if (list.length < minItems || list.length > maxItems) return ` of ${list.length}`;
+  const at = list.findIndex((item) => mismatch(items, item) !== undefined);
+  return ` with ${shown(list[at])} at ${at}`;
 }
 
 function memberMismatch({ properties = {}, required = [], additionalProperties }: Schema, value: object) {
@@ -59,7 +65,10 @@ function memberMismatch({ properties = {}, required = [], additionalProperties }
       return { member: name.slice(0, MEMBER_SHOWN), detail: `unknown member; known here: ${known}` };
     }
     const wrong = mismatch(schema, member);
-    if (wrong !== undefined) return { member: name.slice(0, MEMBER_SHOWN), detail: wrong.detail };
+    if (wrong !== undefined) {
+      const member = name.slice(0, MEMBER_SHOWN);
+      return { member: wrong.member === '' ? member : `${member}.${wrong.member}`, detail: wrong.detail };
+    }
   }
   const missing = required.find((name) => !Object.hasOwn(value, name));
   if (missing === undefined) return undefined;
@@ -152,6 +161,8 @@ function lengths(what: string, least = 0, most: number | undefined): string {
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 64));
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  // What is read from JSON is one when it was too large, or a whole number that would have been rounded.
+  if (typeof value === 'number' && !Number.isFinite(value)) return 'a number that a double does not hold';
   return String(value);
 }
 

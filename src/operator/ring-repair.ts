@@ -252,7 +252,7 @@ export class RingRepair {
     const deadline = world.clock.monotonic() + callTimeout;
     const result = await messaging.call(id, type, request, { deadline, channel: 'bulk' });
     if (result.kind === 'reply') return result.reply;
-    if (result.kind === 'refused') throw new Refusal(result.code, `${id}: ${result.detail}`);
+    if (result.kind === 'refused') throw new Refusal(result.code, `${id} says: ${result.detail}`);
     throw new Error(`${id}: ${result.reason}`);
   }
 }

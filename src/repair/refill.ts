@@ -35,6 +35,8 @@ export interface RefillOptions {
   readonly self: NodeId;
   readonly ready: () => boolean;
   readonly antiEntropy: Pick<AntiEntropy, 'exchange' | 'takeRetries'>;
+  /** Whether there are buckets with this number of replicas. */
+  readonly isInUse: (n: number) => boolean;
   /** Makes this member active in the facts of the cluster; true when it is. */
   readonly activate: () => Promise<boolean>;
 }
@@ -112,9 +114,9 @@ export class Refill {
   #tellLost(): void {
     if (this.#toldLost) return;
     this.#toldLost = true;
-    const { knowledge, world } = this.#options;
+    const { knowledge, world, isInUse } = this.#options;
     const self = knowledge.self();
-    for (const { n, partitions } of knowledge.ring().placements) {
+    for (const { n, partitions } of knowledge.ring().placements.filter((one) => isInUse(one.n))) {
       const lost = partitions.filter(({ owners }) => owners.length === 1 && owners[0] === self).length;
       if (lost === 0) continue;
       const detail = 'the disk is empty and no other node owns them: what they held is gone';

@@ -26,7 +26,7 @@ import { Reclaim, type ReclaimSettings } from './reclaim.ts';
 import { ReclaimMember, type ReclaimMemberOptions } from './reclaim-member.ts';
 import { LONG_VECTORS_TABLES, type LongVectors } from './long-vectors.ts';
 import { LostFloors } from './lost-floors.ts';
-import { REFILL_TABLES, Refill } from './refill.ts';
+import { REFILL_TABLES, Refill, type RefillOptions } from './refill.ts';
 import { Slices, type SlicesOptions } from './slices.ts';
 import { Scrub } from './scrub.ts';
 import { TreeRebuild } from './tree-rebuild.ts';
@@ -80,6 +80,7 @@ export interface RepairOptions
   extends
     Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies' | 'letRegistersGo'>,
     Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters' | 'giveRegistersUp' | 'away'>,
+    Pick<RefillOptions, 'isInUse'>,
     Pick<SlicesOptions, 'readRegisters'> {
   readonly world: World;
   readonly messaging: Messaging;

@@ -167,7 +167,7 @@ export class Slices {
         if (over || !result.complete) return { next: result.complete ? i + 1 : i, shared: shared.length, places };
       }
     } catch (error) {
-      if (error instanceof ExchangeFailed) throw new Refusal('not-compared', error.message);
+      if (error instanceof ExchangeFailed) throw new Refusal('not-compared', `${peer}: ${error.message}`);
       throw error;
     }
     return { next: -1, shared: shared.length, places };

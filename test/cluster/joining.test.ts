@@ -60,7 +60,7 @@ test('it waits as joining, also after kill -9 and without its seeds', async () =
   expect(plan.stdout).toContain('n=3: 1 -> 2 replicas in at least 1 zones');
   expect(plan.stdout).toContain('256 replicas of partitions move (no ring as even needs fewer): about 0 keys');
   const wrong = await runQuoral(['ring', 'plan', '--weight', 'n2', '--url', cluster.url('n1')]);
-  expect([wrong.status, wrong.stderr]).toEqual([1, 'quoral: --weight n2: must be ID=2\n']);
+  expect([wrong.status, wrong.stderr]).toEqual([1, 'quoral: --weight n2: must be ID=NUMBER, such as n3=2\n']);
   await cluster.signal('n2', 'SIGKILL');
   await join('127.0.0.1:1');
 });

@@ -61,6 +61,7 @@ test('an unknown setting is refused, with what it may have meant', async () => {
 test('where nothing is meant that is known, the line says where all settings stand; a flag without its value is named', async () => {
   expect(await refusal(['--nonsense'])).toMatch(/lists all settings$/m);
   expect(await refusal(['--zone'])).toMatch(/^quoral: setting zone \(flag --zone\): the value is missing/);
+  expect(await refusal(['extra'])).toMatch(/got 1: extra; quoral node --help lists all settings$/m);
 });
 
 test('a file that is not there', async () => {

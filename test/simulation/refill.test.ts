@@ -76,6 +76,12 @@ test('what nobody else had is told to be lost', async () => {
   await on.restart('n2');
   await on.simulation.run(() => state(on, 'n2') === 'active');
   expect(lost()).toEqual([['n2', 1]]);
+  // The ring still has owners for n = 1, and no bucket.
+  expect((await on.request('n1', 'DELETE', '/v1/buckets/single')).status).toBe(204);
+  wipe(on, 'n2');
+  await on.restart('n2');
+  await on.simulation.run(() => state(on, 'n2') === 'active');
+  expect(lost()).toEqual([['n2', 1]]);
 });
 
 test('it goes on where it was after crashes', async () => {

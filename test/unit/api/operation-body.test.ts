@@ -94,6 +94,9 @@ test('a whole number that would be rounded is refused, and one that is exact is 
   const parsed = (json: string): unknown => parseOperation(parseJson(utf8(`{"op":"add","values":[${json}]}`)), 'set');
   for (const rounded of ['9007199254740993', '-12345678901234567891', `1${'0'.repeat(30)}1`, '1e400', '9'.repeat(400)])
     expect(parsed(rounded), rounded).toBeInstanceOf(Problem);
+  expect(parseOperation(parseJson(utf8('{"op":"increment","by":9007199254740993}')), 'counter')).toMatchObject({
+    detail: expect.stringMatching(/^by: .* to 9007199254740991, got a number that a double does not hold$/) as string,
+  });
   for (const exact of [
     '9007199254740992',
     '100000000000000000000',

@@ -50,12 +50,21 @@ test('what is wrong is named, with what would be right', () => {
   expect(mismatch(closed, [])).toEqual({ member: '', detail: 'expected a JSON object with a, b, c, got a list' });
   expect(mismatch({ type: 'object' }, [])).toEqual({ member: '', detail: 'expected a JSON object, got a list' });
   expect(mismatch({ type: 'array', minItems: 1 }, [])?.detail).toBe('expected a list, got a list of 0');
+  expect(mismatch({ type: 'array', items: { type: 'null' } }, [null, 'x'])?.detail).toBe(
+    'expected a list, each null, got a list with "x" at 1',
+  );
   expect(mismatch({ type: 'object', required: ['x'] }, {})?.detail).toBe('is not given');
   expect(mismatch(closed, { a: 1 })).toEqual({ member: 'c', detail: 'expected null, and it is not given' });
   expect(mismatch(closed, { d: 1 })).toEqual({ member: 'd', detail: 'unknown member; known here: a, b, c' });
   expect(mismatch(closed, { a: 'x', c: null })?.detail).toBe('expected a whole number, got "x"');
   expect(mismatch(closed, { ['x'.repeat(999)]: 1 })?.member).toHaveLength(128);
   expect(mismatch(closed, { __proto__: null, constructor: 1 })?.member).toBe('constructor');
+  const weights: Schema = { type: 'object', properties: { weights: { type: 'object', additionalProperties: closed } } };
+  expect(mismatch(weights, { weights: { n3: { a: null } } })).toMatchObject({ member: 'weights.n3.a' });
+  for (const number of [Infinity, -Infinity])
+    expect(mismatch({ type: 'integer' }, number)?.detail).toBe(
+      'expected a whole number, got a number that a double does not hold',
+    );
 });
 
 test('the words for what fits', () => {

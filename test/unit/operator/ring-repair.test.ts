@@ -4,7 +4,7 @@ import { RingRepair, type RepairRun, type RingRepairOptions } from '#operator/ri
 import { ringOf } from '../ring/rings.ts';
 
 /** Of a node whose partitions differ once, by a write that is under way. */
-function repairAt(wall: number): RingRepair {
+function repairAt(wall: number, others: object = {}): RingRepair {
   const ring = ringOf(['a', 'a'], 16);
   const { id: self } = ring.members[0]!;
   const place = { n: 3, partition: 0, differing: 1, pulled: 0, pushed: 0, refused: 0, recent: 1 };
@@ -21,7 +21,7 @@ function repairAt(wall: number): RingRepair {
       look: async () => Promise.resolve(ended.reply),
       compare: async () => Promise.resolve({ next: -1, shared: 16, places: compared++ === 0 ? [place] : [] }),
     },
-    ...{ self: nodeId(self), callTimeout: 1, settle: 1 },
+    ...{ self: nodeId(self), callTimeout: 1, settle: 1, ...others },
   } as unknown as RingRepairOptions;
   return new RingRepair(options);
 }
@@ -43,4 +43,18 @@ test('no run has the id of another, also one of before the node was started agai
   const second = before.begin(undefined)!;
   const third = repairAt(5000).begin(undefined)!;
   expect(new Set([first.id, second.id, third.id]).size).toBe(3);
+});
+
+test('who says what could not be done is told apart from whom it could not be done with', async () => {
+  const ring = ringOf(['a', 'a', 'a'], 16);
+  const [self, ...others] = ring.members.map(({ id }) => nodeId(id));
+  const call = async (_: unknown, { name }: { readonly name: string }, { peer }: { readonly peer: string }) =>
+    Promise.resolve(
+      name === 'repair.compare-slice'
+        ? { kind: 'refused', code: 'not-compared', detail: `${peer}: unreachable` }
+        : { kind: 'reply', reply: { next: undefined, rows: 1, damaged: 0 } },
+    );
+  const run = repairAt(0, { self, knowledge: { ring: () => ring }, messaging: { call } }).begin(undefined)!;
+  await over(run);
+  expect(run.failures).toEqual([`${others.join(' with ')}: ${others[0]} says: ${others[1]}: unreachable`]);
 });
