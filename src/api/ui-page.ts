@@ -9,9 +9,9 @@ import type { Answer, Exchange } from './exchange.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #56606f; --page: #fff; --box: #f4f6f9; --line: #d5dbe4;
-  --link: #0b57b0; --good: #0b6b3a; --bad: #b3261e; }
+  --link: #0b57b0; --good: #0b6b3a; --mind: #8a5300; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --soft: #a3adbb; --page: #14181f; --box: #1d232d;
-  --line: #36404e; --link: #8ab8ff; --good: #6fd39b; --bad: #ff8f85; } }
+  --line: #36404e; --link: #8ab8ff; --good: #6fd39b; --mind: #f0b95b; --bad: #ff8f85; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem clamp(1rem, 4vw, 2.5rem) 4rem; max-width: 72rem; color: var(--ink);
   background: var(--page); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -19,7 +19,8 @@ h1 { font-size: 1.6rem; margin: .5rem 0 0; }
 h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; border-bottom: 2px solid var(--line); }
 a { color: var(--link); }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-.soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
+.soft { color: var(--soft); } .good { color: var(--good); }
+.mind { color: var(--mind); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top;

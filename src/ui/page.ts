@@ -23,7 +23,13 @@ interface Cluster {
 }
 
 interface Health {
-  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    /** It works, and somebody should look after it. */
+    readonly warning?: boolean;
+    readonly detail: string;
+  }[];
 }
 
 interface Transfers {
@@ -171,18 +177,25 @@ async function drawCluster(): Promise<readonly (Node | string)[]> {
 async function drawTransfers(): Promise<readonly (Node | string)[]> {
   const { state, moves, done, bytesPerSecond, secondsLeft, waiting } = await askJson<Transfers>('/v1/ring/transfers');
   if (state === 'idle') return [made('p', 'The ring is not being changed.')];
-  const speed = bytesPerSecond === null ? '' : `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
+  const speed = bytesPerSecond === null ? '' : `, ${speedOf(bytesPerSecond)}`;
   const left = secondsLeft === null ? '' : `, about ${Math.ceil(secondsLeft)} s left`;
   const text = `${state}: ${done} of ${moves} replicas are where they should be${speed}${left}`;
   const holdUps = waiting.map(({ node, reason }) => made('p', `${node}: ${reason}`, { class: 'bad' }));
   return [made('p', text), bar(moves === 0 ? 1 : done / moves, 'progress of the ring change'), ...holdUps];
 }
 
+function speedOf(bytesPerSecond: number): string {
+  return bytesPerSecond < 1e6
+    ? `${(bytesPerSecond / 1e3).toFixed(1)} kB/s`
+    : `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
+}
+
 async function drawHealth(): Promise<readonly (Node | string)[]> {
   const [node, cluster] = await Promise.all([askJson<Health>('/readyz', 503), askJson<Health>('/healthz', 503)]);
-  const rows = [...node.checks, ...cluster.checks].map(({ name, ok, detail }) =>
-    row(name, made('span', ok ? 'ok' : 'failed', { class: ok ? 'good' : 'bad' }), detail),
-  );
+  const rows = [...node.checks, ...cluster.checks].map(({ name, ok, warning = false, detail }) => {
+    const [result, look] = !ok ? ['failed', 'bad'] : warning ? ['warning', 'mind'] : ['ok', 'good'];
+    return row(name, made('span', result, { class: look }), detail);
+  });
   return [table(['Check', 'Result', 'Detail'], rows)];
 }
 
