@@ -25,7 +25,7 @@ export async function ringApply(id: string, options: ApplyOptions): Promise<void
   const headers = { 'content-type': 'application/json' };
   const asked = { method: 'POST', headers, body: JSON.stringify(throttle) } as const;
   const answer = await ask(options, `/v1/ring/plans/${id}/apply`, asked).catch((error: unknown) => {
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof UsageError) || error.exitStatus !== EXIT.unknown) throw error;
     const open = 'if the node has got this, the change has begun: quoral ring transfers, at another node, shows it';
     throw new UsageError(`${error.message}; ${open}`, error.exitStatus);
   });

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { request as undiciRequest } from 'undici';
 import { toBase64url } from '#kernel/base64.ts';
 import { utf8 } from '#kernel/bytes.ts';
+import { neverSent } from '#client/transport.ts';
 import { dispatcherFor, hintFor, type TlsOptions } from './client-tls.ts';
 import { EXIT, UsageError } from './output.ts';
 
@@ -26,6 +27,8 @@ interface Asked {
   readonly method?: 'GET' | 'PUT' | 'DELETE' | 'POST';
   readonly headers?: Record<string, string>;
   readonly body?: Uint8Array | string;
+  /** False for what is no GET and changes nothing all the same. */
+  readonly changes?: boolean;
   /** Milliseconds for an answer, where others can be asked as well. */
   readonly patience?: number;
 }
@@ -66,15 +69,15 @@ function originOf(url: string): string {
   throw new UsageError(`--url or QUORAL_URL ${JSON.stringify(url)}: must be http://host:port or https://host:port`);
 }
 
-/** Throws {@link UsageError} when no node answers there. */
+/** Throws {@link UsageError} when no node answers there; of a change nobody knows then whether it was made, unless there was no connection. */
 export async function ask(options: ClientOptions, path: string, asked: Asked = {}): Promise<Answer> {
   const url = originOf(options.url) + path;
   const headers = { 'user-agent': 'quoral', ...authorization(options), ...asked.headers };
   const dispatcher = dispatcherFor(options);
-  const { patience = PATIENCE_MS } = asked;
+  const { patience = PATIENCE_MS, method = 'GET', changes = method !== 'GET' } = asked;
   try {
     const response = await undiciRequest(url, {
-      method: asked.method ?? 'GET',
+      method,
       headersTimeout: patience,
       bodyTimeout: patience,
       ...(dispatcher === undefined ? {} : { dispatcher }),
@@ -87,7 +90,9 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
       body: new Uint8Array(await response.body.arrayBuffer()),
     };
   } catch (error) {
-    throw new UsageError(`no answer from ${options.url}: ${reasonOf(error)}${hintFor(error)}`, EXIT.unreachable);
+    const told = `no answer from ${options.url}: ${reasonOf(error)}${hintFor(error)}`;
+    if (!changes || neverSent(error)) throw new UsageError(told, EXIT.unreachable);
+    throw new UsageError(`${told} (outcome: unknown)`, EXIT.unknown);
   } finally {
     await dispatcher?.close();
   }

@@ -38,8 +38,11 @@ export async function ringForce(options: ForceOptions): Promise<void> {
     print(`done, epoch ${done.epoch}; quoral ring transfers --wait shows how replicas are brought up to their number`);
 }
 
-async function post(options: ClientOptions, body: unknown): Promise<ForceView> {
+async function post(
+  options: ClientOptions,
+  body: { readonly lost: readonly string[]; readonly accept?: true },
+): Promise<ForceView> {
   const headers = { 'content-type': 'application/json' };
-  const asked = { method: 'POST', headers, body: JSON.stringify(body) } as const;
+  const asked = { method: 'POST', headers, body: JSON.stringify(body), changes: body.accept === true } as const;
   return (await askJson(options, '/v1/ring/force', asked)) as ForceView;
 }

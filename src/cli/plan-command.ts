@@ -76,7 +76,12 @@ export async function ringPlan(options: PlanOptions): Promise<void> {
     ...(options.acceptLossOf === undefined ? {} : { acceptLossOf: options.acceptLossOf }),
   });
   const headers = { 'content-type': 'application/json' };
-  const plan = (await askJson(options, '/v1/ring/plans', { method: 'POST', headers, body })) as PlanView;
+  const plan = (await askJson(options, '/v1/ring/plans', {
+    method: 'POST',
+    headers,
+    body,
+    changes: false,
+  })) as PlanView;
   if (options.json === true) print(JSON.stringify(plan));
   else show(plan, options);
 }

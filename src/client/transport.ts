@@ -258,7 +258,7 @@ const BEFORE_CONNECTING: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-function neverSent(error: unknown): boolean {
+export function neverSent(error: unknown): boolean {
   return BEFORE_CONNECTING.has(codeOf(error)) || BEFORE_CONNECTING.has(codeOf(causeOf(error)));
 }
 

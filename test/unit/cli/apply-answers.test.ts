@@ -3,8 +3,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
+import { dropBucket } from '#cli/bucket-command.ts';
 import { ringApply, ringTransfers } from '#cli/change-command.ts';
 import { EXIT } from '#cli/output.ts';
+import { ringPlan } from '#cli/plan-command.ts';
 
 async function applied(status: number, body: object): Promise<unknown> {
   return withAnswer(status, body, async (url) => ringApply('0123456789abcdef', { url }));
@@ -34,9 +36,25 @@ test('an outcome that nobody knows has an exit status of its own', async () => {
 
 test('where no answer came the change may have begun, and it is said where that is shown', async () => {
   expect(await applied(0, {})).toMatchObject({
-    exitStatus: EXIT.unreachable,
+    exitStatus: EXIT.unknown,
     message: expect.stringContaining('the change has begun: quoral ring transfers') as string,
   });
+});
+
+test('where no connection was made nothing was done, and whoever only looks does not ask whether it was', async () => {
+  const apply = ringApply('0123456789abcdef', { url: 'http://127.0.0.1:1' }).catch((error: unknown) => error);
+  expect(await apply).toMatchObject({
+    exitStatus: EXIT.unreachable,
+    message: expect.not.stringContaining('begun') as string,
+  });
+  const cut = { exitStatus: EXIT.unreachable };
+  expect(await withAnswer(0, {}, async (url) => ringTransfers({ url }))).toMatchObject(cut);
+  expect(await withAnswer(0, {}, async (url) => ringPlan({ url }))).toMatchObject(cut);
+});
+
+test('a bucket whose drop was not answered may be dropped: the exit status says that nobody knows', async () => {
+  const dropped = await withAnswer(0, {}, async (url) => dropBucket('b', { url, yes: true }));
+  expect(dropped).toMatchObject({ exitStatus: EXIT.unknown, message: expect.stringContaining('unknown') as string });
 });
 
 test('a node that knows no ring does not say that nothing moves', async () => {
