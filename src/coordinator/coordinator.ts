@@ -74,10 +74,10 @@ export class Coordinator {
       fenceSender(from, options.knowledge);
       return replica.store(request, deadline, trace);
     };
-    const fetch: Handler<FetchRequest, FetchReply> = (request, { deadline }) => {
+    const fetch: Handler<FetchRequest, FetchReply> = (request, { deadline, way }) => {
       this.#checkReady();
       this.#served += 1;
-      return replica.fetch(request, deadline);
+      return replica.fetch(request, deadline, way);
     };
     messaging.handle(StoreMessage, store);
     messaging.handle(StoresMessage, async (requests, { from, deadline, trace }) => {

@@ -67,9 +67,9 @@ export class Gate {
   }
 }
 
-/** Pages of states that are asked for or sent. */
+/** Pages of states that are asked for or sent: they get under way in the order in which they came, so that no large one waits for ever. */
 export class Pages {
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
   #bytes = 0;
   /** What a page is expected to have that somebody asks for: about as much as the largest of the last few. */
   #expected = FIRST_PAGE_BYTES;
@@ -77,14 +77,28 @@ export class Pages {
   /** Calls when there is room. `bytes` that it sends; undefined when it is its answer that has the states. */
   async underWay<T>(bytes: number | undefined, call: () => Promise<T>): Promise<T> {
     const expected = bytes ?? this.#expected;
-    while (this.#bytes > 0 && this.#bytes + expected > STATES_UNDER_WAY_MAX)
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#bytes += expected;
+    if (this.#waiting.length > 0 || !this.#hasRoomFor(expected))
+      await new Promise<void>((resolve) => this.#waiting.push({ bytes: expected, go: resolve }));
+    else this.#bytes += expected;
     try {
       return await call();
     } finally {
       this.#bytes -= expected;
-      for (const go of this.#waiting.splice(0)) go();
+      this.#letGo();
+    }
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    return this.#bytes === 0 || this.#bytes + bytes <= STATES_UNDER_WAY_MAX;
+  }
+
+  #letGo(): void {
+    for (;;) {
+      const [next] = this.#waiting;
+      if (next === undefined || !this.#hasRoomFor(next.bytes)) return;
+      this.#waiting.shift();
+      this.#bytes += next.bytes;
+      next.go();
     }
   }
 

@@ -4,6 +4,7 @@
 
 import type { Disk, World } from '#world/world.ts';
 import { Refusal } from '#wire/message.ts';
+import type { AnswerWay } from '#wire/messaging.ts';
 import type { DamagedRows } from './damaged-rows.ts';
 import { fetched, fetchedWithRetry } from './fetched.ts';
 import type { GroupCommit } from './group-commit.ts';
@@ -36,20 +37,20 @@ export class Fetches {
 
   /**
    * Throws {@link Refusal}, or rejects with it: a row that cannot be trusted is no answer, not an absence. Nearly always there is
-   * nothing to wait for, and each wait costs a turn.
+   * nothing to wait for, and each wait costs a turn. What is large waits for room on its `way` to another node.
    */
-  fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
+  fetch(request: FetchRequest, deadline: number, way?: AnswerWay): FetchReply | Promise<FetchReply> {
     const waits = this.#isBehind(request) || this.#syncOf(request) !== undefined;
-    return waits ? this.#later(request, deadline) : this.#now(request, deadline);
+    return waits ? this.#later(request, deadline, way) : this.#now(request, deadline, way);
   }
 
-  async #later(request: FetchRequest, deadline: number): Promise<FetchReply> {
+  async #later(request: FetchRequest, deadline: number, way: AnswerWay | undefined): Promise<FetchReply> {
     if (this.#isBehind(request)) await this.#options.knowledge.catchUp(request.scope.epoch, deadline);
     await this.#synced(request);
-    return this.#now(request, deadline);
+    return this.#now(request, deadline, way);
   }
 
-  #now(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
+  #now(request: FetchRequest, deadline: number, way: AnswerWay | undefined): FetchReply | Promise<FetchReply> {
     this.#mayAnswer(request);
     const { records, turns } = this.#options;
     const { scope, key, retryId, valuesUpTo } = request;
@@ -59,7 +60,7 @@ export class Fetches {
       if (outline !== undefined) return { outline };
       const stored = records.recallUpTo(scope, key, this.#disk, LARGE_ROW_BYTES);
       if (typeof stored !== 'number') return this.#reply(request, stored);
-      const turn = turns.take(stored, deadline);
+      const turn = turns.take(stored, deadline, way);
       return turn === undefined ? this.#whole(request) : this.#inTurn(turn, request);
     } catch (error) {
       throw asRefusal(error);

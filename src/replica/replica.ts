@@ -13,6 +13,7 @@ import { toHex } from '#kernel/bytes.ts';
 import type { Counter, Span, World } from '#world/world.ts';
 import { DiskError } from '#world/world.ts';
 import { Refusal } from '#wire/message.ts';
+import type { AnswerWay } from '#wire/messaging.ts';
 import { ConflictFigures } from './conflicts.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import { Floors } from './floors.ts';
@@ -182,8 +183,8 @@ export class Replica {
   }
 
   /** The replica's state of a key. Throws {@link Refusal}, or rejects with it. */
-  fetch(request: FetchRequest, deadline: number): FetchReply | Promise<FetchReply> {
-    return this.#fetches.fetch(request, deadline);
+  fetch(request: FetchRequest, deadline: number, way?: AnswerWay): FetchReply | Promise<FetchReply> {
+    return this.#fetches.fetch(request, deadline, way);
   }
 
   /** Where other rooms submit what shall share the transactions and syncs of this node's writes. */

@@ -4,6 +4,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
+import { LARGE_MESSAGE_BYTES } from '#world/limits.ts';
 import type { RequestEnvelope } from './envelope.ts';
 import { encodeEnvelope, MAXIMUM_DETAIL_LENGTH, MAXIMUM_NAME_LENGTH } from './envelope.ts';
 import { asMalformed, MalformedMessage, Refusal } from './message.ts';
@@ -108,7 +109,7 @@ export class Dispatch {
     const deadline = now + remaining - waited;
     const answer: Answer = { session, request, deadline, trace };
     try {
-      run(request.body, { from, storageId, deadline, trace }, answer);
+      run(request.body, { from, storageId, deadline, trace, way: session }, answer);
     } catch (error) {
       this.#fail(answer, error);
     }
@@ -133,6 +134,12 @@ export class Dispatch {
     const message = encodeEnvelope({ kind: 'reply', callId, body });
     if (message.length > settings.maxMessageBytes) {
       throw new RangeError(`the reply to ${name} has ${message.length} bytes, more than ${settings.maxMessageBytes}`);
+    }
+    if (message.length > LARGE_MESSAGE_BYTES && !session.hasRoomFor(message.length)) {
+      // What was asked for is done, so this is no `overloaded`.
+      this.#refuse(session, callId, 'internal', `the answer of ${message.length} bytes had no room beside the others`);
+      trace?.end('no-room');
+      return;
     }
     counters.handled.add();
     this.#send(session, message, deadline);
@@ -159,9 +166,9 @@ export class Dispatch {
   }
 
   #send(session: Session, message: Uint8Array, until?: number): void {
-    // Answers cannot be held back one by one, and a caller that does not read them would fill the memory.
-    if (session.isCongested) session.end('the peer does not read its answers');
-    else session.sendEncoded(message, until);
+    // Small answers leave before large ones: who lets even these pile up does not read, and would fill the memory.
+    if (session.hasRoomFor(message.length)) session.sendEncoded(message, until);
+    else session.end('the peer does not read its answers');
   }
 }
 

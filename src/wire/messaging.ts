@@ -50,6 +50,13 @@ export interface CallerInfo {
   readonly deadline: number;
   /** The handler's own span, when the call is traced. It ends with the answer. */
   readonly trace?: Span | undefined;
+  /** The connection that the answer leaves on. */
+  readonly way?: AnswerWay;
+}
+
+export interface AnswerWay {
+  /** Whether so much waits to leave that whoever is about to make a large answer should wait. */
+  readonly isCongested: boolean;
 }
 
 export type Handler<Request, Reply> = (request: Request, caller: CallerInfo) => Reply | Promise<Reply>;

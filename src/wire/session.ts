@@ -3,6 +3,7 @@
  * Whatever is wrong with it ends it, once, with a reason that is logged and told to the other end.
  */
 
+import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
 import type { Seldom } from '#world/seldom.ts';
 import type { Connection, ConnectionEvents, LogFields, Timer, World } from '#world/world.ts';
 import type { WireCounters } from './counters.ts';
@@ -49,6 +50,12 @@ export interface SessionOwner {
 
 /** From `hello` to `accepted`. */
 const HANDSHAKE_ROUND_TRIPS = 2;
+/**
+ * Of `maxQueuedBytes`, which hold back calls and those who make large answers: what may wait all the same while there are large answers
+ * that nobody has held back, and then small ones.
+ */
+const LARGE_ANSWERS_SHARE = 2;
+const SMALL_ANSWERS_SHARE = 3;
 
 export class Session implements ConnectionEvents {
   readonly connection: Connection;
@@ -136,6 +143,13 @@ export class Session implements ConnectionEvents {
   /** Whether so much waits to leave that nothing should be added. */
   get isCongested(): boolean {
     return this.connection.queuedBytes >= this.#context.settings.maxQueuedBytes;
+  }
+
+  /** Whether one more answer of so many bytes may wait to leave; a small one passes large ones, and is nearly always welcome. */
+  hasRoomFor(bytes: number): boolean {
+    const { maxQueuedBytes } = this.#context.settings;
+    const most = maxQueuedBytes * (bytes > LARGE_MESSAGE_BYTES ? LARGE_ANSWERS_SHARE : SMALL_ANSWERS_SHARE);
+    return this.connection.queuedBytes < Math.min(most, MAX_QUEUED_BYTES - MAX_MESSAGE_BYTES);
   }
 
   send(envelope: Envelope): void {

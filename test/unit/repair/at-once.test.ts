@@ -76,7 +76,7 @@ test('a gate lets so many in at once, in their order', async () => {
 test('pages of states wait for each other by what they have, and one that is larger than the bound goes alone', async () => {
   const works = new Works();
   const pages = new Pages();
-  const sizes = [0.5 * MIB, 0.5 * MIB, 0.1 * MIB, 2 * STATES_UNDER_WAY_MAX];
+  const sizes = [0.5 * MIB, 0.5 * MIB, 0.125 * MIB, 2 * STATES_UNDER_WAY_MAX];
   const all = sizes.map(async (bytes, one) => await pages.underWay(bytes, async () => await works.work(one)));
   expect(works.begun).toEqual([0, 1]);
   await works.end(0);
@@ -87,6 +87,22 @@ test('pages of states wait for each other by what they have, and one that is lar
   expect(works.begun).toEqual([0, 1, 2, 3]);
   await works.end(3);
   await Promise.all(all);
+});
+
+test('a large page is not passed by smaller ones that came later', async () => {
+  const works = new Works();
+  const pages = new Pages();
+  const sizes = [0.5 * MIB, 0.375 * MIB, 0.875 * MIB, 0.125 * MIB, 0.125 * MIB];
+  const all = sizes.map(async (bytes, one) => await pages.underWay(bytes, async () => await works.work(one)));
+  await works.end(0);
+  expect(works.begun).toEqual([0, 1]);
+  const late = pages.underWay(0.125 * MIB, async () => await works.work(5));
+  await works.end(1);
+  expect(works.begun).toEqual([0, 1, 2, 3]);
+  await works.end(2);
+  expect(works.begun).toEqual([0, 1, 2, 3, 4, 5]);
+  for (const one of [3, 4, 5]) await works.end(one);
+  await Promise.all([...all, late]);
 });
 
 /** How many pages that are asked for get under way. */

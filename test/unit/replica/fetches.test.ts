@@ -81,6 +81,25 @@ test('many reads of large rows take turns, and each gets the row as it is in its
   await one.settle(stored);
 });
 
+test('a large row is not read while its answer has no room on its way, and what is small is answered at once', async () => {
+  const one = await OneReplica.boot('lww');
+  await one.store(stateOf(1, 900_000), []);
+  await outlineOf(one);
+  await one.machine.simulation.run(one.machine.simulation.now + 1);
+  const way = { isCongested: true };
+  const fetched: unknown[] = [];
+  void Promise.resolve(one.replica.fetch(OF_KEY, Infinity, way)).then(({ state }) => fetched.push(state?.length));
+  expect(one.replica.fetch({ ...OF_KEY, valuesUpTo: 8192 }, Infinity, way)).toMatchObject({
+    outline: expect.anything(),
+  });
+  expect(one.replica.fetch({ ...OF_KEY, key: utf8('none') }, Infinity, way)).toEqual({ state: null });
+  await one.machine.simulation.run(one.machine.simulation.now + 1000);
+  expect(fetched).toEqual([]);
+  way.isCongested = false;
+  await one.machine.simulation.run(one.machine.simulation.now + 1000);
+  expect(fetched).toEqual([expect.any(Number)]);
+});
+
 test('a read that has waited for its turn is refused when the replica may not answer any more', async () => {
   const one = await OneReplica.boot('lww');
   await one.store(stateOf(1, 900_000), []);

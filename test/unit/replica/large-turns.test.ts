@@ -1,16 +1,20 @@
 import { expect, test } from 'vitest';
-import { LargeTurns, TURN_BYTES, WAITING_MAX } from '#replica/large-turns.ts';
+import { LargeTurns, ROOM_POLL_MS, TURN_BYTES, WAITING_MAX } from '#replica/large-turns.ts';
 import type { Clock } from '#world/world.ts';
 import { SimulatedMetrics } from '#world/simulated/metrics.ts';
 
 /** Turns of the event loop, one after the other; each takes a millisecond. */
 class Loop {
   #deferred: (() => void)[] = [];
+  #timers: { readonly at: number; readonly callback: () => void }[] = [];
   now = 0;
   readonly clock: Clock = {
     wall: () => 0,
     monotonic: () => this.now,
-    after: () => ({ cancel: () => undefined }),
+    after: (delay, callback) => {
+      this.#timers.push({ at: this.now + delay, callback });
+      return { cancel: () => undefined };
+    },
     defer: (callback) => void this.#deferred.push(callback),
   };
 
@@ -18,6 +22,9 @@ class Loop {
     this.now += 1;
     const due = this.#deferred;
     this.#deferred = [];
+    const timers = this.#timers.filter(({ at }) => at <= this.now);
+    this.#timers = this.#timers.filter(({ at }) => at > this.now);
+    for (const { callback } of timers) callback();
     for (const callback of due) callback();
     await Promise.resolve();
     return due.length > 0;
@@ -25,6 +32,57 @@ class Loop {
 }
 
 const LATE = 1000;
+
+/** Turns until those who wait for room have looked again, and then some. */
+async function polled(loop: Loop): Promise<void> {
+  for (let i = 0; i < ROOM_POLL_MS + 3; i++) await loop.turn();
+}
+
+test('what has no room on its way is not read, holds up nothing else, and keeps its place among what goes the same way', async () => {
+  const loop = new Loop();
+  const metrics = new SimulatedMetrics();
+  const turns = new LargeTurns(loop.clock, metrics);
+  const read: string[] = [];
+  const full = { isCongested: true };
+  const free = { isCongested: false };
+  const ask = (name: string, way?: { readonly isCongested: boolean }): void => {
+    const turn = turns.take(TURN_BYTES, LATE, way);
+    if (turn === undefined) read.push(name);
+    else void turn.then(() => read.push(name));
+  };
+  for (const name of ['a', 'b']) ask(name, full);
+  ask('c', free);
+  ask('d');
+  await polled(loop);
+  expect(read).toEqual(['c', 'd']);
+  expect(metrics.value('quoral_large_reads_waiting')).toBe(2);
+  full.isCongested = false;
+  ask('e', full);
+  expect(read, 'a and b were there first').toEqual(['c', 'd']);
+  await polled(loop);
+  expect(read).toEqual(['c', 'd', 'a', 'b', 'e']);
+  ask('f', full);
+  expect(read.at(-1)).toBe('f');
+});
+
+test('a way that fills up again holds the next ones, and whoever has waited for room in vain is refused', async () => {
+  const loop = new Loop();
+  const turns = new LargeTurns(loop.clock, new SimulatedMetrics());
+  const way = { isCongested: true };
+  const begun: number[] = [];
+  const [first, second] = [LATE, 5 * ROOM_POLL_MS].map(async (deadline, i) => {
+    await turns.take(TURN_BYTES, deadline, way);
+    begun.push(i);
+    way.isCongested = true;
+  });
+  const refused = Promise.allSettled([second]);
+  way.isCongested = false;
+  await polled(loop);
+  expect(begun).toEqual([0]);
+  await first;
+  for (let i = 0; i < 5; i++) await polled(loop);
+  expect(await refused).toMatchObject([{ status: 'rejected', reason: { code: 'deadline' } }]);
+});
 
 test('in one turn so many bytes are read, one row at least, in the order in which they were asked for', async () => {
   const loop = new Loop();

@@ -160,10 +160,24 @@ describe('overload', () => {
     const change = { options: { settings: { maxQueuedBytes: 10_000 } } };
     const [n1, n2] = await makePair(hub, {}, change);
     hub.clogged.add('n2');
-    const calls = [1, 2, 3].map((i) => startCall(n1, n2, note(`${i}`, 6_000)));
+    const calls = [1, 2, 3, 4, 5, 6].map((i) => startCall(n1, n2, note(`${i}`, 6_000)));
     await hub.clock.advance(5);
-    expect(calls.map(({ result }) => result)).toEqual(Array(3).fill(LOST_DISCONNECTED));
+    expect(calls.map(({ result }) => result)).toEqual(Array(6).fill(LOST_DISCONNECTED));
     expect(n2.logged('peer-disconnected')).toMatchObject([{ reason: 'the peer does not read its answers' }]);
+  });
+
+  test('large answers are left out when too many wait for the peer, which is told so, and the connection stands', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub, {}, { options: { settings: { maxQueuedBytes: 100_000 } } });
+    hub.clogged.add('n2');
+    for (const i of [1, 2, 3, 4]) startCall(n1, n2, note(`${i}`, 90_000));
+    startCall(n1, n2, note('small', 1_000));
+    await hub.clock.advance(5);
+    expect(n2.handled).toEqual(['1', '2', '3', '4', 'small']);
+    expect(n2.world.counts.get('quoral_peer_requests_handled_total')).toBe(4);
+    // It is done: a write is not to be called one that was not applied.
+    expect(n2.world.counts.get('quoral_peer_requests_refused_total internal')).toBe(1);
+    expect(n2.logged('peer-disconnected')).toEqual([]);
   });
 
   test('connections that others open are bounded, above all unverified ones', async () => {
