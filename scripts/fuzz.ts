@@ -10,6 +10,7 @@
 import { parseArgs } from 'node:util';
 import { TARGETS } from '../test/fuzz/targets.ts';
 import { campaign, type Target } from '../test/fuzz/target.ts';
+import { Mistake, tellingMistakes } from './mistakes.ts';
 
 const BATCH = 100;
 
@@ -26,17 +27,21 @@ const USAGE = `npm run fuzz -- --seconds N [--seed S] [--target NAME]
   --target NAME  only this one:
 ${TARGETS.map(({ name, about }) => `                   ${name.padEnd(16)} ${about}`).join('\n')}`;
 
-process.exitCode = await main();
+await tellingMistakes('fuzz', main);
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: OPTIONS });
   const chosen = TARGETS.filter(({ name }) => values.target === undefined || name === values.target);
   const seconds = Number(values.seconds);
   const seed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed);
-  if (values.help === true || chosen.length === 0 || !(seconds >= 0) || !Number.isInteger(seed)) {
+  if (values.help === true) {
     console.log(USAGE);
-    return values.help === true ? 0 : 2;
+    return 0;
   }
+  if (chosen.length === 0)
+    throw new Mistake(`--target ${values.target}: one of ${TARGETS.map(({ name }) => name).join(', ')}`);
+  if (!(seconds >= 0)) throw new Mistake(`--seconds ${values.seconds}: a number from 0`);
+  if (!Number.isInteger(seed)) throw new Mistake(`--seed ${values.seed}: a whole number`);
   let failed = 0;
   for (const target of chosen) if (!(await tried(target, seed, seconds / chosen.length))) failed += 1;
   console.log(failed === 0 ? `verdict=ok seed=${seed}` : `verdict=VIOLATED targets=${failed}`);

@@ -18,6 +18,7 @@ import { shrink } from '../test/simulation/shrink.ts';
 import { SCENARIO_NAMES, WAITING_FOR_A_FIX } from '../test/simulation/scenarios.ts';
 import type { Report, ScenarioTask, SeedTask } from '../test/simulation/tasks.ts';
 import { WORKLOADS_OFF } from '../test/simulation/workload.ts';
+import { Mistake, tellingMistakes } from './mistakes.ts';
 
 /** Every so many seeds one is run twice. */
 const REPEATED_ONE_IN = 10;
@@ -55,15 +56,7 @@ const USAGE = `npm run simulate -- --seed N | --seeds A-B | --scenario NAME | --
   --processes N      for several seeds; as many as there are processors without it
   --no-shrink        does not look for a smaller run that fails too`;
 
-class Mistake extends Error {}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof Mistake)) throw error;
-  console.error(`simulate: ${error.message}\n\n${USAGE}`);
-  process.exitCode = 2;
-}
+await tellingMistakes('simulate', main);
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: OPTIONS });
@@ -72,7 +65,9 @@ async function main(): Promise<number> {
     return 0;
   }
   if (values['list-off'] === true) {
-    for (const table of [SWITCHED_OFF, WORKLOADS_OFF, CHECKS_OFF, BUGS_TO_COME, WAITING_FOR_A_FIX]) listNames(table);
+    const off = { ...SWITCHED_OFF, ...WORKLOADS_OFF, ...CHECKS_OFF, ...BUGS_TO_COME, ...WAITING_FOR_A_FIX };
+    listNames(off);
+    if (Object.keys(off).length === 0) console.log('nothing is switched off');
     return 0;
   }
   if (values.help === true) {
