@@ -3,7 +3,7 @@
 import type { TransfersView } from '#operator/ring-plans.ts';
 import { ask, askJson, expectStatus, textOf, type ClientOptions } from './client.ts';
 import { waitText } from './change-progress.ts';
-import { TRANSFERS, untilOver } from './change-wait.ts';
+import { TRANSFERS, untilOver, type Outcome } from './change-wait.ts';
 import { counted, rateOf, readThrottle, sizeOf } from './measures.ts';
 import { EXIT, print, table, UsageError } from './output.ts';
 
@@ -71,11 +71,20 @@ async function waitFor(options: ClientOptions, begun: TransfersView): Promise<vo
   const { view, outcome } = await untilOver(options, begun);
   const seconds = Math.round((performance.now() - from) / 1000);
   if (options.json === true) print(JSON.stringify({ ...view, applied: { id: begun.id, outcome } }));
-  else
-    print(
-      `change ${begun.id} is ${outcome === 'done' ? 'done' : 'taken back'} after ${seconds} s, epoch ${view.epoch}`,
-    );
+  else print(`change ${begun.id} ${outcomeText(outcome)} after ${seconds} s, epoch ${view.epoch}`);
   if (outcome === 'aborted') process.exitCode = EXIT.aborted;
+  if (outcome === 'unknown') process.exitCode = EXIT.unknown;
+}
+
+function outcomeText(outcome: Outcome): string {
+  switch (outcome) {
+    case 'done':
+      return 'is done';
+    case 'aborted':
+      return 'is taken back';
+    case 'unknown':
+      return 'is over, done or taken back (only of a later one it is remembered which)';
+  }
 }
 
 /** Who stops waiting has not stopped the change. */

@@ -15,7 +15,7 @@ const POLL_MS = 500;
 const PATIENCE_MS = 60_000;
 /** How long one of them is waited for before the next is asked: its process may stand still. */
 const ATTEMPT_MS = 5000;
-/** Between two lines where nobody sees a bar. */
+/** Between two lines, at least, where nobody sees a bar. */
 const LINE_MS = 10_000;
 /** Of terminals that do not say how wide they are. */
 const WIDTH = 80;
@@ -25,29 +25,40 @@ interface Times {
   readonly poll: number;
   readonly patience: number;
   readonly attempt: number;
+  readonly line: number;
 }
+
+/** Unknown: while no member answered, another change has come and gone. */
+export type Outcome = 'done' | 'aborted' | 'unknown';
+
+const USUAL: Times = { poll: POLL_MS, patience: PATIENCE_MS, attempt: ATTEMPT_MS, line: LINE_MS };
 
 /** Until the change is over; its outcome. Throws {@link UsageError} when no member answers for a minute. */
 export async function untilOver(
   options: ClientOptions,
   begun: TransfersView,
   times: Partial<Times> = {},
-): Promise<{ readonly view: TransfersView; readonly outcome: 'done' | 'aborted' }> {
-  const { poll, patience, attempt } = { poll: POLL_MS, patience: PATIENCE_MS, attempt: ATTEMPT_MS, ...times };
-  const shown = new Shown(options.json === true);
+): Promise<{ readonly view: TransfersView; readonly outcome: Outcome }> {
+  const { line, ...pace } = { ...USUAL, ...times };
+  const shown = new Shown(options.json === true, line);
   const members = new Members(options);
-  await members.learn(attempt);
+  await members.learn(pace.attempt);
   let view = begun;
   let aborted = false;
   while (view.id === begun.id) {
     if (view.state === 'aborting') aborted = true;
     shown.progress(view);
-    await sleep(poll);
-    view = await members.ask(view.epoch, { poll, patience, attempt });
+    await sleep(pace.poll);
+    view = await members.ask(view.epoch, pace);
   }
   shown.end();
-  const outcome = view.last?.id === begun.id ? view.last.outcome : aborted ? 'aborted' : 'done';
-  return { view, outcome };
+  return { view, outcome: aborted ? 'aborted' : outcomeOf(begun, view) };
+}
+
+/** Of the last change only it is remembered what came of it. */
+function outcomeOf({ id }: TransfersView, { last }: TransfersView): Outcome {
+  if (last === null) return 'done';
+  return last.id === id ? last.outcome : 'unknown';
 }
 
 /** The node that was named, and the others that it knows, in turn. */
@@ -72,7 +83,7 @@ class Members {
   }
 
   /** `least`: the epoch that was heard of. A member that is back from an outage may know only what was before the change. */
-  async ask(least: number, { poll, patience, attempt }: Times): Promise<TransfersView> {
+  async ask(least: number, { poll, patience, attempt }: Omit<Times, 'line'>): Promise<TransfersView> {
     const until = performance.now() + patience;
     for (let asked = 1; ; asked++) {
       try {
@@ -95,14 +106,16 @@ class Members {
   }
 }
 
-/** A bar that is written over on a terminal; elsewhere a line now and then; nothing for machines. */
+/** A bar that is written over on a terminal; elsewhere a line now and then, when there is something new; nothing for machines. */
 class Shown {
   readonly #silent: boolean;
+  readonly #pause: number;
   #lastLine = -Infinity;
-  #lastPercent = -1;
+  #lastNews = '';
 
-  constructor(silent: boolean) {
+  constructor(silent: boolean, pause: number) {
     this.#silent = silent;
+    this.#pause = pause;
   }
 
   progress(view: TransfersView): void {
@@ -113,13 +126,20 @@ class Shown {
       stderr.write(`\r\u001b[K${progressLine(view, stderr.columns || WIDTH)}`);
       return;
     }
-    const percent = percentOf(view);
-    if (now - this.#lastLine < LINE_MS || percent === this.#lastPercent) return;
-    [this.#lastLine, this.#lastPercent] = [now, percent];
+    const news = newsIn(view);
+    if (now - this.#lastLine < this.#pause || news === this.#lastNews) return;
+    [this.#lastLine, this.#lastNews] = [now, news];
     stderr.write(`${progressText(view)}\n`);
   }
 
   end(): void {
     if (!this.#silent && process.stderr.isTTY) process.stderr.write('\r\u001b[K');
   }
+}
+
+/** How far it is, that somebody holds it, and whom it waits for: else it would stand there without a word. */
+function newsIn(view: TransfersView): string {
+  // A node of an earlier version does not tell whom.
+  const waiting = (view as Partial<TransfersView>).waiting ?? [];
+  return JSON.stringify([percentOf(view), view.state, waiting.map(({ node, reason }) => [node, reason])]);
 }

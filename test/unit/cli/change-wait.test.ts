@@ -2,7 +2,7 @@
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { untilOver } from '#cli/change-wait.ts';
 import type { TransfersView } from '#operator/ring-plans.ts';
 import { EXIT } from '#cli/output.ts';
@@ -58,6 +58,14 @@ test('the end is told with what came of it', async () => {
   }
 });
 
+test('when another change has come and gone unseen, nobody knows what came of the first, unless it was seen to be taken back', async () => {
+  const later = { ...OVER, last: { id: 'b', outcome: 'done' } } as const;
+  const url = await member([RUNNING, later], () => [url]);
+  expect(await untilOver({ url, json: true }, RUNNING, SOON)).toMatchObject({ outcome: 'unknown' });
+  const back = await member([{ ...RUNNING, state: 'aborting' }, later], () => [back]);
+  expect(await untilOver({ url: back, json: true }, RUNNING, SOON)).toMatchObject({ outcome: 'aborted' });
+});
+
 test('when the node that was asked dies, another one tells, however short the patience', async () => {
   const other = await member([RUNNING, { ...OVER, last: { id: 'a', outcome: 'done' } }], () => []);
   const url = await member([], () => [url, other]);
@@ -105,4 +113,22 @@ test('a member that has not heard of the change yet says nothing about its end',
     exitStatus: EXIT.unreachable,
     message: expect.stringContaining('has not heard of epoch 2') as string,
   });
+});
+
+test('where nobody sees a bar a line says that the change is held, and whom it waits for, though nothing moves', async () => {
+  const waiting = [{ node: 'n3', milliseconds: 0, reason: 'cannot be reached' }];
+  const counting = [{ node: 'n4', milliseconds: 9000, reason: 'a clock is ahead' }];
+  const later = [{ ...counting[0]!, milliseconds: 8000 }];
+  const views = [RUNNING, { ...RUNNING, waiting }, { ...RUNNING, waiting: counting }, { ...RUNNING, waiting: later }];
+  const held = { ...RUNNING, state: 'paused' } as const;
+  const url = await member([...views, held, held, { ...OVER, last: { id: 'a', outcome: 'done' } }], () => [url]);
+  const lines: string[] = [];
+  const written = vi.spyOn(process.stderr, 'write').mockImplementation((text) => lines.push(String(text)) > 0);
+  await untilOver({ url }, RUNNING, { ...SOON, line: 0 }).finally(() => written.mockRestore());
+  expect(lines).toEqual([
+    '25 %, 1 of 4 replicas\n',
+    '25 %, 1 of 4 replicas, n3 cannot be reached\n',
+    '25 %, 1 of 4 replicas, n4 waits for about 9 s: a clock is ahead\n',
+    '25 %, 1 of 4 replicas, paused\n',
+  ]);
 });
