@@ -23,7 +23,8 @@ export async function ringForce(options: ForceOptions): Promise<void> {
   const { lost } = options;
   const told = await post(options, { lost });
   if (options.json !== true) {
-    print(`for ever without ${told.lost.join(', ')}: ${told.survivors.join(', ')} go on, and decide alone`);
+    const goOn = told.survivors.length === 1 ? 'goes on, and decides' : 'go on, and decide';
+    print(`for ever without ${told.lost.join(', ')}: ${told.survivors.join(', ')} ${goOn} alone`);
     print(`voters: ${told.voters.before.join(' ')} -> ${told.voters.after.join(' ')}, epoch ${told.epoch}`);
     for (const what of told.mayLose) print(`may lose ${what}`);
     print('those that are lost must never come back: what they have been told meanwhile would be refused');

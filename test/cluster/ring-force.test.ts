@@ -36,7 +36,7 @@ test('a survivor goes on alone when that is confirmed, with what it has; who com
   const unconfirmed = (): Promise<unknown> => force('--lost', 'n2', '--lost', 'n3');
   await expect.poll(unconfirmed, { timeout: PATIENCE_MS, interval: 100 }).toMatchObject({
     status: 1,
-    stdout: expect.stringContaining('for ever without n2, n3: n1 go on, and decide alone') as string,
+    stdout: expect.stringContaining('for ever without n2, n3: n1 goes on, and decides alone') as string,
     stderr: expect.stringContaining('nothing was done: --yes says that this is meant') as string,
   });
   expect(await statusAt('n1', '/v1/kv/b/k0?consistency=strict_quorum')).toBe(503);
