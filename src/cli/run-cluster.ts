@@ -19,6 +19,9 @@ const STARTUP_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 30_000;
 const POLL_MS = 50;
 
+/** How a node ends that was asked to. */
+const WELL = 'exit status 0';
+
 interface LocalNode {
   readonly id: string;
   /** As it says itself when its doors are open. */
@@ -236,7 +239,9 @@ function lastComplaint(node: LocalNode): string {
 async function ended(node: LocalNode): Promise<void> {
   const { process: child } = node;
   if (node.ended === undefined) await new Promise((done) => child.once('exit', done));
-  const complaint = node.complaint.trim() === '' ? '' : `: ${lastComplaint(node)}`;
+  // What is left then is what Node.js warns of.
+  const well = node.ended === WELL || node.complaint.trim() === '';
+  const complaint = well ? '' : `: ${lastComplaint(node)}`;
   print(`${node.id} stopped (${node.ended ?? 'unknown'})${complaint}`);
 }
 

@@ -82,6 +82,8 @@ test('three nodes over TLS: ready when all serve, goes on without one, ends with
     process.kill(nodes[1]!.pid, 'SIGKILL');
     while (!output().includes('n2 stopped (signal SIGKILL)')) await sleep(25);
     expect((await http('GET', url(2), { dispatcher })).body.toString()).toBe('hello');
+    // Made from TypeScript then and there, of which Node.js warns at stderr.
+    expect((await http('GET', `${nodes[0]!.url}/ui/`, { dispatcher })).status).toBe(200);
   } finally {
     await dispatcher.close();
   }
@@ -90,7 +92,7 @@ test('three nodes over TLS: ready when all serve, goes on without one, ends with
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
   expect(output()).toMatch(/\nstopping\n/);
-  for (const id of ['n1', 'n3']) expect(output()).toContain(`${id} stopped (exit status 0)`);
+  for (const id of ['n1', 'n3']) expect(output()).toContain(`${id} stopped (exit status 0)\n`);
   expect(output(), 'two signals that come together are one act').not.toContain('at once');
 });
 
