@@ -5,7 +5,6 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { vi } from 'vitest';
 import { realClock } from '#world/real/clock.ts';
 import { createNetwork } from '#world/real/network.ts';
 import { realRandom } from '#world/real/random.ts';
@@ -14,6 +13,7 @@ import { SimulatedHost } from '#world/simulated/host.ts';
 import { SimulatedNetwork } from '#world/simulated/network.ts';
 import { Simulation } from '#world/simulated/scheduler.ts';
 import type { Clock, Log, Network, PeerAddress, Random } from '#world/world.ts';
+import { until } from '../until.ts';
 
 export interface Machine {
   readonly clock: Clock;
@@ -58,7 +58,7 @@ function realWorld(): WorldUnderTest {
     }),
     settle: (promise) => promise,
     async until(condition) {
-      await vi.waitUntil(condition, { interval: 1, timeout: 10_000 });
+      await until(condition, 1);
     },
     silentAddress: async () => (await bareServer()).address,
     async refusingAddress() {

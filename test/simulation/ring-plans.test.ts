@@ -101,12 +101,12 @@ test.each<[unknown, number, string]>([
   [{ join: 'n4' }, 400, 'join: expected a list of at most 256 items, each the id of a node, got "n4"'],
   [{ join: ['n9'] }, 400, 'join: no node named n9 waits to join; those that wait are n4'],
   [{ leave: ['n9'] }, 400, 'leave: n9 is not a member'],
-  [{ replace: { n1: 3 } }, 400, 'replace: expected the id of a node, got 3'],
+  [{ replace: { n1: 3 } }, 400, 'replace.n1: expected the id of a node, got 3'],
   [{ acceptLossOf: ['n3'] }, 400, 'acceptLossOf: n3 neither leaves nor is replaced'],
   [{ leave: ['n3'], acceptLossOf: ['n9'] }, 400, 'acceptLossOf: n9 is not a member'],
   [{ leave: ['n3'], acceptLossOf: ['n3'] }, 400, 'acceptLossOf: n3 can be reached, so what it has is not lost'],
-  [{ weights: { n1: 0 } }, 400, 'weights: expected a number from 0.001 to 1000, got 0'],
-  [{ zones: { n1: 'a b' } }, 400, 'zones: expected 1-64 characters of A-Z a-z 0-9 . _ -, got "a b"'],
+  [{ weights: { n1: 0 } }, 400, 'weights.n1: expected a number from 0.001 to 1000, got 0'],
+  [{ zones: { n1: 'a b' } }, 400, 'zones.n1: expected 1-64 characters of A-Z a-z 0-9 . _ -, got "a b"'],
 ])('refused: %j', async (body, status, detail) => {
   const refused = await ask(body);
   expect(refused.status).toBe(status);

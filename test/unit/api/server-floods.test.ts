@@ -4,12 +4,13 @@ import { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
 import { MAX_PIPELINED } from '#api/server-connections.ts';
 import { startServer, type HttpServer } from '#api/server.ts';
 import type { ReadOutcome } from '#coordinator/requests.ts';
 import { agreed, StubNode } from './stub-services.ts';
+import { until } from '../../until.ts';
 
 let node: StubNode;
 let server: HttpServer;
@@ -65,14 +66,14 @@ test.each([
       };
     });
   const talk = new Talk(GET);
-  await vi.waitUntil(() => node.reads.length === 1);
+  await until(() => node.reads.length === 1);
   // More than fits into what the two ends of a connection hold: all but that has been read.
   const part = flood.repeat(1_000_000 / flood.length);
   for (let i = 0; i < 20; i++) await talk.write(part);
   // What came in one piece with the first that was too many.
   expect(queryObjects(IncomingMessage, { format: 'count' })).toBeLessThan(5000);
   answer();
-  await vi.waitUntil(() => talk.closed);
+  await until(() => talk.closed);
   const ahead = flood === GET ? MAX_PIPELINED : 1;
   expect(talk.statuses).toEqual([...Array.from({ length: ahead }, () => 404), last]);
 });
@@ -86,7 +87,7 @@ test('who asks for much and does not read it is cut when that is too much for al
   const figure = async (name: string): Promise<number> =>
     Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await services.metrics.render())?.[1]);
   const writer = new Talk(put(size), 'v'.repeat(size));
-  await vi.waitUntil(() => writer.statuses.length === 1);
+  await until(() => writer.statuses.length === 1);
   const slow: Talk[] = [];
   for (let i = 0; i < 10; i++) {
     const talk = new Talk();
@@ -98,15 +99,16 @@ test('who asks for much and does not read it is cut when that is too much for al
       i < 5
         ? (await figure('quoral_http_unread_bytes')) >= (i + 1) * size
         : (await figure('quoral_http_unread_cuts_total')) === i - 4;
-    await vi.waitUntil(isCounted, { timeout: 10_000 });
+    await until(isCounted);
   }
   expect(await figure('quoral_http_unread_bytes')).toBeLessThanOrEqual(5.5 * size);
   expect(await figure('quoral_http_unread_cuts_total')).toBe(5);
   for (const { socket } of slow) socket.resume();
-  await vi.waitUntil(() => slow.slice(5).every(({ statuses }) => statuses.length === 4), { timeout: 10_000 });
-  await vi.waitUntil(() => slow.slice(0, 5).every(({ closed }) => closed));
+  // Each look goes through all bytes that have come.
+  await until(() => slow.slice(5).every(({ statuses }) => statuses.length === 4), 500);
+  await until(() => slow.slice(0, 5).every(({ closed }) => closed));
   expect(slow.slice(5).some(({ closed }) => closed)).toBe(false);
-  await vi.waitUntil(async () => (await figure('quoral_http_unread_bytes')) === 0, { timeout: 10_000 });
+  await until(async () => (await figure('quoral_http_unread_bytes')) === 0);
 });
 
 describe('bodies', () => {
@@ -114,7 +116,7 @@ describe('bodies', () => {
     const talks = Array.from({ length: 100 }, () => new Talk(CHUNKED, '1\r\nv\r\n'));
     await sleep(20);
     for (const talk of talks) talk.socket.write('0\r\n\r\n');
-    await vi.waitUntil(() => talks.every(({ statuses }) => statuses.length === 1));
+    await until(() => talks.every(({ statuses }) => statuses.length === 1));
     expect(new Set(talks.flatMap(({ statuses }) => statuses))).toEqual(new Set([204]));
   });
 
@@ -122,7 +124,7 @@ describe('bodies', () => {
     const slow = Array.from({ length: 10 }, () => new Talk(put(1000), 'v'));
     await sleep(20);
     const other = new Talk(put(1000), 'v'.repeat(1000));
-    await vi.waitUntil(() => other.statuses.length === 1);
+    await until(() => other.statuses.length === 1);
     expect(other.statuses).toEqual([204]);
     for (const talk of slow) talk.socket.write('v'.repeat(99));
     for (const talk of slow) expect(talk.statuses).toEqual([]);
@@ -134,17 +136,17 @@ describe('bodies', () => {
     const one = new Talk(CHUNKED, '10\r\n0123456789abcdef\r\n');
     await sleep(20);
     const announced = new Talk(put(1000));
-    await vi.waitUntil(() => announced.statuses.length === 1);
+    await until(() => announced.statuses.length === 1);
     expect(announced.statuses).toEqual([429]);
     one.socket.write(`10\r\n0123456789abcdef\r\n0\r\n\r\n${GET}`);
-    await vi.waitUntil(() => one.statuses.length === 2);
+    await until(() => one.statuses.length === 2);
     expect(one.statuses).toEqual([429, 404]);
     for (const talk of most) talk.socket.write('v'.repeat(10));
-    await vi.waitUntil(() => most.every(({ statuses }) => statuses.length === 1));
+    await until(() => most.every(({ statuses }) => statuses.length === 1));
     expect(most.flatMap(({ statuses }) => statuses)).toEqual([204, 204, 204]);
     for (let i = 0; i < 5; i++) {
       const again = new Talk(put(1000), 'v'.repeat(1000));
-      await vi.waitUntil(() => again.statuses.length === 1);
+      await until(() => again.statuses.length === 1);
       expect(again.statuses).toEqual([204]);
     }
   });

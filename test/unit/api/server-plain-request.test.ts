@@ -2,11 +2,12 @@
 
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
 import { startServer, type HttpServer } from '#api/server.ts';
 import type { ReadOutcome } from '#coordinator/requests.ts';
 import { agreed, StubNode } from './stub-services.ts';
+import { until } from '../../until.ts';
 
 let node: StubNode;
 let server: HttpServer;
@@ -59,7 +60,7 @@ class Talk {
   async ask(bytes: string): Promise<string> {
     this.text = '';
     this.socket.write(bytes, 'latin1');
-    await vi.waitUntil(() => isWhole(this.text, bytes.startsWith('HEAD')) || this.ended, { interval: 1 });
+    await until(() => isWhole(this.text, bytes.startsWith('HEAD')) || this.ended, 1);
     return this.text;
   }
 }
@@ -172,7 +173,7 @@ describe('while one is under way', () => {
     expect(talk.text).toBe('');
     expect(node.writes).toHaveLength(0);
     answer();
-    await vi.waitUntil(() => statuses(talk.text).length === 3);
+    await until(() => statuses(talk.text).length === 3);
     expect(statuses(talk.text)).toEqual([404, 200, 204]);
   });
 
@@ -186,7 +187,7 @@ describe('while one is under way', () => {
     await sleep(20);
     expect(talk.text).toBe('');
     answer();
-    await vi.waitUntil(() => talk.ended);
+    await until(() => talk.ended);
     expect(statuses(talk.text)).toEqual([404, 400]);
   });
 
@@ -204,7 +205,7 @@ describe('while one is under way', () => {
       talk.socket.end(more);
       await sleep(20);
       answer();
-      await vi.waitUntil(() => talk.ended);
+      await until(() => talk.ended);
       expect(statuses(talk.text)).toEqual(expected);
     },
   );
@@ -232,7 +233,7 @@ describe('while one is under way', () => {
     const closed = server.close(60_000);
     await sleep(20);
     answer();
-    await vi.waitUntil(() => talk.ended && idle.ended);
+    await until(() => talk.ended && idle.ended);
     expect(talk.text).toMatch(/^HTTP\/1\.1 404 .*connection: close\r\n/is);
     for (const { socket } of [talk, idle]) socket.destroy();
     await closed;
@@ -258,9 +259,9 @@ test('a request in the midst of others, behind a body that ends like a head, is 
   await sleep(20);
   // In one packet: the end of that body, a request, and the begin of another one, whose last field looks like a request.
   talk.socket.write(tail + next + third);
-  await vi.waitUntil(() => statuses(talk.text).length === 2);
+  await until(() => statuses(talk.text).length === 2);
   talk.socket.write(GET);
-  await vi.waitUntil(() => statuses(talk.text).length === 3);
+  await until(() => statuses(talk.text).length === 3);
   expect(statuses(talk.text)).toEqual([204, 204, 204]);
   expect(node.reads).toEqual([]);
   expect(node.writes.at(-1)!.content!.meta).toEqual([['x', 'GET /v1/kv/b/none HTTP/1.1']]);
@@ -276,7 +277,7 @@ test('an answer that cannot be sent is none, and the log says why', async () => 
   });
   expect(statuses(await talk.ask(GET))).toEqual([500]);
   expect(talk.text).toMatch(/^connection: close\r$/im);
-  await vi.waitUntil(() => talk.ended);
+  await until(() => talk.ended);
   expect(node.logged).toMatchObject([
     { event: 'answer-not-sent', fields: { reason: expect.stringContaining('quoral-coordinator') } },
   ]);

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
 import { ListenError, MAX_HEAD_BYTES, startServer, type HttpServer } from '#api/server.ts';
 import { MAX_PIPELINED } from '#api/server-connections.ts';
 import { agreed, StubNode } from './stub-services.ts';
 import { exchangeBytes } from './client.ts';
+import { until } from '../../until.ts';
 
 const CLOSE = 'Host: x\r\nConnection: close\r\n\r\n';
 
@@ -519,7 +520,7 @@ describe('opening and closing the door', () => {
     idle.on('data', (chunk: Buffer) => (text += chunk.toString()));
     const ended = new Promise((resolve) => idle.once('close', resolve));
     idle.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
-    await vi.waitUntil(() => text.includes('alive') || text.includes('"ok"'));
+    await until(() => text.includes('alive') || text.includes('"ok"'));
     const closed = server.close(60_000, 60_000);
     text = '';
     idle.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -546,7 +547,7 @@ describe('opening and closing the door', () => {
       }
     };
     const clients = Array.from({ length: 30 }, ask);
-    await vi.waitUntil(() => answers.length > 0);
+    await until(() => answers.length > 0);
     await server.close(60_000, 60_000, 60_000);
     await Promise.all(clients);
     for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200 /);
@@ -566,7 +567,7 @@ describe('opening and closing the door', () => {
     let text = '';
     client.on('data', (chunk: Buffer) => (text += chunk.toString()));
     client.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
-    await vi.waitUntil(() => text.includes('"ok"'));
+    await until(() => text.includes('"ok"'));
     client.write('GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\n');
     await server.close(60_000, 60_000, 60_000);
     expect(text).toMatch(/HTTP\/1\.1 404 /);

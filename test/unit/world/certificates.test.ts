@@ -11,6 +11,7 @@ import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import type { Log } from '#world/world.ts';
 import { Authority, writePair, writeWhole, type Files } from '../../authority.ts';
+import { until } from '../../until.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const authority = new Authority('of these tests');
@@ -187,7 +188,7 @@ describe('certificates outside of their time', () => {
     const certificates = open({ ...at(moment), reloadInterval: 5 });
     expect(events()).toEqual(['certificate-loaded', 'certificate-expires-soon']);
     moment.now += 1.1 * DAY_MS;
-    await expect.poll(() => events().at(-1)).toBe('certificate-expired');
+    await until(() => events().at(-1) === 'certificate-expired');
     expect(certificates.describe()).toContain('EXPIRED');
   });
 });

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import Database from 'better-sqlite3';
 import { openDisk } from '#world/real/disk.ts';
 import { DiskError, type Disk, type TableDefinition } from '#world/world.ts';
+import { until } from '../../until.ts';
 
 /** Syncs that have begun and that the test has not let go on. */
 const held: { readonly descriptor: number; readonly end: (error: NodeJS.ErrnoException | null) => void }[] = [];
@@ -145,13 +146,13 @@ test('a write to files that were removed from their directory is durable no long
   const time = vi.spyOn(performance, 'now').mockReturnValue(at);
   try {
     const first = put(1);
-    await vi.waitFor(() => expect(first.state).toBe('durable'));
+    await until(() => first.state === 'durable');
     renameSync(directory, `${directory}-gone`);
     const second = put(2);
-    await vi.waitFor(() => expect(second.state).toBe('durable'));
+    await until(() => second.state === 'durable');
     time.mockReturnValue(at + 1000);
     const third = put(3);
-    await vi.waitFor(() => expect(third.state).toBe('failed'));
+    await until(() => third.state === 'failed');
     expect(third.error).toMatchObject({ kind: 'failed', uncertain: true });
     expect((third.error as Error).message).toMatch(/log was removed or replaced \(ESTALE\)/);
     expect(disk.failure()).toBe(third.error);

@@ -1,16 +1,13 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { connect as connectTcp, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 import { MAX_QUEUED_BYTES } from '#world/limits.ts';
 import { createNetwork } from '#world/real/network.ts';
 import type { Connection, Listener, Network } from '#world/world.ts';
-
-function until(condition: () => boolean): Promise<unknown> {
-  return vi.waitUntil(condition, { interval: 1, timeout: 10_000 });
-}
+import { until } from '../../until.ts';
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const UPGRADE =

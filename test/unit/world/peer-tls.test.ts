@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { utf8 } from '#kernel/bytes.ts';
 import { Certificates } from '#world/real/certificates.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createNetwork } from '#world/real/network.ts';
 import type { Connection, Listener, Log, Network } from '#world/world.ts';
 import { Authority, writePair, type Wanted } from '../../authority.ts';
+import { until } from '../../until.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const ours = new Authority('ours');
@@ -89,7 +90,7 @@ function port(): number {
 test('two that one authority has signed talk, and each can tell whom the other’s certificate names', async () => {
   const connection = await dial(certificatesFor('client', { names: ['n2', 'two.example'] }));
   connection.send(utf8('hello'));
-  await vi.waitUntil(() => received.length === 1);
+  await until(() => received.length === 1);
   expect(['n1', '127.0.0.1', 'n2', '127.0.0.2'].map((name) => connection.certifies!(name))).toEqual([
     true,
     true,
@@ -106,7 +107,7 @@ test.each([
   ['ended', () => certificatesFor('client', { names: ['n2'], days: -1 })],
 ])('a dialer whose certificate is %s is shown out', async (_name, make) => {
   await expect(dial(make())).rejects.toThrow(/cannot connect to .*(hung up|alert)/);
-  await vi.waitUntil(() => logged.some((line) => line.includes('tls-handshake-failed')));
+  await until(() => logged.some((line) => line.includes('tls-handshake-failed')));
   expect(logged.join()).toMatch(/the certificate of the other end is refused|ERR_SSL|CERT/);
   expect(accepted).toEqual([]);
 });
@@ -143,14 +144,14 @@ test('plain HTTP at a TLS door, dialed and by hand', async () => {
   socket.write('GET /peer HTTP/1.1\r\nhost: a\r\n\r\n');
   socket.resume();
   await once(socket, 'close');
-  await vi.waitUntil(() => logged.some((line) => line.includes('speaks plain HTTP')));
+  await until(() => logged.some((line) => line.includes('speaks plain HTTP')));
 });
 
 test('TLS at a plain door: both sides say so', async () => {
   await listener.close();
   listener = await createNetwork({ listenHost: '127.0.0.1', listenPort: 0, log }).listen(() => expect.unreachable());
   await expect(dial(server)).rejects.toThrow(/it does not speak TLS/);
-  await vi.waitUntil(() => logged.some((line) => line.includes('it speaks TLS, and this door does not')));
+  await until(() => logged.some((line) => line.includes('it speaks TLS, and this door does not')));
 });
 
 test('renewed while connections stand: they go on, and the next handshake sees the new certificate', async () => {
@@ -162,7 +163,7 @@ test('renewed while connections stand: they go on, and the next handshake sees t
   expect([before, after].map(({ certifies }) => certifies!('n1-renewed'))).toEqual([false, true]);
   before.send(utf8('still here'));
   after.send(utf8('new here'));
-  await vi.waitUntil(() => received.length === 2);
+  await until(() => received.length === 2);
   before.close('done');
   after.close('done');
 });
