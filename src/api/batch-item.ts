@@ -4,7 +4,7 @@
  */
 
 import { toBase64url } from '#kernel/base64.ts';
-import { concatBytes, EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { Schema } from '#kernel/json-schema.ts';
 import { TTL_MAX } from '#buckets/schema.ts';
 import type { Answer, Exchange, Incoming } from './exchange.ts';
@@ -171,17 +171,17 @@ export function packableResult(answer: Answer): Record<string, unknown> {
   return answer.status === 200 ? { ...result, value: valueIn(answer) } : result;
 }
 
-/** In JSON. A value is text where it is UTF-8, since most values are. */
-export function jsonResult(answer: Answer): Uint8Array {
+/** In JSON, in parts. A value is text where it is UTF-8, since most values are. */
+export function jsonResult(answer: Answer): readonly Uint8Array[] {
   const result = fieldsOf(answer);
   if (answer.status === 300) {
     const siblings = answer.body as Uint8Array;
-    return concatBytes([utf8(`${JSON.stringify(result).slice(0, -1)},`), siblings.subarray(1)]);
+    return [utf8(`${JSON.stringify(result).slice(0, -1)},`), siblings.subarray(1)];
   }
-  if (answer.status !== 200) return utf8(JSON.stringify(result));
+  if (answer.status !== 200) return [utf8(JSON.stringify(result))];
   const value = valueIn(answer);
   try {
-    return utf8(JSON.stringify({ ...result, value: fromUtf8(value) }));
+    return [utf8(JSON.stringify({ ...result, value: fromUtf8(value) }))];
   } catch {
     return jsonWithBase64(result, 'value64', value);
   }

@@ -4,7 +4,7 @@
  */
 
 import { Packr, Unpackr } from 'msgpackr';
-import { concatBytes, utf8 } from '#kernel/bytes.ts';
+import { utf8 } from '#kernel/bytes.ts';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { BATCH_OPERATION, bytesOf, exchangeOf, jsonResult, packableResult, type BatchOperation } from './batch-item.ts';
 import { withBody } from './body.ts';
@@ -81,16 +81,16 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
     const operations = parseOperations(bytes, binary, services.settings.batchMax);
     if (operations instanceof Problem) return problemAnswer(operations);
     const results = await new Batch(exchange, binary).run(operations);
-    return binary ? packed({ results }) : jsonBytesAnswer(results as readonly Uint8Array[]);
+    return binary ? packed({ results }) : jsonBytesAnswer(results as readonly (readonly Uint8Array[])[]);
   });
 }
 
 /** Of results in JSON. */
-function jsonBytesAnswer(results: readonly Uint8Array[]): Answer {
+function jsonBytesAnswer(results: readonly (readonly Uint8Array[])[]): Answer {
   const parts: Uint8Array[] = [];
-  for (const result of results) parts.push(utf8(parts.length === 0 ? '{"results":[' : ','), result);
+  for (const result of results) parts.push(utf8(parts.length === 0 ? '{"results":[' : ','), ...result);
   parts.push(utf8(']}\n'));
-  return { ...jsonTextAnswer(''), body: concatBytes(parts) };
+  return { ...jsonTextAnswer(''), body: Buffer.concat(parts) };
 }
 
 function packed(value: unknown): Answer {

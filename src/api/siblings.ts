@@ -53,8 +53,8 @@ export function jsonBody(versions: readonly LiveVersion[], context: string): Uin
       meta: Object.fromEntries(content.meta),
     };
     if (i > 0) parts.push(utf8(','));
-    parts.push(jsonWithBase64(sibling, 'value', content.value));
+    parts.push(...jsonWithBase64(sibling, 'value', content.value));
   }
   parts.push(utf8(']}'));
-  return concatBytes(parts);
+  return Buffer.concat(parts);
 }

@@ -35,6 +35,8 @@ export class LargeTurns {
   #held: Waiting[] = [];
   #polling = false;
   #left = TURN_BYTES;
+  /** What has begun in this turn, by way: that waits to leave only when it was read. */
+  readonly #begun = new Map<AnswerWay, number>();
 
   constructor(clock: Clock, metrics: Metrics) {
     this.#clock = clock;
@@ -47,9 +49,9 @@ export class LargeTurns {
    * Refuses what waits in vain.
    */
   take(bytes: number, deadline: number, way?: AnswerWay): Promise<void> | undefined {
-    const isHeld = way !== undefined && (way.isCongested || this.#held.some((held) => held.way === way));
+    const isHeld = way !== undefined && (!this.#hasRoom(way) || this.#held.some((held) => held.way === way));
     if (!isHeld && this.#waiting.length === 0 && this.#mayBegin(bytes)) {
-      this.#begin(bytes);
+      this.#begin(bytes, way);
       return undefined;
     }
     if (this.#waiting.length + this.#held.length >= WAITING_MAX)
@@ -75,7 +77,7 @@ export class LargeTurns {
     this.#held = [];
     const now = this.#clock.monotonic();
     for (const waiting of held) {
-      if (waiting.way?.isCongested === true && waiting.deadline > now) this.#hold(waiting);
+      if (!this.#hasRoom(waiting.way) && waiting.deadline > now) this.#hold(waiting);
       else this.#waiting.push(waiting);
     }
     // Else that turn is to come.
@@ -86,22 +88,28 @@ export class LargeTurns {
     return this.#left === TURN_BYTES || bytes <= this.#left;
   }
 
-  #begin(bytes: number): void {
+  #hasRoom(way: AnswerWay | undefined): boolean {
+    return way === undefined || way.room > (this.#begun.get(way) ?? 0);
+  }
+
+  #begin(bytes: number, way: AnswerWay | undefined): void {
     if (this.#left === TURN_BYTES) this.#clock.defer(() => this.#nextTurn());
     this.#left = Math.max(0, this.#left - bytes);
+    if (way !== undefined) this.#begun.set(way, (this.#begun.get(way) ?? 0) + bytes);
   }
 
   #nextTurn(): void {
     this.#left = TURN_BYTES;
+    this.#begun.clear();
     const now = this.#clock.monotonic();
     let over = 0;
     for (const waiting of this.#waiting) {
       const { bytes, deadline, way, resolve, reject } = waiting;
       if (deadline <= now) reject(new Refusal(TOO_LATE, 'the deadline passed before the turn of a large value came'));
-      else if (way?.isCongested === true) this.#hold(waiting);
+      else if (!this.#hasRoom(way)) this.#hold(waiting);
       else if (!this.#mayBegin(bytes)) break;
       else {
-        this.#begin(bytes);
+        this.#begin(bytes, way);
         resolve();
       }
       over += 1;

@@ -55,8 +55,8 @@ export interface CallerInfo {
 }
 
 export interface AnswerWay {
-  /** Whether so much waits to leave that whoever is about to make a large answer should wait. */
-  readonly isCongested: boolean;
+  /** Bytes that should still be added to what waits to leave; with 0 whoever is about to make a large answer should wait. */
+  readonly room: number;
 }
 
 export type Handler<Request, Reply> = (request: Request, caller: CallerInfo) => Reply | Promise<Reply>;

@@ -145,6 +145,10 @@ export class Session implements ConnectionEvents {
     return this.connection.queuedBytes >= this.#context.settings.maxQueuedBytes;
   }
 
+  get room(): number {
+    return Math.max(0, this.#context.settings.maxQueuedBytes - this.connection.queuedBytes);
+  }
+
   /** Whether one more answer of so many bytes may wait to leave; a small one passes large ones, and is nearly always welcome. */
   hasRoomFor(bytes: number): boolean {
     const { maxQueuedBytes } = this.#context.settings;

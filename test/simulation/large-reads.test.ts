@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
+import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { SimulatedCluster } from './cluster.ts';
 import { requestName } from './messages-on-the-wire.ts';
 
@@ -118,4 +119,18 @@ test('a replica that is behind is seen by its outline and mended', async () => {
   expect(await get(cluster, 'n1', '?r=all')).toMatchObject({ size: 100 * KIB, first: 'y' });
   const metrics = cluster.machine('n1').running!.world.metrics;
   expect(metrics.value('quoral_stale_replicas_found_total')).toBeGreaterThan(0);
+});
+
+test('many large answers at once do not break the connection that they leave on, however slow it is', async () => {
+  const wire = { ...DEFAULT_WIRE_SETTINGS, maxQueuedBytes: 256 * KIB };
+  const cluster = await SimulatedCluster.founded({ seed: 4, nodes: 4, node: { wire } });
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  await put(cluster, 'n1', 400 * KIB, 'x');
+  const { body } = await cluster.request('n1', 'GET', '/v1/ring/locate/b/k');
+  const { fallbacks } = JSON.parse(Buffer.from(body).toString()) as { readonly fallbacks: readonly string[] };
+  const { api } = cluster.running(fallbacks[0]!);
+  const gets = Array.from({ length: 24 }, async () => await api('GET', PATH));
+  const answers = await cluster.simulation.settle(Promise.all(gets));
+  expect(answers.map(({ status }) => status)).toEqual(Array(24).fill(200));
+  expect(cluster.log.entries.filter(({ event }) => event === 'peer-disconnected')).toEqual([]);
 });

@@ -86,7 +86,7 @@ test('a large row is not read while its answer has no room on its way, and what 
   await one.store(stateOf(1, 900_000), []);
   await outlineOf(one);
   await one.machine.simulation.run(one.machine.simulation.now + 1);
-  const way = { isCongested: true };
+  const way = { room: 0 };
   const fetched: unknown[] = [];
   void Promise.resolve(one.replica.fetch(OF_KEY, Infinity, way)).then(({ state }) => fetched.push(state?.length));
   expect(one.replica.fetch({ ...OF_KEY, valuesUpTo: 8192 }, Infinity, way)).toMatchObject({
@@ -95,7 +95,7 @@ test('a large row is not read while its answer has no room on its way, and what 
   expect(one.replica.fetch({ ...OF_KEY, key: utf8('none') }, Infinity, way)).toEqual({ state: null });
   await one.machine.simulation.run(one.machine.simulation.now + 1000);
   expect(fetched).toEqual([]);
-  way.isCongested = false;
+  way.room = 1;
   await one.machine.simulation.run(one.machine.simulation.now + 1000);
   expect(fetched).toEqual([expect.any(Number)]);
 });

@@ -43,9 +43,9 @@ test('what has no room on its way is not read, holds up nothing else, and keeps 
   const metrics = new SimulatedMetrics();
   const turns = new LargeTurns(loop.clock, metrics);
   const read: string[] = [];
-  const full = { isCongested: true };
-  const free = { isCongested: false };
-  const ask = (name: string, way?: { readonly isCongested: boolean }): void => {
+  const full = { room: 0 };
+  const free = { room: 2 * TURN_BYTES };
+  const ask = (name: string, way?: { readonly room: number }): void => {
     const turn = turns.take(TURN_BYTES, LATE, way);
     if (turn === undefined) read.push(name);
     else void turn.then(() => read.push(name));
@@ -56,7 +56,7 @@ test('what has no room on its way is not read, holds up nothing else, and keeps 
   await polled(loop);
   expect(read).toEqual(['c', 'd']);
   expect(metrics.value('quoral_large_reads_waiting')).toBe(2);
-  full.isCongested = false;
+  full.room = 2 * TURN_BYTES;
   ask('e', full);
   expect(read, 'a and b were there first').toEqual(['c', 'd']);
   await polled(loop);
@@ -68,15 +68,15 @@ test('what has no room on its way is not read, holds up nothing else, and keeps 
 test('a way that fills up again holds the next ones, and whoever has waited for room in vain is refused', async () => {
   const loop = new Loop();
   const turns = new LargeTurns(loop.clock, new SimulatedMetrics());
-  const way = { isCongested: true };
+  const way = { room: 0 };
   const begun: number[] = [];
   const [first, second] = [LATE, 5 * ROOM_POLL_MS].map(async (deadline, i) => {
     await turns.take(TURN_BYTES, deadline, way);
     begun.push(i);
-    way.isCongested = true;
+    way.room = 0;
   });
   const refused = Promise.allSettled([second]);
-  way.isCongested = false;
+  way.room = 1;
   await polled(loop);
   expect(begun).toEqual([0]);
   await first;
