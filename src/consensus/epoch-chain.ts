@@ -91,7 +91,9 @@ export class EpochChain {
   #confirmed = false;
   #running = false;
   #driving = false;
-  /** Before the next attempt. */
+  /** Attempts at what has to be done, since a peer was reached last where that may help. */
+  #attempts = 0;
+  /** Before the next of them. */
   #pause: Pause | undefined;
 
   /**
@@ -295,13 +297,16 @@ export class EpochChain {
   /** Clients wait for that. Only to ask: proposals of many nodes at the same moment would get in each other's way. */
   #askSooner(): void {
     const { newest, standing } = this.#log;
-    if (newest !== undefined && standing !== 'unbound' && !this.#confirmed) this.#pause?.end();
+    if (newest === undefined || standing === 'unbound' || this.#confirmed) return;
+    // The first may come too soon: this node itself has no vote before others have vouched for its disk.
+    this.#attempts = 0;
+    this.#pause?.end();
   }
 
   async #driveUntilSettled(): Promise<void> {
     const { world } = this.#options;
     const { backoffFirst, backoffLongest } = this.#settings;
-    for (let attempt = 0; this.#running; attempt++) {
+    for (this.#attempts = 0; this.#running; this.#attempts++) {
       const duty = this.#duty();
       if (duty === undefined) return;
       try {
@@ -310,7 +315,7 @@ export class EpochChain {
         world.log.error('epoch-chain-failed', { error: String(error) });
       }
       if (this.#duty() === undefined) return;
-      this.#pause = pause(world.clock, backoff(world.random, attempt, backoffFirst, backoffLongest));
+      this.#pause = pause(world.clock, backoff(world.random, this.#attempts, backoffFirst, backoffLongest));
       await this.#pause.over;
     }
   }

@@ -19,7 +19,7 @@ class Bench {
   start(
     name: string,
     founders: readonly string[],
-    options: { disk?: string; boot?: number; url?: string; backoffLongest?: number } = {},
+    options: { disk?: string; boot?: number; url?: string; backoffLongest?: number; trusted?: () => boolean } = {},
   ): Running {
     const disk = options.disk ?? name;
     const medium = this.media.get(disk) ?? new Medium();
@@ -41,6 +41,7 @@ class Bench {
       founders: founders.map((founder) => ({ id: nodeId(founder), peer: peerOf(founder) })),
       partitionCount: 2,
       foundingPatience: 500,
+      ...(options.trusted === undefined ? {} : { trusted: options.trusted }),
       settings: {
         callTimeout: 50,
         ownProposalTimeout: 200,
@@ -258,16 +259,21 @@ describe('a start', () => {
     expect(one.chain.confirmed()).toBe(true);
   });
 
-  it('is confirmed as soon as it reaches a majority, however long it has been alone', async () => {
+  it('is confirmed as soon as it reaches a majority, however long it has been alone, also when its own disk is trusted only then', async () => {
     const { bench, nodes } = await founded();
     const { hub } = bench.universe;
     for (const other of ['n1', 'n3']) hub.cut.add(`n2 ${other}`).add(`${other} n2`);
     nodes[1]!.stop();
-    const back = bench.start('n2', THREE, { boot: 2, backoffLongest: 3_600_000 });
+    nodes[2]!.stop();
+    let trusted = false;
+    const back = bench.start('n2', THREE, { boot: 2, backoffLongest: 3_600_000, trusted: () => trusted });
     await bench.run(8 * 3_600_000);
     expect(back.chain.confirmed()).toBe(false);
     hub.heal();
-    await bench.run(100);
+    await bench.run(20);
+    expect(back.chain.confirmed()).toBe(false);
+    trusted = true;
+    await bench.run(300);
     expect(back.chain.confirmed()).toBe(true);
   });
 
