@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { dropBucket } from '#cli/bucket-command.ts';
 import { ringApply, ringTransfers } from '#cli/change-command.ts';
+import { ringForce } from '#cli/force-command.ts';
 import { EXIT } from '#cli/output.ts';
 import { ringPlan } from '#cli/plan-command.ts';
 
@@ -50,6 +51,8 @@ test('where no connection was made nothing was done, and whoever only looks does
   const cut = { exitStatus: EXIT.unreachable };
   expect(await withAnswer(0, {}, async (url) => ringTransfers({ url }))).toMatchObject(cut);
   expect(await withAnswer(0, {}, async (url) => ringPlan({ url }))).toMatchObject(cut);
+  // What it would do is told first.
+  expect(await withAnswer(0, {}, async (url) => ringForce({ url, lost: ['n2'] }))).toMatchObject(cut);
 });
 
 test('a bucket whose drop was not answered may be dropped: the exit status says that nobody knows', async () => {

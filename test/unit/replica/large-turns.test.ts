@@ -124,3 +124,12 @@ test('whoever has waited in vain is refused without taking a turn, and so is who
   expect(metrics.value('quoral_large_reads_waiting')).toBe(WAITING_MAX);
   expect(() => turns.take(TURN_BYTES, LATE)).toThrow(expect.objectContaining({ code: 'overloaded' }));
 });
+
+test('who waits for room counts among those who may wait', () => {
+  const metrics = new SimulatedMetrics();
+  const turns = new LargeTurns(new Loop().clock, metrics);
+  const full = { room: 0 };
+  for (let i = 0; i < WAITING_MAX; i++) void turns.take(1, LATE, full);
+  expect(metrics.value('quoral_large_reads_waiting')).toBe(WAITING_MAX);
+  expect(() => turns.take(1, LATE, full)).toThrow(expect.objectContaining({ code: 'overloaded' }));
+});
