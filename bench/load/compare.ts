@@ -1,7 +1,7 @@
 /**
  * `npm run bench:compare -- --against REF`: this checkout and another commit, two clusters of three nodes side by side, each loaded
  * for a few seconds in turn, again and again in changing order. Machines drift and have other things to do; of two that were
- * measured in turns the ratio can be believed all the same. `--node-flags` are given to Node.js for this checkout only.
+ * measured in turns the ratio can be believed all the same. `--rate` is an open loop; `--node-flags` are given to Node.js for this checkout only.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -25,6 +25,8 @@ const { values: flags } = parseArgs({
     connections: { type: 'string', default: '64' },
     /** Of a value. */
     bytes: { type: 'string', default: '1024' },
+    /** Requests a second, however many of them are under way; otherwise each connection sends its next one after the last. */
+    rate: { type: 'string' },
     'base-port': { type: 'string', default: '17101' },
     'node-flags': { type: 'string', default: '' },
   },
@@ -48,10 +50,10 @@ function checkout(): string {
   return directory;
 }
 
-function load(nodes: Nodes, mix: MixName | 'fill', seconds: number): Promise<Figures> {
+function load(nodes: Nodes, mix: MixName | 'fill', seconds: number, rate?: string): Promise<Figures> {
   const cluster = { urls: Object.values(nodes.urls), pids: nodes.pids };
   const { bytes, connections } = flags;
-  return generate(cluster, { mix, seconds, warmup: 1, records: RECORDS, connections, bytes });
+  return generate(cluster, { mix, seconds, warmup: 1, records: RECORDS, connections, bytes, rate });
 }
 
 async function inTurns(sides: Readonly<Record<Side, Nodes>>, mixes: readonly MixName[]): Promise<void> {
@@ -64,7 +66,7 @@ async function inTurns(sides: Readonly<Record<Side, Nodes>>, mixes: readonly Mix
     const rounds: Record<Side, Figures[]> = { other: [], this: [] };
     for (let round = 0; round < Number(flags.rounds); round++) {
       for (const side of round % 2 === 0 ? SIDES : SIDES.toReversed())
-        rounds[side].push(await load(sides[side], mix, seconds));
+        rounds[side].push(await load(sides[side], mix, seconds, flags.rate));
     }
     for (const what of ['cpuMicrosPerOp', 'opsPerSecond', 'p50Ms', 'p99Ms'] as const) {
       const of = (side: Side): number => median(rounds[side].map((figures) => figures[what]));
