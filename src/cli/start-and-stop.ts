@@ -1,12 +1,14 @@
 /**
  * What a node's process hears from outside, and what it tells the process that started it.
  *
- * SIGTERM and SIGINT ask for a stop, a second one (not within half a second of the first) for one at once. SIGHUP has the certificates read again; a node that
- * has none stops, since then it means that the terminal is gone. SIGUSR1 and SIGUSR2, which others rotate their logs by, do nothing:
- * left to the runtime, the first opens a debugger's port to everybody on the machine, and the second ends the process. A node that was started as a child stops when its parent is
- * gone.
+ * SIGTERM and SIGINT ask for a stop, a second one (not within half a second of the first) for one at once. SIGHUP has the
+ * certificates read again. A node that has none stops if it was started at a terminal, which is gone then; as a service it goes on, for
+ * there a reload is meant. SIGUSR1 and SIGUSR2, which others rotate their logs by, do nothing: left to the runtime, the first opens a
+ * debugger's port to everybody on the machine, and the second ends the process. A node that was started as a child stops when its
+ * parent is gone.
  */
 
+import { isatty } from 'node:tty';
 import type { QuoralNode } from '#node.ts';
 import type { Log } from '#world/world.ts';
 import { reloadCertificates, type DoorCertificates } from './door-certificates.ts';
@@ -20,6 +22,9 @@ const READY_POLL_MS = 25;
  * those that started this one hand it on as well.
  */
 export const SAME_ACT_MS = 500;
+
+/** Looked at before the terminal is gone. */
+const AT_TERMINAL = [0, 1, 2].some(isatty);
 
 /** To the process that started this one, over its channel. */
 export type ChildMessage =
@@ -40,11 +45,13 @@ export class StopRequest {
       this.#resolve = resolve;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.#signalled(signal));
+    const ignored = (signal: string, reason: string): void => log.warn('signal-ignored', { signal, reason });
     for (const signal of ['SIGUSR1', 'SIGUSR2'] as const)
-      process.on(signal, () => log.warn('signal-ignored', { signal, reason: 'it means nothing to a node' }));
+      process.on(signal, () => ignored(signal, 'it means nothing to a node'));
     process.on('SIGHUP', () => {
-      if (certificates.client === undefined && certificates.peer === undefined) this.#signalled('SIGHUP');
-      else void reloadCertificates(certificates);
+      if (certificates.client !== undefined || certificates.peer !== undefined) void reloadCertificates(certificates);
+      else if (AT_TERMINAL) this.#signalled('SIGHUP');
+      else ignored('SIGHUP', 'this node has no certificates to read again');
     });
     const parentIsGone = (): void => this.#ask('the parent process is gone');
     process.on('disconnect', parentIsGone);

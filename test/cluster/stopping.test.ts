@@ -85,7 +85,8 @@ test('signals that mean nothing change nothing; lingering: load balancers see 50
   const { process: child, stdout, stderr } = cluster.nodes.get('n1')!;
   child.kill('SIGUSR1');
   child.kill('SIGUSR2');
-  await expect.poll(() => stdout().match(/"signal-ignored"/g)?.length, { timeout: PATIENCE_MS }).toBe(2);
+  child.kill('SIGHUP');
+  await expect.poll(() => stdout().match(/"signal-ignored"/g)?.length, { timeout: PATIENCE_MS }).toBe(3);
   expect(stderr()).not.toContain('Debugger');
   cluster.nodes.get('n1')!.process.kill('SIGTERM');
   while (await cluster.isReady('n1')) await sleep(5);

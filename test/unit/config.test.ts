@@ -141,3 +141,15 @@ test('the other example files load', () => {
     expect(() => loadConfig({ file: path, environment: {}, flags: {} }), name).not.toThrow();
   }
 });
+
+test('the service of systemd names settings that exist, and gives a stop the time that the node may take', () => {
+  const unit = readFileSync(new URL('../../config/quoral.service', import.meta.url), 'utf8');
+  const environment = [...unit.matchAll(/^Environment=(QUORAL_\w+)=/gm)].map(([, name]) => name);
+  expect(environment).toEqual([environmentName('data-dir')]);
+  const { settings } = loadConfig({ file: undefined, environment: {}, flags: {} });
+  const { 'stop-linger': linger, 'stop-idle-grace': grace, 'stop-timeout': timeout } = settings;
+  const others = settings['trace-stop-timeout'] + settings['log-stop-timeout'];
+  expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1]) * 1000).toBeGreaterThan(
+    linger + grace + 2 * timeout + others,
+  );
+});
