@@ -224,8 +224,10 @@ export class Link implements SessionOwner, SentCallOwner {
     const calls = this.#calls;
     const session = this.#session;
     if (session === undefined || !this.isOpen) return this.#notSent('unreachable');
-    const full = calls.size >= this.#mostInFlight(priority) || calls.bytes >= settings.maxInFlightBytes;
-    if (full || session.isCongested) return this.#notSent('overloaded');
+    // A probe is small and leaves before all that is large.
+    const mayLeave =
+      priority === 'vital' ? session.hasRoomFor(0) : calls.bytes < settings.maxInFlightBytes && !session.isCongested;
+    if (!mayLeave || calls.size >= this.#mostInFlight(priority)) return this.#notSent('overloaded');
     const startedAt = world.clock.monotonic();
     const remaining = Math.floor(deadline - startedAt);
     if (remaining < 1) return this.#notSent('expired');

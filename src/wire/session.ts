@@ -149,7 +149,7 @@ export class Session implements ConnectionEvents {
     return Math.max(0, this.#context.settings.maxQueuedBytes - this.connection.queuedBytes);
   }
 
-  /** Whether one more answer of so many bytes may wait to leave; a small one passes large ones, and is nearly always welcome. */
+  /** Whether one more answer, or probe, of so many bytes may wait to leave; a small one passes large ones, and is nearly always welcome. */
   hasRoomFor(bytes: number): boolean {
     const { maxQueuedBytes } = this.#context.settings;
     const most = maxQueuedBytes * (bytes > LARGE_MESSAGE_BYTES ? LARGE_ANSWERS_SHARE : SMALL_ANSWERS_SHARE);

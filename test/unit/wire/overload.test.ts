@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { FakeHub } from './fake-world.ts';
 import { echo, makePair, note, startCall, VERSION_1 } from './nodes.ts';
-import { gate, LOST_DISCONNECTED, OVERLOADED, UNREACHABLE } from './outcomes.ts';
+import { gate, LOST_DISCONNECTED, LOST_TIMEOUT, OVERLOADED, UNREACHABLE } from './outcomes.ts';
 
 describe('overload', () => {
   test('calls in flight to a peer are bounded', async () => {
@@ -33,6 +33,23 @@ describe('overload', () => {
     const calls = Array.from({ length: 257 }, (_, i) => startCall(n1, n2, note(`${i}`)));
     await hub.clock.advance(5);
     expect(calls.findIndex(({ result }) => result !== undefined)).toBe(256);
+  });
+
+  test('a probe passes what waits for a peer, whose queue and calls are full of large messages', async () => {
+    const hub = new FakeHub();
+    const settings = { maxQueuedBytes: 10_000, maxInFlightBytes: 10_000 };
+    const [n1, n2] = await makePair(hub, { options: { settings } });
+    hub.clogged.add('n1');
+    for (const i of [1, 2]) startCall(n1, n2, note(`${i}`, 6_000));
+    const deadline = n1.world.clock.monotonic() + 200;
+    let probe: unknown;
+    const options = { deadline, priority: 'vital' } as const;
+    void n1.messaging.call(n2.id, echo, note('probe'), options).then((result) => (probe = result));
+    const work = startCall(n1, n2, note('3'));
+    await hub.clock.advance(5);
+    expect([work.result, probe]).toEqual([OVERLOADED, undefined]);
+    await hub.clock.advance(200);
+    expect(probe).toEqual(LOST_TIMEOUT);
   });
 
   test('bytes that wait to leave are bounded', async () => {
