@@ -167,10 +167,10 @@ function readOperation(body: Body, type: DataType, within: string, depth: number
 
 function readMapOperation(body: Body, within: string, depth: number): Operation | Problem {
   const { op, field, type } = body;
+  if (depth >= MAP_DEPTH_MAX)
+    return invalid(within.slice(0, -1), `at most ${MAP_DEPTH_MAX} maps may stand in each other`);
   if (!field.isWellFormed()) return invalid(`${within}field`, 'holds half a character (a lone surrogate)');
   if (op === 'remove') return { kind: 'remove-field', field };
-  if (depth + 1 >= MAP_DEPTH_MAX)
-    return invalid(`${within}with`, `maps may stand in each other ${MAP_DEPTH_MAX} times at most`);
   const inner = parseOperation(body.with, type, `${within}with.`, depth + 1);
   return 'kind' in inner ? { kind: 'update', field, type, with: inner } : inner;
 }

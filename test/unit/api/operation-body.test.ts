@@ -83,9 +83,21 @@ test('maps stand in each other up to a bound, and the mistake is named where it 
     depth === 0
       ? inner
       : { op: 'update', field: 'f', type: depth === 1 ? 'flag' : 'map', with: nested(depth - 1, inner) };
-  const deepest = parseOperation(nested(MAP_DEPTH_MAX - 1, { op: 'enable' }), 'map');
-  expect(deepest instanceof Problem ? deepest.detail : depthOf(deepest)).toBe(MAP_DEPTH_MAX - 1);
-  expect(parseOperation(nested(MAP_DEPTH_MAX + 1, { op: 'enable' }), 'map')).toMatchObject({ code: 'invalid-request' });
+  const deepest = parseOperation(nested(MAP_DEPTH_MAX, { op: 'enable' }), 'map');
+  if (deepest instanceof Problem) expect.fail(deepest.detail);
+  expect(depthOf(deepest)).toBe(MAP_DEPTH_MAX);
+  expect(operationFromWire(operationToWire(deepest))).toEqual(deepest);
+  const field = Array(MAP_DEPTH_MAX).fill('with').join('.');
+  for (const inner of [
+    { op: 'update', field: 'f', type: 'flag', with: { op: 'enable' } },
+    { op: 'remove', field: 'f' },
+  ]) {
+    const maps = Array.from({ length: MAP_DEPTH_MAX }).reduce(
+      (within: unknown) => ({ op: 'update', field: 'f', type: 'map', with: within }),
+      inner,
+    );
+    expect(parseOperation(maps, 'map')).toMatchObject({ code: 'invalid-request', extras: { field } });
+  }
   expect(parseOperation(nested(3, { op: 'on' }), 'map')).toMatchObject({ extras: { field: 'with.with.with.op' } });
   expect(parseOperation({ op: 'remove', field: '\ud800' }, 'map')).toMatchObject({ extras: { field: 'field' } });
 });
