@@ -150,7 +150,7 @@ function memberRisks(
   const risks: Risk[] = [];
   const gives = new Set([...plan.moves, ...plan.dropped].flatMap(({ from }) => from ?? []));
   const gets = new Set(plan.moves.map(({ to }) => to));
-  const missed = missedMembers(ring.members, movedSets(ring, plan, inUse), reachable);
+  const missed = missedMembers(ring.members, movedSets(ring, plan, inUse), reachable, new Set(plan.lost));
   for (const { id, partitions, replicas } of missed) {
     const detail =
       `${partitions} partitions of ${named(replicas)} have too few owners without ${id}: the change, and taking it back, ` +

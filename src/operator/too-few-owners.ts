@@ -28,17 +28,19 @@ export interface MissedMember {
   readonly replicas: readonly number[];
 }
 
-/** Members that cannot be reached, each with the partitions that wait for it. */
+/** Members that cannot be reached, each with the partitions that wait for it. Nobody waits for what of `lost` members is given up. */
 export function missedMembers(
   members: readonly Member[],
   sets: readonly OwnerSet[],
   reachable: (id: NodeId) => boolean,
+  lost: ReadonlySet<NodeIndex>,
 ): readonly MissedMember[] {
   const away = new Set(
     members.filter(({ id, state }) => state !== 'removed' && !reachable(id)).map(({ index }) => index),
   );
   const short = sets.filter(({ owners, needed }) => owners.filter((index) => !away.has(index)).length < needed);
   return members
+    .filter(({ index }) => !lost.has(index))
     .map(({ id, index }) => ({ id, own: short.filter(({ owners }) => away.has(index) && owners.includes(index)) }))
     .filter(({ own }) => own.length > 0)
     .map(({ id, own }) => ({
@@ -76,7 +78,7 @@ export function changeWaitsFor(
   });
   const { comes } = ring.change;
   const newcomers = new Set(ring.members.filter(({ index }) => comes.includes(index)).map(({ id }) => id));
-  return missedMembers(ring.members, sets, reachable).map(({ id, partitions, replicas }) => ({
+  return missedMembers(ring.members, sets, reachable, lost).map(({ id, partitions, replicas }) => ({
     node: id,
     milliseconds: 0,
     reason:

@@ -19,7 +19,7 @@ function ring(): Ring {
   return { ...founded, placements: [{ n: 1, partitions: single }, ...founded.placements] };
 }
 
-function replaced(id: string): ReturnType<typeof planRing> {
+function replaced(id: string, acceptLossOf: readonly string[] = []): ReturnType<typeof planRing> {
   const newcomer = {
     id: nodeId('n5'),
     storageId: storageId('5'.repeat(32)),
@@ -29,12 +29,13 @@ function replaced(id: string): ReturnType<typeof planRing> {
     weight: 1,
   };
   const replace = [[id, 'n5']] as const;
-  const changed = changeMembers(ring(), { join: [], leave: [], replace, weights: [], zones: [] }, [newcomer]);
+  const changed = changeMembers(ring(), { join: [], leave: [], replace, weights: [], zones: [], acceptLossOf }, [newcomer]);
   if (changed.kind === 'refused') throw new Error(changed.detail);
   return planRing(ring(), changed);
 }
 
 const SINGLE = { name: 'single', incarnation: 0, version: epoch(1), dropped: false, properties: { n: 1 } };
+const THREE = { ...SINGLE, name: 'three', properties: { n: 3 } };
 const FACTS = { epoch: epoch(1), ring: ring(), buckets: [SINGLE], tokens: [] };
 const owned = FACTS.ring.placements[0]!.partitions.filter(({ owners }) => owners[0] === 3).length;
 
@@ -53,6 +54,17 @@ test('a plan to replace a dead member that is the only owner of something says s
 test('a plan without it says nothing of the kind', () => {
   expect(risksOf(() => true).join('\n')).not.toContain('too-few-owners');
   expect(risksOf((id) => id !== 'n1').join('\n')).not.toContain('too-few-owners');
+});
+
+test('of two that are away the one that is given up is waited for by nobody, and the other one is named', () => {
+  const plan = replaced('n4', ['n4']);
+  const reachable = (id: NodeId): boolean => id !== 'n4' && id !== 'n1';
+  const { risks } = describePlan({ ...FACTS, buckets: [THREE] }, plan, [], reachable, 1);
+  const told = risks.filter(({ code }) => code === 'too-few-owners').map(({ detail }) => detail);
+  expect(told).toEqual([expect.stringMatching(/^\d+ partitions of n=3 have too few owners without n1:/)]);
+  const begun = beginChange({ ...FACTS, buckets: [THREE] }, 'p', plan, { keys: 0, bytes: 0 });
+  if ('refused' in begun) throw new Error(begun.refused);
+  expect(changeWaitsFor(begun, reachable).map(({ node }) => node)).toEqual(['n1']);
 });
 
 test('of an n that no bucket has any more nothing is said', () => {
