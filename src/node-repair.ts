@@ -25,6 +25,7 @@ export type NodeRepairOptions = Omit<
   | 'giveRegistersUp'
   | 'letRegistersGo'
   | 'readRegisters'
+  | 'levelRegisters'
   | 'away'
 > & {
   readonly chain: EpochChain;
@@ -61,6 +62,7 @@ export function createRepair(options: NodeRepairOptions): NodeRepair {
     giveRegistersUp: (rowKeys) => options.registers().giveUp(rowKeys),
     letRegistersGo: () => options.registers().letGo(),
     readRegisters: (from, bucket) => options.registerUpkeep().page(from, bucket),
+    levelRegisters: (from, bucket) => options.registerUpkeep().level(from, bucket),
     isStrong: (n) => strongFactors(chain.facts()?.buckets ?? []).has(n),
     isInUse: (n) => factorsInUse(chain.facts()?.buckets ?? []).has(n),
     awaitInstalled: (wanted, deadline) => chain.awaitInstalled(wanted, deadline),

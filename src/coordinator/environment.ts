@@ -19,6 +19,7 @@ import type { Messaging } from '#wire/messaging.ts';
 import type { Changes } from '#replica/changes.ts';
 import type { Replica } from '#replica/replica.ts';
 import type { Knowledge, Scope } from '#replica/scope.ts';
+import type { RecordName } from '#replica/tables.ts';
 import type { World } from '#world/world.ts';
 import type { ReadRepair } from '#repair/read-repair.ts';
 
@@ -105,6 +106,17 @@ export function routeOf(environment: Environment, bucket: Bucket, key: Uint8Arra
     changedIn,
     inChange: ring.change !== undefined,
   };
+}
+
+/** Of a strong key that this node is an owner of; undefined when it is no business of this node, or not any more. */
+export function ownRouteOf(
+  environment: Environment,
+  { bucket: name, incarnation, key }: RecordName,
+): { readonly bucket: Bucket; readonly route: Route } | undefined {
+  const bucket = environment.resolveBucket(name);
+  if (bucket.incarnation !== incarnation || bucket.properties.consistency !== 'strong') return undefined;
+  const route = routeOf(environment, bucket, key);
+  return route.owners.some(({ id }) => id === environment.self) ? { bucket, route } : undefined;
 }
 
 /**

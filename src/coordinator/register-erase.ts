@@ -18,7 +18,7 @@ import { ownersOf } from '#ring/preference-list.ts';
 import type { Member } from '#ring/ring.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Counter, Timer } from '#world/world.ts';
-import { routeOf, type Environment, type Route } from './environment.ts';
+import { ownRouteOf, type Environment, type Route } from './environment.ts';
 import { EraseMessage, type EraseRequest } from './register-messages.ts';
 import { RegisterRound } from './register-round.ts';
 import type { RegisterRows } from './register-rows.ts';
@@ -138,7 +138,7 @@ export class RegisterErase {
     const { environment, rows, ballots, age } = this.#options;
     const { world, knowledge } = environment;
     const { name } = candidate;
-    const route = this.#routeOf(name);
+    const route = ownRouteOf(environment, name)?.route;
     const held = route === undefined ? undefined : rows.held(name);
     candidate.dueAt = held === undefined ? Infinity : nothingFrom(held, age);
     if (route === undefined || candidate.dueAt > world.clock.wall() || isMoving(environment, route)) return undefined;
@@ -162,15 +162,6 @@ export class RegisterErase {
     if (accepted.kind === 'rejected') ballots.observe(accepted.highest);
     if (accepted.kind !== 'majority') return undefined;
     return { scope: route.scope, ballot, owners: route.owners, tellings: 0 };
-  }
-
-  /** Undefined when the key is no business of this node. */
-  #routeOf({ bucket: name, incarnation, key }: RecordName): Route | undefined {
-    const { environment } = this.#options;
-    const bucket = environment.resolveBucket(name);
-    if (bucket.incarnation !== incarnation || bucket.properties.consistency !== 'strong') return undefined;
-    const route = routeOf(environment, bucket, key);
-    return route.owners.some(({ id }) => id === environment.self) ? route : undefined;
   }
 
   /** Whether the owner needs not be told again. The scope is the one under which all agreed: other owners fence it off. */

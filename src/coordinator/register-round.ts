@@ -107,6 +107,17 @@ export class RegisterRound {
     );
   }
 
+  /** Under which ballot each has accepted what it has. */
+  ballots(): Promise<Phase<Accepted<Uint8Array | null> | null>> {
+    return this.#phase(
+      PeekMessage,
+      () => this.#peekRequest(0),
+      (request) => this.#options.rows.peek(request),
+      ({ accepted }) => ({ kind: 'yes', value: accepted }),
+      { milliseconds: PEEK_MS },
+    );
+  }
+
   /** The value that a majority has accepted under the ballot, from the first owner that has it still. */
   async valueUnder(ballot: Ballot): Promise<Uint8Array | undefined> {
     const { rows, deadline } = this.#options;

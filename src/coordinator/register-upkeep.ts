@@ -7,6 +7,7 @@
 import { concatBytes } from '#kernel/bytes.ts';
 import type { BallotSource } from '#consensus/ballot.ts';
 import { placeOfRow } from '#repair/repair.ts';
+import type { ScrubReply } from '#repair/slices.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { ownersOf } from '#ring/preference-list.ts';
@@ -14,6 +15,7 @@ import { MalformedMessage, Refusal } from '#wire/message.ts';
 import type { Timer } from '#world/world.ts';
 import type { Environment } from './environment.ts';
 import { RegisterErase } from './register-erase.ts';
+import { RegisterLevel, type RegisterLevelOptions } from './register-level.ts';
 import { RegisterMend } from './register-mend.ts';
 import type { RegisterRows } from './register-rows.ts';
 import { RECENT_MS } from './register-value.ts';
@@ -33,6 +35,7 @@ export interface UpkeepOptions {
   readonly environment: Environment;
   readonly rows: RegisterRows;
   readonly ballots: BallotSource;
+  readonly look: RegisterLevelOptions['look'];
   readonly settings: UpkeepSettings;
 }
 
@@ -43,6 +46,7 @@ export class RegisterUpkeep {
   readonly #options: UpkeepOptions;
   readonly erase: RegisterErase;
   readonly mend: RegisterMend;
+  readonly #level: RegisterLevel;
   #timer: Timer | undefined;
   #stopped = true;
   #pages = 0;
@@ -54,6 +58,7 @@ export class RegisterUpkeep {
     const { reclaimInterval: interval, reclaimAge, forgottenAfter = RECENT_MS } = settings;
     this.erase = new RegisterErase({ ...options, interval, age: Math.max(reclaimAge, forgottenAfter) });
     this.mend = new RegisterMend(options);
+    this.#level = new RegisterLevel(options);
   }
 
   start(): void {
@@ -71,15 +76,25 @@ export class RegisterUpkeep {
   }
 
   /** Reads some rows now: for whoever has all of them read, of all buckets or of one. */
-  page(
-    from: Uint8Array,
-    bucket: string | undefined,
-  ): { readonly rows: number; readonly damaged: number; readonly next: Uint8Array | undefined } {
-    const { environment, rows } = this.#options;
-    const page = environment.world.disk.range(REGISTERS, { from, limit: PAGE_ROWS });
+  page(from: Uint8Array, bucket: string | undefined): ScrubReply {
+    const { read, next } = this.#read(from, bucket);
+    const damaged = read.filter(
+      ([rowKey, row]) => !this.#options.rows.isWholeOrTold(rowKey, row, 'all rows were read'),
+    );
+    return { rows: read.length, damaged: damaged.length, next };
+  }
+
+  /** The same, and has the owners of each brought up to date that are behind. */
+  async level(from: Uint8Array, bucket: string | undefined): Promise<ScrubReply> {
+    const { read, next } = this.#read(from, bucket);
+    await this.#level.level(read.map(([rowKey]) => recordName(rowKey)));
+    return { rows: read.length, damaged: 0, next };
+  }
+
+  #read(from: Uint8Array, bucket: string | undefined) {
+    const page = this.#options.environment.world.disk.range(REGISTERS, { from, limit: PAGE_ROWS });
     const read = page.filter(([rowKey]) => bucket === undefined || recordName(rowKey).bucket === bucket);
-    const damaged = read.filter(([rowKey, row]) => !rows.isWholeOrTold(rowKey, row, 'all rows were read')).length;
-    return { rows: read.length, damaged, next: page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]) };
+    return { read, next: page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]) };
   }
 
   /** The first pass after a start goes fast: what was to be done is known to nobody. */

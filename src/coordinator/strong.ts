@@ -106,7 +106,9 @@ export class StrongKeys {
     this.#environment = environment;
     this.#attempts = new Attempts(world.random);
     this.rows = rows;
-    this.upkeep = new RegisterUpkeep({ environment, rows, ballots, settings: upkeep });
+    const look = (bucket: Bucket, key: Uint8Array, deadline: number): Promise<Proposed> =>
+      this.#make({ requestId: 'repair', bucket, key, deadline }, { kind: 'look' });
+    this.upkeep = new RegisterUpkeep({ environment, rows, ballots, look, settings: upkeep });
     const { erase } = this.upkeep;
     const onChosen = (bucket: Bucket, key: Uint8Array, value: RegisterValue): void =>
       erase.note({ bucket: bucket.name, incarnation: bucket.incarnation, key }, value);

@@ -9,6 +9,7 @@ import type { Reclaim } from '#repair/reclaim.ts';
 import { ReclaimMessage } from '#repair/reclaim-messages.ts';
 import {
   CompareSliceMessage,
+  FIRST_LEVEL,
   FIRST_SLICE,
   ScrubSliceMessage,
   type ComparedPlace,
@@ -44,7 +45,7 @@ export interface RepairRun {
   readonly id: number;
   state: 'running' | 'done';
   readonly bucket: string | null;
-  /** Steps done of all steps: one a member, one a pair of members. */
+  /** Steps done of all steps: two a member, one a pair of members. */
   done: number;
   readonly steps: number;
   /** Partitions compared, counted once a pair. */
@@ -109,7 +110,7 @@ export class RingRepair {
       state: 'running',
       bucket: bucket ?? null,
       done: 0,
-      steps: ids.length + pairs.length + (reclaim ? ids.length : 0),
+      steps: 2 * ids.length + pairs.length + (reclaim ? ids.length : 0),
       compared: 0,
       keys: 0,
       underWay: 0,
@@ -148,6 +149,7 @@ export class RingRepair {
         run.compared += shared;
       });
     }
+    for (const id of ids) await this.#step(run, `strong keys of ${id}`, () => this.#level(id, bucket));
     // Each drives other partitions; all at once, since each waits for messages to arrive.
     if (reclaim)
       await Promise.all(ids.map((id) => this.#step(run, `tombstones of ${id}`, () => this.#reclaim(run, id))));
@@ -182,6 +184,13 @@ export class RingRepair {
       node.rows += reply.rows;
       node.damaged += reply.damaged;
       from = reply.next;
+    }
+  }
+
+  async #level(id: NodeId, bucket: string | undefined): Promise<void> {
+    for (let from: Uint8Array | undefined = FIRST_LEVEL; from !== undefined;) {
+      const slice: ScrubSlice = { from, bucket };
+      ({ next: from } = await this.#at(id, ScrubSliceMessage, slice, () => this.#options.slices.look(slice)));
     }
   }
 

@@ -81,7 +81,7 @@ export interface RepairOptions
     Pick<MovesOptions, 'storageId' | 'awaitInstalled' | 'knownRing' | 'keepsOnlyCopies' | 'letRegistersGo'>,
     Pick<MoveVotesOptions, 'isStrong' | 'takeRegisters' | 'giveRegistersUp' | 'away'>,
     Pick<RefillOptions, 'isInUse'>,
-    Pick<SlicesOptions, 'readRegisters'> {
+    Pick<SlicesOptions, 'readRegisters' | 'levelRegisters'> {
   readonly world: World;
   readonly messaging: Messaging;
   readonly knowledge: Knowledge;

@@ -19,8 +19,10 @@ import type { TreeSource } from './tree-source.ts';
 
 const SLICE_MS = 2000;
 /** The first byte of a place in a scrub: whether it is among the rows, the trees or the registers of strong keys. */
-const [ROWS, TREES, REGISTERS] = [0, 1, 2];
+const [ROWS, TREES, REGISTERS, LEVELS] = [0, 1, 2, 3];
 export const FIRST_SLICE: Uint8Array = Uint8Array.of(ROWS);
+/** Where the registers are read once more, when all nodes have read theirs: what is damaged is found by its own node then. An earlier release reads them. */
+export const FIRST_LEVEL: Uint8Array = Uint8Array.of(LEVELS);
 const PLACES_MAX = 65_536;
 
 export interface CompareSlice {
@@ -128,6 +130,8 @@ export interface SlicesOptions {
   readonly scrub: Scrub;
   /** Reads some registers of strong keys, and has those mended that are damaged. */
   readonly readRegisters: (from: Uint8Array, bucket: string | undefined) => ScrubReply;
+  /** Has owners brought up to date that are behind with some of them. */
+  readonly levelRegisters: (from: Uint8Array, bucket: string | undefined) => Promise<ScrubReply>;
   readonly ready: () => boolean;
 }
 
@@ -189,17 +193,17 @@ export class Slices {
   }
 
   async #page(from: Uint8Array, bucket: string | undefined): Promise<ScrubReply> {
-    const { scrub, readRegisters } = this.#options;
+    const { scrub, readRegisters, levelRegisters } = this.#options;
     const rest = from.subarray(1);
     switch (from[0]) {
       case ROWS:
         return afterRows(await scrub.page(rest, bucket));
       case TREES:
         return await this.#tree(from);
-      default: {
-        const page = readRegisters(rest, bucket);
-        return { ...page, next: page.next && Uint8Array.of(REGISTERS, ...page.next) };
-      }
+      case LEVELS:
+        return within(LEVELS, await levelRegisters(rest, bucket));
+      default:
+        return within(REGISTERS, readRegisters(rest, bucket));
     }
   }
 
@@ -208,6 +212,10 @@ export class Slices {
     const there = await this.#options.scrub.tree(number);
     return { rows: 0, damaged: 0, next: there ? treesFrom(number + 1) : Uint8Array.of(REGISTERS) };
   }
+}
+
+function within(part: number, { next, ...page }: ScrubReply): ScrubReply {
+  return { ...page, next: next && Uint8Array.of(part, ...next) };
 }
 
 /** After the last row come the trees: they show rows that are gone. */

@@ -139,6 +139,32 @@ test('a repair of the whole cluster reads the registers too, and says how many a
   expect(cluster.running('n2').world.metrics.value('quoral_registers_mended_total')).toBe(2);
 });
 
+test('a repair of the whole cluster brings an owner up to date that was away when strong keys were changed', async () => {
+  const cluster = await strongCluster('level');
+  const put = async (id: string, key: string): Promise<void> => {
+    expect((await cluster.request(id, 'PUT', `/v1/kv/s/${key}`, { body: 'v' })).status).toBe(204);
+  };
+  for (let i = 0; i < 20; i++) await put('n1', `k${i}`);
+  await pass(cluster, 1000);
+  cluster.crash(cluster.machine('n3'));
+  // Some that it has in an older version, and some that it has not heard of.
+  for (let i = 10; i < 40; i++) await put('n2', `k${i}`);
+  await cluster.restart('n3');
+  await pass(cluster, 20_000);
+  const agreeing = async (): Promise<number> => {
+    let count = 0;
+    for (let i = 0; i < 40; i++) {
+      const { body } = await cluster.request('n1', 'GET', `/v1/explain/s/k${i}`);
+      count += Number((JSON.parse(new TextDecoder().decode(body)) as { readonly agree: boolean }).agree);
+    }
+    return count;
+  };
+  expect(await agreeing()).toBe(10);
+  expect((await cluster.request('n1', 'POST', '/v1/ring/repair')).status).toBe(202);
+  await pass(cluster, 8000);
+  expect(await agreeing()).toBe(40);
+});
+
 test('what a node has of partitions that are not its own any more goes', async () => {
   const cluster = await SimulatedCluster.founded({
     seed: 'leftovers',

@@ -29,7 +29,9 @@ function replaced(id: string, acceptLossOf: readonly string[] = []): ReturnType<
     weight: 1,
   };
   const replace = [[id, 'n5']] as const;
-  const changed = changeMembers(ring(), { join: [], leave: [], replace, weights: [], zones: [], acceptLossOf }, [newcomer]);
+  const changed = changeMembers(ring(), { join: [], leave: [], replace, weights: [], zones: [], acceptLossOf }, [
+    newcomer,
+  ]);
   if (changed.kind === 'refused') throw new Error(changed.detail);
   return planRing(ring(), changed);
 }
