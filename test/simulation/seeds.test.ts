@@ -33,7 +33,13 @@ function regressions(): readonly SeedTask[] {
   const lines = readFileSync(join(import.meta.dirname, 'seeds.txt'), 'utf8').split('\n');
   return lines
     .filter((line) => /^\d/.test(line))
-    .map((line) => task(Number.parseInt(line, 10), / --ring-changes /.test(line) ? { ringChanges: true } : {}));
+    .map((line) => {
+      const seconds = / --for (\d+)s /.exec(line)?.[1];
+      return task(Number.parseInt(line, 10), {
+        ...(/ --ring-changes /.test(line) ? { ringChanges: true } : {}),
+        ...(seconds === undefined ? {} : { duration: Number(seconds) * 1000 }),
+      });
+    });
 }
 
 describe('random runs', () => {

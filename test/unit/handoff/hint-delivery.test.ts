@@ -141,6 +141,21 @@ test('a hint for a member that has lost its place waits for those who have it no
   expect(holder.table.figures.rows).toBe(0);
 });
 
+test('a hint for a member that has lost its place goes on its way again after a failure, in the same epoch', async () => {
+  const holder = new Holder();
+  holder.delivery.start();
+  const stranger = RING.members.find(({ index }) => !OWNERS.includes(index) && index !== HOLDER.index)!.index;
+  await holder.store(stranger, 'k', encoded(1, 5));
+  for (const owner of OWNERS) holder.cameBack(memberId(owner));
+  holder.answer = () => Promise.resolve({ kind: 'refused', code: 'overloaded', detail: '', value: 0 });
+  await holder.run(holder.settings.interval + 10);
+  expect(holder.given).not.toEqual([]);
+  expect(holder.table.figures.rows).toBe(1);
+  holder.answer = () => Promise.resolve(TAKEN);
+  await holder.run(60_000);
+  expect(holder.table.figures.rows).toBe(0);
+});
+
 test('of what waits for one that cannot be reached only that is looked at for which others have taken its place', async () => {
   const holder = new Holder();
   holder.delivery.start();

@@ -81,6 +81,13 @@ describe('two nodes', () => {
     expect(() => n1.messaging.setPeers([{ id: n1.id, address: 'n1' }])).toThrow('no peer of its own');
   });
 
+  test('what a node learns of others while it stops concerns the next process', async () => {
+    const hub = new FakeHub();
+    const [n1] = await makePair(hub);
+    await n1.messaging.stop();
+    expect(() => n1.messaging.setPeers([{ id: nodeId('n3'), address: 'n3' }])).not.toThrow();
+  });
+
   test('settings out of bounds are refused by name', () => {
     const hub = new FakeHub();
     const node = (settings: object) => () => makeNode(hub, 'n1', { options: { settings } });
