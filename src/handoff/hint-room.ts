@@ -14,6 +14,8 @@ export interface HintRoomOptions {
   readonly world: { readonly clock: Clock; readonly log: Log; readonly metrics: Metrics };
   readonly table: HintTable;
   readonly nameOf: (owner: NodeIndex) => string;
+  /** Whether this node serves: not while its clock is in doubt, by which hints would be old that are not. */
+  readonly ready: () => boolean;
   readonly bytesMax: number;
   /** Milliseconds after which a hint that is not the only copy is given up. */
   readonly ageMax: number;
@@ -63,13 +65,13 @@ export class HintRoom {
   }
 
   #choose(bytesWanted: number): readonly Drop[] {
-    const { table, ageMax, world } = this.#options;
+    const { table, ageMax, ready, world } = this.#options;
     const candidates = table.figures
       .owners()
       .flatMap((owner) => table.entries(owner, ownerPrefix(owner, false), PAGE).filter(({ sole }) => !sole));
     const excess = {
       bytes: Math.max(0, table.figures.bytes - bytesWanted),
-      before: hybridTimeAt(world.clock.wall() - ageMax),
+      before: ready() ? hybridTimeAt(world.clock.wall() - ageMax) : 0,
     };
     return chooseDrops(candidates, excess).slice(0, PAGE);
   }

@@ -92,7 +92,7 @@ export class Hints {
       knowledge.ring().members.find(({ index }) => index === owner)?.id ?? String(owner);
     this.#table = new HintTable({ world, commits: replica.commits, clock, nameOf, bytesMax: settings.bytesMax });
     const { bytesMax, ageMax } = settings;
-    this.#room = new HintRoom({ world, table: this.#table, nameOf, bytesMax, ageMax });
+    this.#room = new HintRoom({ world, table: this.#table, nameOf, ready: options.ready, bytesMax, ageMax });
     this.#delivery = new HintDelivery({ ...options, table: this.#table, room: this.#room });
     this.#settler = new HintSettler(options);
     options.messaging.handle(HintMessage, (request, { from, deadline }) => {

@@ -234,6 +234,17 @@ test('an only copy that has grown old is given to the other owners; with a major
   expect(holder.process.metrics.value('quoral_hints_dropped_total', { reason: 'age' })).toBe(1);
 });
 
+test('no hint goes for its age while this node does not serve, for its clock may have jumped', async () => {
+  const holder = new Holder();
+  const { metrics, clock } = holder.process;
+  await holder.store(A, 'k', encoded(1, 5), { low: hybridTimeAt(clock.wall() - 2 * 3_600_000) });
+  for (const ready of [false, true]) {
+    holder.ready = ready;
+    await holder.machine.simulation.settle(holder.room.make());
+    expect(metrics.value('quoral_hints_dropped_total', { reason: 'age' })).toBe(ready ? 1 : 0);
+  }
+});
+
 test('more only copies than fit on a page are given to the others, also behind those that cannot be', async () => {
   const holder = new Holder({ interval: 1000, bytesPerSecond: 1024 ** 2 });
   const old = hybridTimeAt(holder.process.clock.wall() - 2 * 3_600_000);

@@ -93,6 +93,8 @@ export class Holder {
   readonly records = new Map<string, Uint8Array>();
   readonly bounds: { bytesMax: number; ageMax: number };
   readonly settings: HintDeliverySettings;
+  /** Whether this node serves: not while its clock is in doubt, for one thing. */
+  ready = true;
   process!: OneProcess;
   clock!: HybridClock;
   table!: HintTable;
@@ -128,7 +130,7 @@ export class Holder {
     });
     const nameOf = memberId;
     this.table = new HintTable({ world, commits, clock: this.clock, nameOf, bytesMax: this.bounds.bytesMax });
-    this.room = new HintRoom({ world, table: this.table, nameOf, ...this.bounds });
+    this.room = new HintRoom({ world, table: this.table, nameOf, ready: () => this.ready, ...this.bounds });
     this.delivery = new HintDelivery({
       world,
       messaging: this.#messaging(),
@@ -152,7 +154,7 @@ export class Holder {
       },
       knowledge: this.facts.knowledge(),
       self: HOLDER.id,
-      ready: () => true,
+      ready: () => this.ready,
       settings: this.settings,
     });
     this.table.start();
