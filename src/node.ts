@@ -179,7 +179,7 @@ export class QuoralNode {
     const knowledge = this.#knowledge();
     const trees = new MerkleTrees({ world, secret: options.secret });
     const [dead, long] = [new DeadRows(world.disk, world.metrics), new LongVectors(world.disk, world.metrics)];
-    const changes = new Changes(world, options.watch, storage.boot);
+    const changes = new Changes(world, options.watch, storage.boot, () => this.ready());
     this.replica = new Replica({
       ...{ world, storage, knowledge, ready: () => this.ready() },
       flushNetwork: () => this.#flushNetwork(),

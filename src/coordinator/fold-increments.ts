@@ -111,9 +111,11 @@ export class FoldIncrements {
 
   /** Increments of this node whose requests are not sent again any more. */
   #ripe(versions: readonly Version[]): readonly Version[] {
-    const { knowledge, world } = this.#environment;
+    const { knowledge, ready, world } = this.#environment;
     const self = knowledge.self();
     const now = world.clock.wall();
+    // The clock may have jumped since the request came.
+    if (!ready()) return [];
     const tenure = this.#tenure!;
     const isOld = world.clock.monotonic() - tenure.since > REQUEST_WINDOW_MS;
     return versions.filter(

@@ -77,6 +77,8 @@ export class Changes implements RecordParticipant {
   readonly #clock: Clock;
   readonly #limits: ChangesLimits;
   readonly #boot: number;
+  /** Whether this node serves: not while its clock is in doubt, by which changes would be old that are not. */
+  readonly #ready: () => boolean;
   /** Whether this boot has a row. */
   #marked = false;
   readonly #listeners: ((changes: () => readonly Change[]) => void)[] = [];
@@ -98,7 +100,9 @@ export class Changes implements RecordParticipant {
     world: { readonly clock: Clock; readonly disk: DiskReader; readonly metrics: Metrics },
     limits: ChangesLimits,
     boot: number,
+    ready: () => boolean,
   ) {
+    this.#ready = ready;
     this.#clock = world.clock;
     this.#limits = limits;
     this.#boot = boot;
@@ -276,7 +280,8 @@ export class Changes implements RecordParticipant {
     const rows = transaction.range(CHANGES, { to: keyOfNumber(this.#next - 1), limit: TRIM_ROWS });
     for (const [key, row] of rows) {
       const { bytesBefore, time } = headOf(row);
-      if (this.#bytesNext - bytesBefore <= logBytesMax && time > now - logAgeMax) return;
+      const isOld = time <= now - logAgeMax && this.#ready();
+      if (this.#bytesNext - bytesBefore <= logBytesMax && !isOld) return;
       transaction.delete(CHANGES, key);
       this.#first = Math.max(this.#first, numberOfKey(key) + 1);
       this.#bytesFirst = bytesBefore + row.length;

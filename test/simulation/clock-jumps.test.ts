@@ -171,3 +171,22 @@ test.each([
     expect(leads.filter((lead) => lead > 1000)).toEqual([]);
   },
 );
+
+test('no increments are added up by a clock that jumps an hour ahead while the next one is made', async () => {
+  const cluster = await founded('adds-up');
+  const type = { headers: JSON_HEADERS, body: '{"type":"counter"}' };
+  expect((await cluster.request('n1', 'PUT', '/v1/buckets/c', type)).status).toBe(200);
+  const { clock } = cluster.machine('n1').host;
+  const { api, world } = cluster.running('n1');
+  const increment = async (name: string): Promise<InProcessAnswer> => {
+    const body = new TextEncoder().encode('{"op":"increment","by":1}');
+    return api('POST', '/v1/kv/c/k', { ...JSON_HEADERS, 'idempotency-key': name }, body);
+  };
+  for (let i = 0; i < 40; i++) onlyOf(await statuses(cluster, [increment(`${i}`)]), 204);
+  const next = increment('next');
+  await later(cluster, 0.01);
+  clock.jump(HOUR);
+  expect(await statuses(cluster, [next])).toEqual([204]);
+  await later(cluster, 1000);
+  expect(world.metrics.value('quoral_increments_folded_total', {})).toBe(0);
+});

@@ -21,6 +21,8 @@ class Store {
   world: OneProcess;
   changes: Changes;
   boot = 1;
+  /** Whether this node serves: not while its clock is in doubt, for one thing. */
+  ready = true;
   #records: Records;
   #commits: GroupCommit;
 
@@ -61,7 +63,7 @@ class Store {
   }
 
   #open() {
-    const changes = new Changes(this.world, this.limits, this.boot);
+    const changes = new Changes(this.world, this.limits, this.boot, () => this.ready);
     const records = new Records({ ...this.world, participants: [changes], damaged: () => undefined });
     const commits = new GroupCommit({
       ...this.world,
@@ -174,6 +176,20 @@ test('the oldest go when the log is too long or too old, and whoever wants them 
   store.reboot();
   expect(store.changes.reaches(99)).toBe(false);
   expect(store.read(100)).toEqual(['101 new']);
+});
+
+test('nothing goes for its age while this node does not serve, for its clock may have jumped', async () => {
+  const store = new Store({ logBytesMax: 1_000_000, logAgeMax: 60_000 });
+  await store.write([['k1', one(1)]]);
+  await store.machine.simulation.run(store.machine.simulation.now + 120_000);
+  store.ready = false;
+  await store.write([['k2', one(2)]]);
+  expect(store.read(0)).toEqual(['1 k1', '2 k2']);
+  store.ready = true;
+  await store.machine.simulation.run(store.machine.simulation.now + 20_000);
+  await store.write([['k3', one(3)]]);
+  expect(store.read(1)).toEqual(['2 k2', '3 k3']);
+  expect(store.changes.reaches(0)).toBe(false);
 });
 
 test('a time leads to the group before it; a time that the log does not reach leads nowhere', async () => {
