@@ -24,6 +24,7 @@ import {
   type ClusterView,
   type Location,
 } from '#api/services.ts';
+import { AnswerTurns } from '#coordinator/answer-turns.ts';
 import type { Bucket, BucketProperties } from '#buckets/definition.ts';
 import { fillDefaults, parseProperties } from '#buckets/schema.ts';
 import { nodeFigures } from './node-figures.ts';
@@ -87,16 +88,18 @@ export function nodeServices(
 ): ApiServices {
   nodeFigures(node);
   const { world, chain, coordinator } = node;
+  const limits = apiSettings(settings, memory);
   const facts = (): Facts => present(chain.facts(), 'the facts of a founded cluster');
   const reachable = (id: NodeId): boolean => id === node.options.id || node.peers.answers(id);
   return {
     self: node.options.id,
     zone: () => node.member()?.zone ?? node.options.zone,
-    settings: apiSettings(settings, memory),
+    settings: limits,
     read: (request) => coordinator.read(request),
     write: (request) => coordinator.write(request),
     watch: (bucket, prefix, place) => node.watches.watch(bucket, prefix, place),
     batch: () => coordinator.batch(),
+    answerTurns: new AnswerTurns(world.clock, world.metrics, limits.answersMaxBytes),
     list: (request) => coordinator.list(request),
     changeLease: (request, change) => coordinator.strong.changeLease(request, change),
     showLease: (request) => coordinator.strong.showLease(request),

@@ -55,6 +55,7 @@ export function benchServices(value: Uint8Array): ApiServices {
     cluster: unused,
     ring: unused,
     locate: unused,
+    answerTurns: { take: () => true },
     batch: unused,
     watch: unused,
     list: async () => ({ kind: 'page', keys: [], next: null }),

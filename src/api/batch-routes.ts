@@ -13,11 +13,13 @@ import type { Answer, Exchange } from './exchange.ts';
 import { encodingProblem, jsonTextAnswer, parseJson } from './json.ts';
 import { deleteValue, getValue, putValue } from './key-value.ts';
 import { parseTimeout } from './key-request.ts';
+import { notApplied } from './not-applied.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { quoted } from './raw-path.ts';
 import { missingRight } from './rights.ts';
 import { parseAsked, QUORUM_PARAMETERS } from './request-quorum.ts';
+import { NO_TURN } from './turn-to-show.ts';
 
 export const BATCH_PARAMETERS = [...QUORUM_PARAMETERS, 'timeout'] as const;
 
@@ -77,10 +79,17 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
   }
   const encoded = encodingProblem(exchange);
   if (encoded !== undefined) return problemAnswer(encoded);
-  return withBody(exchange, services.settings.batchBytesMax, startedAt + timeout, async (bytes) => {
+  const deadline = startedAt + timeout;
+  return withBody(exchange, services.settings.batchBytesMax, deadline, async (bytes) => {
+    const turn = services.answerTurns.take(bytes.length, deadline);
+    if (turn !== true && !(await turn))
+      return problemAnswer(new Problem('overloaded', NO_TURN_TO_READ, notApplied(incoming)));
     const operations = parseOperations(bytes, binary, services.settings.batchMax);
     if (operations instanceof Problem) return problemAnswer(operations);
-    const results = await new Batch(exchange, binary).run(operations);
+    const batch = new Batch(exchange, binary, deadline);
+    const results = await batch.run(operations);
+    // There may be writes among them, which must be told of.
+    await services.answerTurns.take(batch.bytes, Number.POSITIVE_INFINITY);
     return binary ? packed({ results }) : jsonBytesAnswer(results as readonly (readonly Uint8Array[])[]);
   });
 }
@@ -129,19 +138,22 @@ function withoutBytes(operation: unknown): unknown {
   return operation.value instanceof Uint8Array ? { ...operation, value: '' } : operation;
 }
 
+const NO_TURN_TO_READ = 'too many batches with large values wait to be read';
 const TOO_MUCH = 'the values of this batch would be too much for one answer; read this key by itself';
 
 class Batch {
   readonly #exchange: Exchange;
   readonly #binary: boolean;
+  readonly #deadline: number;
   #readsNext = READS_FIRST;
-  /** Bytes of the results so far. */
-  #bytes = 0;
+  /** Of the values in the results so far. */
+  bytes = 0;
 
-  constructor(exchange: Exchange, binary: boolean) {
+  constructor(exchange: Exchange, binary: boolean, deadline: number) {
     const { services } = exchange;
     this.#exchange = { ...exchange, services: { ...services, ...services.batch() } };
     this.#binary = binary;
+    this.#deadline = deadline;
   }
 
   /** Wave by wave, so that what is in memory at once stays within bounds. */
@@ -151,7 +163,10 @@ class Batch {
       const wave = this.#waveFrom(operations, results.length);
       const answers = await this.#together(wave, results.length);
       this.#learn(wave, answers);
-      for (const answer of answers) results.push(this.#result(answer));
+      for (const answer of answers) {
+        const turn = this.#turnFor(bytesOf(answer));
+        results.push(turn === true || (await turn) ? this.#result(answer) : this.#shown(problemAnswer(NO_TURN)));
+      }
     }
     return results;
   }
@@ -199,6 +214,8 @@ class Batch {
     const { access, target, services, requestId } = this.#exchange;
     const missing = missingRight(access, op === 'get' ? 'read' : 'write', bucket);
     if (missing !== undefined) return problemAnswer(missing);
+    const turn = this.#turnFor(givenBytes(operation));
+    if (turn !== true && !(await turn)) return problemAnswer(notBegun(operation));
     const exchange = exchangeOf(this.#exchange, operation, place, target.query);
     if (exchange instanceof Problem) return problemAnswer(exchange);
     try {
@@ -211,18 +228,32 @@ class Batch {
     }
   }
 
+  #turnFor(bytes: number): boolean | Promise<boolean> {
+    return this.#exchange.services.answerTurns.take(bytes, this.#deadline);
+  }
+
   #result(answer: Answer): unknown {
     const bytes = bytesOf(answer);
     const { batchBytesMax } = this.#exchange.services.settings;
-    if (answer.status < 400 && this.#bytes + bytes > batchBytesMax && bytes > 0)
+    if (answer.status < 400 && this.bytes + bytes > batchBytesMax && bytes > 0)
       return this.#shown(problemAnswer(new Problem('value-too-large', TOO_MUCH)));
-    this.#bytes += bytes;
+    this.bytes += bytes;
     return this.#shown(answer);
   }
 
   #shown(answer: Answer): unknown {
     return this.#binary ? packableResult(answer) : jsonResult(answer);
   }
+}
+
+function givenBytes({ value = '', value64 = '' }: BatchOperation): number {
+  return value.length + value64.length;
+}
+
+/** Of an operation with a value that has not begun. */
+function notBegun({ idempotencyKey }: BatchOperation): Problem {
+  const outcome = idempotencyKey === undefined ? 'not-applied' : 'unknown';
+  return new Problem('overloaded', NO_TURN_TO_READ, { outcome });
 }
 
 /** The same for a key in either form. */

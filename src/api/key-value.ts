@@ -37,6 +37,7 @@ import { parseKeyOperation, ttlOf } from './operation-body.ts';
 import { malformed } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { missingRight } from './rights.ts';
+import { NO_TURN, turnToShow } from './turn-to-show.ts';
 import { readQuorum, writeQuorum, type ReadQuorum, type WriteQuorum } from './request-quorum.ts';
 
 /** GET and HEAD. */
@@ -67,7 +68,8 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
     r: quorum.r,
     pr: quorum.pr,
   });
-  const answer = shown(outcome, exchange, request, conditions);
+  const turn = outcome.kind !== 'found' || turnToShow(exchange, request, outcome.versions, request.deadline);
+  const answer = turn === true || (await turn) ? shown(outcome, exchange, request, conditions) : problemAnswer(NO_TURN);
   return session?.answer(answer, outcome.kind === 'found' ? outcome.context : EMPTY_VECTOR) ?? answer;
 }
 
@@ -256,6 +258,9 @@ async function performWrite(
     dw: quorum.dw,
     returnBody: write.returnBody,
   });
+  // What has been written is told, however long it takes.
+  if (outcome.kind === 'applied' && write.returnBody)
+    await turnToShow(exchange, request, outcome.versions, Number.POSITIVE_INFINITY);
   const touchesNothing =
     operation?.kind === 'touch' &&
     outcome.kind === 'precondition-failed' &&

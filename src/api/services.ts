@@ -13,6 +13,7 @@ import type {
   WriteOutcome,
   WriteRequest,
 } from '#coordinator/requests.ts';
+import type { AnswerTurns } from '#coordinator/answer-turns.ts';
 import type { ListOutcome, ListPageRequest } from '#coordinator/list.ts';
 import type { LeaseChange, LeaseOutcome } from '#coordinator/strong.ts';
 import type { NodeId } from '#kernel/identity.ts';
@@ -37,6 +38,8 @@ export interface ApiServices {
   write(request: WriteRequest): Promise<WriteOutcome>;
   /** For the operations of one batch: those that begin at once share their messages and commits. */
   batch(): Pick<ApiServices, 'read' | 'write'>;
+  /** For who puts large values together, or takes them apart. */
+  readonly answerTurns: Pick<AnswerTurns, 'take'>;
   /** One page of the keys of a bucket. */
   list(request: ListPageRequest): Promise<ListOutcome>;
   /** A watch of a bucket, from now on or from a place; undefined when what came since is not all remembered. */
@@ -113,7 +116,10 @@ export interface ApiSettings {
   readonly auditRefusalsMax: number;
   /** Bytes of all request bodies under way at once; more get 429. At least `valueMaxBytes`. */
   readonly bodiesMaxBytes: number;
-  /** Bytes of all large answers that clients are slow to take; beyond it the connection that has waited longest is cut. */
+  /**
+   * Bytes of all large answers that clients are slow to take; beyond it the connection that has waited longest is cut. As many may wait
+   * to be put together; beyond that reads get 429.
+   */
   readonly answersMaxBytes: number;
   /** Which requests get a line in the log, beside the slow ones. */
   readonly accessLog: 'off' | 'errors' | 'all';

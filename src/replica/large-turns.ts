@@ -20,6 +20,9 @@ export const WAITING_MAX = 1024;
 /** How often those who wait for room look whether there is some. */
 export const ROOM_POLL_MS = 10;
 
+/** What tells how many wait. */
+const GAUGE = { name: 'quoral_large_reads_waiting', help: 'Reads of large rows that wait for their turn' };
+
 interface Waiting {
   readonly bytes: number;
   readonly deadline: number;
@@ -38,10 +41,9 @@ export class LargeTurns {
   /** What has begun in this turn, by way: that waits to leave only when it was read. */
   readonly #begun = new Map<AnswerWay, number>();
 
-  constructor(clock: Clock, metrics: Metrics) {
+  constructor(clock: Clock, metrics: Metrics, { name, help } = GAUGE) {
     this.#clock = clock;
-    const help = 'Reads of large rows that wait for their turn';
-    metrics.gauge('quoral_large_reads_waiting', help, () => this.#waiting.length + this.#held.length);
+    metrics.gauge(name, help, () => this.#waiting.length + this.#held.length);
   }
 
   /**

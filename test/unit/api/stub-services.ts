@@ -78,6 +78,7 @@ export class StubNode {
   watchGone = false;
   /** A member that keeps no log of changes. */
   logless: NodeId | undefined;
+  answerTurns: ApiServices['answerTurns'] = { take: () => true };
   /** Instead of the store's answer. */
   read: ((request: ReadRequest) => Promise<ReadOutcome>) | undefined;
   write: ((request: WriteRequest) => Promise<WriteOutcome>) | undefined;
@@ -92,6 +93,7 @@ export class StubNode {
       read: (request) => this.#read(request),
       write: (request) => this.#write(request),
       watch: async (_bucket, prefix, place) => this.watch(prefix, place),
+      answerTurns: this.answerTurns,
       batch: () => ({ read: (request) => this.#read(request), write: (request) => this.#write(request) }),
       list: async ({ bucket, prefix, after, limit }) => {
         const begin = `${bucket.name}/`;
