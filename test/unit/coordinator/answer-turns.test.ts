@@ -63,7 +63,7 @@ test('what waits has a bound in bytes, but for one; what has waited has left it'
 test('a turn that does not come in time is none', async () => {
   const { at, clock, next } = loop();
   const turns = new AnswerTurns(clock, new SimulatedMetrics(), MAX);
-  turns.take(TURN_BYTES, LATE);
+  void turns.take(TURN_BYTES, LATE);
   const second = turns.take(TURN_BYTES, LATE);
   at.now = LATE;
   await next();
