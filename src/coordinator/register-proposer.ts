@@ -168,7 +168,8 @@ export class RegisterProposer {
 
   /**
    * What a majority of the owners has accepted under one ballot, in one round without a write; undefined when they differ or
-   * too few answer, which {@link propose} of a look can settle.
+   * too few can answer, which {@link propose} of a look can settle. Owners that are slow are asked again: a round would have them take
+   * and store the whole value, however large, twice, and be slower still.
    */
   async peek<V extends ShownValue>(
     bucket: Bucket,
@@ -182,6 +183,8 @@ export class RegisterProposer {
     const round = new RegisterRound({ environment, rows, route, key, deadline, trace });
     if (round.hopeless() !== undefined) return undefined;
     const phase = await round.peek();
+    if (phase.kind === 'failed' && phase.late && environment.world.clock.monotonic() < deadline)
+      return this.peek(bucket, key, deadline, trace, decode);
     if (phase.kind !== 'majority') return undefined;
     const agreed = agreedValue(phase.values, round.majority);
     if (agreed === undefined) return undefined;

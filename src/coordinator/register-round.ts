@@ -38,7 +38,8 @@ export type Setback =
   | { readonly kind: 'rejected'; readonly highest: Ballot }
   /** An owner knows an epoch that this node does not. */
   | { readonly kind: 'stale'; readonly epoch: Epoch }
-  | { readonly kind: 'failed'; readonly detail: string };
+  /** `late`: with those that have not answered in time it might have been a majority. */
+  | { readonly kind: 'failed'; readonly detail: string; readonly late: boolean };
 
 export type Phase<T> = { readonly kind: 'majority'; readonly values: readonly T[] } | Setback;
 
@@ -64,6 +65,9 @@ export class RegisterRound {
   readonly #asked: readonly Member[];
   readonly majority: number;
   #stale: Epoch | undefined;
+  /** Owners that have failed to answer the phase, and those of them that were only late. */
+  #failures = 0;
+  #late = 0;
   /** Owners that have lost what they had of the key. */
   readonly #damaged = new Set<string>();
 
@@ -194,11 +198,14 @@ export class RegisterRound {
   ): Promise<Phase<T>> {
     const { clock } = this.#options.environment.world;
     const deadline = Math.min(this.#options.deadline, clock.monotonic() + until.milliseconds);
+    this.#failures = 0;
+    this.#late = 0;
     const answers = this.#asked.map((owner) => this.#answerOf(owner, type, requestFor(owner), own, read, deadline));
     const result = await poll(answers, { majority: this.majority, waitForAll: false, isEnough: until.isEnough });
     if (result.kind === 'majority' || result.kind === 'rejected') return result;
     if (this.#stale !== undefined) return { kind: 'stale', epoch: this.#stale };
-    return { kind: 'failed', detail: this.#lost() ?? (result.kind === 'failed' ? result.detail : result.kind) };
+    const late = this.#late > 0 && this.#asked.length - this.#failures + this.#late >= this.majority;
+    return { kind: 'failed', detail: this.#lost() ?? (result.kind === 'failed' ? result.detail : result.kind), late };
   }
 
   /** Never rejects. */
@@ -233,6 +240,8 @@ export class RegisterRound {
     const result = await messaging.call(owner.id, type, request, { deadline, trace });
     if (result.kind === 'reply') return read(result.reply);
     if (result.kind === 'refused') return this.#refused(owner, result.code, result.value);
+    this.#failures += 1;
+    if (result.reason === 'timeout') this.#late += 1;
     return { kind: 'failed', detail: `${owner.id}: ${result.reason}` };
   }
 
@@ -240,7 +249,11 @@ export class RegisterRound {
   #unlessLate<T>(answer: Promise<Reply<T>>, deadline: number): Promise<PollAnswer<T>> {
     const { clock } = this.#options.environment.world;
     return new Promise((resolve, reject) => {
-      const late = (): void => resolve({ kind: 'failed', detail: 'the disk of this node did not answer in time' });
+      const late = (): void => {
+        this.#failures += 1;
+        this.#late += 1;
+        resolve({ kind: 'failed', detail: 'the disk of this node did not answer in time' });
+      };
       const timer = clock.after(Math.max(0, deadline - clock.monotonic()), late);
       answer.then(resolve, reject).finally(() => timer.cancel());
     });
@@ -258,6 +271,7 @@ export class RegisterRound {
   }
 
   #refused(owner: Member, code: string, value: number): PollAnswer<never> {
+    this.#failures += 1;
     if (code === STALE) this.#stale = Math.max(this.#stale ?? 0, value) as Epoch;
     if (code === CORRUPT_ROW) this.#damaged.add(owner.id);
     return { kind: 'failed', detail: `${owner.id}: ${code}` };

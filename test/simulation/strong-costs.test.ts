@@ -143,3 +143,25 @@ test('golden: of a large value a read moves one copy at most, and none to an own
   expect([await bytesOf(first), await bytesOf(second)]).toEqual([0, 0]);
   expect([await bytesOf(third), await bytesOf(fallbacks![0]!)]).toEqual([100, 100]);
 });
+
+test('a read of owners that are slow asks them again, and has nobody store the value once more', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'slow', nodes: 3 });
+  const json = { 'content-type': 'application/json' };
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers: json, body: '{"consistency":"strong"}' });
+  const large = 'x'.repeat(100_000);
+  await cluster.request('n1', 'PUT', PATH, { body: large });
+  await cluster.simulation.run(cluster.simulation.now + 2000);
+  const until = cluster.simulation.now + 1200;
+  const asked: string[] = [];
+  for (const to of ['n2', 'n3']) {
+    const loses = (message: Uint8Array): boolean => {
+      const name = requestName(message);
+      if (name.startsWith('register.')) asked.push(name);
+      return name === 'register.peek' && cluster.simulation.now < until;
+    };
+    cluster.network.setFault(cluster.machine('n1').host, cluster.machine(to).host, { loses });
+  }
+  const answer = await cluster.request('n1', 'GET', PATH);
+  expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, large]);
+  expect(asked).toEqual(Array(8).fill('register.peek'));
+});
