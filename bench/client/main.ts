@@ -10,14 +10,15 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { text } from '#client/codec.ts';
 import { connect } from '#client/quoral.ts';
+import { flagsFrom } from '../flags.ts';
+import { mindProcess } from '../interruption.ts';
 import { Nodes } from '../load/nodes.ts';
 import { measureOverhead, type OverheadRow } from './overhead.ts';
 import { packageIndex } from './package-index.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     json: { type: 'string' },
     'base-port': { type: 'string', default: '17401' },
@@ -53,6 +54,7 @@ async function quoral(...args: readonly string[]): Promise<{ readonly keys: numb
   const child = spawn(process.execPath, [MAIN, ...args, '--json', '--url', urls.join(',')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  mindProcess(child);
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const status = await new Promise((resolve) => child.once('exit', resolve));

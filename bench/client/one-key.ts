@@ -6,14 +6,14 @@
 import Database from 'better-sqlite3';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { text } from '#client/codec.ts';
 import { QuoralError } from '#client/errors.ts';
 import { connect } from '#client/quoral.ts';
 import { REGISTERS } from '#replica/tables.ts';
+import { flagsFrom } from '../flags.ts';
 import { Nodes } from '../load/nodes.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     writes: { type: 'string', default: '3000' },
     'at-once': { type: 'string', default: '1,8' },

@@ -5,16 +5,16 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { flagsFrom } from '../flags.ts';
+import { temporaryDirectory, undoWhenInterrupted } from '../interruption.ts';
 import { isMix, type MixName } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { generate, type Figures } from './run-generator.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     against: { type: 'string', default: 'HEAD~1' },
     mixes: { type: 'string', default: 'put,get' },
@@ -44,7 +44,8 @@ function git(...args: readonly string[]): string {
 
 /** A checkout of the other commit that shares the installed packages. */
 function checkout(): string {
-  const directory = join(mkdtempSync(join(tmpdir(), 'quoral-compare-')), 'other');
+  const directory = join(temporaryDirectory('quoral-compare-'), 'other');
+  undoWhenInterrupted(() => void git('worktree', 'remove', '--force', directory));
   git('worktree', 'add', '--detach', directory, flags.against);
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   return directory;

@@ -1,10 +1,10 @@
 /** A cluster of three etcd on this machine, with its defaults: every write is synced, reads are linearizable unless they say otherwise. */
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mindProcess, temporaryDirectory } from '../interruption.ts';
 
 const MEMBERS = 3;
 
@@ -16,7 +16,7 @@ export function etcdVersion(): string | undefined {
 
 export class EtcdCluster {
   readonly urls: readonly string[];
-  readonly #directory = mkdtempSync(join(tmpdir(), 'etcd-bench-'));
+  readonly #directory = temporaryDirectory('etcd-bench-');
   readonly #members: readonly ChildProcess[];
 
   constructor(basePort: number) {
@@ -25,15 +25,17 @@ export class EtcdCluster {
     const indexes = Array.from({ length: MEMBERS }, (_, i) => i);
     this.urls = indexes.map(client);
     this.#members = indexes.map((i) =>
-      spawn(
-        'etcd',
-        [
-          ...['--name', `e${i}`, '--data-dir', join(this.#directory, `e${i}`), '--log-level', 'error'],
-          ...['--listen-client-urls', client(i), '--advertise-client-urls', client(i)],
-          ...['--listen-peer-urls', peer(i), '--initial-advertise-peer-urls', peer(i)],
-          ...['--initial-cluster', indexes.map((j) => `e${j}=${peer(j)}`).join(',')],
-        ],
-        { stdio: 'ignore' },
+      mindProcess(
+        spawn(
+          'etcd',
+          [
+            ...['--name', `e${i}`, '--data-dir', join(this.#directory, `e${i}`), '--log-level', 'error'],
+            ...['--listen-client-urls', client(i), '--advertise-client-urls', client(i)],
+            ...['--listen-peer-urls', peer(i), '--initial-advertise-peer-urls', peer(i)],
+            ...['--initial-cluster', indexes.map((j) => `e${j}=${peer(j)}`).join(',')],
+          ],
+          { stdio: 'ignore' },
+        ),
       ),
     );
   }

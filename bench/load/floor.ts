@@ -5,11 +5,11 @@
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { openDisk } from '#world/real/disk.ts';
+import { mindProcess, temporaryDirectory } from '../interruption.ts';
 import { measureCalls } from '../micro/network.bench.ts';
 import { generate } from './run-generator.ts';
 
@@ -74,7 +74,7 @@ export async function measurePrimitives({ connections, seconds, group, nodes }: 
 }
 
 async function measureHttp(connections: number, seconds: number): Promise<{ httpPut: number; httpGet: number }> {
-  const child = fork(SERVER);
+  const child = mindProcess(fork(SERVER));
   const [port] = (await once(child, 'message')) as [number];
   const server = { urls: [`http://127.0.0.1:${port}`], pids: [child.pid!] };
   const flags = { connections, seconds, warmup: 1, bytes: BYTES };
@@ -85,7 +85,7 @@ async function measureHttp(connections: number, seconds: number): Promise<{ http
 }
 
 async function measureStorage(group: number, seconds: number): Promise<{ storagePut: number; storageGet: number }> {
-  const directory = mkdtempSync(join(tmpdir(), 'quoral-floor-'));
+  const directory = temporaryDirectory('quoral-floor-');
   const silent = { debug() {}, info() {}, warn() {}, error() {} };
   const disk = await openDisk({
     path: join(directory, 'data.db'),
@@ -126,7 +126,7 @@ async function cpuOf(count: number, work: () => Promise<void> | void): Promise<n
 }
 
 export function measureSync(): SyncTimes {
-  const directory = mkdtempSync(join(tmpdir(), 'quoral-sync-'));
+  const directory = temporaryDirectory('quoral-sync-');
   const file = openSync(join(directory, 'file'), 'w');
   const page = randomBytes(4096);
   const times = Array.from({ length: 500 }, (_, i) => {

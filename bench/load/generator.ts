@@ -5,14 +5,14 @@
  */
 
 import { setPriority } from 'node:os';
-import { parseArgs } from 'node:util';
+import { flagsFrom } from '../flags.ts';
 import { LoadFigures, type Ended } from './load-figures.ts';
 import { HttpConnection } from './http-connection.ts';
 import { DISTRIBUTIONS, KeyChoice, type Distribution } from './key-choice.ts';
 import { drawStep, isMix, MIXES, type Mix, type Step } from './mixes.ts';
 import { SYSTEMS, systemNamed, type System, type SystemName } from './systems.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     urls: { type: 'string' },
     system: { type: 'string', default: 'quoral' },

@@ -7,13 +7,13 @@
  */
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { parseArgs } from 'node:util';
+import { flagsFrom, refuse } from '../flags.ts';
 import { HttpConnection, type HttpAnswer } from './http-connection.ts';
 import { Nodes } from './nodes.ts';
 import { cpuMicros } from './run-generator.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
@@ -237,7 +237,7 @@ function print(turns: ReadonlyMap<string, readonly Turn[]>): void {
 async function main(): Promise<void> {
   const only = flags.only?.split(',');
   const unknown = only?.find((name) => KINDS[name] === undefined);
-  if (unknown !== undefined) throw new Error(`--only ${unknown}: of ${Object.keys(KINDS).join(', ')}`);
+  if (unknown !== undefined) refuse(`--only ${unknown}: of ${Object.keys(KINDS).join(', ')}`);
   const names = Object.keys(KINDS).filter(
     (name) => only === undefined || only.includes(name) || name === 'put' || name === 'get',
   );

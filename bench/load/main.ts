@@ -13,10 +13,10 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { flagsFrom } from '../flags.ts';
+import { temporaryDirectory } from '../interruption.ts';
 import { EtcdCluster, etcdVersion } from './etcd.ts';
 import { floorOf, measurePrimitives, measureSync, type Primitives } from './floor.ts';
 import { isMix, type MixName } from './mixes.ts';
@@ -25,7 +25,7 @@ import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
 import { judge, median, medianOf, tableOf, type LoadReport } from './report.ts';
 import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
@@ -212,7 +212,7 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
 }
 
 async function main(): Promise<void> {
-  const secrets = mkdtempSync(join(tmpdir(), 'quoral-load-'));
+  const secrets = temporaryDirectory('quoral-load-');
   const adminTokenFile = join(secrets, 'admin-token');
   const nodeFlags = ['--log-level', 'warn', ...flags['node-flags'].split(' ').filter((flag) => flag !== '')];
   if (flags.auth) {

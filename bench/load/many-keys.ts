@@ -11,14 +11,14 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { flagsFrom, refuse } from '../flags.ts';
 import { measureBatches } from './many-keys-batch.ts';
 import { measureListing } from './many-keys-list.ts';
 import { measureLog } from './many-keys-log.ts';
 import { measureWatching } from './many-keys-watch.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags, positionals } = parseArgs({
+const { values: flags, positionals } = flagsFrom({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
@@ -38,7 +38,7 @@ export type Row = Readonly<Record<string, string | number>>;
 
 const [name = ''] = positionals;
 const part = Object.hasOwn(PARTS, name) ? PARTS[name as keyof typeof PARTS] : undefined;
-if (part === undefined) throw new Error(`which part? ${Object.keys(PARTS).join(', ')}`);
+if (part === undefined) refuse(`which part? ${Object.keys(PARTS).join(', ')}`);
 const rows = await part({ quick: flags.quick, basePort: Number(flags['base-port']) });
 console.log(`${name}: commit ${commit()}, ${machine()}\n`);
 console.log(markdown(rows));

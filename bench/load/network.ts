@@ -5,6 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { undoWhenInterrupted } from '../interruption.ts';
 
 /** Of the range for benchmarks of networks (RFC 2544). */
 const PEERS = '198.18.0';
@@ -39,6 +40,7 @@ export class Network {
   }
 
   up(): void {
+    undoWhenInterrupted(() => this.down());
     for (const side of ['p', 'c']) {
       ip('link', 'add', `${this.#prefix}${side}`, 'type', 'bridge');
       ip('link', 'set', `${this.#prefix}${side}`, 'up');

@@ -1,10 +1,10 @@
 /** Node processes of a benchmark, which it may kill, freeze, cut off and start again; their logs are kept whole, in files. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mindProcess, temporaryDirectory } from '../interruption.ts';
 import type { Network } from './network.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
@@ -19,7 +19,7 @@ export interface LogLine {
 }
 
 export class Nodes {
-  readonly directory = mkdtempSync(join(tmpdir(), 'quoral-bench-'));
+  readonly directory = temporaryDirectory('quoral-bench-');
   readonly #ids: string[];
   readonly #founders: readonly string[];
   readonly #basePort: number;
@@ -98,7 +98,7 @@ export class Nodes {
     const stdio = ['ignore', log, log, 'ipc'] as const;
     const command = [process.execPath, ...this.#nodeFlags, this.#main, ...args];
     const [program, ...rest] = [...(this.#network?.enter(id) ?? []), ...command];
-    this.#processes.set(id, spawn(program!, rest, { stdio: [...stdio] }));
+    this.#processes.set(id, mindProcess(spawn(program!, rest, { stdio: [...stdio] })));
     closeSync(log);
   }
 

@@ -12,8 +12,9 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { flagsFrom } from '../flags.ts';
+import { mindProcess } from '../interruption.ts';
 import { differ, hintsWaiting, lostWrites, ownersOf, sweep, type Held } from './convergence.ts';
 import { deletesWhileAway } from './deletes.ts';
 import { logFigures, showLog } from './log-figures.ts';
@@ -22,7 +23,7 @@ import { Nodes, type LogLine } from './nodes.ts';
 import { fill, now, type OpenLoopOptions, type Sent } from './open-loop.ts';
 import { describe, figuresOf, hasFailed, isAtVictim, percentile, perSecond, type Outage } from './outage-report.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
@@ -51,7 +52,9 @@ const CONVERGENCE_LIMIT_MS = 120_000;
 async function capacity(urls: readonly string[]): Promise<number> {
   const args = ['--urls', urls.join(','), '--mix', 'a', '--connections', '64', '--warmup', flags.quick ? '1' : '3'];
   args.push('--seconds', flags.quick ? '3' : '10', '--bytes', String(BYTES));
-  const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const generator = mindProcess(
+    spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   for await (const line of createInterface({ input: generator.stdout })) {
     const { result } = JSON.parse(line) as { result?: { opsPerSecond: number } };
     if (result !== undefined) return result.opsPerSecond;

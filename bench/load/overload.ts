@@ -10,14 +10,14 @@
 
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { flagsFrom } from '../flags.ts';
 import { isMix } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     json: { type: 'string' },
     mix: { type: 'string', default: 'a' },

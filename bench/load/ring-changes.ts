@@ -16,8 +16,8 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { flagsFrom, refuse } from '../flags.ts';
 import { Nodes } from './nodes.ts';
 import { now } from './open-loop.ts';
 import { applied, type RingChangeBody } from './ring-operator.ts';
@@ -25,7 +25,7 @@ import { missing, store, type RingLoadOptions, type RingLoadResult } from './rin
 import { page, type PartFigures } from './ring-page.ts';
 import { changeFigures, loadFigures, SETTLE_MS, show, type ChangeFigures } from './ring-report.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     json: { type: 'string' },
     logs: { type: 'string' },
@@ -195,6 +195,9 @@ function commit(): string {
 }
 
 async function main(): Promise<void> {
+  const names = flags.parts.split(',');
+  const unknown = names.find((name) => PARTS[name] === undefined);
+  if (unknown !== undefined) refuse(`--parts ${unknown}: ${Object.keys(PARTS).join(', ')}`);
   const machine = `${cpus()[0]?.model ?? 'unknown'} × ${cpus().length}, ${(totalmem() / 1024 ** 3).toFixed(0)} GiB, Node ${process.version}`;
   console.log(
     `${machine}, commit ${commit()}, load ${loadavg()
@@ -202,9 +205,8 @@ async function main(): Promise<void> {
       .join(' ')}`,
   );
   const parts: Record<string, PartFigures> = {};
-  for (const name of flags.parts.split(',')) {
-    const part = PARTS[name];
-    if (part === undefined) throw new Error(`no part ${name}: ${Object.keys(PARTS).join(', ')}`);
+  for (const name of names) {
+    const part = PARTS[name]!;
     const begun = now();
     const keys = Math.round(Number(flags.keys) * part.share);
     console.log(`${name}: ${part.founders} nodes, ${keys} keys of ${BYTES} bytes`);

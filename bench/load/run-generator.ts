@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { mindProcess } from '../interruption.ts';
 
 const GENERATOR = new URL('generator.ts', import.meta.url).pathname;
 
@@ -91,7 +92,9 @@ export async function generate(
 ): Promise<Figures> {
   const given = Object.entries({ ...flags, urls: cluster.urls.join(',') }).filter(([, value]) => value !== undefined);
   const args = given.flatMap(([name, value]) => [`--${name}`, value]);
-  const generator = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const generator = mindProcess(
+    spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   let before: Used = { cpu: 0, wait: 0 };
   let after = before;
   let result: Told | undefined;

@@ -5,6 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { mindProcess } from '../interruption.ts';
 import { Nodes } from './nodes.ts';
 import { cpuMicros, generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 import { CHECKPOINT, diskMib, LOOP_DELAY, memory, MIB, NodeFigures, startTimed } from './scale-node.ts';
@@ -41,7 +42,7 @@ export async function measureKeys({
 async function fill(nodes: Nodes, basePort: number, from: number, to: number): Promise<Row> {
   const args = [join(nodes.directory, 'n1'), `127.0.0.1:${basePort + 100}`, from, to, BYTES].map(String);
   const began = performance.now();
-  const program = spawn(process.execPath, [FILL, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const program = mindProcess(spawn(process.execPath, [FILL, ...args], { stdio: ['ignore', 'inherit', 'inherit'] }));
   const status = await new Promise((resolve) => program.once('exit', resolve));
   if (status !== 0) throw new Error(`filling ended with ${String(status)}`);
   return { 'filled keys/s': Math.round((to - from) / ((performance.now() - began) / 1000)) };

@@ -13,7 +13,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
+import { flagsFrom, refuse } from '../flags.ts';
 import { measureKeys } from './scale-keys.ts';
 import { measureConnections, measureNodes, measureValues } from './scale-others.ts';
 import { measureSoak } from './scale-soak.ts';
@@ -38,7 +38,7 @@ const PARTS = {
   soak: measureSoak,
 } as const;
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     parts: { type: 'string', default: Object.keys(PARTS).join(',') },
     keys: { type: 'string' },
@@ -64,10 +64,13 @@ const options: ScaleOptions = {
   nodeFlags: flags['node-flags'].split(' ').filter((flag) => flag !== ''),
 };
 
+const parts = flags.parts.split(',').map((name) => {
+  if (!isPart(name)) refuse(`--parts ${name}: ${Object.keys(PARTS).join(', ')}`);
+  return name;
+});
 const results: Record<string, { readonly load: number; readonly rows: readonly Row[] }> = {};
 console.log(`${machine()}, commit ${commit()}`);
-for (const name of flags.parts.split(',')) {
-  if (!isPart(name)) throw new Error(`--parts ${name}: ${Object.keys(PARTS).join(', ')}`);
+for (const name of parts) {
   const rows = await PARTS[name](options);
   // Others on the machine make every figure worse.
   const load = loadavg()[0]!;

@@ -15,14 +15,14 @@
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { flagsFrom, refuse } from '../flags.ts';
 import { EtcdCluster, etcdVersion } from './etcd.ts';
 import { Nodes } from './nodes.ts';
 import { median } from './report.ts';
 import { generate, type Figures } from './run-generator.ts';
 import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
 
-const { values: flags } = parseArgs({
+const { values: flags } = flagsFrom({
   options: {
     part: { type: 'string' },
     clients: { type: 'string', default: '1,8,64' },
@@ -115,7 +115,7 @@ const ALL_PARTS = ['distinct', 'hot'] as const;
 
 function wantedParts(): readonly Part[] {
   const wanted = ALL_PARTS.filter((part) => flags.part === undefined || flags.part === part);
-  if (wanted.length === 0) throw new Error(`--part ${flags.part}: distinct or hot`);
+  if (wanted.length === 0) refuse(`--part ${flags.part}: distinct or hot`);
   // A run whose figures have no place is refused before it, not after.
   if (flags.results !== undefined) for (const part of wanted) placeIn(flags.results, part);
   return wanted;
