@@ -5,14 +5,11 @@
  * themselves. All of them run even when one fails, and the last line says what the test runner counted.
  */
 
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, constants, tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { runTool, stopping, TEST_RUNNER } from './run-tool.ts';
 import { readCounts, type TestCounts } from './test-counts.ts';
-
-const root = fileURLToPath(new URL('..', import.meta.url));
 
 interface Step {
   readonly name: string;
@@ -29,14 +26,6 @@ const TEXT_STEPS: readonly Step[] = [
 ];
 const NAMES = [...TEXT_STEPS.map((step) => step.name), 'tests'];
 
-const stopping = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    stopping.abort();
-    process.exitCode = 128 + constants.signals[signal];
-  });
-}
-
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !NAMES.some((known) => known.startsWith(name)));
 if (unknown === undefined) await check((step) => wanted.length === 0 || wanted.some((name) => step.startsWith(name)));
@@ -50,12 +39,12 @@ function refuse(name: string): void {
 async function check(chosen: (step: string) => boolean): Promise<void> {
   const failed = await runTextSteps(TEXT_STEPS.filter((step) => chosen(step.name)));
   let counts: TestCounts | undefined;
-  if (chosen('tests') && !stopping.signal.aborted) {
+  if (chosen('tests') && !stopping.aborted) {
     const { exitCode, ...counted } = await runTests();
     counts = counted;
     if (exitCode !== 0) failed.push('tests');
   }
-  if (stopping.signal.aborted) return;
+  if (stopping.aborted) return;
   if (failed.length > 0) {
     console.log(`\nFAILED: ${failed.join(', ')}`);
     process.exitCode = 1;
@@ -71,7 +60,7 @@ async function runTextSteps(steps: readonly Step[]): Promise<string[]> {
     for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
       const started = performance.now();
       const { exitCode, output } = await runTool(step.command, 'collect');
-      if (stopping.signal.aborted) return;
+      if (stopping.aborted) return;
       report(step.name, exitCode === 0, started);
       if (exitCode === 0) continue;
       failed.push(step.name);
@@ -88,7 +77,7 @@ async function runTests(): Promise<TestCounts & { readonly exitCode: number }> {
     const started = performance.now();
     const file = join(directory, 'tests.json');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-    const { exitCode } = await runTool(['vitest/vitest.mjs', 'run', ...reporters], 'show');
+    const { exitCode } = await runTool([...TEST_RUNNER, ...reporters], 'show');
     report('tests', exitCode === 0, started);
     return { exitCode, ...readCounts(file, exitCode === 0) };
   } finally {
@@ -99,30 +88,4 @@ async function runTests(): Promise<TestCounts & { readonly exitCode: number }> {
 function report(name: string, passed: boolean, started: number): void {
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${passed ? 'ok    ' : 'FAILED'}  ${name.padEnd(16)} ${seconds.padStart(6)} s`);
-}
-
-interface ToolResult {
-  readonly exitCode: number;
-  readonly output: string;
-}
-
-/** Runs a tool of node_modules under this very Node.js; shows its output as it comes, or collects it. */
-function runTool(command: readonly string[], output: 'show' | 'collect'): Promise<ToolResult> {
-  const [tool = '', ...args] = command;
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, 'node_modules', tool), ...args], {
-      cwd: root,
-      signal: stopping.signal,
-      stdio: output === 'show' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
-    });
-    const chunks: Buffer[] = [];
-    child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => chunks.push(chunk));
-    child.once('error', (error) => {
-      if (error.name !== 'AbortError') reject(error);
-    });
-    child.once('close', (code) => {
-      resolve({ exitCode: code ?? 1, output: Buffer.concat(chunks).toString() });
-    });
-  });
 }
