@@ -65,7 +65,7 @@ export function failed(failure: Failure, agreement: Agreement): WriteOutcome {
   const refused = refusedFor(reasonNotMinted);
   if (refused !== undefined) return { kind: 'not-applied', ...refused, agreement };
   const kind = mayHold === 0 ? 'not-applied' : 'unknown';
-  const trouble = troubleOf(ending, refusals);
+  const trouble = troubleOf(ending, refusals, mayHold);
   const written = failure.written === undefined ? {} : { written: failure.written };
   return { kind, trouble, detail: detailOf(trouble, failure), agreement, ...written };
 }
@@ -77,9 +77,10 @@ function refusedFor(reason: unknown): { readonly trouble: Trouble; readonly deta
   return undefined;
 }
 
-function troubleOf(ending: Failure['ending'], refusals: readonly string[]): Trouble {
+/** A write that some node may hold is not called turned away, which everybody takes for "nothing was done". */
+function troubleOf(ending: Failure['ending'], refusals: readonly string[], mayHold: number): Trouble {
   if (refusals.includes(DISK_FULL) || refusals.includes(HINTS_FULL)) return 'disk-full';
-  if (refusals.includes(OVERLOADED)) return 'overloaded';
+  if (refusals.includes(OVERLOADED) && mayHold === 0) return 'overloaded';
   return ending === 'deadline' || refusals.some(ranOutOfTime) ? 'quorum-timeout' : 'quorum-unavailable';
 }
 

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { failed, type Failure } from '#coordinator/write-outcome.ts';
+
+const AGREEMENT = { acked: 1, needed: 2, of: 3, fallbacks: 0 };
+
+function failure(more: Partial<Failure>): Failure {
+  const nothing = { unasked: [], reasonNotMinted: undefined, written: undefined, zone: undefined };
+  return { ending: 'impossible', mayHold: 0, refusals: [], ...nothing, ...more };
+}
+
+test('a write that a node may hold is not called turned away for the others that had too much to do', () => {
+  const refusals = ['overloaded', 'overloaded'];
+  expect(failed(failure({ refusals, mayHold: 1 }), AGREEMENT)).toEqual({
+    kind: 'unknown',
+    trouble: 'quorum-unavailable',
+    detail: 'too few replicas can take the write (overloaded, overloaded)',
+    agreement: AGREEMENT,
+  });
+  expect(failed(failure({ refusals }), AGREEMENT)).toMatchObject({ kind: 'not-applied', trouble: 'overloaded' });
+});
