@@ -381,6 +381,9 @@ export class QuoralNode {
     follow(this.chain.facts());
     this.chain.onFacts(follow);
     this.chain.onNewcomers(connect);
+    this.messaging.onReachability((_peer, isReachable) => {
+      if (!isReachable) this.coordinator.strong.upkeep.someoneIsAway();
+    });
   }
 }
 

@@ -19,7 +19,9 @@ const FOR_NOW: ReadonlySet<ChangeResult['kind']> = new Set([
  */
 export function withDoubt(proposed: Proposed, triedAt: number): Proposed {
   if (triedAt === 0) return proposed;
-  if (proposed.kind === 'failed') return { ...proposed, mayBeMade: true };
+  // Whoever is told that he was turned away takes that for "nothing was done".
+  if (proposed.kind === 'failed')
+    return { ...proposed, reason: proposed.reason === 'overloaded' ? 'unavailable' : proposed.reason, mayBeMade: true };
   if (!FOR_NOW.has(proposed.result.kind)) return proposed;
   return unavailable('an owner that was given the change before has not answered, and may still make it', true);
 }

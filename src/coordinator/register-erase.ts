@@ -80,6 +80,8 @@ export class RegisterErase {
     const dueAt = nothingFrom(value, this.#options.age);
     if (dueAt === Infinity) return;
     const id = toHex(recordKey(name.bucket, name.incarnation, name.key));
+    // What is being done about it goes on.
+    if (this.#candidates.get(id)?.dueAt === dueAt) return;
     if (this.#candidates.size < CANDIDATES_MAX || this.#candidates.has(id)) {
       this.#candidates.set(id, { name, dueAt, agreed: undefined });
     }

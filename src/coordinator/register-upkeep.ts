@@ -1,7 +1,9 @@
 /**
- * What a node does for its registers without being asked: reads every row within a given time, to see whether it is whole and
- * whether it still holds anything, and has those mended (register-mend.ts) and erased (register-erase.ts). What is left of
- * partitions that it does not own any more goes.
+ * What a node does for its registers without being asked: reads every row within a given time, to see whether it is whole,
+ * whether it still holds anything and whether the other owners have the same, and has those mended (register-mend.ts), erased
+ * (register-erase.ts) and brought up to date (register-level.ts). What is left of partitions that it does not own any more goes.
+ *
+ * It goes fast after a start, after somebody was away, and until all owners of all keys have been compared once since.
  */
 
 import { concatBytes } from '#kernel/bytes.ts';
@@ -18,7 +20,7 @@ import { RegisterErase } from './register-erase.ts';
 import { RegisterLevel, type RegisterLevelOptions } from './register-level.ts';
 import { RegisterMend } from './register-mend.ts';
 import type { RegisterRows } from './register-rows.ts';
-import { RECENT_MS } from './register-value.ts';
+import { nothingFrom, RECENT_MS } from './register-value.ts';
 
 export interface UpkeepSettings {
   /** Milliseconds in which every row is read once. */
@@ -41,6 +43,10 @@ export interface UpkeepOptions {
 
 const PAGE_ROWS = 16;
 const STEP_MS = 250;
+/** Before a fast pass that follows another one, which could not compare all: somebody may be away for long. */
+const REST_MS = 10_000;
+/** Of rows, when they are read fast. */
+const BYTES_PER_MS = 4096;
 
 export class RegisterUpkeep {
   readonly #options: UpkeepOptions;
@@ -49,8 +55,15 @@ export class RegisterUpkeep {
   readonly #level: RegisterLevel;
   #timer: Timer | undefined;
   #stopped = true;
+  /** Where the pass goes on; undefined at its beginning. */
+  #from: Uint8Array | undefined;
   #pages = 0;
   #pagesBefore = 0;
+  /** Of the last page. */
+  #bytes = 0;
+  #isFast = true;
+  /** Whether owners may differ that this pass has not compared. */
+  #mayDiffer = false;
 
   constructor(options: UpkeepOptions) {
     const { settings } = options;
@@ -65,7 +78,7 @@ export class RegisterUpkeep {
     this.#stopped = false;
     this.erase.start();
     this.mend.start();
-    this.#next(undefined);
+    this.#next();
   }
 
   stop(): void {
@@ -73,6 +86,17 @@ export class RegisterUpkeep {
     this.#timer?.cancel();
     this.erase.stop();
     this.mend.stop();
+  }
+
+  /** A member cannot be reached: it may miss changes, or this node may. */
+  someoneIsAway(): void {
+    this.#mayDiffer = true;
+    if (this.#isFast || this.#stopped) return;
+    this.#isFast = true;
+    // A step that is under way looks by itself when the next one is.
+    if (this.#timer === undefined) return;
+    this.#timer.cancel();
+    this.#next();
   }
 
   /** Reads some rows now: for whoever has all of them read, of all buckets or of one. */
@@ -87,7 +111,7 @@ export class RegisterUpkeep {
   /** The same, and has the owners of each brought up to date that are behind. */
   async level(from: Uint8Array, bucket: string | undefined): Promise<ScrubReply> {
     const { read, next } = this.#read(from, bucket);
-    await this.#level.level(read.map(([rowKey]) => recordName(rowKey)));
+    await this.#level.level(read.flatMap((row) => this.#look(row)));
     return { rows: read.length, damaged: 0, next };
   }
 
@@ -97,47 +121,59 @@ export class RegisterUpkeep {
     return { read, next: page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]) };
   }
 
-  /** The first pass after a start goes fast: what was to be done is known to nobody. */
-  #next(from: Uint8Array | undefined): void {
+  #next(): void {
     const { environment, settings } = this.#options;
-    const delay = this.#pagesBefore === 0 ? STEP_MS : Math.max(STEP_MS, settings.scrubPeriod / this.#pagesBefore);
-    this.#timer = environment.world.clock.after(delay, () => this.#step(from));
+    const slow = this.#pagesBefore === 0 ? 0 : settings.scrubPeriod / this.#pagesBefore;
+    const isAgain = this.#from === undefined && this.#pagesBefore > 0;
+    const fast = isAgain ? REST_MS : Math.max(STEP_MS, this.#bytes / BYTES_PER_MS);
+    this.#timer = environment.world.clock.after(this.#isFast ? fast : Math.max(fast, slow), () => void this.#step());
   }
 
-  #step(from: Uint8Array | undefined): void {
-    if (this.#stopped) return;
+  async #step(): Promise<void> {
     const { world, knowledge } = this.#options.environment;
-    let last: Uint8Array | undefined;
+    this.#timer = undefined;
     try {
       const known = knowledge.epoch() > 0;
-      const page = known
-        ? world.disk.range(REGISTERS, { ...(from === undefined ? {} : { from }), limit: PAGE_ROWS })
-        : [];
-      for (const [rowKey, row] of page) this.#look(rowKey, row);
-      last = page.length < PAGE_ROWS ? undefined : page.at(-1)![0];
+      const from = this.#from === undefined ? {} : { from: this.#from };
+      const page = known ? world.disk.range(REGISTERS, { ...from, limit: PAGE_ROWS }) : [];
       this.#pages += known ? 1 : 0;
+      this.#bytes = page.reduce((bytes, [, row]) => bytes + row.length, 0);
+      this.#from = page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]);
+      if (!(await this.#level.level(page.flatMap((row) => this.#look(row))))) this.#mayDiffer = true;
     } catch (error) {
+      this.#from = undefined;
       // A disk that has failed is told of elsewhere.
       world.log.debug('scrub-failed', { reason: String(error) });
     }
-    if (last === undefined) {
-      this.#pagesBefore = this.#pages;
-      this.#pages = 0;
-    }
-    this.#next(last === undefined ? undefined : following(last));
+    if (this.#from === undefined) this.#endPass();
+    if (!this.#stopped) this.#next();
   }
 
-  #look(rowKey: Uint8Array, row: Uint8Array): void {
+  #endPass(): void {
+    this.#pagesBefore = this.#pages;
+    this.#pages = 0;
+    this.#isFast = this.#mayDiffer || this.#pagesBefore === 0;
+    this.#mayDiffer = false;
+  }
+
+  /**
+   * Its name when it holds something now, which the owners may not have alike. What holds nothing is left to register-erase.ts, which has
+   * all owners accept that.
+   */
+  #look([rowKey, row]: readonly [rowKey: Uint8Array, row: Uint8Array]): readonly RecordName[] {
     const name = recordName(rowKey);
     if (this.#isLeftOver(name)) {
       this.#remove(rowKey, name);
-      return;
+      return [];
     }
     try {
-      this.erase.note(name, this.#options.rows.valueIn(name, row));
+      const value = this.#options.rows.valueIn(name, row);
+      this.erase.note(name, value);
+      return nothingFrom(value, 0) > this.#options.environment.world.clock.wall() ? [name] : [];
     } catch (error) {
       // Damaged, which has been reported, or written by a later program.
       if (!(error instanceof Refusal) && !(error instanceof MalformedMessage)) throw error;
+      return [];
     }
   }
 

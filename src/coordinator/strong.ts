@@ -359,9 +359,7 @@ export class StrongKeys {
 
   #failed(request: KeyRequest, { reason, detail, mayBeMade }: Failure) {
     const kind = mayBeMade ? ('unknown' as const) : ('not-applied' as const);
-    // Who is told that it was turned away takes that for "nothing was done".
-    const trouble = TROUBLES[mayBeMade && reason === 'overloaded' ? 'unavailable' : reason];
-    return { kind, trouble, detail, agreement: this.#agreement(request) };
+    return { kind, trouble: TROUBLES[reason], detail, agreement: this.#agreement(request) };
   }
 
   #agreement({ bucket, key }: KeyRequest): Agreement {

@@ -1,6 +1,7 @@
 /** Wrong variants of ring changes: rules without which other databases have lost writes while their rings changed. */
 
 import type { Bug } from './bugs.ts';
+import { WITHOUT_LEVELLING } from './strong-bugs.ts';
 
 const MOVES = 'src/repair/moves.ts';
 
@@ -308,6 +309,7 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     about:
       'a newcomer that was given up is an owner like all others when it is back, with the votes that it has never had',
     edits: [
+      ...WITHOUT_LEVELLING,
       {
         file: 'src/operator/ring-change.ts',
         from: "lost.has(index) && memberAt(index).state === 'refilling'),",

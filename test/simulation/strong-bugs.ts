@@ -1,10 +1,25 @@
 /** Wrong variants of strong keys: rules that published implementations of CASPaxos and its relatives got wrong. */
 
 import type { Bug } from './bugs.ts';
+import type { SourceEdit } from './source-edits.ts';
 
 const ROWS = 'src/coordinator/register-rows.ts';
 const KEYED = 'src/coordinator/register-keyed.ts';
 const PROPOSER = 'src/coordinator/register-proposer.ts';
+
+/** Owners that compare what they have would soon have hidden what went wrong before. */
+export const WITHOUT_LEVELLING: readonly SourceEdit[] = [
+  {
+    file: 'src/coordinator/register-upkeep.ts',
+    from: 'if (!(await this.#level.level(page.flatMap((row) => this.#look(row))))) this.#mayDiffer = true;',
+    to: 'for (const row of page) this.#look(row);',
+  },
+  {
+    file: 'src/coordinator/register-upkeep.ts',
+    from: 'if (this.#isFast || this.#stopped) return;',
+    to: 'if (this.#isFast || !this.#stopped) return;',
+  },
+];
 
 export const STRONG_BUGS: readonly Bug[] = [
   {
@@ -23,6 +38,7 @@ export const STRONG_BUGS: readonly Bug[] = [
     name: 'strong-read-after-prepare-only',
     about: 'a read answers with the value that it found, without having it accepted (CASSANDRA-12126)',
     edits: [
+      ...WITHOUT_LEVELLING,
       {
         file: PROPOSER,
         from: "if ('kind' in base) return base;",
@@ -121,6 +137,7 @@ export const STRONG_BUGS: readonly Bug[] = [
     name: 'strong-erased-in-spite-of-promise',
     about: 'an owner takes away a key of which it has promised somebody something',
     edits: [
+      ...WITHOUT_LEVELLING,
       {
         file: 'src/consensus/register.ts',
         from: 'return compareBallots(promised, ballot) === 0 && compareBallots(accepted.ballot, ballot) === 0;',
@@ -183,6 +200,7 @@ export const STRONG_BUGS: readonly Bug[] = [
     name: 'strong-vote-without-memory',
     about: 'an owner that has lost its disk votes before it has its registers back',
     edits: [
+      ...WITHOUT_LEVELLING,
       {
         file: ROWS,
         from: "if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk and has no vote yet');",

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { withDoubt } from '#coordinator/doubt.ts';
 import { failed, type Failure } from '#coordinator/write-outcome.ts';
 
 const AGREEMENT = { acked: 1, needed: 2, of: 3, fallbacks: 0 };
@@ -17,4 +18,10 @@ test('a write that a node may hold is not called turned away for the others that
     agreement: AGREEMENT,
   });
   expect(failed(failure({ refusals }), AGREEMENT)).toMatchObject({ kind: 'not-applied', trouble: 'overloaded' });
+});
+
+test('nor is a change of a strong key that an owner was given before', () => {
+  const turnedAway = { kind: 'failed', reason: 'overloaded', detail: 'many wait', mayBeMade: false } as const;
+  expect(withDoubt(turnedAway, 1)).toEqual({ ...turnedAway, reason: 'unavailable', mayBeMade: true });
+  expect(withDoubt(turnedAway, 0)).toEqual(turnedAway);
 });
