@@ -9,7 +9,7 @@ import type { Bucket } from '#buckets/definition.ts';
 import { agreedValue } from '#consensus/register.ts';
 import type { RecordName } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
-import type { Counter } from '#world/world.ts';
+import { DiskError, type Counter } from '#world/world.ts';
 import { ownRouteOf, type Environment } from './environment.ts';
 import { isMoving } from './register-erase.ts';
 import { RegisterRound } from './register-round.ts';
@@ -44,8 +44,9 @@ export class RegisterLevel {
       try {
         return await this.#level(name);
       } catch (error) {
-        // The ring or the bucket is another one meanwhile.
-        if (!(error instanceof Refusal)) log.error('register-faulty', { reason: String(error) });
+        // The ring or the bucket is another one meanwhile; of a disk that has failed others tell.
+        if (!(error instanceof Refusal) && !(error instanceof DiskError))
+          log.error('register-faulty', { reason: String(error) });
         return false;
       }
     };
