@@ -35,9 +35,3 @@ export function createWatches(node: Node, changes: Changes, log: NodeStorage): W
   chain.onFacts(() => watches.factsChanged());
   return watches;
 }
-
-/** Commits what the log of changes has of each boot, whatever the boot does. */
-export function markBoot({ replica }: Pick<QuoralNode, 'replica'>): void {
-  // A disk that does not work says so itself.
-  replica.commits.submit({ run: () => undefined, bytes: 0, durable: true }).catch(() => undefined);
-}

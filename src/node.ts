@@ -33,7 +33,7 @@ import { DeadRows } from '#repair/dead-rows.ts';
 import { LongVectors } from '#repair/long-vectors.ts';
 import { MerkleTrees } from '#repair/trees.ts';
 import { StorageMismatch, takeStorage, type NodeStorage } from '#replica/node-storage.ts';
-import { Changes, CHANGES_TABLES } from '#replica/changes.ts';
+import { Changes, CHANGES_TABLES, logBoot } from '#replica/changes.ts';
 import { DroppedBuckets, type Life } from '#replica/dropped-buckets.ts';
 import { Replica, type ReplicaLimits } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
@@ -49,7 +49,7 @@ import { createNodePeers, tellClockLead } from './node-peers.ts';
 import type { TableDefinition, World } from '#world/world.ts';
 import type { Watches, WatchSettings } from '#watch/watches.ts';
 import { contextMac } from './context-mac.ts';
-import { createWatches, markBoot } from './node-watches.ts';
+import { createWatches } from './node-watches.ts';
 import { createRepair, type NodeRepair } from './node-repair.ts';
 import { ownMember } from './own-member.ts';
 import { whyNotReady } from './why-not-ready.ts';
@@ -130,7 +130,10 @@ export class QuoralNode {
   /** Takes the disk into possession. Rejects with what is wrong with it. */
   static async create(world: World, options: NodeOptions): Promise<QuoralNode> {
     const { disk, random, clock } = world;
-    const storage = await takeStorage({ disk, random, wall: () => clock.wall(), id: options.id });
+    const storage = await takeStorage({
+      ...{ disk, random, wall: () => clock.wall(), id: options.id },
+      begins: (transaction, boot) => logBoot(transaction, options.watch, boot, clock.wall()),
+    });
     const node = new QuoralNode(world, options, storage);
     node.#checkAddress();
     return node;
@@ -139,7 +142,6 @@ export class QuoralNode {
   /** Opens the peer door, then founds the cluster or confirms its epoch in the background. Rejects with what is wrong with the door. */
   async start(): Promise<void> {
     await this.messaging.start();
-    markBoot(this);
     tellClockLead(this.world.log, this.hybridClockLead(), this.options.membership.clocks.warnFrom);
     this.membership.start();
     this.chain.start();

@@ -9,8 +9,9 @@
  * A group is shown when it is on stable storage, so its number is never given to another one that somebody was shown. The
  * oldest rows go when the log is too long or too old; whoever has not read them has to begin anew.
  *
- * The first group of each boot has a row in any case. A boot that has none was that of a program that keeps no log: an older one, or
- * this one with the log switched off. What changed then nobody knows, so nobody may go on from before it.
+ * Each boot has a row without entries, committed with the boot itself, before anything can change in it. A boot that has no row was
+ * that of a program that keeps no log: an older one, or this one with the log switched off. What changed then nobody knows, so nobody
+ * may go on from before it.
  */
 
 import { glimpseBytes, writeGlimpse } from '#causality/glimpse.ts';
@@ -66,6 +67,7 @@ export interface ChangesPage {
 
 /** What a row says before its entries. */
 interface Head {
+  /** The boot that wrote it. */
   readonly boot: number;
   /** Before this group nothing may be gone on from. */
   readonly begins: number;
@@ -73,28 +75,54 @@ interface Head {
   readonly time: number;
 }
 
+/** What a disk has of the log. */
+interface Standing {
+  /** Of the last row; 0 when there is none. */
+  readonly boot: number;
+  readonly first: number;
+  readonly next: number;
+  readonly bytesFirst: number;
+  readonly bytesNext: number;
+}
+
+/** The row of a boot, to be committed with the boot itself. */
+export function logBoot(
+  transaction: DiskTransaction,
+  { logBytesMax }: ChangesLimits,
+  boot: number,
+  wall: number,
+): void {
+  if (logBytesMax === 0) return;
+  const { boot: last, first, next, bytesNext } = standingOn(transaction);
+  // As if all that there is had gone, when a boot is missing: whoever was shown a group of it has to begin anew.
+  const number = last < boot - 1 ? next + 1 : next;
+  const begins = last < boot - 1 ? number : first;
+  const writer = new ByteWriter();
+  writeRow(writer, { boot, begins, bytesBefore: bytesNext, time: wall }, []);
+  transaction.put(CHANGES, keyOfNumber(number), writer.finish());
+}
+
+/** Made when {@link logBoot} is committed. */
 export class Changes implements RecordParticipant {
   readonly #clock: Clock;
   readonly #limits: ChangesLimits;
   readonly #boot: number;
   /** Whether this node serves: not while its clock is in doubt, by which changes would be old that are not. */
   readonly #ready: () => boolean;
-  /** Whether this boot has a row. */
-  #marked = false;
   readonly #listeners: ((changes: () => readonly Change[]) => void)[] = [];
   /** Of the oldest row there is; {@link #next} when there is none. */
-  #first = 1;
-  #next = 1;
+  #first: number;
+  #next: number;
   /** The last group on stable storage. */
-  #synced = 0;
-  #bytesFirst = 0;
-  #bytesNext = 0;
+  #synced: number;
+  #bytesFirst: number;
+  #bytesNext: number;
   #ageLooked = 0;
   #pending: Pending[] = [];
   readonly #writer = new ByteWriter(ROW_BYTES);
   /** The row of the group that is being synced; undefined when it has none. */
   #written: Uint8Array | undefined;
-  #before = { first: 1, next: 1, bytesFirst: 0, bytesNext: 0, marked: false };
+  #before = { first: 1, next: 1, bytesFirst: 0, bytesNext: 0 };
 
   constructor(
     world: { readonly clock: Clock; readonly disk: DiskReader; readonly metrics: Metrics },
@@ -106,17 +134,11 @@ export class Changes implements RecordParticipant {
     this.#clock = world.clock;
     this.#limits = limits;
     this.#boot = boot;
-    const [first] = world.disk.range(CHANGES, { limit: 1 });
-    const [last] = world.disk.range(CHANGES, { limit: 1, reverse: true });
-    if (first !== undefined && last !== undefined) {
-      const { bytesBefore, boot: lastBoot, begins } = headOf(last[1]);
-      // Rows from before it are on their way out.
-      this.#first = Math.max(numberOfKey(first[0]), begins);
-      this.#next = numberOfKey(last[0]) + 1;
-      this.#bytesFirst = headOf(first[1]).bytesBefore;
-      this.#bytesNext = bytesBefore + last[1].length;
-      if (lastBoot < boot - 1) this.#begin();
-    } else if (boot > 1) this.#begin();
+    const { first, next, bytesFirst, bytesNext } = standingOn(world.disk);
+    this.#first = first;
+    this.#next = next;
+    this.#bytesFirst = bytesFirst;
+    this.#bytesNext = bytesNext;
     this.#synced = this.#next - 1;
     world.metrics.gauge('quoral_change_log_bytes', 'Bytes of the log of changes that watches read', () =>
       this.#bytes(),
@@ -148,12 +170,6 @@ export class Changes implements RecordParticipant {
     this.#listeners.push(listener);
   }
 
-  /** As if all that there is had gone: whoever was shown a group of it has to begin anew. */
-  #begin(): void {
-    this.#next += 1;
-    this.#first = this.#next;
-  }
-
   recordChanged(transaction: GroupTransaction, { rowKey, before, after }: RecordChange): void {
     if (this.#limits.logBytesMax === 0 || after.vector.length === 0 || !showsMore(before, after)) return;
     transaction.afterwards(this.#note, { rowKey, is: after });
@@ -174,9 +190,8 @@ export class Changes implements RecordParticipant {
   }
 
   groupEnds(transaction: DiskTransaction): void {
-    if (this.#limits.logBytesMax === 0 || (this.#pending.length === 0 && this.#marked)) return;
+    if (this.#pending.length === 0) return;
     const row = this.#row();
-    this.#marked = true;
     this.#written = row;
     transaction.put(CHANGES, keyOfNumber(this.#next), row);
     this.#next += 1;
@@ -185,8 +200,7 @@ export class Changes implements RecordParticipant {
   }
 
   groupFailed(): void {
-    const { first, next, bytesFirst, bytesNext, marked } = this.#before;
-    this.#marked = marked;
+    const { first, next, bytesFirst, bytesNext } = this.#before;
     this.#first = first;
     this.#next = next;
     this.#bytesFirst = bytesFirst;
@@ -246,25 +260,13 @@ export class Changes implements RecordParticipant {
   #row(): Uint8Array {
     const writer = this.#writer;
     writer.clear();
-    writer.u8(FORMAT);
-    writer.varint(this.#boot);
-    writer.varint(this.#first);
-    writer.varint(this.#bytesNext);
-    writer.varint(Math.max(0, Math.floor(this.#clock.wall())));
-    writer.varint(this.#pending.length);
-    for (const { rowKey, is } of this.#pending) {
-      writer.bytes(rowKey);
-      if (is instanceof Uint8Array) writer.bytes(is);
-      else writeShortGlimpse(writer, is);
-    }
+    const head = { boot: this.#boot, begins: this.#first, bytesBefore: this.#bytesNext, time: this.#clock.wall() };
+    writeRow(writer, head, this.#pending);
     return writer.written(0).slice();
   }
 
   #standing() {
-    return {
-      ...{ first: this.#first, next: this.#next, marked: this.#marked },
-      ...{ bytesFirst: this.#bytesFirst, bytesNext: this.#bytesNext },
-    };
+    return { first: this.#first, next: this.#next, bytesFirst: this.#bytesFirst, bytesNext: this.#bytesNext };
   }
 
   #bytes(): number {
@@ -290,6 +292,35 @@ export class Changes implements RecordParticipant {
 }
 
 const READ_ROWS = 64;
+
+function standingOn(disk: DiskReader): Standing {
+  const [first] = disk.range(CHANGES, { limit: 1 });
+  const [last] = disk.range(CHANGES, { limit: 1, reverse: true });
+  if (first === undefined || last === undefined) return { boot: 0, first: 1, next: 1, bytesFirst: 0, bytesNext: 0 };
+  const { bytesBefore, boot, begins } = headOf(last[1]);
+  return {
+    boot,
+    // Rows from before what it begins with are on their way out.
+    first: Math.max(numberOfKey(first[0]), begins),
+    next: numberOfKey(last[0]) + 1,
+    bytesFirst: headOf(first[1]).bytesBefore,
+    bytesNext: bytesBefore + last[1].length,
+  };
+}
+
+function writeRow(writer: ByteWriter, { boot, begins, bytesBefore, time }: Head, entries: readonly Pending[]): void {
+  writer.u8(FORMAT);
+  writer.varint(boot);
+  writer.varint(begins);
+  writer.varint(bytesBefore);
+  writer.varint(Math.max(0, Math.floor(time)));
+  writer.varint(entries.length);
+  for (const { rowKey, is } of entries) {
+    writer.bytes(rowKey);
+    if (is instanceof Uint8Array) writer.bytes(is);
+    else writeShortGlimpse(writer, is);
+  }
+}
 
 /** With its length; nothing where it is too long. */
 function writeShortGlimpse(writer: ByteWriter, state: State): void {

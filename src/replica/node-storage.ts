@@ -164,6 +164,8 @@ export interface TakeStorageOptions {
   /** The calendar clock, milliseconds since 1970. */
   readonly wall: () => number;
   readonly id: NodeId;
+  /** Commits with the boot what others keep of each. */
+  readonly begins?: (transaction: DiskTransaction, boot: number) => void;
 }
 
 /**
@@ -171,7 +173,7 @@ export interface TakeStorageOptions {
  * all of it durable when the promise resolves.
  * Rejects with {@link StorageMismatch} when the disk belongs to another node.
  */
-export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions): Promise<NodeStorage> {
+export async function takeStorage({ disk, random, wall, id, begins }: TakeStorageOptions): Promise<NodeStorage> {
   const owner = readText(disk, ID);
   if (owner !== undefined && owner !== id) {
     throw new StorageMismatch(
@@ -198,6 +200,7 @@ export async function takeStorage({ disk, random, wall, id }: TakeStorageOptions
     transaction.put(NODE, CLEAN, encodeNumber(0));
     storeClock(transaction, clock.last());
     reserved.store(transaction);
+    begins?.(transaction, boot);
   });
   await durable;
   const marks = new DiskMarks(disk, boot, boot - LIVES_MAX);

@@ -5,7 +5,7 @@ import { decodeGlimpse } from '#causality/glimpse.ts';
 import { encodeState } from '#causality/state-codec.ts';
 import { EMPTY_STATE, type State } from '#causality/state.ts';
 import { fromUtf8, toHex, utf8 } from '#kernel/bytes.ts';
-import { Changes, CHANGES, CHANGES_TABLES } from '#replica/changes.ts';
+import { Changes, CHANGES, CHANGES_TABLES, logBoot } from '#replica/changes.ts';
 import { GroupCommit } from '#replica/group-commit.ts';
 import { Records } from '#replica/records.ts';
 import { recordPrefix, REPLICA_TABLES } from '#replica/tables.ts';
@@ -63,6 +63,7 @@ class Store {
   }
 
   #open() {
+    this.world.disk.commit((transaction) => logBoot(transaction, this.limits, this.boot, this.world.clock.wall()));
     const changes = new Changes(this.world, this.limits, this.boot, () => this.ready);
     const records = new Records({ ...this.world, participants: [changes], damaged: () => undefined });
     const commits = new GroupCommit({
@@ -91,23 +92,32 @@ test('a group is one row; its changes come in order, of one bucket only, and wha
   ]);
   await store.write([['x', one(3)]], 'other');
   await store.write([['a', one(4), one(1)]]);
-  expect(store.read(0)).toEqual(['1 a', '1 b', '3 a']);
-  expect(store.read(1)).toEqual(['3 a']);
-  expect(store.world.disk.range(CHANGES, { limit: 10 }).length).toBe(3);
+  expect(store.read(0)).toEqual(['2 a', '2 b', '4 a']);
+  expect(store.read(2)).toEqual(['4 a']);
+  // The first is that of the boot.
+  expect(store.world.disk.range(CHANGES, { limit: 10 }).length).toBe(4);
 });
 
 test('golden bytes of a row', async () => {
   const store = new Store();
   await store.write([['a', one(9)]]);
-  const [[key, row]] = store.world.disk.range(CHANGES, { limit: 1 }) as [[Uint8Array, Uint8Array]];
-  expect(toHex(key)).toBe('0000000000000001');
-  // Without the six bytes of the time.
-  expect([toHex(row.subarray(0, 4)), toHex(row.subarray(10))]).toMatchInlineSnapshot(`
-    [
-      "01010100",
-      "01076200000000006109820101010901000901",
-    ]
-  `);
+  const rows = store.world.disk.range(CHANGES, { limit: 2 });
+  // Without the six bytes of the time. The first is that of the boot.
+  expect(rows.map(([key, row]) => [toHex(key), toHex(row.subarray(0, 4)), toHex(row.subarray(10))]))
+    .toMatchInlineSnapshot(`
+      [
+        [
+          "0000000000000001",
+          "01010100",
+          "00",
+        ],
+        [
+          "0000000000000002",
+          "0101010b",
+          "01076200000000006109820101010901000901",
+        ],
+      ]
+    `);
   const { changes } = store.changes.read(store.world.disk, 0, PREFIX, 10);
   expect(decodeGlimpse(changes[0]!.glimpse).vector).toEqual([dot(1, 9)]);
 });
@@ -119,7 +129,7 @@ test('what shows a reader nothing new is not logged: a vector that grows, a tomb
   await store.write([['a', dead, one(1)]]);
   await store.write([['a', { vector: [dot(1, 5), dot(2, 6)], versions: [] }, dead]]);
   await store.write([['a', EMPTY_STATE, dead]]);
-  expect(store.read(0)).toEqual(['1 a', '2 a']);
+  expect(store.read(0)).toEqual(['2 a', '3 a']);
 });
 
 test('after a restart the numbers go on, and what was synced is still there', async () => {
@@ -127,28 +137,35 @@ test('after a restart the numbers go on, and what was synced is still there', as
   await store.write([['a', one(1)]]);
   await store.write([['b', one(2)]]);
   store.reboot();
-  expect([store.changes.synced, store.read(0)]).toEqual([2, ['1 a', '2 b']]);
+  expect([store.changes.synced, store.read(0)]).toEqual([4, ['2 a', '3 b']]);
   await store.write([['c', one(3)]]);
-  expect(store.read(1)).toEqual(['2 b', '3 c']);
+  expect(store.read(2)).toEqual(['3 b', '5 c']);
 });
 
-test('what a boot has changed that logged nothing is missing, so nobody may go on from before it', async () => {
+test('what was changed in a boot that logged nothing is missing, so nobody may go on from before it', async () => {
   const store = new Store();
   await store.write([['a', one(1)]]);
   store.reboot();
-  // Nothing changes in this boot, but its first group is marked.
-  await store.write([['a', one(1), one(1)]]);
-  store.reboot();
-  expect([store.changes.synced, store.changes.reaches(1)]).toEqual([2, true]);
+  expect([store.changes.synced, store.changes.reaches(1)]).toEqual([3, true]);
   await store.write([['b', one(2)]]);
   store.reboot(1);
-  expect([1, 2, 3].map((group) => store.changes.reaches(group))).toEqual([false, false, false]);
+  expect([1, 2, 3, 4].map((group) => store.changes.reaches(group))).toEqual([false, false, false, false]);
   const from = store.changes.synced;
   await store.write([['c', one(3)]]);
-  expect([store.changes.reaches(from), store.read(from)]).toEqual([true, ['5 c']]);
+  expect([store.changes.reaches(from), store.read(from)]).toEqual([true, ['7 c']]);
   expect(store.changes.before(store.world.disk, 0)).toBeUndefined();
   store.reboot();
-  expect([1, 2, 3, from].map((group) => store.changes.reaches(group))).toEqual([false, false, false, true]);
+  expect([1, 4, from].map((group) => store.changes.reaches(group))).toEqual([false, false, true]);
+});
+
+test('boots that were killed before they committed anything have changed nothing: whoever was shown something goes on', async () => {
+  const store = new Store();
+  await store.write([['a', one(1)]]);
+  const shown = store.changes.synced;
+  for (let boots = 0; boots < 3; boots++) store.reboot();
+  expect(store.changes.reaches(shown)).toBe(true);
+  await store.write([['b', one(2)]]);
+  expect(store.read(shown).map((entry) => entry.split(' ')[1])).toEqual(['b']);
 });
 
 test('a commit that fails leaves no gap and no change', async () => {
@@ -158,7 +175,7 @@ test('a commit that fails leaves no gap and no change', async () => {
   await store.write([['b', one(2)]]);
   store.machine.medium.capacityBytes = Number.POSITIVE_INFINITY;
   await store.write([['c', one(3)]]);
-  expect(store.read(0)).toEqual(['1 a', '2 c']);
+  expect(store.read(0)).toEqual(['2 a', '3 c']);
 });
 
 test('the oldest go when the log is too long or too old, and whoever wants them is told', async () => {
@@ -166,16 +183,16 @@ test('the oldest go when the log is too long or too old, and whoever wants them 
   for (let i = 1; i <= 100; i++) await store.write([[`k${i}`, one(i)]]);
   expect(store.changes.reaches(0)).toBe(false);
   expect(store.changes.reaches(90)).toBe(true);
-  expect(store.changes.reaches(100)).toBe(true);
-  expect(store.changes.reaches(101)).toBe(false);
+  expect(store.changes.reaches(101)).toBe(true);
+  expect(store.changes.reaches(102)).toBe(false);
   const kept = store.world.disk.range(CHANGES, { limit: 1000 });
   expect(kept.reduce((sum, [, row]) => sum + row.length, 0)).toBeLessThan(1200);
   await store.machine.simulation.run(store.machine.simulation.now + 120_000);
   await store.write([['new', one(200)]]);
   expect(store.world.disk.range(CHANGES, { limit: 1000 }).length).toBe(1);
   store.reboot();
-  expect(store.changes.reaches(99)).toBe(false);
-  expect(store.read(100)).toEqual(['101 new']);
+  expect(store.changes.reaches(100)).toBe(false);
+  expect(store.read(101)).toEqual(['102 new']);
 });
 
 test('nothing goes for its age while this node does not serve, for its clock may have jumped', async () => {
@@ -184,11 +201,11 @@ test('nothing goes for its age while this node does not serve, for its clock may
   await store.machine.simulation.run(store.machine.simulation.now + 120_000);
   store.ready = false;
   await store.write([['k2', one(2)]]);
-  expect(store.read(0)).toEqual(['1 k1', '2 k2']);
+  expect(store.read(0)).toEqual(['2 k1', '3 k2']);
   store.ready = true;
   await store.machine.simulation.run(store.machine.simulation.now + 20_000);
   await store.write([['k3', one(3)]]);
-  expect(store.read(1)).toEqual(['2 k2', '3 k3']);
+  expect(store.read(2)).toEqual(['3 k2', '4 k3']);
   expect(store.changes.reaches(0)).toBe(false);
 });
 
@@ -200,8 +217,8 @@ test('a time leads to the group before it; a time that the log does not reach le
     times.push(store.world.clock.wall());
     await store.write([[`k${i}`, one(i)]]);
   }
-  expect(times.map((time) => store.changes.before(store.world.disk, time))).toEqual([0, 1, 2, 3, 4]);
-  expect(store.changes.before(store.world.disk, times[4]! + 60_000)).toBe(5);
+  expect(times.map((time) => store.changes.before(store.world.disk, time))).toEqual([1, 2, 3, 4, 5]);
+  expect(store.changes.before(store.world.disk, times[4]! + 60_000)).toBe(6);
   for (let i = 6; i <= 60; i++) await store.write([[`k${i}`, one(i)]]);
   expect(store.changes.before(store.world.disk, times[0]!)).toBeUndefined();
 });
