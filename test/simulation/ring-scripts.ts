@@ -91,7 +91,7 @@ export const RING_SCRIPTS = {
     await ring.putAlone(leaver, target);
     await apply();
     await ring.until(cast, first, 'read-new');
-    await stage.pass(4000);
+    await stage.pass(8000);
     ring.clear();
     ring.loses(STORES, [leaver], ring.others(leaver));
     await ring.over();
