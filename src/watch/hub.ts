@@ -152,12 +152,13 @@ export class Hub {
 
   #tell(tail: Tail, from: number, upTo: number, changes: readonly KeyChange[], open: readonly KeyChange[] = []): void {
     const { index } = tail.member;
+    const { told } = this.#options.latest;
     const news = changes.map((change) => this.#newsIn(change, this.#options.latest));
     for (const watcher of this.#watchers) {
       const place = watcher.places.get(index);
       if (place?.storage !== tail.storage || place.group < from) {
         // One that catches up meets this node later.
-        this.#begin(watcher, tail);
+        this.#begin(watcher, tail, told);
         continue;
       }
       const { own } = watcher;
@@ -166,7 +167,7 @@ export class Hub {
         const event = own === undefined ? news[i] : this.#newsIn(change, own);
         if (event !== undefined) watcher.add(event);
       }
-      leaveOpen(watcher, index, place, open);
+      this.#leaveOpen(watcher, index, place, open);
       watcher.places.set(index, { storage: tail.storage, group: Math.max(upTo, place.group) });
     }
   }
@@ -190,7 +191,7 @@ export class Hub {
     const { bucket } = this.life;
     try {
       const settlement = strong() ? 'in-order' : conflicts();
-      const etag = latest.take(this.#nameOf(key), glimpse, settlement, clock.wall(), this.#options.latest);
+      const etag = latest.take(this.#nameOf(key), glimpse, settlement, clock.wall());
       return etag === undefined ? undefined : { key, etag };
     } catch (error) {
       if (!(error instanceof CorruptState)) throw error;
@@ -209,9 +210,12 @@ export class Hub {
 
   // --- Catching up -------------------------------------------------------------------------------------------------
 
-  #begin(watcher: Watcher, tail: Tail): void {
+  /** What was news since change `told` was not handed to the watcher. */
+  #begin(watcher: Watcher, tail: Tail, told = this.#options.latest.told): void {
     if (watcher.over || !tail.known || this.#meets(watcher, tail)) return;
-    if (watcher.catching.has(tail.member.index)) return;
+    const { index } = tail.member;
+    if (watcher.isCatchingUp(index)) return;
+    watcher.catchesUp(index, told);
     void this.#catchUp(watcher, tail);
   }
 
@@ -223,7 +227,6 @@ export class Hub {
   async #catchUp(watcher: Watcher, tail: Tail): Promise<void> {
     const { clock, ask } = this.#options;
     const { index } = tail.member;
-    watcher.catching.add(index);
     while (!watcher.over && !this.#stopped && this.#tails.get(index) === tail && !this.#meets(watcher, tail)) {
       if (watcher.filled) await watcher.drained();
       const result = await ask(tail.member, this.#question(watcher, tail));
@@ -244,10 +247,18 @@ export class Hub {
         const event = own !== undefined ? this.#newsIn(change, own) : undefined;
         if (event !== undefined) watcher.addMissed(event);
       }
-      leaveOpen(watcher, index, { storage, group: -1 }, open);
+      this.#leaveOpen(watcher, index, { storage, group: -1 }, open);
       watcher.places.set(index, { storage, group: upTo });
     }
-    watcher.catching.delete(index);
+    watcher.hasCaughtUp(index);
+  }
+
+  #leaveOpen(watcher: Watcher, node: NodeIndex, { storage, group }: Place, changes: readonly KeyChange[]): void {
+    const { told } = this.#options.latest;
+    for (const change of changes) {
+      if (change.group > group && watcher.wants(change.key))
+        watcher.leaveOpen(toHex(change.key), node, { storage, group: change.group }, told);
+    }
   }
 
   #question({ places, since }: Watcher, { member }: Tail) {
@@ -259,12 +270,5 @@ export class Hub {
       storage: place?.storage ?? '',
       follow: false,
     };
-  }
-}
-
-function leaveOpen(watcher: Watcher, node: NodeIndex, { storage, group }: Place, changes: readonly KeyChange[]): void {
-  for (const change of changes) {
-    if (change.group > group && watcher.wants(change.key))
-      watcher.leaveOpen(toHex(change.key), node, { storage, group: change.group });
   }
 }

@@ -17,15 +17,32 @@ interface Known {
   readonly state: State;
   /** Of what was live when it was last shown; null when nothing was, undefined when nothing has been shown yet. */
   readonly etag: string | null | undefined;
+  /** At which change that was. */
+  readonly at: number;
+}
+
+/** What others remember, and which of it was shown here too: what they were told from one change on, up to another one. */
+export interface Others {
+  readonly latest: Latest;
+  readonly from: number;
+  readonly to: number;
 }
 
 export class Latest {
   readonly #most: number;
+  readonly #others: Others | undefined;
   readonly #keys = new Map<string, Known>();
+  #told = 0;
 
   /** `most` keys are remembered, those that were told of last. */
-  constructor(most: number) {
+  constructor(most: number, others?: Others) {
     this.#most = most;
+    this.#others = others;
+  }
+
+  /** How many changes it was told of. */
+  get told(): number {
+    return this.#told;
   }
 
   get size(): number {
@@ -41,30 +58,33 @@ export class Latest {
   }
 
   /**
-   * The tag to show, null when nothing is live; undefined when there is nothing new to show. What `others` know of a key that is not
+   * The tag to show, null when nothing is live; undefined when there is nothing new to show. What others know of a key that is not
    * remembered here may have been shown before, so nothing older is. That something is over is not shown by the first word of it, said when
    * it was not over: it may live longer by now, and if not, that it has ended will be told too. Throws CorruptState.
    */
-  take(
-    name: string,
-    glimpse: Uint8Array,
-    settlement: Settlement,
-    now: number,
-    others?: Latest,
-  ): string | null | undefined {
+  take(name: string, glimpse: Uint8Array, settlement: Settlement, now: number): string | null | undefined {
     const told = decodeGlimpse(glimpse);
-    const known = this.#keys.get(name);
-    const before = known ?? (others === undefined ? undefined : others.#keys.get(name));
+    const others = this.#others;
+    const theirs = others === undefined ? undefined : others.latest.#keys.get(name);
+    const known = this.#keys.get(name) ?? (theirs !== undefined && this.#wasShown(theirs) ? theirs : undefined);
+    const before = known ?? theirs;
     const state = before === undefined ? told : together(before.state, told, settlement);
     // Of a value that has expired the content is gone at one replica and not at another: the time decides what is live.
     const tag = liveTag(state, now);
     const etag = tag === null && known?.etag === undefined && shownIn(told) > 0 ? undefined : tag;
+    const at = known !== undefined && etag === known.etag ? known.at : this.#told;
+    this.#told += 1;
     if (known !== undefined) {
       if (state === known.state && etag === known.etag) return undefined;
       this.#keys.delete(name);
     }
-    this.#remember(name, { state, etag });
+    this.#remember(name, { state, etag, at });
     return known !== undefined && etag === known.etag ? undefined : etag;
+  }
+
+  #wasShown({ at }: Known): boolean {
+    const { from, to } = this.#others!;
+    return at >= from && at < to;
   }
 
   #remember(name: string, known: Known): void {

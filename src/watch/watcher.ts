@@ -45,6 +45,8 @@ export interface WatcherOptions {
   /** Milliseconds without an event. */
   readonly heartbeat: number;
   readonly eventsMax: number;
+  /** What is news for all. */
+  readonly latest: Latest;
   readonly closed: (watcher: Watcher) => void;
 }
 
@@ -69,10 +71,12 @@ export class Watcher {
   #timer: Timer | undefined;
   #drained: (() => void)[] = [];
   /** What it has shown, as long as it cannot go by what the others have seen. */
-  #own: Latest | undefined = new Latest(OWN_MAX);
+  #own: Latest | undefined;
   #ownUntil: number;
+  /** What was news for all since then has been shown by it too, whenever it does not go by its own memory. */
+  readonly #sharesFrom: number;
   /** Nodes with which it catches up. */
-  readonly catching = new Set<NodeIndex>();
+  readonly #catching = new Set<NodeIndex>();
   /** For each key that cannot be told of now, where its first entry is at each node. */
   readonly #open = new Map<string, Map<NodeIndex, Place>>();
 
@@ -81,17 +85,31 @@ export class Watcher {
     this.since = options.since;
     this.places = options.places;
     this.#ownUntil = options.clock.monotonic() + OWN_MS;
+    this.#sharesFrom = options.latest.told;
+    this.#goByItself(this.#sharesFrom);
     this.began = this.place();
   }
 
   /** What it has shown by itself; undefined when it goes by what is news for all. */
   get own(): Latest | undefined {
     const now = this.#options.clock.monotonic();
-    if (this.catching.size > 0 || this.#open.size > 0) {
-      this.#own ??= new Latest(OWN_MAX);
-      this.#ownUntil = now + OWN_MS;
-    } else if (now >= this.#ownUntil) this.#own = undefined;
+    if (this.#catching.size > 0 || this.#open.size > 0) this.#ownUntil = now + OWN_MS;
+    else if (now >= this.#ownUntil) this.#own = undefined;
     return this.#own;
+  }
+
+  /** It catches up with the node. What was news for all since change `told` it has not shown. */
+  catchesUp(node: NodeIndex, told: number): void {
+    this.#catching.add(node);
+    this.#goByItself(told);
+  }
+
+  isCatchingUp(node: NodeIndex): boolean {
+    return this.#catching.has(node);
+  }
+
+  hasCaughtUp(node: NodeIndex): void {
+    this.#catching.delete(node);
   }
 
   get over(): boolean {
@@ -119,8 +137,9 @@ export class Watcher {
     this.#rouse();
   }
 
-  /** Of the key nothing can be told now, although what comes after the entry can. */
-  leaveOpen(name: string, node: NodeIndex, place: Place): void {
+  /** Of the key nothing can be told now, although what comes after the entry can. What was news before change `told` it has shown. */
+  leaveOpen(name: string, node: NodeIndex, place: Place, told: number): void {
+    this.#goByItself(told);
     const places = this.#open.get(name) ?? new Map<NodeIndex, Place>();
     this.#open.set(name, places);
     const before = places.get(node);
@@ -190,6 +209,10 @@ export class Watcher {
       }
     }
     return encodePlaces({ incarnation, since, places });
+  }
+
+  #goByItself(to: number): void {
+    this.#own ??= new Latest(OWN_MAX, { latest: this.#options.latest, from: this.#sharesFrom, to });
   }
 
   #something(): Promise<void> {

@@ -135,6 +135,7 @@ export class Watches {
       places: new Map<NodeIndex, Place>(cursor?.places ?? placesOf(hub)),
       heartbeat: settings.heartbeat,
       eventsMax: settings.eventsMax,
+      latest: this.#latest,
       closed: (one) => this.#closed(hub, one),
     });
     const goesOn = cursor === undefined || (await hub.canGoOn(watcher));

@@ -22,6 +22,15 @@ async function pass(cluster: SimulatedCluster, milliseconds: number): Promise<vo
   await cluster.simulation.run(cluster.simulation.now + milliseconds);
 }
 
+function carriesStates(message: Uint8Array): boolean {
+  return /replica\.store|handoff\.|repair\./.test(new TextDecoder('latin1').decode(message));
+}
+
+function isolate(cluster: SimulatedCluster, id: string): void {
+  for (const other of cluster.machines)
+    if (other.id !== id) cluster.network.partition(cluster.machine(id).host, other.host);
+}
+
 test('writes and deletions are told of once, in order, whichever node makes them', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 1, nodes: 3 });
   // At all owners: one that gets it later would tell of it.
@@ -114,7 +123,7 @@ test('the loss of the node that made a write, before it told of it, loses no eve
 test('a write that one node alone has is told of when that node is back', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 6, nodes: 3 });
   const watch = await WatchingClient.open(cluster, 'n1', 'b');
-  for (const other of ['n1', 'n2']) cluster.network.partition(cluster.machine('n3').host, cluster.machine(other).host);
+  isolate(cluster, 'n3');
   await pass(cluster, 5000);
   const etag = await put(cluster, 'n3', 'alone', 'x', '?w=1&dw=1');
   await pass(cluster, 10_000);
@@ -123,6 +132,37 @@ test('a write that one node alone has is told of when that node is back', async 
   await pass(cluster, 10_000);
   expect(new Set(watch.events.map((event) => event.etag))).toEqual(new Set([etag]));
 });
+
+for (const [when, awayFirst] of [
+  ['a member that was followed', false],
+  ['a member that was away when the watch began', true],
+] as const) {
+  test(`nothing is told of again when ${when} comes back and gets what it has missed`, async () => {
+    const cluster = await SimulatedCluster.founded({ seed: `back ${awayFirst}`, nodes: 3 });
+    if (awayFirst) cluster.crash(cluster.machine('n3'));
+    const watch = await WatchingClient.open(cluster, 'n1', 'b');
+    const etags = [await put(cluster, 'n1', 'k0')];
+    // Longer than a watch goes by itself.
+    await pass(cluster, 90_000);
+    const alone: string[] = [];
+    if (!awayFirst) {
+      isolate(cluster, 'n3');
+      alone.push(await put(cluster, 'n3', 'alone', 'x', '?w=1&dw=1'));
+      cluster.crash(cluster.machine('n3'));
+      cluster.network.clearFaults();
+      // The others do not get it either.
+      for (const id of ['n1', 'n2'])
+        cluster.network.setFault(cluster.machine('n3').host, cluster.machine(id).host, { loses: carriesStates });
+    }
+    for (let i = 1; i <= 5; i++) etags.push(await put(cluster, 'n2', `k${i}`));
+    await pass(cluster, 10_000);
+    await cluster.restart('n3');
+    await pass(cluster, 60_000);
+    expect((await cluster.request('n3', 'GET', '/v1/kv/b/k5?r=1')).status).toBe(200);
+    // What it alone has is news.
+    expect(watch.events.map(({ etag }) => etag)).toEqual([...etags, ...alone]);
+  });
+}
 
 test('a cursor that is too old is refused with 410; so is one of a bucket that was dropped since', async () => {
   const watchSettings = { ...DEFAULT_WATCH_SETTINGS, logBytesMax: 2000 };

@@ -22,6 +22,7 @@ import { NO_TRACE } from '#world/no-trace.ts';
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import { realRandom } from '#world/real/random.ts';
+import { Latest } from '#watch/latest.ts';
 import { decodePlaces } from '#watch/places.ts';
 import { Watcher } from '#watch/watcher.ts';
 import type { WatchStart } from '#watch/watches.ts';
@@ -222,6 +223,7 @@ export class StubNode {
       places: new Map(cursor?.places),
       heartbeat: 15_000,
       eventsMax: 10,
+      latest: new Latest(1),
       closed: (one) => void this.watchers.splice(this.watchers.indexOf(one), 1),
     });
     this.watchers.push(watcher);

@@ -77,10 +77,26 @@ test('of changes that come after each other the latest holds, and of the same on
 
 test('to somebody who remembers nothing of a key, nothing is shown that is older than what others were shown', () => {
   const [older, newer] = [stateOf([dot(1, 10)], [dot(1, 10)]), stateOf([dot(1, 20)], [dot(1, 20)])];
-  const [others, own] = [new Latest(10), new Latest(10)];
+  const others = new Latest(10);
+  const own = new Latest(10, { latest: others, from: 0, to: 0 });
   others.take('k', encodeGlimpse(newer), 'lww', 0);
-  expect(own.take('k', encodeGlimpse(older), 'lww', 0, others)).toBe(tagOf(newer));
-  expect(own.take('k', encodeGlimpse(newer), 'lww', 0, others)).toBeUndefined();
+  expect(own.take('k', encodeGlimpse(older), 'lww', 0)).toBe(tagOf(newer));
+  expect(own.take('k', encodeGlimpse(newer), 'lww', 0)).toBeUndefined();
+});
+
+test('to somebody who was shown what others were, it is no news a second time; what was told before or after is', () => {
+  const others = new Latest(10);
+  const glimpse = (counter: number): Uint8Array => encodeGlimpse(stateOf([dot(1, counter)], [dot(1, counter)]));
+  const tag = (counter: number): string | null => tagOf(stateOf([dot(1, counter)], [dot(1, counter)]));
+  for (const name of ['before', 'meanwhile', 'replaced', 'after']) others.take(name, glimpse(10), 'lww', 0);
+  others.take('replaced', glimpse(20), 'lww', 0);
+  const own = new Latest(10, { latest: others, from: 1, to: 3 });
+  expect(own.take('before', glimpse(10), 'lww', 0)).toBe(tag(10));
+  expect(own.take('meanwhile', glimpse(10), 'lww', 0)).toBeUndefined();
+  expect(own.take('meanwhile', glimpse(5), 'lww', 0)).toBeUndefined();
+  expect(own.take('meanwhile', glimpse(30), 'lww', 0)).toBe(tag(30));
+  expect(own.take('replaced', glimpse(10), 'lww', 0)).toBe(tag(20));
+  expect(own.take('after', glimpse(10), 'lww', 0)).toBe(tag(10));
 });
 
 test('the keys that were told of longest ago are forgotten', () => {

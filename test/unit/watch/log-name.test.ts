@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { nodeIndex } from '#kernel/identity.ts';
+import { Latest } from '#watch/latest.ts';
 import { isSameDisk, judgeLogName, logName } from '#watch/log-name.ts';
 import { decodePlaces } from '#watch/places.ts';
 import { Watcher } from '#watch/watcher.ts';
@@ -25,11 +26,12 @@ test('a cursor stays before what could not be told of when its node is started a
     clock: { monotonic: () => 0, wall: () => 0, after: () => ({ cancel: () => undefined }), defer: () => undefined },
     ...{ prefix: new Uint8Array(), incarnation: 1, since: 0, heartbeat: 1, eventsMax: 1, closed: () => undefined },
     places: new Map(),
+    latest: new Latest(1),
   });
   const before = logName({ storageId, lives: [1] });
   const after = logName({ storageId, lives: [2, 1] });
-  watcher.leaveOpen('key', nodeIndex(1), { storage: before, group: 7 });
+  watcher.leaveOpen('key', nodeIndex(1), { storage: before, group: 7 }, 0);
   watcher.places.set(nodeIndex(1), { storage: after, group: 12 });
-  watcher.leaveOpen('key', nodeIndex(1), { storage: after, group: 11 });
+  watcher.leaveOpen('key', nodeIndex(1), { storage: after, group: 11 }, 0);
   expect(decodePlaces(watcher.place())!.places.get(nodeIndex(1))).toEqual({ storage: after, group: 6 });
 });
