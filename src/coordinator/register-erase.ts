@@ -75,16 +75,19 @@ export class RegisterErase {
     this.#timer?.cancel();
   }
 
-  /** To be called with what a key holds now; remembers it when that will be nothing one day. */
-  note(name: RecordName, value: RegisterValue): void {
+  /** To be called with what the owners have accepted; remembers the key when it will hold nothing one day. */
+  chosen(name: RecordName, value: RegisterValue): void {
     const dueAt = nothingFrom(value, this.#options.age);
     if (dueAt === Infinity) return;
-    const id = toHex(recordKey(name.bucket, name.incarnation, name.key));
-    // What is being done about it goes on.
-    if (this.#candidates.get(id)?.dueAt === dueAt) return;
+    const id = idOf(name);
     if (this.#candidates.size < CANDIDATES_MAX || this.#candidates.has(id)) {
       this.#candidates.set(id, { name, dueAt, agreed: undefined });
     }
+  }
+
+  /** To be called with what a row here holds. What is being done about that goes on. */
+  found(name: RecordName, value: RegisterValue): void {
+    if (this.#candidates.get(idOf(name))?.dueAt !== nothingFrom(value, this.#options.age)) this.chosen(name, value);
   }
 
   #later(): void {
@@ -178,6 +181,10 @@ export class RegisterErase {
     const result = await messaging.call(owner.id, EraseMessage, request, { deadline, priority: 'background' });
     return result.kind === 'reply' || (result.kind === 'refused' && [STALE, NOT_OWNER].includes(result.code));
   }
+}
+
+function idOf({ bucket, incarnation, key }: RecordName): string {
+  return toHex(recordKey(bucket, incarnation, key));
 }
 
 /** Whether the owners are about to be others: "all of them" would mean something else in a moment. */

@@ -168,7 +168,7 @@ export class RegisterUpkeep {
     }
     try {
       const value = this.#options.rows.valueIn(name, row);
-      this.erase.note(name, value);
+      this.erase.found(name, value);
       return nothingFrom(value, 0) > this.#options.environment.world.clock.wall() ? [name] : [];
     } catch (error) {
       // Damaged, which has been reported, or written by a later program.

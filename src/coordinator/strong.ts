@@ -111,7 +111,7 @@ export class StrongKeys {
     this.upkeep = new RegisterUpkeep({ environment, rows, ballots, look, settings: upkeep });
     const { erase } = this.upkeep;
     const onChosen = (bucket: Bucket, key: Uint8Array, value: RegisterValue): void =>
-      erase.note({ bucket: bucket.name, incarnation: bucket.incarnation, key }, value);
+      erase.chosen({ bucket: bucket.name, incarnation: bucket.incarnation, key }, value);
     const isAnswered = (id: Uint8Array): boolean => this.#answered.has(id);
     this.#proposer = new RegisterProposer({
       environment,

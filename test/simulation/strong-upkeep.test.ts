@@ -6,6 +6,7 @@ import { REGISTERS, recordKey } from '#replica/tables.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import type { RepairRun } from '#operator/ring-repair.ts';
 import { SimulatedCluster } from './cluster.ts';
+import { ownersOfKey } from './white-box.ts';
 import { requestName } from './messages-on-the-wire.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
@@ -83,6 +84,44 @@ test('an owner that is away holds it up; one that was not told is told again', a
   expect(rows(cluster).toSorted((a, b) => a - b)).toEqual([0, 1, 1]);
   cluster.network.clearFaults();
   await pass(cluster, 10_000);
+  expect(rows(cluster)).toEqual([0, 0, 0]);
+});
+
+/** A key whose last owner is not told that all have agreed to take it away, until the faults are cleared. */
+async function untold(seed: string, onPrepare: (erasing: SimulatedCluster, id: string) => void) {
+  const cluster = await strongCluster(seed);
+  // From then on rows are read slowly, so that only who has made the deletion knows of it.
+  await pass(cluster, 30_000);
+  await cluster.request('n1', 'PUT', '/v1/kv/s/k', { body: 'v' });
+  await cluster.request('n1', 'DELETE', '/v1/kv/s/k');
+  const [first, second, last] = ownersOfKey(cluster, 's', 'k');
+  const loses = (message: Uint8Array): boolean => {
+    if (requestName(message) === 'register.prepare') onPrepare(cluster, first!.id);
+    return requestName(message) === 'register.erase';
+  };
+  for (const { host } of [first!, second!]) cluster.network.setFault(host, last!.host, { loses });
+  await cluster.simulation.run(() => rows(cluster).includes(0));
+  await pass(cluster, 1000);
+  expect(rows(cluster).toSorted((x, y) => x - y)).toEqual([0, 0, 1]);
+  return cluster;
+}
+
+test('what the owners have agreed to take away they do, although its row was read again meanwhile', async () => {
+  const cluster = await untold('erase, read', (erasing, id) => {
+    void erasing.running(id).node.coordinator.strong.upkeep.level(new Uint8Array(), undefined);
+  });
+  cluster.network.clearFaults();
+  await pass(cluster, 30_000);
+  expect(rows(cluster)).toEqual([0, 0, 0]);
+});
+
+test('a key that a request has given rows again while it was taken away is taken away anew', async () => {
+  const cluster = await untold('erase again', () => undefined);
+  const headers = { 'if-match': '"0123456789abcdef"' };
+  expect((await cluster.request('n1', 'PUT', '/v1/kv/s/k', { headers, body: 'w' })).status).toBe(412);
+  expect(rows(cluster)).toEqual([1, 1, 1]);
+  cluster.network.clearFaults();
+  await pass(cluster, 30_000);
   expect(rows(cluster)).toEqual([0, 0, 0]);
 });
 
