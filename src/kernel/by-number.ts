@@ -17,7 +17,7 @@ interface Entry<T> {
 }
 
 export class ByNumber<T> {
-  readonly #places: (Entry<T> | undefined)[] = Array.from({ length: PLACES }, () => undefined);
+  readonly #places: (Entry<T> | undefined)[] = new Array<Entry<T> | undefined>(PLACES).fill(undefined);
   /** Those whose place was taken when they came. */
   readonly #others = new Map<number, T>();
   #size = 0;
