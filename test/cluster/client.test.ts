@@ -167,7 +167,7 @@ describe('a program', () => {
 
 describe('import and export', () => {
   const source = join(directory, 'source.ndjson');
-  const RECORDS = 800;
+  const RECORDS = 300;
 
   /** Names and texts of all kinds, bytes that are no text, and siblings. */
   function records(): string {

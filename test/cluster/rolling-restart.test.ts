@@ -9,7 +9,8 @@ import { Agent, Client } from 'undici';
 import { expect, test } from 'vitest';
 import { http, TestCluster } from './support.ts';
 
-const WORKERS = 8;
+/** One of each kind, each beginning at another node. */
+const WORKERS = 4;
 /** Between two requests of every second worker; the others send the next one at once. */
 const PAUSE_MS = 3;
 /**

@@ -10,7 +10,8 @@ import type { SeedTask } from './tasks.ts';
 
 /** Half as long as others, and longer than what shows every wrong variant that is found by chance. */
 const SHORT: SeedTask['changes'] = { duration: 30_000 };
-const SHORT_SEEDS = Array.from({ length: 6 }, (_, i) => 201 + i);
+/** In some of them nodes crash, in one they stop cleanly, and writes are refused. */
+const SHORT_SEEDS = [201, 203, 204, 206];
 /** In which a disk is lost, or put back to what it was. */
 const DISK_SEEDS = [44, 54];
 const REPEATED = 203;
