@@ -1,7 +1,7 @@
 /** Changes modules of the product while they are loaded, in this process only. */
 
 import { readFileSync } from 'node:fs';
-import { registerHooks, stripTypeScriptTypes } from 'node:module';
+import { registerHooks, stripTypeScriptTypes, type ResolveFnOutput } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 export interface SourceEdit {
@@ -30,14 +30,18 @@ export class Variants {
   readonly #importers = new Map<string, Set<string>>();
   readonly #variants = new Map<string, Variant>();
   readonly #stripped = new Map<string, string>();
+  /** What the imports of the program lead to, by file and specifier: those of a variant are the same, and there are many variants. */
+  readonly #resolved = new Map<string, ResolveFnOutput>();
 
   /** `entry` is the address of the module by which the program is loaded; it must not have been before. */
   constructor(entry: string) {
     this.#entry = entry;
     registerHooks({
       resolve: (specifier, context, next) => {
-        const resolved = next(specifier, context);
         const [parent = '', name] = context.parentURL?.split(PARAMETER) ?? [];
+        const place = `${parent} ${specifier}`;
+        const resolved = this.#resolved.get(place) ?? { ...next(specifier, context), shortCircuit: true };
+        this.#resolved.set(place, resolved);
         if (name !== undefined) {
           const { modules } = this.#variants.get(name)!;
           return modules.has(resolved.url) ? { ...resolved, url: resolved.url + PARAMETER + name } : resolved;
