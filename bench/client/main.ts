@@ -18,14 +18,17 @@ import { Nodes } from '../load/nodes.ts';
 import { measureOverhead, type OverheadRow } from './overhead.ts';
 import { packageIndex } from './package-index.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    json: { type: 'string' },
-    'base-port': { type: 'string', default: '17401' },
-    seconds: { type: 'string', default: '2' },
-    records: { type: 'string' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      json: { type: 'string' },
+      'base-port': { type: 'string', default: '17401' },
+      seconds: { type: 'string', default: '2' },
+      records: { type: 'string' },
+    },
   },
-});
+  ['base-port', 'seconds', 'records'],
+);
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const nodes = new Nodes(3, Number(flags['base-port']), ['--log-level', 'warn']);

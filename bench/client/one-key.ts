@@ -13,13 +13,17 @@ import { REGISTERS } from '#replica/tables.ts';
 import { flagsFrom } from '../flags.ts';
 import { Nodes } from '../load/nodes.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    writes: { type: 'string', default: '3000' },
-    'at-once': { type: 'string', default: '1,8' },
-    'base-port': { type: 'string', default: '17501' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      writes: { type: 'string', default: '3000' },
+      'at-once': { type: 'string', default: '1,8' },
+      'base-port': { type: 'string', default: '17501' },
+    },
   },
-});
+  ['writes', 'base-port'],
+  ['at-once'],
+);
 const WRITES = Number(flags.writes);
 const nodes = new Nodes(3, Number(flags['base-port']), ['--log-level', 'warn']);
 

@@ -7,31 +7,35 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { flagsFrom } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { temporaryDirectory, undoWhenInterrupted } from '../interruption.ts';
-import { isMix, type MixName } from './mixes.ts';
+import { MIX_NAMES, type MixName } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { generate, type Figures } from './run-generator.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    against: { type: 'string', default: 'HEAD~1' },
-    mixes: { type: 'string', default: 'put,get' },
-    rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '4' },
-    /** For each mix and side, before anything is measured. */
-    warm: { type: 'string', default: '15' },
-    connections: { type: 'string', default: '64' },
-    /** Of a value. */
-    bytes: { type: 'string', default: '1024' },
-    /** Requests a second, however many of them are under way; otherwise each connection sends its next one after the last. */
-    rate: { type: 'string' },
-    'base-port': { type: 'string', default: '17101' },
-    'node-flags': { type: 'string', default: '' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      against: { type: 'string', default: 'HEAD~1' },
+      mixes: { type: 'string', default: 'put,get' },
+      rounds: { type: 'string', default: '7' },
+      seconds: { type: 'string', default: '4' },
+      /** For each mix and side, before anything is measured. */
+      warm: { type: 'string', default: '15' },
+      connections: { type: 'string', default: '64' },
+      /** Of a value. */
+      bytes: { type: 'string', default: '1024' },
+      /** Requests a second, however many of them are under way; otherwise each connection sends its next one after the last. */
+      rate: { type: 'string' },
+      'base-port': { type: 'string', default: '17101' },
+      'node-flags': { type: 'string', default: '' },
+    },
   },
-});
+  ['rounds', 'seconds', 'warm', 'connections', 'bytes', 'rate', 'base-port'],
+);
 
+const MIXES = namesIn('mixes', flags.mixes, MIX_NAMES);
 const ROOT = new URL('../../', import.meta.url).pathname;
 const NODES = 3;
 const RECORDS = 20_000;
@@ -97,7 +101,7 @@ async function main(): Promise<void> {
   try {
     for (const side of SIDES) await sides[side].startAll();
     console.log(`${machine()}; ${git('rev-parse', '--short', flags.against)} → ${commit()} and what is not committed`);
-    await inTurns(sides, flags.mixes.split(',').filter(isMix));
+    await inTurns(sides, MIXES);
   } finally {
     for (const side of SIDES) await sides[side].stop();
     git('worktree', 'remove', '--force', other);

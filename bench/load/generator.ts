@@ -5,11 +5,11 @@
  */
 
 import { setPriority } from 'node:os';
-import { flagsFrom } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { LoadFigures, type Ended } from './load-figures.ts';
 import { HttpConnection } from './http-connection.ts';
 import { DISTRIBUTIONS, KeyChoice, type Distribution } from './key-choice.ts';
-import { drawStep, isMix, MIXES, type Mix, type Step } from './mixes.ts';
+import { drawStep, MIX_NAMES, MIXES, type Mix, type Step } from './mixes.ts';
 import { SYSTEMS, systemNamed, type System, type SystemName } from './systems.ts';
 
 const { values: flags } = flagsFrom({
@@ -152,5 +152,4 @@ async function measure(mix: Mix): Promise<void> {
 }
 
 if (flags.mix === 'fill') await fill();
-else if (isMix(flags.mix ?? '')) await measure(MIXES[flags.mix as keyof typeof MIXES]);
-else throw new Error(`--mix ${flags.mix}: fill, ${Object.keys(MIXES).join(', ')}`);
+else for (const mix of namesIn('mix', flags.mix ?? '', MIX_NAMES)) await measure(MIXES[mix]);

@@ -7,20 +7,23 @@
  */
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { flagsFrom, refuse } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { HttpConnection, type HttpAnswer } from './http-connection.ts';
 import { Nodes } from './nodes.ts';
 import { cpuMicros } from './run-generator.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    only: { type: 'string' },
-    'base-port': { type: 'string', default: '17801' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '2' },
+      only: { type: 'string' },
+      'base-port': { type: 'string', default: '17801' },
+    },
   },
-});
+  ['rounds', 'seconds', 'base-port'],
+);
 
 const CONNECTIONS = 48;
 const KEYS = 2000;
@@ -235,9 +238,7 @@ function print(turns: ReadonlyMap<string, readonly Turn[]>): void {
 }
 
 async function main(): Promise<void> {
-  const only = flags.only?.split(',');
-  const unknown = only?.find((name) => KINDS[name] === undefined);
-  if (unknown !== undefined) refuse(`--only ${unknown}: of ${Object.keys(KINDS).join(', ')}`);
+  const only = flags.only === undefined ? undefined : namesIn('only', flags.only, Object.keys(KINDS));
   const names = Object.keys(KINDS).filter(
     (name) => only === undefined || only.includes(name) || name === 'put' || name === 'get',
   );

@@ -15,33 +15,37 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { flagsFrom } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { temporaryDirectory } from '../interruption.ts';
 import { EtcdCluster, etcdVersion } from './etcd.ts';
 import { floorOf, measurePrimitives, measureSync, type Primitives } from './floor.ts';
-import { isMix, type MixName } from './mixes.ts';
+import { MIX_NAMES, type MixName } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
 import { judge, median, medianOf, tableOf, type LoadReport } from './report.ts';
 import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    json: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    mixes: { type: 'string' },
-    profile: { type: 'string' },
-    seconds: { type: 'string' },
-    warm: { type: 'string' },
-    connections: { type: 'string', default: '64' },
-    'base-port': { type: 'string', default: '17101' },
-    rounds: { type: 'string' },
-    auth: { type: 'boolean', default: false },
-    'node-flags': { type: 'string', default: '' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      json: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      mixes: { type: 'string' },
+      profile: { type: 'string' },
+      seconds: { type: 'string' },
+      warm: { type: 'string' },
+      connections: { type: 'string', default: '64' },
+      'base-port': { type: 'string', default: '17101' },
+      rounds: { type: 'string' },
+      auth: { type: 'boolean', default: false },
+      'node-flags': { type: 'string', default: '' },
+    },
   },
-});
+  ['seconds', 'warm', 'connections', 'base-port', 'rounds'],
+);
 
 const NODES = 3;
+const ONLY = flags.mixes === undefined ? undefined : namesIn('mixes', flags.mixes, MIX_NAMES);
 const CONNECTIONS = Number(flags.connections);
 const RECORDS = flags.quick ? 5000 : 20_000;
 const SECONDS = Number(flags.seconds ?? (flags.quick ? 4 : 3));
@@ -184,13 +188,12 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
   const quoral: Cluster = { urls: Object.values(nodes.urls), pids: nodes.pids };
   await fill(quoral, 'quoral');
   if (etcd !== undefined) await fill(etcd, 'etcd');
-  const only = flags.mixes?.split(',').filter(isMix);
-  const first = flags.quick || only !== undefined ? {} : await firstSeconds(quoral);
+  const first = flags.quick || ONLY !== undefined ? {} : await firstSeconds(quoral);
   await warmUp(quoral);
   if (etcd !== undefined) await warmUp(etcd, { system: 'etcd' });
-  const turns = await inTurns(quoral, etcd, only ?? ['put', 'get', 'a'], only === undefined);
+  const turns = await inTurns(quoral, etcd, ONLY ?? ['put', 'get', 'a'], ONLY === undefined);
   const reached = medians(turns.quoral);
-  const rest = flags.quick || only !== undefined ? undefined : await more(quoral, reached);
+  const rest = flags.quick || ONLY !== undefined ? undefined : await more(quoral, reached);
   const floors = turns.primitives.map(floorOf);
   const primitives = turns.primitives.length === 0 ? undefined : medianPrimitives(turns.primitives);
   return {

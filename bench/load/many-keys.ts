@@ -18,14 +18,17 @@ import { measureLog } from './many-keys-log.ts';
 import { measureWatching } from './many-keys-watch.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags, positionals } = flagsFrom({
-  allowPositionals: true,
-  options: {
-    quick: { type: 'boolean', default: false },
-    'base-port': { type: 'string', default: '17301' },
-    json: { type: 'string' },
+const { values: flags, positionals } = flagsFrom(
+  {
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      'base-port': { type: 'string', default: '17301' },
+      json: { type: 'string' },
+    },
   },
-});
+  ['base-port'],
+);
 
 const PARTS = { list: measureListing, batch: measureBatches, watch: measureWatching, log: measureLog } as const;
 

@@ -23,9 +23,7 @@ export const MIXES = {
 
 export type MixName = keyof typeof MIXES;
 
-export function isMix(name: string): name is MixName {
-  return Object.hasOwn(MIXES, name);
-}
+export const MIX_NAMES = Object.keys(MIXES) as readonly MixName[];
 
 /** A step by chance, as often as the mix says. */
 export function drawStep({ steps }: Mix): Step {

@@ -13,7 +13,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { flagsFrom } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { mindProcess } from '../interruption.ts';
 import { differ, hintsWaiting, lostWrites, ownersOf, sweep, type Held } from './convergence.ts';
 import { deletesWhileAway } from './deletes.ts';
@@ -23,17 +23,20 @@ import { Nodes, type LogLine } from './nodes.ts';
 import { fill, now, type OpenLoopOptions, type Sent } from './open-loop.ts';
 import { describe, figuresOf, hasFailed, isAtVictim, percentile, perSecond, type Outage } from './outage-report.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    json: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    parts: { type: 'string', default: 'outages,deletes,rolling' },
-    'base-port': { type: 'string', default: '17101' },
-    share: { type: 'string', default: '0.3' },
-    logs: { type: 'string' },
-    cut: { type: 'boolean', default: false },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      json: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      parts: { type: 'string', default: 'outages,deletes,rolling' },
+      'base-port': { type: 'string', default: '17101' },
+      share: { type: 'string', default: '0.3' },
+      logs: { type: 'string' },
+      cut: { type: 'boolean', default: false },
+    },
   },
-});
+  ['base-port', 'share'],
+);
 
 const NODES = 4;
 const BUCKET = 'bench';
@@ -302,7 +305,7 @@ function commit(): string {
 }
 
 async function main(): Promise<void> {
-  const parts = flags.parts.split(',');
+  const parts = namesIn('parts', flags.parts, ['outages', 'deletes', 'rolling']);
   const basePort = Number(flags['base-port']);
   const machine = `${cpus()[0]?.model ?? 'unknown'} × ${cpus().length}, ${(totalmem() / 1024 ** 3).toFixed(0)} GiB, Node ${process.version}`;
   const result: Record<string, unknown> = { machine, commit: commit(), loadBefore: loadavg(), targets: TARGETS };

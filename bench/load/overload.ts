@@ -11,24 +11,28 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { flagsFrom } from '../flags.ts';
-import { isMix } from './mixes.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
+import { MIX_NAMES } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 import { commit, machine } from './surroundings.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    json: { type: 'string' },
-    mix: { type: 'string', default: 'a' },
-    seconds: { type: 'string', default: '10' },
-    connections: { type: 'string', default: '1500' },
-    'base-port': { type: 'string', default: '17101' },
-    'node-flags': { type: 'string', default: '' },
-    apart: { type: 'boolean', default: false },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      json: { type: 'string' },
+      mix: { type: 'string', default: 'a' },
+      seconds: { type: 'string', default: '10' },
+      connections: { type: 'string', default: '1500' },
+      'base-port': { type: 'string', default: '17101' },
+      'node-flags': { type: 'string', default: '' },
+      apart: { type: 'boolean', default: false },
+    },
   },
-});
+  ['seconds', 'connections', 'base-port'],
+);
 
+const [mix] = namesIn('mix', flags.mix, MIX_NAMES);
 const STORM = 3;
 /** Seconds in which the storm begins and the nodes find out; shown by themselves. */
 const ONSET = 2;
@@ -43,7 +47,6 @@ interface Phases {
 }
 
 async function measure(nodes: Nodes): Promise<Phases> {
-  const mix = isMix(flags.mix) ? flags.mix : 'a';
   const load = (more: GeneratorFlags): Promise<Figures> =>
     generate(
       { urls: Object.values(nodes.urls), pids: nodes.pids },

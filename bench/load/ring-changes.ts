@@ -17,7 +17,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { flagsFrom, refuse } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { Nodes } from './nodes.ts';
 import { now } from './open-loop.ts';
 import { applied, type RingChangeBody } from './ring-operator.ts';
@@ -25,19 +25,22 @@ import { missing, store, type RingLoadOptions, type RingLoadResult } from './rin
 import { page, type PartFigures } from './ring-page.ts';
 import { changeFigures, loadFigures, SETTLE_MS, show, type ChangeFigures } from './ring-report.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    json: { type: 'string' },
-    logs: { type: 'string' },
-    page: { type: 'string' },
-    parts: { type: 'string', default: 'grow,shrink,small,speed' },
-    keys: { type: 'string', default: '100000' },
-    seconds: { type: 'string', default: '8' },
-    clients: { type: 'string', default: '16' },
-    'base-port': { type: 'string', default: '17101' },
-    'node-flags': { type: 'string', default: '' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      json: { type: 'string' },
+      logs: { type: 'string' },
+      page: { type: 'string' },
+      parts: { type: 'string', default: 'grow,shrink,small,speed' },
+      keys: { type: 'string', default: '100000' },
+      seconds: { type: 'string', default: '8' },
+      clients: { type: 'string', default: '16' },
+      'base-port': { type: 'string', default: '17101' },
+      'node-flags': { type: 'string', default: '' },
+    },
   },
-});
+  ['keys', 'seconds', 'clients', 'base-port'],
+);
 
 const BUCKET = 'bench';
 const BYTES = 1024;
@@ -195,9 +198,7 @@ function commit(): string {
 }
 
 async function main(): Promise<void> {
-  const names = flags.parts.split(',');
-  const unknown = names.find((name) => PARTS[name] === undefined);
-  if (unknown !== undefined) refuse(`--parts ${unknown}: ${Object.keys(PARTS).join(', ')}`);
+  const names = namesIn('parts', flags.parts, Object.keys(PARTS));
   const machine = `${cpus()[0]?.model ?? 'unknown'} × ${cpus().length}, ${(totalmem() / 1024 ** 3).toFixed(0)} GiB, Node ${process.version}`;
   console.log(
     `${machine}, commit ${commit()}, load ${loadavg()

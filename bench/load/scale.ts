@@ -13,7 +13,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { flagsFrom, refuse } from '../flags.ts';
+import { flagsFrom, namesIn } from '../flags.ts';
 import { measureKeys } from './scale-keys.ts';
 import { measureConnections, measureNodes, measureValues } from './scale-others.ts';
 import { measureSoak } from './scale-soak.ts';
@@ -38,22 +38,22 @@ const PARTS = {
   soak: measureSoak,
 } as const;
 
-const { values: flags } = flagsFrom({
-  options: {
-    parts: { type: 'string', default: Object.keys(PARTS).join(',') },
-    keys: { type: 'string' },
-    seconds: { type: 'string' },
-    'soak-seconds': { type: 'string' },
-    'node-flags': { type: 'string', default: '' },
-    quick: { type: 'boolean', default: false },
-    'base-port': { type: 'string', default: '17401' },
-    json: { type: 'string' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      parts: { type: 'string', default: Object.keys(PARTS).join(',') },
+      keys: { type: 'string' },
+      seconds: { type: 'string' },
+      'soak-seconds': { type: 'string' },
+      'node-flags': { type: 'string', default: '' },
+      quick: { type: 'boolean', default: false },
+      'base-port': { type: 'string', default: '17401' },
+      json: { type: 'string' },
+    },
   },
-});
-
-function isPart(name: string): name is keyof typeof PARTS {
-  return Object.hasOwn(PARTS, name);
-}
+  ['seconds', 'soak-seconds', 'base-port'],
+  ['keys'],
+);
 
 const options: ScaleOptions = {
   quick: flags.quick,
@@ -64,10 +64,7 @@ const options: ScaleOptions = {
   nodeFlags: flags['node-flags'].split(' ').filter((flag) => flag !== ''),
 };
 
-const parts = flags.parts.split(',').map((name) => {
-  if (!isPart(name)) refuse(`--parts ${name}: ${Object.keys(PARTS).join(', ')}`);
-  return name;
-});
+const parts = namesIn('parts', flags.parts, Object.keys(PARTS) as (keyof typeof PARTS)[]);
 const results: Record<string, { readonly load: number; readonly rows: readonly Row[] }> = {};
 console.log(`${machine()}, commit ${commit()}`);
 for (const name of parts) {

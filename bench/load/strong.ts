@@ -22,17 +22,21 @@ import { median } from './report.ts';
 import { generate, type Figures } from './run-generator.ts';
 import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
 
-const { values: flags } = flagsFrom({
-  options: {
-    part: { type: 'string' },
-    clients: { type: 'string', default: '1,8,64' },
-    rounds: { type: 'string', default: '1' },
-    seconds: { type: 'string', default: '5' },
-    json: { type: 'string' },
-    results: { type: 'string' },
-    'base-port': { type: 'string', default: '17301' },
+const { values: flags } = flagsFrom(
+  {
+    options: {
+      part: { type: 'string' },
+      clients: { type: 'string', default: '1,8,64' },
+      rounds: { type: 'string', default: '1' },
+      seconds: { type: 'string', default: '5' },
+      json: { type: 'string' },
+      results: { type: 'string' },
+      'base-port': { type: 'string', default: '17301' },
+    },
   },
-});
+  ['rounds', 'seconds', 'base-port'],
+  ['clients'],
+);
 
 const PARTS = { distinct: 1000, hot: 1 } as const;
 type Part = keyof typeof PARTS;

@@ -3,7 +3,8 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { flagsFrom, namesIn } from '../../../bench/flags.ts';
 import { floorOf } from '../../../bench/load/floor.ts';
 import { HttpConnection } from '../../../bench/load/http-connection.ts';
 import { KeyChoice, Zipfian } from '../../../bench/load/key-choice.ts';
@@ -21,6 +22,31 @@ async function serving(answer: RequestListener, use: (url: string) => Promise<vo
     server.close();
   }
 }
+
+test('numbers that are none and names that nobody knows are told in one line, with status 2', () => {
+  const told = vi.spyOn(console, 'error').mockReturnValue();
+  const exit = vi.spyOn(process, 'exit').mockImplementation((status) => {
+    throw new Error(`ends with ${status}`);
+  });
+  const flags = (...args: readonly string[]) => {
+    const text = { type: 'string' } as const;
+    const options = { seconds: text, warm: text, clients: text } as const;
+    return flagsFrom({ args: [...args], options }, ['seconds', 'warm'], ['clients']).values;
+  };
+  try {
+    const right = flags('--seconds', '0.5', '--warm', '0', '--clients', '1,8');
+    expect({ ...right }).toEqual({ seconds: '0.5', warm: '0', clients: '1,8' });
+    for (const wrong of ['--seconds=abc', '--seconds=', '--seconds=0', '--seconds=1,2', '--warm=-1', '--clients=1,,2'])
+      expect(() => flags(wrong), wrong).toThrow('ends with 2');
+    expect(told.mock.calls.every(([line]) => /: --\w+ \S*: a number /.test(String(line)))).toBe(true);
+    expect(namesIn('mixes', 'put,get', ['get', 'put'])).toEqual(['put', 'get']);
+    expect(() => namesIn('mixes', 'put,nix', ['get', 'put'])).toThrow('ends with 2');
+    expect(told.mock.lastCall?.[0]).toContain('--mixes nix: get, put');
+  } finally {
+    exit.mockRestore();
+    told.mockRestore();
+  }
+});
 
 test('the connection of the generator reads answers of all forms, one after the other', async () => {
   const large = 'x'.repeat(300_000);
