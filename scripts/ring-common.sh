@@ -3,8 +3,9 @@
 # QUORAL_URL names a node of the cluster (http://127.0.0.1:7101 when unset); QUORAL_TOKEN and QUORAL_CA work as for every verb. The
 # command is the one beside this file, or QUORAL_COMMAND, such as "npx quoral" for scripts that were copied elsewhere.
 #
-# Exit status of all of them: 0 done or nothing to do, 1 something is wrong, 2 another change is under way or came first (run it
-# again later), 3 the change was aborted, 4 no node answers, 5 nobody knows yet whether it was done (run it again).
+# Exit status of all of them: 0 done or nothing to do, 1 something is wrong, 2 another change is under way or came first, or the node
+# was started again and has forgotten the plan (run it again), 3 the change was aborted, 4 no node answers, 5 nobody knows yet whether
+# it was done (run it again).
 
 name=$(basename -- "$0" .sh)
 dry_run='' throttle='' patience=60
@@ -93,7 +94,11 @@ apply_plan() {
     say 'nothing was changed (--dry-run)'
     exit 0
   fi
-  quoral ring apply "$id" --wait ${throttle:+--throttle "$throttle"}
+  quoral ring apply "$id" --wait ${throttle:+--throttle "$throttle"} || {
+    result=$?
+    [ "$result" -ne 2 ] || echo "$name: nothing was begun: run this again" >&2
+    return "$result"
+  }
 }
 
 # Before anybody is told to throw its data away: while nobody watched, the change may have been taken back, and another one made.

@@ -15,7 +15,7 @@ export interface ApplyOptions extends ClientOptions {
 const PLAN_ID = /^[0-9a-f]{16}$/;
 const NO_SUCH_PLAN =
   'this node keeps no such plan: plans are kept in the memory of the node that made them, the last 16 of them until it ' +
-  'restarts. Plan again (quoral ring plan …) and apply that, at the same node';
+  'restarts. Nothing was begun: plan again (quoral ring plan …) and apply that, at the same node';
 
 export async function ringApply(id: string, options: ApplyOptions): Promise<void> {
   if (!PLAN_ID.test(id)) {
@@ -29,7 +29,7 @@ export async function ringApply(id: string, options: ApplyOptions): Promise<void
     const open = 'if the node has got this, the change has begun: quoral ring transfers, at another node, shows it';
     throw new UsageError(`${error.message}; ${open}`, error.exitStatus);
   });
-  if (answer.status === 404) throw new UsageError(`plan ${id}: ${NO_SUCH_PLAN}`);
+  if (answer.status === 404) throw new UsageError(`plan ${id}: ${NO_SUCH_PLAN}`, EXIT.conflict);
   expectStatus(answer, [202]);
   const view = JSON.parse(textOf(answer)) as TransfersView;
   if (options.wait === true && view.id === id) await waitFor(options, view);

@@ -1,6 +1,8 @@
 /** The operators' scripts with real nodes: they do what they say, change nothing in a dry run, and may run twice. */
 
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePorts } from './ports.ts';
 import { http } from './support.ts';
@@ -116,6 +118,22 @@ test('wrong words and a node that does not answer: one line and a status that sa
     expect(ended[i]!.stderr).toMatch(told);
     expect(ended[i]!.stderr.trimEnd().split('\n').length).toBe(1);
   }
+});
+
+test('a node that is started again between plan and apply has forgotten the plan: the script says to run it again', async () => {
+  // As the command does, between whose two calls no test can come.
+  const directory = mkdtempSync(join(tmpdir(), 'quoral-test-'));
+  const command = join(directory, 'command.sh');
+  writeFileSync(
+    command,
+    '[ "$2" = plan ] && echo "plan 0123456789abcdef, made" || { echo "quoral: forgotten" >&2; exit 2; }',
+  );
+  const ended = await runScript('ring-rebalance.sh', [], '', { QUORAL_COMMAND: `sh ${command}` });
+  rmSync(directory, { recursive: true });
+  expect([ended.status, ended.stderr]).toEqual([
+    2,
+    'quoral: forgotten\nring-rebalance: nothing was begun: run this again\n',
+  ]);
 });
 
 test('each script explains itself', async () => {

@@ -35,6 +35,13 @@ test('an outcome that nobody knows has an exit status of its own', async () => {
   expect(await applied(409, problem)).toMatchObject({ exitStatus: EXIT.conflict });
 });
 
+test('a plan that the node has forgotten is no mistake: who plans again may go on', async () => {
+  expect(await applied(404, { title: 'Not found', detail: 'no plan of that id' })).toMatchObject({
+    exitStatus: EXIT.conflict,
+    message: expect.stringMatching(/until it restarts\. Nothing was begun: plan again/) as string,
+  });
+});
+
 test('where no answer came the change may have begun, and it is said where that is shown', async () => {
   expect(await applied(0, {})).toMatchObject({
     exitStatus: EXIT.unknown,
