@@ -10,6 +10,9 @@ import type { ApiSettings } from './services.ts';
 const REFUSALS_EARNED = 8;
 export const REFUSALS_SAVED_MAX = 1000;
 
+/** Why nothing more is streamed. */
+export const TOO_MANY_STREAMS = 'as many answers are being streamed as streams-max allows';
+
 export class Admission {
   readonly #settings: ApiSettings;
   #requests = 0;

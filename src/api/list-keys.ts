@@ -6,6 +6,7 @@ import type { Bucket } from '#buckets/definition.ts';
 import type { ListOutcome } from '#coordinator/list.ts';
 import { EMPTY_BYTES, fromUtf8, utf8 } from '#kernel/bytes.ts';
 import { prefersLines } from './accept.ts';
+import { TOO_MANY_STREAMS } from './admission.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
 import { jsonTextAnswer } from './json.ts';
@@ -144,7 +145,7 @@ function targetOfNext({ bucket, prefix, limit, exchange }: Listing, cursor: stri
 async function streamed(listing: Listing): Promise<Answer> {
   const { admission, services, startedAt } = listing.exchange;
   const { clock } = services;
-  if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', 'too many answers are being streamed'));
+  if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', TOO_MANY_STREAMS));
   const { limit = Number.POSITIVE_INFINITY } = listing;
   let page: Page | undefined;
   try {

@@ -6,6 +6,7 @@
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
 import type { ChangeEvent, Watcher, WatchPart } from '#watch/watcher.ts';
 import type { WatchStart } from '#watch/watches.ts';
+import { TOO_MANY_STREAMS } from './admission.ts';
 import { decodeCursor, encodeCursor, type CursorScope } from './cursor.ts';
 import type { Answer, Exchange, Streamed } from './exchange.ts';
 import { identify, Stranger } from './identify.ts';
@@ -29,7 +30,7 @@ export async function watchBucket(exchange: Exchange): Promise<Answer> {
   const request = parseWatch(exchange);
   if (request instanceof Problem) return problemAnswer(request);
   const { admission, services } = exchange;
-  if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', 'too many answers are being streamed'));
+  if (!admission.enterStream()) return problemAnswer(new Problem('overloaded', TOO_MANY_STREAMS));
   const { scope, place, lasts } = request;
   let watcher: Watcher | Problem | undefined;
   try {

@@ -61,3 +61,12 @@ test.each(['revoked', 'expired'])('nothing is told under a token that was %s sin
   expect(text).toContain('event: end\ndata: {"reason":"unauthorized"}');
   expect(text).not.toContain('secret');
 });
+
+test('watches are bounded, and one more is told by what; whoever ends makes room', async () => {
+  const { send } = harness((node) => (node.settings = { ...node.settings, streamsMax: 1 }));
+  const first = send('GET', '/v1/watch/b?timeout=20');
+  const second = await send('GET', '/v1/watch/b?timeout=20');
+  expect([second.status, textOf(second)]).toEqual([429, expect.stringContaining('streams-max') as string]);
+  expect((await first).status).toBe(200);
+  expect((await send('GET', '/v1/watch/b?timeout=1')).status).toBe(200);
+});
