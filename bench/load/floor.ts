@@ -8,7 +8,10 @@ import { once } from 'node:events';
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { diskFigures } from '#world/real/disk-figures.ts';
+import { openFiles } from '#world/real/disk-open.ts';
 import { openDisk } from '#world/real/disk.ts';
+import { SqliteRows } from '#world/real/sqlite-rows.ts';
 import { mindProcess, temporaryDirectory } from '../interruption.ts';
 import { measureCalls } from '../micro/network.bench.ts';
 import { generate } from './run-generator.ts';
@@ -26,9 +29,11 @@ export interface Primitives {
    */
   readonly call: number;
   readonly callOfRead: number;
-  /** CPU µs of one row written, in commits of {@link group}, synced; and of one row read. */
+  /** CPU µs of one row written to SQLite, in commits of {@link group}, synced; and of one row read. */
   readonly storagePut: number;
   readonly storageGet: number;
+  /** Of one row written as the nodes do it, to the journal before SQLite. */
+  readonly storageOwnPut: number;
   readonly group: number;
   readonly inFlight: number;
 }
@@ -62,12 +67,13 @@ export async function measurePrimitives({ connections, seconds, group, nodes }: 
   const inFlight = Math.max(1, Math.round(connections / nodes));
   const ofRead = Math.max(1, Math.round(connections / nodes / (nodes - 1)));
   const [call, callOfRead] = await measureCalls(20_000 * seconds, [inFlight, ofRead]);
-  const storage = await measureStorage(group, seconds);
+  const storage = await measureStorage(sqlite, group, seconds);
+  const own = await measureStorage(journaled, group, seconds);
   return {
     ...http,
     call: call!.cpuMicros,
     callOfRead: callOfRead!.cpuMicros,
-    ...storage,
+    ...{ storagePut: storage.put, storageGet: storage.get, storageOwnPut: own.put },
     group,
     inFlight,
   };
@@ -84,38 +90,78 @@ async function measureHttp(connections: number, seconds: number): Promise<{ http
   return { httpPut: put.cpuMicrosPerOp, httpGet: get.cpuMicrosPerOp };
 }
 
-async function measureStorage(group: number, seconds: number): Promise<{ storagePut: number; storageGet: number }> {
+type Put = (key: Uint8Array, value: Uint8Array) => void;
+
+/** A store by commits that are waited for until they are on stable storage. */
+interface Storage {
+  readonly commit: (run: (put: Put) => void) => Promise<void>;
+  readonly get: (key: Uint8Array) => unknown;
+  readonly close: () => Promise<void>;
+}
+
+const TABLES = [{ name: 'rows', rows: 'wide' }] as const;
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Rows that go into SQLite with each commit, whose log is synced by the pool: what storing them costs at least without a journal. */
+async function sqlite(path: string): Promise<Storage> {
+  const files = await openFiles({ path, tables: TABLES });
+  const figures = diskFigures(undefined, { ...ZERO_SIZES, cacheBytes: 0 });
+  const onError = (error: unknown): never => {
+    throw error;
+  };
+  const rows = new SqliteRows({ files, tables: TABLES, rowCacheBytes: 0, figures, log: SILENT, onError });
+  return {
+    async commit(run) {
+      const held = rows.write((row) => run((key, value) => row(0, key, value)));
+      await rows.sync();
+      await held;
+    },
+    get: (key) => rows.get(0, key),
+    close: () => rows.close(),
+  };
+}
+
+const ZERO_SIZES = { bytes: () => 0, walBytes: () => 0, journalRows: () => 0, freeBytes: () => 0 };
+
+async function journaled(path: string): Promise<Storage> {
+  const disk = await openDisk({ path, tables: TABLES, log: SILENT });
+  return {
+    commit: (run) => disk.commit((transaction) => run((key, value) => transaction.put('rows', key, value))).durable,
+    get: (key) => disk.get('rows', key),
+    close: () => disk.close(),
+  };
+}
+
+async function measureStorage(
+  open: (path: string) => Promise<Storage>,
+  group: number,
+  seconds: number,
+): Promise<{ put: number; get: number }> {
   const directory = temporaryDirectory('quoral-floor-');
-  const silent = { debug() {}, info() {}, warn() {}, error() {} };
-  const disk = await openDisk({
-    path: join(directory, 'data.db'),
-    tables: [{ name: 'rows', rows: 'wide' }],
-    log: silent,
-  });
+  const storage = await open(join(directory, 'data.db'));
   const keys = Array.from({ length: 20_000 }, () => randomBytes(24));
   const noise = randomBytes(BYTES);
   const anyKey = (): Buffer => keys[Math.floor(Math.random() * keys.length)]!;
   const write = async (which: (i: number) => Buffer, count: number): Promise<void> => {
     for (let done = 0; done < count; done += group) {
-      const { durable } = disk.commit((transaction) => {
+      await storage.commit((put) => {
         for (let i = 0; i < group; i++) {
           const value = Buffer.from(noise);
           value.writeDoubleLE(Math.random(), 0);
-          transaction.put('rows', which(done + i), value);
+          put(which(done + i), value);
         }
       });
-      await durable;
     }
   };
   await write((i) => keys[i % keys.length]!, keys.length);
   const count = 20_000 * seconds;
-  const storagePut = await cpuOf(count, () => write(anyKey, count));
-  const storageGet = await cpuOf(count, () => {
-    for (let i = 0; i < count; i++) disk.get('rows', anyKey());
+  const put = await cpuOf(count, () => write(anyKey, count));
+  const get = await cpuOf(count, () => {
+    for (let i = 0; i < count; i++) storage.get(anyKey());
   });
-  await disk.close();
+  await storage.close();
   rmSync(directory, { recursive: true });
-  return { storagePut, storageGet };
+  return { put, get };
 }
 
 async function cpuOf(count: number, work: () => Promise<void> | void): Promise<number> {

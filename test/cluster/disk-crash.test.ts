@@ -28,6 +28,7 @@ beforeEach(() => {
     valueBytes: 400,
     inFlight: 3,
     walBytes: LOG_BYTES,
+    segmentBytes: LOG_BYTES,
   };
 });
 
@@ -35,8 +36,8 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 interface Durable {
   readonly group: number;
-  /** Where the log's frames ended when the last sync that had ended began. */
-  readonly logBytes: number;
+  /** Where the last write to the journal that had ended did so. */
+  readonly journalBytes: number;
 }
 
 /** Lets the writer work until it has called so many groups durable, and kills it. Returns all that it said of them. */
@@ -44,57 +45,58 @@ async function killAfter(groups: number): Promise<Durable[]> {
   const child = startWriter(options);
   const durable: Durable[] = [];
   await linesOf(child, (line) => {
-    const [word, group, logBytes] = line.split(' ');
-    if (word === 'durable') durable.push({ group: Number(group), logBytes: Number(logBytes) });
+    const [word, group, file, journalBytes] = line.split(' ');
+    if (word === 'durable') durable.push({ group: Number(group), journalBytes: Number(journalBytes) });
+    // All is in one segment where that matters.
+    if (options.segmentBytes === LOG_BYTES && word === 'durable') expect(file).toBe('journal-0');
     if (durable.length === groups) child.kill('SIGKILL');
   });
   expect(durable.length).toBeGreaterThanOrEqual(groups);
   return durable;
 }
 
-/** Copies what the killed process left, with the log cut to a length. */
-function copyCut(name: string, logBytes: number): string {
+/** Copies what the killed process left, with the journal cut to a length. */
+function copyCut(name: string, journalBytes: number): string {
   const copy = join(directory, name);
   mkdirSync(copy);
   const path = join(copy, 'data.db');
-  copyFileSync(options.path, path);
-  copyFileSync(`${options.path}-wal`, `${path}-wal`);
-  truncateSync(`${path}-wal`, logBytes);
+  for (const suffix of ['', '-wal', '-journal-0', '-journal-1']) copyFileSync(options.path + suffix, path + suffix);
+  truncateSync(`${path}-journal-0`, journalBytes);
   return path;
 }
 
 describe('after kill -9', () => {
-  test('the log cut to what had been synced holds every durable group', async () => {
+  test('the journal cut to what had been written holds every durable group', async () => {
     const durable = await killAfter(150);
     const written = { ...options, groups: durable.length + 10 };
     let losses = 0;
-    for (let i = 0; i < durable.length; i += 10) {
-      const { logBytes } = durable[i]!;
+    for (let i = 0; i < durable.length; i += 15) {
+      const { journalBytes } = durable[i]!;
       const promised = durable.slice(0, i + 1).map(({ group }) => group);
-      const { whole, torn, damage } = inspectFiles(copyCut(`cut-${i}`, logBytes), written);
+      const { whole, torn, damage } = await inspectFiles(copyCut(`cut-${i}`, journalBytes), written);
       expect([damage, torn]).toEqual([undefined, []]);
       expect(promised.filter((group) => !whole.has(group))).toEqual([]);
-      // The alarm rings: with one byte less, the last group of the sync is lost.
-      const shorter = inspectFiles(copyCut(`short-${i}`, logBytes - 1), written);
+      // The alarm rings: with one byte less, the last group of the write is lost.
+      const shorter = await inspectFiles(copyCut(`short-${i}`, journalBytes - 1), written);
       losses += promised.filter((group) => !shorter.whole.has(group)).length;
     }
     expect(losses).toBeGreaterThan(0);
   });
 
-  test('the next process finds every durable group, also when the log is started over all the time', async () => {
-    options = { ...options, walBytes: 64 * 1024 };
+  test('the next process finds every durable group, also when journal and log are started over all the time', async () => {
+    options = { ...options, walBytes: 64 * 1024, segmentBytes: 16 * 1024 };
     const durable = new Set<number>();
     for (let life = 0; life < 3; life++) for (const { group } of await killAfter(200)) durable.add(group);
     const disk = await openDisk({ path: options.path, tables: WRITER_TABLES, log: silentLog });
     await disk.close();
-    const { whole, torn, damage } = inspectFiles(options.path, { ...options, groups: Math.max(...durable) + 10 });
+    const { whole, torn, damage } = await inspectFiles(options.path, { ...options, groups: Math.max(...durable) + 10 });
     expect([damage, torn]).toEqual([undefined, []]);
     expect([...durable].filter((group) => !whole.has(group))).toEqual([]);
   });
 });
 
 test('the log stays within a few times its size', async () => {
-  options = { ...options, walBytes: 128 * 1024, groups: 1500 };
+  options = { ...options, walBytes: 128 * 1024, segmentBytes: 32 * 1024, groups: 1500 };
   let largest = 0;
   const lines = await linesOf(startWriter(options), (line) => {
     if (!line.startsWith('durable')) return;
@@ -114,14 +116,14 @@ test('a process that closes leaves one file, complete in itself', async () => {
   copyFileSync(options.path, copy);
   expect(statSync(`${options.path}-wal`, { throwIfNoEntry: false })).toBeUndefined();
   expect(readFileSync(`${options.path}-lock`)).toHaveLength(0);
-  expect(inspectFiles(copy, options).whole.size).toBe(50);
+  expect((await inspectFiles(copy, options)).whole.size).toBe(50);
 });
 
 test('a process that closes while its log is copied does so to the end', async () => {
   // The copying begins with the twelfth group or so.
   for (const groups of [12, 13, 14, 15, 16, 18]) {
     const path = join(directory, `closed-${groups}.db`);
-    const rows = { rowsPerGroup: 20, valueBytes: 4000, walBytes: 1024 * 1024 };
+    const rows = { rowsPerGroup: 20, valueBytes: 4000, walBytes: 1024 * 1024, segmentBytes: 64 * 1024 };
     const child = startWriter({ ...options, ...rows, path, groups });
     await linesOf(child);
     expect(child.exitCode, `${groups} groups`).toBe(0);

@@ -7,7 +7,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
-import { groupRows, type WriterOptions } from './disk-writer-rows.ts';
+import { openDisk } from '#world/real/disk.ts';
+import type { Log } from '#world/world.ts';
+import { groupRows, WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
 
 export const WRITER = fileURLToPath(new URL('./disk-writer.ts', import.meta.url));
 
@@ -43,29 +45,25 @@ export interface Findings {
   readonly damage: string | undefined;
 }
 
-/** Opens a copy of the files as a restart does. The copy must not be in use. */
-export function inspectFiles(path: string, options: WriterOptions): Findings {
+const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Opens a copy of the files as a restart does, and closes it. The copy must not be in use. */
+export async function inspectFiles(path: string, options: WriterOptions): Promise<Findings> {
   const whole = new Set<number>();
   const torn: number[] = [];
-  let database: Database.Database | undefined;
   try {
-    database = new Database(path);
-    // The copy is thrown away afterwards.
-    database.pragma('synchronous = OFF');
-    const check = database.pragma('integrity_check', { simple: true });
-    if (check !== 'ok') return { whole, torn, damage: String(check) };
+    const disk = await openDisk({ path, tables: WRITER_TABLES, log: silentLog });
     const found = new Map(
-      database
-        .prepare<[], [Buffer, Buffer]>('SELECT k, v FROM rows')
-        .raw()
-        .all()
-        .map(([key, value]) => [key.toString('latin1'), value]),
+      disk.range('rows', { limit: 1_000_000 }).map(([key, value]) => [Buffer.from(key).toString('latin1'), value]),
     );
+    await disk.close();
+    const check = integrity(path);
+    if (check !== 'ok') return { whole, torn, damage: check };
     for (let group = 0; group < options.groups; group++) {
       const rows = groupRows(group, options);
       const there = rows.filter(([key, value]) => {
         const held = found.get(Buffer.from(key).toString('latin1'));
-        return held !== undefined && held.equals(value);
+        return held !== undefined && Buffer.from(value).equals(held);
       });
       if (there.length === rows.length) whole.add(group);
       else if (there.length > 0) torn.push(group);
@@ -73,7 +71,14 @@ export function inspectFiles(path: string, options: WriterOptions): Findings {
     return { whole, torn, damage: undefined };
   } catch (error) {
     return { whole, torn, damage: String(error) };
+  }
+}
+
+function integrity(path: string): string {
+  const database = new Database(path, { readonly: true });
+  try {
+    return String(database.pragma('integrity_check', { simple: true }));
   } finally {
-    database?.close();
+    database.close();
   }
 }

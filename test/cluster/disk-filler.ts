@@ -1,6 +1,7 @@
 /**
  * Fills the directory of its first argument until commits fail, makes space, and says what it found: one line of JSON a step.
- * The second argument is the size at which its log is copied, in bytes.
+ * The second argument is the size at which its log is copied, the third that of a segment of its journal, the fourth the space
+ * that it makes, in bytes.
  */
 
 import { rmSync, writeFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { rowKey, rowValue, WRITER_TABLES } from './disk-writer-rows.ts';
 
 const directory = process.argv[2]!;
 const walBytes = Number(process.argv[3]);
+const segmentBytes = Number(process.argv[4]);
 const ballast = join(directory, 'ballast');
 const path = join(directory, 'data.db');
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -26,7 +28,8 @@ const CACHE_BYTES = 64 * 1024;
 const kept: number[] = [];
 const refused: number[] = [];
 
-const open = (): Promise<Disk> => openDisk({ path, tables: WRITER_TABLES, log, walBytes, cacheBytes: CACHE_BYTES });
+const open = (): Promise<Disk> =>
+  openDisk({ path, tables: WRITER_TABLES, log, walBytes, segmentBytes, cacheBytes: CACHE_BYTES });
 
 async function put(disk: Disk, group: number): Promise<DiskError | undefined> {
   try {
@@ -47,8 +50,8 @@ async function putMany(disk: Disk): Promise<DiskError | undefined> {
   const many = group + 1;
   try {
     await disk.commit((transaction) => {
-      for (let row = 0; row < 500; row++) {
-        transaction.put('rows', rowKey(many, row), rowValue(many, row, 100));
+      for (let row = 0; row < 1500; row++) {
+        transaction.put('rows', rowKey(many, row), rowValue(many, row, VALUE_BYTES));
         for (let other = 0; other < 5; other++) transaction.get('rows', rowKey((row * 5 + other) % group, other));
       }
     }).durable;
@@ -72,7 +75,7 @@ function isTrue(disk: Disk): boolean {
   );
 }
 
-writeFileSync(ballast, new Uint8Array(2 * 1024 * 1024));
+writeFileSync(ballast, new Uint8Array(Number(process.argv[5])));
 let disk = await open();
 let group = 0;
 let error: DiskError | undefined;

@@ -18,33 +18,39 @@ const canMount = hasProgram('unshare', ...NAMESPACE, 'sh', '-c', 'mount -t tmpfs
 const MEBIBYTE = 1024 * 1024;
 
 describe.skipIf(!canMount)('a full disk (needs unshare)', () => {
-  /** Sizes of the file system and of the log; with the larger ones space ends about where SQLite's index of the log has to grow. */
+  /**
+   * Sizes of the file system, of the log, of a segment of the journal and of the space that is made; with a short journal and a long log space ends about where
+   * SQLite's index of the log has to grow, with a long journal before anything stands in SQLite.
+   */
   const sizes = [
-    ['4m', 0.25],
-    ['16m', 128],
-    ['17200k', 128],
-    ['17600k', 128],
-    ['18m', 128],
-    ['19m', 128],
+    ['4m', 0.25, 0.125, 2],
+    ['16m', 128, 0.125, 2],
+    ['17200k', 128, 0.125, 2],
+    ['17600k', 128, 0.125, 2],
+    ['18m', 128, 0.125, 2],
+    ['19m', 128, 0.125, 2],
+    ['24m', 128, 2, 8],
   ] as const;
 
-  test.each(sizes)('of %s loses nothing and goes on when there is space again', async (size, logMebibytes) => {
+  test.each(sizes)('of %s loses nothing and goes on when there is space again', async (size, ...mebibytes) => {
     const directory = mkdtempSync(join(tmpdir(), 'quoral-full-'));
-    const script = 'mount -t tmpfs -o "size=$4" tmpfs "$1" && exec "$2" "$3" "$1" "$5"';
-    const log = String(logMebibytes * MEBIBYTE);
-    const command = [...NAMESPACE, 'sh', '-c', script, 'sh', directory, process.execPath, FILLER, size, log];
+    const script = 'mount -t tmpfs -o "size=$4" tmpfs "$1" && exec "$2" "$3" "$1" "$5" "$6" "$7"';
+    const bytes = mebibytes.map((each) => String(each * MEBIBYTE));
+    const command = [...NAMESPACE, 'sh', '-c', script, 'sh', directory, process.execPath, FILLER, size, ...bytes];
     const lines = await linesOf(spawn('unshare', command, { stdio: ['ignore', 'pipe', 'inherit'] }));
     rmSync(directory, { recursive: true });
-    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
-      { event: 'disk-opened' },
-      { event: 'disk-full' },
+    const told = lines.map((line) => JSON.parse(line) as { readonly event?: string; readonly step?: string });
+    expect(told.filter(({ step }) => step !== undefined)).toEqual([
       { step: 'full', kind: 'full', uncertain: false, failure: 'full', durable: true },
       { step: 'still full', kind: 'full', durable: true },
       { step: 'many rows', kind: 'full', failure: 'full', durable: true },
-      { event: 'disk-has-space-again' },
       { step: 'healed', failure: null, durable: true },
-      { event: 'disk-opened' },
       { step: 'reopened', durable: true },
     ]);
+    const events = told.flatMap(({ event }) => event ?? []);
+    // What a checkpoint gives back may be enough for a little more.
+    const turns = Array.from({ length: (events.length - 2) / 2 }, () => ['disk-full', 'disk-has-space-again']).flat();
+    expect(events).toEqual(['disk-opened', ...turns, 'disk-opened']);
+    expect(turns.length).toBeGreaterThan(0);
   });
 });

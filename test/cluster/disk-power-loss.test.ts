@@ -5,21 +5,21 @@
  */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeededRandom } from '#world/simulated/random.ts';
 import { hasProgram, inspectFiles, linesOf, WRITER } from './disk-files.ts';
 import {
-  crashImage,
   durableGroups,
   readTrace,
   STRACE_ARGUMENTS,
+  writeCrashImages,
   type TracedFile,
   type TraceEvent,
 } from './disk-trace.ts';
-import type { WriterOptions } from './disk-writer-rows.ts';
+import { groupRows, type WriterOptions } from './disk-writer-rows.ts';
 
 const canTrace = hasProgram('strace', '--seccomp-bpf', '-f', '-o', '/dev/null', 'true');
 
@@ -38,10 +38,11 @@ async function traced(
 }
 
 interface Case {
-  readonly log: string;
+  readonly files: string;
   readonly walBytes: number;
+  readonly segmentBytes: number;
   readonly losses: number;
-  /** At least so often the log is started over, and so many steps of zeros are written ahead of it once it is open. */
+  /** At least so often SQLite's log is started over, and so many steps of zeros are written ahead in the journal. */
   readonly starts: number;
   readonly steps: number;
   /** Files whose syncs must not be ignored, and what is found when they are. */
@@ -50,29 +51,32 @@ interface Case {
 
 const CASES: readonly Case[] = [
   {
-    log: 'a log of a few pages, which is copied and started over many times',
+    files: 'a journal and a log of a few pages, which are started over many times',
     walBytes: 65_536,
+    segmentBytes: 16_384,
     losses: 120,
     starts: 4,
     steps: 0,
     alarms: [
-      ['log', 'are lost'],
-      ['database', 'event'],
+      ['-journal-0', 'are lost'],
+      ['-wal', 'are lost'],
+      ['', 'event'],
     ],
   },
   {
-    log: 'a log that grows, with zeros ahead of its end',
+    files: 'a journal that takes everything, with zeros ahead of its end',
     walBytes: 16 * 1024 * 1024,
+    segmentBytes: 16 * 1024 * 1024,
     losses: 40,
     starts: 0,
-    steps: 2,
-    alarms: [['log', 'are lost']],
+    steps: 1,
+    alarms: [['-journal-0', 'are lost']],
   },
 ];
 
 describe.skipIf(!canTrace).each(CASES)(
-  'a disk that loses its power, with $log (needs strace)',
-  ({ walBytes, losses: count, starts, steps, alarms }) => {
+  'a disk that loses its power, with $files (needs strace)',
+  ({ walBytes, segmentBytes, losses: count, starts, steps, alarms }) => {
     let directory: string;
     let options: WriterOptions;
     let events: TraceEvent[];
@@ -80,7 +84,7 @@ describe.skipIf(!canTrace).each(CASES)(
     beforeAll(async () => {
       directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
       const path = join(directory, 'data.db');
-      options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes };
+      options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes, segmentBytes };
       const run = await traced(options);
       expect(run.lines.at(-1)).toBe('done');
       events = run.events;
@@ -92,7 +96,7 @@ describe.skipIf(!canTrace).each(CASES)(
       events.findIndex((event) => event.kind === 'line' && words.every((word, i) => event.words[i] === word));
 
     /** Loses the power at many moments; returns where a durable group was gone, a group torn, or the file damaged. */
-    function losses(ignoredSyncs?: TracedFile): string[] {
+    async function losses(ignoredSyncs?: TracedFile): Promise<string[]> {
       const random = new SeededRandom('power');
       const found: string[] = [];
       const [first, last] = [indexOf('opened'), indexOf('done')];
@@ -100,13 +104,16 @@ describe.skipIf(!canTrace).each(CASES)(
         const at = first + 1 + random.below(last - first);
         // From "nothing that was not synced" to "everything".
         const share = [0, 0.5, 0.9, 1][i % 4]!;
-        const crash = { at, wasWritten: () => random.chance(share), ...(ignoredSyncs && { ignoredSyncs }) };
+        const crash = {
+          at,
+          wasWritten: () => random.chance(share),
+          ...(ignoredSyncs !== undefined && { ignoredSyncs }),
+        };
         const copy = join(directory, `loss-${i}`);
         mkdirSync(copy);
         const path = join(copy, 'data.db');
-        writeFileSync(path, crashImage(events, 'database', crash));
-        writeFileSync(`${path}-wal`, crashImage(events, 'log', crash));
-        const { whole, torn, damage } = inspectFiles(path, options);
+        writeCrashImages(events, path, crash);
+        const { whole, torn, damage } = await inspectFiles(path, options);
         const missing = durableGroups(events, at).filter((group) => !whole.has(group));
         if (damage !== undefined) found.push(`event ${at}: ${damage}`);
         else if (missing.length > 0) found.push(`event ${at}: groups ${missing.join(' ')} are lost`);
@@ -116,39 +123,33 @@ describe.skipIf(!canTrace).each(CASES)(
       return found;
     }
 
-    test('syncs the log between the commit and the promise', () => {
+    test('writes the rows of a commit to the journal, synced, before the promise', () => {
       for (let group = 0; group < options.groups; group++) {
-        const committed = indexOf('committed', String(group));
-        const durable = indexOf('durable', String(group));
-        const frames = events.slice(indexOf('commit', String(group)), committed);
-        expect(frames.some((event) => event.kind === 'write' && event.file === 'log')).toBe(true);
-        const synced = events.some(
-          (event, at) =>
-            event.kind === 'sync' && event.file === 'log' && at < durable && event.started >= lastFrame(committed),
-        );
-        expect(synced, `group ${group}`).toBe(true);
+        const row = Buffer.concat(groupRows(group, options)[0]!);
+        const isOf = (event: TraceEvent): boolean =>
+          event.kind === 'write' && event.file.startsWith('-journal') && Buffer.from(event.bytes).includes(row);
+        const write = events.findIndex(isOf);
+        const written = events.findIndex((event) => event.kind === 'written' && event.write === write);
+        expect(write, `group ${group}`).toBeGreaterThan(indexOf('commit', String(group)));
+        expect(written, `group ${group}`).toBeGreaterThan(write);
+        expect(written, `group ${group}`).toBeLessThan(indexOf('durable', String(group)));
       }
     });
 
-    /** The last write to the log before the event. */
-    function lastFrame(before: number): number {
-      return events.slice(0, before).findLastIndex((event) => event.kind === 'write' && event.file === 'log');
-    }
-
-    test('starts the log over, or writes zeros ahead of it', () => {
-      const writes = events
-        .slice(indexOf('opened'))
-        .flatMap((event) => (event.kind === 'write' && event.file === 'log' ? [event] : []));
-      expect(writes.filter(({ offset }) => offset === 0).length).toBeGreaterThanOrEqual(starts);
-      expect(writes.filter(({ bytes }) => bytes.length > 1024 * 1024).length).toBeGreaterThanOrEqual(steps);
+    test('starts the log over, and writes zeros ahead in the journal', () => {
+      const writes = events.flatMap((event) => (event.kind === 'write' ? [event] : []));
+      const overs = writes.filter(({ file, offset }) => file === '-wal' && offset === 0);
+      expect(overs.length).toBeGreaterThanOrEqual(starts);
+      const zeros = writes.filter(({ file, bytes }) => file.startsWith('-journal') && bytes.length > 1024 * 1024);
+      expect(zeros.length).toBeGreaterThanOrEqual(steps);
     });
 
-    test('keeps what it called durable through every loss of power', () => {
-      expect(losses()).toEqual([]);
+    test('keeps what it called durable through every loss of power', async () => {
+      expect(await losses()).toEqual([]);
     });
 
-    test.each(alarms)('the alarm rings: a disk that ignores the syncs of the %s loses some', (file, found) => {
-      expect(losses(file).join('\n')).toContain(found);
+    test.each(alarms)('the alarm rings: a disk that ignores the syncs of %j loses some', async (file, found) => {
+      expect((await losses(file)).join('\n')).toContain(found);
     });
   },
 );
@@ -158,7 +159,15 @@ describe.skipIf(!canTrace)('a log that could not be synced (needs strace)', () =
     const directory = mkdtempSync(join(tmpdir(), 'quoral-unsynced-'));
     try {
       const path = join(directory, 'data.db');
-      const options = { path, groups: 20, rowsPerGroup: 4, valueBytes: 300, inFlight: 1, walBytes: 1024 * 1024 };
+      const options = {
+        path,
+        groups: 20,
+        rowsPerGroup: 4,
+        valueBytes: 300,
+        inFlight: 1,
+        walBytes: 1024 * 1024,
+        segmentBytes: 2048,
+      };
       const failing = await traced(options, [], '-e', 'inject=fdatasync:error=EIO:when=8');
       expect(failing.lines.at(-1)).toMatch(/^failed /);
       expect(existsSync(`${path}-unsynced`)).toBe(true);
@@ -167,10 +176,8 @@ describe.skipIf(!canTrace)('a log that could not be synced (needs strace)', () =
       expect(existsSync(`${path}-unsynced`)).toBe(false);
       const at = events.findIndex((event) => event.kind === 'line' && event.words[0] === 'done');
       const image = join(directory, 'image.db');
-      const crash = { at, wasWritten: () => false };
-      writeFileSync(image, crashImage(events, 'database', crash));
-      writeFileSync(`${image}-wal`, crashImage(events, 'log', crash));
-      const { whole, torn, damage } = inspectFiles(image, { ...options, groups: 40 });
+      writeCrashImages(events, image, { at, wasWritten: () => false });
+      const { whole, torn, damage } = await inspectFiles(image, { ...options, groups: 40 });
       expect([damage, torn]).toEqual([undefined, []]);
       expect(durableGroups(events, at).filter((group) => !whole.has(group))).toEqual([]);
     } finally {

@@ -4,12 +4,17 @@
  * have written.
  */
 
+import { writeFileSync } from 'node:fs';
 import { assert, present } from '#kernel/assert.ts';
 
-export type TracedFile = 'database' | 'log';
+/** By what is added to the path of the database; the database itself is ''. */
+export const TRACED_FILES = ['', '-wal', '-journal-0', '-journal-1'] as const;
+export type TracedFile = (typeof TRACED_FILES)[number];
 
+/** `written` says of a write, by its place among the events, that it was synced by itself and has ended. */
 export type TraceEvent =
   | { readonly kind: 'write'; readonly file: TracedFile; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'written'; readonly write: number }
   | { readonly kind: 'truncate'; readonly file: TracedFile; readonly length: number }
   | { readonly kind: 'sync'; readonly file: TracedFile; readonly started: number; readonly failed: boolean }
   | { readonly kind: 'line'; readonly words: readonly string[] };
@@ -23,60 +28,99 @@ export const STRACE_ARGUMENTS: readonly string[] = [
   '-s',
   '4000000',
   '-e',
-  'trace=pwrite64,write,fsync,fdatasync,ftruncate',
+  'trace=openat,pwrite64,write,fsync,fdatasync,ftruncate',
 ];
 
 interface Unfinished {
   readonly text: string;
   readonly at: number;
+  /** The place of its event, of a write that is synced by itself: it may be on the disk before the call returns. */
+  readonly write: number | undefined;
 }
 
 /**
- * Events in the order in which the calls returned; `started` of a sync counts the events that were over when it began. `before`:
- * those of a process that had the files open earlier.
+ * Events in the order in which the calls returned, but for writes that are synced by themselves, which stand where they began;
+ * `started` of a sync counts the events that were over when it began. `before`: those of a process that had the files open earlier.
  */
 export function readTrace(text: string, databasePath: string, before: readonly TraceEvent[] = []): TraceEvent[] {
-  const events = [...before];
-  const unfinished = new Map<string, Unfinished>();
+  const reader = new TraceReader(databasePath, before);
   for (const line of text.split('\n')) {
     const [, thread, rest] = /^(\d+) +(.*)$/.exec(line) ?? [];
-    if (thread === undefined || rest === undefined) continue;
-    if (rest.endsWith('<unfinished ...>')) {
-      unfinished.set(thread, { text: rest.slice(0, -'<unfinished ...>'.length), at: events.length });
-      continue;
-    }
-    const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
-    const start = resumed === null ? undefined : unfinished.get(thread);
-    const call = start === undefined ? rest : start.text + resumed![1]!;
-    const event = readCall(call, start?.at ?? events.length, databasePath);
-    if (event !== undefined) events.push(event);
+    if (thread !== undefined && rest !== undefined) reader.read(thread, rest);
   }
-  return events;
+  return reader.events;
 }
 
-function readCall(call: string, started: number, databasePath: string): TraceEvent | undefined {
-  const [, name, descriptor, path, rest, result] = /^(\w+)\((\d+)<([^>]*)>(.*)\) += (-?\d+)/.exec(call) ?? [];
-  if (name === undefined || path === undefined || rest === undefined) return undefined;
-  if (name === 'write') {
-    if (descriptor !== '1') return undefined;
-    return { kind: 'line', words: new TextDecoder().decode(unescape(rest)).trim().split(' ') };
+class TraceReader {
+  readonly events: TraceEvent[];
+  readonly #databasePath: string;
+  readonly #unfinished = new Map<string, Unfinished>();
+  /** Descriptors whose writes are synced by themselves. */
+  readonly #synced = new Set<string>();
+
+  constructor(databasePath: string, before: readonly TraceEvent[]) {
+    this.#databasePath = databasePath;
+    this.events = [...before];
   }
-  const named = new TextDecoder().decode(unescape(path));
-  const file = named === databasePath ? 'database' : named === `${databasePath}-wal` ? 'log' : undefined;
-  if (file === undefined) return undefined;
-  switch (name) {
-    case 'pwrite64': {
-      const bytes = unescape(rest);
-      assert(bytes.length === Number(result), 'a write that was traced whole and done whole');
-      return { kind: 'write', file, offset: lastNumber(rest), bytes };
+
+  read(thread: string, rest: string): void {
+    if (rest.endsWith('<unfinished ...>')) {
+      const text = rest.slice(0, -'<unfinished ...>'.length);
+      const at = this.events.length;
+      const write = this.#isSynced(text) ? this.#add(this.#readCall(`${text}) = ?`, at)) : undefined;
+      this.#unfinished.set(thread, { text, at, write });
+      return;
     }
-    case 'ftruncate':
-      return { kind: 'truncate', file, length: lastNumber(rest) };
-    case 'fsync':
-    case 'fdatasync':
-      return { kind: 'sync', file, started, failed: result !== '0' };
-    default:
-      return undefined;
+    const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
+    const start = resumed === null ? undefined : this.#unfinished.get(thread);
+    const call = start === undefined ? rest : start.text + resumed![1]!;
+    this.#noteOpened(call);
+    const write = start?.write ?? this.#add(this.#readCall(call, start?.at ?? this.events.length));
+    if (write !== undefined && this.#isSynced(call) && / += \d+$/.test(call)) this.#add({ kind: 'written', write });
+  }
+
+  #add(event: TraceEvent | undefined): number | undefined {
+    if (event === undefined) return undefined;
+    this.events.push(event);
+    return this.events.length - 1;
+  }
+
+  #noteOpened(call: string): void {
+    const [, flags, descriptor] = /^openat\(.*, ([A-Z_|]+)(?:, [0-7]+)?\) += (\d+)/.exec(call) ?? [];
+    if (flags === undefined || descriptor === undefined) return;
+    if (flags.split('|').includes('O_DSYNC')) this.#synced.add(descriptor);
+    else this.#synced.delete(descriptor);
+  }
+
+  #isSynced(call: string): boolean {
+    const descriptor = /^pwrite64\((\d+)</.exec(call)?.[1];
+    return descriptor !== undefined && this.#synced.has(descriptor);
+  }
+
+  #readCall(call: string, started: number): TraceEvent | undefined {
+    const [, name, descriptor, path, rest, result] = /^(\w+)\((\d+)<([^>]*)>(.*)\) += (-?\d+|\?)/.exec(call) ?? [];
+    if (name === undefined || path === undefined || rest === undefined) return undefined;
+    if (name === 'write') {
+      if (descriptor !== '1') return undefined;
+      return { kind: 'line', words: new TextDecoder().decode(unescape(rest)).trim().split(' ') };
+    }
+    const named = new TextDecoder().decode(unescape(path));
+    const file = TRACED_FILES.find((suffix) => named === this.#databasePath + suffix);
+    if (file === undefined) return undefined;
+    switch (name) {
+      case 'pwrite64': {
+        const bytes = unescape(rest);
+        assert(result === '?' || bytes.length === Number(result), 'a write that was traced whole and done whole');
+        return { kind: 'write', file, offset: lastNumber(rest), bytes };
+      }
+      case 'ftruncate':
+        return { kind: 'truncate', file, length: lastNumber(rest) };
+      case 'fsync':
+      case 'fdatasync':
+        return { kind: 'sync', file, started, failed: result !== '0' };
+      default:
+        return undefined;
+    }
   }
 }
 
@@ -107,24 +151,41 @@ export interface CrashOptions {
  * A file's bytes after the power loss. What a failed sync should have written is not written by any later one: the kernel takes
  * it for written, shows it to everybody who reads the file, and loses it with the power.
  */
-export function crashImage(events: readonly TraceEvent[], file: TracedFile, options: CrashOptions): Uint8Array {
+function crashImage(events: readonly TraceEvent[], file: TracedFile, options: CrashOptions): Uint8Array {
   let covered = 0;
   const dropped = new Set<number>();
+  const written = new Set<number>();
   for (let i = 0; i < options.at; i++) {
     const event = events[i]!;
-    if (event.kind !== 'sync' || event.file !== file || options.ignoredSyncs === file) continue;
+    if (options.ignoredSyncs === file) continue;
+    if (event.kind === 'written') written.add(event.write);
+    if (event.kind !== 'sync' || event.file !== file) continue;
     if (event.failed) for (let lost = covered; lost < event.started; lost++) dropped.add(lost);
     covered = Math.max(covered, event.started);
   }
   const image = new GrowingFile();
   for (let i = 0; i < options.at; i++) {
     const event = events[i]!;
-    if (event.kind === 'line' || event.kind === 'sync' || event.file !== file || dropped.has(i)) continue;
-    if (i >= covered && !options.wasWritten()) continue;
-    if (event.kind === 'write') image.write(event.offset, event.bytes);
-    else image.truncate(event.length);
+    if ((event.kind !== 'write' && event.kind !== 'truncate') || event.file !== file || dropped.has(i)) continue;
+    const isKept = i < covered || written.has(i);
+    if (event.kind === 'truncate') {
+      if (isKept || options.wasWritten()) image.truncate(event.length);
+      continue;
+    }
+    // Of what was not synced any part may be there.
+    for (let from = 0; from < event.bytes.length; from += BLOCK_BYTES) {
+      if (!isKept && !options.wasWritten()) continue;
+      image.write(event.offset + from, event.bytes.subarray(from, from + BLOCK_BYTES));
+    }
   }
   return image.contents();
+}
+
+const BLOCK_BYTES = 4096;
+
+/** All files of the database after the power loss, beside each other. */
+export function writeCrashImages(events: readonly TraceEvent[], path: string, options: CrashOptions): void {
+  for (const file of TRACED_FILES) writeFileSync(path + file, crashImage(events, file, options));
 }
 
 class GrowingFile {

@@ -14,6 +14,7 @@ export interface WriterOptions {
   /** Commits that the writer makes before it waits for their durability. */
   readonly inFlight: number;
   readonly walBytes: number;
+  readonly segmentBytes: number;
 }
 
 export const WRITER_TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide' }];

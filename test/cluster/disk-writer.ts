@@ -1,7 +1,7 @@
 /**
  * A process that commits numbered groups of rows and says so, line by line: `opened`, `commit 7` before the commit,
- * `committed 7` after it, `durable 7 12345` when its promise has resolved, with the bytes that the write-ahead log's
- * frames took when the last finished sync began. When the promise has rejected it says `failed 7` and ends without closing its
+ * `committed 7` after it, `durable 7 journal-0 12345` when its promise has resolved, with the file of the journal that was
+ * written last and where that write ended. When the commit has failed or the promise has rejected it says `failed 7` and ends without closing its
  * disk. The tests kill it, trace it, and look at what it leaves.
  */
 
@@ -13,7 +13,6 @@ import { groupRows, WRITER_TABLES, type WriterOptions } from './disk-writer-rows
 
 const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const options = JSON.parse(process.argv[2]!) as WriterOptions;
-const wal = `${options.path}-wal`;
 
 /** Nothing is told before it has happened, or later than the next step: so the pipe is waited for when its reader is slow. */
 function say(line: string): void {
@@ -28,19 +27,16 @@ function say(line: string): void {
   }
 }
 
-/** What precedes the log's frames, and each page in one. */
-const LOG_HEAD_BYTES = 32;
-const FRAME_BYTES = 24 + 4096;
-
-/** Where the log's frames ended when the last finished sync began. */
-let syncedLength = 0;
-recordSyncs();
+/** Which file of the journal was written last, and where that write ended. */
+let lastWrite = '';
+recordWrites();
 
 const disk = await openDisk({
   path: options.path,
   tables: WRITER_TABLES,
   log: silentLog,
   walBytes: options.walBytes,
+  segmentBytes: options.segmentBytes,
 });
 say('opened');
 let inFlight: Promise<void>[] = [];
@@ -56,38 +52,31 @@ await disk.close();
 
 async function write(group: number): Promise<void> {
   say(`commit ${group}`);
-  const { durable } = disk.commit((transaction) => {
-    for (const [key, value] of groupRows(group, options)) transaction.put('rows', key, value);
-  });
-  say(`committed ${group}`);
   try {
+    const { durable } = disk.commit((transaction) => {
+      for (const [key, value] of groupRows(group, options)) transaction.put('rows', key, value);
+    });
+    say(`committed ${group}`);
     await durable;
   } catch {
     say(`failed ${group}`);
     process.exit(1);
   }
-  say(`durable ${group} ${syncedLength}`);
+  say(`durable ${group} ${lastWrite}`);
 }
 
-function recordSyncs(): void {
-  const { fdatasync } = fs;
+function recordWrites(): void {
+  const { write } = fs;
   Object.assign(fs, {
-    fdatasync(descriptor: number, callback: fs.NoParamCallback) {
-      const size = endOfFrames();
-      fdatasync(descriptor, (error) => {
-        if (error === null) syncedLength = size;
-        callback(error);
+    write(descriptor: number, bytes: Uint8Array, from: number, length: number, at: number, done: Written) {
+      write(descriptor, bytes, from, length, at, (error, written) => {
+        const name = fs.readlinkSync(`/proc/self/fd/${descriptor}`).slice(options.path.length + 1);
+        if (error === null) lastWrite = `${name} ${at + written}`;
+        done(error, written);
       });
     },
   });
   syncBuiltinESMExports();
 }
 
-/** The file is longer: frames of an earlier round, or zeros, follow. Neither has the salt of the log as it is now. */
-function endOfFrames(): number {
-  const log = fs.readFileSync(wal);
-  const salt = log.subarray(16, 24);
-  let end = LOG_HEAD_BYTES;
-  while (end < log.length && log.subarray(end + 8, end + 16).equals(salt)) end += FRAME_BYTES;
-  return end;
-}
+type Written = (error: NodeJS.ErrnoException | null, written: number) => void;

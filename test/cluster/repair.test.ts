@@ -38,6 +38,16 @@ async function stateOf(id: string, asked: string): Promise<string | undefined> {
   return members.find((member) => member.id === id)?.state;
 }
 
+async function figure(id: string, name: string): Promise<number> {
+  const { body } = await http('GET', `${cluster.url(id)}/metrics`);
+  return Number(new RegExp(`^${name} (\\d+)`, 'm').exec(body.toString())?.[1]);
+}
+
+/** What a node has committed stands in its database, not in the journal: so it is when nothing was committed for a second. */
+async function isInDatabase(id: string): Promise<void> {
+  await until('it is in the database', async () => (await figure(id, 'quoral_disk_journal_rows')) === 0);
+}
+
 /** Opens the database file of a node behind its back. */
 function behind(id: string, act: (database: Database.Database) => void): void {
   const database = new Database(join(cluster.directory, id, 'quoral.db'), { timeout: 5000 });
@@ -100,6 +110,7 @@ describe('rows of a cluster', () => {
       return (JSON.parse(stdout) as { readonly agree: boolean }).agree;
     });
     for (const id of ['n1', 'n3']) {
+      await isInDatabase(id);
       behind(id, (database) => {
         const key = recordKey('s', 0, utf8('k'));
         const value = database.prepare('SELECT v FROM registers WHERE k = ?').pluck().get(key) as Buffer;
@@ -107,8 +118,9 @@ describe('rows of a cluster', () => {
         expect(database.prepare('UPDATE registers SET v = ? WHERE k = ?').run(value, key).changes).toBe(1);
       });
     }
-    // Reads between two commits see the same.
+    // Until something is written to the database, reads see the same.
     expect(await put('n1', 'other', 'v')).toBe(204);
+    for (const id of ['n1', 'n3']) await isInDatabase(id);
     const refused = await http('GET', at('n2'));
     expect([refused.status, refused.body.toString()]).toEqual([503, expect.stringContaining('quoral key force')]);
 
@@ -130,10 +142,12 @@ describe('rows of a cluster', () => {
 
   test('a row that is damaged under a running node is answered from memory until the scrub finds it, and mended', async () => {
     await fill();
+    await isInDatabase('n2');
     expect(await get('n2', 'k1', 'r=1&sloppy=false')).toBe('v1');
     behind('n2', (database) => flipLastByte(database, 'k1'));
-    // Reads between two commits see the same.
+    // Until something is written to the database, reads see the same.
     expect(await put('n2', 'other', 'v')).toBe(204);
+    await isInDatabase('n2');
     expect(await get('n2', 'k1', 'r=1&sloppy=false')).toBe('v1');
     const run = await repair();
     expect(run.failures).toEqual([]);
@@ -219,13 +233,11 @@ describe('disks of a cluster', () => {
     cpSync(directory, copy, { recursive: true });
     await cluster.signal('n1', 'SIGCONT');
     expect(await put('n1', 'late', 'yes')).toBe(204);
-    const marks = new Set<string>();
-    await until('it has made several marks', () => {
-      behind('n1', (database) => {
-        marks.add((database.prepare('SELECT hex(v) FROM node WHERE k = ?').pluck().get(utf8('marks')) as string) ?? '');
-      });
-      return marks.size > 4;
-    });
+    const before = await figure('n1', 'quoral_disk_commits_total');
+    await until(
+      'it has made several marks',
+      async () => (await figure('n1', 'quoral_disk_commits_total')) > before + 6,
+    );
     await cluster.signal('n1', 'SIGKILL');
     rmSync(directory, { recursive: true });
     cpSync(copy, directory, { recursive: true });

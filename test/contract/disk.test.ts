@@ -11,19 +11,19 @@ import { CONTRACT_TABLES, diskContract, type DiskUnderTest } from './disk.ts';
 import { silentLog } from './worlds.ts';
 
 /** A log of a few pages makes every test cross checkpoints, and memory for a few rows has them pushed out. */
-function realDisk(walBytes: number, rowCacheBytes: number): DiskUnderTest {
+function realDisk(walBytes: number, rowCacheBytes: number, segmentBytes: number): DiskUnderTest {
   const directory = mkdtempSync(join(tmpdir(), 'quoral-disk-'));
   const path = join(directory, 'data.db');
   return {
-    open: () => openDisk({ path, tables: CONTRACT_TABLES, log: silentLog, walBytes, rowCacheBytes }),
+    open: () => openDisk({ path, tables: CONTRACT_TABLES, log: silentLog, walBytes, rowCacheBytes, segmentBytes }),
     settle: (promise) => promise,
     remove: () => Promise.resolve(rmSync(directory, { recursive: true })),
   };
 }
 
-diskContract('real', 20, () => realDisk(16 * 1024 * 1024, 0));
-diskContract('real, with rows in memory,', 20, () => realDisk(16 * 1024 * 1024, 1024 * 1024));
-diskContract('real, with a tiny log and few rows in memory,', 20, () => realDisk(16 * 1024, 512));
+diskContract('real', 20, () => realDisk(16 * 1024 * 1024, 0, 16 * 1024 * 1024));
+diskContract('real, with rows in memory,', 20, () => realDisk(16 * 1024 * 1024, 1024 * 1024, 16 * 1024));
+diskContract('real, with a tiny log and few rows in memory,', 20, () => realDisk(16 * 1024, 512, 512));
 
 diskContract('simulated', 100, () => {
   const simulation = new Simulation({ seed: 'disk' });

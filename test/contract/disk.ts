@@ -300,6 +300,20 @@ export function diskContract(name: string, runs: number, make: () => DiskUnderTe
       expect(everything(disk, 'wide')).toEqual([[bytes(1, 2), bytes(3, 4)]]);
     });
 
+    test('a transaction that fails after it has seen what it took out has hidden nothing', () => {
+      disk.commit((transaction) => {
+        for (let i = 1; i < 4; i++) transaction.put('narrow', bytes(i), bytes(i));
+      });
+      const failing = (): unknown =>
+        disk.commit((transaction) => {
+          for (let i = 1; i < 3; i++) transaction.delete('narrow', bytes(i));
+          expect(transaction.range('narrow', { limit: 1 })).toEqual([[bytes(3), bytes(3)]]);
+          throw new Error('on purpose');
+        });
+      expect(failing).toThrow('on purpose');
+      expect(disk.range('narrow', { limit: 1 })).toEqual([[bytes(1), bytes(1)]]);
+    });
+
     test('rows that were read stay as they were when later commits change them', () => {
       disk.commit((transaction) => transaction.put('wide', bytes(1), bytes(1)));
       const rows = everything(disk, 'wide');

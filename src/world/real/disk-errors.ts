@@ -11,7 +11,7 @@ export class DataDirectoryError extends Error {
 }
 
 /** At `commit` an input/output error leaves open whether the transaction survives a restart; before it, nothing does. */
-export type DiskStep = 'read' | 'write' | 'commit' | 'sync' | 'checkpoint';
+export type DiskStep = 'read' | 'reserve' | 'write' | 'commit' | 'sync' | 'checkpoint';
 
 /** The code of an error that SQLite or the operating system reported; undefined for any other thrown value. */
 function errorCode(error: unknown): string | undefined {
@@ -28,7 +28,9 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
   const code = errorCode(error);
   if (code === undefined) return undefined;
   const cause = `${path}: ${step} failed: ${(error as Error).message} (${code})`;
-  if (code === 'SQLITE_FULL' && (step === 'read' || step === 'write' || step === 'commit')) {
+  const isFull =
+    code === 'SQLITE_FULL' ? step !== 'sync' && step !== 'checkpoint' : code === 'ENOSPC' && step === 'reserve';
+  if (isFull) {
     // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened. A read runs out
     // of it where a transaction has changed more pages than the cache holds: some of them have to go to make room.
     return new DiskError('full', `${cause}; free some space, a node that serves goes on by itself`, false, {

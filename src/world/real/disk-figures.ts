@@ -9,6 +9,7 @@ const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
 export interface DiskSizes {
   readonly bytes: () => number;
   readonly walBytes: () => number;
+  readonly journalRows: () => number;
   readonly freeBytes: () => number;
   readonly cacheBytes: number;
 }
@@ -29,11 +30,16 @@ const UNCOUNTED: Counter = { add: () => undefined };
 const UNOBSERVED: Histogram = { observe: () => undefined };
 
 export function diskFigures(metrics: Metrics | undefined, sizes: DiskSizes): DiskFigures {
-  metrics?.gauge('quoral_disk_bytes', 'Bytes that the database and its log take', sizes.bytes);
+  metrics?.gauge('quoral_disk_bytes', 'Bytes that the database, its log and the journal take', sizes.bytes);
   metrics?.gauge(
     'quoral_disk_wal_bytes',
     'Bytes of the write-ahead log file, with the room made ahead in it',
     sizes.walBytes,
+  );
+  metrics?.gauge(
+    'quoral_disk_journal_rows',
+    'Rows that stand in the journal and not in the database yet',
+    sizes.journalRows,
   );
   metrics?.gauge(
     'quoral_disk_free_bytes',
@@ -50,7 +56,7 @@ export function diskFigures(metrics: Metrics | undefined, sizes: DiskSizes): Dis
     hits: counter('quoral_row_cache_hits_total', 'Rows that were recalled from memory'),
     misses: counter('quoral_row_cache_misses_total', 'Rows that were to be recalled from memory and were not there'),
     writtenBytes: counter('quoral_disk_written_bytes_total', 'Bytes of the rows that were written'),
-    syncs: histogram('quoral_disk_sync_seconds', 'Duration of syncs of the write-ahead log'),
+    syncs: histogram('quoral_disk_sync_seconds', 'Duration of synced writes to the journal'),
     checkpoints: histogram('quoral_disk_checkpoint_seconds', 'Duration of copying the log to the database file'),
   };
 }

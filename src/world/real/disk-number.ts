@@ -9,8 +9,13 @@ const TWO_POW_32 = 2 ** 32;
 
 /** The number of a row's key. */
 export function numberOfKey(key: Uint8Array): number {
-  assert(key.length === KEY_BYTES, 'the key of a numbered row has eight bytes');
+  assertNumberKey(key);
   return firstNumber(key);
+}
+
+export function assertNumberKey(key: Uint8Array): void {
+  assert(key.length === KEY_BYTES, 'the key of a numbered row has eight bytes');
+  assert(firstNumber(key) <= Number.MAX_SAFE_INTEGER, 'the key of a numbered row is a number up to 2^53-1');
 }
 
 /** The number of the first key that a range from here on can have. Bytes that are missing are the least, further ones lie behind. */

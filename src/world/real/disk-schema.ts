@@ -4,7 +4,7 @@
  */
 
 import type { Database } from 'better-sqlite3';
-import { assert } from '#kernel/assert.ts';
+import { assert, present } from '#kernel/assert.ts';
 import type { TableDefinition } from '#world/world.ts';
 import { DataDirectoryError } from './disk-errors.ts';
 import { numberOfKey } from './disk-number.ts';
@@ -29,7 +29,38 @@ export const MIGRATIONS: readonly Migration[] = [
   // What requests with idempotency keys have become stands in a table that programs before it do not look into: without this they
   // would open the file, and make requests anew that are repeated.
   () => undefined,
+  // The newest rows stand in the journal beside the file (journal.ts), where programs before it do not look.
+  () => undefined,
 ];
+
+/** Which journal belongs to the file, up to which of its segments all rows are in the file, and whether a process has it in use. */
+const JOURNAL_STATE = `
+  CREATE TABLE IF NOT EXISTS journal_state (identity INTEGER NOT NULL, applied INTEGER NOT NULL, is_open INTEGER NOT NULL);
+  INSERT INTO journal_state SELECT 0, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM journal_state);
+`;
+
+/** Rows that stand in a journal have the format of the program that has written it. */
+function assertJournalEmpty(database: Database, format: number): void {
+  const isThere = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'journal_state'").pluck();
+  if (isThere.get() === 0 || !journalState(database).isOpen) return;
+  throw new DataDirectoryError(
+    `${database.name} has format ${format} and was not closed in order; start the program that has written it once more and stop it, then this one`,
+  );
+}
+
+export interface JournalState {
+  readonly identity: number;
+  readonly applied: number;
+  readonly isOpen: boolean;
+}
+
+export function journalState(database: Database): JournalState {
+  const read = database
+    .prepare<[], [number, number, number]>('SELECT identity, applied, is_open FROM journal_state')
+    .raw();
+  const [identity, applied, isOpen] = present(read.get(), 'the state of the journal');
+  return { identity, applied, isOpen: isOpen === 1 };
+}
 
 /** Until format 2 the rows of this table had an index beside them from bytes to rows. */
 function renumber(database: Database, table: string): void {
@@ -77,11 +108,14 @@ export function migrate(
 ): void {
   database.exec('BEGIN IMMEDIATE');
   try {
-    for (let version = readNumber(database, 'user_version'); version < migrations.length; version++) {
+    const former = readNumber(database, 'user_version');
+    if (former > 0 && former < migrations.length) assertJournalEmpty(database, former);
+    for (let version = former; version < migrations.length; version++) {
       migrations[version]!(database);
       database.pragma(`user_version = ${version + 1}`);
     }
     for (const table of tables) database.exec(createTable(table));
+    database.exec(JOURNAL_STATE);
     database.exec('COMMIT');
   } catch (error) {
     if (database.inTransaction) database.exec('ROLLBACK');

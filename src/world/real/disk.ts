@@ -1,20 +1,18 @@
 /**
- * The Disk port on SQLite: one database file with a write-ahead log, and one connection on the node's own thread.
+ * The Disk port: a journal (journal.ts) before SQLite (sqlite-rows.ts).
  *
- * COMMIT writes the log without syncing it; a thread of the pool syncs it afterwards (wal-sync.ts) and another thread copies
- * it into the database file (wal-checkpoint.ts), so the event loop waits for the device in neither case. What is durable is
- * what the sync has covered, and only then does the commit's promise resolve.
+ * A commit is written to the journal by a thread of the pool, and is durable when that has ended; its rows go into SQLite later
+ * (disk-apply.ts). What is asked for is looked for in the journal's segments first, which are in memory, and then in SQLite.
  *
  * After a failed sync, write or read the disk is closed to commits for good: what the kernel has dropped is not known, and
- * a second attempt would report success for it. The process is to end; the next start writes the log once more, since part
- * of it may only seem to be written (wal-suspect.ts), and recovers it. (SQLite tries to copy the log once more when it
- * closes; its own descriptor has not seen the error yet, so it does, and copies nothing.)
+ * a second attempt would report success for it. The process is to end; the next start brings into SQLite what it finds in the
+ * journal, and writes SQLite's log once more, since part of it may only seem to be written (wal-suspect.ts).
  */
 
+import { randomInt } from 'node:crypto';
 import { statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Database, Statement } from 'better-sqlite3';
-import { assert, present } from '#kernel/assert.ts';
+import { assert } from '#kernel/assert.ts';
 import {
   DiskError,
   type Committed,
@@ -26,21 +24,24 @@ import {
   type Row,
   type TableDefinition,
 } from '#world/world.ts';
-import { toDiskError, type DiskStep } from './disk-errors.ts';
+import { DiskApply } from './disk-apply.ts';
+import { toDiskError, toOpeningError, type DiskStep } from './disk-errors.ts';
 import { diskFigures, type DiskFigures } from './disk-figures.ts';
-import { DEFAULT_CACHE_BYTES, openFiles, PAGE_BYTES, type OpenFiles } from './disk-open.ts';
-import type { Migration } from './disk-schema.ts';
-import { DiskTable } from './disk-table.ts';
-import { RowCache } from './row-cache.ts';
-import { WalAhead } from './wal-ahead.ts';
-import { Checkpointer } from './wal-checkpoint.ts';
+import { DEFAULT_CACHE_BYTES, openFiles, type OpenFiles } from './disk-open.ts';
+import { journalState, type Migration } from './disk-schema.ts';
+import { JournalTransaction, tableOf, type Tables } from './disk-transaction.ts';
+import { JournalFile } from './journal-file.ts';
+import { Floors, mergeRange } from './journal-range.ts';
+import { readJournal } from './journal-read.ts';
+import { Journal, JOURNAL_FILES } from './journal.ts';
+import { SqliteRows, StepError } from './sqlite-rows.ts';
+import { syncDirectory } from './directories.ts';
 import { leaveMark } from './wal-suspect.ts';
-import { WalSync } from './wal-sync.ts';
 
 export interface DiskOptions {
   /**
-   * The database file. SQLite keeps `-wal` and `-shm` beside it, `-lock` belongs to the process that has it open, and
-   * `-unsynced` is left by one whose disk has failed.
+   * The database file. SQLite keeps `-wal` and `-shm` beside it, `-journal-0` and `-journal-1` are the journal's, `-lock` belongs to
+   * the process that has it open, and `-unsynced` is left by one whose disk has failed.
    */
   readonly path: string;
   readonly tables: readonly TableDefinition[];
@@ -50,11 +51,21 @@ export interface DiskOptions {
   readonly cacheBytes?: number;
   /** Memory for single rows of the tables that are recalled. Default 0: none. */
   readonly rowCacheBytes?: number;
-  /** Size of the log at which copying it into the database file begins. Default 128 MiB. */
+  /** Size of SQLite's log at which copying it into the database file begins. Default 128 MiB. */
   readonly walBytes?: number;
-  /** For tests of the format's changes; default {@link MIGRATIONS}. */
+  /** Bytes of a segment of the journal. Default 8 MiB. */
+  readonly segmentBytes?: number;
+  /** For tests of the format's changes; default `MIGRATIONS`. */
   readonly migrations?: readonly Migration[];
 }
+
+/** Free space beside what is needed for the rows of the journal. */
+const ROOM_BYTES = 1024 * 1024;
+const SEGMENT_BYTES = 8 * 1024 * 1024;
+/** So long writes may go on into files that somebody has removed from their directory, which no later start would find. */
+const LOOK_MS = 1000;
+/** A range that has walked over so many deleted rows has them deleted in SQLite too. */
+const DELETED_MAX = 256;
 
 /**
  * Opens the database, or creates it with its directory. Throws `DataDirectoryError` when the files cannot be used, and
@@ -62,11 +73,10 @@ export interface DiskOptions {
  */
 export async function openDisk(options: DiskOptions): Promise<Disk> {
   const files = await openFiles(options);
-  let disk: SqliteDisk | undefined;
+  let disk: JournaledDisk | undefined;
   try {
-    disk = new SqliteDisk(options, files);
-    // What a crash left in the log is visible from now on, so it has to be as durable as what is committed from now on.
-    await disk.commit(() => undefined).durable;
+    disk = new JournaledDisk(options, files);
+    await disk.open();
     options.log.info('disk-opened', { path: files.path, bytes: disk.sizeBytes() });
     return disk;
   } catch (error) {
@@ -76,140 +86,149 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
   }
 }
 
-/** So long writes may go on into files that somebody has removed from their directory, which no later start would find. */
-const LOOK_MS = 1000;
-
-class SqliteDisk implements Disk {
+class JournaledDisk implements Disk {
+  readonly #options: DiskOptions;
   readonly #path: string;
   readonly #log: Log;
+  readonly #journalPaths: readonly string[];
   readonly #files: OpenFiles;
-  readonly #database: Database;
-  readonly #tables = new Map<string, DiskTable>();
-  readonly #rows: RowCache | undefined;
-  readonly #beginReading: Statement<[]>;
-  readonly #begin: Statement<[]>;
-  readonly #commit: Statement<[]>;
-  readonly #rollback: Statement<[]>;
-  readonly #ahead: WalAhead;
-  readonly #sync: WalSync;
-  readonly #checkpointer: Checkpointer;
+  readonly #tables: Tables;
+  readonly #rows: SqliteRows;
   readonly #figures: DiskFigures;
+  #journal: Journal | undefined;
+  #apply: DiskApply | undefined;
+  readonly #floors = new Floors();
   #failure: DiskError | undefined;
   #closed = false;
+  #isCommitting = false;
+  #walkedOver = false;
   /** When the files were last seen to be where they were opened. */
   #lookedAt = 0;
-  #transaction: 'none' | 'of reads' | 'of a commit' = 'none';
 
   constructor(options: DiskOptions, files: OpenFiles) {
+    this.#options = options;
     this.#path = files.path;
     this.#log = options.log;
     this.#files = files;
-    this.#database = files.database;
-    this.#beginReading = files.database.prepare('BEGIN DEFERRED');
-    this.#begin = files.database.prepare('BEGIN IMMEDIATE');
-    this.#commit = files.database.prepare('COMMIT');
-    this.#rollback = files.database.prepare('ROLLBACK');
+    this.#journalPaths = Array.from({ length: JOURNAL_FILES }, (_, number) => `${files.path}-journal-${number}`);
+    this.#tables = new Map(
+      options.tables.map(({ name, rows, recalled = false }, number) => [
+        name,
+        { number, isNumbered: rows === 'numbered', isRecalled: recalled },
+      ]),
+    );
     this.#figures = diskFigures(options.metrics, {
       bytes: () => this.sizeBytes(),
       walBytes: () => fileBytes(`${files.path}-wal`),
+      journalRows: () => this.#journal?.rows ?? 0,
       freeBytes: () => this.freeBytes(),
       cacheBytes: options.cacheBytes ?? DEFAULT_CACHE_BYTES,
     });
-    const { rowCacheBytes = 0 } = options;
-    this.#rows = rowCacheBytes > 0 ? new RowCache(rowCacheBytes, this.#figures) : undefined;
-    for (const [number, table] of options.tables.entries())
-      this.#tables.set(table.name, new DiskTable(files.database, table, number, this.#rows));
-    this.#sync = new WalSync({
-      path: `${files.path}-wal`,
-      observe: (seconds) => this.#figures.syncs.observe(seconds),
-    });
-    const { walPages, frameBytes, index } = files;
-    this.#ahead = new WalAhead({
-      descriptor: this.#sync.descriptor,
-      index,
-      bytes: walPages * frameBytes,
-      frameBytes,
-    });
-    this.#checkpointer = new Checkpointer({
-      path: files.path,
-      database: files.database,
-      log: options.log,
-      startPages: walPages,
-      endReads: () => this.#undo(),
-      observe: (seconds) => this.#figures.checkpoints.observe(seconds),
+    this.#rows = new SqliteRows({
+      ...{ files, tables: options.tables, figures: this.#figures, log: options.log },
+      rowCacheBytes: options.rowCacheBytes ?? 0,
       onError: (error) => this.#fail(error, 'checkpoint'),
     });
   }
 
-  get(table: string, key: Uint8Array): Uint8Array | undefined {
-    this.#figures.reads.add();
+  /** Brings into SQLite what the last process has left in the journal, and begins a new one. */
+  async open(): Promise<void> {
+    const { identity, applied, isOpen } = journalState(this.#files.database);
+    const left = isOpen ? readJournal({ paths: this.#journalPaths, identity, applied }) : [];
     try {
-      this.#read();
-      return this.#table(table).get(key);
+      for (const { number, show } of left) {
+        const held = this.#rows.write((row) => {
+          show((table, key, value) => row(tableOf(this.#tables, table).number, key, value));
+          this.#rows.setJournalState(number, true);
+        });
+        await held;
+      }
+      if (left.length > 0) {
+        this.#log.info('journal-recovered', { path: this.#path, segments: left.length });
+      }
+      const last = left.at(-1)?.number ?? applied;
+      const files = this.#journalPaths.map((path) => this.#openFile(path));
+      // The names of new files are durable only when their directory is.
+      syncDirectory(dirname(this.#path));
+      const next = randomInt(2 ** 31);
+      this.#begin(next, last, files);
+      await this.#rows.write(() => this.#rows.beginJournal(next, last));
+      // What a crash left is visible from now on, so it has to be as durable as what is committed from now on.
+      await this.#rows.sync();
     } catch (error) {
-      throw this.#fail(error, 'read');
+      const failure = this.#fail(error, 'write');
+      // What is in the journal needs space in the database before anything is read.
+      throw failure instanceof DiskError && failure.kind === 'full'
+        ? toOpeningError(failure.cause, this.#path)
+        : failure;
     }
+  }
+
+  get(table: string, key: Uint8Array): Uint8Array | undefined {
+    const { number } = tableOf(this.#tables, table);
+    const recent = this.#journal!.find(number, key, Number.POSITIVE_INFINITY, false);
+    if (recent !== undefined) return (recent as Uint8Array | null) ?? undefined;
+    this.#figures.reads.add();
+    return this.#reading(() => this.#rows.get(number, key));
   }
 
   recall(table: string, key: Uint8Array): Uint8Array | undefined {
-    return this.#recall(table, key, (rows) => rows.keep(key));
+    return this.recallUpTo(table, key, Number.POSITIVE_INFINITY) as Uint8Array | undefined;
   }
 
   recallUpTo(table: string, key: Uint8Array, upTo: number): Uint8Array | number | undefined {
-    return this.#recall(table, key, (rows) => rows.keepUpTo(key, upTo));
-  }
-
-  #recall<T>(table: string, key: Uint8Array, keep: (rows: DiskTable) => T): Uint8Array | T {
-    const rows = this.#table(table);
-    const kept = rows.kept(key);
+    const { number, isRecalled } = tableOf(this.#tables, table);
+    const recent = this.#journal!.find(number, key, upTo, isRecalled);
+    if (recent !== undefined) {
+      this.#figures.hits.add();
+      return recent ?? undefined;
+    }
+    const kept = this.#rows.kept(number, key);
     if (kept !== undefined) return kept;
     this.#figures.reads.add();
-    try {
-      this.#read();
-      return keep(rows);
-    } catch (error) {
-      throw this.#fail(error, 'read');
-    }
+    return this.#reading(() => this.#rows.keepUpTo(number, key, upTo));
   }
 
   range(table: string, options: RangeOptions): Row[] {
+    const { number } = tableOf(this.#tables, table);
     this.#figures.reads.add();
-    try {
-      this.#read();
-      return this.#table(table).range(options);
-    } catch (error) {
-      throw this.#fail(error, 'read');
-    }
+    return this.#reading(() => {
+      const raised = this.#floors.raise(number, options);
+      const stored = { range: (part: RangeOptions) => this.#rows.range(number, part) };
+      const { rows, deleted } = mergeRange(this.#journal!.segments(), number, stored, raised);
+      this.#floors.learn(number, raised, rows);
+      this.#walkedOver ||= deleted > DELETED_MAX;
+      if (!this.#isCommitting) this.#deleteWalkedOver();
+      return rows;
+    });
   }
 
   commit(run: (transaction: DiskTransaction) => void): Committed {
     assert(!this.#closed, 'the disk is open');
-    assert(this.#transaction !== 'of a commit', 'no commit inside a commit');
-    if (this.#failure !== undefined && this.#failure.kind !== 'full') throw this.#failure;
-    this.#attempt('write', () => this.#beginWriting());
-    const transaction = new SqliteTransaction(this.#tables, this.#figures, (error, step) => this.#fail(error, step));
+    assert(!this.#isCommitting, 'no commit inside a commit');
+    this.#assertWritable();
+    const journal = this.#journal!;
+    const transaction = new JournalTransaction(this, journal, this.#tables, this.#floors, this.#figures);
+    let durable: Promise<void>;
+    this.#isCommitting = true;
     try {
       run(transaction);
+      if (transaction.failure !== undefined) throw transaction.failure;
+      durable = this.#durable(this.#trying('reserve', () => journal.commit()));
     } catch (error) {
-      this.#undo();
+      journal.drop();
+      this.#floors.forget();
       throw error;
     } finally {
+      this.#isCommitting = false;
       transaction.end();
     }
-    if (transaction.failure !== undefined) {
-      // `run` may have caught it, but what SQLite could not do is missing from the transaction.
-      this.#undo();
-      throw transaction.failure;
-    }
-    this.#ahead.beforeCommit(this.#checkpointer.pages + transaction.pages);
-    this.#attempt('commit', () => this.#commit.run());
-    this.#transaction = 'none';
     this.#figures.commits.add();
-    this.#heal();
-    const held = this.#attempt('checkpoint', () => this.#checkpointer.afterCommit(transaction.pages));
-    const durable = this.#durable(held);
     // Whoever does not wait for it learns of the failure with the next commit.
     durable.catch(() => undefined);
+    this.#heal();
+    this.#apply!.afterCommit();
+    this.#deleteWalkedOver();
     return { durable };
   }
 
@@ -218,7 +237,7 @@ class SqliteDisk implements Disk {
   }
 
   sizeBytes(): number {
-    return fileBytes(this.#path) + fileBytes(`${this.#path}-wal`);
+    return [this.#path, `${this.#path}-wal`, ...this.#journalPaths].reduce((sum, path) => sum + fileBytes(path), 0);
   }
 
   freeBytes(): number {
@@ -231,77 +250,122 @@ class SqliteDisk implements Disk {
     }
   }
 
+  /** All that was committed stands in SQLite then, unless the disk has failed or is full: the next start does the rest. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#checkpointer.close();
-    await this.#sync.close();
-    this.#undo();
-    this.#rows?.end();
-    this.#files.close();
+    if (this.#failure === undefined) await this.#apply?.finish().catch((error: unknown) => this.#fail(error, 'write'));
+    this.#apply?.end();
+    await this.#journal?.close();
+    await this.#rows.close();
   }
 
-  async #durable(held: Promise<void> | undefined): Promise<void> {
+  get #segmentBytes(): number {
+    return this.#options.segmentBytes ?? SEGMENT_BYTES;
+  }
+
+  #begin(identity: number, last: number, files: readonly JournalFile[]): void {
+    this.#journal = new Journal({
+      ...{ identity, last, files, tables: [...this.#tables.keys()] },
+      segmentBytes: this.#segmentBytes,
+      observe: (seconds) => this.#figures.syncs.observe(seconds),
+      assertRoom: (bytes) => this.#assertRoom(bytes),
+      onWritten: () => this.#apply!.goOn(),
+      onError: (error) => this.#fail(error, 'sync'),
+    });
+    this.#apply = new DiskApply({
+      journal: this.#journal,
+      rows: this.#rows,
+      onError: (error) => this.#failForGood(error),
+    });
+  }
+
+  #openFile(path: string): JournalFile {
     try {
-      await this.#sync.sync();
-      if (held !== undefined) await held;
-      const now = performance.now();
-      if (held !== undefined || now - this.#lookedAt >= LOOK_MS) {
-        this.#lookedAt = now;
-        this.#sync.assertInPlace();
-      }
+      return new JournalFile(path, this.#segmentBytes);
+    } catch (error) {
+      throw toOpeningError(error, path);
+    }
+  }
+
+  /** Rows that SQLite does not take can never leave the journal, whatever the reason is. */
+  #failForGood(error: unknown): void {
+    const failure = this.#fail(error, 'sync');
+    if (failure instanceof DiskError) return;
+    const message = `rows of the journal cannot be brought into the database: ${String(failure)}`;
+    this.#fail(Object.assign(new Error(message, { cause: failure }), { code: 'EJOURNAL' }), 'sync');
+  }
+
+  /** With a full disk only when what waits for SQLite finds space there. */
+  #assertWritable(): void {
+    if (this.#failure === undefined) return;
+    if (this.#failure.kind !== 'full') throw this.#failure;
+    try {
+      if (this.#apply!.slice() || !this.#journal!.isSealed) return;
+    } catch (error) {
+      throw this.#fail(error, 'write');
+    }
+    throw this.#failure;
+  }
+
+  /**
+   * What SQLite takes over stands in its log first and then in its file. Who has accepted more than there is space for could
+   * neither go on nor start again.
+   */
+  #assertRoom(bytes: number): void {
+    const needed = 2 * bytes + ROOM_BYTES;
+    const free = this.freeBytes();
+    if (free >= needed) return;
+    const message = `${free} bytes are free and ${needed} are needed to bring the journal into the database`;
+    throw Object.assign(new Error(message), { code: 'ENOSPC' });
+  }
+
+  async #durable(written: Promise<void>): Promise<void> {
+    await written;
+    const now = performance.now();
+    if (now - this.#lookedAt < LOOK_MS) return;
+    this.#lookedAt = now;
+    try {
+      this.#journal!.assertInPlace();
     } catch (error) {
       throw this.#fail(error, 'sync');
     }
   }
 
-  #table(name: string): DiskTable {
-    return present(this.#tables.get(name), `table ${name}`);
+  /** Whoever takes rows out at the front of a table and looks for the next ones is not to meet the former ones for long. */
+  #deleteWalkedOver(): void {
+    if (!this.#walkedOver) return;
+    this.#walkedOver = false;
+    this.#journal!.seal();
+    this.#apply!.hurry();
   }
 
-  #attempt<T>(step: DiskStep, action: () => T): T {
+  #reading<T>(read: () => T): T {
+    return this.#trying('read', read);
+  }
+
+  #trying<T>(step: DiskStep, action: () => T): T {
     try {
       return action();
     } catch (error) {
-      this.#undo();
       throw this.#fail(error, step);
     }
   }
 
-  /**
-   * Reads between two commits share a transaction: each of its own would lock and unlock the log, which costs as much as the
-   * read. It sees all there is, since only this connection writes, and it ends before the next commit begins, so that it is
-   * in no checkpoint's way.
-   */
-  #read(): void {
-    if (this.#transaction !== 'none') return;
-    this.#beginReading.run();
-    this.#transaction = 'of reads';
-  }
-
-  #beginWriting(): void {
-    this.#undo();
-    this.#begin.run();
-    this.#transaction = 'of a commit';
-  }
-
-  /** SQLite may have rolled back by itself already. */
-  #undo(): void {
-    // Rows are kept as the transaction has them, while it still runs.
-    if (this.#transaction === 'of a commit') this.#rows?.clear();
-    if (this.#transaction !== 'none' && this.#database.inTransaction) this.#rollback.run();
-    this.#transaction = 'none';
-  }
-
   /** Remembers a failure of the disk and says it once; returns what to throw. The first final failure stays. */
   #fail(error: unknown, step: DiskStep): unknown {
+    if (error instanceof StepError) return this.#fail(error.cause, error.step);
     const failure = toDiskError(error, step, this.#path);
     if (failure === undefined) return error;
     this.#figures.failures.add();
     if (this.#failure === undefined || (this.#failure.kind === 'full' && failure.kind !== 'full')) {
       this.#failure = failure;
-      // Nothing is to look well from memory while the disk is not.
-      if (failure.kind !== 'full') this.#rows?.end();
+      if (failure.kind !== 'full') {
+        this.#apply?.end();
+        this.#journal?.end(failure);
+        // Nothing is to look well from memory while the disk is not.
+        this.#rows.forget();
+      }
       if (failure.kind === 'failed') leaveMark(this.#path);
       this.#log.error(failure.kind === 'full' ? 'disk-full' : 'disk-failed', {
         kind: failure.kind,
@@ -315,77 +379,6 @@ class SqliteDisk implements Disk {
     if (this.#failure?.kind !== 'full') return;
     this.#failure = undefined;
     this.#log.info('disk-has-space-again', { path: this.#path });
-  }
-}
-
-/** Pages that a commit changes besides those of its rows, about. */
-const PAGES_BESIDES = 2;
-
-class SqliteTransaction implements DiskTransaction {
-  readonly #tables: ReadonlyMap<string, DiskTable>;
-  readonly #figures: DiskFigures;
-  readonly #onError: (error: unknown, step: DiskStep) => unknown;
-  #ended = false;
-  failure: DiskError | undefined;
-  /** Those that have changed, about: a row has one, and those that its bytes fill; and some are above them, or are split. */
-  pages = PAGES_BESIDES;
-
-  constructor(
-    tables: ReadonlyMap<string, DiskTable>,
-    figures: DiskFigures,
-    onError: (error: unknown, step: DiskStep) => unknown,
-  ) {
-    this.#tables = tables;
-    this.#figures = figures;
-    this.#onError = onError;
-  }
-
-  get(table: string, key: Uint8Array): Uint8Array | undefined {
-    this.#figures.reads.add();
-    return this.#do(table, 'read', (rows) => rows.get(key));
-  }
-
-  recall(table: string, key: Uint8Array): Uint8Array | undefined {
-    return this.#do(table, 'read', (rows) => {
-      const kept = rows.kept(key);
-      if (kept !== undefined) return kept;
-      this.#figures.reads.add();
-      return rows.keep(key);
-    });
-  }
-
-  range(table: string, options: RangeOptions): Row[] {
-    this.#figures.reads.add();
-    return this.#do(table, 'read', (rows) => rows.range(options));
-  }
-
-  put(table: string, key: Uint8Array, value: Uint8Array): void {
-    const bytes = key.length + value.length;
-    this.#figures.writtenBytes.add(bytes);
-    this.pages += 1 + bytes / PAGE_BYTES;
-    this.#do(table, 'write', (rows) => rows.put(key, value));
-  }
-
-  delete(table: string, key: Uint8Array): void {
-    this.pages += 1;
-    this.#do(table, 'write', (rows) => rows.delete(key));
-  }
-
-  end(): void {
-    this.#ended = true;
-  }
-
-  #do<T>(name: string, step: DiskStep, action: (rows: DiskTable) => T): T {
-    assert(!this.#ended, 'the transaction is not used after its commit');
-    if (this.failure !== undefined) throw this.failure;
-    const rows = present(this.#tables.get(name), `table ${name}`);
-    try {
-      return action(rows);
-    } catch (error) {
-      const thrown = this.#onError(error, step);
-      if (thrown instanceof DiskError) this.failure = thrown;
-      throw thrown;
-    }
   }
 }
 

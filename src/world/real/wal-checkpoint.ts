@@ -2,10 +2,10 @@
  * Bounds the write-ahead log. SQLite starts the log over only when a write finds every frame copied into the database
  * file, which never happens by itself under steady load: while a checkpoint copies, new frames arrive.
  *
- * So when the log has reached its size, a thread copies it in rounds while commits go on, until little is left. After that
- * commits are held: they become durable only when the thread has copied their frames too. Writers that wait for their
- * durability write nothing meanwhile, so the log is complete and the write after that starts it over; the event loop does
- * not wait. Only when somebody goes on writing all the same, the loop copies the few frames that are left itself.
+ * So when the log has reached its size, a thread copies it in rounds while transactions go on, until little is left. After that
+ * they are held: whoever writes waits until the thread has copied the last frames too. So the log is complete and the write
+ * after that starts it over; the event loop does not wait, and rows gather in the journal (journal.ts) meanwhile. Only when
+ * somebody goes on writing all the same, the loop copies the few frames that are left itself.
  */
 
 import { Worker } from 'node:worker_threads';

@@ -1,7 +1,7 @@
 /**
- * Makes commits durable: SQLite writes the frames of a commit to its write-ahead log, and a thread of the pool syncs that
- * file afterwards, while the event loop goes on. (A thread that sleeps in a sync also loses its processor to others: on a
- * busy machine a loop that synced by itself waited milliseconds for its return, whatever the device took.)
+ * Syncs SQLite's write-ahead log: a thread of the pool does, while the event loop goes on. (A thread that sleeps in a sync also
+ * loses its processor to others: on a busy machine a loop that synced by itself waited milliseconds for its return, whatever the
+ * device took.)
  *
  * Sound because a sync that starts after COMMIT has returned covers every frame of it, whichever descriptor wrote them, and
  * because recovery takes the longest whole prefix of the log. The descriptor is opened once and kept: the kernel reports a
@@ -11,28 +11,23 @@
 
 import { closeSync, fdatasync, fstatSync, openSync, statSync } from 'node:fs';
 
-export interface WalSyncOptions {
-  /** The write-ahead log, which must exist. */
-  readonly path: string;
-  readonly observe: (seconds: number) => void;
-}
-
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 export class WalSync {
-  readonly #options: WalSyncOptions;
+  readonly #path: string;
   /** Of the log, open for writing until this is closed. */
   readonly descriptor: number;
   #waiting: Waiter[] = [];
   #running = false;
   #error: Error | undefined;
 
-  constructor(options: WalSyncOptions) {
-    this.#options = options;
-    this.descriptor = openSync(options.path, 'r+');
+  /** The write-ahead log, which must exist. */
+  constructor(path: string) {
+    this.#path = path;
+    this.descriptor = openSync(path, 'r+');
   }
 
   /** Resolves when all that was committed before this call is on stable storage. Calls during one sync share the next. */
@@ -46,7 +41,7 @@ export class WalSync {
   /** Throws when the log's path leads to another file: what is written to ours would be lost with the descriptor. */
   assertInPlace(): void {
     const ours = fstatSync(this.descriptor);
-    const named = statSync(this.#options.path, { throwIfNoEntry: false });
+    const named = statSync(this.#path, { throwIfNoEntry: false });
     if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
       throw Object.assign(new Error('the write-ahead log was removed or replaced'), { code: 'ESTALE' });
     }
@@ -66,13 +61,11 @@ export class WalSync {
       return;
     }
     this.#running = true;
-    const start = performance.now();
-    fdatasync(this.descriptor, (error) => this.#end(waiters, start, error ?? undefined));
+    fdatasync(this.descriptor, (error) => this.#end(waiters, error ?? undefined));
   }
 
-  #end(waiters: readonly Waiter[], start: number, error: Error | undefined): void {
+  #end(waiters: readonly Waiter[], error: Error | undefined): void {
     this.#running = false;
-    this.#options.observe((performance.now() - start) / 1000);
     this.#error = error;
     for (const waiter of waiters) {
       if (error === undefined) waiter.resolve();

@@ -103,6 +103,7 @@ test('steps are drawn as the mixes say, and the floor adds up', () => {
     call: 7,
     callOfRead: 9,
     storagePut: 17,
+    storageOwnPut: 9,
     storageGet: 6,
     group: 8,
     inFlight: 8,

@@ -19,8 +19,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import Database from 'better-sqlite3';
 import { openDisk } from '#world/real/disk.ts';
+import type { TableDefinition } from '#world/world.ts';
 import { STEP_BYTES, WalAhead } from '#world/real/wal-ahead.ts';
 
+const TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide' }];
 const FRAME_BYTES = 24 + 4096;
 const PAGES_OF_A_STEP = Math.ceil(STEP_BYTES / FRAME_BYTES);
 /** SQLite's index of the log has parts of so many bytes for so many frames. */
@@ -133,14 +135,14 @@ describe('a log with zeros behind its frames', () => {
   test('is longer than its frames, and small commits do not change its length', async () => {
     const database = join(directory, 'data.db');
     const log = { debug() {}, info() {}, warn() {}, error() {} };
-    const disk = await openDisk({ path: database, tables: [{ name: 'rows', rows: 'wide' }], log });
+    const disk = await openDisk({ path: database, tables: TABLES, log, segmentBytes: 512 });
     const commit = (i: number): Promise<void> =>
       disk.commit((transaction) => transaction.put('rows', row(i), new Uint8Array(1000).fill(i))).durable;
-    await commit(0);
+    for (let i = 0; i < 30; i++) await commit(i);
     const wal = readFileSync(`${database}-wal`);
     expect(wal.length).toBeGreaterThan(STEP_BYTES);
     expect(wal.subarray(STEP_BYTES / 2).every((byte) => byte === 0)).toBe(true);
-    for (let i = 1; i < 60; i++) await commit(i);
+    for (let i = 30; i < 60; i++) await commit(i);
     expect(statSync(`${database}-wal`).size).toBe(wal.length);
     await disk.close();
   });
@@ -149,10 +151,9 @@ describe('a log with zeros behind its frames', () => {
     const database = join(directory, 'data.db');
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     const disk = await openDisk({
-      path: database,
-      tables: [{ name: 'rows', rows: 'wide' }],
-      log,
+      ...{ path: database, tables: TABLES, log },
       walBytes: 3 * STEP_BYTES,
+      segmentBytes: 32 * 1024,
     });
     let largest = 0;
     for (let i = 0; i < 600; i++) {
@@ -162,23 +163,26 @@ describe('a log with zeros behind its frames', () => {
         for (let k = 0; k < rows; k++) transaction.put('rows', row(i * 3 + k), new Uint8Array(3000).fill(i));
       }).durable;
       largest = Math.max(largest, statSync(`${database}-wal`).size);
-      if (i % 60 === 59) expect(rowsOfCopy(database)).toBe(disk.range('rows', { limit: 1_000_000 }).length);
+      if (i % 60 === 59) expect(await rowsOfCopy(database)).toBe(disk.range('rows', { limit: 1_000_000 }).length);
     }
     expect(largest).toBeGreaterThan(3 * STEP_BYTES);
     await disk.close();
-    expect(rowsOfCopy(database)).toBe(599 * 3 + 1000);
+    expect(await rowsOfCopy(database)).toBe(599 * 3 + 1000);
   });
 
-  function rowsOfCopy(database: string): number {
+  async function rowsOfCopy(database: string): Promise<number> {
     const copy = join(directory, 'copy.db');
-    for (const part of ['', '-wal'])
+    const parts = ['', '-wal', '-journal-0', '-journal-1'];
+    for (const part of parts)
       if (statSync(database + part, { throwIfNoEntry: false }))
         writeFileSync(copy + part, readFileSync(database + part));
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    await (await openDisk({ path: copy, tables: TABLES, log })).close();
     const opened = new Database(copy);
     const rows = opened.prepare<[], number>('SELECT count(*) FROM rows').pluck().get()!;
     expect(opened.pragma('integrity_check', { simple: true })).toBe('ok');
     opened.close();
-    for (const part of ['', '-wal', '-shm']) rmSync(copy + part, { force: true });
+    for (const part of parts) rmSync(copy + part, { force: true });
     return rows;
   }
 });

@@ -138,7 +138,12 @@ describe('the format', () => {
 
   test('is newer than that of programs that had no log of requests: they would not find what requests have become', async () => {
     await (await open()).close();
-    await expect(open(MIGRATIONS.slice(0, 2))).rejects.toThrow('has format 3 and this program knows formats up to 2');
+    await expect(open(MIGRATIONS.slice(0, 2))).rejects.toThrow('and this program knows formats up to 2');
+  });
+
+  test('is newer than that of programs that do not look into the journal', async () => {
+    await (await open()).close();
+    await expect(open(MIGRATIONS.slice(0, 3))).rejects.toThrow('has format 4 and this program knows formats up to 3');
   });
 
   test('of a newer program is refused without touching anything, even when only the log says so', async () => {
@@ -167,7 +172,8 @@ describe('the format', () => {
       database.pragma(`user_version = ${MIGRATIONS.length + 1}`);
       database.pragma('cache_size = 10');
       database.exec('UPDATE rows SET v = randomblob(2000)');
-      for (const name of ['data.db', 'data.db-wal']) copyFileSync(join(directory, name), join(copy, name));
+      for (const name of ['data.db', 'data.db-wal', 'data.db-journal-0', 'data.db-journal-1'])
+        copyFileSync(join(directory, name), join(copy, name));
       throw new Error('killed here');
     };
     await expect(open([...MIGRATIONS, unfinished])).rejects.toThrow('killed here');
@@ -223,7 +229,7 @@ describe('the format', () => {
     }
     const database = new Database(path, { readonly: true });
     const names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all();
-    expect(names).toEqual(['changes']);
+    expect(names).toEqual(['journal_state', 'changes']);
     database.close();
   });
 
@@ -278,7 +284,7 @@ describe('a damaged file', () => {
   test('fails for good when a page further behind cannot be understood', async () => {
     await fill(2000);
     expect(statSync(path).size).toBeGreaterThan(500_000);
-    damage(8192, 900_000);
+    damage(16_384, 900_000);
     const disk = await open();
     const reading = (): unknown => disk.range('rows', { limit: 10_000 });
     expect(reading).toThrow(DiskError);
@@ -307,7 +313,7 @@ describe('a damaged file', () => {
 test('a failed read inside a transaction is not swallowed with the operation that met it', async () => {
   await fill(2000);
   const descriptor = openSync(path, 'r+');
-  writeSync(descriptor, new Uint8Array(900_000).fill(0x5a), 0, 900_000, 8192);
+  writeSync(descriptor, new Uint8Array(900_000).fill(0x5a), 0, 900_000, 16_384);
   closeSync(descriptor);
   const disk = await open();
   const attempt = (): unknown =>

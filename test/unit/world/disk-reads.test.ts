@@ -15,7 +15,13 @@ test('the log is copied and started over although something is read before and a
   const troubles: string[] = [];
   const trouble = (event: string): void => void troubles.push(event);
   const log = { debug: () => undefined, info: () => undefined, warn: trouble, error: trouble };
-  const disk = await openDisk({ path, tables: [{ name: 'rows', rows: 'wide' }], log, walBytes: WAL_BYTES });
+  const disk = await openDisk({
+    path,
+    tables: [{ name: 'rows', rows: 'wide' }],
+    log,
+    walBytes: WAL_BYTES,
+    segmentBytes: WAL_BYTES / 8,
+  });
   const key = (i: number): Uint8Array => Uint8Array.of(i % 20);
   let largest = 0;
   for (let i = 0; i < ROWS; i++) {

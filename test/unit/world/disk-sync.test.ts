@@ -1,8 +1,8 @@
 /**
- * When a commit counts as durable, with the operating system's sync in the test's hands.
+ * When a commit counts as durable, with the operating system's synced writes in the test's hands.
  */
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, type NoParamCallback } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -11,21 +11,32 @@ import { openDisk } from '#world/real/disk.ts';
 import { DiskError, type Disk, type TableDefinition } from '#world/world.ts';
 import { until } from '../../until.ts';
 
-/** Syncs that have begun and that the test has not let go on. */
-const held: { readonly descriptor: number; readonly end: (error: NodeJS.ErrnoException | null) => void }[] = [];
+type Written = (error: NodeJS.ErrnoException | null, written: number) => void;
+
+/** Writes to the journal that have ended and of which nobody knows yet, or that are to fail. */
+const held: { readonly length: number; readonly end: (error?: NodeJS.ErrnoException) => void }[] = [];
 let holding = false;
+/** What the file system tells; undefined: as it is. */
+let freeBytes: number | undefined;
 
 vi.mock('node:fs', async (importOriginal) => {
   const original = await importOriginal<typeof import('node:fs')>();
   return {
     ...original,
-    fdatasync(descriptor: number, callback: NoParamCallback) {
-      if (holding) held.push({ descriptor, end: callback });
-      else original.fdatasync(descriptor, callback);
+    statfsSync: (path: string) =>
+      freeBytes === undefined ? original.statfsSync(path) : { bavail: freeBytes, bsize: 1 },
+    write(descriptor: number, bytes: Uint8Array, from: number, length: number, at: number, done: Written) {
+      const end = (error?: NodeJS.ErrnoException): void => {
+        if (error === undefined) original.write(descriptor, bytes, from, length, at, done);
+        else done(error, 0);
+      };
+      if (holding) held.push({ length, end });
+      else end();
     },
   };
 });
 
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const TABLES: readonly TableDefinition[] = [{ name: 'rows', rows: 'wide', recalled: true }];
 
 let directory: string;
@@ -45,7 +56,8 @@ beforeEach(async () => {
 
 afterEach(async () => {
   holding = false;
-  for (const { end } of held.splice(0)) end(null);
+  freeBytes = undefined;
+  for (const { end } of held.splice(0)) end();
   await disk.close();
   rmSync(directory, { recursive: true });
 });
@@ -70,27 +82,27 @@ function put(...values: number[]): Watched {
 /** Lets every promise reaction run that can. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('a commit is durable when a sync that began after it has ended', async () => {
-  const log = readFileSync(`${path}-wal`);
+test('a commit is durable when the write with its rows has ended', async () => {
   const first = put(1);
   await settle();
-  expect(readFileSync(`${path}-wal`).equals(log)).toBe(false);
   expect(held).toHaveLength(1);
   expect(disk.get('rows', new Uint8Array([1]))).toEqual(new Uint8Array([1]));
   const second = put(2);
   const third = put(3);
   await settle();
   expect([first.state, second.state, held.length]).toEqual(['pending', 'pending', 1]);
-  held.shift()!.end(null);
-  await settle();
-  // The sync that has ended began before the other two were written; they share the next.
-  expect([first.state, second.state, third.state, held.length]).toEqual(['durable', 'pending', 'pending', 1]);
-  held.shift()!.end(null);
-  await settle();
-  expect([second.state, third.state, held.length]).toEqual(['durable', 'durable', 0]);
+  held.shift()!.end();
+  await until(() => first.state === 'durable');
+  // The write that has ended began before the other two were made; they share the next.
+  expect([second.state, third.state, held.length]).toEqual(['pending', 'pending', 1]);
+  const [{ length, end }] = held.splice(0) as [(typeof held)[number]];
+  expect(length).toBe(2 * (32 + 8 + 4));
+  end();
+  await until(() => second.state === 'durable' && third.state === 'durable');
+  expect(held).toHaveLength(0);
 });
 
-test('after a failed sync nothing is durable any more, and nothing is synced again', async () => {
+test('after a failed write nothing is durable any more, and nothing is written again', async () => {
   const first = put(1);
   const second = put(2);
   held.shift()!.end(Object.assign(new Error('i/o error'), { code: 'EIO' }));
@@ -106,26 +118,75 @@ test('after a failed sync nothing is durable any more, and nothing is synced aga
   expect(events).toEqual(['disk-opened', 'disk-failed']);
 });
 
-test('after a failed sync nothing is recalled from memory any more', async () => {
+test('nothing is taken that SQLite would have no space for, a whole segment from its beginning on', async () => {
+  holding = false;
+  await disk.close();
+  const segmentBytes = 256 * 1024;
+  events = [];
+  const note = (event: string): void => void events.push(event);
+  disk = await openDisk({ path, tables: TABLES, log: { ...silent, info: note, error: note }, segmentBytes });
+  const [needed, beside] = [2 * segmentBytes, 1024 * 1024];
+  freeBytes = needed + beside - 1;
+  expect(() => put(1)).toThrow(`${freeBytes} bytes are free and ${needed + beside} are needed`);
+  expect(disk.failure()).toMatchObject({ kind: 'full', uncertain: false });
+  freeBytes += 1;
+  const first = put(1);
+  await until(() => first.state === 'durable');
+  // It was looked at; the segment has its space.
+  freeBytes = 0;
+  const second = put(2);
+  await until(() => second.state === 'durable');
+  expect(events).toEqual(['disk-opened', 'disk-full', 'disk-has-space-again']);
+});
+
+test('a number that SQLite would not take is not taken', async () => {
+  holding = false;
+  await disk.close();
+  disk = await openDisk({ path, tables: [...TABLES, { name: 'numbers', rows: 'numbered' }], log: silent });
+  const key = new Uint8Array(8).fill(0xff);
+  expect(() => disk.commit((transaction) => transaction.put('numbers', key, key))).toThrow('up to 2^53-1');
+  expect(disk.range('numbers', { limit: 1 })).toEqual([]);
+});
+
+test('after a failed write whoever waits is told, also for a file or for space', async () => {
+  holding = false;
+  await disk.close();
+  disk = await openDisk({ path, tables: TABLES, log: silent, segmentBytes: 64 });
+  holding = true;
+  const waiting = Array.from({ length: 10 }, (_, i) => put(i));
+  held.shift()!.end(Object.assign(new Error('i/o error'), { code: 'EIO' }));
+  await settle();
+  expect(new Set(waiting.map(({ state }) => state))).toEqual(new Set(['failed']));
+  await disk.close();
+});
+
+test('after a failed write nothing is recalled from memory that stands in the database', async () => {
   const [key, other] = [new Uint8Array([1]), new Uint8Array([2])];
+  holding = false;
   put(1);
+  await disk.close();
+  disk = await openDisk({ path, tables: TABLES, log: silent, rowCacheBytes: 1024 * 1024, segmentBytes: 64 });
+  expect(disk.recall('rows', key)).toEqual(key);
   const file = new Database(path);
-  const change = (value: number): unknown =>
-    file.prepare('UPDATE rows SET v = ? WHERE k = ?').run(new Uint8Array([value]), key);
+  file.prepare('UPDATE rows SET v = ? WHERE k = ?').run(other, key);
+  file.close();
+  // Reads see what was there when they began, until something else is written to the database.
+  for (const value of [4, 5, 6]) {
+    const other = put(value);
+    await until(() => other.state === 'durable');
+  }
   expect(disk.recall('rows', key)).toEqual(key);
-  change(2);
-  expect(disk.recall('rows', key)).toEqual(key);
+  holding = true;
+  put(3);
   held.shift()!.end(Object.assign(new Error('i/o error'), { code: 'EIO' }));
   await settle();
   expect(disk.recall('rows', key)).toEqual(other);
-  file.close();
 });
 
-test('a log that was taken away is noticed at the next checkpoint at the latest', async () => {
+test('a log that was taken away is noticed when a segment of the journal stands in it, at the latest', async () => {
   holding = false;
   await disk.close();
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
-  disk = await openDisk({ path, tables: TABLES, log, walBytes: 16_384 });
+  disk = await openDisk({ path, tables: TABLES, log: silent, walBytes: 16_384, segmentBytes: 8192 });
   renameSync(`${path}-wal`, `${path}-gone`);
   let failure: unknown;
   for (let i = 0; i < 1000 && failure === undefined; i++) {
@@ -154,7 +215,7 @@ test('a write to files that were removed from their directory is durable no long
     const third = put(3);
     await until(() => third.state === 'failed');
     expect(third.error).toMatchObject({ kind: 'failed', uncertain: true });
-    expect((third.error as Error).message).toMatch(/log was removed or replaced \(ESTALE\)/);
+    expect((third.error as Error).message).toMatch(/data\.db-journal-\d was removed or replaced \(ESTALE\)/);
     expect(disk.failure()).toBe(third.error);
   } finally {
     time.mockRestore();

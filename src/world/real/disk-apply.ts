@@ -1,0 +1,155 @@
+/**
+ * Brings the rows of complete segments of the journal into SQLite, a few at a time between other things: as the next segment
+ * fills, so that the one before is done when half of it is full. Whoever commits pays for it with a slice, which is rare and short;
+ * where segments are complete faster than that, or nobody has committed for a while, slices come one after the other.
+ */
+
+import { assert } from '#kernel/assert.ts';
+import type { Journal } from './journal.ts';
+import type { SqliteRows } from './sqlite-rows.ts';
+
+/** What the event loop is held for at most, but for a record that has more. */
+const SLICE_ROWS = 64;
+const SLICE_BYTES = 256 * 1024;
+/** The segment before is done when this one is half full. */
+const LEAD = 2;
+/** After so long without a commit all goes into SQLite. */
+const IDLE_MS = 1000;
+
+export interface DiskApplyOptions {
+  readonly journal: Journal;
+  readonly rows: SqliteRows;
+  readonly onError: (error: unknown) => void;
+}
+
+export class DiskApply {
+  readonly #options: DiskApplyOptions;
+  /** How far the oldest segment is done. */
+  #at = 0;
+  /** SQLite's log is being copied, and nothing may be added to it. */
+  #held: Promise<void> | undefined;
+  /** The file of the segment that was done last is free again then. */
+  #reuse: Promise<void> | undefined;
+  #next: NodeJS.Immediate | undefined;
+  /** Slices are to come one after the other until no segment is complete. */
+  #isHurried = false;
+  #idle: NodeJS.Timeout | undefined;
+  #committedAt = 0;
+  #isEnded = false;
+
+  constructor(options: DiskApplyOptions) {
+    this.#options = options;
+  }
+
+  /** To be called after each commit to the journal. */
+  afterCommit(): void {
+    this.#committedAt = performance.now();
+    this.#idle ??= setTimeout(() => this.#whenIdle(), IDLE_MS).unref();
+    const { journal } = this.#options;
+    if (journal.isBehind) this.hurry();
+    const oldest = journal.complete();
+    if (oldest !== undefined && this.#at < oldest.finished * LEAD * journal.filled) this.#trySlice();
+  }
+
+  /** Slice after slice from now on, until no segment is complete. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.goOn();
+  }
+
+  /** To be called when what may have been waited for has come. */
+  goOn(): void {
+    if (!this.#isHurried || this.#next !== undefined || this.#isEnded) return;
+    this.#next = setImmediate(() => {
+      this.#next = undefined;
+      if (this.#trySlice()) this.goOn();
+      else this.#isHurried = this.#options.journal.isSealed;
+    });
+  }
+
+  /** A slice at once, if there is one; throws what SQLite says. */
+  slice(): boolean {
+    const { journal, rows } = this.#options;
+    const segment = journal.complete();
+    if (segment === undefined || this.#held !== undefined || this.#isEnded) return false;
+    let at = this.#at;
+    const held = rows.write((row) => {
+      at = segment.show(at, SLICE_ROWS, SLICE_BYTES, row);
+      if (at >= segment.finished) rows.setJournalState(segment.number, true);
+    });
+    this.#at = at;
+    if (held !== undefined) this.#hold(held);
+    if (at >= segment.finished) this.#forget(held);
+    return true;
+  }
+
+  /** Everything into SQLite, and onto stable storage there; nobody commits any more. Rejects with what SQLite says. */
+  async finish(): Promise<void> {
+    const { journal, rows } = this.#options;
+    clearTimeout(this.#idle);
+    for (;;) {
+      journal.seal();
+      if (this.#held !== undefined) await this.#held;
+      else if (!this.slice()) {
+        if (!journal.isSealed) break;
+        await this.#untilComplete();
+      }
+    }
+    await rows.sync();
+    assert(journal.rows === 0, 'nothing is left in the journal');
+    // Only then: whoever opens the file by itself finds everything.
+    await rows.write(() => rows.setJournalState(journal.newest, false));
+    await rows.sync();
+  }
+
+  /** Waits for the write of a segment that is complete but for that, which may wait for a file. */
+  async #untilComplete(): Promise<void> {
+    const { journal } = this.#options;
+    await this.#reuse;
+    await journal.idle();
+    if (journal.complete() === undefined) throw new Error('the journal could not be written');
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    clearTimeout(this.#idle);
+    clearImmediate(this.#next);
+  }
+
+  #hold(held: Promise<void>): void {
+    this.#held = held;
+    const go = (): void => {
+      this.#held = undefined;
+      this.goOn();
+    };
+    held.then(go, this.#options.onError);
+  }
+
+  #forget(held: Promise<void> | undefined): void {
+    const { journal, rows, onError } = this.#options;
+    const reuse = journal.forgetOldest();
+    this.#at = 0;
+    this.#reuse = Promise.all([rows.sync(), held]).then(reuse, onError);
+  }
+
+  #trySlice(): boolean {
+    try {
+      return this.slice();
+    } catch (error) {
+      this.#options.onError(error);
+      if (!this.#isEnded) this.#idle ??= setTimeout(() => this.#whenIdle(), IDLE_MS).unref();
+      return false;
+    }
+  }
+
+  #whenIdle(): void {
+    this.#idle = undefined;
+    const left = this.#committedAt + IDLE_MS - performance.now();
+    if (left > 0) {
+      this.#idle = setTimeout(() => this.#whenIdle(), left).unref();
+      return;
+    }
+    this.#options.journal.seal();
+    this.hurry();
+  }
+}
