@@ -79,7 +79,7 @@ export class DiskApply {
     });
     this.#at = at;
     if (held !== undefined) this.#hold(held);
-    if (at >= segment.finished) this.#forget(held);
+    if (at >= segment.finished) this.#forget();
     return true;
   }
 
@@ -125,11 +125,11 @@ export class DiskApply {
     held.then(go, this.#options.onError);
   }
 
-  #forget(held: Promise<void> | undefined): void {
+  #forget(): void {
     const { journal, rows, onError } = this.#options;
     const reuse = journal.forgetOldest();
     this.#at = 0;
-    this.#reuse = Promise.all([rows.sync(), held]).then(reuse, onError);
+    this.#reuse = rows.sync().then(reuse, onError);
   }
 
   #trySlice(): boolean {

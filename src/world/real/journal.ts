@@ -207,11 +207,10 @@ export class Journal {
     for (const file of this.#options.files) file.assertInPlace();
   }
 
-  /** Looks when a segment begins, when its file has to become longer, and as long as there was none. */
+  /** Looks when a segment begins, and when its file has to become longer. */
   #assertRoom(segment: JournalSegment, file: JournalFile | undefined): void {
     const hasRoom = this.#roomFor === segment.number && file !== undefined && segment.end <= file.bytes;
     if (hasRoom) return;
-    this.#roomFor = 0;
     if (file === undefined && segment.end > WAITING_BYTES_MAX) throw new WaitingError();
     const before = this.#parts.reduce((sum, part) => sum + (part.segment === segment ? 0 : part.segment.finished), 0);
     // The segment is let fill up.
