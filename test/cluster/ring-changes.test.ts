@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { RingLoad } from './ring-load.ts';
 import { RingCluster, type Transfers } from './ring-support.ts';
 
-const KEYS = 500;
+const KEYS = 800;
 /** Bytes a second of each node, so that there is a middle to kill in. */
 const SLOW = 40_000;
 

@@ -160,6 +160,16 @@ test('after a failed write whoever waits is told, also for a file or for space',
   await disk.close();
 });
 
+test('when the database fails, whoever waits for a segment before to stand in it is told', async () => {
+  holding = false;
+  await disk.close();
+  disk = await openDisk({ path, tables: TABLES, log: silent, segmentBytes: 64 });
+  renameSync(`${path}-wal`, `${path}-gone`);
+  const waiting = Array.from({ length: 30 }, (_, i) => put(i));
+  await until(() => waiting.every(({ state }) => state !== 'pending'));
+  expect(waiting.at(-1)).toMatchObject({ state: 'failed', error: { kind: 'failed' } });
+});
+
 test('after a failed write nothing is recalled from memory that stands in the database', async () => {
   const [key, other] = [new Uint8Array([1]), new Uint8Array([2])];
   holding = false;
