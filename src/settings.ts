@@ -161,15 +161,16 @@ export const SETTINGS = {
     '64MiB',
     'memory for pages of the database; what is larger than it is read from the files, which the operating system caches too',
   ),
-  'row-cache': setting(
-    bytes(0, 2 * 1024 ** 3),
+  'row-cache': setting(bytes(0, 2 * 1024 ** 3), '32MiB', 'memory for records last read or written; 0: none'),
+  'disk-journal': setting(
+    bytes(1024 ** 2, 256 * 1024 ** 2),
     '32MiB',
-    'memory for records as they were last read or written, beside that for pages; 0: none',
+    'each of the journal’s two files; both in memory too',
   ),
   'disk-log': setting(
     bytes(1024 ** 2, 16 * 1024 ** 3),
     '128MiB',
-    'size of the write-ahead log at which it is copied into the database file; it may grow to twice as much while that goes on',
+    'size of the database’s write-ahead log at which it is copied into the database file; it may grow to twice as much while that goes on',
   ),
   'commit-group-max': setting(integer(1, 4096), '128', 'writes that share one commit'),
   'commit-queue-max': setting(integer(1, 1_000_000), '8192', 'writes that wait for the disk; more are refused'),

@@ -10,8 +10,8 @@ import { DEFAULT_API_SETTINGS, type ApiSettings } from '#api/services.ts';
 import type { Log } from '#world/world.ts';
 import type { NodeOptions } from '#node.ts';
 
-/** What a node takes beside its caches and the values of clients, about; 24 MiB of it for the journal of its disk. */
-const PROGRAM_BYTES = 120 * 1024 * 1024;
+/** What a node takes beside its caches and the values of clients, about. */
+const PROGRAM_BYTES = 96 * 1024 * 1024;
 /** Of the rest for bodies; as much for answers that clients are slow to take, for what waits for the disk, and for calls to each peer. */
 const PART = 1 / 12;
 /** Of these calls' bytes, what may wait for the connection. */
@@ -30,7 +30,7 @@ export interface MemoryShares {
 }
 
 export interface MemoryNeeds {
-  /** Of the disk's two caches. */
+  /** Of the disk's two caches and its journal. */
   readonly cacheBytes: number;
   /** The largest value or batch: one of them always has room. */
   readonly largestBytes: number;
@@ -44,7 +44,7 @@ export function memorySharesOf(limit: number, needs: MemoryNeeds, log: Pick<Log,
   const shares = { values, queued: Math.max(largestBytes, Math.floor(values * QUEUED_PART)) };
   const forValues = (bytes: number): number => cacheBytes + PROGRAM_BYTES + bytes / PART;
   if (share < largestBytes) {
-    const reason = `under load this node may need ${forValues(largestBytes)} bytes: give it more memory, or smaller caches and values (disk-cache, row-cache, value-max, batch-bytes-max)`;
+    const reason = `under load this node may need ${forValues(largestBytes)} bytes: give it more memory, or smaller caches and values (disk-cache, row-cache, disk-journal, value-max, batch-bytes-max)`;
     log.warn('memory-small', { limit, ...shares, reason });
   } else if (share < DEFAULT_API_SETTINGS.bodiesMaxBytes) {
     const reason = `from ${forValues(DEFAULT_API_SETTINGS.bodiesMaxBytes)} bytes of memory on the settings alone are the bound; what does not fit is refused (429)`;

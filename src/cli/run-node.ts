@@ -281,6 +281,7 @@ async function openOutside(
     ...{ path, tables: NODE_TABLES, log, metrics },
     cacheBytes: settings['disk-cache'],
     rowCacheBytes: settings['row-cache'],
+    segmentBytes: settings['disk-journal'],
     walBytes: settings['disk-log'],
   });
   const { host, port } = settings['peer-listen'];
@@ -297,7 +298,7 @@ async function openOutside(
 
 function memoryNeeds(settings: Settings): MemoryNeeds {
   return {
-    cacheBytes: settings['disk-cache'] + settings['row-cache'],
+    cacheBytes: settings['disk-cache'] + settings['row-cache'] + 2 * settings['disk-journal'],
     largestBytes: Math.max(settings['value-max'], settings['batch-bytes-max']),
   };
 }

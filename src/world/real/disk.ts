@@ -53,7 +53,7 @@ export interface DiskOptions {
   readonly rowCacheBytes?: number;
   /** Size of SQLite's log at which copying it into the database file begins. Default 128 MiB. */
   readonly walBytes?: number;
-  /** Bytes of a segment of the journal. Default 8 MiB. */
+  /** Bytes of a segment of the journal. Default 32 MiB. */
   readonly segmentBytes?: number;
   /** For tests of the format's changes; default `MIGRATIONS`. */
   readonly migrations?: readonly Migration[];
@@ -61,7 +61,7 @@ export interface DiskOptions {
 
 /** Free space beside what is needed for the rows of the journal. */
 const ROOM_BYTES = 1024 * 1024;
-const SEGMENT_BYTES = 8 * 1024 * 1024;
+const SEGMENT_BYTES = 32 * 1024 * 1024;
 /** So long writes may go on into files that somebody has removed from their directory, which no later start would find. */
 const LOOK_MS = 1000;
 /** A range that has walked over so many deleted rows has them deleted in SQLite too. */

@@ -4,7 +4,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { MIGRATIONS } from '#world/real/disk-schema.ts';
 import { openDisk } from '#world/real/disk.ts';
+import { readJournal } from '#world/real/journal-read.ts';
+import { JournalSegment } from '#world/real/journal-segment.ts';
 import type { Disk, TableDefinition } from '#world/world.ts';
 
 const TABLES: readonly TableDefinition[] = [
@@ -159,6 +162,42 @@ test('so is a first record that is gone, and a head', async () => {
     rmSync(join(directory, 'data.db'));
     for (const file of FILES) rmSync(join(directory, `data.db${file}`), { force: true });
   }
+});
+
+test('where a segment follows, the one before is to be whole', () => {
+  const bytes = (number: number, after: { segment: number; bytes: number }, rows: number): Uint8Array => {
+    const segment = new JournalSegment({
+      ...{ number, after },
+      identity: 7,
+      tables: ['rows'],
+      bytes: new Uint8Array(64),
+    });
+    for (let i = 0; i < rows; i++) {
+      segment.put(0, Uint8Array.of(number, i), value(i));
+      segment.finish({ segment: 0, bytes: 0 });
+    }
+    return segment.bytes.slice(0, segment.finished);
+  };
+  const first = bytes(1, { segment: 0, bytes: 0 }, 3);
+  const paths = ['a', 'b'].map((name) => join(directory, name));
+  const read = (last: number, after: number): number[] => {
+    writeFileSync(paths[0]!, first.subarray(0, last));
+    writeFileSync(paths[1]!, bytes(2, { segment: 1, bytes: after }, 1));
+    return readJournal({ paths, identity: 7, applied: 0 }).map(({ number }) => number);
+  };
+  expect(read(first.length, first.length)).toEqual([1, 2]);
+  expect(() => read(first.length - 1, first.length)).toThrow(`up to byte ${first.length} of segment 1 is not there`);
+  expect(() => readJournal({ paths, identity: 8, applied: 0 })).not.toThrow();
+  expect(readJournal({ paths, identity: 7, applied: 1 }).map(({ number }) => number)).toEqual([2]);
+});
+
+test('a program with another format leaves what stands in the journal to the one that has written it', async () => {
+  await leave(5);
+  const newer = openDisk({ path: copy, tables: TABLES, log, migrations: [...MIGRATIONS, () => undefined] });
+  await expect(newer).rejects.toThrow(
+    `${copy} has format ${MIGRATIONS.length} and was not closed in order; start the program that has written it once more and stop it`,
+  );
+  expect(await found()).toEqual(numbers(5));
 });
 
 test('a file that is missing is named; after an orderly end it is not missed', async () => {
