@@ -22,7 +22,7 @@ import { floorOf, measurePrimitives, measureSync, type Primitives } from './floo
 import { MIX_NAMES, type MixName } from './mixes.ts';
 import { Nodes } from './nodes.ts';
 import { commit, groupSizes, machine, meanGroup } from './surroundings.ts';
-import { judge, median, medianOf, tableOf, type LoadReport } from './report.ts';
+import { judge, median, medianOf, tableOf, type LoadReport, type OpenLoopFigures } from './report.ts';
 import { generate, type Figures, type GeneratorFlags } from './run-generator.ts';
 
 const { values: flags } = flagsFrom(
@@ -150,11 +150,8 @@ function medians(series: Series): Record<string, Figures> {
   return Object.fromEntries(Object.entries(series).map(([mix, rounds]) => [mix, median(rounds)]));
 }
 
-/** All else that is told of this system: other numbers of connections, the other mixes, and fixed rates. */
-async function more(
-  quoral: Cluster,
-  reached: Record<string, Figures>,
-): Promise<Pick<LoadReport, 'quoral' | 'uniform' | 'byConnections' | 'openLoop'>> {
+/** All else that is told of this system: other numbers of connections, and the other mixes. */
+async function more(quoral: Cluster): Promise<Pick<LoadReport, 'quoral' | 'uniform' | 'byConnections'>> {
   const byConnections: Record<string, Record<string, Figures>> = {};
   for (const connections of OTHER_CONNECTIONS) {
     byConnections[connections] = {
@@ -170,18 +167,32 @@ async function more(
   for (let run = 0; run < 2; run++) zipfian['keyed put'] = await load(quoral, 'put', { system: 'quoral-keyed' });
   // It adds records, so it comes after the others.
   zipfian['d'] = await load(quoral, 'd');
-  const openLoop: LoadReport['openLoop'][number][] = [];
+  return { quoral: zipfian, uniform, byConnections };
+}
+
+type System = OpenLoopFigures['system'];
+
+/** Each system at fixed shares of what it has reached, and this one at half of what etcd has reached too; in turns. */
+async function atFixedRates(
+  clusters: Readonly<Record<System, Cluster | undefined>>,
+  reached: Readonly<Record<System, Record<string, Figures>>>,
+): Promise<OpenLoopFigures[]> {
+  const all: OpenLoopFigures[] = [];
   for (const mix of ['put', 'get'] as const) {
-    for (const share of OPEN_SHARES) {
-      const rate = Math.round(reached[mix]!.opsPerSecond * share);
-      const rounds: Figures[] = [];
-      for (let round = 0; round < OPEN_ROUNDS; round++)
-        rounds.push(await load(quoral, mix, { rate, connections: 256 }));
-      const figures = medianOf(rounds, ({ p99Ms }) => p99Ms);
-      openLoop.push({ mix, share, rate, figures, p99Ms: rounds.map(({ p99Ms }) => p99Ms) });
+    const loads = OPEN_SHARES.map((share) => ({ system: 'quoral' as System, of: 'quoral' as System, share }));
+    if (clusters.etcd !== undefined)
+      for (const system of ['etcd', 'quoral'] as const) loads.push({ system, of: 'etcd', share: 0.5 });
+    const rounds = loads.map((): Figures[] => []);
+    const rates = loads.map(({ of, share }) => Math.round(reached[of][mix]!.opsPerSecond * share));
+    for (let round = 0; round < OPEN_ROUNDS; round++)
+      for (const [i, { system }] of loads.entries())
+        rounds[i]!.push(await load(clusters[system]!, mix, { system, rate: rates[i], connections: 256 }));
+    for (const [i, one] of loads.entries()) {
+      const p99Ms = rounds[i]!.map((figures) => figures.p99Ms);
+      all.push({ ...one, mix, rate: rates[i]!, p99Ms, figures: medianOf(rounds[i]!, (figures) => figures.p99Ms) });
     }
   }
-  return { quoral: zipfian, uniform, byConnections, openLoop };
+  return all;
 }
 
 async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<LoadReport> {
@@ -193,7 +204,10 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
   if (etcd !== undefined) await warmUp(etcd, { system: 'etcd' });
   const turns = await inTurns(quoral, etcd, ONLY ?? ['put', 'get', 'a'], ONLY === undefined);
   const reached = medians(turns.quoral);
-  const rest = flags.quick || ONLY !== undefined ? undefined : await more(quoral, reached);
+  const theirs = medians(turns.etcd);
+  const isWhole = !flags.quick && ONLY === undefined;
+  const rest = isWhole ? await more(quoral) : undefined;
+  const openLoop = isWhole ? await atFixedRates({ quoral, etcd }, { quoral: reached, etcd: theirs }) : [];
   const floors = turns.primitives.map(floorOf);
   const primitives = turns.primitives.length === 0 ? undefined : medianPrimitives(turns.primitives);
   return {
@@ -208,8 +222,8 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
     uniform: rest?.uniform ?? {},
     firstSeconds: first,
     byConnections: rest?.byConnections ?? {},
-    openLoop: rest?.openLoop ?? [],
-    peers: etcd === undefined ? {} : { etcd: medians(turns.etcd) },
+    openLoop,
+    peers: etcd === undefined ? {} : { etcd: theirs },
     rounds: { quoral: turns.quoral, etcd: turns.etcd, floor: floors },
   };
 }

@@ -4,8 +4,10 @@ import type { Floor, Primitives, SyncTimes } from './floor.ts';
 import type { Figures } from './run-generator.ts';
 
 export interface OpenLoopFigures {
+  readonly system: 'quoral' | 'etcd';
   readonly mix: string;
-  /** Of the operations a second that the closed loop has reached. */
+  /** Of the operations a second that this system has reached in the closed loop. */
+  readonly of: 'quoral' | 'etcd';
   readonly share: number;
   readonly rate: number;
   /** The round in the middle by p99. */
@@ -98,8 +100,8 @@ function targetsOf(report: LoadReport, ratioToFloor: JudgedReport['ratioToFloor'
     least('ops/s of get, linearizable get of etcd = 1', times('get', 'get'), 3);
     least('ops/s of get, serializable get of etcd = 1', times('get', 'getSerializable'), 2);
   }
-  for (const { mix, share, figures } of openLoop) {
-    if (share !== 0.5 || sync === undefined) continue;
+  for (const { system, of, mix, share, figures } of openLoop) {
+    if (system !== 'quoral' || of !== 'quoral' || share !== 0.5 || sync === undefined) continue;
     most(`p99 of ${mix} at half load, ms`, figures.p99Ms, Math.max(10, 4 * sync.fdatasyncP99Ms));
   }
   return targets;
@@ -108,7 +110,7 @@ function targetsOf(report: LoadReport, ratioToFloor: JudgedReport['ratioToFloor'
 const TITLES = ['ops/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU µs/op', 'errors', 'wait µs', 'late p99'];
 
 function line(name: string, cells: readonly string[]): string {
-  return [name.padEnd(30), ...cells.map((cell) => cell.padStart(9))].join(' ');
+  return [name.padEnd(36), ...cells.map((cell) => cell.padStart(9))].join(' ');
 }
 
 /** `wait µs`: for which the nodes' main threads had no processor, an operation; `late p99`: of the generator, in ms. */
@@ -129,7 +131,9 @@ export function tableOf(report: JudgedReport): string {
     ...named('quoral uniform ', uniform),
     ...named('quoral just started ', firstSeconds),
     ...Object.entries(byConnections).flatMap(([count, figures]) => named(`quoral ${count} connections `, figures)),
-    ...openLoop.map(({ mix, rate, figures }) => row(`quoral ${mix} at ${rate}/s`, figures)),
+    ...openLoop.map(({ system, of, mix, rate, share, figures }) =>
+      row(`${system} ${mix} at ${rate}/s, ${share} of ${system === of ? 'own' : of}`, figures),
+    ),
     ...named('etcd ', peers.etcd ?? {}),
   ];
   if (primitives !== undefined && floor !== undefined && sync !== undefined) {

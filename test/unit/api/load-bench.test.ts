@@ -134,3 +134,20 @@ test('figures are compared within their round, whatever the machine does from on
     [2, true],
   ]);
 });
+
+test('of the fixed rates half of what was reached is judged, and neither etcd nor its rate', () => {
+  const at = (system: string, of: string, share: number, p99Ms: number): object => ({
+    ...{ system, of, share, mix: 'put' },
+    figures: { p99Ms },
+  });
+  const openLoop = [
+    at('quoral', 'quoral', 0.25, 1),
+    at('quoral', 'quoral', 0.5, 12),
+    at('etcd', 'etcd', 0.5, 2),
+    at('quoral', 'etcd', 0.5, 3),
+  ];
+  const rounds = { quoral: {}, etcd: {}, floor: [] };
+  const sync = { fdatasyncP50Ms: 1, fdatasyncP99Ms: 2 };
+  const { targets } = judge({ rounds, peers: {}, openLoop, sync } as unknown as LoadReport);
+  expect(targets.map(({ wanted, reached, met }) => [wanted, reached, met])).toEqual([['≤ 10.0', 12, false]]);
+});
