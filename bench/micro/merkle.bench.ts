@@ -84,6 +84,7 @@ async function writeCost(count: number, keep: boolean): Promise<readonly [fresh:
     prologue: () => participants.forEach((one) => one.groupBegins?.()),
     epilogue: (transaction) => participants.forEach((one) => one.groupEnds?.(transaction)),
     beforeCommit: () => undefined,
+    takeBack: () => undefined,
     onFailure: () => undefined,
     groupSizeMax: GROUP,
     queueMax: 1e6,

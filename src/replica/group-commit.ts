@@ -49,7 +49,9 @@ export interface GroupCommitOptions {
   readonly beforeCommit: () => void;
   /** Called when a group is on stable storage, before its writers learn of it. */
   readonly onSynced?: () => void;
-  /** Called when a group was not committed, or perhaps not. Must not throw. */
+  /** Called when a group that has begun was not committed, or perhaps not, before `onFailure`. Must not throw. */
+  readonly takeBack: () => void;
+  /** Called when a group was not committed, or perhaps not; a full disk may have refused it before it began. Must not throw. */
   readonly onFailure: (error: unknown) => void;
   /** Operations in one transaction, large ones aside: bounds how long the thread is held. */
   readonly groupSizeMax: number;
@@ -271,11 +273,15 @@ export class GroupCommit {
 
   async #flush(): Promise<void> {
     const group = this.#next();
+    let hasBegun = false;
     try {
-      this.#sync = this.#options.disk.commit((transaction) => this.#run(group, transaction)).durable;
+      this.#sync = this.#options.disk.commit((transaction) => {
+        hasBegun = true;
+        this.#run(group, transaction);
+      }).durable;
     } catch (error) {
       this.#unsynced = new Set();
-      this.#fail(group, error);
+      this.#fail(group, error, hasBegun);
       return;
     }
     this.#groupSizes.observe(group.length);
@@ -297,7 +303,7 @@ export class GroupCommit {
     this.#sync = undefined;
     this.#unsynced = new Set();
     if (failure !== undefined) {
-      this.#fail(group, failure.error);
+      this.#fail(group, failure.error, hasBegun);
       return;
     }
     this.#options.onSynced?.();
@@ -361,7 +367,8 @@ export class GroupCommit {
     this.#large.unshift(...later.filter(({ operation }) => isLarge(operation)));
   }
 
-  #fail(group: readonly Waiting[], error: unknown): void {
+  #fail(group: readonly Waiting[], error: unknown, hasBegun: boolean): void {
+    if (hasBegun) this.#options.takeBack();
     this.#options.onFailure(error);
     for (const waiting of group) {
       waiting.span?.end(failureName(error));

@@ -45,7 +45,7 @@ export interface RecordParticipant {
   groupEnds?(transaction: DiskTransaction): void;
   /** The group is on stable storage. */
   groupSynced?(): void;
-  /** The group was not committed, or perhaps not. */
+  /** The group that has begun last was not committed, or perhaps not. */
   groupFailed?(): void;
 }
 

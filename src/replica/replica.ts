@@ -109,12 +109,14 @@ export class Replica {
         // A full disk may have cost all of them, and nobody asks a node for a write that says that it has none.
         if (!options.storage.tenure.valid()) this.#tenures.reserve();
       },
-      onFailure: (error) => {
+      takeBack: () => {
         for (const participant of options.participants) participant.groupFailed?.();
         this.#clockRow.forget();
         this.#retries.log.groupFailed();
-        this.#onCommitFailure(error);
+        // Dots that were sent and not committed here must never be followed by others of the same actor.
+        if (this.#spoken) this.#renewTenure();
       },
+      onFailure: (error) => this.#onCommitFailure(error),
       groupSizeMax: options.limits.commitGroupMax,
       queueMax: options.limits.commitQueueMax,
       queueBytesMax: options.limits.commitQueueBytesMax,
@@ -355,10 +357,8 @@ export class Replica {
     });
   }
 
-  /** Dots that were sent and not committed here must never be followed by others of the same actor. */
   #onCommitFailure(error: unknown): void {
     const { world } = this.#options;
-    if (this.#spoken) this.#renewTenure();
     if (error instanceof DiskError && error.kind === 'full') this.#probeLater();
     world.log.error('commit-failed', {
       reason: error instanceof Error ? error.message : String(error),

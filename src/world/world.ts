@@ -171,7 +171,7 @@ export interface Disk extends DiskReader {
   /**
    * Runs `run` in one atomic transaction and commits it. When it returns, reads see the changes; `durable` resolves when
    * they are on stable storage, and rejects with a {@link DiskError} when that is unknown.
-   * Throws what `run` threw, with nothing changed; throws a {@link DiskError} when the commit failed.
+   * Throws what `run` threw, with nothing changed; throws a {@link DiskError} when the commit failed, which may be before `run` was called.
    */
   commit(run: (transaction: DiskTransaction) => void): Committed;
   /** Undefined while the disk works; otherwise why it does not. A `full` disk heals, any other failure is final. */

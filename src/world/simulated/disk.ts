@@ -93,6 +93,8 @@ export class SimulatedDisk implements Disk {
     assert(this.#state === 'open', 'the disk is open');
     if (this.#failure !== undefined && this.#failure.kind !== 'full') throw this.#failure;
     const bytesBefore = this.#medium.bytes;
+    // As long as there is no space for what is there, nobody is asked what else there shall be.
+    if (this.#failure !== undefined && bytesBefore > this.#medium.capacityBytes) throw this.#failure;
     const transaction = new SimulatedTransaction(this, this.#medium);
     this.#state = 'committing';
     try {

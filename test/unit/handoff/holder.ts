@@ -123,6 +123,7 @@ export class Holder {
       prologue: () => undefined,
       epilogue: () => undefined,
       beforeCommit: () => undefined,
+      takeBack: () => undefined,
       onFailure: () => undefined,
       groupSizeMax: 128,
       queueMax: 10_000,

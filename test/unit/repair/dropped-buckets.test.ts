@@ -28,7 +28,8 @@ function setup(bytesPerSecond = 1024 ** 3) {
     prologue: () => trees.groupBegins(),
     epilogue: (transaction) => trees.groupEnds(transaction),
     beforeCommit: () => undefined,
-    onFailure: () => trees.groupFailed(),
+    takeBack: () => trees.groupFailed(),
+    onFailure: () => undefined,
     ...{ groupSizeMax: 8, queueMax: 10_000, queueBytesMax: 1e9 },
   });
   const lives: Life[] = [];

@@ -13,6 +13,7 @@ function commitsOf(process: OneProcess): GroupCommit {
     prologue: nothing,
     epilogue: nothing,
     beforeCommit: nothing,
+    takeBack: nothing,
     onFailure: nothing,
     ...bounds,
   });

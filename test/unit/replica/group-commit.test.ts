@@ -23,6 +23,7 @@ function groupCommit(options: Partial<GroupCommitOptions> = {}): GroupCommit {
     prologue: () => events.push('prologue'),
     epilogue: () => undefined,
     beforeCommit: () => events.push('before commit'),
+    takeBack: () => events.push('take back'),
     onFailure: (error) => events.push(`failure ${(error as Error).name}`),
     groupSizeMax: 8,
     queueMax: 16,
@@ -212,6 +213,16 @@ test('a full disk fails the group and heals; a failed sync is final', async () =
     uncertain: true,
   });
   await expect(machine.simulation.settle(put(commits, 'never'))).rejects.toThrow(DiskError);
+});
+
+test('what a full disk refuses before it has begun takes nothing back of the group before it', async () => {
+  const commits = groupCommit();
+  await machine.simulation.settle(put(commits, 'there'));
+  machine.medium.capacityBytes = 1;
+  await expect(machine.simulation.settle(put(commits, 'begun and far longer'))).rejects.toMatchObject({ kind: 'full' });
+  expect(events.splice(0)).toContain('take back');
+  await expect(machine.simulation.settle(put(commits, 'not begun'))).rejects.toMatchObject({ kind: 'full' });
+  expect(events).toEqual(['failure DiskError']);
 });
 
 test('drain waits for everything that was submitted', async () => {

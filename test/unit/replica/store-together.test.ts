@@ -25,6 +25,7 @@ beforeEach(() => {
     prologue: () => undefined,
     epilogue: () => undefined,
     beforeCommit: () => undefined,
+    takeBack: () => undefined,
     onFailure: () => undefined,
     groupSizeMax: 2,
     queueMax: 4,

@@ -20,6 +20,7 @@ test('far more tenures than one block are given, none twice, also across a crash
       prologue: (transaction) => row.keep(transaction, storage.clock),
       beforeCommit: () => undefined,
       epilogue: () => undefined,
+      takeBack: () => undefined,
       onFailure: () => undefined,
       groupSizeMax: 8,
       queueMax: 16,
