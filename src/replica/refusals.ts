@@ -43,6 +43,7 @@ export const DISK_UNCERTAIN = 'disk-uncertain';
 export function asRefusal(error: unknown): unknown {
   if (error instanceof DiskError) {
     if (error.uncertain) return new Refusal(DISK_UNCERTAIN, error.message);
+    if (error.kind === 'busy') return new Refusal(OVERLOADED, error.message);
     return new Refusal(error.kind === 'full' ? DISK_FULL : DISK_FAILED, error.message);
   }
   if (error instanceof QueueFull) return new Refusal(OVERLOADED, error.message);

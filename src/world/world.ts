@@ -189,12 +189,13 @@ export interface Committed {
 }
 
 /**
+ * - `busy`: too much waits for a disk that is too slow; nothing of the transaction was applied, and a later commit may succeed.
  * - `full`: no space; nothing of the transaction was applied, reads still work, and a later commit may succeed.
  * - `failed`: an input/output error, in particular of a sync: what was committed last may or may not be there after a
  *   restart. The node must stop serving.
  * - `corrupt`: the database's own structure is damaged. The node must stop serving.
  */
-export type DiskFailureKind = 'full' | 'failed' | 'corrupt';
+export type DiskFailureKind = 'busy' | 'full' | 'failed' | 'corrupt';
 
 export class DiskError extends Error {
   override readonly name = 'DiskError';

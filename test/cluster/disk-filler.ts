@@ -1,7 +1,7 @@
 /**
  * Fills the directory of its first argument until commits fail, makes space, and says what it found: one line of JSON a step.
  * The second argument is the size at which its log is copied, the third that of a segment of its journal, the fourth the space
- * that it makes, in bytes.
+ * that it makes, the fifth the size of its values, in bytes.
  */
 
 import { rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { rowKey, rowValue, WRITER_TABLES } from './disk-writer-rows.ts';
 const directory = process.argv[2]!;
 const walBytes = Number(process.argv[3]);
 const segmentBytes = Number(process.argv[4]);
+const valueBytes = Number(process.argv[6]);
 const ballast = join(directory, 'ballast');
 const path = join(directory, 'data.db');
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -21,7 +22,6 @@ const note = (event: string): void => say({ event });
 // Checkpoints fail on a full disk too, how often depends on their timing.
 const log: Log = { debug: note, info: note, warn() {}, error: note };
 
-const VALUE_BYTES = 1000;
 /** A few pages, so that a group of many rows has to write some of them before its commit, and may do so for the sake of a read. */
 const CACHE_BYTES = 64 * 1024;
 /** Groups whose commits were durable, and those that were refused. */
@@ -34,7 +34,7 @@ const open = (): Promise<Disk> =>
 async function put(disk: Disk, group: number): Promise<DiskError | undefined> {
   try {
     await disk.commit((transaction) => {
-      for (let row = 0; row < 5; row++) transaction.put('rows', rowKey(group, row), rowValue(group, row, VALUE_BYTES));
+      for (let row = 0; row < 5; row++) transaction.put('rows', rowKey(group, row), rowValue(group, row, valueBytes));
     }).durable;
     kept.push(group);
     return undefined;
@@ -51,7 +51,7 @@ async function putMany(disk: Disk): Promise<DiskError | undefined> {
   try {
     await disk.commit((transaction) => {
       for (let row = 0; row < 1500; row++) {
-        transaction.put('rows', rowKey(many, row), rowValue(many, row, VALUE_BYTES));
+        transaction.put('rows', rowKey(many, row), rowValue(many, row, valueBytes));
         for (let other = 0; other < 5; other++) transaction.get('rows', rowKey((row * 5 + other) % group, other));
       }
     }).durable;
@@ -66,7 +66,7 @@ async function putMany(disk: Disk): Promise<DiskError | undefined> {
 function isTrue(disk: Disk): boolean {
   const isThere = (group: number, row: number): boolean => {
     const value = disk.get('rows', rowKey(group, row));
-    return value !== undefined && equalBytes(value, rowValue(group, row, VALUE_BYTES));
+    return value !== undefined && equalBytes(value, rowValue(group, row, valueBytes));
   };
   const rows = [0, 1, 2, 3, 4];
   return (

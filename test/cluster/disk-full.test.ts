@@ -19,23 +19,21 @@ const MEBIBYTE = 1024 * 1024;
 
 describe.skipIf(!canMount)('a full disk (needs unshare)', () => {
   /**
-   * Sizes of the file system, of the log, of a segment of the journal and of the space that is made; with a short journal and a long log space ends about where
-   * SQLite's index of the log has to grow, with a long journal before anything stands in SQLite.
+   * Sizes of the file system, of the log, of a segment of the journal and of the space that is made, and those of values: of short ones
+   * each takes a page of the log. With a long journal space ends before anything stands in SQLite.
    */
   const sizes = [
-    ['4m', 0.25, 0.125, 2],
-    ['16m', 128, 0.125, 2],
-    ['17200k', 128, 0.125, 2],
-    ['17600k', 128, 0.125, 2],
-    ['18m', 128, 0.125, 2],
-    ['19m', 128, 0.125, 2],
-    ['24m', 128, 2, 8],
+    ['4m', [0.25, 0.125, 2], 1000],
+    ['16m', [128, 0.125, 2], 1000],
+    ['18m', [128, 0.125, 2], 1000],
+    ['24m', [128, 2, 8], 1000],
+    ['28m', [128, 1, 2], 20],
   ] as const;
 
-  test.each(sizes)('of %s loses nothing and goes on when there is space again', async (size, ...mebibytes) => {
+  test.each(sizes)('of %s loses nothing and goes on when there is space again', async (size, mebibytes, valueBytes) => {
     const directory = mkdtempSync(join(tmpdir(), 'quoral-full-'));
-    const script = 'mount -t tmpfs -o "size=$4" tmpfs "$1" && exec "$2" "$3" "$1" "$5" "$6" "$7"';
-    const bytes = mebibytes.map((each) => String(each * MEBIBYTE));
+    const script = 'mount -t tmpfs -o "size=$4" tmpfs "$1" && exec "$2" "$3" "$1" "$5" "$6" "$7" "$8"';
+    const bytes = [...mebibytes.map((each) => each * MEBIBYTE), valueBytes].map(String);
     const command = [...NAMESPACE, 'sh', '-c', script, 'sh', directory, process.execPath, FILLER, size, ...bytes];
     const lines = await linesOf(spawn('unshare', command, { stdio: ['ignore', 'pipe', 'inherit'] }));
     rmSync(directory, { recursive: true });

@@ -1,5 +1,5 @@
 /**
- * Directories whose names are still there after a loss of power.
+ * Directories whose names are still there after a loss of power, and lengths of files.
  */
 
 import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
@@ -21,6 +21,11 @@ export function makeDirectory(directory: string): void {
 
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** 0 when it is not there. */
+export function fileBytes(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** The name of a new file or directory is durable only when the directory that holds it is. */

@@ -28,8 +28,11 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
   const code = errorCode(error);
   if (code === undefined) return undefined;
   const cause = `${path}: ${step} failed: ${(error as Error).message} (${code})`;
+  // The index of the log is never synced: it cannot become longer when there is no space for it.
   const isFull =
-    code === 'SQLITE_FULL' ? step !== 'sync' && step !== 'checkpoint' : code === 'ENOSPC' && step === 'reserve';
+    code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE'
+      ? step !== 'sync' && step !== 'checkpoint'
+      : code === 'ENOSPC' && step === 'reserve';
   if (isFull) {
     // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened. A read runs out
     // of it where a transaction has changed more pages than the cache holds: some of them have to go to make room.

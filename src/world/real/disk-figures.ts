@@ -33,7 +33,7 @@ export function diskFigures(metrics: Metrics | undefined, sizes: DiskSizes): Dis
   metrics?.gauge('quoral_disk_bytes', 'Bytes that the database, its log and the journal take', sizes.bytes);
   metrics?.gauge(
     'quoral_disk_wal_bytes',
-    'Bytes of the write-ahead log file, with the room made ahead in it',
+    'Bytes of the write-ahead log file, which keeps its length when it is started over',
     sizes.walBytes,
   );
   metrics?.gauge(

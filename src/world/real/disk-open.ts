@@ -2,7 +2,6 @@
  * Opens the files of a data directory, and says in one line what is wrong when that cannot be.
  */
 
-import { closeSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
@@ -28,8 +27,6 @@ export interface OpenFiles {
   /** Pages in the log at which copying it begins, and what each takes there. */
   readonly walPages: number;
   readonly frameBytes: number;
-  /** The descriptor of the log's index. */
-  readonly index: number;
   /** Copies the log into the database file, removes it, and lets other processes in. */
   close(): void;
 }
@@ -68,18 +65,14 @@ export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
     syncDirectory(dirname(path));
     const held = lock;
     const frameBytes = Number(opened.pragma('page_size', { simple: true })) + FRAME_HEADER_BYTES;
-    const index = openSync(`${path}-shm`, 'r+');
     return {
       path,
       database: opened,
       walPages: Math.ceil(walBytes / frameBytes),
       frameBytes,
-      index,
       close() {
         opened.close();
         held.close();
-        // Not before: with a file's descriptor all of the process's locks on it go, and SQLite's are on this one.
-        closeSync(index);
       },
     };
   } catch (error) {

@@ -10,7 +10,7 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { statfsSync, statSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { assert } from '#kernel/assert.ts';
 import {
@@ -35,7 +35,7 @@ import { Floors, mergeRange } from './journal-range.ts';
 import { readJournal } from './journal-read.ts';
 import { Journal, JOURNAL_FILES } from './journal.ts';
 import { SqliteRows, StepError } from './sqlite-rows.ts';
-import { syncDirectory } from './directories.ts';
+import { fileBytes, syncDirectory } from './directories.ts';
 import { leaveMark } from './wal-suspect.ts';
 
 export interface DiskOptions {
@@ -59,7 +59,7 @@ export interface DiskOptions {
   readonly migrations?: readonly Migration[];
 }
 
-/** Free space beside what is needed for the rows of the journal. */
+/** Free space beside what is needed for the rows of the journal, as for the index of SQLite's log. */
 const ROOM_BYTES = 1024 * 1024;
 const SEGMENT_BYTES = 32 * 1024 * 1024;
 /** So long writes may go on into files that somebody has removed from their directory, which no later start would find. */
@@ -269,7 +269,7 @@ class JournaledDisk implements Disk {
       ...{ identity, last, files, tables: [...this.#tables.keys()] },
       segmentBytes: this.#segmentBytes,
       observe: (seconds) => this.#figures.syncs.observe(seconds),
-      assertRoom: (bytes) => this.#assertRoom(bytes),
+      assertRoom: (longer, rows, bytes) => this.#assertRoom(longer, rows, bytes),
       onWritten: () => this.#apply!.goOn(),
       onError: (error) => this.#fail(error, 'sync'),
     });
@@ -308,12 +308,9 @@ class JournaledDisk implements Disk {
     throw this.#failure;
   }
 
-  /**
-   * What SQLite takes over stands in its log first and then in its file. Who has accepted more than there is space for could
-   * neither go on nor start again.
-   */
-  #assertRoom(bytes: number): void {
-    const needed = 2 * bytes + ROOM_BYTES;
+  /** Who has accepted more than there is space for could neither go on nor start again. */
+  #assertRoom(longer: number, rows: number, bytes: number): void {
+    const needed = longer + Math.ceil(this.#reading(() => this.#rows.growth(rows, bytes))) + ROOM_BYTES;
     const free = this.freeBytes();
     if (free >= needed) return;
     const message = `${free} bytes are free and ${needed} are needed to bring the journal into the database`;
@@ -357,6 +354,7 @@ class JournaledDisk implements Disk {
     if (error instanceof StepError) return this.#fail(error.cause, error.step);
     const failure = toDiskError(error, step, this.#path);
     if (failure === undefined) return error;
+    if (failure.kind === 'busy') return failure;
     this.#figures.failures.add();
     if (this.#failure === undefined || (this.#failure.kind === 'full' && failure.kind !== 'full')) {
       this.#failure = failure;
@@ -380,8 +378,4 @@ class JournaledDisk implements Disk {
     this.#failure = undefined;
     this.#log.info('disk-has-space-again', { path: this.#path });
   }
-}
-
-function fileBytes(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -34,9 +34,9 @@ export class JournalFile {
     this.#bytes = fstatSync(this.#descriptor).size;
   }
 
-  /** How long the file is. */
-  get bytes(): number {
-    return this.#bytes;
+  /** By how much {@link reserve} makes the file longer. */
+  growth(bytes: number): number {
+    return Math.max(0, Math.ceil((bytes - this.#bytes) / this.#stepBytes)) * this.#stepBytes;
   }
 
   /** Sees to it that so many bytes have room in the file. Throws what the operating system says. */

@@ -8,6 +8,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
+import { DiskError } from '#world/world.ts';
 import { DELETED, padded, TABLES_MAX, type JournalPlace } from './journal-format.ts';
 import type { JournalFile } from './journal-file.ts';
 import { JournalSegment } from './journal-segment.ts';
@@ -22,16 +23,11 @@ const ROWS_MAX = 65_536;
 /** For what comes after a segment is nearly full. */
 const SPARE_SHARE = 1 / 8;
 
-/** A segment that has no file yet takes no more than this. */
-const WAITING_BYTES_MAX = 256 * 1024 * 1024;
-
-class WaitingError extends Error {
-  readonly code = 'ENOSPC';
-
-  constructor() {
-    super(`${WAITING_BYTES_MAX} bytes wait for the rows before them to stand in the database`);
-  }
-}
+/** A segment that has no file yet takes no more than so many of the others. */
+const WAITING_SEGMENTS_MAX = 8;
+/** So much more than is needed is looked for, so that not every commit looks. */
+const ROOM_ROWS = 256;
+const ROOM_BYTES = 256 * 1024;
 
 export interface JournalOptions {
   readonly files: readonly JournalFile[];
@@ -41,8 +37,8 @@ export interface JournalOptions {
   /** The last segment that was used before. */
   readonly last: number;
   readonly observe: (seconds: number) => void;
-  /** Throws when there is no space for SQLite to take over so many bytes. */
-  readonly assertRoom: (bytes: number) => void;
+  /** Throws when there is no space for files that become so much longer, and for SQLite to take over so many rows with so many bytes. */
+  readonly assertRoom: (longer: number, rows: number, bytes: number) => void;
   /** More is on stable storage. */
   readonly onWritten: () => void;
   /** After it nothing is written any more; returns what those who wait are told. */
@@ -73,8 +69,8 @@ export class Journal {
   #active: Part;
   #synced: JournalPlace = { segment: 0, bytes: 0 };
   #isWriting = false;
-  /** The segment for which there was room when it was last looked at. */
-  #roomFor = 0;
+  /** For which there was room when it was last looked at. */
+  #room = { rows: 0, bytes: 0 };
   #failure: { readonly error: unknown } | undefined;
   #idle: (() => void) | undefined;
 
@@ -122,13 +118,15 @@ export class Journal {
 
   /**
    * Ends the commit under way; resolves when it and all before it are on stable storage. Throws what the operating system says when
-   * there is no room for it; it is still under way then.
+   * there is no room for it, and DiskError when too much waits already; it is still under way then.
    */
   commit(): Promise<void> {
     const { segment, file, waiting } = this.#active;
-    this.#assertRoom(segment, file);
     // Without a file yet it gets one of them.
-    for (const one of file === undefined ? this.#options.files : [file]) one.reserve(segment.end);
+    const files = file === undefined ? this.#options.files : [file];
+    if (file === undefined) this.#assertNotBusy(segment);
+    this.#assertRoom(files.reduce((sum, one) => sum + one.growth(segment.end), 0));
+    for (const one of files) one.reserve(segment.end);
     if (!segment.isBetweenRecords) segment.finish(this.#synced);
     const durable = new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));
     this.#write();
@@ -172,6 +170,8 @@ export class Journal {
   /** The oldest segment stands in SQLite. What is returned is to be called when it is on stable storage there. */
   forgetOldest(): () => void {
     const part = this.#parts.shift()!;
+    // What it took is not free any more.
+    this.#room = { rows: 0, bytes: 0 };
     assert(part !== this.#active && part.written === part.segment.finished, 'a complete segment is forgotten');
     return () => {
       if (part.file !== undefined) this.#unused.push(part.file);
@@ -207,15 +207,19 @@ export class Journal {
     for (const file of this.#options.files) file.assertInPlace();
   }
 
-  /** Looks when a segment begins, and when its file has to become longer. */
-  #assertRoom(segment: JournalSegment, file: JournalFile | undefined): void {
-    const hasRoom = this.#roomFor === segment.number && file !== undefined && segment.end <= file.bytes;
-    if (hasRoom) return;
-    if (file === undefined && segment.end > WAITING_BYTES_MAX) throw new WaitingError();
-    const before = this.#parts.reduce((sum, part) => sum + (part.segment === segment ? 0 : part.segment.finished), 0);
-    // The segment is let fill up.
-    this.#options.assertRoom(before + Math.max(segment.end, this.#options.segmentBytes));
-    this.#roomFor = segment.number;
+  #assertRoom(longer: number): void {
+    const { rows } = this;
+    const bytes = this.#parts.reduce((sum, { segment }) => sum + segment.end, 0);
+    if (longer === 0 && rows <= this.#room.rows && bytes <= this.#room.bytes) return;
+    const room = { rows: rows + ROOM_ROWS, bytes: bytes + ROOM_BYTES };
+    this.#options.assertRoom(longer, room.rows, room.bytes);
+    this.#room = room;
+  }
+
+  #assertNotBusy({ finished }: JournalSegment): void {
+    if (finished <= WAITING_SEGMENTS_MAX * this.#options.segmentBytes) return;
+    const message = `the disk is too slow: ${finished} bytes wait already for the rows before them to stand in the database`;
+    throw new DiskError('busy', message, false);
   }
 
   #isFull(): boolean {

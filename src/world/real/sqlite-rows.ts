@@ -8,13 +8,13 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { present } from '#kernel/assert.ts';
 import type { Log, RangeOptions, Row, TableDefinition } from '#world/world.ts';
+import { fileBytes } from './directories.ts';
 import type { DiskStep } from './disk-errors.ts';
 import type { DiskFigures } from './disk-figures.ts';
 import { PAGE_BYTES, type OpenFiles } from './disk-open.ts';
 import { DiskTable } from './disk-table.ts';
 import { RowCache } from './row-cache.ts';
-import { WalAhead } from './wal-ahead.ts';
-import { Checkpointer } from './wal-checkpoint.ts';
+import { Checkpointer, GROWTH_MAX } from './wal-checkpoint.ts';
 import { WalSync } from './wal-sync.ts';
 
 export interface SqliteRowsOptions {
@@ -29,6 +29,8 @@ export interface SqliteRowsOptions {
 
 /** Pages that a transaction changes besides those of its rows, about. */
 const PAGES_BESIDES = 2;
+/** Pages that a row changes besides those that its bytes fill, at most but for a few. */
+const PAGES_A_ROW = 2;
 
 /** An error of the disk, and what was being done. */
 export class StepError extends Error {
@@ -51,14 +53,14 @@ export class SqliteRows {
   readonly #rollback: Statement<[]>;
   readonly #setState: Statement<[number, number]>;
   readonly #beginJournal: Statement<[number, number]>;
-  readonly #ahead: WalAhead;
+  readonly #pageCount: Statement<[], number>;
   readonly #sync: WalSync;
   readonly #checkpointer: Checkpointer;
   #transaction: 'none' | 'of reads' | 'of writes' = 'none';
 
   constructor(options: SqliteRowsOptions) {
     const { files, figures } = options;
-    const { database, path, walPages, frameBytes, index } = files;
+    const { database, path, walPages } = files;
     this.#files = files;
     this.#database = database;
     this.#beginReading = database.prepare('BEGIN DEFERRED');
@@ -69,13 +71,8 @@ export class SqliteRows {
     this.#beginJournal = database.prepare('UPDATE journal_state SET identity = ?, applied = ?, is_open = 1');
     this.#cache = options.rowCacheBytes > 0 ? new RowCache(options.rowCacheBytes, figures) : undefined;
     this.#tables = options.tables.map((table, number) => new DiskTable(database, table, number, this.#cache));
+    this.#pageCount = database.prepare<[], number>('PRAGMA page_count').pluck();
     this.#sync = new WalSync(`${path}-wal`);
-    this.#ahead = new WalAhead({
-      descriptor: this.#sync.descriptor,
-      index,
-      bytes: walPages * frameBytes,
-      frameBytes,
-    });
     this.#checkpointer = new Checkpointer({
       ...{ path, database, log: options.log, startPages: walPages },
       endReads: () => this.#undo(),
@@ -124,10 +121,20 @@ export class SqliteRows {
         else this.#table(table).put(key, value);
       });
     });
-    this.#ahead.beforeCommit(this.#checkpointer.pages + pages);
     this.#attempt('commit', () => this.#commit.run());
     this.#transaction = 'none';
     return this.#attempt('checkpoint', () => this.#checkpointer.afterCommit(pages));
+  }
+
+  /** How much longer the files may become when so many rows with so many bytes are written and all that is in the log is copied. */
+  growth(rows: number, bytes: number): number {
+    const { path, frameBytes, walPages } = this.#files;
+    const [log, file] = [fileBytes(`${path}-wal`), fileBytes(path)];
+    // A log of its full length is started over.
+    const logMax = Math.max(0, GROWTH_MAX * walPages * frameBytes - log);
+    const logGrowth = Math.min(logMax, (rows * PAGES_A_ROW + bytes / PAGE_BYTES) * frameBytes);
+    this.#read();
+    return logGrowth + 2 * bytes + Math.max(0, Number(this.#pageCount.get()) * PAGE_BYTES - file);
   }
 
   /** To be called inside a transaction: up to which segment the journal's rows are here, and whether a process uses it. */

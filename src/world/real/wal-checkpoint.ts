@@ -86,11 +86,6 @@ export class Checkpointer {
     }
   }
 
-  /** Those that are in the log, about: what came since it was last looked at is counted. */
-  get pages(): number {
-    return this.#seenPages + this.#unseenPages;
-  }
-
   /** Ends the thread and its connection after the round that runs. */
   async close(): Promise<void> {
     this.#state = 'ended';

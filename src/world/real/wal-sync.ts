@@ -18,8 +18,7 @@ interface Waiter {
 
 export class WalSync {
   readonly #path: string;
-  /** Of the log, open for writing until this is closed. */
-  readonly descriptor: number;
+  readonly #descriptor: number;
   #waiting: Waiter[] = [];
   #running = false;
   #error: Error | undefined;
@@ -27,7 +26,7 @@ export class WalSync {
   /** The write-ahead log, which must exist. */
   constructor(path: string) {
     this.#path = path;
-    this.descriptor = openSync(path, 'r+');
+    this.#descriptor = openSync(path, 'r+');
   }
 
   /** Resolves when all that was committed before this call is on stable storage. Calls during one sync share the next. */
@@ -40,7 +39,7 @@ export class WalSync {
 
   /** Throws when the log's path leads to another file: what is written to ours would be lost with the descriptor. */
   assertInPlace(): void {
-    const ours = fstatSync(this.descriptor);
+    const ours = fstatSync(this.#descriptor);
     const named = statSync(this.#path, { throwIfNoEntry: false });
     if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
       throw Object.assign(new Error('the write-ahead log was removed or replaced'), { code: 'ESTALE' });
@@ -50,7 +49,7 @@ export class WalSync {
   /** Waits for the running sync. Closing this descriptor drops no lock: SQLite locks the other two files, never the log. */
   async close(): Promise<void> {
     await this.sync().catch(() => undefined);
-    closeSync(this.descriptor);
+    closeSync(this.#descriptor);
   }
 
   #start(): void {
@@ -61,7 +60,7 @@ export class WalSync {
       return;
     }
     this.#running = true;
-    fdatasync(this.descriptor, (error) => this.#end(waiters, error ?? undefined));
+    fdatasync(this.#descriptor, (error) => this.#end(waiters, error ?? undefined));
   }
 
   #end(waiters: readonly Waiter[], error: Error | undefined): void {

@@ -10,5 +10,8 @@ test('on a full disk it does not go on by itself, and says so', () => {
   expect(whyEnded(full!)).toBe(
     '/d/quoral.db: commit failed: no room (SQLITE_FULL); free some space, a node that serves goes on by itself, this one has not started: start it again then',
   );
+  // Its index cannot become longer, whatever SQLite calls that.
+  const shm = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMSIZE' });
+  expect(toDiskError(shm, 'commit', '/d/quoral.db')).toMatchObject({ kind: 'full', uncertain: false });
   expect(whyEnded(new DiskError('failed', 'check the disk', true))).toBe('check the disk');
 });

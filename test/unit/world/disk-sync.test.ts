@@ -118,25 +118,62 @@ test('after a failed write nothing is durable any more, and nothing is written a
   expect(events).toEqual(['disk-opened', 'disk-failed']);
 });
 
-test('nothing is taken that SQLite would have no space for, a whole segment from its beginning on', async () => {
+test('nothing is taken that SQLite would have no space for', async () => {
   holding = false;
   await disk.close();
   const segmentBytes = 256 * 1024;
   events = [];
   const note = (event: string): void => void events.push(event);
   disk = await openDisk({ path, tables: TABLES, log: { ...silent, info: note, error: note }, segmentBytes });
-  const [needed, beside] = [2 * segmentBytes, 1024 * 1024];
-  freeBytes = needed + beside - 1;
-  expect(() => put(1)).toThrow(`${freeBytes} bytes are free and ${needed + beside} are needed`);
+  freeBytes = 0;
+  expect(() => put(1)).toThrow('0 bytes are free');
+  const { message } = disk.failure()!;
   expect(disk.failure()).toMatchObject({ kind: 'full', uncertain: false });
-  freeBytes += 1;
+  const needed = Number(/ and (\d+) are needed/.exec(message)![1]);
+  freeBytes = needed - 1;
+  expect(() => put(1)).toThrow(`${freeBytes} bytes are free and ${needed} are needed`);
+  freeBytes = needed;
   const first = put(1);
   await until(() => first.state === 'durable');
-  // It was looked at; the segment has its space.
+  // It was looked at: there is space for a few more.
   freeBytes = 0;
   const second = put(2);
   await until(() => second.state === 'durable');
   expect(events).toEqual(['disk-opened', 'disk-full', 'disk-has-space-again']);
+});
+
+test('short rows need a page of the log each, at the least', async () => {
+  holding = false;
+  const rows = 1000;
+  freeBytes = 4096 * rows;
+  const putMany = (): unknown =>
+    disk.commit((transaction) => {
+      for (let i = 0; i < rows; i++) transaction.put('rows', Uint8Array.of(i >> 8, i), Uint8Array.of(1));
+    });
+  expect(putMany).toThrow(/4096000 bytes are free and \d+ are needed/);
+  expect(disk.failure()).toMatchObject({ kind: 'full' });
+});
+
+test('when too much waits for the database, the disk is too slow: that is no failure, and nothing is lost', async () => {
+  holding = false;
+  await disk.close();
+  const [key, value] = [new Uint8Array([0]), new Uint8Array(1000)];
+  disk = await openDisk({ path, tables: TABLES, log: silent, segmentBytes: 4096 });
+  holding = true;
+  const durable: Promise<void>[] = [];
+  const putMore = (): unknown =>
+    durable.push(disk.commit((transaction) => transaction.put('rows', key, value)).durable);
+  expect(() => {
+    for (let i = 0; i < 1000; i++) putMore();
+  }).toThrow(/^the disk is too slow: \d+ bytes wait already/);
+  expect(durable.length).toBeGreaterThan(8 * 4);
+  expect(putMore).toThrow(expect.objectContaining({ kind: 'busy', uncertain: false }));
+  expect(disk.failure()).toBeUndefined();
+  holding = false;
+  for (const { end } of held.splice(0)) end();
+  await Promise.all(durable);
+  putMore();
+  await durable.at(-1);
 });
 
 test('a number that SQLite would not take is not taken', async () => {
@@ -163,7 +200,7 @@ test('after a failed write whoever waits is told, also for a file or for space',
 test('when the database fails, whoever waits for a segment before to stand in it is told', async () => {
   holding = false;
   await disk.close();
-  disk = await openDisk({ path, tables: TABLES, log: silent, segmentBytes: 64 });
+  disk = await openDisk({ path, tables: TABLES, log: silent, segmentBytes: 256 });
   renameSync(`${path}-wal`, `${path}-gone`);
   const waiting = Array.from({ length: 30 }, (_, i) => put(i));
   await until(() => waiting.every(({ state }) => state !== 'pending'));
