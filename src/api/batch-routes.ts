@@ -71,10 +71,11 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
     if (name === 'quoral-session') return problemAnswer(invalid(name, 'a batch takes no part in a session'));
     if (OF_ONE_OPERATION.test(name)) return problemAnswer(invalid(name, 'belongs to one operation: give it there'));
   }
-  const type = incoming.header('content-type') ?? '';
-  const binary = MSGPACK_TYPE.test(type);
-  if (!binary && !JSON_TYPE.test(type)) {
-    const detail = `Content-Type: must be application/json or ${MSGPACK} and is ${quoted(type)}`;
+  const type = incoming.header('content-type');
+  const binary = type !== undefined && MSGPACK_TYPE.test(type);
+  if (!binary && (type === undefined || !JSON_TYPE.test(type))) {
+    const given = type === undefined ? 'not given' : quoted(type);
+    const detail = `Content-Type: must be application/json or ${MSGPACK} and is ${given}`;
     return problemAnswer(new Problem('unsupported-media-type', detail, { field: 'Content-Type' }));
   }
   const encoded = encodingProblem(exchange);

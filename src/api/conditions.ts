@@ -2,7 +2,7 @@
  * Conditional requests (RFC 9110 section 13): reading `If-Match` and `If-None-Match`.
  */
 
-import type { Conditions, Tag, Tags } from '#coordinator/preconditions.ts';
+import { judge, type Conditions, type Tag, type Tags } from '#coordinator/preconditions.ts';
 import type { Incoming } from './exchange.ts';
 import { invalid, Problem } from './problem.ts';
 import { quoted } from './raw-path.ts';
@@ -24,6 +24,15 @@ const UNDATED = unbuilt('If-Unmodified-Since', 'conditions on dates are not buil
 
 function unbuilt(field: string, detail: string): Problem {
   return new Problem('not-implemented', `${field}: ${detail}`, { field });
+}
+
+/** Says which condition does not hold, and for what. `etag` without quotes, undefined when nothing is there. */
+export function unmet(conditions: Conditions | undefined, etag: string | undefined): Problem {
+  const { ifMatch } = conditions ?? {};
+  const matches = ifMatch === undefined || judge({ ifMatch, ifNoneMatch: undefined }, etag) === 'proceed';
+  const field = matches ? 'If-None-Match' : 'If-Match';
+  const there = etag === undefined ? 'there is nothing under the key' : `what is under the key has the ETag "${etag}"`;
+  return new Problem('precondition-failed', `${field}: ${there}`, { field });
 }
 
 /**

@@ -11,7 +11,7 @@ import type { RequestMark } from '#causality/repeats.ts';
 import { toHex, utf8 } from '#kernel/bytes.ts';
 import { prefersJson } from './accept.ts';
 import { withBody } from './body.ts';
-import { parseConditions } from './conditions.ts';
+import { parseConditions, unmet } from './conditions.ts';
 import { describeContent, type Description } from './content-headers.ts';
 import type { Answer, Exchange, Headers } from './exchange.ts';
 import { markOf, numberedBy, parseAnsweredBelow, parseIdempotencyKey, type AnsweredBelow } from './idempotency-key.ts';
@@ -24,14 +24,7 @@ import {
   WRITE_PARAMETERS,
   type KeyRequest,
 } from './key-request.ts';
-import {
-  NOTHING_THERE,
-  PRECONDITION_FAILED,
-  readAnswer,
-  whatHappened,
-  writeAnswer,
-  type Presentation,
-} from './outcome.ts';
+import { NOTHING_THERE, readAnswer, refused, whatHappened, writeAnswer, type Presentation } from './outcome.ts';
 import { withJson } from './json.ts';
 import { parseKeyOperation, ttlOf } from './operation-body.ts';
 import { malformed } from './parameters.ts';
@@ -47,7 +40,7 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   const conditions = parseConditions(exchange.incoming);
   if (conditions instanceof Problem) return problemAnswer(conditions);
   const quorum = readQuorumOf(request, exchange.services.members());
-  if (quorum instanceof Problem) return problemAnswer(quorum);
+  if (quorum instanceof Problem) return refused(quorum, exchange.services.self);
   const { type } = request.bucket.properties;
   if (type !== 'value' && request.query.has('sibling'))
     return problemAnswer(invalid('sibling', `what is concurrent in a ${type} is shown as one`));
@@ -93,13 +86,14 @@ function shown(
 
 /** The tag is that of what would be shown: of the set, or of the one sibling that was asked for. */
 function conditional(answer: Answer, conditions: Conditions): Answer {
-  switch (judge(conditions, answer.headers['etag']?.slice(1, -1))) {
+  const etag = answer.headers['etag']?.slice(1, -1);
+  switch (judge(conditions, etag)) {
     case 'proceed':
       return answer;
     case 'not-modified':
       return { ...answer, status: 304, headers: picked(answer.headers, KEPT_WHEN_NOT_MODIFIED), body: null };
     case 'failed':
-      return problemAnswer(PRECONDITION_FAILED, picked(answer.headers, KEPT_WHEN_FAILED));
+      return problemAnswer(unmet(conditions, etag), picked(answer.headers, KEPT_WHEN_FAILED));
   }
 }
 
@@ -113,7 +107,7 @@ function picked(headers: Headers, names: readonly string[]): Record<string, stri
 
 export function putValue(exchange: Exchange): Answer | Promise<Answer> {
   const write = parseWrite(exchange, 'value');
-  if (write instanceof Problem) return problemAnswer(write);
+  if (write instanceof Problem) return refused(write, exchange.services.self);
   const { valueMaxBytes } = exchange.services.settings;
   const { contentType, contentEncoding, meta } = write.description;
   const answer = withBody(exchange, valueMaxBytes, write.request.deadline, (value) =>
@@ -133,7 +127,7 @@ function inSession({ session }: KeyRequest, given: Promise<Answer>): Promise<Ans
 /** POST: an operation on the data type that the bucket holds, or a touch. */
 export function operateValue(exchange: Exchange): Answer | Promise<Answer> {
   const write = parseWrite(exchange, 'operation');
-  if (write instanceof Problem) return problemAnswer(write);
+  if (write instanceof Problem) return refused(write, exchange.services.self);
   const { name, properties } = write.request.bucket;
   const perform = async (body: unknown): Promise<Answer> => {
     const operation = parseKeyOperation(body, properties);
@@ -151,7 +145,7 @@ export function operateValue(exchange: Exchange): Answer | Promise<Answer> {
 
 export function deleteValue(exchange: Exchange): Answer | Promise<Answer> {
   const write = parseWrite(exchange, 'deletion');
-  return write instanceof Problem ? problemAnswer(write) : performWrite(exchange, write, null);
+  return write instanceof Problem ? refused(write, exchange.services.self) : performWrite(exchange, write, null);
 }
 
 interface Write {
@@ -269,7 +263,7 @@ async function performWrite(
   const wrote = operation !== undefined ? 'operation' : content === null ? 'deletion' : 'value';
   const answer = touchesNothing
     ? problemAnswer(NOTHING_THERE, whatHappened(outcome.agreement, outcome.coordinator))
-    : writeAnswer(outcome, wrote, write.returnBody, new Shown(exchange, request));
+    : writeAnswer(outcome, wrote, write.returnBody, conditions, new Shown(exchange, request));
   return request.session?.answer(answer, learned(outcome, write.returnBody)) ?? answer;
 }
 

@@ -90,7 +90,9 @@ export const OPERATION_SCHEMA: Schema = {
 
 /** What the client wants to be done to a key of the bucket; a 400 names what is wrong. */
 export function parseKeyOperation(body: unknown, { type, consistency }: BucketProperties): KeyOperation | Problem {
-  if (mismatch(TOUCH, body) === undefined) return touchOf(type, consistency);
+  const wrong = mismatch(TOUCH, body);
+  if (wrong === undefined) return touchOf(type, consistency);
+  if (opOf(body) === 'touch') return invalid(wrong.member, wrong.detail);
   if (type !== 'value') return parseOperation(body, type);
   return invalid('bucket', 'holds values, which are written by PUT; by POST they can be touched');
 }
@@ -106,7 +108,7 @@ export function parseOperation(body: unknown, type: DataType, within = '', depth
   const name = (member: string): string => `${within}${member}`;
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     return invalid(within === '' ? 'body' : within.slice(0, -1), 'expected a JSON object with an op');
-  const op: unknown = Object.hasOwn(body, 'op') ? (body as { readonly op: unknown }).op : undefined;
+  const op = opOf(body);
   const known = typeof op === 'string' && Object.hasOwn(SHAPES[type], op) ? SHAPES[type][op] : undefined;
   if (known === undefined) {
     const given = typeof op === 'string' ? quoted(op) : op === undefined ? 'not given' : 'no text';
@@ -115,6 +117,11 @@ export function parseOperation(body: unknown, type: DataType, within = '', depth
   const wrong = mismatch(known, body);
   if (wrong !== undefined) return invalid(name(wrong.member === '' ? 'body' : wrong.member), wrong.detail);
   return readOperation(body as Body, type, within, depth);
+}
+
+function opOf(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, 'op')) return undefined;
+  return (body as { readonly op: unknown }).op;
 }
 
 /** Milliseconds that what the operation writes lives; 0 for ever. A bucket's own ttl is for what can have one. */

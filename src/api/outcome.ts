@@ -9,9 +9,11 @@ import { sameDot } from '#causality/dot.ts';
 import { etagOf } from '#causality/etag.ts';
 import { timeOf } from '#causality/hybrid-clock.ts';
 import type { Version, VersionVector } from '#causality/state.ts';
+import type { Conditions } from '#coordinator/preconditions.ts';
 import type { Agreement, ReadOutcome, WriteOutcome } from '#coordinator/requests.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Mac } from '#kernel/native.ts';
+import { unmet } from './conditions.ts';
 import { contentHeaders, liveOf, quotedEtag, type LiveVersion } from './content-headers.ts';
 import type { Answer } from './exchange.ts';
 import { Problem, problemAnswer } from './problem.ts';
@@ -35,11 +37,6 @@ export interface Presentation {
   boundary(): string;
 }
 
-export const PRECONDITION_FAILED = new Problem(
-  'precondition-failed',
-  'the ETag of what is under the key does not meet the condition',
-);
-
 export const NOTHING_THERE = new Problem('not-found', 'there is no value under this key');
 
 export function readAnswer(outcome: ReadOutcome, presentation: Presentation): Answer {
@@ -60,6 +57,7 @@ export function writeAnswer(
   outcome: WriteOutcome,
   wrote: 'value' | 'deletion' | 'operation',
   body: boolean,
+  conditions: Conditions | undefined,
   presentation: Presentation,
 ): Answer {
   switch (outcome.kind) {
@@ -80,7 +78,7 @@ export function writeAnswer(
     case 'precondition-failed': {
       const headers = whatHappened(outcome.agreement, outcome.coordinator);
       if (outcome.etag !== undefined) headers['etag'] = `"${outcome.etag}"`;
-      return problemAnswer(PRECONDITION_FAILED, headers);
+      return problemAnswer(unmet(conditions, outcome.etag), headers);
     }
     case 'not-applied':
     case 'unknown': {
@@ -149,6 +147,13 @@ function valueAnswer(version: LiveVersion, headers: Record<string, string>): Ans
 
 function failure(problem: Problem, agreement: Agreement, { self }: Presentation): Answer {
   return problemAnswer(problem, whatHappened(agreement, self));
+}
+
+/** What is refused before anybody was asked. With more replicas than the cluster has it says so like one that does not reach them. */
+export function refused(problem: Problem, self: NodeId): Answer {
+  const { needed, got } = problem.extras;
+  if (problem.code !== 'quorum-unavailable' || needed === undefined || got === undefined) return problemAnswer(problem);
+  return problemAnswer(problem, whatHappened({ acked: 0, needed, of: got, fallbacks: 0 }, self));
 }
 
 function figures({ needed, acked }: Agreement): { readonly needed: number; readonly got: number } {

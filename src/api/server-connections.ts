@@ -162,6 +162,7 @@ function wholeResponse(problem: Problem, requestId: string): string {
     ...problemHeaders(problem.code),
     ...(problem.code === 'method-not-allowed' ? { allow: METHODS } : {}),
     'x-request-id': requestId,
+    'server-timing': 'total;dur=0.00',
     connection: 'close',
     'content-length': String(Buffer.byteLength(body)),
   };

@@ -174,7 +174,7 @@ function earlierAttempt({ state, retries }: Gathered, mark: RequestMark, now: nu
   return { kind: same.length === 0 && retries.length > 0 ? 'mismatch' : 'none' };
 }
 
-const MISMATCH = 'Idempotency-Key: another request for this key, with other content, was made with it before';
+export const MISMATCH = 'Idempotency-Key: another request for this key, with other content, was made with it before';
 const FULL = 'Idempotency-Key: an owner of the key remembers as many as it may';
 
 function over(

@@ -21,6 +21,7 @@ import type { Member } from '#ring/ring.ts';
 import { Refusal, type MessageType } from '#wire/message.ts';
 import type { CallerInfo } from '#wire/messaging.ts';
 import { AnsweredAttempts, Attempts, type Attempt } from './attempts.ts';
+import { MISMATCH } from './before-write.ts';
 import { unavailable, withDoubt, type Failure } from './doubt.ts';
 import { REDEFINED, routeOf, sameBucketNow, type Environment } from './environment.ts';
 import { withoutValues } from './messages.ts';
@@ -204,7 +205,7 @@ export class StrongKeys {
         return {
           kind: 'not-applied',
           trouble: 'idempotency-mismatch',
-          detail: 'the idempotency key belongs to another request',
+          detail: MISMATCH,
           agreement,
         };
       case 'given-up':

@@ -5,7 +5,7 @@
 
 export const PROBLEM_EXAMPLES: Readonly<Record<string, string>> = {
   'precondition-failed':
-    '{"type":"urn:quoral:problem:precondition-failed","title":"A precondition does not hold","status":412,"detail":"the ETag of what is under the key does not meet the condition"}',
+    '{"type":"urn:quoral:problem:precondition-failed","title":"A precondition does not hold","status":412,"detail":"If-Match: what is under the key has the ETag \\"1ead1454b6cb6aac\\"","field":"If-Match"}',
   'not-found':
     '{"type":"urn:quoral:problem:not-found","title":"There is nothing here","status":404,"detail":"there is no value under this key"}',
   conflict:

@@ -165,7 +165,10 @@ describe('conditional requests', () => {
     const same = await send('GET', '/v1/kv/b/k', { 'if-none-match': headers.get('etag')! });
     expect([same.status, same.body.length, same.headers.get('etag')]).toEqual([304, 0, headers.get('etag')]);
     const failed = await send('GET', '/v1/kv/b/k', { 'if-match': '"0"' });
-    expectProblem(failed, 412, 'precondition-failed');
+    expectProblem(failed, 412, 'precondition-failed', 'If-Match');
+    expect(jsonOf(failed)).toMatchObject({
+      detail: `If-Match: what is under the key has the ETag ${headers.get('etag')}`,
+    });
     expect([failed.headers.get('etag'), failed.headers.has('quoral-context')]).toEqual([headers.get('etag'), false]);
     expectProblem(await send('GET', '/v1/kv/b/absent', { 'if-match': '*' }), 412, 'precondition-failed');
     expect((await send('GET', '/v1/kv/b/absent', { 'if-none-match': '*' })).status).toBe(404);
@@ -175,10 +178,14 @@ describe('conditional requests', () => {
     const { send, node } = harness();
     const create = { 'if-none-match': '*' };
     expect((await send('PUT', '/v1/kv/b/k', create, HI)).status).toBe(204);
-    expectProblem(await send('PUT', '/v1/kv/b/k', create, HI), 412, 'precondition-failed');
+    const taken = await send('PUT', '/v1/kv/b/k', { 'if-match': '*', ...create }, HI);
+    expectProblem(taken, 412, 'precondition-failed', 'If-None-Match');
+    const absent = await send('PUT', '/v1/kv/b/absent', { 'if-match': '*', ...create }, HI);
+    expectProblem(absent, 412, 'precondition-failed', 'If-Match');
+    expect(jsonOf(absent)).toMatchObject({ detail: 'If-Match: there is nothing under the key' });
     await send('DELETE', '/v1/kv/b/k');
     expect((await send('PUT', '/v1/kv/b/k', create, HI)).status).toBe(204);
-    expect(node.writes).toHaveLength(4);
+    expect(node.writes).toHaveLength(5);
   });
 
   test('replace only: the tag stands for the context of what it names', async () => {

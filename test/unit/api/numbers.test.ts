@@ -84,7 +84,12 @@ describe('consistency', () => {
     expectProblem(answer, 503, 'quorum-unavailable');
     expect(jsonOf(answer)).toMatchObject({ needed: 3, got: 2, outcome: 'not-applied' });
     expect(answer.headers.get('retry-after')).toBe('1');
-    expectProblem(await send('GET', '/v1/kv/b/k?r=3'), 503, 'quorum-unavailable');
+    const read = await send('GET', '/v1/kv/b/k?r=3');
+    expectProblem(read, 503, 'quorum-unavailable');
+    for (const { headers } of [answer, read, await send('DELETE', '/v1/kv/b/k?w=3')]) {
+      expect(headers.get('quoral-replicas')).toBe('acked=0; needed=3; of=2; fallbacks=0');
+      expect(headers.get('quoral-coordinator')).toBe('n1');
+    }
     expect(node.writes).toHaveLength(0);
   });
 

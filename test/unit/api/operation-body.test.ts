@@ -4,8 +4,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseJson } from '#api/json.ts';
-import { OPERATION_SCHEMA, parseOperation } from '#api/operation-body.ts';
+import { OPERATION_SCHEMA, parseKeyOperation, parseOperation } from '#api/operation-body.ts';
 import { Problem } from '#api/problem.ts';
+import { DEFAULT_PROPERTIES } from '#buckets/definition.ts';
 import { DATA_TYPES, depthOf, type DataType } from '#causality/data-type.ts';
 import { carryOut, planOperation, Unfitting } from '#causality/operate.ts';
 import { EMPTY_STATE } from '#causality/state.ts';
@@ -100,6 +101,14 @@ test('maps stand in each other up to a bound, and the mistake is named where it 
   }
   expect(parseOperation(nested(3, { op: 'on' }), 'map')).toMatchObject({ extras: { field: 'with.with.with.op' } });
   expect(parseOperation({ op: 'remove', field: '\ud800' }, 'map')).toMatchObject({ extras: { field: 'field' } });
+});
+
+test.each(['value', 'counter'] as const)('a touch of a %s that says more is told what is too much', (type) => {
+  const properties = { ...DEFAULT_PROPERTIES, type };
+  expect(parseKeyOperation({ op: 'touch', ttl: 5 }, properties)).toMatchObject({
+    detail: 'ttl: unknown member; known here: op',
+  });
+  expect(parseKeyOperation({ op: 'push' }, properties)).toBeInstanceOf(Problem);
 });
 
 test('a whole number that would be rounded is refused, and one that is exact is not', () => {

@@ -180,7 +180,9 @@ describe('what is not HTTP', () => {
     'GET /livez\r\n\r\n',
     '\u0016\u0003\u0001\u0002\u0000',
   ])('%j', async (bytes) => {
-    expectProblem((await send(bytes))[0], 400, 'invalid-request');
+    const [answer] = await send(bytes);
+    expectProblem(answer, 400, 'invalid-request');
+    expect(answer?.head).toMatch(/^server-timing: total;dur=\d/im);
     expect([node.reads, node.writes]).toEqual([[], []]);
   });
 
