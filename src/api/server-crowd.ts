@@ -34,14 +34,19 @@ export class Crowd {
     this.#refused = metrics.counter('quoral_http_connections_refused_total', help);
   }
 
-  /** To be called before the server listens. */
+  /** Counts what is brought to this server from now on. */
   watch(server: Server): void {
-    server.maxConnections = this.#max + Math.min(TOLD_MAX, Math.ceil(this.#max / 4));
     server.on('connection', (socket) => {
       this.#open += 1;
       socket.once('close', () => (this.#open -= 1));
     });
-    server.on('drop', () => this.#refuse());
+  }
+
+  /** Whether one more connection is to be cut, which counts as refused. */
+  cuts(): boolean {
+    const isFull = this.#open >= this.#max + Math.min(TOLD_MAX, Math.ceil(this.#max / 4));
+    if (isFull) this.#refuse();
+    return isFull;
   }
 
   /** To be called when a connection can bring requests. */

@@ -23,6 +23,7 @@ export function createDoor(
   options: ServerOptions,
   tls: DoorTls | undefined,
   handshakeTimeout: number,
+  isListening: () => boolean,
 ): Server | TlsServer {
   if (tls === undefined) return createServer(options);
   const secure = (): object => ({ ...tls.pair(), minVersion: VERSION_MIN });
@@ -37,7 +38,7 @@ export function createDoor(
   tls.onChange(() => server.setSecureContext(secure()));
   server.on('tlsClientError', (error, socket) => {
     // One that is broken off because the door closes says nothing of its client.
-    if (server.listening) tls.handshakeFailed(error, socket);
+    if (isListening()) tls.handshakeFailed(error, socket);
     socket.destroy();
   });
   return server;

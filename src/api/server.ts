@@ -6,13 +6,14 @@
 import { getRequestListener } from '@hono/node-server';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
-import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { present } from '#kernel/assert.ts';
 import type { Api } from './app.ts';
 import type { Answer } from './exchange.ts';
 import { LastDate } from './http-date.ts';
 import { invalid, Problem, problemAnswer, type ProblemCode } from './problem.ts';
+import { Acceptors } from './server-acceptors.ts';
 import { Arrivals } from './server-arrivals.ts';
 import { Connections } from './server-connections.ts';
 import { Crowd } from './server-crowd.ts';
@@ -22,7 +23,6 @@ import { ShortWay } from './server-short-way.ts';
 import { drain, SocketRequest, type Expects } from './server-request.ts';
 import { createDoor, type DoorTls } from './server-tls.ts';
 import { Unread } from './server-unread.ts';
-import { takeWaiting } from './server-waiting.ts';
 import type { ApiServices } from './services.ts';
 
 /** Bytes of a request line with all header fields: room for 8 KiB beside a value, and for the contexts of many actors. */
@@ -40,7 +40,6 @@ export const MAX_CONNECTIONS = 16_384;
 const KEEP_ALIVE = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(KEEP_ALIVE_TIMEOUT_MS / 1000)}\r\n`;
 const CLOSE = 'Connection: close\r\n';
 const TIMEOUT_CHECK_MS = 1000;
-const BACKLOG = 1024;
 
 export interface ListenOptions {
   readonly host: string;
@@ -63,12 +62,7 @@ export interface HttpServer {
   close(timeoutMs: number, idleMs?: number, waitingMs?: number): Promise<void>;
 }
 
-/** The door cannot be opened; the message says which and why. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
-}
-
-/** Opens the door; rejects with a {@link ListenError}. */
+/** Opens the door; rejects with a `ListenError`. */
 export async function startServer(api: Api, services: ApiServices, options: ListenOptions): Promise<HttpServer> {
   const door = new Door(api, services, options);
   await door.listen(options);
@@ -78,7 +72,9 @@ export async function startServer(api: Api, services: ApiServices, options: List
 class Door implements HttpServer {
   readonly #api: Api;
   readonly #services: ApiServices;
+  /** Does not listen itself: what the acceptors accept is brought to it. */
   readonly #server: Server | TlsServer;
+  readonly #acceptors: Acceptors;
   readonly #connections = new Connections<SocketRequest | PlainRequest>(
     (request) => this.#begin(request),
     (socket) => this.#shortWay.deafen(socket),
@@ -97,6 +93,7 @@ class Door implements HttpServer {
   /** Requests under way of which Node's server knows nothing. */
   #plain = 0;
   #port = 0;
+  #isListening = false;
 
   constructor(api: Api, services: ApiServices, { tls, maxConnections = MAX_CONNECTIONS }: ListenOptions) {
     this.#api = api;
@@ -129,7 +126,7 @@ class Door implements HttpServer {
       optimizeEmptyRequests: true,
       noDelay: true,
     };
-    this.#server = createDoor(options, tls, HEAD_TIMEOUT_MS);
+    this.#server = createDoor(options, tls, HEAD_TIMEOUT_MS, () => this.#isListening);
     this.#server.timeout = SILENCE_TIMEOUT_MS;
     this.#crowd.watch(this.#server);
     // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
@@ -143,6 +140,15 @@ class Door implements HttpServer {
       .on('checkExpectation', (message, response) => this.#take(message, response, 'the impossible'))
       .on('connect', (_message, socket) => this.#refuseTunnel(socket))
       .on('clientError', (error: NodeJS.ErrnoException, socket) => this.#parserError(error, socket as Socket));
+    this.#acceptors = new Acceptors({
+      // Inside of TLS it is Node's server that holds the other half open.
+      allowHalfOpen: tls === undefined,
+      accepted: (socket) => {
+        if (this.#crowd.cuts()) socket.destroy();
+        else this.#server.emit('connection', socket);
+      },
+      failed: (error) => services.log.error('client-door-failed', { reason: error.message }),
+    });
   }
 
   get port(): number {
@@ -150,27 +156,27 @@ class Door implements HttpServer {
   }
 
   async listen({ host, port }: ListenOptions): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new ListenError(`--listen ${host}:${port}: ${reasonNotListening(error)}`, { cause: error }));
-      });
-      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
-    });
-    this.#port = (this.#server.address() as AddressInfo).port;
-    this.#server.on('error', (error) => this.#services.log.error('client-door-failed', { reason: error.message }));
+    // Node's server looks after its timeouts from now on.
+    this.#server.emit('listening');
+    this.#isListening = true;
+    try {
+      this.#port = await this.#acceptors.listen(host, port);
+    } catch (error) {
+      this.#server.close();
+      throw error;
+    }
   }
 
   async close(timeoutMs: number, idleMs = 0, waitingMs = 0): Promise<void> {
     this.#shortWay.release();
     if (waitingMs > 0) {
       this.#phase = 'taking';
-      await takeWaiting(this.#server, waitingMs);
+      await this.#acceptors.takeWaiting(waitingMs);
     }
     this.#phase = 'closing';
-    // Before anything else: whoever comes until then is broken. Not the HTTP server's own way, which would cut idle connections at once.
-    const closed = new Promise<void>((resolve) => {
-      NetServer.prototype.close.call(this.#server, () => resolve());
-    });
+    this.#isListening = false;
+    // Before anything else: whoever comes until then is broken.
+    const closed = this.#acceptors.close();
     for (const request of this.#connections.underWay()) this.#sayLast(request);
     for (const request of this.#held.splice(0)) this.#begin(request);
     // What has come by then is read first.
@@ -369,19 +375,4 @@ function writeLast(response: ServerResponse, { status, headers, body }: Answer):
   headers['connection'] = 'close';
   headers['content-length'] = String(Buffer.byteLength(body as string));
   response.writeHead(status, headers).end(body);
-}
-
-function reasonNotListening(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return 'the port is in use by another process';
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address';
-    case 'EACCES':
-      return 'no permission to use that port';
-    case 'ENOTFOUND':
-      return 'there is no such host';
-    default:
-      return error.message;
-  }
 }

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createApp } from '#api/app.ts';
-import { ListenError, MAX_HEAD_BYTES, startServer, type HttpServer } from '#api/server.ts';
+import { ListenError } from '#api/server-acceptors.ts';
+import { MAX_HEAD_BYTES, startServer, type HttpServer } from '#api/server.ts';
 import { MAX_PIPELINED } from '#api/server-connections.ts';
 import { agreed, StubNode } from './stub-services.ts';
 import { exchangeBytes } from './client.ts';
@@ -571,7 +573,9 @@ describe('opening and closing the door', () => {
     client.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
     await until(() => text.includes('"ok"'));
     client.write('GET /v1/kv/b/k HTTP/1.1\r\nHost: x\r\n\r\n');
+    const ended = once(client, 'close');
     await server.close(60_000, 60_000, 60_000);
+    await ended;
     expect(text).toMatch(/HTTP\/1\.1 404 /);
     expect(late).toBe('ECONNREFUSED\n');
   });
