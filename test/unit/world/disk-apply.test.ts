@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { DiskApply, type DiskApplyOptions } from '#world/real/disk-apply.ts';
 import { openDisk } from '#world/real/disk.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import type { Disk } from '#world/world.ts';
@@ -119,4 +120,28 @@ test('commits that nobody waits for fill more than two segments, and all of it i
   expect(disk.range('rows', { limit: 10_000 })).toHaveLength(3000);
   await disk.close();
   expect(stored()).toBe(3000);
+});
+
+test('while the last of a log is copied nothing is added to it, and what was held goes on by itself', async () => {
+  let written = 0;
+  let copied = (): void => undefined;
+  const rows = {
+    write(run: (row: () => void) => void): Promise<void> | undefined {
+      run(() => undefined);
+      written += 1;
+      return written === 1 ? new Promise((resolve) => (copied = resolve)) : undefined;
+    },
+  };
+  const segment = { number: 1, finished: 1000, show: (at: number) => at + 1 };
+  const journal = { isSealed: true, complete: () => segment };
+  const apply = new DiskApply({ journal, rows, onError: expect.unreachable } as unknown as DiskApplyOptions);
+  expect(apply.slice()).toBe(true);
+  expect(apply.slice()).toBe(false);
+  apply.hurry();
+  await turns();
+  expect(written).toBe(1);
+  copied();
+  await turns();
+  expect(written).toBeGreaterThan(1);
+  apply.end();
 });
