@@ -43,15 +43,13 @@ export interface JournalToRead {
 export function readJournal({ paths, identity, applied }: JournalToRead): LeftSegment[] {
   const files = paths.map((path) => readRecords(path, identity));
   const left = files.filter(({ number }) => number > applied).sort((a, b) => a.number - b.number);
+  // The first record of each says so of the whole segment before it.
   const synced = files.flatMap((file) => file.synced);
   for (const place of synced) {
     if (place.segment <= applied) continue;
     const file = left.find(({ number }) => number === place.segment);
     if (file === undefined || isBefore({ segment: file.number, bytes: file.end }, place)) throw damage(paths, place);
   }
-  left.forEach(({ number }, i) => {
-    if (number !== applied + 1 + i) throw damage(paths, { segment: applied + 1 + i, bytes: 0 });
-  });
   return left.map((file) => ({ number: file.number, show: (row) => showRows(file, row) }));
 }
 
@@ -86,11 +84,8 @@ function readRecords(path: string, identity: number): Records {
       continue;
     }
     const segment = words[word + HEAD.segment]!;
-    const isNext = at === end && (end === 0 ? words[word + HEAD.kind] === NAMES : segment === number);
-    // What an earlier segment has left behind the end says nothing.
-    if (isNext || segment >= number) {
-      synced.push({ segment: words[word + HEAD.syncedSegment]!, bytes: words[word + HEAD.syncedBytes]! });
-    }
+    const isNext = at === end && (end === 0 || segment === number);
+    synced.push({ segment: words[word + HEAD.syncedSegment]!, bytes: words[word + HEAD.syncedBytes]! });
     at += words[word + HEAD.length]!;
     if (!isNext) continue;
     number = segment;

@@ -30,7 +30,10 @@ beforeEach(async () => {
   events = [];
   allowed = Number.POSITIVE_INFINITY;
   disk = await open();
-  const write = SqliteRows.prototype.write;
+  const write = Reflect.get(SqliteRows.prototype, 'write') as (
+    this: SqliteRows,
+    run: unknown,
+  ) => Promise<void> | undefined;
   vi.spyOn(SqliteRows.prototype, 'write').mockImplementation(function (this: SqliteRows, run) {
     if (allowed-- > 0) return write.call(this, run);
     throw new StepError('write', Object.assign(new Error('no space'), { code: 'SQLITE_FULL' }));

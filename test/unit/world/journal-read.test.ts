@@ -164,29 +164,46 @@ test('so is a first record that is gone, and a head', async () => {
   }
 });
 
+/** A segment of so many records with a row each, whose keys begin with its number. */
+function segmentOf(number: number, after: { segment: number; bytes: number }, rows: number): Uint8Array {
+  const segment = new JournalSegment({
+    ...{ number, after },
+    identity: 7,
+    tables: ['rows'],
+    bytes: new Uint8Array(64),
+  });
+  for (let i = 0; i < rows; i++) {
+    segment.put(0, Uint8Array.of(number, i), value(i));
+    segment.finish({ segment: number - 1, bytes: after.bytes });
+  }
+  return segment.bytes.slice(0, segment.finished);
+}
+
+test('what an earlier segment has left behind the end of one does not come back, where their records are equally long too', () => {
+  const [first, third] = [segmentOf(1, { segment: 0, bytes: 0 }, 3), segmentOf(3, { segment: 2, bytes: 100 }, 1)];
+  const paths = ['a', 'b'].map((name) => join(directory, name));
+  writeFileSync(paths[0]!, Buffer.concat([third, first.subarray(third.length)]));
+  writeFileSync(paths[1]!, segmentOf(2, { segment: 1, bytes: first.length }, 1));
+  const [left, ...others] = readJournal({ paths, identity: 7, applied: 2 });
+  expect([left?.number, others]).toEqual([3, []]);
+  const keys: Uint8Array[] = [];
+  left!.show((_, key) => keys.push(key));
+  expect(keys).toEqual([Uint8Array.of(3, 0)]);
+});
+
 test('where a segment follows, the one before is to be whole', () => {
-  const bytes = (number: number, after: { segment: number; bytes: number }, rows: number): Uint8Array => {
-    const segment = new JournalSegment({
-      ...{ number, after },
-      identity: 7,
-      tables: ['rows'],
-      bytes: new Uint8Array(64),
-    });
-    for (let i = 0; i < rows; i++) {
-      segment.put(0, Uint8Array.of(number, i), value(i));
-      segment.finish({ segment: 0, bytes: 0 });
-    }
-    return segment.bytes.slice(0, segment.finished);
-  };
-  const first = bytes(1, { segment: 0, bytes: 0 }, 3);
+  const first = segmentOf(1, { segment: 0, bytes: 0 }, 3);
   const paths = ['a', 'b'].map((name) => join(directory, name));
   const read = (last: number, after: number): number[] => {
     writeFileSync(paths[0]!, first.subarray(0, last));
-    writeFileSync(paths[1]!, bytes(2, { segment: 1, bytes: after }, 1));
+    writeFileSync(paths[1]!, segmentOf(2, { segment: 1, bytes: after }, 1));
     return readJournal({ paths, identity: 7, applied: 0 }).map(({ number }) => number);
   };
   expect(read(first.length, first.length)).toEqual([1, 2]);
+  const reversed = readJournal({ paths: paths.toReversed(), identity: 7, applied: 0 });
+  expect(reversed.map(({ number }) => number)).toEqual([1, 2]);
   expect(() => read(first.length - 1, first.length)).toThrow(`up to byte ${first.length} of segment 1 is not there`);
+  expect(() => read(0, first.length)).toThrow(`up to byte ${first.length} of segment 1 is not there`);
   expect(() => readJournal({ paths, identity: 8, applied: 0 })).not.toThrow();
   expect(readJournal({ paths, identity: 7, applied: 1 }).map(({ number }) => number)).toEqual([2]);
 });
