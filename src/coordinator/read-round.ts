@@ -257,7 +257,7 @@ export class ReadRound implements HedgedRead {
     forget(this.#asked, owner.id);
     if (reply.isNew === true) this.#isNewTo += 1;
     else if (this.#request.retryId !== undefined && reply.retry === undefined)
-      return this.#failed(owner, 'knows-no-retries', 0);
+      return this.#failed(owner, 'does not know what was sent again', 0);
     else this.#answers.push(answerOf(owner.id, reply));
     this.#answeredFor.push(owner.index);
     this.#tally.accept(owner.index);
@@ -279,7 +279,7 @@ export class ReadRound implements HedgedRead {
       (owner) => !this.#answeredFor.includes(owner) && this.#owners.some(({ index }) => index === owner),
     );
     if (place === undefined || this.#request.retryId !== undefined || this.#hasEnough) {
-      this.#failed(fallback, 'keeps-nothing', 0);
+      this.#failed(fallback, 'keeps nothing of the key', 0);
       return;
     }
     this.#answeredFor.push(place);

@@ -159,7 +159,9 @@ function oneDeadTests(): void {
     expect([read.status, read.body.toString(), agreementOf(read).fallbacks]).toEqual([200, 'held for n3', 1]);
     for (const query of ['sloppy=false', 'pr=1', 'consistency=all']) unavailable(await get(`${target}?${query}`), 1);
     // Who only stands in does not know what the owner had: that it has nothing is no answer.
-    unavailable(await get(before), 1);
+    const unknown = await get(before);
+    unavailable(unknown, 1);
+    expect(jsonOf(unknown)['detail']).toMatch(/: keeps nothing of the key[,)]/);
   });
 
   test('what only all can vouch for waits for the dead one: whether there are keys that a definition would move', async () => {
