@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { sourceFiles } from '../architecture/sources.ts';
 
 const DOCUMENT = new URL('../../config/log-events.md', import.meta.url);
-const CALL = /\blog\s*\.\s*(debug|info|warn|error)\(/g;
+const CALL = /\blog\s*(?:\.\s*(debug|info|warn|error)|\[([^\]]+)\])\(/g;
 const INTRODUCTION = `# Events in the log
 
 Every line of a node's log is a JSON object with \`level\`, \`time\`, \`node\`, \`event\` and what belongs to the event. An event's
@@ -35,6 +35,14 @@ function namesIn(argument: string): readonly string[] {
   return [...chosen.matchAll(/'([^']+)'/g)].map((match) => match[1]!);
 }
 
+/** Those in `log.warn(`, in `log[due ? 'error' : 'warn'](`, and of the `level` in `log[level](`, which is made a little above. */
+function levelsOf({ 1: plain, 2: chosen = '', index }: RegExpExecArray, text: string): readonly string[] {
+  if (plain !== undefined) return [plain];
+  const made = text.slice(0, index).split(`const ${chosen} = `).at(-1)!;
+  const expression = chosen.includes("'") ? chosen : made.slice(0, made.indexOf(';'));
+  return [...expression.matchAll(/'(debug|info|warn|error)'/g)].map((match) => match[1]!);
+}
+
 interface Event {
   readonly levels: Set<string>;
   readonly rooms: Set<string>;
@@ -46,7 +54,7 @@ function eventsInSource(): ReadonlyMap<string, Event> {
     for (const call of text.matchAll(CALL)) {
       for (const name of namesIn(firstArgument(text, call.index + call[0].length))) {
         const event = events.get(name) ?? { levels: new Set(), rooms: new Set() };
-        event.levels.add(call[1]!);
+        for (const level of levelsOf(call, text)) event.levels.add(level);
         event.rooms.add(path.split('/').slice(1, -1).join('/') || 'the node itself');
         events.set(name, event);
       }
