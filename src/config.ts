@@ -56,8 +56,12 @@ function isSetting(name: string): name is SettingName {
 /** Throws {@link ConfigError}. */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const given = new Map<SettingName, Given>();
-  if (sources.file !== undefined) collectFile(sources.file, given);
-  collectEnvironment(sources.environment, given);
+  const { file, environment } = sources;
+  if (file !== undefined) {
+    // Only one of the two was taken, unless they name the same file.
+    collectFile(file, file === environment['QUORAL_CONFIG'] ? 'environment QUORAL_CONFIG' : 'flag --config', given);
+  }
+  collectEnvironment(environment, given);
   for (const [name, text] of Object.entries(sources.flags)) {
     if (!isSetting(name))
       throw new ConfigError(`unknown setting --${name} (flag)${suggestion(name, Object.keys(SETTINGS))}`);
@@ -98,16 +102,16 @@ function collectEnvironment(environment: ConfigSources['environment'], given: Ma
   }
 }
 
-function collectFile(path: string, given: Map<SettingName, Given>): void {
+function collectFile(path: string, from: string, given: Map<SettingName, Given>): void {
   let document: unknown;
   try {
     document = parseYaml(readFileSync(path, 'utf8')) ?? {};
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0]! : String(error);
-    throw new ConfigError(`setting file ${path} (flag --config): ${reason}`);
+    throw new ConfigError(`setting config (${from}): ${path}: ${reason}`);
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    throw new ConfigError(`setting file ${path}: must be a list of "name: value" lines`);
+    throw new ConfigError(`setting config (${from}): ${path}: must be a list of "name: value" lines`);
   }
   for (const [name, value] of Object.entries(document)) {
     if (!isSetting(name))

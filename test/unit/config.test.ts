@@ -61,7 +61,10 @@ test('an unknown setting is refused with what it may have meant, or where all se
     /lists all settings$/,
   );
   // One line, whatever the parser says.
-  expect(inFile('a: [1\n')).toThrow(/^setting file [^\n]*node\.yaml [^\n]+$/);
+  expect(inFile('a: [1\n')).toThrow(/^setting config \(flag --config\): [^\n]*node\.yaml: [^\n]+$/);
+  expect(() => loadConfig({ file, environment: { QUORAL_CONFIG: file }, flags: {} })).toThrow(
+    /^setting config \(environment QUORAL_CONFIG\): /,
+  );
 });
 
 test('times and sizes', () => {
