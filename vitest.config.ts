@@ -11,10 +11,17 @@ const MOCKING = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => `test/${name}`)
   .filter((path) => path.endsWith('.test.ts') && readFileSync(path, 'utf8').includes('vi.mock('));
 
+/**
+ * Processors have something to do while tests with real nodes wait for time to pass: simulated clusters, which do not mind how fast
+ * that goes.
+ */
+const BESIDE_NODES = ['test/simulation/more-bugs-by-script.test.ts', 'test/simulation/bugs-by-chance.test.ts'];
+/** Begun first and longer than all those that are tested by themselves, so these come one after the other. */
+const BESIDE_FAILURES = ['test/simulation/bugs-by-script.test.ts'];
+
 /** Begun first, so that no processor is idle at the end while another one has the longest of all before it. */
 const LONGEST = [
   'simulation/bugs-by-script',
-  'simulation/bugs-by-chance',
   'simulation/more-bugs-by-script',
   'simulation/seeds',
   'simulation/ring-strikes',
@@ -29,6 +36,7 @@ const LONGEST = [
   'cluster/ring-changes',
   'cluster/ring-scripts',
   'cluster/real-files',
+  'simulation/bugs-by-chance',
   'cluster/disk-power-loss',
   'cluster/hinted-handoff',
   'cluster/wrong-starts',
@@ -38,7 +46,9 @@ const LONGEST = [
 /** A clean checkout does not know how long files take; their sizes say little. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification): number => {
+    const rank = ({ moduleId, project }: TestSpecification): number => {
+      // A process that runs many files ends where one of another project comes between them.
+      if (project.name === 'mocking') return -1;
       const at = LONGEST.findIndex((name) => moduleId.endsWith(name));
       return at < 0 ? LONGEST.length : at;
     };
@@ -63,6 +73,9 @@ const PROGRAM = 'test/cluster/program.ts';
 /** Nothing takes so long on a machine that has nothing else to do. */
 const PATIENT = { testTimeout: 240_000, hookTimeout: 240_000 };
 
+const WITH_NODES = { ...PATIENT, ...NATIVE, maxWorkers: 4, sequence: { groupOrder: 1 } };
+const WITH_FAILURES = { ...PATIENT, ...NATIVE, maxWorkers: 2, sequence: { groupOrder: 2 } };
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -73,37 +86,26 @@ export default defineConfig({
           ...NATIVE,
           name: 'quick',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/cluster/**', ...MOCKING],
+          exclude: ['test/cluster/**', ...MOCKING, ...BESIDE_NODES, ...BESIDE_FAILURES],
           // One process after the other runs many files and loads what they share once.
           isolate: false,
         },
       },
       { test: { ...QUICK, name: 'mocking', include: MOCKING } },
       {
-        // Several processes to a test, which wait for time to pass more than they work: after all others, three files at a time.
+        // Several processes to a test, which wait for time to pass more than they work: after all others, several files at a time.
         test: {
+          ...WITH_NODES,
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
           exclude: BY_THEMSELVES,
           globalSetup: PROGRAM,
-          ...PATIENT,
-          ...NATIVE,
-          maxWorkers: 3,
           isolate: false,
-          sequence: { groupOrder: 1 },
         },
       },
-      {
-        test: {
-          name: 'failures',
-          include: BY_THEMSELVES,
-          globalSetup: PROGRAM,
-          ...PATIENT,
-          ...NATIVE,
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
-        },
-      },
+      { test: { ...WITH_NODES, name: 'beside-nodes', include: BESIDE_NODES } },
+      { test: { ...WITH_FAILURES, name: 'failures', include: BY_THEMSELVES, globalSetup: PROGRAM } },
+      { test: { ...WITH_FAILURES, name: 'beside-failures', include: BESIDE_FAILURES } },
     ],
   },
 });
