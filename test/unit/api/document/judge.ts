@@ -30,12 +30,17 @@ export interface Sighting {
 export class Judge {
   readonly sightings: Sighting[] = [];
   readonly #document: OpenApiDocument;
+  readonly #patterns: readonly { readonly template: string; readonly pattern: RegExp }[];
   readonly #ajv = new Ajv2020({ strict: false, allErrors: true });
   readonly #compiled = new Map<Schema, ValidateFunction>();
   readonly #seen = new Set<string>();
 
   constructor(document: OpenApiDocument) {
     this.#document = document;
+    this.#patterns = Object.keys(document.paths).map((template) => ({
+      template,
+      pattern: new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+    }));
     this.#ajv.addFormat('date-time', (text: string) => new Date(text).toISOString() === text);
     this.#ajv.addSchema({ $id: 'api', components: { schemas: closed(document.components.schemas) } });
   }
@@ -105,9 +110,7 @@ export class Judge {
   /** The path of the description that the request target leads to; undefined when there is none for the method. */
   pathOf(method: string, target: string): string | undefined {
     const [path = ''] = target.split('?');
-    const fitting = Object.keys(this.#document.paths).find((template) =>
-      new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
-    );
+    const fitting = this.#patterns.find(({ pattern }) => pattern.test(path))?.template;
     const known = fitting !== undefined && method.toLowerCase() in this.#document.paths[fitting]!;
     return known ? fitting : undefined;
   }
