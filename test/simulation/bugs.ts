@@ -35,9 +35,9 @@ export interface Bug {
   readonly foundBy: { readonly seed: (typeof BUG_RUNS.seeds)[number] } | { readonly scenario: ScenarioName };
 }
 
-/** The random runs in which most bugs have to be seen; short ones, so that there can be more of them. */
+/** The random runs in which bugs are seen that no script shows; short ones, so that there can be more of them. */
 export const BUG_RUNS = {
-  seeds: [3, 5, 6, 7, 8, 9, 11, 13, 14, 16, 17, 18],
+  seeds: [5, 8, 9, 11, 13, 14, 17],
   changes: { duration: 20_000, types: false, touches: false },
 } as const;
 

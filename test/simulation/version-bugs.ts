@@ -51,7 +51,7 @@ export const VERSION_BUGS: readonly Bug[] = [
         to: 'if (order > 0 && a.versions.length === 0)',
       },
     ],
-    foundBy: { seed: 8 },
+    foundBy: { seed: 9 },
   },
   {
     name: 'merge-revives-superseded',
