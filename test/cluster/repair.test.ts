@@ -26,10 +26,14 @@ async function get(id: string, key: string, query: string): Promise<string> {
   return status === 200 ? body.toString() : String(status);
 }
 
+/** On a busy machine a node may be taken to be away for a moment, and then not all can be reached. */
 async function fill(): Promise<void> {
   const keys = Array.from({ length: KEYS }, (_, i) => i);
-  const statuses = await Promise.all(keys.map((i) => put(`n${(i % 3) + 1}`, `k${i}`, `v${i}`)));
-  expect(new Set(statuses)).toEqual(new Set([204]));
+  await Promise.all(
+    keys.map(async (i) =>
+      until(`k${i} is written`, async () => (await put(`n${(i % 3) + 1}`, `k${i}`, `v${i}`)) === 204),
+    ),
+  );
 }
 
 async function stateOf(id: string, asked: string): Promise<string | undefined> {

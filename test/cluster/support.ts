@@ -189,8 +189,8 @@ export class TestCluster {
     for (const id of ids) {
       while (!(await this.isReady(id, dispatcher))) {
         const node = this.nodes.get(id)!;
-        if (node.process.exitCode !== null)
-          throw new Error(`${id} ended with ${node.process.exitCode}: ${node.stderr()}`);
+        const ended = node.process.exitCode ?? node.process.signalCode;
+        if (ended !== null) throw new Error(`${id} ended with ${ended}: ${node.stderr()}`);
         if (Date.now() > limit) throw new Error(`${id} is not ready: ${node.stdout().slice(-2000)} ${node.stderr()}`);
         await sleep(25);
       }
