@@ -254,7 +254,7 @@ class JournaledDisk implements Disk {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#failure === undefined) await this.#apply?.finish().catch((error: unknown) => this.#fail(error, 'write'));
+    if (this.#failure === undefined) await this.#apply?.finish().catch((error: unknown) => this.#failForGood(error));
     this.#apply?.end();
     await this.#journal?.close();
     await this.#rows.close();

@@ -122,26 +122,97 @@ test('commits that nobody waits for fill more than two segments, and all of it i
   expect(stored()).toBe(3000);
 });
 
-test('while the last of a log is copied nothing is added to it, and what was held goes on by itself', async () => {
+/** A segment that is complete, of as many slices as are said, before a database that counts them and has to wait after the first. */
+function heldAfterFirst(slices: number) {
+  const copy = Promise.withResolvers<void>();
+  const onError = vi.fn<(error: unknown) => void>();
   let written = 0;
-  let copied = (): void => undefined;
   const rows = {
     write(run: (row: () => void) => void): Promise<void> | undefined {
       run(() => undefined);
       written += 1;
-      return written === 1 ? new Promise((resolve) => (copied = resolve)) : undefined;
+      return written === 1 ? copy.promise : undefined;
+    },
+    setJournalState: () => undefined,
+    sync: () => Promise.resolve(),
+  };
+  const segment = { number: 1, finished: slices, show: (at: number) => at + 1 };
+  const journal = {
+    ...{ isSealed: true, rows: 0, newest: 2, seal: () => undefined, idle: () => turns(1) },
+    complete: (): typeof segment | undefined => (journal.isSealed ? segment : undefined),
+    forgetOldest() {
+      journal.isSealed = false;
+      return () => undefined;
     },
   };
-  const segment = { number: 1, finished: 1000, show: (at: number) => at + 1 };
-  const journal = { isSealed: true, complete: () => segment };
-  const apply = new DiskApply({ journal, rows, onError: expect.unreachable } as unknown as DiskApplyOptions);
+  const apply = new DiskApply({ journal, rows, onError } as unknown as DiskApplyOptions);
+  return { apply, journal, copy, onError, written: () => written, next: () => (journal.isSealed = true) };
+}
+
+test('while the last of a log is copied nothing is added to it, and what was held goes on by itself', async () => {
+  const { apply, written, copy } = heldAfterFirst(3);
   expect(apply.slice()).toBe(true);
   expect(apply.slice()).toBe(false);
   apply.hurry();
   await turns();
-  expect(written).toBe(1);
-  copied();
+  expect(written()).toBe(1);
+  copy.resolve();
   await turns();
-  expect(written).toBeGreaterThan(1);
-  apply.end();
+  expect(written()).toBe(3);
+});
+
+test('the last segments wait for that too', async () => {
+  const { apply, written, copy } = heldAfterFirst(3);
+  apply.slice();
+  const finished = apply.finish();
+  await turns();
+  expect(written()).toBe(1);
+  copy.resolve();
+  await finished;
+  // And the mark of an orderly end.
+  expect(written()).toBe(4);
+});
+
+test('hurry ends with the segments that were complete', async () => {
+  const { apply, written, copy, next } = heldAfterFirst(2);
+  apply.hurry();
+  await turns();
+  copy.resolve();
+  await turns();
+  expect(written()).toBe(2);
+  next();
+  apply.goOn();
+  await turns();
+  expect(written()).toBe(2);
+});
+
+test('a copy that fails is told, and what was held stays so', async () => {
+  const { apply, written, copy, onError } = heldAfterFirst(3);
+  apply.hurry();
+  await turns();
+  copy.reject(new Error('on purpose'));
+  await turns();
+  expect(onError.mock.calls).toEqual([[new Error('on purpose')]]);
+  expect(written()).toBe(1);
+});
+
+test('a close goes on with the last segment when the one before has been brought in while it waited for that', async () => {
+  const { apply, journal, copy, written } = heldAfterFirst(1);
+  // Not written yet; then it is in the database, and the last one is not complete.
+  journal.complete = () => undefined;
+  journal.idle = () => {
+    journal.isSealed = false;
+    return Promise.resolve();
+  };
+  const segment = { number: 2, finished: 1, show: (at: number) => at + 1 };
+  journal.seal = () => {
+    if (journal.isSealed || written() > 0) return;
+    journal.isSealed = true;
+    journal.complete = () => (written() === 0 ? segment : undefined);
+  };
+  const finished = apply.finish();
+  await turns();
+  copy.resolve();
+  await finished;
+  expect(written()).toBe(2);
 });

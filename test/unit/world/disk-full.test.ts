@@ -42,6 +42,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   vi.restoreAllMocks();
+  vi.useRealTimers();
   await disk.close();
   rmSync(directory, { recursive: true });
 });
@@ -96,6 +97,16 @@ test('at the close of a full disk whoever waits for a file is told, and all that
   allowed = Number.POSITIVE_INFINITY;
   disk = await open();
   expect(disk.range('rows', { limit: 10 }).map(([[, i]]) => i)).toEqual([0, 1, 2, 3]);
+});
+
+test('whoever waits for a file goes on when there is space again, although nobody commits', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  allowed = 0;
+  const durable = Array.from({ length: 8 }, (_, i) => put(i, 1, SEGMENT_BYTES / 2 + 1));
+  while (disk.failure() === undefined) await new Promise((resolve) => setImmediate(resolve));
+  allowed = Number.POSITIVE_INFINITY;
+  vi.advanceTimersByTime(2000);
+  await Promise.all(durable);
 });
 
 test('rows of a transaction that was rolled back are not kept in memory', async () => {
