@@ -105,7 +105,7 @@ export const DISK_BUGS: readonly Bug[] = [
         to: 'if (this.#changes.length > 1_000_000) {',
       },
     ],
-    foundBy: { seed: 13 },
+    foundBy: { seed: 14 },
   },
 ];
 

@@ -93,7 +93,7 @@ export const VERSION_BUGS: readonly Bug[] = [
         to: 'if ((alone || true) && outcome.context.length > 0)',
       },
     ],
-    foundBy: { seed: 8 },
+    foundBy: { seed: 11 },
   },
   {
     name: 'delete-forgets-vector',
@@ -105,7 +105,7 @@ export const VERSION_BUGS: readonly Bug[] = [
         to: 'return versions.length === 0 ? { vector: [dot], versions } : settle({ vector, versions }, conflicts);',
       },
     ],
-    foundBy: { seed: 8 },
+    foundBy: { seed: 5 },
   },
   {
     name: 'lww-delete-without-rank',
