@@ -154,6 +154,21 @@ test('short rows need a page of the log each, at the least', async () => {
   expect(disk.failure()).toMatchObject({ kind: 'full' });
 });
 
+test('for space is looked anew when a segment has gone into the database, which takes some of it', async () => {
+  holding = false;
+  await disk.close();
+  disk = await openDisk({ path, tables: TABLES, log: silent, segmentBytes: 1024 });
+  const putAll = async (): Promise<void> => {
+    for (let i = 0; i < 80; i++) {
+      const bytes = new Uint8Array([i]);
+      await disk.commit((transaction) => transaction.put('rows', bytes, bytes)).durable;
+    }
+  };
+  await putAll();
+  freeBytes = 0;
+  await expect(putAll()).rejects.toThrow('0 bytes are free');
+});
+
 test('when too much waits for the database, the disk is too slow: that is no failure, and nothing is lost', async () => {
   holding = false;
   await disk.close();
