@@ -231,15 +231,22 @@ export class Replica {
     return [RECORDS, REGISTERS].some((table) => this.#options.world.disk.range(table, range).length > 0);
   }
 
-  /** Finishes what is queued and marks the stop as clean, so that the tenure can go on. */
+  /**
+   * Finishes what is queued and marks the stop as clean, so that the tenure can go on. A disk that turns out to be full only now
+   * has told so: the next start begins another tenure.
+   */
   async stop(): Promise<void> {
     this.#purge.stop();
-    await this.#commits.drain();
-    const { disk } = this.#options.world;
-    this.#clockRow.forget();
-    await disk.commit((transaction) =>
-      storeCleanStop(transaction, this.#clock().last(), this.#options.storage.tenure.current()),
-    ).durable;
+    try {
+      await this.#commits.drain();
+      this.#clockRow.forget();
+      const { disk } = this.#options.world;
+      await disk.commit((transaction) =>
+        storeCleanStop(transaction, this.#clock().last(), this.#options.storage.tenure.current()),
+      ).durable;
+    } catch (error) {
+      if (!(error instanceof DiskError && error.kind === 'full')) throw error;
+    }
   }
 
   #clock(): HybridClock {

@@ -5,12 +5,10 @@
  */
 
 import { assert } from '#kernel/assert.ts';
+import { SLICE_BYTES, SLICE_ROWS } from './journal-format.ts';
 import type { Journal } from './journal.ts';
 import type { SqliteRows } from './sqlite-rows.ts';
 
-/** What the event loop is held for at most, but for a record that has more. */
-const SLICE_ROWS = 64;
-const SLICE_BYTES = 256 * 1024;
 /** The segment before is done when this one is half full. */
 const LEAD = 2;
 /** After so long without a commit all goes into SQLite. */

@@ -32,7 +32,7 @@ import { journalState, type Migration } from './disk-schema.ts';
 import { JournalTransaction, tableOf, type Tables } from './disk-transaction.ts';
 import { JournalFile } from './journal-file.ts';
 import { Floors, mergeRange } from './journal-range.ts';
-import { readJournal } from './journal-read.ts';
+import { readJournal, type LeftSegment } from './journal-read.ts';
 import { Journal, JOURNAL_FILES } from './journal.ts';
 import { SqliteRows, StepError } from './sqlite-rows.ts';
 import { fileBytes, syncDirectory } from './directories.ts';
@@ -136,13 +136,7 @@ class JournaledDisk implements Disk {
     const { identity, applied, isOpen } = journalState(this.#files.database);
     const left = isOpen ? readJournal({ paths: this.#journalPaths, identity, applied }) : [];
     try {
-      for (const { number, show } of left) {
-        const held = this.#rows.write((row) => {
-          show((table, key, value) => row(tableOf(this.#tables, table).number, key, value));
-          this.#rows.setJournalState(number, true);
-        });
-        await held;
-      }
+      for (const segment of left) await this.#bringIn(segment);
       if (left.length > 0) {
         this.#log.info('journal-recovered', { path: this.#path, segments: left.length });
       }
@@ -262,6 +256,18 @@ class JournaledDisk implements Disk {
 
   get #segmentBytes(): number {
     return this.#options.segmentBytes ?? SEGMENT_BYTES;
+  }
+
+  /** As later too, in parts: with all of it at once SQLite's log would be many times as long, where there may be no space for that. */
+  async #bringIn({ number, show }: LeftSegment): Promise<void> {
+    for (let at: number | undefined = 0; at !== undefined;) {
+      const from: number = at;
+      const held = this.#rows.write((row) => {
+        at = show(from, (table, key, value) => row(tableOf(this.#tables, table).number, key, value));
+        if (at === undefined) this.#rows.setJournalState(number, true);
+      });
+      await held;
+    }
   }
 
   #begin(identity: number, last: number, files: readonly JournalFile[]): void {

@@ -35,6 +35,10 @@ export const HEAD = {
   syncedBytes: 7,
 } as const;
 
+/** Of rows that go into SQLite in one transaction, but for a record that has more: it holds the event loop, and SQLite's log has to take it. */
+export const SLICE_ROWS = 64;
+export const SLICE_BYTES = 256 * 1024;
+
 export const ROWS = 0;
 export const NAMES = 1;
 

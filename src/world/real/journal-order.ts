@@ -37,19 +37,32 @@ export class JournalOrder {
     this.#sorted = sorted;
   }
 
-  /** From the end, so that it is done in place. */
+  /** From the end, so that it is done in place; what stands between two that are added is moved in one go. */
   #merge(keys: Keys): void {
     const added = this.#unsorted.sort((a, b) => keys.compareKeys(a, b));
     this.#unsorted = [];
     const total = this.#count + added.length;
     if (total > this.#sorted.length) this.#resize(2 * total);
     const sorted = this.#sorted;
-    let from = this.#count - 1;
-    let next = added.length - 1;
-    for (let to = total - 1; next >= 0; to--) {
-      if (from >= 0 && keys.compareKeys(sorted[from]!, added[next]!) > 0) sorted[to] = sorted[from--]!;
-      else sorted[to] = added[next--]!;
+    let from = this.#count;
+    for (let next = added.length - 1; next >= 0; next--) {
+      const place = this.#placeOf(added[next]!, from, keys);
+      sorted.copyWithin(place + next + 1, place, from);
+      sorted[place + next] = added[next]!;
+      from = place;
     }
     this.#count = total;
+  }
+
+  /** How many of so many rows come before this one. */
+  #placeOf(at: number, count: number, keys: Keys): number {
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (keys.compareKeys(this.#sorted[middle]!, at) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

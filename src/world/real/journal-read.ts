@@ -17,9 +17,11 @@ import {
   HEAD_BYTES,
   isBefore,
   keyBytesOf,
-  NAMES,
   padded,
   RECORD_MAGIC,
+  ROWS,
+  SLICE_BYTES,
+  SLICE_ROWS,
   tableOf,
   type JournalPlace,
 } from './journal-format.ts';
@@ -29,7 +31,8 @@ export type ShowNamedRow = (table: string, key: Uint8Array, value: Uint8Array | 
 
 export interface LeftSegment {
   readonly number: number;
-  readonly show: (row: ShowNamedRow) => void;
+  /** Shows the rows of some records, from this place on, and returns where it has come; undefined: all were shown. */
+  readonly show: (from: number, row: ShowNamedRow) => number | undefined;
 }
 
 export interface JournalToRead {
@@ -50,7 +53,10 @@ export function readJournal({ paths, identity, applied }: JournalToRead): LeftSe
     const file = left.find(({ number }) => number === place.segment);
     if (file === undefined || isBefore({ segment: file.number, bytes: file.end }, place)) throw damage(paths, place);
   }
-  return left.map((file) => ({ number: file.number, show: (row) => showRows(file, row) }));
+  return left.map((file) => {
+    const names = namesIn(file);
+    return { number: file.number, show: (from, row) => showRows(file, names, from, row) };
+  });
 }
 
 function damage(paths: readonly string[], { segment, bytes }: JournalPlace): DataDirectoryError {
@@ -116,25 +122,35 @@ function isWhole(bytes: Uint8Array, words: Int32Array, at: number, identity: num
   return words[word + HEAD.checksum] === checksumOf(bytes, at, at + length);
 }
 
-function showRows({ bytes, words, end }: Records, row: ShowNamedRow): void {
-  let names: string[] = [];
-  for (let record = 0; record < end; record += words[(record >>> 2) + HEAD.length]!) {
+/** The body of the first record. */
+function namesIn({ bytes, words }: Records): readonly string[] {
+  return JSON.parse(fromUtf8(bytes.subarray(HEAD_BYTES, words[HEAD.length]))) as string[];
+}
+
+function showRows(
+  { bytes, words, end }: Records,
+  names: readonly string[],
+  from: number,
+  row: ShowNamedRow,
+): number | undefined {
+  let record = from;
+  for (let rows = 0; record < end && rows < SLICE_ROWS && record - from < SLICE_BYTES;) {
     const recordEnd = record + words[(record >>> 2) + HEAD.length]!;
-    if (words[(record >>> 2) + HEAD.kind] === NAMES) {
-      names = JSON.parse(fromUtf8(bytes.subarray(record + HEAD_BYTES, recordEnd))) as string[];
-      continue;
-    }
-    for (let at = record + HEAD_BYTES; at < recordEnd;) {
+    const isOfRows = words[(record >>> 2) + HEAD.kind] === ROWS;
+    for (let at = record + HEAD_BYTES; isOfRows && at < recordEnd;) {
       const head = words[at >>> 2]!;
       const length = words[(at >>> 2) + 1]!;
       const value = at + ENTRY_HEAD_BYTES + keyBytesOf(head);
-      const end = value + Math.max(0, length);
+      const valueEnd = value + Math.max(0, length);
       row(
         names[tableOf(head)]!,
         bytes.subarray(at + ENTRY_HEAD_BYTES, value),
-        length < 0 ? undefined : bytes.subarray(value, end),
+        length < 0 ? undefined : bytes.subarray(value, valueEnd),
       );
-      at = padded(end);
+      at = padded(valueEnd);
+      rows += 1;
     }
+    record = recordEnd;
   }
+  return record < end ? record : undefined;
 }

@@ -25,3 +25,12 @@ test('a full disk that has cost all tenures is written to again when it has spac
   const { dot } = await one.settle(one.mint(1));
   expect(dot.tenure).toBe(storage.tenure.current());
 });
+
+test('a disk that turns out to be full when its node stops is no reason not to stop in order', async () => {
+  const one = await OneReplica.boot();
+  one.process.disk.commit = () => {
+    throw new DiskError('full', 'no space for anything', false);
+  };
+  await one.settle(one.replica.stop());
+  expect(one.storage.tenure.valid()).toBe(true);
+});

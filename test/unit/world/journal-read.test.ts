@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { utf8 } from '#kernel/bytes.ts';
 import { MIGRATIONS } from '#world/real/disk-schema.ts';
 import { openDisk } from '#world/real/disk.ts';
 import { readJournal } from '#world/real/journal-read.ts';
@@ -187,7 +188,7 @@ test('what an earlier segment has left behind the end of one does not come back,
   const [left, ...others] = readJournal({ paths, identity: 7, applied: 2 });
   expect([left?.number, others]).toEqual([3, []]);
   const keys: Uint8Array[] = [];
-  left!.show((_, key) => keys.push(key));
+  left!.show(0, (_, key) => keys.push(key));
   expect(keys).toEqual([Uint8Array.of(3, 0)]);
 });
 
@@ -248,4 +249,25 @@ test('segments one after the other are found whole, whatever stands in the datab
     expect(statSync(`${copy}-journal-0`).size).toBeLessThan(10_000);
     for (const file of FILES) rmSync(join(directory, `data.db${file}`), { force: true });
   }
+});
+
+test('what is brought in makes the log of SQLite no longer than it is allowed to be', async () => {
+  const walBytes = 256 * 1024;
+  const path = join(directory, 'data.db');
+  const disk = await openDisk({ path, tables: TABLES, log, walBytes });
+  const commits = Array.from({ length: 100 }, (_, i) =>
+    disk.commit((transaction) => {
+      // In no order, so that each changes a page of its own.
+      for (let j = 0; j < 100; j++)
+        transaction.put('rows', utf8(`${(i * 100 + j) * 7919 * 104_729}`.slice(-9)), value(j));
+    }),
+  );
+  await Promise.all(commits.map(({ durable }) => durable));
+  for (const file of FILES) copyFileSync(path + file, copy + file);
+  await disk.close();
+  const again = await openDisk({ path: copy, tables: TABLES, log, walBytes });
+  expect(events).toContainEqual({ event: 'journal-recovered', segments: 1 });
+  expect(statSync(`${copy}-wal`).size).toBeLessThan(4 * walBytes);
+  expect(again.range('rows', { limit: 20_000 })).toHaveLength(10_000);
+  await again.close();
 });
