@@ -28,7 +28,6 @@ const LONGEST = [
   'contract/disk',
   'unit/api/server-floods',
   'unit/membership/detection',
-  'unit/world/disk-ahead',
   'unit/world/disk-log',
   'cluster/http',
   'cluster/client',
