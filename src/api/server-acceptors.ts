@@ -85,19 +85,18 @@ export class Acceptors {
     const { address, port: given } = first.address() as AddressInfo;
     while (reusePort && this.#servers.length < ACCEPTORS)
       this.#servers.push(await this.#open({ host: address, port: given, reusePort }));
-    for (const server of this.#servers) server.on('error', this.#options.failed);
     return given;
   }
 
   async #open(options: ListenOptions): Promise<Server> {
-    const { allowHalfOpen, accepted } = this.#options;
+    const { allowHalfOpen, accepted, failed } = this.#options;
     const server = createServer({ allowHalfOpen, noDelay: true }, (socket) => {
       this.#came += 1;
       accepted(socket);
     });
     server.listen({ ...options, backlog: BACKLOG });
     await once(server, 'listening');
-    return server;
+    return server.on('error', failed);
   }
 }
 

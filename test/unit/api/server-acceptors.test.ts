@@ -1,6 +1,7 @@
 /** Many clients that come at once do not wait for as many turns of the loop, and a port that somebody has stays theirs. */
 
 import { once } from 'node:events';
+import { stat } from 'node:fs';
 import { connect, createServer, Server, type AddressInfo, type ListenOptions, type Socket } from 'node:net';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -106,4 +107,33 @@ test('whoever waits is accepted before the door closes, and nobody is waited for
   await door.takeWaiting(60_000);
   expect(accepted).toHaveLength(CLIENTS);
   await door.takeWaiting(60_000);
+});
+
+test('whoever comes after the loop has looked for connections, in the same turn, is accepted too', async () => {
+  const door = acceptors();
+  const port = await door.listen(HOST, 0);
+  await new Promise<void>((resolve) => {
+    // It calls back while the loop goes through what it has found.
+    stat('.', () => {
+      connectAll(port, 1);
+      void door.takeWaiting(60_000).then(resolve);
+    });
+  });
+  expect(accepted).toHaveLength(1);
+});
+
+test('when one of the sockets cannot listen, none does', async () => {
+  const first = acceptors();
+  const port = await first.listen(HOST, 0);
+  await first.close();
+  const { value } = Object.getOwnPropertyDescriptor(Server.prototype, 'listen') as { value: Listen };
+  let left = 5;
+  const spy = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, options: unknown) {
+    if (left-- > 0) return value.call(this, options as ListenOptions);
+    process.nextTick(() => this.emit('error', Object.assign(new Error('no buffers'), { code: 'ENOBUFS' })));
+    return this;
+  });
+  await expect(acceptors().listen(HOST, port)).rejects.toThrow('no buffers');
+  spy.mockRestore();
+  await expect(acceptors().listen(HOST, port)).resolves.toBe(port);
 });
