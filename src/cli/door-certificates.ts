@@ -2,7 +2,13 @@
  * The certificates of a node's two doors, as its settings name them.
  */
 
-import { CertificateError, Certificates, type DoorName, type FileRole } from '#world/real/certificates.ts';
+import {
+  CertificateError,
+  Certificates,
+  type CertificateOptions,
+  type DoorName,
+  type FileRole,
+} from '#world/real/certificates.ts';
 import type { Check } from '#api/services.ts';
 import { ConfigError } from '#config.ts';
 import type { SettingName, Settings } from '#settings.ts';
@@ -23,15 +29,20 @@ export function openCertificates(
   settings: Settings,
   origins: Readonly<Record<string, string>>,
   world: { readonly clock: Clock; readonly log: Log; readonly metrics: Metrics },
+  id: string,
 ): DoorCertificates {
-  return { client: open('client', settings, origins, world), peer: open('peer', settings, origins, world) };
+  const { host } = settings.advertise ?? settings['peer-listen'];
+  return {
+    client: open('client', settings, origins, world),
+    peer: open('peer', settings, origins, { ...world, names: [id, host] }),
+  };
 }
 
 function open(
   door: DoorName,
   settings: Settings,
   origins: Readonly<Record<string, string>>,
-  world: { readonly clock: Clock; readonly log: Log; readonly metrics: Metrics },
+  world: Pick<CertificateOptions, 'clock' | 'log' | 'metrics' | 'names'>,
 ): Certificates | undefined {
   const names = NAMES[door];
   const [cert, key, ca] = [names.cert, names.key, names.ca].map((name) => settings[name] as string | undefined);

@@ -268,7 +268,7 @@ async function openOutside(
   });
   const shares = sharesOf(openFilesLimit(), log);
   const clock = realClock();
-  const certificates = openCertificates(settings, origins, { clock, log, metrics });
+  const certificates = openCertificates(settings, origins, { clock, log, metrics }, id);
   const directory = settings['data-dir'];
   try {
     makeDirectory(directory);

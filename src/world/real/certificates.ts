@@ -1,7 +1,8 @@
 /**
  * The certificate of one door, from files that somebody else renews. They are read again at an interval and on request; a
  * new pair serves the handshakes from then on, and connections that stand are left alone. A pair that cannot be used (half
- * written, of two different renewals, unreadable, ended or not valid yet) is told and counted, and the former one stays.
+ * written, of two different renewals, unreadable, ended or not valid yet, or one that other nodes would refuse) is told and counted,
+ * and the former one stays.
  *
  * Nothing of a key is ever logged: what is told of a pair is its fingerprint and when it ends.
  */
@@ -12,7 +13,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type TLSSocket } from 'node:tls';
 import type { Clock, Counter, Log, LogFields, Metrics, Timer } from '#world/world.ts';
 import { Seldom } from '#world/seldom.ts';
-import { handshakeTrouble } from './tls.ts';
+import { handshakeTrouble, refusalOf } from './tls.ts';
 
 export type DoorName = 'client' | 'peer';
 export type FileRole = 'cert' | 'key' | 'ca';
@@ -21,6 +22,11 @@ export interface CertificateOptions {
   readonly door: DoorName;
   /** The certificate with its chain, its key, and the CAs of the other ends' certificates; all PEM. */
   readonly files: { readonly cert: string; readonly key: string; readonly ca?: string };
+  /**
+   * Of the peer door: the other ends look for one of these names in the certificate, and trust the same authorities. Otherwise the
+   * other ends are of other kinds, and nothing is known of what they want.
+   */
+  readonly names?: readonly string[];
   /** Milliseconds between two looks at the files. */
   readonly reloadInterval: number;
   /** How long before its end, in milliseconds, a certificate is complained of. */
@@ -57,6 +63,8 @@ interface Texts {
 
 interface Loaded {
   readonly pair: KeyPair;
+  /** Why the other ends would refuse it, as far as that is known. */
+  readonly refusal: string | undefined;
   /** Milliseconds since 1970 from which all of the chain is valid. */
   readonly begins: number;
   /** Milliseconds since 1970 at which the first certificate of the chain ends. */
@@ -95,11 +103,11 @@ export class Certificates {
   }
 
   private constructor(options: CertificateOptions, texts: Texts) {
-    const { door, files, log, metrics } = options;
+    const { door, log, metrics } = options;
     this.#options = options;
     this.#seldom = new Seldom(() => options.clock.monotonic());
     this.door = door;
-    this.#loaded = load(texts, files);
+    this.#loaded = load(texts, options);
     this.#tried = digestOf(texts);
     const reloads = (result: string): Counter | undefined =>
       metrics?.counter('quoral_tls_reloads_total', 'Changed certificate files, by what became of them.', {
@@ -181,7 +189,7 @@ export class Certificates {
     const tried = digestOf(texts);
     if (tried === this.#tried && this.#options.clock.wall() < this.#validFrom) return;
     try {
-      this.#loaded = this.#checkTime(load(texts, files));
+      this.#loaded = this.#checkUse(load(texts, this.#options));
     } catch (error) {
       this.#refuse(error, tried);
       return;
@@ -208,8 +216,8 @@ export class Certificates {
     });
   }
 
-  /** Nobody would take a pair outside of its time: the former one is better, if it has not ended itself. */
-  #checkTime(loaded: Loaded): Loaded {
+  /** Nobody would take a pair outside of its time, or that names somebody else: the former one is better, if it is not like that too. */
+  #checkUse(loaded: Loaded): Loaded {
     const { clock, files } = this.#options;
     const now = clock.wall();
     const { begins, expires } = loaded;
@@ -217,6 +225,8 @@ export class Certificates {
     if (begins > now) throw new CertificateError('cert', `${files.cert} is not valid before ${isoText(begins)}`);
     if (expires <= now && this.#loaded.expires > now)
       throw new CertificateError('cert', `${files.cert} has ended at ${isoText(expires)}`);
+    if (loaded.refusal !== undefined && this.#loaded.refusal === undefined)
+      throw new CertificateError('cert', `${files.cert} would be refused by other nodes: ${loaded.refusal}`);
     return loaded;
   }
 
@@ -290,12 +300,12 @@ function digestOf({ cert, key, ca }: Texts): string {
     .digest('hex');
 }
 
-function load({ cert, key, ca }: Texts, files: CertificateOptions['files']): Loaded {
+function load({ cert, key, ca }: Texts, { files, names }: Pick<CertificateOptions, 'files' | 'names'>): Loaded {
   const chain = parseCertificates('cert', files.cert, cert);
   const [leaf] = chain;
   checkKey(files, leaf!, key);
-  const authorities = ca === undefined ? undefined : (parseCertificates('ca', files.ca!, ca), ca.match(CERTIFICATE)!);
-  const pair = { cert, key, ...(authorities === undefined ? {} : { ca: [...authorities] }) };
+  const authorities = ca === undefined ? undefined : parseCertificates('ca', files.ca!, ca);
+  const pair = { cert, key, ...(ca === undefined ? {} : { ca: [...ca.match(CERTIFICATE)!] }) };
   try {
     createSecureContext({ ...pair, ca: pair.ca === undefined ? undefined : [...pair.ca] });
   } catch (error) {
@@ -303,7 +313,8 @@ function load({ cert, key, ca }: Texts, files: CertificateOptions['files']): Loa
   }
   const expires = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)));
   const begins = Math.max(...chain.map(({ validFrom }) => Date.parse(validFrom)));
-  return { pair, begins, expires, fingerprint: leaf!.fingerprint256 };
+  const refusal = names === undefined ? undefined : refusalOf(chain, authorities ?? [], names);
+  return { pair, refusal, begins, expires, fingerprint: leaf!.fingerprint256 };
 }
 
 function parseCertificates(role: FileRole, path: string, text: string): readonly X509Certificate[] {

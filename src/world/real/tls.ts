@@ -26,6 +26,39 @@ function namesIn(certificate: X509Certificate, name: string): boolean {
   return certificate.checkHost(name, { subject: 'never' }) !== undefined;
 }
 
+/** Why nodes that trust these authorities and look for one of these names would refuse the first certificate of the chain. */
+export function refusalOf(
+  chain: readonly X509Certificate[],
+  authorities: readonly X509Certificate[],
+  names: readonly string[],
+): string | undefined {
+  const [leaf] = chain;
+  if (leaf === undefined) return 'it is empty';
+  if (!isVouchedFor(leaf, chain, authorities)) return 'none of the authorities of this node has signed it';
+  if (names.some((name) => namesIn(leaf, name))) return undefined;
+  return `it names none of ${names.join(', ')} as a subject alternative name`;
+}
+
+/** Along the chain, of which each certificate leads no more than one step on. */
+function isVouchedFor(
+  leaf: X509Certificate,
+  chain: readonly X509Certificate[],
+  authorities: readonly X509Certificate[],
+): boolean {
+  let held = leaf;
+  for (let steps = 0; steps < chain.length; steps++) {
+    if (authorities.some((authority) => hasSigned(authority, held))) return true;
+    const next = chain.find((other) => other !== held && hasSigned(other, held));
+    if (next === undefined) return false;
+    held = next;
+  }
+  return false;
+}
+
+function hasSigned(issuer: X509Certificate, certificate: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
 /** Why a handshake failed at a door, in one short line. */
 export function handshakeTrouble(error: NodeJS.ErrnoException, socket: TLSSocket): string {
   const unauthorized: unknown = socket.authorizationError;

@@ -10,7 +10,7 @@ import { CertificateError, Certificates, type CertificateOptions } from '#world/
 import { realClock } from '#world/real/clock.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import type { Log } from '#world/world.ts';
-import { Authority, writePair, writeWhole, type Files } from '../../authority.ts';
+import { Authority, writePair, writeWhole, type Files, type Pair } from '../../authority.ts';
 import { until } from '../../until.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -137,6 +137,76 @@ describe('files that change', () => {
     await certificates.reload();
     expect(certificates.describe()).not.toContain('not used');
   });
+});
+
+describe('pairs of the peer door that other nodes would refuse', () => {
+  const NAMES = { names: ['n1', '10.0.0.1'] };
+  const theirs = new Authority('of others');
+
+  test.each([
+    [
+      'that another authority has signed',
+      () => writePair(directory, 'n1', theirs.sign({ names: ['n1'] }), authority.pem),
+      /n1\.crt would be refused by other nodes: none of the authorities of this node has signed it/,
+    ],
+    [
+      'that names somebody else',
+      () => writePair(directory, 'n1', authority.sign({ names: ['n2', '10.0.0.2'] }), authority.pem),
+      /n1\.crt would be refused by other nodes: it names none of n1, 10\.0\.0\.1 as a subject alternative name/,
+    ],
+    ['whose authority is taken away', () => writeWhole(files.ca, theirs.pem), /none of the authorities of this node/],
+  ])('one %s is left aside', async (_name, spoil, reason) => {
+    const certificates = open(NAMES);
+    const before = certificates.pair();
+    spoil();
+    await certificates.reload();
+    expect(certificates.pair()).toBe(before);
+    expect(certificates.describe()).toMatch(reason);
+    expect(events()).toEqual(['certificate-loaded', 'certificate-refused']);
+  });
+
+  test('one that names the address is as good as one that names the id', async () => {
+    const certificates = open(NAMES);
+    const { cert } = writePairOf(['10.0.0.1']);
+    await certificates.reload();
+    expect(certificates.pair().cert).toBe(cert);
+  });
+
+  test('a new authority comes in the three steps that the README names', async () => {
+    const certificates = open(NAMES);
+    writeWhole(files.ca, authority.pem + theirs.pem);
+    await certificates.reload();
+    const renewed = theirs.sign({ names: ['n1'] });
+    writePair(directory, 'n1', renewed, authority.pem + theirs.pem);
+    await certificates.reload();
+    writeWhole(files.ca, theirs.pem);
+    await certificates.reload();
+    expect(certificates.pair()).toMatchObject({ cert: renewed.cert, ca: [theirs.pem.trim()] });
+    expect(certificates.describe()).not.toContain('not used');
+  });
+
+  test('clients may have other authorities than the door’s own certificate', async () => {
+    const certificates = open({ door: 'client' });
+    const pair = theirs.sign({ names: ['shop.example'] });
+    writePair(directory, 'n1', pair, authority.pem);
+    await certificates.reload();
+    expect(certificates.pair().cert).toBe(pair.cert);
+  });
+
+  test('what is refused already may change: nothing is lost by that', async () => {
+    const { cert } = writePairOf(['n2']);
+    const certificates = open(NAMES);
+    expect(certificates.pair().cert).toBe(cert);
+    const other = writePairOf(['n3']);
+    await certificates.reload();
+    expect(certificates.pair().cert).toBe(other.cert);
+  });
+
+  function writePairOf(names: readonly string[]): Pair {
+    const pair = authority.sign({ names });
+    writePair(directory, 'n1', pair, authority.pem);
+    return pair;
+  }
 });
 
 describe('certificates outside of their time', () => {
