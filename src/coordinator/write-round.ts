@@ -1,6 +1,6 @@
 /**
- * One attempt at a write: mint the version, give the whole new state to the other owners while the own commit is in flight,
- * let fallbacks stand in for owners that cannot be reached or are silent for too long, count who has it.
+ * One attempt at a write: mint the version, give the whole new state to the other owners while the own commit is in flight, let
+ * fallbacks stand in for owners that cannot be reached or are silent for too long, count who has it: owners before fallbacks.
  *
  * Once the state has left this node nobody can take it back, so from then on a failure is "unknown" unless every node has
  * said itself that it did not take it. When the client has its answer the round goes on: whoever of the owners has not got
@@ -33,7 +33,7 @@ import {
   type Route,
 } from './environment.ts';
 import { MissedWrites, type StoredStandIn } from './missed-writes.ts';
-import { type Agreement, type WriteOutcome, type WriteRequest } from './requests.ts';
+import type { WriteOutcome, WriteRequest } from './requests.ts';
 import { StandIns, type StandIn } from './stand-ins.ts';
 import { tellFaultyMint, WriteLedger } from './write-ledger.ts';
 import { applied, failed, shown, type Ending, type Offer } from './write-outcome.ts';
@@ -85,8 +85,7 @@ export class WriteRound {
     this.#missed = new MissedWrites(environment, request, this.#route.scope, readAt);
     this.#rules = new WriteRules(environment, this.#request, this.#route);
     this.#tally = this.#rules.tally;
-    const { writers } = this.#rules;
-    const asked = reachableOwners(environment, writers);
+    const asked = reachableOwners(environment, this.#rules.writers);
     this.#here = asked.find(({ id }) => id === environment.self);
     this.#others = asked.filter((owner) => owner !== this.#here);
     const candidates = (): readonly Member[] =>
@@ -94,7 +93,7 @@ export class WriteRound {
     this.#standIns = new StandIns(candidates, ({ index }) => this.#tally.expects(index));
     this.#rules.expect(asked);
     if (this.#here === undefined) this.#standInMyself();
-    for (const owner of writers) {
+    for (const owner of this.#rules.writers) {
       if (asked.includes(owner) ? isDoubtful(environment, owner) : !this.#standIns.has(owner)) this.#plan(owner);
     }
   }
@@ -133,17 +132,13 @@ export class WriteRound {
   }
 
   outcome(ending: Ending): WriteOutcome {
-    const agreement = this.#agreement();
+    const { w, pw, dw } = this.#request;
+    const { acked, fallbacks } = this.#tally;
+    const agreement = { acked, needed: Math.max(w, pw, dw), of: this.#of, fallbacks };
     if (ending !== 'reached')
       return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone, this.#unattended), agreement);
     const offer = shown(this.#offer!, this.#environment.world.clock.wall());
     return applied(offer, agreement, memberAt(this.#environment, offer.dot.node));
-  }
-
-  #agreement(): Agreement {
-    const { w, pw, dw } = this.#request;
-    const { acked, fallbacks } = this.#tally;
-    return { acked, needed: Math.max(w, pw, dw), of: this.#of, fallbacks };
   }
 
   // --- Who stands in for whom --------------------------------------------------------------------------------------
@@ -182,7 +177,9 @@ export class WriteRound {
    */
   #lookAfter(patience: number, remaining: number): void {
     this.#timer = this.#environment.world.clock.after(Math.min(patience, remaining), () => {
-      if (patience >= remaining) return this.#end('deadline');
+      this.#tally.waitForPrimaries(false);
+      this.#decide();
+      if (this.#ended || patience >= remaining) return this.#end('deadline');
       this.#standInForTheSilent();
       this.#lookAfter(2 * patience, remaining - patience);
     });

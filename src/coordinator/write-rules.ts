@@ -37,6 +37,7 @@ export class WriteRules {
     this.#changedIn = route.changedIn;
     this.#replicas = countedOwners(request, route.owners).length;
     this.tally = new WriteTally(...writeNeeds(route, request));
+    this.tally.waitForPrimaries(true);
   }
 
   /** All that must get the write in the end. */

@@ -52,6 +52,7 @@ export class WriteTally {
   readonly #needs: WriteNeeds[] = [];
   /** As few as a key has owners, and those who stand in for them: looked through rather than looked up. */
   readonly #candidates: Candidate[] = [];
+  #waitsForPrimaries = false;
 
   constructor(...needs: readonly WriteNeeds[]) {
     for (const one of needs) this.require(one);
@@ -62,6 +63,14 @@ export class WriteTally {
     const { w, pw, dw } = needs;
     if (pw > w || dw > w) throw new AssertionError(`pw=${pw} and dw=${dw} within w=${w}`);
     this.#needs.push(needs);
+  }
+
+  /**
+   * Whether fallbacks count only once primaries cannot be enough: those that hold the write and those for whom nobody stands in and
+   * who may still answer. Whoever waits for these spares readers of primaries a write that they do not see.
+   */
+  waitForPrimaries(waits: boolean): void {
+    this.#waitsForPrimaries = waits;
   }
 
   /**
@@ -125,7 +134,8 @@ export class WriteTally {
       if (!this.#isMet(needs, AT_BEST)) return 'impossible';
       decision = 'pending';
     }
-    return decision;
+    const waits = this.#waitsForPrimaries && decision === 'reached' && !this.primariesSuffice();
+    return waits && this.#mayPrimariesSuffice() ? 'pending' : decision;
   }
 
   /** Owners that hold the write themselves or for whom a fallback does; of several sets, in the one that has fewest. */
@@ -147,6 +157,13 @@ export class WriteTally {
   primariesSuffice(): boolean {
     for (const { w, among } of this.#needs) if (this.#places(holdsAsPrimary, among) < w) return false;
     return true;
+  }
+
+  #mayPrimariesSuffice(): boolean {
+    const mayHold: Judge = (c, changedIn) =>
+      holdsAsPrimary(c, changedIn) ||
+      (c.role === 'primary' && !c.failed && !this.#candidates.some((other) => other !== c && other.place === c.node));
+    return this.#needs.every(({ w, among }) => this.#places(mayHold, among) >= w);
   }
 
   /** Owners for whom only a fallback holds it. */

@@ -35,6 +35,8 @@ class Worker {
   readonly #tally: Tally;
   readonly #clients = new Map<string, Client>();
   #at: number;
+  /** Who has the last write, and where it went; undefined when nobody has said so. */
+  #written: string | undefined;
 
   constructor(cluster: TestCluster, index: number, tally: Tally) {
     this.#cluster = cluster;
@@ -60,13 +62,17 @@ class Worker {
     if (this.#roams) this.#at = (this.#at + 1) % this.#cluster.ids.length;
     for (let refusals = 0; ; refusals++) {
       const id = this.#cluster.ids[this.#at]!;
+      if (method === 'PUT') this.#written = undefined;
       try {
         const answer = await this.#client(id).request({ method, path, ...(body === undefined ? {} : { body }) });
         const text = await answer.body.text();
         this.#tally.requests += 1;
-        if (answer.statusCode !== expected || (value !== undefined && text !== value)) {
+        const replicas = `at ${id}: ${String(answer.headers['quoral-replicas'])}`;
+        const isSeen = value === undefined || text === value || !(ofOwners(this.#written) && ofOwners(replicas));
+        if (method === 'PUT') this.#written = replicas;
+        if (answer.statusCode !== expected || !isSeen) {
           this.#tally.lost.push(
-            `${method} ${path} at ${id}: ${answer.statusCode} ${text}, expected ${expected} ${value}`,
+            `${method} ${path} ${replicas}, ${answer.statusCode} ${text}, expected ${expected} ${value}, written ${this.#written}`,
           );
         }
         return;
@@ -88,6 +94,12 @@ class Worker {
     if (client === undefined) this.#clients.set(id, (client = new Client(this.#cluster.url(id), { allowH2: false })));
     return client;
   }
+}
+
+/** Whether two owners of the three have answered: then a read sees what was written before. With fallbacks it may not. */
+function ofOwners(replicas: string | undefined): boolean {
+  const [, acked, fallbacks] = /acked=(\d+);.*fallbacks=(\d+)/.exec(replicas ?? '') ?? [];
+  return Number(acked) - Number(fallbacks) >= 2;
 }
 
 /** As an operator would: the node is ready, and every node sees a quorum for the whole ring. */

@@ -5,9 +5,12 @@
 
 import { expect, test } from 'vitest';
 import type { InProcessAnswer } from '#api/in-process.ts';
+import { DEFAULT_COORDINATOR_SETTINGS } from '#coordinator/environment.ts';
 import { DEFAULT_REPAIR_SETTINGS } from '#repair/repair.ts';
 import { DEFAULT_WIRE_SETTINGS } from '#wire/settings.ts';
 import { SimulatedCluster } from './cluster.ts';
+import { requestName } from './messages-on-the-wire.ts';
+import { CARRY_STATES } from './script-settings.ts';
 
 const KEY = '/v1/kv/b/k';
 /** Anti-entropy has no time for its calls: everything comes home by hints or not at all. */
@@ -89,6 +92,40 @@ test('a fallback stands in for a dead owner at once, and the owner has everythin
   await pass(cluster, 15_000);
   expect(hintsWaiting(cluster)).toBe(0);
   expect(await explain(cluster, first)).toMatchObject({ agree: true, hints: [] });
+});
+
+test('a fallback counts only once the owners that are there have had their time, so whoever reads from them sees the write', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 12, nodes: 4, node: NO_ANTI_ENTROPY });
+  const { primaries } = await locate(cluster);
+  const [first, second, third] = primaries as [string, string, string];
+  kill(cluster, [third]);
+  await pass(cluster, 5000);
+  // Slower than the fallback, and not so slow that it is given up.
+  cluster.network.setFault(cluster.machine(first).host, cluster.machine(second).host, { delay: 60 });
+  const answer = await cluster.request(first, 'PUT', KEY, { body: 'v' });
+  expect([answer.status, replicas(answer)]).toEqual([204, { acked: 3, fallbacks: 1 }]);
+  // The owner that was away is back, and nobody has brought it anything.
+  const loses = (bytes: Uint8Array): boolean => CARRY_STATES.test(requestName(bytes));
+  for (const { host } of cluster.machines) cluster.network.setFault(host, cluster.machine(third).host, { loses });
+  await restart(cluster, [third]);
+  const read = await cluster.request(second, 'GET', KEY);
+  expect([read.status, text(read), replicas(read)]).toEqual([200, 'v', { acked: 2, fallbacks: 0 }]);
+});
+
+test('an owner that is silent is not waited for any longer than it takes to stand in for it', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 13, nodes: 4, node: NO_ANTI_ENTROPY });
+  const { primaries } = await locate(cluster);
+  const [first, second, third] = primaries as [string, string, string];
+  kill(cluster, [third]);
+  await pass(cluster, 5000);
+  cluster.network.setFault(cluster.machine(first).host, cluster.machine(second).host, { loses: () => true });
+  const before = cluster.simulation.now;
+  const answer = await cluster.request(first, 'PUT', KEY, { body: 'v' });
+  expect([answer.status, replicas(answer)]).toEqual([204, { acked: 2, fallbacks: 1 }]);
+  expect(cluster.simulation.now - before).toBeLessThan(DEFAULT_COORDINATOR_SETTINGS.hintAfter + 50);
+  // There is less time than that.
+  const hasty = await cluster.request(first, 'PUT', `${KEY}?timeout=100`, { body: 'w' });
+  expect([hasty.status, replicas(hasty)]).toEqual([204, { acked: 2, fallbacks: 1 }]);
 });
 
 test('without fallbacks the same write fails before anything is written; pw counts owners only', async () => {

@@ -39,6 +39,31 @@ test('impossible at once when too few are left, and possible again with a fallba
   expect([tally.decision(), tally.primaries, tally.fallbacks]).toEqual(['reached', 1, 1]);
 });
 
+test('fallbacks are not enough while primaries may be, if those are waited for', () => {
+  const waiting = (...primaries: readonly (typeof A)[]): WriteTally => {
+    const tally = writeTo({ w: 2, pw: 0, dw: 2 }, [...primaries]);
+    tally.waitForPrimaries(true);
+    tally.expect(D!, 'fallback', C);
+    tally.accept(A, true);
+    tally.accept(D!, true, 'fallback');
+    return tally;
+  };
+  const tally = waiting(A, B!);
+  expect([tally.decision(), tally.acked]).toEqual(['pending', 2]);
+  tally.accept(B!, true);
+  expect([tally.decision(), tally.fallbacks]).toEqual(['reached', 1]);
+  // It will not answer.
+  const failing = waiting(A, B!);
+  failing.fail(B!);
+  expect(failing.decision()).toBe('reached');
+  const late = waiting(A, B!);
+  late.waitForPrimaries(false);
+  expect(late.decision()).toBe('reached');
+  // Nobody else is asked, or only one for whom somebody stands in.
+  expect(waiting(A).decision()).toBe('reached');
+  expect(waiting(A, C!).decision()).toBe('reached');
+});
+
 test('fallbacks never count for pw', () => {
   const tally = writeTo({ w: 1, pw: 1, dw: 0 }, [A]);
   tally.expect(D!, 'fallback');
