@@ -110,9 +110,10 @@ export class Reachability {
     return this.#known.get(peer)?.slow ?? false;
   }
 
-  /** Why the peer is not usable; empty when it is. */
+  /** Why the peer is not usable, or was not when it was left out. */
   why(peer: NodeId): string {
-    return this.#known.get(peer)?.why ?? 'never connected';
+    const why = this.#known.get(peer)?.why ?? 'never connected';
+    return why === '' ? 'away until just now' : why;
   }
 
   /** What this node's own calls have taught it of the peer. */

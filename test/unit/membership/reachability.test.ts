@@ -79,7 +79,8 @@ test('each of connection, standing and silence counts', () => {
   const { peers } = sources;
   expect(peers.assess(PEER)).toBe('down');
   sources.set({ open: true });
-  expect(peers.assess(PEER)).toBe('usable');
+  // One that was left out a moment ago and is back now is told of with a reason, too.
+  expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['usable', 'away until just now']);
   sources.set({ silent: true });
   expect([peers.assess(PEER), peers.why(PEER)]).toEqual(['doubtful', 'silent']);
   sources.set({ silent: false, standing: 'suspect' });
