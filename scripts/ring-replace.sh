@@ -37,6 +37,7 @@ if [ -z "$state" ]; then
   say "$old is no member and $new is one, nothing to do"
   exit 0
 fi
+[ "$state" != leaving ] || die "$old is leaving already: quoral ring transfers --wait shows how far it is" 2
 if [ "$reachable" = yes ] && [ -z "$alive" ]; then die "$old can be reached: --alive says that it shall go all the same"; fi
 
 await_known "$new"

@@ -59,6 +59,11 @@ test('what comes seldom: only the order changes, a name is a number or a word of
   const joins = await withAnswers('leave', ['n4'], comes);
   expect([joins.status, joins.stderr]).toEqual([2, expect.stringContaining('n4 may come with the change')]);
   expect((await withAnswers('leave', ['n4'], { ...comes, moves: 'nothing moves, epoch 3' })).status).toBe(0);
+  const goes = { states: ['n1  leaving', 'n5  active'], plan: '' };
+  for (const [script, args] of [['leave', ['n1']] as const, ['replace', ['n1', 'n5']] as const]) {
+    const { status, stderr } = await withAnswers(script, args, goes);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(`ring-${script}: n1 is leaving already`)]);
+  }
   const early = { states: ['n5  refilling'], plan: '' };
   expect((await withAnswers('replace', ['n1', 'n5'], early)).stdout).toContain('n1 is no member and n5 is one');
 });
