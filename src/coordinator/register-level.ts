@@ -35,10 +35,10 @@ export class RegisterLevel {
   }
 
   /**
-   * All of them at once, so they should be few. False when the owners of one could not be compared, or not be brought to the same: some
-   * are away, or about to be others.
+   * All of them at once, so they should be few. Of how many the owners could not be compared, or not be brought to the same: some are away,
+   * or about to be others.
    */
-  async level(names: readonly RecordName[]): Promise<boolean> {
+  async level(names: readonly RecordName[]): Promise<number> {
     const { log } = this.#options.environment.world;
     const one = async (name: RecordName): Promise<boolean> => {
       try {
@@ -50,7 +50,7 @@ export class RegisterLevel {
         return false;
       }
     };
-    return (await Promise.all(names.map(one))).every((isLevel) => isLevel);
+    return (await Promise.all(names.map(one))).filter((isLevel) => !isLevel).length;
   }
 
   async #level(name: RecordName): Promise<boolean> {

@@ -108,11 +108,11 @@ export class RegisterUpkeep {
     return { rows: read.length, damaged: damaged.length, next };
   }
 
-  /** The same, and has the owners of each brought up to date that are behind. */
+  /** The same, and has the owners of each brought up to date that are behind. `damaged`: of how many that could not be done now. */
   async level(from: Uint8Array, bucket: string | undefined): Promise<ScrubReply> {
     const { read, next } = this.#read(from, bucket);
-    await this.#level.level(read.flatMap((row) => this.#look(row)));
-    return { rows: read.length, damaged: 0, next };
+    const damaged = await this.#level.level(read.flatMap((row) => this.#look(row)));
+    return { rows: read.length, damaged, next };
   }
 
   #read(from: Uint8Array, bucket: string | undefined) {
@@ -139,7 +139,7 @@ export class RegisterUpkeep {
       this.#pages += known ? 1 : 0;
       this.#bytes = page.reduce((bytes, [, row]) => bytes + row.length, 0);
       this.#from = page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]);
-      if (!(await this.#level.level(page.flatMap((row) => this.#look(row))))) this.#mayDiffer = true;
+      if ((await this.#level.level(page.flatMap((row) => this.#look(row)))) > 0) this.#mayDiffer = true;
     } catch (error) {
       this.#from = undefined;
       // A disk that has failed is told of elsewhere.

@@ -149,7 +149,7 @@ export class RingRepair {
         run.compared += shared;
       });
     }
-    for (const id of ids) await this.#step(run, `strong keys of ${id}`, () => this.#level(id, bucket));
+    for (const id of ids) await this.#step(run, `strong keys of ${id}`, () => this.#level(run, id, bucket));
     // Each drives other partitions; all at once, since each waits for messages to arrive.
     if (reclaim)
       await Promise.all(ids.map((id) => this.#step(run, `tombstones of ${id}`, () => this.#reclaim(run, id))));
@@ -166,7 +166,7 @@ export class RingRepair {
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         if (attempt === ATTEMPTS) {
-          if (run.failures.length < LISTED_MAX) run.failures.push(`${name}: ${reason}`);
+          fail(run, `${name}: ${reason}`);
           break;
         }
         await new Promise<void>((resolve) => void this.#options.world.clock.after(RETRY_MS, resolve));
@@ -187,11 +187,20 @@ export class RingRepair {
     }
   }
 
-  async #level(id: NodeId, bucket: string | undefined): Promise<void> {
+  async #level(run: RepairRun, id: NodeId, bucket: string | undefined): Promise<void> {
+    let apart = 0;
     for (let from: Uint8Array | undefined = FIRST_LEVEL; from !== undefined;) {
       const slice: ScrubSlice = { from, bucket };
-      ({ next: from } = await this.#at(id, ScrubSliceMessage, slice, () => this.#options.slices.look(slice)));
+      const reply: ScrubReply = await this.#at(id, ScrubSliceMessage, slice, () => this.#options.slices.look(slice));
+      apart += reply.damaged;
+      from = reply.next;
     }
+    // Not tried again here: whoever is away may be so for long.
+    if (apart > 0)
+      fail(
+        run,
+        `strong keys of ${id}: of ${apart} some owner cannot be asked now; compared once it can, or by another repair`,
+      );
   }
 
   async #reclaim(run: RepairRun, id: NodeId): Promise<void> {
@@ -264,4 +273,8 @@ export class RingRepair {
     if (result.kind === 'refused') throw new Refusal(result.code, `${id} says: ${result.detail}`);
     throw new Error(`${id}: ${result.reason}`);
   }
+}
+
+function fail(run: RepairRun, what: string): void {
+  if (run.failures.length < LISTED_MAX) run.failures.push(what);
 }

@@ -21,7 +21,10 @@ const SLICE_MS = 2000;
 /** The first byte of a place in a scrub: whether it is among the rows, the trees or the registers of strong keys. */
 const [ROWS, TREES, REGISTERS, LEVELS] = [0, 1, 2, 3];
 export const FIRST_SLICE: Uint8Array = Uint8Array.of(ROWS);
-/** Where the registers are read once more, when all nodes have read theirs: what is damaged is found by its own node then. An earlier release reads them. */
+/**
+ * Where the registers are compared, when all nodes have read theirs: what is damaged is found by its own node then. What is `damaged` of these is
+ * told of those whose owners could not be made to agree now. An earlier release only reads them.
+ */
 export const FIRST_LEVEL: Uint8Array = Uint8Array.of(LEVELS);
 const PLACES_MAX = 65_536;
 
