@@ -5,17 +5,24 @@
  * Where it cannot do that there is one.
  *
  * The operating system opens connections before the process has taken them, and breaks those that it has not taken when the socket
- * closes, whatever their clients have sent. So before they are closed all sockets are emptied.
+ * closes, whatever their clients have sent: who comes between the loop's last look at a socket and its end is lost. So each socket is
+ * closed for itself, directly after a turn in which nobody came to it, and only if that look is but a moment old: a turn that had much
+ * to do, or in which the process had to wait for a processor, does not count. And no socket listens that is not going to be served.
  */
 
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 
 /** The most connections that a turn of the loop accepts. Each takes about as long as a request. */
 export const ACCEPTORS = 16;
 /** Connections that may wait at each of them. */
 const BACKLOG = 1024;
+/** How old the look at a socket may be when it closes; about as long as an idle turn takes with the end of some sockets. */
+const FRESH_MS = 0.05;
+/** With each turn that takes longer this is more: on some machines all do. */
+const FRESH_GROWTH = 1.1;
 /** What is said where sockets cannot share a port. */
 const CANNOT_SHARE: ReadonlySet<string | undefined> = new Set(['ENOTSUP', 'EINVAL', 'ENOPROTOOPT']);
 
@@ -33,9 +40,10 @@ export interface AcceptorsOptions {
 
 export class Acceptors {
   readonly #options: AcceptorsOptions;
-  readonly #servers: Server[] = [];
-  /** Connections that were accepted since it was last looked. */
-  #came = 0;
+  readonly #listening = new Set<Server>();
+  /** Those to which somebody came in this turn. */
+  readonly #visited = new Set<Server>();
+  readonly #closed: Promise<void>[] = [];
 
   constructor(options: AcceptorsOptions) {
     this.#options = options;
@@ -44,8 +52,7 @@ export class Acceptors {
   /** Port 0 is any free one. Returns the port; rejects with a {@link ListenError}. */
   async listen(host: string, port: number): Promise<number> {
     try {
-      // Sockets that share a port share it with other processes of the same user as well, so it must be nobody's before.
-      if (port !== 0) (await this.#open({ host, port })).close();
+      if (port !== 0) await expectNobodys(host, port);
       return await this.#openAll(host, port);
     } catch (error) {
       void this.close();
@@ -54,24 +61,33 @@ export class Acceptors {
     }
   }
 
-  /**
-   * Resolves when nobody waits, in the turn in which that is seen, so that a door that closes then breaks nobody's connection; at
-   * the latest after so many milliseconds.
-   */
-  async takeWaiting(limitMs: number): Promise<void> {
+  /** Closes every socket at which nobody waits; resolves when all are closed, or after so many milliseconds. */
+  async closeEmpty(limitMs: number): Promise<void> {
     const until = performance.now() + limitMs;
+    let freshMs = FRESH_MS;
     // What is left of this turn may have looked for connections already.
     await endOfTurn();
-    do {
-      this.#came = 0;
+    while (this.#listening.size > 0 && performance.now() < until) {
+      this.#visited.clear();
+      const freshUntil = performance.now() + freshMs;
       await endOfTurn();
-    } while (this.#came > 0 && performance.now() < until);
+      if (performance.now() > freshUntil) freshMs *= FRESH_GROWTH;
+      for (const server of this.#listening) {
+        if (performance.now() > freshUntil) break;
+        if (!this.#visited.has(server)) this.#close(server);
+      }
+    }
   }
 
   /** Accepts nothing any more, at once; resolves when all that was accepted is closed. */
   async close(): Promise<void> {
-    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
-    await Promise.all(closed);
+    for (const server of this.#listening) this.#close(server);
+    await Promise.all(this.#closed);
+  }
+
+  #close(server: Server): void {
+    this.#listening.delete(server);
+    this.#closed.push(new Promise((resolve) => server.close(() => resolve())));
   }
 
   async #openAll(host: string, port: number): Promise<number> {
@@ -81,23 +97,38 @@ export class Acceptors {
       reusePort = false;
       return this.#open({ host, port });
     });
-    this.#servers.push(first);
     const { address, port: given } = first.address() as AddressInfo;
-    while (reusePort && this.#servers.length < ACCEPTORS)
-      this.#servers.push(await this.#open({ host: address, port: given, reusePort }));
+    while (reusePort && this.#listening.size < ACCEPTORS) await this.#open({ host: address, port: given, reusePort });
     return given;
   }
 
   async #open(options: ListenOptions): Promise<Server> {
     const { allowHalfOpen, accepted, failed } = this.#options;
     const server = createServer({ allowHalfOpen, noDelay: true }, (socket) => {
-      this.#came += 1;
+      this.#visited.add(server);
       accepted(socket);
     });
     server.listen({ ...options, backlog: BACKLOG });
     await once(server, 'listening');
+    this.#listening.add(server);
     return server.on('error', failed);
   }
+}
+
+/**
+ * Sockets that share a port share it with other processes of the same user as well, so it must be nobody's before. It is asked for by
+ * a connection from it, to where nobody listens: a socket that listens, and closes then, breaks whoever connects meanwhile, as
+ * clients do that wait for this node. Any other trouble is left to those that listen.
+ */
+async function expectNobodys(host: string, port: number): Promise<void> {
+  const { address } = await lookup(host);
+  const asking = connect({ host: address, port: 0, localAddress: address, localPort: port });
+  let refusal: NodeJS.ErrnoException | undefined;
+  asking.on('error', (error) => (refusal = error));
+  // It has the port by then, or not.
+  await endOfTurn();
+  asking.destroy();
+  if (refusal?.code === 'EADDRINUSE') throw refusal;
 }
 
 function reasonNotListening(error: NodeJS.ErrnoException): string {

@@ -171,11 +171,11 @@ class Door implements HttpServer {
     this.#shortWay.release();
     if (waitingMs > 0) {
       this.#phase = 'taking';
-      await this.#acceptors.takeWaiting(waitingMs);
+      await this.#acceptors.closeEmpty(waitingMs);
     }
     this.#phase = 'closing';
     this.#isListening = false;
-    // Before anything else: whoever comes until then is broken.
+    // Before anything else: whoever comes to those that are left is broken.
     const closed = this.#acceptors.close();
     for (const request of this.#connections.underWay()) this.#sayLast(request);
     for (const request of this.#held.splice(0)) this.#begin(request);

@@ -82,6 +82,21 @@ test('a port that another program has is in use', async () => {
   await expectInUse((other.address() as AddressInfo).port);
 });
 
+test('nobody who waits for the door finds a socket that will not accept them', async () => {
+  const first = acceptors();
+  const port = await first.listen(HOST, 0);
+  await first.close();
+  const { value } = Object.getOwnPropertyDescriptor(Server.prototype, 'listen') as { value: Listen };
+  let sockets = 0;
+  vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, options: unknown) {
+    this.once('listening', () => connectAll(port, ++sockets));
+    return value.call(this, options as ListenOptions);
+  });
+  await acceptors().listen(HOST, port);
+  await expect.poll(() => accepted.length).toBe(ACCEPTORS);
+  expect(clients).toHaveLength(ACCEPTORS);
+});
+
 test('a port that others could share is in use too, and all clients reach who was there before', async () => {
   const port = await acceptors().listen(HOST, 0);
   await expectInUse(port);
@@ -101,12 +116,30 @@ test('a port that is given is the one that all sockets listen on, and free again
   }
 });
 
+async function expectRefused(port: number): Promise<void> {
+  const [error] = await once(connect(port, HOST), 'error');
+  expect((error as NodeJS.ErrnoException).code).toBe('ECONNREFUSED');
+}
+
+/** So that a turn in which much happens is not one that says nothing for that reason. */
+function noTurnTakesTime(): void {
+  vi.spyOn(performance, 'now').mockReturnValue(0);
+}
+
+function beBusy(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until);
+}
+
 test('whoever waits is accepted before the door closes, and nobody is waited for when nobody does', async () => {
   const door = acceptors();
-  connectAll(await door.listen(HOST, 0));
-  await door.takeWaiting(60_000);
+  const port = await door.listen(HOST, 0);
+  connectAll(port);
+  noTurnTakesTime();
+  await door.closeEmpty(60_000);
   expect(accepted).toHaveLength(CLIENTS);
-  await door.takeWaiting(60_000);
+  await expectRefused(port);
+  await door.closeEmpty(60_000);
 });
 
 test('whoever comes after the loop has looked for connections, in the same turn, is accepted too', async () => {
@@ -116,10 +149,37 @@ test('whoever comes after the loop has looked for connections, in the same turn,
     // It calls back while the loop goes through what it has found.
     stat('.', () => {
       connectAll(port, 1);
-      void door.takeWaiting(60_000).then(resolve);
+      noTurnTakesTime();
+      void door.closeEmpty(60_000).then(resolve);
     });
   });
   expect(accepted).toHaveLength(1);
+});
+
+test('whoever comes in a long turn, after the loop has looked for connections, is accepted before the door closes', async () => {
+  const door = acceptors();
+  const port = await door.listen(HOST, 0);
+  let turns = 0;
+  setImmediate(function busy() {
+    beBusy(5);
+    connectAll(port, 8 * ++turns);
+    if (turns < 4) setImmediate(busy);
+  });
+  await door.closeEmpty(60_000);
+  expect(accepted).toHaveLength(32);
+});
+
+test('where every turn is long the door closes too', async () => {
+  const door = acceptors();
+  const port = await door.listen(HOST, 0);
+  let isClosed = false;
+  setImmediate(function busy() {
+    beBusy(1);
+    if (!isClosed) setImmediate(busy);
+  });
+  await door.closeEmpty(Infinity);
+  isClosed = true;
+  await expectRefused(port);
 });
 
 test('when one of the sockets cannot listen, none does', async () => {
