@@ -2,6 +2,7 @@
  * Opens the files of a data directory, and says in one line what is wrong when that cannot be.
  */
 
+import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { assert } from '#kernel/assert.ts';
@@ -10,6 +11,7 @@ import { makeDirectory, syncDirectory } from './directories.ts';
 import { DataDirectoryError, toOpeningError } from './disk-errors.ts';
 import { peek } from './disk-peek.ts';
 import { APPLICATION_ID, checkSchema, checkVersion, migrate, MIGRATIONS, type Migration } from './disk-schema.ts';
+import type { FileIdentity } from './in-place.ts';
 import { GROWTH_MAX } from './wal-checkpoint.ts';
 import { writeAgainIfMarked } from './wal-suspect.ts';
 
@@ -23,6 +25,7 @@ export interface OpenOptions {
 
 export interface OpenFiles {
   readonly path: string;
+  readonly identity: FileIdentity;
   readonly database: Database;
   /** Pages in the log at which copying it begins, and what each takes there. */
   readonly walPages: number;
@@ -67,6 +70,7 @@ export async function openFiles(options: OpenOptions): Promise<OpenFiles> {
     const frameBytes = Number(opened.pragma('page_size', { simple: true })) + FRAME_HEADER_BYTES;
     return {
       path,
+      identity: statSync(path),
       database: opened,
       walPages: Math.ceil(walBytes / frameBytes),
       frameBytes,

@@ -330,6 +330,7 @@ class JournaledDisk implements Disk {
     this.#lookedAt = now;
     try {
       this.#journal!.assertInPlace();
+      this.#rows.assertInPlace();
     } catch (error) {
       throw this.#fail(error, 'sync');
     }

@@ -8,7 +8,8 @@
  * become a matter for the file system's journal with the first write into them.
  */
 
-import { closeSync, constants, fdatasync, fstatSync, openSync, statSync, write, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasync, fstatSync, openSync, write, writeSync } from 'node:fs';
+import { assertInPlace } from './in-place.ts';
 
 /** The longest step. */
 const STEP_BYTES = 2 * 1024 * 1024;
@@ -67,11 +68,7 @@ export class JournalFile {
 
   /** Throws when the path leads to another file: what is written to ours would be lost with the descriptor. */
   assertInPlace(): void {
-    const ours = fstatSync(this.#descriptor);
-    const named = statSync(this.path, { throwIfNoEntry: false });
-    if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
-      throw Object.assign(new Error(`${this.path} was removed or replaced`), { code: 'ESTALE' });
-    }
+    assertInPlace(this.path, fstatSync(this.#descriptor));
   }
 
   close(): void {

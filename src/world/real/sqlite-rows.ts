@@ -15,6 +15,7 @@ import { PAGE_BYTES, type OpenFiles } from './disk-open.ts';
 import { DiskTable } from './disk-table.ts';
 import { RowCache } from './row-cache.ts';
 import { Checkpointer, GROWTH_MAX } from './wal-checkpoint.ts';
+import { assertInPlace } from './in-place.ts';
 import { WalSync } from './wal-sync.ts';
 
 export interface SqliteRowsOptions {
@@ -150,6 +151,12 @@ export class SqliteRows {
   /** Resolves when all that was written before this call is on stable storage. */
   async sync(): Promise<void> {
     await this.#sync.sync();
+    this.assertInPlace();
+  }
+
+  /** Throws when a file is no longer where it was opened. */
+  assertInPlace(): void {
+    assertInPlace(this.#files.path, this.#files.identity);
     this.#sync.assertInPlace();
   }
 

@@ -9,7 +9,8 @@
  * attempt would succeed without having written what the first one dropped.
  */
 
-import { closeSync, fdatasync, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, openSync } from 'node:fs';
+import { assertInPlace } from './in-place.ts';
 
 interface Waiter {
   readonly resolve: () => void;
@@ -39,11 +40,7 @@ export class WalSync {
 
   /** Throws when the log's path leads to another file: what is written to ours would be lost with the descriptor. */
   assertInPlace(): void {
-    const ours = fstatSync(this.#descriptor);
-    const named = statSync(this.#path, { throwIfNoEntry: false });
-    if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
-      throw Object.assign(new Error('the write-ahead log was removed or replaced'), { code: 'ESTALE' });
-    }
+    assertInPlace(this.#path, fstatSync(this.#descriptor));
   }
 
   /** Waits for the running sync. Closing this descriptor drops no lock: SQLite locks the other two files, never the log. */

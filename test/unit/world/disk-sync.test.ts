@@ -263,24 +263,30 @@ test('a log that was taken away is noticed when a segment of the journal stands 
   expect(failure).toMatchObject({ kind: 'failed', uncertain: true });
 });
 
-test('a write to files that were removed from their directory is durable no longer than a second', async () => {
+test.each([
+  ['all files, with their directory', '', /data\.db-journal-\d was removed or replaced \(ESTALE\)/],
+  ['the database alone', 'data.db', /data\.db was removed or replaced \(ESTALE\)/],
+  ['its write-ahead log', 'data.db-wal', /data\.db-wal was removed or replaced \(ESTALE\)/],
+  ['one file of the journal', 'data.db-journal-1', /data\.db-journal-1 was removed or replaced \(ESTALE\)/],
+])('a write is durable no longer than a second when somebody has taken away %s', async (_what, name, message) => {
   holding = false;
+  const taken = join(directory, name).replace(/\/$/, '');
   const at = performance.now() + 10_000;
   const time = vi.spyOn(performance, 'now').mockReturnValue(at);
   try {
     const first = put(1);
     await until(() => first.state === 'durable');
-    renameSync(directory, `${directory}-gone`);
+    renameSync(taken, `${taken}-gone`);
     const second = put(2);
     await until(() => second.state === 'durable');
     time.mockReturnValue(at + 1000);
     const third = put(3);
     await until(() => third.state === 'failed');
     expect(third.error).toMatchObject({ kind: 'failed', uncertain: true });
-    expect((third.error as Error).message).toMatch(/data\.db-journal-\d was removed or replaced \(ESTALE\)/);
+    expect((third.error as Error).message).toMatch(message);
     expect(disk.failure()).toBe(third.error);
   } finally {
     time.mockRestore();
-    renameSync(`${directory}-gone`, directory);
+    renameSync(`${taken}-gone`, taken);
   }
 });
