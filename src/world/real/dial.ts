@@ -127,6 +127,12 @@ function describe(error: NodeJS.ErrnoException, secure: boolean): string {
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
       return `it does not speak TLS: peer-tls-cert is not set there (${error.code})`;
+    // What Node.js says of these is advice for whoever starts Node.js.
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+      return `none of the authorities in peer-tls-ca has signed its certificate (${error.code})`;
     case 'ECONNRESET':
     case 'UND_ERR_SOCKET':
       return `it hung up (${error.code}); ${secure ? 'it may refuse this node’s certificate' : 'it may want TLS, which is not set up here'}: its log knows`;

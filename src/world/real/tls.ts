@@ -70,6 +70,8 @@ export function handshakeTrouble(error: NodeJS.ErrnoException, socket: TLSSocket
       return 'the other end shows no certificate, and this door wants one';
     case 'ECONNRESET':
       return 'the other end went away before the end of the handshake';
+    case 'ERR_TLS_HANDSHAKE_TIMEOUT':
+      return 'the other end did not come to the end of the handshake in time';
     default:
       return error.code ?? error.message;
   }

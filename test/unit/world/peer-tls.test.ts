@@ -6,7 +6,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
+import { PassThrough } from 'node:stream';
+import { connect as connectTls, TLSSocket } from 'node:tls';
+import { handshakeTrouble } from '#world/real/tls.ts';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -116,7 +118,7 @@ test.each([
   [
     'signed by another authority',
     () => certificatesFor('server', { names: ['n1'] }, theirs),
-    /UNABLE_TO_VERIFY|SELF_SIGNED/,
+    /none of the authorities in peer-tls-ca has signed its certificate \((UNABLE_TO_VERIFY|SELF_SIGNED)/,
   ],
   ['ended', () => certificatesFor('server', { names: ['n1'], days: -1 }), /CERT_HAS_EXPIRED/],
 ])('a door whose certificate is %s is not entered', async (_name, make, reason) => {
@@ -130,6 +132,13 @@ test('a visitor without a certificate is shown out', async () => {
   const socket = connectTls({ host: '127.0.0.1', port: port(), rejectUnauthorized: false });
   await new Promise<void>((resolve) => socket.on('error', () => undefined).on('close', () => resolve()));
   expect(logged.join()).toContain('the other end shows no certificate');
+});
+
+test('one that never comes to the end of the handshake is told of in words', () => {
+  const error = Object.assign(new Error('timeout'), { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' });
+  expect(handshakeTrouble(error, new TLSSocket(new PassThrough()))).toBe(
+    'the other end did not come to the end of the handshake in time',
+  );
 });
 
 test('TLS older than 1.3 is not spoken', async () => {
