@@ -12,9 +12,9 @@ import { http, temporaryDirectory, TestCluster } from './support.ts';
 const DOCUMENT = new URL('../../config/metrics.md', import.meta.url);
 const INTRODUCTION = `# Figures
 
-What \`/metrics\` shows of a node, beside the figures of the process that prom-client names (\`process_…\`, \`nodejs_…\`). Names, types
-and labels are stable; labels take their values from closed lists. Times are seconds, sizes bytes. This table is written by
-\`npm run docs\`.
+What \`/metrics\` shows of a node, beside the figures of the process that prom-client names (\`process_…\`, \`nodejs_…\`; how
+late the event loop is, \`quoral_event_loop_delay_seconds\` says alone). Names, types and labels are stable; labels take their values
+from closed lists. Times are seconds, sizes bytes. This table is written by \`npm run docs\`.
 
 | name | type | labels | meaning |
 | --- | --- | --- | --- |
