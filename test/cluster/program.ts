@@ -16,7 +16,7 @@ const source = join(root, 'src');
 const target = join(root, 'node_modules', '.cache', 'program');
 
 /** Load machine code or threads by their own paths. */
-const AS_THEY_ARE = ['better-sqlite3', 'msgpackr-extract', 'pino'];
+const AS_THEY_ARE = ['better-sqlite3', 'msgpackr-extract'];
 
 /** Each start reads and hashes all of it; comments and blanks are a quarter, and names in stack traces stay. */
 const WITHOUT_COMMENTS = { compress: false, mangle: false, codegen: true };
@@ -63,13 +63,21 @@ export async function setup(): Promise<void> {
   const { output } = await bundle.generate({ format: 'esm', keepNames: true, minify: WITHOUT_COMMENTS });
   await bundle.close();
   const wanted = new Set(output.map(({ fileName }) => fileName));
-  for (const part of output) if (part.type === 'chunk') put(join(target, part.fileName), part.code);
+  for (const part of output) if (part.type === 'chunk') put(join(target, part.fileName), asciiOf(part.code));
   for (const name of readdirSync(target)) if (name.endsWith('.js') && !wanted.has(name)) rmSync(join(target, name));
   // As in what is published: what is loaded by path at run time leads here.
   put(join(target, 'package.json'), JSON.stringify({ type: 'module', imports: { '#*.ts': './*.js' } }));
   // What nodes compile is kept when one ends by itself, and most of those in tests are killed.
   spawnSync(process.execPath, [main, 'node', '--weight', 'none']);
   process.env[PROGRAM] = main;
+}
+
+/**
+ * Where it is in strings, templates and patterns, which is all that is left without comments, it means the same. One letter beyond
+ * would double what each start has to make of the whole file.
+ */
+function asciiOf(code: string): string {
+  return code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** At once and only where it is new: another run of tests in this checkout may be starting nodes. */

@@ -18,6 +18,9 @@ export const MAIN = process.env[PROGRAM] ?? new URL('../../src/main.ts', import.
 /** Far more than anything here takes: what is waited for may be late on a machine that has other things to do. */
 export const PATIENCE_MS = 120_000;
 
+/** Where all processors are busy, more threads to collect and to compile make it no faster, and each costs something. */
+const RUNTIME = ['--v8-pool-size=1'];
+
 export interface RunningNode {
   readonly id: string;
   readonly url: string;
@@ -79,7 +82,9 @@ export async function runQuoral(
   args: readonly string[],
   options: { readonly environment?: Record<string, string>; readonly input?: string } = {},
 ): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...options.environment } });
+  const child = spawn(process.execPath, [...RUNTIME, MAIN, ...args], {
+    env: { ...process.env, ...options.environment },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
@@ -157,7 +162,7 @@ export class TestCluster {
       ...(this.#look.flagsOf?.(id) ?? []),
       ...extra,
     ];
-    const child = spawn(process.execPath, [...(this.#look.runtime ?? []), MAIN, ...args], {
+    const child = spawn(process.execPath, [...RUNTIME, ...(this.#look.runtime ?? []), MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     let stdout = '';
