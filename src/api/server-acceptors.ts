@@ -13,7 +13,7 @@
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
-import { setImmediate as endOfTurn } from 'node:timers/promises';
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises';
 
 /** The most connections that a turn of the loop accepts. Each takes about as long as a request. */
 export const ACCEPTORS = 16;
@@ -65,9 +65,9 @@ export class Acceptors {
   async closeEmpty(limitMs: number): Promise<void> {
     const until = performance.now() + limitMs;
     let freshMs = FRESH_MS;
-    // What is left of this turn may have looked for connections already.
-    await endOfTurn();
     while (this.#listening.size > 0 && performance.now() < until) {
+      // Who has just slept is not soon interrupted by others that want the processor; and the turn that follows begins with a look.
+      await sleep(1);
       this.#visited.clear();
       const freshUntil = performance.now() + freshMs;
       await endOfTurn();
