@@ -8,6 +8,7 @@ import { environmentName } from './config.ts';
 import { VERSION } from './version.ts';
 import { benchCommand } from './cli/bench-verbs.ts';
 import { asClient } from './cli/client-options.ts';
+import { EarlySignals } from './cli/early-signals.ts';
 import { failure } from './cli/failure.ts';
 import { mindOutput } from './cli/output.ts';
 import { bucketCommand, exportCommand, importCommand, keyCommand } from './cli/key-verbs.ts';
@@ -20,6 +21,8 @@ function nodeCommand(): Command {
     else command.addOption(option);
   }
   return command.action(async (options: Record<string, string | true>, self: Command) => {
+    // Before the rest of the program is loaded.
+    const early = new EarlySignals();
     const flags: Record<string, string> = {};
     for (const option of self.options) {
       const value = options[option.attributeName()];
@@ -33,7 +36,7 @@ function nodeCommand(): Command {
     }
     const { runNode } = await import('./cli/run-node.ts');
     const file = options['config'] ?? process.env['QUORAL_CONFIG'];
-    await runNode({ file: typeof file === 'string' ? file : undefined, environment: process.env, flags });
+    await runNode({ file: typeof file === 'string' ? file : undefined, environment: process.env, flags }, early);
   });
 }
 

@@ -41,6 +41,7 @@ import { clientUrl, peerAddress } from './addresses.ts';
 import { openTrace } from './open-trace.ts';
 import { createAudit } from './audit-file.ts';
 import { certificateChecks, openCertificates, type DoorCertificates } from './door-certificates.ts';
+import type { EarlySignals } from './early-signals.ts';
 import { checkDoors } from './doors.ts';
 import { apiWithin, memoryLimit, memorySharesOf, nodeWithin, type MemoryNeeds } from './memory.ts';
 import { fail } from './output.ts';
@@ -57,13 +58,13 @@ const EXPECTED = [ConfigError, DataDirectoryError, DamagedRow, DiskError, Networ
 /** A stop accepts connections for no longer: when more and more come, some are broken. */
 const ACCEPT_WAITING_MS = 2000;
 
-export async function runNode(sources: ConfigSources): Promise<void> {
+export async function runNode(sources: ConfigSources, early: EarlySignals): Promise<void> {
   tuneV8();
   try {
     const { settings, origins } = loadConfig(sources);
     const trouble = checkDoors(settings, origins);
     if (trouble !== undefined) throw new ConfigError(trouble);
-    await serve(settings, origins, nodeOptions(settings, origins));
+    await serve(settings, origins, nodeOptions(settings, origins), early);
   } catch (error) {
     if (!(error instanceof Error) || !EXPECTED.some((kind) => error instanceof kind)) throw error;
     fail(whyEnded(error));
@@ -308,10 +309,11 @@ async function serve(
   settings: Settings,
   origins: Readonly<Record<string, string>>,
   options: NodeOptions,
+  early: EarlySignals,
 ): Promise<void> {
   const { world, certificates, shares } = await openOutside(settings, origins, options.id);
   process.on('uncaughtException', (error) => endAfterFault(world, error));
-  const stop = new StopRequest(certificates, world.log);
+  const stop = new StopRequest(certificates, world.log, early);
   const eventLoop = watchEventLoop(world.metrics);
   watchSpace({ world, lowBytes: settings['disk-free-warning'], interval: settings['disk-free-interval'] });
   const host: HostHealth = {

@@ -12,6 +12,7 @@ import { isatty } from 'node:tty';
 import type { QuoralNode } from '#node.ts';
 import type { Log } from '#world/world.ts';
 import { reloadCertificates, type DoorCertificates } from './door-certificates.ts';
+import { HELD, type EarlySignals, type HeldSignal } from './early-signals.ts';
 import { fail } from './output.ts';
 
 /** How often a node that starts is asked whether it is ready. */
@@ -40,19 +41,21 @@ export class StopRequest {
   #askedAt = 0;
   #resolve: (reason: string) => void = () => undefined;
 
-  constructor(certificates: DoorCertificates, log: Pick<Log, 'warn'>) {
+  constructor(certificates: DoorCertificates, log: Pick<Log, 'warn'>, early: EarlySignals) {
     this.requested = new Promise((resolve) => {
       this.#resolve = resolve;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.#signalled(signal));
     const ignored = (signal: string, reason: string): void => log.warn('signal-ignored', { signal, reason });
-    for (const signal of ['SIGUSR1', 'SIGUSR2'] as const)
-      process.on(signal, () => ignored(signal, 'it means nothing to a node'));
-    process.on('SIGHUP', () => {
-      if (certificates.client !== undefined || certificates.peer !== undefined) void reloadCertificates(certificates);
-      else if (AT_TERMINAL) this.#signalled('SIGHUP');
-      else ignored('SIGHUP', 'this node has no certificates to read again');
-    });
+    const heard = (signal: HeldSignal): void => {
+      if (signal !== 'SIGHUP') ignored(signal, 'it means nothing to a node');
+      else if (certificates.client !== undefined || certificates.peer !== undefined)
+        void reloadCertificates(certificates);
+      else if (AT_TERMINAL) this.#signalled(signal);
+      else ignored(signal, 'this node has no certificates to read again');
+    };
+    for (const signal of HELD) process.on(signal, () => heard(signal));
+    for (const signal of early.end()) heard(signal);
     const parentIsGone = (): void => this.#ask('the parent process is gone');
     process.on('disconnect', parentIsGone);
     // It may have gone while this program was loaded, when nobody listened.

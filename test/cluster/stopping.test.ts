@@ -2,8 +2,11 @@
  * How a real node ends: what it still does after SIGTERM, what it says, and what a second signal does.
  */
 
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'undici';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -23,7 +26,7 @@ beforeEach(() => {
 });
 afterEach(() => cluster?.stop());
 
-function open(id: string): Socket {
+function connectTo(id: string): Socket {
   return connect(Number(new URL(cluster.url(id)).port), '127.0.0.1').on('error', () => undefined);
 }
 
@@ -51,9 +54,9 @@ async function refused(id: string): Promise<boolean> {
 
 test('a request under way is finished, its connection ends, nothing new is taken, the others are told', async () => {
   await start(3);
-  const upload = open('n1');
+  const upload = connectTo('n1');
   upload.write('PUT /v1/kv/b/k?w=all HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n01234');
-  const idle = open('n1');
+  const idle = connectTo('n1');
   await Promise.all([once(upload, 'connect'), once(idle, 'connect')]);
   // What was written has surely been read when a later request on another connection is answered.
   idle.write('GET /livez HTTP/1.1\r\nhost: a\r\n\r\n');
@@ -77,6 +80,24 @@ test('a node whose parent goes while it is being loaded ends', async () => {
   const { process: child } = cluster.startNode('n1');
   child.disconnect();
   await once(child, 'exit');
+});
+
+test('signals that mean something else reach a node that is still being started, and it goes on', async () => {
+  cluster = await TestCluster.prepare(1);
+  const secret = join(cluster.directory, 'secret');
+  execFileSync('mkfifo', [secret]);
+  const { process: child, stdout } = cluster.startNode('n1', ['--cluster-secret-file', secret]);
+  // The node waits for its secret, with the disk not opened yet, when this can be written.
+  const writing = await open(secret, 'w');
+  for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) child.kill(signal);
+  await writing.writeFile('a secret of this test');
+  await writing.close();
+  await cluster.ready();
+  const ignored = stdout()
+    .split('\n')
+    .filter((line) => line.includes('signal-ignored'))
+    .map((line) => (JSON.parse(line) as { readonly signal: string }).signal);
+  expect(ignored.toSorted()).toEqual(['SIGHUP', 'SIGUSR1', 'SIGUSR2']);
 });
 
 test('signals that mean nothing change nothing; lingering: load balancers see 503, and requests are served as before', async () => {
