@@ -216,13 +216,16 @@ describe('import and export', () => {
 
     const target = join(directory, 'target.ndjson');
     const exporting = spawn(process.execPath, [MAIN, 'export', 'copy', target, '--concurrency', '1', ...flags]);
-    while (!existsSync(target) || statSync(target).size === 0) {
+    // Before it reads the first key: between the last line and the end there is next to no time.
+    while (!existsSync(`${target}.progress`) || !existsSync(target)) {
       expect(exporting.exitCode).toBe(null);
       await sleep(5);
     }
     exporting.kill('SIGKILL');
     await new Promise((resolve) => exporting.once('exit', resolve));
-    // Half a line, as a machine that stops would leave it.
+    expect(existsSync(`${target}.progress`), 'it was killed before its end').toBe(true);
+    // All lines and half of one more behind what it noted, as a machine that stops would leave them.
+    writeFileSync(target, readFileSync(source), { flag: 'a' });
     truncateSync(target, statSync(target).size + 1);
     const exported = await runQuoral(['export', 'copy', target, '--json', ...flags]);
     expect(exported.stderr).toBe('');
