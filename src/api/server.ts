@@ -94,6 +94,8 @@ class Door implements HttpServer {
   #plain = 0;
   #port = 0;
   #isListening = false;
+  /** Of connections; with TLS what is encrypted and, once hands are shaken, what is not, each as one. */
+  readonly #sockets = new Set<Socket>();
 
   constructor(api: Api, services: ApiServices, { tls, maxConnections = MAX_CONNECTIONS }: ListenOptions) {
     this.#api = api;
@@ -134,6 +136,8 @@ class Door implements HttpServer {
     // Who has said everything may close that direction; without this, Node drops the answers that are still owed.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server
+      .on('connection', (socket: Socket) => this.#opened(socket))
+      .on('secureConnection', (socket: Socket) => this.#opened(socket))
       .on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#greet(socket))
       .on('request', (message, response) => this.#take(message, response, 'nothing'))
       .on('checkContinue', (message, response) => this.#take(message, response, 'continue'))
@@ -179,8 +183,12 @@ class Door implements HttpServer {
     const closed = this.#acceptors.close();
     for (const request of this.#connections.underWay()) this.#sayLast(request);
     for (const request of this.#held.splice(0)) this.#begin(request);
+    const closeIdle = (): void => {
+      this.#closeIdle();
+      this.#cutSilent();
+    };
     // What has come by then is read first.
-    const idle = setTimeout(() => setImmediate(() => this.#closeIdle()), Math.min(idleMs, timeoutMs));
+    const idle = setTimeout(() => setImmediate(closeIdle), Math.min(idleMs, timeoutMs));
     if (idleMs === 0) this.#closeIdle();
     const cut = setTimeout(() => {
       this.#services.log.warn('requests-cut', { afterMs: timeoutMs });
@@ -203,6 +211,11 @@ class Door implements HttpServer {
     if (this.#phase === 'closing-idle' && this.#plain === 0) this.#server.closeIdleConnections();
   }
 
+  /** Ends those on which nothing has ever come, as browsers and load balancers have them in store. Node's server takes them for busy. */
+  #cutSilent(): void {
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+  }
+
   /** The connection ends with this answer, unless the client has sent more requests behind it. */
   #sayLast(request: SocketRequest | PlainRequest): void {
     if (request instanceof PlainRequest) {
@@ -216,6 +229,11 @@ class Door implements HttpServer {
   #malformed(code: ProblemCode): { add(): void } {
     const help = 'Requests that the HTTP parser gave up, by problem.';
     return this.#services.metrics.counter('quoral_http_malformed_total', help, { code });
+  }
+
+  #opened(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
   }
 
   #greet(socket: Socket): void {

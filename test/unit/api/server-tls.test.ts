@@ -133,6 +133,19 @@ describe('who gets in', () => {
   });
 });
 
+test('connections on which nothing has ever come, with or without a handshake, do not hold the door open', async () => {
+  await open();
+  const silent = [connectTcp(server.port, '127.0.0.1'), await knock()];
+  await ask(await knock());
+  let told = '';
+  for (const socket of silent) socket.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  const ended = silent.map((socket) => once(socket, 'close'));
+  await server.close(60_000, 1);
+  await Promise.all(ended);
+  // Neither after so long that nobody waits for a request, or for a handshake, any more.
+  expect([told, failures]).toEqual(['', []]);
+});
+
 test('renewed while a connection stands: it goes on, and the next handshake sees the new certificate', async () => {
   await open();
   writePair(directory, 'door', served, ours.pem);

@@ -533,6 +533,20 @@ describe('opening and closing the door', () => {
     await closed;
   });
 
+  test('a connection on which nothing has ever come does not hold the door open', async () => {
+    const silent = connect(server.port, '127.0.0.1');
+    await once(silent, 'connect');
+    const asked = exchangeBytes(server.port, 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n', CLOSE);
+    let told = '';
+    silent.on('data', (chunk: Buffer) => (told += chunk.toString()));
+    const ended = once(silent, 'close');
+    await asked;
+    await server.close(60_000, 1);
+    await ended;
+    // Not after so long that nobody waits for a request on it any more, which it would be told.
+    expect(told).toBe('');
+  });
+
   test('connections that wait to be accepted are answered before the door closes, though their clients come again', async () => {
     const answers: string[] = [];
     const ask = async (): Promise<void> => {
