@@ -1,7 +1,7 @@
 /**
  * Brings the rows of complete segments of the journal into SQLite, a few at a time between other things: as the next segment
  * fills, so that the one before is done when half of it is full. Whoever commits pays for it with a slice, which is rare and short;
- * where segments are complete faster than that, or nobody has committed for a while, slices come one after the other.
+ * where segments are complete faster than that slices come one after the other, and with pauses when nobody has committed for a while.
  */
 
 import { assert } from '#kernel/assert.ts';
@@ -11,6 +11,8 @@ import type { SqliteRows } from './sqlite-rows.ts';
 
 /** The segment before is done when this one is half full. */
 const LEAD = 2;
+/** Between two slices when there is time: requests that come meanwhile should find the loop free more often than not. */
+const PAUSE_MS = 2;
 /** After so long without a commit all goes into SQLite. */
 const IDLE_MS = 1000;
 
@@ -28,9 +30,11 @@ export class DiskApply {
   #held: Promise<void> | undefined;
   /** The file of the segment that was done last is free again then. */
   #reuse: Promise<void> | undefined;
-  #next: NodeJS.Immediate | undefined;
+  #next: NodeJS.Immediate | NodeJS.Timeout | undefined;
   /** Slices are to come one after the other until no segment is complete. */
   #isHurried = false;
+  /** They are, but nobody waits for it. */
+  #hasTime = false;
   #idle: NodeJS.Timeout | undefined;
   #committedAt = 0;
   #isEnded = false;
@@ -43,14 +47,14 @@ export class DiskApply {
   afterCommit(): void {
     this.#committedAt = performance.now();
     this.#idle ??= setTimeout(() => this.#whenIdle(), IDLE_MS).unref();
-    const { journal } = this.#options;
-    if (journal.isBehind) this.hurry();
-    const oldest = journal.complete();
-    if (oldest !== undefined && this.#at < oldest.finished * LEAD * journal.filled) this.#trySlice();
+    if (this.#options.journal.isBehind) this.hurry();
+    if (this.#isLate()) this.#trySlice();
   }
 
   /** Slice after slice from now on, until no segment is complete. */
   hurry(): void {
+    if (this.#hasTime) this.#cancelNext();
+    this.#hasTime = false;
     this.#isHurried = true;
     this.goOn();
   }
@@ -58,11 +62,20 @@ export class DiskApply {
   /** To be called when what may have been waited for has come. */
   goOn(): void {
     if (!this.#isHurried || this.#next !== undefined || this.#isEnded) return;
-    this.#next = setImmediate(() => {
+    const step = (): void => {
       this.#next = undefined;
       if (this.#trySlice()) this.goOn();
       else this.#isHurried = this.#options.journal.isSealed;
-    });
+    };
+    const hasTime = this.#hasTime && !this.#isLate();
+    this.#next = hasTime ? setTimeout(step, PAUSE_MS).unref() : setImmediate(step);
+  }
+
+  /** Whether a segment would not be done in time. */
+  #isLate(): boolean {
+    const { journal } = this.#options;
+    const oldest = journal.complete();
+    return journal.isBehind || (oldest !== undefined && this.#at < oldest.finished * LEAD * journal.filled);
   }
 
   /** A slice at once, if there is one; throws what SQLite says. */
@@ -111,7 +124,13 @@ export class DiskApply {
   end(): void {
     this.#isEnded = true;
     clearTimeout(this.#idle);
-    clearImmediate(this.#next);
+    this.#cancelNext();
+  }
+
+  #cancelNext(): void {
+    clearTimeout(this.#next as NodeJS.Timeout | undefined);
+    clearImmediate(this.#next as NodeJS.Immediate | undefined);
+    this.#next = undefined;
   }
 
   #hold(held: Promise<void>): void {
@@ -148,6 +167,8 @@ export class DiskApply {
       return;
     }
     this.#options.journal.seal();
-    this.hurry();
+    this.#hasTime = !this.#isHurried;
+    this.#isHurried = true;
+    this.goOn();
   }
 }
