@@ -38,12 +38,13 @@ export class Authority {
   readonly #key: KeyObject;
   #serial = 1;
 
-  constructor(name: string) {
+  /** `issuer` signs its certificate; without one it does so itself. */
+  constructor(name: string, issuer?: Authority) {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.#name = name;
     this.#key = privateKey;
     const isAuthority = extension('551d13', true, sequence(tlv(0x01, Buffer.of(0xff))));
-    this.pem = this.#certificate(name, publicKey, { from: -50, days: 100 }, isAuthority);
+    this.pem = (issuer ?? this).#certificate(name, publicKey, { from: -50, days: 100 }, isAuthority);
   }
 
   sign({ names, days = 30, from = -50 }: Wanted): Pair {

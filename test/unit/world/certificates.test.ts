@@ -142,12 +142,23 @@ describe('files that change', () => {
 describe('pairs of the peer door that other nodes would refuse', () => {
   const NAMES = { names: ['n1', '10.0.0.1'] };
   const theirs = new Authority('of others');
+  const between = new Authority('between', authority);
 
   test.each([
     [
       'that another authority has signed',
       () => writePair(directory, 'n1', theirs.sign({ names: ['n1'] }), authority.pem),
       /n1\.crt would be refused by other nodes: none of the authorities of this node has signed it/,
+    ],
+    [
+      'that another authority of the same name has signed',
+      () => writePair(directory, 'n1', new Authority('of these tests').sign({ names: ['n1'] }), authority.pem),
+      /none of the authorities of this node has signed it/,
+    ],
+    [
+      'without the certificate between it and the authority',
+      () => writePair(directory, 'n1', between.sign({ names: ['n1'] }), authority.pem),
+      /none of the authorities of this node has signed it/,
     ],
     [
       'that names somebody else',
@@ -170,6 +181,14 @@ describe('pairs of the peer door that other nodes would refuse', () => {
     const { cert } = writePairOf(['10.0.0.1']);
     await certificates.reload();
     expect(certificates.pair().cert).toBe(cert);
+  });
+
+  test('one that is signed by another which the authority has signed is taken together with that', async () => {
+    const certificates = open(NAMES);
+    const { cert, key } = between.sign({ names: ['n1'] });
+    writePair(directory, 'n1', { cert: cert + between.pem, key }, authority.pem);
+    await certificates.reload();
+    expect(certificates.pair().cert).toBe(cert + between.pem);
   });
 
   test('a new authority comes in the three steps that the README names', async () => {
