@@ -2,17 +2,13 @@
 
 import { serve, type HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
+import { wholeBody } from './whole-body.ts';
 
 const value = Buffer.alloc(1024, 'v');
 const app = new Hono<{ Bindings: HttpBindings }>();
 
 app.put('/v1/kv/:bucket/:key', async (c) => {
-  const body = await new Promise<Buffer>((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    c.env.incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-    c.env.incoming.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
-    c.env.incoming.on('error', reject);
-  });
+  const body = await wholeBody(c.env.incoming);
   return new Response(null, { status: 204, headers: { etag: `"${body.length}"` } });
 });
 app.get('/v1/kv/:bucket/:key', () => {

@@ -1,6 +1,7 @@
 /**
  * `npm run bench:load`: three real nodes with durable data under load from a separate process, values of 1 KiB, in turns with a
- * cluster of three etcd where one is installed, and the floor of both operations on the same machine.
+ * cluster of three etcd where one is installed, with the floor of both operations on the same machine, and at half of the load with
+ * three nodes that do only what cannot be done without.
  *
  *     --json FILE         writes all figures
  *     --quick             PUT, GET and YCSB A at 64 connections, without etcd; less than 45 s
@@ -17,6 +18,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { flagsFrom, namesIn } from '../flags.ts';
 import { temporaryDirectory } from '../interruption.ts';
+import { BareCluster } from './bare.ts';
 import { EtcdCluster, etcdVersion } from './etcd.ts';
 import { floorOf, measurePrimitives, measureSync, type Primitives } from './floor.ts';
 import { MIX_NAMES, type MixName } from './mixes.ts';
@@ -171,28 +173,53 @@ async function more(quoral: Cluster): Promise<Pick<LoadReport, 'quoral' | 'unifo
 }
 
 type System = OpenLoopFigures['system'];
+type Reached = Readonly<Record<OpenLoopFigures['of'], Record<string, Figures>>>;
 
-/** Each system at fixed shares of what it has reached, and this one at half of what etcd has reached too; in turns. */
+/**
+ * Each system at fixed shares of what it has reached, the bare nodes at half of what this one has reached, and this one at half of
+ * what etcd has reached too; in turns.
+ */
 async function atFixedRates(
   clusters: Readonly<Record<System, Cluster | undefined>>,
-  reached: Readonly<Record<System, Record<string, Figures>>>,
+  reached: Reached,
 ): Promise<OpenLoopFigures[]> {
   const all: OpenLoopFigures[] = [];
   for (const mix of ['put', 'get'] as const) {
-    const loads = OPEN_SHARES.map((share) => ({ system: 'quoral' as System, of: 'quoral' as System, share }));
+    const loads: { system: System; of: OpenLoopFigures['of']; share: number }[] = [
+      ...OPEN_SHARES.map((share) => ({ system: 'quoral', of: 'quoral', share }) as const),
+      { system: 'bare', of: 'quoral', share: 0.5 },
+    ];
     if (clusters.etcd !== undefined)
       for (const system of ['etcd', 'quoral'] as const) loads.push({ system, of: 'etcd', share: 0.5 });
     const rounds = loads.map((): Figures[] => []);
     const rates = loads.map(({ of, share }) => Math.round(reached[of][mix]!.opsPerSecond * share));
     for (let round = 0; round < OPEN_ROUNDS; round++)
       for (const [i, { system }] of loads.entries())
-        rounds[i]!.push(await load(clusters[system]!, mix, { system, rate: rates[i], connections: 256 }));
+        rounds[i]!.push(await load(clusters[system]!, mix, { ...spoken(system), rate: rates[i], connections: 256 }));
     for (const [i, one] of loads.entries()) {
       const p99Ms = rounds[i]!.map((figures) => figures.p99Ms);
       all.push({ ...one, mix, rate: rates[i]!, p99Ms, figures: medianOf(rounds[i]!, (figures) => figures.p99Ms) });
     }
   }
   return all;
+}
+
+/** Bare nodes are spoken to as these are. */
+function spoken(system: System): GeneratorFlags {
+  return { system: system === 'etcd' ? 'etcd' : 'quoral' };
+}
+
+/** It is started after the closed loops, so that it costs them nothing. */
+async function openLoops(quoral: Cluster, etcd: Cluster | undefined, reached: Reached): Promise<OpenLoopFigures[]> {
+  const bare = new BareCluster(BASE_PORT + 20);
+  try {
+    await bare.ready();
+    await fill(bare, 'quoral');
+    await warmUp(bare);
+    return await atFixedRates({ quoral, etcd, bare }, reached);
+  } finally {
+    await bare.stop();
+  }
 }
 
 async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<LoadReport> {
@@ -207,7 +234,7 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
   const theirs = medians(turns.etcd);
   const isWhole = !flags.quick && ONLY === undefined;
   const rest = isWhole ? await more(quoral) : undefined;
-  const openLoop = isWhole ? await atFixedRates({ quoral, etcd }, { quoral: reached, etcd: theirs }) : [];
+  const openLoop = isWhole ? await openLoops(quoral, etcd, { quoral: reached, etcd: theirs }) : [];
   const floors = turns.primitives.map(floorOf);
   const primitives = turns.primitives.length === 0 ? undefined : medianPrimitives(turns.primitives);
   return {

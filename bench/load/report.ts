@@ -4,7 +4,7 @@ import type { Floor, Primitives, SyncTimes } from './floor.ts';
 import type { Figures } from './run-generator.ts';
 
 export interface OpenLoopFigures {
-  readonly system: 'quoral' | 'etcd';
+  readonly system: 'quoral' | 'etcd' | 'bare';
   readonly mix: string;
   /** Of the operations a second that this system has reached in the closed loop. */
   readonly of: 'quoral' | 'etcd';
@@ -102,7 +102,9 @@ function targetsOf(report: LoadReport, ratioToFloor: JudgedReport['ratioToFloor'
   }
   for (const { system, of, mix, share, figures } of openLoop) {
     if (system !== 'quoral' || of !== 'quoral' || share !== 0.5 || sync === undefined) continue;
-    most(`p99 of ${mix} at half load, ms`, figures.p99Ms, Math.max(10, 4 * sync.fdatasyncP99Ms));
+    const bare = openLoop.find((other) => other.system === 'bare' && other.mix === mix)?.figures.p99Ms;
+    const beside = bare === undefined ? '' : ` (nodes that do only what they cannot do without: ${bare.toFixed(2)})`;
+    most(`p99 of ${mix} at half load, ms${beside}`, figures.p99Ms, Math.max(10, 4 * sync.fdatasyncP99Ms));
   }
   return targets;
 }

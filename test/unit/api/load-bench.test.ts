@@ -135,7 +135,7 @@ test('figures are compared within their round, whatever the machine does from on
   ]);
 });
 
-test('of the fixed rates half of what was reached is judged, and neither etcd nor its rate', () => {
+test('of the fixed rates half of what was reached is judged, bare nodes stand beside it, and neither etcd nor its rate', () => {
   const at = (system: string, of: string, share: number, p99Ms: number): object => ({
     ...{ system, of, share, mix: 'put' },
     figures: { p99Ms },
@@ -143,6 +143,7 @@ test('of the fixed rates half of what was reached is judged, and neither etcd no
   const openLoop = [
     at('quoral', 'quoral', 0.25, 1),
     at('quoral', 'quoral', 0.5, 12),
+    at('bare', 'quoral', 0.5, 4),
     at('etcd', 'etcd', 0.5, 2),
     at('quoral', 'etcd', 0.5, 3),
   ];
@@ -150,4 +151,5 @@ test('of the fixed rates half of what was reached is judged, and neither etcd no
   const sync = { fdatasyncP50Ms: 1, fdatasyncP99Ms: 2 };
   const { targets } = judge({ rounds, peers: {}, openLoop, sync } as unknown as LoadReport);
   expect(targets.map(({ wanted, reached, met }) => [wanted, reached, met])).toEqual([['≤ 10.0', 12, false]]);
+  expect(targets[0]?.what).toMatch(/^p99 of put at half load, ms .*: 4\.00\)$/);
 });
