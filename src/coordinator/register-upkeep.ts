@@ -42,6 +42,13 @@ export interface UpkeepOptions {
 }
 
 const PAGE_ROWS = 16;
+/**
+ * Between two pages of a fast pass so many times what the last one took, so that a node or peers with much else to do are asked less
+ * often; no more often than this, and no faster than rows may be read.
+ */
+const PAUSE = 4;
+const STEP_LEAST_MS = 10;
+/** After a page of which some rows could not be compared: there is no hurry then. */
 const STEP_MS = 250;
 /** Before a fast pass that follows another one, which could not compare all: somebody may be away for long. */
 const REST_MS = 10_000;
@@ -59,8 +66,8 @@ export class RegisterUpkeep {
   #from: Uint8Array | undefined;
   #pages = 0;
   #pagesBefore = 0;
-  /** Of the last page. */
-  #bytes = 0;
+  /** Milliseconds after the last page when a pass is fast. */
+  #pause = STEP_MS;
   #isFast = true;
   /** Whether owners may differ that this pass has not compared. */
   #mayDiffer = false;
@@ -125,21 +132,26 @@ export class RegisterUpkeep {
     const { environment, settings } = this.#options;
     const slow = this.#pagesBefore === 0 ? 0 : settings.scrubPeriod / this.#pagesBefore;
     const isAgain = this.#from === undefined && this.#pagesBefore > 0;
-    const fast = isAgain ? REST_MS : Math.max(STEP_MS, this.#bytes / BYTES_PER_MS);
+    const fast = isAgain ? REST_MS : this.#pause;
     this.#timer = environment.world.clock.after(this.#isFast ? fast : Math.max(fast, slow), () => void this.#step());
   }
 
   async #step(): Promise<void> {
     const { world, knowledge } = this.#options.environment;
     this.#timer = undefined;
+    this.#pause = STEP_MS;
     try {
       const known = knowledge.epoch() > 0;
       const from = this.#from === undefined ? {} : { from: this.#from };
       const page = known ? world.disk.range(REGISTERS, { ...from, limit: PAGE_ROWS }) : [];
       this.#pages += known ? 1 : 0;
-      this.#bytes = page.reduce((bytes, [, row]) => bytes + row.length, 0);
+      const bytes = page.reduce((sum, [, row]) => sum + row.length, 0);
       this.#from = page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]);
-      if ((await this.#level.level(page.flatMap((row) => this.#look(row)))) > 0) this.#mayDiffer = true;
+      const began = world.clock.monotonic();
+      const apart = await this.#level.level(page.flatMap((row) => this.#look(row)));
+      if (apart > 0) this.#mayDiffer = true;
+      const least = apart > 0 ? STEP_MS : Math.max(STEP_LEAST_MS, PAUSE * (world.clock.monotonic() - began));
+      this.#pause = Math.min(REST_MS, Math.max(least, bytes / BYTES_PER_MS));
     } catch (error) {
       this.#from = undefined;
       // A disk that has failed is told of elsewhere.

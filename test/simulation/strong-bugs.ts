@@ -11,8 +11,8 @@ const PROPOSER = 'src/coordinator/register-proposer.ts';
 export const WITHOUT_LEVELLING: readonly SourceEdit[] = [
   {
     file: 'src/coordinator/register-upkeep.ts',
-    from: 'if ((await this.#level.level(page.flatMap((row) => this.#look(row)))) > 0) this.#mayDiffer = true;',
-    to: 'for (const row of page) this.#look(row);',
+    from: 'const apart = await this.#level.level(page.flatMap((row) => this.#look(row)));',
+    to: 'const apart = 0 * page.flatMap((row) => this.#look(row)).length;',
   },
   {
     file: 'src/coordinator/register-upkeep.ts',

@@ -217,6 +217,20 @@ test('an owner that was away when strong keys were changed is brought up to date
   expect(await agreeing(cluster, 30)).toBe(30);
 });
 
+test('owners that have much to compare and little else to do have done so soon', async () => {
+  const cluster = await strongCluster('level many');
+  const away = cluster.machine('n3');
+  const held = (): number => [...away.medium.table(REGISTERS).rows()].length;
+  cluster.crash(away);
+  for (let i = 0; i < 320; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
+  await cluster.restart('n3');
+  // What was compared in vain while it was away is compared again after a while.
+  await cluster.simulation.run(() => held() > 0);
+  const began = cluster.simulation.now;
+  await cluster.simulation.run(() => held() === 320);
+  expect(cluster.simulation.now - began).toBeLessThan(2000);
+});
+
 test('a repair of the whole cluster brings an owner up to date that was not heard when strong keys were changed', async () => {
   const cluster = await strongCluster('level at once');
   for (let i = 0; i < 40; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
