@@ -62,6 +62,15 @@ be_sure() {
     die "the node that was asked reaches too few of the other members to know about $1: ask another one (QUORAL_URL)"
 }
 
+# Whether the change that is under way brings something to the node. Columns are two spaces apart, and names in one of them one.
+still_gets() {
+  moves=$(quoral ring transfers) || exit
+  printf '%s\n' "$moves" | awk -F '  +' -v node="$1" '
+    $1 == "stage" { table = 1; next }
+    table && index(" " $3 " ", " " node " ") { found = 1 }
+    END { exit !found }'
+}
+
 # Until a node that was started with --seeds is known; sets $state.
 await_known() {
   waited=0

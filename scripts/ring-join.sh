@@ -4,7 +4,8 @@
 #     ring-join.sh [--dry-run] [--throttle 20MB/s] [--patience SECONDS] NODE...
 #
 # Nodes are named by their ids and must have been started with --seeds; each is waited for up to --patience seconds (60). Safe to
-# run twice: members are left alone. ring-common.sh says where the cluster is found and what the exit status means.
+# run twice: members are left alone, and one that still gets its share is named. ring-common.sh says where the cluster is found and
+# what the exit status means.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 . "$here/ring-common.sh"
@@ -18,12 +19,20 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$nodes" ] || die 'name the nodes that shall join (see --help)'
 
+joins='joins already, and still gets its share: quoral ring transfers --wait shows how far it is'
 options=''
 for node in $nodes; do
   await_known "$node"
   case $state in
-    joining) options="$options --join $node" ;;
-    active | refilling) be_sure "$node" && say "$node is a member already" ;;
+    joining)
+      ! still_gets "$node" || die "$node $joins" 2
+      options="$options --join $node"
+      ;;
+    active | refilling)
+      be_sure "$node"
+      ! still_gets "$node" || die "$node $joins" 2
+      say "$node is a member already"
+      ;;
     *) die "$node is $state" 2 ;;
   esac
 done

@@ -29,7 +29,7 @@ async function withAnswers(
   const cases = [
     `status) printf '%s\\n' ${status.map((line) => `'${line}'`).join(' ')} ;;`,
     `plan) echo 'plan 0123456789abcdef, made for epoch 1'; echo '${plan}' ;;`,
-    `transfers) echo '${moves}' ;;`,
+    `transfers) printf '%s\\n' '${moves}' ;;`,
     `apply) echo "applied $3"; exit ${applied} ;;`,
   ];
   writeFileSync(stub, `case $2 in\n${cases.join('\n')}\nesac\n`);
@@ -66,6 +66,20 @@ test('what comes seldom: only the order changes, a name is a number or a word of
   }
   const early = { states: ['n5  refilling'], plan: '' };
   expect((await withAnswers('replace', ['n1', 'n5'], early)).stdout).toContain('n1 is no member and n5 is one');
+});
+
+test('a node that still gets its share is neither one that waits nor one that has joined long ago', async () => {
+  const moves = `change 0123456789abcdef is running
+stage    from   to     partitions
+dual     n1 n2  n4 n5          51
+planned  n2     n6              2`;
+  const moving = { states: ['n1  active', 'n4  joining', 'n5  active', 'n6  refilling'], plan: '', moves };
+  for (const node of ['n4', 'n5', 'n6']) {
+    const { status, stdout, stderr } = await withAnswers('join', ['n1', node], moving);
+    expect([status, stdout]).toEqual([2, 'ring-join: n1 is a member already\n']);
+    expect(stderr).toContain(`ring-join: ${node} joins already, and still gets its share: quoral ring transfers --wait`);
+  }
+  expect((await withAnswers('join', ['n1'], moving)).stdout).toContain('ring-join: nothing to do');
 });
 
 test('a node that is cut off from most of the members does not say that there is nothing to do', async () => {
