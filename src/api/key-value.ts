@@ -44,6 +44,8 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   const { type } = request.bucket.properties;
   if (type !== 'value' && request.query.has('sibling'))
     return problemAnswer(invalid('sibling', `what is concurrent in a ${type} is shown as one`));
+  const tag = request.query.get('sibling');
+  if (tag !== undefined && bare(tag) === '') return problemAnswer(malformed('sibling', tag));
   const mistake = mistakeInWriteNumbers(request, exchange.services.members());
   if (mistake !== undefined) return problemAnswer(mistake);
   const { session } = request;
@@ -319,6 +321,11 @@ function readQuorumOf({ asked, bucket, session }: KeyRequest, members: number): 
   return { r: Math.max(quorum.r, strict.r), pr: Math.max(quorum.pr, strict.pr) };
 }
 
+/** An ETag may be asked for as it stands in a header or in JSON. */
+function bare(tag: string): string {
+  return tag.replaceAll('"', '');
+}
+
 /** A class, since with each request only its fields are made. */
 class Shown implements Presentation {
   readonly self: Presentation['self'];
@@ -333,7 +340,8 @@ class Shown implements Presentation {
     this.mac = exchange.services.mac;
     this.scope = scope;
     this.type = bucket.properties.type;
-    this.sibling = query.get('sibling')?.replaceAll('"', '');
+    const tag = query.get('sibling');
+    this.sibling = tag === undefined ? undefined : bare(tag);
     this.#exchange = exchange;
   }
 

@@ -60,7 +60,7 @@ export const PARAMETERS = {
     means: '`body` for an answer with the object as it is after the write.',
   },
   sibling: {
-    schema: { type: 'string' },
+    schema: { type: 'string', minLength: 1, 'x-form': 'the ETag of a version' },
     means: 'The ETag of the one of several concurrent versions that is wanted, with or without its quotes.',
   },
   prefix: {

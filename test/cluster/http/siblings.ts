@@ -131,6 +131,15 @@ export function siblingTests(): void {
       problem(await get(`${freshKey()}?sibling=x`), 404, 'not-found');
     });
 
+    test('no tag at all is none', async () => {
+      const target = await siblingsKey();
+      await makeSiblings(target, 'a', 'b');
+      for (const query of ['sibling', 'sibling=', 'sibling=%22%22']) {
+        const wrong = problem(await get(`${target}?${query}`), 400, 'invalid-request');
+        expect(wrong).toMatchObject({ field: 'sibling', detail: expect.stringContaining('not the ETag') as string });
+      }
+    });
+
     test('a request for one goes only with reading', async () => {
       const target = await siblingsKey();
       for (const method of ['PUT', 'DELETE'])
