@@ -18,6 +18,7 @@ import { quoted, type Target } from './raw-path.ts';
 /** What a header may hold: values come back in one. */
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/;
 const HEADER_TEXT = '^[\\t\\x20-\\x7e\\x80-\\xff]*$';
+const HEADER_FORM = 'at most 1024 characters that a header field can hold';
 
 export const BATCH_OPERATION: Schema = {
   type: 'object',
@@ -28,11 +29,11 @@ export const BATCH_OPERATION: Schema = {
     key64: { type: 'string', description: 'Base64url of its bytes, without padding.' },
     value: { type: 'string', description: 'Of a `put`: this, or `value64`. In MessagePack it may be bytes.' },
     value64: { type: 'string', contentEncoding: 'base64' },
-    contentType: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT },
-    contentEncoding: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT },
+    contentType: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT, 'x-form': HEADER_FORM },
+    contentEncoding: { type: 'string', maxLength: 1024, pattern: HEADER_TEXT, 'x-form': HEADER_FORM },
     meta: {
       type: 'object',
-      additionalProperties: { type: 'string', pattern: HEADER_TEXT },
+      additionalProperties: { type: 'string', pattern: HEADER_TEXT, 'x-form': 'text that a header field can hold' },
       description: 'As the headers Quoral-Meta-*, without that prefix.',
     },
     context: { type: 'string', description: 'As in the header Quoral-Context.' },

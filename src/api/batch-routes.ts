@@ -3,7 +3,7 @@
  * together, and there is no atomicity. Those that begin together share their messages and commits.
  */
 
-import { Packr, Unpackr } from 'msgpackr';
+import { C1, Packr, Unpackr } from 'msgpackr';
 import { utf8 } from '#kernel/bytes.ts';
 import { mismatch, type Schema } from '#kernel/json-schema.ts';
 import { BATCH_OPERATION, bytesOf, exchangeOf, jsonResult, packableResult, type BatchOperation } from './batch-item.ts';
@@ -111,19 +111,23 @@ function packed(value: unknown): Answer {
 function parseOperations(bytes: Uint8Array, binary: boolean, most: number): readonly BatchOperation[] | Problem {
   const body = binary ? parsePacked(bytes) : parseJson(bytes);
   if (body instanceof Problem) return body;
-  const wrong = mismatch(BATCH_SHELL, body);
+  const wrong = body === C1 ? NEVER_USED : mismatch(BATCH_SHELL, body);
   if (wrong !== undefined) return invalid(wrong.member === '' ? 'body' : wrong.member, wrong.detail);
   const { operations } = body as { readonly operations: readonly unknown[] };
   if (operations.length > most)
     return invalid('operations', `${operations.length} are given; at most ${most} are allowed`);
   for (const [place, operation] of operations.entries()) {
-    const mistake = mismatch(BATCH_OPERATION, binary ? withoutBytes(operation) : operation);
+    const mistake =
+      operation === C1 ? NEVER_USED : mismatch(BATCH_OPERATION, binary ? withoutBytes(operation) : operation);
     if (mistake === undefined) continue;
     const member = mistake.member === '' ? '' : `.${mistake.member}`;
     return invalid(`operations[${place}]${member}`, mistake.detail);
   }
   return operations as readonly BatchOperation[];
 }
+
+/** Of the one byte that begins nothing in MessagePack; the decoder makes an object of it. */
+const NEVER_USED = { member: '', detail: 'the byte 0xc1 is no MessagePack' };
 
 function parsePacked(bytes: Uint8Array): unknown {
   try {

@@ -156,6 +156,14 @@ export function batchTests(): void {
       const { results } = unpack(read.body) as { results: { status: number; value: Uint8Array }[] };
       expect([results[0]!.status, [...results[0]!.value]]).toEqual([200, [0, 255, 1]]);
       invalid(await call('POST', '/v1/batch', { headers, body: Buffer.from([0x81]) }), 'body');
+      const never = Buffer.from([0xc1]);
+      for (const [wrong, field] of [
+        [never, 'body'],
+        [Buffer.concat([pack({ operations: [0] }).subarray(0, -1), never]), 'operations[0]'],
+      ] as const) {
+        const members = invalid(await call('POST', '/v1/batch', { headers, body: wrong }), field);
+        expect(members['detail']).toContain('0xc1 is no MessagePack');
+      }
     });
 
     test('one bad operation is its own trouble; a malformed batch does nothing at all', async () => {
@@ -174,6 +182,8 @@ export function batchTests(): void {
       invalid(await send([second, { ...second, extra: 1 }]), 'operations[1].extra');
       invalid(await send([second, { ...second, op: 'steal' }]), 'operations[1].op');
       invalid(await send([second, { ...second, bucket: 7 }]), 'operations[1].bucket');
+      const lines = invalid(await send([{ ...second, contentType: 'a/b\r\nx: y' }]), 'operations[0].contentType');
+      expect(lines['detail']).toContain('that a header field can hold');
       invalid(await send([]), 'operations');
       invalid(await send(Array.from({ length: 1001 }, () => second)), 'operations');
       invalid(await send([second], '?session=new'), 'session');

@@ -120,10 +120,11 @@ export function problem(answer: Answer, status: number, code: string): Record<st
 }
 
 /** A 400 that names what is wrong with the request. */
-export function invalid(answer: Answer, field: string): void {
+export function invalid(answer: Answer, field: string): ReturnType<typeof problem> {
   const members = problem(answer, 400, 'invalid-request');
   expect(members['field'], String(members['detail'])).toBe(field);
   expect(members['detail']).toContain(field);
+  return members;
 }
 
 let made = 0;
