@@ -15,12 +15,14 @@ import type { Newcomer } from '#ring/change.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { preferenceList } from '#ring/preference-list.ts';
 import { present } from '#kernel/assert.ts';
+import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
 import {
   DEFAULT_API_SETTINGS,
   type ApiServices,
   type ApiSettings,
   type BucketServices,
+  type BucketTrouble,
   type ClusterView,
   type Location,
 } from '#api/services.ts';
@@ -196,15 +198,25 @@ function bucketServices(node: QuoralNode): BucketServices {
         const field = change.reason === 'conflict' ? { field: change.property } : {};
         return { kind: 'conflict', ...field, detail: change.detail };
       }
-      return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
+      return troubleOf(change);
     },
     drop: async (name, deadline) => {
       if (await isUntouched(node, name, deadline)) return { kind: 'dropped' };
       const change = await buckets.drop(name, deadline);
       if (change.kind === 'applied') return { kind: 'dropped' };
       if (change.kind === 'refused') return { kind: 'conflict', detail: change.detail };
-      return { kind: 'failed', trouble: 'quorum-unavailable', detail: change.detail, applied: change.outcome };
+      return troubleOf(change);
     },
+  };
+}
+
+function troubleOf({ detail, outcome, votes }: ProposalFailure): BucketTrouble {
+  return {
+    kind: 'failed',
+    trouble: 'quorum-unavailable',
+    detail,
+    applied: outcome,
+    ...(votes !== undefined && { votes }),
   };
 }
 

@@ -10,9 +10,10 @@
 
 import { MAXIMUM_SCOPES } from '#consensus/facts-codec.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
+import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { Facts, TokenRow } from '#consensus/facts.ts';
+import { whoIsLate } from '#consensus/who-is-late.ts';
 import { utf8 } from '#kernel/bytes.ts';
-import type { Epoch } from '#kernel/identity.ts';
 import type { Digest, Random } from '#world/world.ts';
 import { accessOf, type Access } from './access.ts';
 import { addToken, removeToken } from './change.ts';
@@ -39,19 +40,13 @@ export interface TokenWish {
   readonly ttl: number | null;
 }
 
-export type TokenFailure = {
-  readonly kind: 'failed';
-  readonly outcome: 'not-applied' | 'unknown';
-  readonly detail: string;
-};
-
 export type TokenCreation =
   /** `text` is what a client sends; nobody can ever be told it again. */
   | { readonly kind: 'created'; readonly token: Token; readonly text: string }
   | { readonly kind: 'refused'; readonly detail: string }
-  | TokenFailure;
+  | ProposalFailure;
 
-export type TokenRevocation = { readonly kind: 'revoked' } | { readonly kind: 'absent' } | TokenFailure;
+export type TokenRevocation = { readonly kind: 'revoked' } | { readonly kind: 'absent' } | ProposalFailure;
 
 export type Authentication = Access | 'unknown' | 'expired';
 
@@ -128,7 +123,7 @@ export class TokenDirectory {
     const result = await chain.propose((facts) => addToken(facts, row), deadline);
     if (result.kind === 'refused') return { kind: 'refused', detail: result.reason };
     if (result.kind === 'failed') return result;
-    const trouble = await this.#installed(result.facts.epoch, deadline);
+    const trouble = await whoIsLate(chain, result.facts.epoch, deadline);
     // Its secret is told to nobody then.
     if (trouble !== undefined)
       return { ...trouble, detail: `${trouble.detail}; revoke ${name} before another attempt` };
@@ -147,17 +142,8 @@ export class TokenDirectory {
     if (result.kind === 'refused') return { kind: 'failed', outcome: 'not-applied', detail: result.reason };
     if (result.kind === 'failed') return result;
     // Also when there is none here any more: another revocation of it may be on its way to the others.
-    const trouble = await this.#installed(result.facts.epoch, deadline);
+    const trouble = await whoIsLate(chain, result.facts.epoch, deadline);
     return trouble ?? { kind: found ? 'revoked' : 'absent' };
-  }
-
-  async #installed(decided: Epoch, deadline: number): Promise<TokenFailure | undefined> {
-    const { chain } = this.#options;
-    const missing = await chain.awaitInstalled(decided, deadline);
-    const slow = missing.filter((member) => chain.reaches(member));
-    if (slow.length === 0) return undefined;
-    const detail = `epoch ${decided} was decided, but ${slow.join(', ')} has not installed it yet`;
-    return { kind: 'failed', outcome: 'unknown', detail };
   }
 
   #asBootstrap(text: string): Authentication {

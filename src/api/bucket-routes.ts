@@ -84,6 +84,6 @@ function definitionAnswer({ properties }: Bucket): Answer {
   return jsonAnswer(properties);
 }
 
-function troubleAnswer({ trouble, detail, applied }: BucketTrouble): Answer {
-  return problemAnswer(new Problem(trouble, detail, { outcome: applied }));
+function troubleAnswer({ trouble, detail, applied, votes }: BucketTrouble): Answer {
+  return problemAnswer(new Problem(trouble, detail, { ...votes, outcome: applied }));
 }

@@ -26,6 +26,7 @@ import type { Mac } from '#kernel/native.ts';
 import type { WatchStart } from '#watch/watches.ts';
 import type { Trace } from '#world/world.ts';
 import type { LoopTime } from './adaptive-limit.ts';
+import type { ProblemExtras } from './problem.ts';
 
 export interface ApiServices {
   /** This node. */
@@ -174,6 +175,8 @@ export interface BucketTrouble {
   readonly detail: string;
   /** `unknown` when it may still be decided. */
   readonly applied: 'not-applied' | 'unknown';
+  /** When it failed for want of nodes. */
+  readonly votes?: Pick<ProblemExtras, 'needed' | 'got'>;
 }
 
 export type DefineOutcome =

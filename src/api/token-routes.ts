@@ -2,7 +2,7 @@
  * `/v1/tokens`: the tokens of clients. A secret is in one answer, the one that creates it, and nowhere else.
  */
 
-import { TOKEN_SCOPES_MAX, type Token, type TokenFailure, type TokenWish } from '#access/directory.ts';
+import { TOKEN_SCOPES_MAX, type Token, type TokenRevocation, type TokenWish } from '#access/directory.ts';
 import { parseScope, SCOPE_FORM, SCOPE_PATTERN } from '#access/scope.ts';
 import { isTokenName, TOKEN_NAME_FORM, TOKEN_NAME_PATTERN } from '#access/token.ts';
 import { present } from '#kernel/assert.ts';
@@ -110,6 +110,6 @@ function view({ name, scopes, createdAt, expiresAt }: Token) {
   };
 }
 
-function failure({ outcome, detail }: TokenFailure): Answer {
-  return problemAnswer(new Problem('quorum-unavailable', detail, { outcome }));
+function failure({ outcome, detail, votes }: Extract<TokenRevocation, { kind: 'failed' }>): Answer {
+  return problemAnswer(new Problem('quorum-unavailable', detail, { ...votes, outcome }));
 }

@@ -9,7 +9,9 @@ import { assert } from '#kernel/assert.ts';
 import type { Epoch } from '#kernel/identity.ts';
 import { epoch } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
+import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { BucketRow, Facts } from '#consensus/facts.ts';
+import { whoIsLate } from '#consensus/who-is-late.ts';
 import { DEFAULT_PROPERTIES } from './definition.ts';
 import type { Bucket, BucketProperties } from './definition.ts';
 import { changedFixedProperty, defineBucket, dropBucket, freezeBucket, MOVED, thawBucket } from './change.ts';
@@ -27,7 +29,7 @@ export type BucketChange =
   /** `conflict`: a fixed property, would change. `too-many-buckets`: a bound would be exceeded. */
   | { readonly kind: 'refused'; readonly reason: 'conflict'; readonly property: string; readonly detail: string }
   | { readonly kind: 'refused'; readonly reason: 'too-many-buckets'; readonly detail: string }
-  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+  | ProposalFailure;
 
 /** What the directory uses of the chain. */
 export type Chain = Pick<EpochChain, 'facts' | 'propose' | 'awaitInstalled' | 'reaches'>;
@@ -129,10 +131,8 @@ export class BucketDirectory {
       await this.#chain.awaitInstalled(result.facts.epoch, deadline);
       return answer;
     }
-    return failed(
-      'unknown',
-      `bucket ${name} may refuse requests for its keys for two minutes, or until it is defined again or dropped`,
-    );
+    const detail = `bucket ${name} may refuse requests for its keys for two minutes, or until it is defined again or dropped`;
+    return { ...(result.kind === 'failed' && result), ...failed('unknown', detail) };
   }
 
   /** Takes the definition and all data: whatever was stored is of an earlier life from now on. */
@@ -144,10 +144,8 @@ export class BucketDirectory {
   }
 
   async #installed(decided: Epoch, name: string, deadline: number): Promise<BucketChange> {
-    const missing = await this.#chain.awaitInstalled(decided, deadline);
-    const slow = missing.filter((member) => this.#chain.reaches(member));
-    if (slow.length === 0) return { kind: 'applied', bucket: this.resolve(name) };
-    return failed('unknown', `epoch ${decided} was decided, but ${slow.join(', ')} has not installed it yet`);
+    const late = await whoIsLate(this.#chain, decided, deadline);
+    return late ?? { kind: 'applied', bucket: this.resolve(name) };
   }
 
   #refresh(): void {

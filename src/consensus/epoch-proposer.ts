@@ -45,8 +45,22 @@ export type ProposeResult =
   /** The facts that the change produced, which may not be the newest any more, or those that needed no change. */
   | { readonly kind: 'decided'; readonly facts: Facts }
   | { readonly kind: 'refused'; readonly reason: string }
+  | ProposalFailure;
+
+export interface ProposalFailure {
+  readonly kind: 'failed';
   /** `not-applied`: no epoch will ever hold this change. `unknown`: one may. */
-  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+  readonly outcome: 'not-applied' | 'unknown';
+  readonly detail: string;
+  /** When it failed for want of nodes. */
+  readonly votes?: Votes;
+}
+
+/** How many had to answer, and how many have, or could have. */
+export interface Votes {
+  readonly needed: number;
+  readonly got: number;
+}
 
 export interface ProposerOptions {
   readonly world: World;
@@ -74,9 +88,16 @@ interface InDoubt {
 }
 
 /** What one attempt has shown: the end, or that another is due, after a random wait when it was disturbed. */
-type Attempt =
-  | { readonly kind: 'done'; readonly result: ProposeResult }
-  | { readonly kind: 'again'; readonly detail: string; readonly disturbed: boolean };
+type Attempt = { readonly kind: 'done'; readonly result: ProposeResult } | Again;
+
+interface Again {
+  readonly kind: 'again';
+  readonly detail: string;
+  readonly disturbed: boolean;
+  readonly votes?: Votes;
+}
+
+type Reason = Pick<ProposalFailure, 'detail' | 'votes'>;
 
 export class EpochProposer {
   readonly #options: ProposerOptions;
@@ -115,16 +136,16 @@ export class EpochProposer {
   async #propose(change: FirstChange, deadline: number): Promise<ProposeResult> {
     const { world } = this.#options;
     const round = new Round(this.#options, this.#ballots, change, deadline);
-    let detail = 'the deadline had passed before the first attempt';
+    let reason: Reason = { detail: 'the deadline had passed before the first attempt' };
     for (let attempt = 0; world.clock.monotonic() < deadline; attempt++) {
       const step = await round.attempt();
       if (step.kind === 'done') return step.result;
-      detail = step.detail;
+      reason = step;
       if (!step.disturbed) continue;
       const wait = backoff(world.random, attempt, this.#options.backoffFirst, this.#options.backoffLongest);
       await sleep(world.clock, Math.min(wait, Math.max(0, deadline - world.clock.monotonic())));
     }
-    return await round.giveUp(detail);
+    return await round.giveUp(reason);
   }
 }
 
@@ -162,7 +183,7 @@ class Round {
     const instance = epoch(log.newestEpoch + 1);
     const ballot = this.#ballots.next(index);
     const promises = await this.#prepare(electorate, instance, ballot);
-    if (promises.kind !== 'majority') return await this.#notReached(promises);
+    if (promises.kind !== 'majority') return await this.#notReached(promises, electorate);
     // Another epoch may have been learnt meanwhile; its voters are the ones to ask.
     if (log.newest !== known) return again('a newer epoch was learnt');
 
@@ -178,10 +199,11 @@ class Round {
     return await this.#decide(electorate, ballot, next);
   }
 
-  async giveUp(detail: string): Promise<ProposeResult> {
+  async giveUp({ detail, votes }: Reason): Promise<ProposeResult> {
     const settled = await this.#settleDoubt();
     if (settled !== undefined) return settled;
-    return { kind: 'failed', outcome: this.#inDoubt === undefined ? 'not-applied' : 'unknown', detail };
+    const outcome = this.#inDoubt === undefined ? 'not-applied' : 'unknown';
+    return { kind: 'failed', outcome, detail, ...(votes !== undefined && { votes }) };
   }
 
   /** Once the epoch of the proposal in doubt is known, it was either this proposal or another. */
@@ -201,11 +223,13 @@ class Round {
   }
 
   /** Says why no majority can answer now, so that nobody waits for it. */
-  #whyHopeless({ voters, majority }: Electorate): string | undefined {
+  #whyHopeless({ voters, majority }: Electorate): Reason | undefined {
     const { messaging, self } = this.#options;
     const silent = voters.filter((voter) => voter !== self && !messaging.reachable(voter));
-    if (voters.length - silent.length >= majority) return undefined;
-    return `${majority} of the ${voters.length} voters must answer, and ${silent.join(', ')} cannot be reached`;
+    const got = voters.length - silent.length;
+    if (got >= majority) return undefined;
+    const detail = `${majority} of the ${voters.length} voters must answer, and ${silent.join(', ')} cannot be reached`;
+    return { detail, votes: { needed: majority, got } };
   }
 
   async #prepare(electorate: Electorate, instance: Epoch, ballot: Ballot): Promise<PollResult<Accepted<Facts> | null>> {
@@ -235,13 +259,16 @@ class Round {
       return reply.kind === 'accepted' ? { kind: 'yes', value: true } : reply;
     });
     const accepted = await poll(answers, { majority: electorate.majority, waitForAll: false });
-    if (accepted.kind !== 'majority') return await this.#notReached(accepted);
+    if (accepted.kind !== 'majority') return await this.#notReached(accepted, electorate);
     if (!(await log.installDecision(facts))) return again(`epoch ${facts.epoch} could not be stored`, true);
     this.#announce(facts);
     return again(`epoch ${facts.epoch} was decided`);
   }
 
-  async #notReached(result: Exclude<PollResult<unknown>, { kind: 'majority' }>): Promise<Attempt> {
+  async #notReached(
+    result: Exclude<PollResult<unknown>, { kind: 'majority' }>,
+    { majority }: Electorate,
+  ): Promise<Attempt> {
     switch (result.kind) {
       case 'decided': {
         const { log, self } = this.#options;
@@ -253,7 +280,7 @@ class Round {
         this.#ballots.observe(result.highest);
         return again('others are proposing at the same time', true);
       case 'failed':
-        return again(result.detail, true);
+        return { ...again(result.detail, true), votes: { needed: majority, got: result.got } };
     }
   }
 
@@ -291,7 +318,7 @@ class Round {
   }
 }
 
-function again(detail: string, disturbed = false): Attempt {
+function again(detail: string, disturbed = false): Again {
   return { kind: 'again', detail, disturbed };
 }
 

@@ -19,7 +19,8 @@ export type PollResult<T> =
   | { readonly kind: 'decided'; readonly decided: DecidedEpochs }
   /** Somebody uses a higher ballot. */
   | { readonly kind: 'rejected'; readonly highest: Ballot }
-  | { readonly kind: 'failed'; readonly detail: string };
+  /** `got` said yes. */
+  | { readonly kind: 'failed'; readonly detail: string; readonly got: number };
 
 export interface PollOptions<T> {
   readonly majority: number;
@@ -43,7 +44,7 @@ export function poll<T>(answers: readonly Promise<PollAnswer<T>>[], options: Pol
     }
     if (values.length + open >= options.majority) return undefined;
     if (highest !== null) return { kind: 'rejected', highest };
-    return { kind: 'failed', detail: failures.join('; ') };
+    return { kind: 'failed', detail: failures.join('; '), got: values.length };
   };
 
   return new Promise((resolve) => {

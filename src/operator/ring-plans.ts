@@ -7,7 +7,7 @@ import { present } from '#kernel/assert.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { nodeId, type Epoch, type NodeId, type NodeIndex } from '#kernel/identity.ts';
 import type { EpochChain } from '#consensus/epoch-chain.ts';
-import type { Change } from '#consensus/epoch-proposer.ts';
+import type { Change, ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { movingEntries } from '#repair/moved-rows.ts';
 import { WEIGHED_MAX, WeighMessage, type Weigher, type Weight } from '#repair/weigh.ts';
@@ -61,7 +61,7 @@ export type ApplyResult =
   | { readonly kind: 'unknown' }
   /** The ring is another one by now, or the change must not be made. */
   | { readonly kind: 'refused'; readonly detail: string }
-  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+  | ProposalFailure;
 
 export interface TransfersView {
   readonly state: 'idle' | ChangeUnderWay['state'];

@@ -126,8 +126,8 @@ export const RING_CHANGE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/consensus/epoch-proposer.ts',
-        from: "if (accepted.kind !== 'majority') return await this.#notReached(accepted);",
-        to: "if (accepted.kind === 'decided') return await this.#notReached(accepted);",
+        from: "if (accepted.kind !== 'majority') return await this.#notReached(accepted, electorate);",
+        to: "if (accepted.kind === 'decided') return await this.#notReached(accepted, electorate);",
       },
     ],
     foundBy: { scenario: 'two-rings-are-proposed' },

@@ -205,6 +205,17 @@ function manyDeadTests(): void {
     unavailable(await get(target), 2);
     notApplied(await put(target, 'new'), 2);
     notApplied(await del(target), 2);
+    const body = {
+      body: JSON.stringify({ name: 'shop', scopes: [] }),
+      headers: { 'content-type': 'application/json' },
+    };
+    for (const decided of [
+      await defineBucket(freshBucket(), { ttl: 1 }),
+      await del(`/v1/buckets/${other.split('/')[3]}`),
+      await call('POST', '/v1/tokens', body),
+      await del('/v1/tokens/shop'),
+    ])
+      notApplied(decided, 2);
     const definition = problem(await defineBucket(freshBucket(), { n: 1 }), 503, 'quorum-unavailable');
     expect(definition['outcome']).toMatch(/^(not-applied|unknown)$/);
     const read = await get(`${target}?consistency=one`);

@@ -230,6 +230,7 @@ describe('defining a bucket', () => {
       kind: 'failed',
       outcome: 'unknown',
       detail: expect.stringContaining('n3'),
+      votes: { needed: 4, got: 3 },
     });
     chain.reachable = false;
     expect(await directory.define('b', { ttl: 1 }, never, 0)).toMatchObject({ kind: 'applied' });

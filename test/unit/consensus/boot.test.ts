@@ -404,7 +404,7 @@ describe('a running chain', () => {
     nodes[2]!.stop();
     const began = bench.universe.timeline.now;
     const result = await bench.finish(nodes[0]!.chain.propose(rename('a'), began + 5000));
-    expect(result).toMatchObject({ kind: 'failed', outcome: 'not-applied' });
+    expect(result).toMatchObject({ kind: 'failed', outcome: 'not-applied', votes: { needed: 2, got: 1 } });
     expect(bench.universe.timeline.now - began).toBeLessThan(100);
   });
 
