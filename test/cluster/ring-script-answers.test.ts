@@ -77,7 +77,9 @@ planned  n2     n6              2`;
   for (const node of ['n4', 'n5', 'n6']) {
     const { status, stdout, stderr } = await withAnswers('join', ['n1', node], moving);
     expect([status, stdout]).toEqual([2, 'ring-join: n1 is a member already\n']);
-    expect(stderr).toContain(`ring-join: ${node} joins already, and still gets its share: quoral ring transfers --wait`);
+    expect(stderr).toContain(
+      `ring-join: ${node} joins already, and still gets its share: quoral ring transfers --wait`,
+    );
   }
   expect((await withAnswers('join', ['n1'], moving)).stdout).toContain('ring-join: nothing to do');
 });

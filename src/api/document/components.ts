@@ -61,8 +61,8 @@ const REGISTER_VERSION = object<RegisterVersionView>({
 
 const PROBLEM_EXTRAS: Readonly<Record<keyof ProblemExtras, Schema>> = {
   field: described(text, 'The parameter, header, path segment or body member that is wrong.'),
-  needed: described(count, 'Replicas that were needed.'),
-  got: described(count, 'Replicas that agreed.'),
+  needed: described(count, 'Replicas that were needed, or nodes that decide or have to know.'),
+  got: described(count, 'How many of them there were.'),
   outcome: {
     enum: ['not-applied', 'unknown'],
     description:
