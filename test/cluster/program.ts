@@ -4,12 +4,12 @@
  * of these tests. That the sources run as they are is seen by what is started through scripts/ and `quoral cluster`.
  */
 
-import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
-import { PROGRAM } from './program-variable.ts';
+import { KEEPING, PROGRAM } from './program-variable.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const source = join(root, 'src');
@@ -45,31 +45,85 @@ const UNDICI_IN_PART = {
   load: (id: string) => (id === inPart ? UNDICI : null),
 };
 
+/** The parts are CommonJS, which can be loaded by hand (program-start.ts) and has neither of these. */
+const BY_HAND = { 'import.meta.url': 'programUrl', 'import.meta.resolve': 'programResolve' };
+/** Nor can it wait at the top, as the last statement of the command line does. */
+const ENDLESS = 'await program.parseAsync(process.argv)';
+const WITHOUT_WAITING = {
+  name: 'without-waiting',
+  transform(code: string, id: string): string | null {
+    if (id !== join(source, 'main.ts')) return null;
+    if (!code.includes(ENDLESS)) throw new Error(`main.ts does not say ${ENDLESS}`);
+    return code.replace(ENDLESS, 'program.parseAsync(process.argv).catch(failure)');
+  },
+};
+
+interface Part {
+  readonly fileName: string;
+  readonly code: string;
+}
+
 /** Called by the test runner. */
 export async function setup(): Promise<void> {
   if (process.env[PROGRAM] !== undefined) return;
-  const main = join(target, 'main.js');
+  const parts = [
+    ...(await bundled({ program: join(source, 'main.ts') }, 'cjs', BY_HAND)),
+    ...(await bundled({ main: join(import.meta.dirname, 'program-start.ts') }, 'cjs')),
+    ...(await bundled({ 'wal-checkpoint-worker': join(source, 'world/real/wal-checkpoint-worker.ts') }, 'cjs')),
+    ...(await bundled({ 'ui/page': join(source, 'ui/page.ts') }, 'esm')),
+  ];
+  // Whoever finds what was compiled in there finds the texts that it was made of.
+  const hash = createHash('sha256').update(process.version).update(JSON.stringify(parts));
+  const name = hash.digest('hex').slice(0, 16);
+  mkdirSync(target, { recursive: true });
+  for (const other of readdirSync(target)) if (other !== name) rmSync(join(target, other), { recursive: true });
+  const folder = join(target, name);
+  for (const { fileName, code } of parts) put(join(folder, fileName), code);
+  put(join(folder, 'package.json'), JSON.stringify({ type: 'commonjs' }));
+  process.env[PROGRAM] = join(folder, 'main.js');
+  if (!existsSync(join(folder, 'program.js.compiled'))) await keepCompiled();
+}
+
+async function bundled(
+  input: Record<string, string>,
+  format: 'cjs' | 'esm',
+  define: Record<string, string> = {},
+): Promise<readonly Part[]> {
   const bundle = await rolldown({
     cwd: root,
     platform: 'node',
     external: AS_THEY_ARE,
-    plugins: [UNDICI_IN_PART],
-    input: {
-      main: join(source, 'main.ts'),
-      'wal-checkpoint-worker': join(source, 'world/real/wal-checkpoint-worker.ts'),
-      'ui/page': join(source, 'ui/page.ts'),
-    },
+    plugins: [UNDICI_IN_PART, WITHOUT_WAITING],
+    transform: { define },
+    input,
   });
-  const { output } = await bundle.generate({ format: 'esm', keepNames: true, minify: WITHOUT_COMMENTS });
+  const { output } = await bundle.generate({
+    format,
+    keepNames: true,
+    dynamicImportInCjs: false,
+    minify: WITHOUT_COMMENTS,
+  });
   await bundle.close();
-  const wanted = new Set(output.map(({ fileName }) => fileName));
-  for (const part of output) if (part.type === 'chunk') put(join(target, part.fileName), asciiOf(part.code));
-  for (const name of readdirSync(target)) if (name.endsWith('.js') && !wanted.has(name)) rmSync(join(target, name));
-  // As in what is published: what is loaded by path at run time leads here.
-  put(join(target, 'package.json'), JSON.stringify({ type: 'module', imports: { '#*.ts': './*.js' } }));
-  // What nodes compile is kept when one ends by itself, and most of those in tests are killed.
-  spawnSync(process.execPath, [main, 'node', '--weight', 'none']);
-  process.env[PROGRAM] = main;
+  const parts = output.filter((part) => part.type === 'chunk');
+  return parts.map(({ fileName, code }) => ({ fileName, code: asciiOf(code) }));
+}
+
+/** Nodes that start, serve a little and stop do what most nodes of tests do. */
+async function keepCompiled(): Promise<void> {
+  process.env[KEEPING] = 'yes';
+  // Looks for the program when it is loaded.
+  const { http, TestCluster } = await import('./support.ts');
+  const cluster = await TestCluster.start(2);
+  delete process.env[KEEPING];
+  try {
+    for (const at of Array.from({ length: 10 }, (_, i) => cluster.ids[i % 2]!)) {
+      await http('PUT', `${cluster.url(at)}/v1/kv/compiled/key`, { body: 'value' });
+      await http('GET', `${cluster.url(at)}/v1/kv/compiled/key`);
+    }
+    for (const id of cluster.ids) await cluster.signal(id, 'SIGTERM');
+  } finally {
+    await cluster.stop();
+  }
 }
 
 /**
