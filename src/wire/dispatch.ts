@@ -4,9 +4,10 @@
  */
 
 import { assert } from '#kernel/assert.ts';
+import type { Pieces } from '#kernel/pieces.ts';
 import { LARGE_MESSAGE_BYTES } from '#world/limits.ts';
 import type { RequestEnvelope } from './envelope.ts';
-import { encodeEnvelope, MAXIMUM_DETAIL_LENGTH, MAXIMUM_NAME_LENGTH } from './envelope.ts';
+import { encodeCall, encodeEnvelope, MAXIMUM_DETAIL_LENGTH, MAXIMUM_NAME_LENGTH } from './envelope.ts';
 import { asMalformed, MalformedMessage, Refusal } from './message.ts';
 import type { MessageType } from './message.ts';
 import type { CallerInfo, Handler } from './messaging.ts';
@@ -131,7 +132,7 @@ export class Dispatch {
   #reply({ session, request, deadline, trace }: Answer, body: unknown): void {
     const { counters, settings } = this.#context;
     const { callId, name } = request;
-    const message = encodeEnvelope({ kind: 'reply', callId, body });
+    const message = encodeCall({ kind: 'reply', callId, body });
     if (message.length > settings.maxMessageBytes) {
       throw new RangeError(`the reply to ${name} has ${message.length} bytes, more than ${settings.maxMessageBytes}`);
     }
@@ -165,7 +166,7 @@ export class Dispatch {
     this.#send(session, encodeEnvelope({ kind: 'refusal', callId, code, detail: short, value }));
   }
 
-  #send(session: Session, message: Uint8Array, until?: number): void {
+  #send(session: Session, message: Uint8Array | Pieces, until?: number): void {
     // Small answers leave before large ones: who lets even these pile up does not read, and would fill the memory.
     if (session.hasRoomFor(message.length)) session.sendEncoded(message, until);
     else session.end('the peer does not read its answers');

@@ -6,8 +6,10 @@
 
 import type { NodeId } from '#kernel/identity.ts';
 import { isNodeId } from '#kernel/identity.ts';
+import type { Pieces } from '#kernel/pieces.ts';
 import type { TraceParent } from '#world/world.ts';
 import { decode, encode } from './codec.ts';
+import { encodeInPieces } from './encode-in-pieces.ts';
 import { MalformedMessage } from './message.ts';
 import { asArray, asBytes, asInteger, asString } from './shape.ts';
 
@@ -126,35 +128,44 @@ const GOODBYE = 15;
 const DRAINING = 16;
 
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  return encode(elementsOf(envelope));
+}
+
+/** The same bytes; what is large in the body of a call is not copied, and must not be changed any more. */
+export function encodeCall(envelope: CallEnvelope): Uint8Array | Pieces {
+  return encodeInPieces(elementsOf(envelope));
+}
+
+function elementsOf(envelope: Envelope): readonly unknown[] {
   switch (envelope.kind) {
     case 'request':
-      return encodeRequest(envelope);
+      return elementsOfRequest(envelope);
     case 'reply':
-      return encode([REPLY, envelope.callId, envelope.body]);
+      return [REPLY, envelope.callId, envelope.body];
     case 'refusal':
-      return encode([REFUSAL, envelope.callId, envelope.code, envelope.detail, envelope.value]);
+      return [REFUSAL, envelope.callId, envelope.code, envelope.detail, envelope.value];
     case 'ping':
-      return encode([PING, envelope.epoch]);
+      return [PING, envelope.epoch];
     case 'pong':
-      return encode([PONG, envelope.epoch]);
+      return [PONG, envelope.epoch];
     case 'goodbye':
-      return encode([GOODBYE, envelope.reason]);
+      return [GOODBYE, envelope.reason];
     case 'draining':
-      return encode([DRAINING]);
+      return [DRAINING];
     case 'hello': {
       const { lowestVersion, highestVersion, nonce, from, to } = envelope;
-      return encode([HELLO, lowestVersion, highestVersion, nonce, from.id, from.storageId, from.clusterId, to]);
+      return [HELLO, lowestVersion, highestVersion, nonce, from.id, from.storageId, from.clusterId, to];
     }
     case 'welcome': {
       const { version, nonce, from } = envelope;
-      return encode([WELCOME, version, nonce, from.id, from.storageId, from.clusterId]);
+      return [WELCOME, version, nonce, from.id, from.storageId, from.clusterId];
     }
     case 'proof':
-      return encode([PROOF, envelope.proof, envelope.epoch, envelope.founders]);
+      return [PROOF, envelope.proof, envelope.epoch, envelope.founders];
     case 'accepted':
-      return encode([ACCEPTED, envelope.proof, envelope.epoch, envelope.founders]);
+      return [ACCEPTED, envelope.proof, envelope.epoch, envelope.founders];
     case 'refused':
-      return encode([REFUSED, envelope.reason, envelope.detail]);
+      return [REFUSED, envelope.reason, envelope.detail];
   }
 }
 
@@ -201,11 +212,11 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   }
 }
 
-function encodeRequest({ callId, name, remaining, body, trace, sentAt }: RequestEnvelope): Uint8Array {
+function elementsOfRequest({ callId, name, remaining, body, trace, sentAt }: RequestEnvelope): readonly unknown[] {
   const parent = trace === undefined ? null : encodeTrace(trace);
-  if (sentAt !== undefined) return encode([REQUEST, callId, name, remaining, body, parent, sentAt]);
-  if (parent === null) return encode([REQUEST, callId, name, remaining, body]);
-  return encode([REQUEST, callId, name, remaining, body, parent]);
+  if (sentAt !== undefined) return [REQUEST, callId, name, remaining, body, parent, sentAt];
+  if (parent === null) return [REQUEST, callId, name, remaining, body];
+  return [REQUEST, callId, name, remaining, body, parent];
 }
 
 function encodeTrace({ traceparent, tracestate }: TraceParent): unknown {

@@ -12,7 +12,7 @@ import type { Channel, Connection, ConnectionEvents, Histogram, Timer } from '#w
 import { PendingCalls } from './calls.ts';
 import type { Unanswered } from './calls.ts';
 import { callSeconds, type CallEnd, type NotSentReason } from './counters.ts';
-import { encodeEnvelope } from './envelope.ts';
+import { encodeCall } from './envelope.ts';
 import type { CallEnvelope } from './envelope.ts';
 import type { Handshake, Remote } from './handshake.ts';
 import { MalformedMessage } from './message.ts';
@@ -236,7 +236,7 @@ export class Link implements SessionOwner, SentCallOwner {
     const sentAt = session.age(startedAt);
     const { name } = type;
     const callId = calls.nextId;
-    const message = encodeEnvelope({ kind: 'request', callId, name, remaining, body, trace: span?.parent, sentAt });
+    const message = encodeCall({ kind: 'request', callId, name, remaining, body, trace: span?.parent, sentAt });
     if (message.length > settings.maxMessageBytes) {
       span?.end('too-large');
       return this.#notSent('too-large');

@@ -3,6 +3,7 @@
  * Whatever is wrong with it ends it, once, with a reason that is logged and told to the other end.
  */
 
+import type { Pieces } from '#kernel/pieces.ts';
 import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
 import type { Seldom } from '#world/seldom.ts';
 import type { Connection, ConnectionEvents, LogFields, Timer, World } from '#world/world.ts';
@@ -161,7 +162,7 @@ export class Session implements ConnectionEvents {
   }
 
   /** Nobody waits for it after `until`, by the monotonic clock. */
-  sendEncoded(message: Uint8Array, until?: number): void {
+  sendEncoded(message: Uint8Array | Pieces, until?: number): void {
     if (this.#ended) return;
     const { counters } = this.#context;
     counters.sentMessages.add();

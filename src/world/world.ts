@@ -6,6 +6,8 @@
  * whole cluster runs unchanged in one process under a virtual clock.
  */
 
+import type { Pieces } from '#kernel/pieces.ts';
+
 export interface World {
   readonly clock: Clock;
   readonly random: Random;
@@ -89,11 +91,11 @@ export interface Connection {
    */
   readonly certifies?: ((name: string) => boolean) | undefined;
   /**
-   * Queues a message of at most `MAX_MESSAGE_BYTES`, which must not be changed afterwards. Messages of one turn leave
-   * together. Ignored once closed. A queue that exceeds `MAX_QUEUED_BYTES` closes the connection. After the instant `until` of
+   * Queues a message of at most `MAX_MESSAGE_BYTES`, which must not be changed afterwards: it is not copied. Messages of one turn
+   * leave together. Ignored once closed. A queue that exceeds `MAX_QUEUED_BYTES` closes the connection. After the instant `until` of
    * the monotonic clock nobody wants it any more: what has not begun to leave by then may be left out.
    */
-  send(message: Uint8Array, until?: number): void;
+  send(message: Uint8Array | Pieces, until?: number): void;
   /** Hands what is queued to the operating system now instead of at the end of the turn. */
   flush(): void;
   /** Bytes that were sent and that the operating system has not taken yet. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { compareBytes, utf8 } from '#kernel/bytes.ts';
+import { compareBytes, concatBytes, utf8 } from '#kernel/bytes.ts';
+import { Pieces } from '#kernel/pieces.ts';
 import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { NetworkError, type Channel, type Connection, type Listener, type PeerAddress } from '#world/world.ts';
 import { WORLDS, type Machine, type WorldUnderTest } from './worlds.ts';
@@ -143,6 +144,21 @@ describe.each(WORLDS)('the network of the %s world', (_name, make) => {
     const [got, expected] = [classes(far.messages).flat(), classes(sent).flat()];
     expect(got.map((message) => message.length)).toEqual(expected.map((message) => message.length));
     got.forEach((message, i) => expect(compareBytes(message, expected[i]!)).toBe(0));
+  });
+
+  test('a message in pieces arrives as one, as a copy, and counts as so many bytes', async () => {
+    const [near, far] = await pair();
+    const parts = [5, 40_000, 0, 300, 3_000_000, 7].map((size, i) => patterned(size, i));
+    const whole = concatBytes(parts);
+    for (const message of [new Pieces(parts.slice(0, 4)), new Pieces(parts)]) near.connection.send(message);
+    await world.until(() => far.messages.length === 2);
+    expect(compareBytes(far.messages[0]!, whole.subarray(0, 40_305))).toBe(0);
+    expect(compareBytes(far.messages[1]!, whole)).toBe(0);
+    for (const message of far.messages) message.fill(0);
+    expect(compareBytes(concatBytes(parts), whole)).toBe(0);
+    expect(() => near.connection.send(new Pieces([new Uint8Array(MAX_MESSAGE_BYTES), parts[0]!]))).toThrow(
+      `${MAX_MESSAGE_BYTES + 5} bytes`,
+    );
   });
 
   test('the receiver owns its copy', async () => {

@@ -5,6 +5,7 @@
 
 import type { Duplex } from 'node:stream';
 import { assert } from '#kernel/assert.ts';
+import type { Pieces } from '#kernel/pieces.ts';
 import { MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
 import type { Channel, Connection, ConnectionEvents } from '#world/world.ts';
 import { FrameReader, type ReassemblyBudget } from './frame-reader.ts';
@@ -65,7 +66,7 @@ export class SocketConnection implements Connection {
     return this.#closed ? 0 : this.#writer.queuedBytes + this.#socket.writableLength;
   }
 
-  send(message: Uint8Array, until?: number): void {
+  send(message: Uint8Array | Pieces, until?: number): void {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed) return;
     this.#writer.add(message, until);

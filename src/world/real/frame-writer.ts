@@ -3,6 +3,7 @@
  */
 
 import { EMPTY_BYTES, utf8 } from '#kernel/bytes.ts';
+import { Pieces } from '#kernel/pieces.ts';
 import { LARGE_MESSAGE_BYTES, MAX_CLOSE_REASON_BYTES } from '#world/limits.ts';
 import { CHUNK_BYTES, CLOSE, FIRST, FIRST_HEADER_BYTES, HEADER_BYTES, NEXT, WHOLE, writeHeader } from './framing.ts';
 
@@ -26,17 +27,33 @@ class Batch {
     this.#end = used;
   }
 
-  frame(kind: number, payload: Uint8Array, total?: number): void {
+  frame(kind: number, payload: Uint8Array): void {
+    const isCopied = payload.length <= COPIED_BYTES;
+    const at = this.#reserve(HEADER_BYTES + (isCopied ? payload.length : 0));
+    writeHeader(this.#slab, at, kind, payload.length);
+    if (isCopied) this.#slab.set(payload, at + HEADER_BYTES);
+    else this.#keep(payload);
+    this.length += HEADER_BYTES + payload.length;
+  }
+
+  /** A frame whose payload lies in several places. */
+  frameOf(kind: number, payload: readonly Uint8Array[], length: number, total?: number): void {
     const header = total === undefined ? HEADER_BYTES : FIRST_HEADER_BYTES;
-    const copied = payload.length <= COPIED_BYTES;
-    const at = this.#reserve(header + (copied ? payload.length : 0));
-    writeHeader(this.#slab, at, kind, payload.length, total);
-    if (copied) this.#slab.set(payload, at + header);
-    else {
-      this.cut();
-      this.pieces.push(payload);
-    }
-    this.length += header + payload.length;
+    const at = this.#reserve(header);
+    writeHeader(this.#slab, at, kind, length, total);
+    for (const part of payload) this.#append(part);
+    this.length += header + length;
+  }
+
+  #append(part: Uint8Array): void {
+    if (part.length > COPIED_BYTES) return this.#keep(part);
+    const at = this.#reserve(part.length);
+    this.#slab.set(part, at);
+  }
+
+  #keep(part: Uint8Array): void {
+    this.cut();
+    this.pieces.push(part);
   }
 
   /** Ends the piece being built. Returns the slab and where its unused part begins. */
@@ -61,8 +78,8 @@ class Batch {
 
 /** The messages that wait to be sent on one connection. */
 export class FrameWriter {
-  readonly #small: Uint8Array[] = [];
-  readonly #large: Uint8Array[] = [];
+  readonly #small: (Uint8Array | Pieces)[] = [];
+  readonly #large: (Uint8Array | Pieces)[] = [];
   /** Until when each of them is wanted. */
   readonly #smallUntil: number[] = [];
   readonly #largeUntil: number[] = [];
@@ -82,7 +99,7 @@ export class FrameWriter {
     return this.#small.length === 0 && this.#large.length === 0;
   }
 
-  add(message: Uint8Array, until: number = Infinity): void {
+  add(message: Uint8Array | Pieces, until: number = Infinity): void {
     this.#queuedBytes += message.length;
     const isSmall = message.length <= LARGE_MESSAGE_BYTES;
     (isSmall ? this.#small : this.#large).push(message);
@@ -106,7 +123,7 @@ export class FrameWriter {
     let taken = 0;
     while (taken < this.#small.length && batch.length < BATCH_BYTES) {
       const message = this.#small[taken]!;
-      if (this.#smallUntil[taken]! > now) batch.frame(WHOLE, message);
+      if (this.#smallUntil[taken]! > now) addWhole(batch, message);
       this.#queuedBytes -= message.length;
       taken += 1;
     }
@@ -138,11 +155,12 @@ export class FrameWriter {
     const message = this.#large[0];
     if (message === undefined) return;
     const end = Math.min(this.#largeSent + CHUNK_BYTES, message.length);
-    const chunk = message.subarray(this.#largeSent, end);
-    if (this.#largeSent === 0) batch.frame(FIRST, chunk, message.length);
-    else batch.frame(NEXT, chunk);
+    const length = end - this.#largeSent;
+    const chunk = partsOf(message, this.#largeSent, end);
+    if (this.#largeSent === 0) batch.frameOf(FIRST, chunk, length, message.length);
+    else batch.frameOf(NEXT, chunk, length);
     this.#largeSent = end;
-    this.#queuedBytes -= chunk.length;
+    this.#queuedBytes -= length;
     if (end < message.length) return;
     this.#large.shift();
     this.#largeUntil.shift();
@@ -155,6 +173,15 @@ export class FrameWriter {
     this.#slabUsed = used;
     return batch.pieces;
   }
+}
+
+function addWhole(batch: Batch, message: Uint8Array | Pieces): void {
+  if (message instanceof Pieces) batch.frameOf(WHOLE, message.parts, message.length);
+  else batch.frame(WHOLE, message);
+}
+
+function partsOf(message: Uint8Array | Pieces, start: number, end: number): readonly Uint8Array[] {
+  return message instanceof Pieces ? message.between(start, end) : [message.subarray(start, end)];
 }
 
 function drop(queue: unknown[], count: number): void {

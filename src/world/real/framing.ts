@@ -24,13 +24,7 @@ export const FIRST_HEADER_BYTES = 8;
 export const CHUNK_BYTES = LARGE_MESSAGE_BYTES;
 
 /** `total` only for the kind {@link FIRST}, whose header is longer by it. */
-export function writeHeader(
-  into: Uint8Array,
-  at: number,
-  kind: number,
-  length: number,
-  total: number | undefined,
-): void {
+export function writeHeader(into: Uint8Array, at: number, kind: number, length: number, total?: number): void {
   into[at] = kind;
   into[at + 1] = length >>> 16;
   into[at + 2] = length >>> 8;

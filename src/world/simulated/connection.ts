@@ -5,6 +5,7 @@
  */
 
 import { assert, present } from '#kernel/assert.ts';
+import { copied, Pieces } from '#kernel/pieces.ts';
 import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES } from '#world/limits.ts';
 import { digest } from '#world/digest.ts';
 import type { Channel, Connection, ConnectionEvents } from '#world/world.ts';
@@ -21,7 +22,7 @@ const RESET = 'connection lost: reset';
 type Parcel =
   /** The answer to the request to connect. */
   | { readonly kind: 'open' }
-  | { readonly kind: 'message'; readonly message: Uint8Array }
+  | { readonly kind: 'message'; readonly message: Uint8Array; readonly given: Uint8Array | Pieces }
   /** The sender's end is closed. */
   | { readonly kind: 'end'; readonly reason: string };
 
@@ -100,11 +101,11 @@ export class SimulatedConnection implements Connection {
     this.#large.lastArrival = this.#small.lastArrival + BEHIND_OPEN_MS;
   }
 
-  send(message: Uint8Array): void {
+  send(message: Uint8Array | Pieces): void {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed || !this.#process.alive) return;
     this.#network.count(this.host, this.peer.host, this.channel, message.length);
-    this.#sendThroughFaults(message.slice());
+    this.#sendThroughFaults(copied(message), message);
     if (this.queuedBytes > MAX_QUEUED_BYTES) {
       this.close(`the other end does not read: more than ${MAX_QUEUED_BYTES} bytes are waiting for it`);
     }
@@ -124,7 +125,7 @@ export class SimulatedConnection implements Connection {
     for (const end of [this, this.peer]) end.host.deliver(() => end.#lose(RESET));
   }
 
-  #sendThroughFaults(message: Uint8Array): void {
+  #sendThroughFaults(message: Uint8Array, given: Uint8Array | Pieces): void {
     const network = this.#network;
     const fault = network.fault(this.host, this.peer.host);
     if (network.random.chance(fault.drop ?? 0) || fault.loses?.(message) === true) return;
@@ -140,7 +141,7 @@ export class SimulatedConnection implements Connection {
     }
     this.#unconfirmedBytes += message.length;
     const lane = message.length > LARGE_MESSAGE_BYTES ? this.#large : this.#small;
-    this.#carry(lane, { kind: 'message', message }, digest.crc32(message));
+    this.#carry(lane, { kind: 'message', message, given }, digest.crc32(message));
     if (network.random.chance(fault.duplicate ?? 0))
       this.#deliverLater(message, network.duplicateLatency(), 'repeated');
     if (network.random.chance(fault.replay ?? 0)) this.#deliverLater(message, network.replayLatency(), 'replayed');
@@ -187,6 +188,7 @@ export class SimulatedConnection implements Connection {
         return;
       case 'message':
         this.peer.#unconfirmedBytes -= parcel.message.length;
+        assert(isUnchanged(parcel), 'what was given to be sent was changed before it had left');
         this.#events?.message(parcel.message);
         return;
       case 'end':
@@ -219,4 +221,9 @@ export class SimulatedConnection implements Connection {
     this.#forgetProcess();
     this.#network.ended(this);
   }
+}
+
+/** A socket would have sent what the pieces hold by now. */
+function isUnchanged({ message, given }: Extract<Parcel, { kind: 'message' }>): boolean {
+  return !(given instanceof Pieces) || digest.crc32(copied(given)) === digest.crc32(message);
 }

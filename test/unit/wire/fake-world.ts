@@ -4,6 +4,7 @@
  */
 
 import { utf8 } from '#kernel/bytes.ts';
+import { copied, type Pieces } from '#kernel/pieces.ts';
 import { digest } from '#world/digest.ts';
 import { NO_TRACE } from '#world/no-trace.ts';
 import type {
@@ -107,15 +108,15 @@ export class FakeConnection implements Connection {
     this.#to = to;
   }
 
-  send(message: Uint8Array): void {
+  send(message: Uint8Array | Pieces): void {
     if (!this.isOpen) return;
     if (this.#hub.clogged.has(this.#from)) {
       this.queuedBytes += message.length;
       return;
     }
     if (this.#hub.isSilenced(this.#from, this.#to)) return;
-    const copy = message.slice();
-    this.#hub.messages.push({ from: this.#from, to: this.#to, bytes: copy });
+    const copy = copied(message);
+    this.#hub.messages.push({ from: this.#from, to: this.#to, bytes: copy, sent: message });
     this.#hub.clock.after(LATENCY_MS, () => {
       if (this.other?.isOpen === true) this.other.events?.message(copy);
     });
@@ -141,7 +142,7 @@ export class FakeConnection implements Connection {
 
 export class FakeHub {
   readonly clock = new ManualClock();
-  readonly messages: { from: string; to: string; bytes: Uint8Array }[] = [];
+  readonly messages: { from: string; to: string; bytes: Uint8Array; sent: Uint8Array | Pieces }[] = [];
   readonly connections: FakeConnection[] = [];
   /** When each attempt to connect was made, by `from>to`. */
   readonly attempts: { readonly path: string; readonly at: number }[] = [];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Pieces } from '#kernel/pieces.ts';
 import { LATENCY_MS, FakeHub } from './fake-world.ts';
 import { makeNode, makePair, note, startCall } from './nodes.ts';
 import type { TestNode } from './nodes.ts';
@@ -214,4 +215,17 @@ test('three nodes find each other in any order of their starts', async () => {
   for (const node of nodes) {
     for (const peer of peersOf(node)) expect(node.messaging.reachable(peer.id)).toBe(true);
   }
+});
+
+test('a large value reaches the connection without a copy, in the request and in the answer', async () => {
+  const hub = new FakeHub();
+  const given = note('large', 100_000);
+  const answer = note('answer', 100_000);
+  const [n1, n2] = await makePair(hub, {}, { handler: () => answer });
+  const call = startCall(n1, n2, given);
+  await hub.clock.advance(5);
+  expect(call.result).toEqual({ kind: 'reply', reply: answer });
+  const large = hub.messages.flatMap(({ sent }) => (sent instanceof Pieces ? [sent] : []));
+  expect(large.map(({ parts }) => parts[1])).toEqual([given.bytes, answer.bytes]);
+  expect([large[0]!.parts[1] === given.bytes, large[1]!.parts[1] === answer.bytes]).toEqual([true, true]);
 });

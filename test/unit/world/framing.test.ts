@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compareBytes, concatBytes, toHex, utf8 } from '#kernel/bytes.ts';
+import { Pieces } from '#kernel/pieces.ts';
 import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { FrameReader, ReassemblyBudget } from '#world/real/frame-reader.ts';
 import { FrameWriter } from '#world/real/frame-writer.ts';
@@ -76,6 +77,33 @@ describe('writer', () => {
     const [header, chunk] = writer.next(0);
     expect(header!.length).toBe(8);
     expect(chunk!.buffer).toBe(large.buffer);
+  });
+
+  test('a message in pieces leaves as the same bytes in one, and its large pieces are not copied', () => {
+    const part = fc.oneof(
+      fc.nat(300),
+      fc.integer({ min: 8000, max: 9000 }),
+      fc.integer({ min: LARGE_MESSAGE_BYTES - 300, max: LARGE_MESSAGE_BYTES + 300 }),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.array(part, { maxLength: 5 }), { maxLength: 4 }), (messages) => {
+        const plain = new FrameWriter();
+        const inPieces = new FrameWriter();
+        const large: ArrayBufferLike[] = [];
+        for (const lengths of messages) {
+          const parts = lengths.map((length, i) => patterned(length, i));
+          large.push(...parts.filter(({ length }) => length > 9000).map(({ buffer }) => buffer));
+          plain.add(concatBytes(parts));
+          inPieces.add(new Pieces(parts));
+          expect(inPieces.queuedBytes).toBe(plain.queuedBytes);
+        }
+        const left: Uint8Array[] = [];
+        while (!inPieces.empty) left.push(...inPieces.next(0));
+        expect(compareBytes(concatBytes(left), drain(plain))).toBe(0);
+        expect(inPieces.queuedBytes).toBe(0);
+        for (const buffer of large) expect(left.some((piece) => piece.buffer === buffer)).toBe(true);
+      }),
+    );
   });
 
   test('a piece that was handed out is never written again', () => {

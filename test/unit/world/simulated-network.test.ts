@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { fromUtf8, utf8 } from '#kernel/bytes.ts';
+import { Pieces } from '#kernel/pieces.ts';
 import { MAX_QUEUED_BYTES } from '#world/limits.ts';
 import { simulatedClock } from '#world/simulated/clock.ts';
 import { SimulatedHost } from '#world/simulated/host.ts';
@@ -141,6 +142,13 @@ describe('faults', () => {
       await later(1);
     }
     expect(near.events[0]).toMatch(/^closed: the other end does not read/);
+  });
+
+  test('pieces that were given to be sent must stay as they are until they have left', async () => {
+    const part = new Uint8Array(50_000);
+    near.connection!.send(new Pieces([part]));
+    part.fill(1);
+    await expect(later(100)).rejects.toThrow('changed before it had left');
   });
 
   test('breakConnections tells both ends', async () => {
