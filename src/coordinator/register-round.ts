@@ -105,7 +105,7 @@ export class RegisterRound {
     return this.#phase(
       PeekMessage,
       (owner) => this.#peekRequest(owner === whole ? MAX_MESSAGE_BYTES : environment.settings.valuesUpTo),
-      (request) => rows.peek(request),
+      (request, deadline) => rows.peek(request, { deadline }),
       ({ accepted }) => ({ kind: 'yes', value: accepted }),
       { milliseconds: PEEK_MS, isEnough: (values) => agreedValue(values, this.majority) !== undefined },
     );
@@ -116,7 +116,7 @@ export class RegisterRound {
     return this.#phase(
       PeekMessage,
       () => this.#peekRequest(0),
-      (request) => this.#options.rows.peek(request),
+      (request, deadline) => this.#options.rows.peek(request, { deadline }),
       ({ accepted }) => ({ kind: 'yes', value: accepted }),
       { milliseconds: PEEK_MS },
     );
@@ -128,7 +128,14 @@ export class RegisterRound {
     const request = this.#peekRequest(MAX_MESSAGE_BYTES);
     for (const owner of this.#asked) {
       const read = ({ accepted }: PeekReply): Reply<PeekReply['accepted']> => ({ kind: 'yes', value: accepted });
-      const answer = await this.#answerOf(owner, PeekMessage, request, (asked) => rows.peek(asked), read, deadline);
+      const answer = await this.#answerOf(
+        owner,
+        PeekMessage,
+        request,
+        (asked) => rows.peek(asked, { deadline }),
+        read,
+        deadline,
+      );
       if (answer.kind !== 'yes' || answer.value === null) continue;
       if (answer.value.value !== null && compareBallots(answer.value.ballot, ballot) === 0) return answer.value.value;
     }

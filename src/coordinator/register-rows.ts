@@ -15,12 +15,14 @@ import type { GroupTransaction } from '#replica/group-commit.ts';
 import { CORRUPT_ROW } from '#replica/records.ts';
 import { asRefusal, REFILLING } from '#replica/refusals.ts';
 import type { Changes } from '#replica/changes.ts';
+import { LARGE_ROW_BYTES } from '#replica/large-turns.ts';
 import type { Replica } from '#replica/replica.ts';
 import { knowsVotes } from '#repair/moved-rows.ts';
 import { fence, type Knowledge, type Scope } from '#replica/scope.ts';
 import { recordKey, recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { withMarkers } from '#watch/strong-news.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
+import type { AnswerWay } from '#wire/messaging.ts';
 import type { DiskReader, Span, World } from '#world/world.ts';
 import { RegisterBounds } from './register-bounds.ts';
 import type {
@@ -65,6 +67,12 @@ interface Voting {
   readonly trace: Span | undefined;
 }
 
+/** Until when the answer is waited for, and how it leaves, unless it is for this node itself. */
+interface PeekCaller {
+  readonly deadline: number;
+  readonly way?: AnswerWay | undefined;
+}
+
 /** What runs in the transaction, and how it stores a vote; as another row than usual where one is given. */
 type Step<T> = (transaction: GroupTransaction, put: (rowKey: Uint8Array, vote: Vote, row?: Uint8Array) => void) => T;
 
@@ -77,11 +85,23 @@ export class RegisterRows {
     this.#bounds = new RegisterBounds(options.world.disk);
   }
 
-  /** Rejects with {@link Refusal}, as all of these do. */
-  async peek({ scope, key, valuesUpTo }: PeekRequest): Promise<PeekReply> {
+  /**
+   * Rejects with {@link Refusal}, as all of these do. A large row is read when its turn comes, and when there is room for it on its
+   * `way` to another node.
+   */
+  async peek({ scope, key, valuesUpTo }: PeekRequest, { deadline, way }: PeekCaller): Promise<PeekReply> {
     await this.#synced(scope, key);
     this.#mayVote(scope);
-    const { accepted } = this.#read(scope, key, this.#options.world.disk);
+    const { world, replica } = this.#options;
+    const rowKey = recordKey(scope.bucket, scope.incarnation, key);
+    const row = world.disk.recallUpTo(REGISTERS, rowKey, LARGE_ROW_BYTES);
+    if (typeof row === 'number') {
+      await replica.turns.take(row, deadline, valuesUpTo < row ? undefined : way);
+      // Much may have happened since the turn was asked for.
+      await this.#synced(scope, key);
+      this.#mayVote(scope);
+    }
+    const { accepted } = this.#register(scope, key, typeof row === 'number' ? world.disk.get(REGISTERS, rowKey) : row);
     if (accepted === null || accepted.value.length <= valuesUpTo) return { accepted };
     return { accepted: { ballot: accepted.ballot, value: null } };
   }
@@ -308,6 +328,17 @@ export class RegisterRows {
   #read(scope: Scope, key: Uint8Array, from: Pick<DiskReader, 'get'>): Vote {
     const { bucket, incarnation } = scope;
     const row = from.get(REGISTERS, recordKey(bucket, incarnation, key));
+    return this.#register(scope, key, row, from);
+  }
+
+  /** What the row says; without one no more than what holds for the whole partition. */
+  #register(
+    scope: Scope,
+    key: Uint8Array,
+    row: Uint8Array | undefined,
+    from: Pick<DiskReader, 'get'> = this.#options.world.disk,
+  ): Vote {
+    const { bucket, incarnation } = scope;
     return row === undefined
       ? emptyRegister(this.#bounds.floor(from, scope))
       : this.#decode({ bucket, incarnation, key }, row);

@@ -125,7 +125,7 @@ export class StrongKeys {
       isAnswered,
     });
     this.#change = changeMessage(world.digest.crc32);
-    messaging.handle(PeekMessage, (request) => this.#whenReady(() => rows.peek(request)));
+    messaging.handle(PeekMessage, (request, caller) => this.#whenReady(() => rows.peek(request, caller)));
     messaging.handle(PrepareMessage, (request, { deadline, trace }) =>
       this.#whenReady(() => rows.prepare(request, deadline, trace)),
     );

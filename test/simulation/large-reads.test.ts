@@ -134,3 +134,29 @@ test('many large answers at once do not break the connection that they leave on,
   expect(answers.map(({ status }) => status)).toEqual(Array(24).fill(200));
   expect(cluster.log.entries.filter(({ event }) => event === 'peer-disconnected')).toEqual([]);
 });
+
+test('many strong reads of a large value wait for their turn, and for room on a slow connection', async () => {
+  const wire = { ...DEFAULT_WIRE_SETTINGS, maxQueuedBytes: 256 * KIB };
+  const cluster = await SimulatedCluster.founded({ seed: 4, nodes: 4, node: { wire } });
+  const { simulation } = cluster;
+  await simulation.run(simulation.now + 2000);
+  const headers = { 'content-type': 'application/json' };
+  await cluster.request('n1', 'PUT', '/v1/buckets/s', { headers, body: '{"consistency":"strong"}' });
+  expect((await cluster.request('n1', 'PUT', '/v1/kv/s/k', { body: 'x'.repeat(400 * KIB) })).status).toBe(204);
+  const { body } = await cluster.request('n1', 'GET', '/v1/ring/locate/s/k');
+  const { fallbacks } = JSON.parse(Buffer.from(body).toString()) as { readonly fallbacks: readonly string[] };
+  await simulation.run(simulation.now + 2000);
+  const { api } = cluster.running(fallbacks[0]!);
+  let most = 0;
+  let answered = 0;
+  const gets = Array.from({ length: 24 }, async () => (await api('GET', '/v1/kv/s/k')).status);
+  for (const get of gets) void get.then(() => (answered += 1));
+  await simulation.run(() => {
+    const waiting = cluster.machines.map(({ running }) => running!.world.metrics.value('quoral_large_reads_waiting'));
+    most = Math.max(most, ...waiting);
+    return answered === gets.length;
+  });
+  expect(await Promise.all(gets)).toEqual(Array(24).fill(200));
+  expect(most).toBeGreaterThan(5);
+  expect(cluster.log.entries.filter(({ event }) => event === 'peer-disconnected')).toEqual([]);
+});

@@ -152,10 +152,11 @@ export const STRONG_BUGS: readonly Bug[] = [
     edits: [
       {
         file: ROWS,
-        from: 'const row = from.get(REGISTERS, recordKey(bucket, incarnation, key));',
-        to: `const old = from.get(REGISTERS, recordKey(bucket, incarnation, key));
-             const vote = old && decodeRegister(old, this.#options.world.digest.crc32);
-             const row = vote?.promised && vote.promised.time < this.#options.world.clock.wall() - 60000 ? undefined : old;`,
+        from: ': this.#decode({ bucket, incarnation, key }, row);',
+        to: `: ((vote) =>
+              vote.promised && vote.promised.time < this.#options.world.clock.wall() - 60000
+                ? emptyRegister(this.#bounds.floor(from, scope))
+                : vote)(this.#decode({ bucket, incarnation, key }, row));`,
       },
     ],
     foundBy: { scenario: 'strong-key-erased-while-late' },

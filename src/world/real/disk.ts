@@ -174,7 +174,7 @@ class JournaledDisk implements Disk {
     const { number, isRecalled } = tableOf(this.#tables, table);
     const recent = this.#journal!.find(number, key, upTo, isRecalled);
     if (recent !== undefined) {
-      this.#figures.hits.add();
+      if (isRecalled) this.#figures.hits.add();
       return recent ?? undefined;
     }
     const kept = this.#rows.kept(number, key);
