@@ -85,6 +85,11 @@ export class Connections<Request extends Owed> {
     return connection === undefined || (connection.owed.length === 0 && connection.end === undefined);
   }
 
+  /** Whether no request is under way on it, no answer is on its way out, and it is no other connection's cover (TLS). */
+  owesNothing(socket: Socket): boolean {
+    return CONNECTION in socket && this.isIdle(socket) && socket.writableLength === 0;
+  }
+
   /** Whether nothing has come behind this request. */
   isLast(request: Request): boolean {
     return this.#of(request.socket).owed.at(-1) === request;

@@ -183,12 +183,9 @@ class Door implements HttpServer {
     const closed = this.#acceptors.close();
     for (const request of this.#connections.underWay()) this.#sayLast(request);
     for (const request of this.#held.splice(0)) this.#begin(request);
-    const closeIdle = (): void => {
-      this.#closeIdle();
-      this.#cutSilent();
-    };
+    const before = new Map([...this.#sockets].map((socket) => [socket, socket.bytesRead]));
     // What has come by then is read first.
-    const idle = setTimeout(() => setImmediate(closeIdle), Math.min(idleMs, timeoutMs));
+    const idle = setTimeout(() => setImmediate(() => this.#closeIdle(before)), Math.min(idleMs, timeoutMs));
     if (idleMs === 0) this.#closeIdle();
     const cut = setTimeout(() => {
       this.#services.log.warn('requests-cut', { afterMs: timeoutMs });
@@ -201,9 +198,10 @@ class Door implements HttpServer {
     this.#server.close();
   }
 
-  #closeIdle(): void {
+  #closeIdle(before?: ReadonlyMap<Socket, number>): void {
     this.#phase = 'closing-idle';
     this.#cutIdle();
+    if (before !== undefined) this.#cutSilent(before);
   }
 
   /** Ends the connections on which nothing is under way. What Node's server takes for such may be at work on a request that it does not know. */
@@ -211,9 +209,15 @@ class Door implements HttpServer {
     if (this.#phase === 'closing-idle' && this.#plain === 0) this.#server.closeIdleConnections();
   }
 
-  /** Ends those on which nothing has ever come, as browsers and load balancers have them in store. Node's server takes them for busy. */
-  #cutSilent(): void {
-    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+  /**
+   * Ends those that Node's server takes for busy: on which nothing has ever come, as browsers and load balancers have them in store, or
+   * a part of a head and nothing more since the door began to close.
+   */
+  #cutSilent(before: ReadonlyMap<Socket, number>): void {
+    for (const socket of this.#sockets) {
+      const isStuck = socket.bytesRead === before.get(socket) && this.#connections.owesNothing(socket);
+      if (socket.bytesRead === 0 || isStuck) socket.destroy();
+    }
   }
 
   /** The connection ends with this answer, unless the client has sent more requests behind it. */

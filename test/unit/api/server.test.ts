@@ -547,6 +547,24 @@ describe('opening and closing the door', () => {
     expect(told).toBe('');
   });
 
+  test('half a head does not hold the door open, and a request whose answer is not there yet does', async () => {
+    const half = connect(server.port, '127.0.0.1');
+    half.write('GET /livez HTTP/1.1\r\nHo');
+    const upload = connect(server.port, '127.0.0.1');
+    upload.write('PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n');
+    let told = '';
+    upload.on('data', (chunk: Buffer) => (told += chunk.toString()));
+    await Promise.all([once(half, 'connect'), once(upload, 'connect')]);
+    // What was written has been read when a later request is answered.
+    await exchangeBytes(server.port, 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n', CLOSE);
+    const ended = [once(half, 'close'), once(upload, 'close')];
+    const closed = server.close(60_000, 1);
+    await ended[0];
+    upload.write('x');
+    await Promise.all([closed, ...ended]);
+    expect(told).toMatch(/^HTTP\/1.1 204 /);
+  });
+
   test('connections that wait to be accepted are answered before the door closes, though their clients come again', async () => {
     const answers: string[] = [];
     const ask = async (): Promise<void> => {
