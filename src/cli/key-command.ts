@@ -8,6 +8,7 @@ import type { Entry, Sibling } from '#client/entry.ts';
 import type { Consistency, Count, DeleteOptions, PutOptions, ReadOptions } from '#client/requests.ts';
 import { clusterClient } from './cluster-client.ts';
 import type { ClientOptions } from './client.ts';
+import { readTtl } from './measures.ts';
 import { fail, print, UsageError } from './output.ts';
 
 interface ReadFlags extends ClientOptions {
@@ -117,7 +118,13 @@ export async function putKey(bucket: string, key: string, value: string | undefi
   const body = value === undefined ? await buffer(process.stdin) : Buffer.from(value, 'utf8');
   const options: PutOptions = {
     ...changeOptions(flags),
-    ...given({ contentType, contentEncoding, ifAbsent, ttl: wholeNumber('ttl', ttl), meta: readMeta(flags.meta) }),
+    ...given({
+      contentType,
+      contentEncoding,
+      ifAbsent,
+      ttl: ttl === undefined ? undefined : readTtl(ttl),
+      meta: readMeta(flags.meta),
+    }),
   };
   report('stored', bucket, key, await clusterClient(flags).bucket(bucket, bytes).put(key, body, options), flags);
 }
@@ -150,7 +157,7 @@ export async function touchKey(
   key: string,
   flags: ChangeFlags & { readonly ttl?: string },
 ): Promise<void> {
-  const options = { ...changeOptions(flags), ...given({ ttl: wholeNumber('ttl', flags.ttl) }) };
+  const options = { ...changeOptions(flags), ...(flags.ttl === undefined ? {} : { ttl: readTtl(flags.ttl) }) };
   const happened = await clusterClient(flags).bucket(bucket, bytes).touch(key, options);
   report('touched', bucket, key, { etag: undefined, context: undefined, ...happened }, flags);
 }

@@ -45,7 +45,7 @@ export function keyCommand(): Command {
     .option('--content-type <type>', 'how the value is labelled', 'text/plain; charset=utf-8')
     .option('--content-encoding <coding>', 'how it is compressed')
     .option('--meta <name=value>', 'kept beside the value; may be repeated', collect)
-    .option('--ttl <seconds>', 'how long it lives')
+    .option('--ttl <time>', 'how long it lives: seconds, or such as 15m, 12h or 30d')
     .option('--if-absent', 'only when there is nothing yet')
     .description('store a value')
     .action(async (bucket: string, name: string, value: string | undefined, options) =>
@@ -54,7 +54,7 @@ export function keyCommand(): Command {
   touching(key.command('touch'))
     .argument('<bucket>')
     .argument('<key>')
-    .option('--ttl <seconds>', 'how long it lives from now on; as the bucket says when left out')
+    .option('--ttl <time>', 'how long it lives from now on, such as 60, 15m or 30d; as the bucket says when left out')
     .description('let a key live longer; nothing else changes')
     .action(async (bucket: string, name: string, options) =>
       (await import('./key-command.ts')).touchKey(bucket, name, options),

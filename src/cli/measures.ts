@@ -21,6 +21,18 @@ export function readThrottle(text: string): number | null {
   );
 }
 
+const SECONDS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Seconds that something lives. */
+export function readTtl(text: string): number {
+  const [, number = '', unit = ''] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
+  const seconds = Number(number) * SECONDS[unit]!;
+  if (seconds >= 1) return seconds;
+  throw new UsageError(
+    `--ttl ${JSON.stringify(text)}: must be whole seconds from 1 on, or a time such as 90s, 15m, 12h or 30d`,
+  );
+}
+
 export function sizeOf(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let [size, unit] = [bytes, 0];

@@ -1,7 +1,8 @@
 /** `quoral token create|list|revoke`. */
 
 import { askJson, ask, expectStatus, type ClientOptions } from './client.ts';
-import { print, table, UsageError } from './output.ts';
+import { readTtl } from './measures.ts';
+import { print, table } from './output.ts';
 
 interface Token {
   readonly name: string;
@@ -13,15 +14,6 @@ interface Token {
 export interface CreateOptions extends ClientOptions {
   readonly scope: readonly string[];
   readonly ttl?: string;
-}
-
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-function readTtl(text: string): number {
-  const match = /^(\d+)([smhd])$/.exec(text);
-  if (match === null)
-    throw new UsageError(`--ttl ${JSON.stringify(text)}: must be a time such as 90s, 15m, 12h or 30d`);
-  return Number(match[1]) * SECONDS[match[2]!]!;
 }
 
 /** The token alone stands on stdout, so that a script can take it from there. */
