@@ -90,7 +90,8 @@ export class Transport {
         const response = await this.#ask(node, call, left, attempt.signal);
         const body = new Uint8Array(await response.arrayBuffer());
         if (!call.expected.includes(response.status)) throw refusal(response, decode(body), call);
-        if (call.bears !== undefined && !response.headers.has(call.bears)) throw noNode(response, call.bears, call);
+        if (call.bears !== undefined && !response.headers.has(call.bears))
+          throw noNode(response, node, call.bears, call);
         return { status: response.status, headers: response.headers, body, node: node.id };
       } catch (error) {
         throw attempt.explain(error, call, node);
@@ -287,10 +288,15 @@ function refusal(response: Response, body: string, call: Call): QuoralError {
   });
 }
 
-function noNode({ status, redirected, url }: Response, header: string, { changes }: Call): QuoralError {
+function noNode(
+  { status, redirected, url }: Response,
+  { url: at }: NodeEntry,
+  header: string,
+  { changes }: Call,
+): QuoralError {
   const where = redirected ? `, redirected to ${url}` : '';
   const facts = { status, ...(changes ? { outcome: 'unknown' as const } : {}) };
-  return new QuoralError('bad-answer', `${status} without ${header} is no node's answer${where}`, facts);
+  return new QuoralError('bad-answer', `${at}: ${status} without ${header} is no node's answer${where}`, facts);
 }
 
 function decode(body: Uint8Array): string {

@@ -321,7 +321,7 @@ describe('import and export', () => {
 describe('the command line', () => {
   test('keys, with exit statuses that scripts can act on', async () => {
     const run = async (...args: string[]) => runQuoral([...args, '--url', cluster.url('n2')], { input: 'from input' });
-    expect(await run('key', 'put', 'cli', 'k', '--meta', 'a=b', '--ttl', '60')).toMatchObject({ status: 0 });
+    expect(await run('key', 'put', 'cli', 'k', '--meta', 'a=b', '--ttl', '1m')).toMatchObject({ status: 0 });
     expect(await run('key', 'get', 'cli', 'k')).toMatchObject({ status: 0, stdout: 'from input' });
     expect(await run('key', 'list', 'cli', '--json')).toMatchObject({ status: 0, stdout: '{"key":"k"}\n' });
     const { etag, ...shown } = JSON.parse((await run('key', 'get', 'cli', 'k', '--json')).stdout) as Record<
@@ -338,6 +338,11 @@ describe('the command line', () => {
     expect(await run('key', 'get', 'cli', 'nope')).toMatchObject({ status: 1, stdout: '' });
     const nobody = await runQuoral(['key', 'get', 'cli', 'k', '--url', 'http://127.0.0.1:1']);
     expect([nobody.status, nobody.stderr.split('\n')]).toEqual([4, [expect.stringContaining('no answer from'), '']]);
+    const elsewhere = await runQuoral(['key', 'get', 'cli', 'k', '--url', `${cluster.url('n2')}/path`]);
+    expect([elsewhere.status, elsewhere.stderr]).toEqual([
+      4,
+      expect.stringContaining(`${cluster.url('n2')}/path: 404`),
+    ]);
   });
 });
 
