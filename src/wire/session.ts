@@ -212,8 +212,8 @@ export class Session implements ConnectionEvents {
   }
 
   /**
-   * To be called a few times per heartbeat interval: pings when a ping is due, and ends a connection that has fallen
-   * silent. After a time in which this whole process stood still, silence means nothing.
+   * To be called a few times per heartbeat interval: pings when a ping is due, says unasked that a message is on its way, and ends a
+   * connection that has fallen silent. After a time in which this whole process stood still, silence means nothing.
    */
   tick(now: number, stoodStill: boolean): void {
     if (this.#ended || this.#remote === undefined) return;
@@ -226,7 +226,19 @@ export class Session implements ConnectionEvents {
       this.#pingAt = now + settings.heartbeatInterval;
       this.send({ kind: 'ping', epoch: epoch() });
       this.connection.flush();
+    } else if (this.direction === 'incoming' && this.#isArriving(now)) {
+      // Part of a large message: on a slow way its sender sees nothing of it arrive once its operating system has taken it all, and
+      // its pings come behind it.
+      this.#pingAt = now + settings.heartbeatInterval;
+      this.send({ kind: 'pong', epoch: epoch() });
+      this.connection.flush();
     }
+  }
+
+  /** Whether more of a message has come since a whole one was heard, and since the other end was told so. */
+  #isArriving(now: number): boolean {
+    const toldAt = this.#pingAt - this.#context.settings.heartbeatInterval;
+    return now >= this.#pingAt && this.#movedAt > Math.max(this.#heardAt, toldAt);
   }
 
   /** For log lines. */

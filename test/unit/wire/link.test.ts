@@ -163,6 +163,20 @@ describe('heartbeats', () => {
     expect(n1.messaging.reachable(n2.id)).toBe(false);
   });
 
+  test('whoever sends what takes long to arrive hears that it does, though its own pings wait behind it', async () => {
+    const hub = new FakeHub();
+    const [n1, n2] = await makePair(hub);
+    hub.silence('n1', 'n2');
+    const endsAtOther = hub.connections.filter(({ remote }) => remote === 'n1');
+    for (let seconds = 0; seconds < 20; seconds++) {
+      for (const { events } of endsAtOther) events?.moved?.();
+      await hub.clock.advance(1000);
+    }
+    expect(n1.messaging.reachable(n2.id)).toBe(true);
+    await hub.clock.advance(5000);
+    expect(n1.messaging.reachable(n2.id)).toBe(false);
+  });
+
   test('a process that stood still does not take its own silence for that of others', async () => {
     const hub = new FakeHub();
     const [n1, n2] = await makePair(hub);
