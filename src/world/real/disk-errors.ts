@@ -55,7 +55,9 @@ const OPENING: Readonly<Record<string, string>> = {
   SQLITE_BUSY: 'is in use by another process; stop that one, or choose another data directory',
   SQLITE_FULL: 'cannot be opened because the disk is full; free some space',
   SQLITE_IOERR_SHMSIZE: 'cannot be opened because there is no space for the index of its log; free some space',
-  SQLITE_READONLY: 'cannot be written; check the permissions of the file and its directory',
+  // SQLite opens what it may only read, and says no more of it.
+  SQLITE_READONLY:
+    'cannot be written; check the permissions of the file and its directory, and whether its file system is read-only',
   SQLITE_CANTOPEN: 'cannot be opened or created; check the path and its permissions',
   EACCES: 'cannot be written; check the permissions of the file and its directory',
   EPERM: 'cannot be written; check the permissions of the file and its directory',

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { whyEnded } from '#cli/run-node.ts';
-import { toDiskError } from '#world/real/disk-errors.ts';
+import { toDiskError, toOpeningError } from '#world/real/disk-errors.ts';
 import { DiskError } from '#world/world.ts';
 
 test('on a full disk it does not go on by itself, and says so', () => {
@@ -14,4 +14,11 @@ test('on a full disk it does not go on by itself, and says so', () => {
   const shm = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMSIZE' });
   expect(toDiskError(shm, 'commit', '/d/quoral.db')).toMatchObject({ kind: 'full', uncertain: false });
   expect(whyEnded(new DiskError('failed', 'check the disk', true))).toBe('check the disk');
+});
+
+test('on a file system that has become read-only it names that beside the permissions', () => {
+  const readOnly = Object.assign(new Error('attempt to write a readonly database'), { code: 'SQLITE_READONLY' });
+  expect(whyEnded(toOpeningError(readOnly, '/d/quoral.db') as Error)).toBe(
+    '/d/quoral.db cannot be written; check the permissions of the file and its directory, and whether its file system is read-only',
+  );
 });
