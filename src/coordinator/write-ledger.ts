@@ -5,7 +5,7 @@
 
 import type { Dot } from '#causality/dot.ts';
 import { Unfitting } from '#causality/operate.ts';
-import type { Epoch } from '#kernel/identity.ts';
+import type { Epoch, NodeId } from '#kernel/identity.ts';
 import { AlreadyMinted, asRefusal, mayHaveBegun, TooLarge, TooManySiblings } from '#replica/refusals.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
@@ -13,18 +13,18 @@ import { Refusal } from '#wire/message.ts';
 import type { CallResult } from '#wire/messaging.ts';
 import { DiskError, type Log } from '#world/world.ts';
 import type { Environment } from './environment.ts';
-import type { Failure } from './write-outcome.ts';
+import type { Failure, NotTaken } from './write-outcome.ts';
 
 export class WriteLedger {
   /** Nodes that may hold the write, however the round ends. */
   #mayHold = 0;
-  readonly #refusals: string[] = [];
-  readonly #peers: Pick<Environment['peers'], 'why'>;
+  readonly #refusals: NotTaken[] = [];
+  readonly #environment: { readonly self: NodeId; readonly peers: Pick<Environment['peers'], 'why'> };
   #reasonNotMinted: unknown;
   #newerEpoch: Epoch | undefined;
 
-  constructor(peers: Pick<Environment['peers'], 'why'>) {
-    this.#peers = peers;
+  constructor(environment: { readonly self: NodeId; readonly peers: Pick<Environment['peers'], 'why'> }) {
+    this.#environment = environment;
   }
 
   /** The epoch that a replica knew and this node did not, when nothing was minted because of it. */
@@ -43,24 +43,29 @@ export class WriteLedger {
   }
 
   /** A node that was given it has not confirmed it. */
-  notTaken(result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
-    this.#refusals.push(result.kind === 'refused' ? result.code : result.reason);
+  notTaken(by: NodeId, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
+    this.#refusals.push({ by, why: result.kind === 'refused' ? result.code : result.reason });
     if (result.kind !== 'lost' && !(result.kind === 'refused' && mayHaveBegun(result.code))) this.#mayHold -= 1;
   }
 
   /** Nothing was minted, so nobody has been given anything. */
   notMinted(error: unknown): void {
-    const refusal = asRefusal(error);
-    if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
+    const refusal = this.#refusedHere(error);
     this.#reasonNotMinted = error;
-    if (refusal instanceof Refusal && refusal.code === STALE) this.#newerEpoch = refusal.value as Epoch;
+    if (refusal?.code === STALE) this.#newerEpoch = refusal.value as Epoch;
   }
 
   /** This node has minted and sent, and could not commit. */
   notCommitted(error: unknown): void {
-    const refusal = asRefusal(error);
-    if (refusal instanceof Refusal) this.#refusals.push(refusal.code);
+    this.#refusedHere(error);
     if (error instanceof DiskError && !error.uncertain) this.#mayHold -= 1;
+  }
+
+  #refusedHere(error: unknown): Refusal | undefined {
+    const refusal = asRefusal(error);
+    if (!(refusal instanceof Refusal)) return undefined;
+    this.#refusals.push({ by: this.#environment.self, why: refusal.code });
+    return refusal;
   }
 
   /** `away` are the owners that could not even be asked, and for whom nobody stands in. */
@@ -71,7 +76,9 @@ export class WriteLedger {
     away: readonly Member[],
   ): Failure {
     const [mayHold, refusals, reasonNotMinted] = [this.#mayHold, this.#refusals, this.#reasonNotMinted];
-    const unasked = away.map(({ id, state }) => `${id}: ${state === 'refilling' ? state : this.#peers.why(id)}`);
+    const unasked = away.map(
+      ({ id, state }) => `${id}: ${state === 'refilling' ? state : this.#environment.peers.why(id)}`,
+    );
     return { ending, mayHold, refusals, unasked, reasonNotMinted, written, zone };
   }
 }

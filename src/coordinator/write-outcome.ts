@@ -22,13 +22,18 @@ export interface Offer extends StoredState {
 
 export type Ending = 'reached' | 'impossible' | 'deadline' | 'not-minted';
 
+export interface NotTaken {
+  readonly by: NodeId;
+  /** The code with which it refused the write, or the reason of its silence. */
+  readonly why: string;
+}
+
 /** What is known of a round when it has ended otherwise than well. */
 export interface Failure {
   readonly ending: Exclude<Ending, 'reached'>;
   /** Nodes that may hold the write. */
   readonly mayHold: number;
-  /** Codes with which nodes refused it, and reasons for their silence. */
-  readonly refusals: readonly string[];
+  readonly refusals: readonly NotTaken[];
   /** Owners that could not even be asked, each with the reason. */
   readonly unasked: readonly string[];
   readonly reasonNotMinted: unknown;
@@ -78,14 +83,15 @@ function refusedFor(reason: unknown): { readonly trouble: Trouble; readonly deta
 }
 
 /** A write that some node may hold is not called turned away, which everybody takes for "nothing was done". */
-function troubleOf(ending: Failure['ending'], refusals: readonly string[], mayHold: number): Trouble {
+function troubleOf(ending: Failure['ending'], notTaken: readonly NotTaken[], mayHold: number): Trouble {
+  const refusals = notTaken.map(({ why }) => why);
   if (refusals.includes(DISK_FULL) || refusals.includes(HINTS_FULL)) return 'disk-full';
   if (refusals.includes(OVERLOADED) && mayHold === 0) return 'overloaded';
   return ending === 'deadline' || refusals.some(ranOutOfTime) ? 'quorum-timeout' : 'quorum-unavailable';
 }
 
 function detailOf(trouble: Trouble, { refusals, unasked, zone }: Failure): string {
-  const known = [...unasked, ...refusals];
+  const known = [...unasked, ...refusals.map(({ by, why }) => `${by}: ${why}`)];
   const reasons = known.length > 0 ? ` (${known.join(', ')})` : '';
   if (trouble === 'quorum-timeout') return `not enough replicas confirmed the write in time${reasons}`;
   if (trouble === 'disk-full') return `the disk of a replica is full${reasons}`;

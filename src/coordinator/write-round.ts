@@ -80,7 +80,7 @@ export class WriteRound {
     this.#route = routeOf(environment, request.bucket, request.key);
     this.#request = inItsZone(request, this.#route.owners);
     this.#of = countedOwners(request, this.#route.owners).length;
-    this.#ledger = new WriteLedger(environment.peers);
+    this.#ledger = new WriteLedger(environment);
     const readAt = before.kind === 'again' ? before.origin : before.base?.origin;
     this.#missed = new MissedWrites(environment, request, this.#route.scope, readAt);
     this.#rules = new WriteRules(environment, this.#request, this.#route);
@@ -332,7 +332,7 @@ export class WriteRound {
         return this.#offerTo(owner, offer, newer, attempt + 1);
       hasNoPlace = goesByNewer && newer === undefined;
     }
-    this.#ledger.notTaken(result);
+    this.#ledger.notTaken(owner.id, result);
     if (!hasNoPlace) this.#standInFor(owner);
     this.#tally.fail(owner.index);
     this.#decide();
@@ -362,7 +362,7 @@ export class WriteRound {
       this.#tally.accept(fallback.index, result.reply.durable, 'fallback');
       this.#stored.push({ ...standIn, revision: result.reply.revision });
     } else {
-      this.#ledger.notTaken(result);
+      this.#ledger.notTaken(fallback.id, result);
       this.#standIns.release(standIn);
       if (!this.#confirmed.includes(owner.index)) this.#standInFor(owner);
       this.#tally.fail(fallback.index, 'fallback');

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { withDoubt } from '#coordinator/doubt.ts';
+import { nodeId } from '#kernel/identity.ts';
 import { failed, type Failure } from '#coordinator/write-outcome.ts';
 
 const AGREEMENT = { acked: 1, needed: 2, of: 3, fallbacks: 0 };
@@ -10,11 +11,11 @@ function failure(more: Partial<Failure>): Failure {
 }
 
 test('a write that a node may hold is not called turned away for the others that had too much to do', () => {
-  const refusals = ['overloaded', 'overloaded'];
+  const refusals = ['n1', 'n2'].map((by) => ({ by: nodeId(by), why: 'overloaded' }));
   expect(failed(failure({ refusals, mayHold: 1 }), AGREEMENT)).toEqual({
     kind: 'unknown',
     trouble: 'quorum-unavailable',
-    detail: 'too few replicas can take the write (overloaded, overloaded)',
+    detail: 'too few replicas can take the write (n1: overloaded, n2: overloaded)',
     agreement: AGREEMENT,
   });
   expect(failed(failure({ refusals }), AGREEMENT)).toMatchObject({ kind: 'not-applied', trouble: 'overloaded' });
