@@ -3,6 +3,7 @@
  * what the operator can do.
  */
 
+import { constants } from 'node:os';
 import { DiskError } from '#world/world.ts';
 
 /** The data directory cannot be used. The message is one line: which file, what is wrong with it, what would help. */
@@ -13,10 +14,18 @@ export class DataDirectoryError extends Error {
 /** At `commit` an input/output error leaves open whether the transaction survives a restart; before it, nothing does. */
 export type DiskStep = 'read' | 'reserve' | 'write' | 'commit' | 'sync' | 'checkpoint';
 
+/** What Node.js calls errors of the operating system for which it has no name, such as that a quota is used up. */
+const UNNAMED = /^Unknown system error -(\d+)$/;
+
 /** The code of an error that SQLite or the operating system reported; undefined for any other thrown value. */
 function errorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  const number = UNNAMED.exec(error.code)?.[1];
+  return number === undefined ? error.code : nameOf(Number(number));
+}
+
+function nameOf(number: number): string {
+  return Object.entries(constants.errno).find(([, known]) => known === number)?.[0] ?? `E${number}`;
 }
 
 /**
@@ -32,7 +41,7 @@ export function toDiskError(error: unknown, step: DiskStep, path: string): DiskE
   const isFull =
     code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE'
       ? step !== 'sync' && step !== 'checkpoint'
-      : code === 'ENOSPC' && step === 'reserve';
+      : (code === 'ENOSPC' || code === 'EDQUOT') && step === 'reserve';
   if (isFull) {
     // The commit mark is the last thing that a commit writes, so a commit that ran out of space has not happened. A read runs out
     // of it where a transaction has changed more pages than the cache holds: some of them have to go to make room.

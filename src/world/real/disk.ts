@@ -62,6 +62,7 @@ export interface DiskOptions {
 /** Free space beside what is needed for the rows of the journal, as for the index of SQLite's log. */
 const ROOM_BYTES = 1024 * 1024;
 const SEGMENT_BYTES = 32 * 1024 * 1024;
+const NOT_TAKEN = 'rows of the journal cannot be brought into the database';
 /** So long writes may go on into files that somebody has removed from their directory, which no later start would find. */
 const LOOK_MS = 1000;
 /** A range that has walked over so many deleted rows has them deleted in SQLite too. */
@@ -248,7 +249,8 @@ class JournaledDisk implements Disk {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#failure === undefined) await this.#apply?.finish().catch((error: unknown) => this.#failForGood(error));
+    if (this.#failure === undefined)
+      await this.#apply?.finish().catch((error: unknown) => this.#failForGood(error, NOT_TAKEN));
     this.#apply?.end();
     await this.#journal?.close();
     await this.#rows.close();
@@ -277,12 +279,12 @@ class JournaledDisk implements Disk {
       observe: (seconds) => this.#figures.syncs.observe(seconds),
       assertRoom: (longer, rows, bytes) => this.#assertRoom(longer, rows, bytes),
       onWritten: () => this.#apply!.goOn(),
-      onError: (error) => this.#fail(error, 'sync'),
+      onError: (error) => this.#failForGood(error, 'the journal cannot be written'),
     });
     this.#apply = new DiskApply({
       journal: this.#journal,
       rows: this.#rows,
-      onError: (error) => this.#failForGood(error),
+      onError: (error) => void this.#failForGood(error, NOT_TAKEN),
     });
   }
 
@@ -294,12 +296,12 @@ class JournaledDisk implements Disk {
     }
   }
 
-  /** Rows that SQLite does not take can never leave the journal, whatever the reason is. */
-  #failForGood(error: unknown): void {
+  /** What the journal does not take, or SQLite from the journal, never comes anywhere, whatever the reason is. */
+  #failForGood(error: unknown, what: string): unknown {
     const failure = this.#fail(error, 'sync');
-    if (failure instanceof DiskError) return;
-    const message = `rows of the journal cannot be brought into the database: ${String(failure)}`;
-    this.#fail(Object.assign(new Error(message, { cause: failure }), { code: 'EJOURNAL' }), 'sync');
+    if (failure instanceof DiskError) return failure;
+    const message = `${what}: ${String(failure)}`;
+    return this.#fail(Object.assign(new Error(message, { cause: failure }), { code: 'EJOURNAL' }), 'sync');
   }
 
   /** With a full disk only when what waits for SQLite finds space there. */

@@ -1,5 +1,6 @@
 /** What a node says that ends before it has started. */
 
+import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { whyEnded } from '#cli/run-node.ts';
 import { toDiskError, toOpeningError } from '#world/real/disk-errors.ts';
@@ -13,6 +14,9 @@ test('on a full disk it does not go on by itself, and says so', () => {
   // Its index cannot become longer, whatever SQLite calls that.
   const shm = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMSIZE' });
   expect(toDiskError(shm, 'commit', '/d/quoral.db')).toMatchObject({ kind: 'full', uncertain: false });
+  // A quota is used up in the place of the disk.
+  const quota = Object.assign(new Error('no room'), { code: `Unknown system error -${constants.errno.EDQUOT}` });
+  expect(toDiskError(quota, 'reserve', '/d/quoral.db')).toMatchObject({ kind: 'full', uncertain: false });
   expect(whyEnded(new DiskError('failed', 'check the disk', true))).toBe('check the disk');
 });
 
