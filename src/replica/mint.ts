@@ -129,11 +129,10 @@ export function checkSize(
     const isFull = live > siblingsMax || has > Math.max(siblingsMax, entriesMax);
     if (!isFull && after.bytes <= stateBytesMax) return;
     const ended = has === live ? '' : `, and ${has - live} that have ended and are not gone yet`;
-    const limit = live > siblingsMax ? siblingsMax : isFull ? entriesMax : `${stateBytesMax} bytes`;
-    throw new TooManySiblings(
-      `the key would have ${live} concurrent versions${ended}; that would be above ${limit}`,
-      before.state,
-    );
+    const over = isFull
+      ? `that would be above ${live > siblingsMax ? siblingsMax : entriesMax}`
+      : `their ${after.bytes} bytes, with all that belongs to them, would be above ${stateBytesMax}`;
+    throw new TooManySiblings(`the key would have ${live} concurrent versions${ended}; ${over}`, before.state);
   }
   if (has > entriesMax && has > had) {
     const counts = operating.operation.kind !== 'fold' && innermost(operating.operation).kind === 'increment';
