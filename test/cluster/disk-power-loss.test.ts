@@ -37,6 +37,11 @@ async function traced(
   return { lines, events: readTrace(readFileSync(output, 'latin1'), options.path, before) };
 }
 
+/** Of the same memory: zeros ahead in the journal are megabytes. */
+function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
+}
+
 interface Case {
   readonly files: string;
   readonly walBytes: number;
@@ -95,8 +100,11 @@ describe.skipIf(!canTrace).each(CASES)(
     const indexOf = (...words: string[]): number =>
       events.findIndex((event) => event.kind === 'line' && words.every((word, i) => event.words[i] === word));
 
-    /** Loses the power at many moments; returns where a durable group was gone, a group torn, or the file damaged. */
-    async function losses(ignoredSyncs?: TracedFile): Promise<string[]> {
+    /**
+     * Loses the power at many moments; returns where a durable group was gone, a group torn, or the file damaged. Where that is
+     * looked for, one is enough.
+     */
+    async function losses(ignoredSyncs?: TracedFile, wanted?: string): Promise<string[]> {
       const random = new SeededRandom('power');
       const found: string[] = [];
       const [first, last] = [indexOf('opened'), indexOf('done')];
@@ -114,11 +122,12 @@ describe.skipIf(!canTrace).each(CASES)(
         const path = join(copy, 'data.db');
         writeCrashImages(events, path, crash);
         const { whole, torn, damage } = await inspectFiles(path, options);
+        rmSync(copy, { recursive: true });
         const missing = durableGroups(events, at).filter((group) => !whole.has(group));
         if (damage !== undefined) found.push(`event ${at}: ${damage}`);
         else if (missing.length > 0) found.push(`event ${at}: groups ${missing.join(' ')} are lost`);
         if (torn.length > 0) found.push(`event ${at}: groups ${torn.join(' ')} are torn`);
-        rmSync(copy, { recursive: true });
+        if (wanted !== undefined && found.some((one) => one.includes(wanted))) break;
       }
       return found;
     }
@@ -127,7 +136,7 @@ describe.skipIf(!canTrace).each(CASES)(
       for (let group = 0; group < options.groups; group++) {
         const row = Buffer.concat(groupRows(group, options)[0]!);
         const isOf = (event: TraceEvent): boolean =>
-          event.kind === 'write' && event.file.startsWith('-journal') && Buffer.from(event.bytes).includes(row);
+          event.kind === 'write' && event.file.startsWith('-journal') && asBuffer(event.bytes).includes(row);
         const write = events.findIndex(isOf);
         const written = events.findIndex((event) => event.kind === 'written' && event.write === write);
         expect(write, `group ${group}`).toBeGreaterThan(indexOf('commit', String(group)));
@@ -149,7 +158,7 @@ describe.skipIf(!canTrace).each(CASES)(
     });
 
     test.each(alarms)('the alarm rings: a disk that ignores the syncs of %j loses some', async (file, found) => {
-      expect((await losses(file)).join('\n')).toContain(found);
+      expect((await losses(file, found)).join('\n')).toContain(found);
     });
   },
 );
