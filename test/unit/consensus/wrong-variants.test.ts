@@ -66,7 +66,7 @@ async function whileWrong(variant: keyof typeof wrong, check: () => Promise<void
 describe('the checker finds', () => {
   it('a vote that was not on disk before it was answered', async () => {
     const faults = { ...HARSH.faults, forgetfulVotes: true, crashAtCommit: 0.1 };
-    expect(await violationFrom(160, { ...HARSH, faults })).toMatch(/two values/);
+    expect(await violationFrom(220, { ...HARSH, faults })).toMatch(/two values/);
   });
 
   it('a proposer that ignores what a voter has accepted', async () => {
@@ -83,7 +83,7 @@ describe('the checker finds', () => {
 
   it('a voter that lost its disk and votes on', async () => {
     await whileWrong('wipedDisksVote', async () => {
-      expect(await violationFrom(1, { ...HARSH, wipes: true, unrest: 20 })).toMatch(/two values/);
+      expect(await violationFrom(140, { ...HARSH, wipes: true, unrest: 20 })).toMatch(/two values/);
     });
   });
 
