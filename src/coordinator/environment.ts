@@ -272,10 +272,5 @@ export async function scopeOnceLearned(
   return route?.writers.some(({ index }) => index === owner.index) === true ? route.scope : undefined;
 }
 
-/** Why a majority of the owners in the zone cannot be had. */
-export function noneIn(zone: string): string {
-  return `no owner of the key stands in zone ${zone}`;
-}
-
 export const REDEFINED = 'the bucket was or is being redefined while the request was under way';
 export const STOPPED_SERVING = 'this node has stopped serving since the request came: /readyz says why';

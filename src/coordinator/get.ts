@@ -6,7 +6,7 @@
 import { EMPTY_STATE, type State, type Version } from '#causality/state.ts';
 import { CorruptState } from '#causality/state-codec.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
-import { noneIn, REDEFINED, sameBucketNow, STOPPED_SERVING, type Environment } from './environment.ts';
+import { REDEFINED, sameBucketNow, STOPPED_SERVING, type Environment } from './environment.ts';
 import { isFullAnywhere, retriesIn } from './join-answers.ts';
 import { ReadRound } from './read-round.ts';
 import type { Agreement, ReadOutcome, ReadRequest, RoundRequest } from './requests.ts';
@@ -97,18 +97,16 @@ function unmet(round: ReadRound): Gathered {
 }
 
 function tooFew(environment: Environment, { zone }: RoundRequest, round: ReadRound, late: boolean): Gathered {
-  const agreement = round.agreement();
   const where = zone === undefined ? '' : ` in zone ${zone}`;
   const failures = round.failures();
   const reasons = failures.length === 0 ? '' : ` (${failures.join(', ')})`;
-  const short = late ? 'not enough replicas answered in time' : `too few replicas${where} can be reached`;
   const trouble = late ? 'quorum-timeout' : round.turnedAway() ? 'overloaded' : 'quorum-unavailable';
   const partial = retriesIn(round.answers).length > 0 ? joined(environment, round) : undefined;
   return {
     kind: 'failed',
     trouble,
-    detail: zone !== undefined && agreement.of === 0 ? noneIn(zone) : `${short}${reasons}`,
-    agreement,
+    detail: `${late ? 'not enough replicas answered in time' : `too few replicas${where} can be reached`}${reasons}`,
+    agreement: round.agreement(),
     retries: retriesIn(round.answers),
     ...(partial?.kind === 'gathered' ? { state: partial.state } : {}),
   };

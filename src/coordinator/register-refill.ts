@@ -10,7 +10,7 @@
  */
 
 import { mergeRegisters } from '#consensus/register.ts';
-import { concatBytes } from '#kernel/bytes.ts';
+import { EMPTY_BYTES, successor } from '#kernel/bytes.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { DamagedRegister, TakenRegisters } from '#repair/move-votes.ts';
 import { placeOfRow } from '#repair/repair.ts';
@@ -24,6 +24,7 @@ import { oldOwners } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { presentMember } from '#ring/present-member.ts';
 import { Refusal } from '#wire/message.ts';
+import { readPage, type Page } from '#world/pages.ts';
 import { transferTime } from '#wire/settings.ts';
 import type { Environment } from './environment.ts';
 import {
@@ -92,7 +93,7 @@ export class RegisterRefill {
     let bytes = 0;
     let last = after;
     for (let looked = 0; looked < PAGE_ROWS_MAX && bytes < PAGE_BYTES; looked++) {
-      const [found] = world.disk.range(REGISTERS, { ...(last === null ? {} : { from: following(last) }), limit: 1 });
+      const [found] = world.disk.range(REGISTERS, { ...(last === null ? {} : { from: successor(last) }), limit: 1 });
       if (found === undefined) return { rows, next: null, damaged };
       const [rowKey, row] = found;
       last = rowKey;
@@ -167,16 +168,15 @@ export class RegisterRefill {
 
   async #remove(isGone: (name: RecordName) => boolean): Promise<void> {
     const { world, replica } = this.#options;
-    for (let from: Uint8Array | undefined; ;) {
-      const page = world.disk.range(REGISTERS, { ...(from === undefined ? {} : { from }), limit: PAGE_ROWS_MAX });
-      const gone = page.filter(([rowKey]) => isGone(recordName(rowKey)));
+    for (let from: Uint8Array | undefined = EMPTY_BYTES; from !== undefined;) {
+      const page: Page = readPage(world.disk, REGISTERS, { from, limit: PAGE_ROWS_MAX });
+      from = page.next;
+      const gone = page.rows.filter(([rowKey]) => isGone(recordName(rowKey)));
       const run = (transaction: GroupTransaction): void => {
         for (const [rowKey] of gone) transaction.delete(REGISTERS, rowKey);
       };
       if (gone.length > 0) await replica.commits.submit({ run, bytes: 0, durable: true });
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE_ROWS_MAX) return;
-      from = following(last[0]);
+      else await new Promise<void>((resolve) => world.clock.defer(resolve));
     }
   }
 
@@ -221,9 +221,4 @@ export class RegisterRefill {
     this.#complainedAt = clock.monotonic();
     log.warn('refill-blocked', { reason: `registers of strong keys: ${reason}`, partitionsLeft });
   }
-}
-
-/** The least key above this one. */
-function following(key: Uint8Array): Uint8Array {
-  return concatBytes([key, new Uint8Array(1)]);
 }

@@ -6,7 +6,7 @@
  * It goes fast after a start, after somebody was away, and until all owners of all keys have been compared once since.
  */
 
-import { concatBytes } from '#kernel/bytes.ts';
+import { EMPTY_BYTES } from '#kernel/bytes.ts';
 import type { BallotSource } from '#consensus/ballot.ts';
 import { placeOfRow } from '#repair/repair.ts';
 import type { ScrubReply } from '#repair/slices.ts';
@@ -14,6 +14,7 @@ import type { GroupTransaction } from '#replica/group-commit.ts';
 import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
+import { bytesOf, readPage, type Page } from '#world/pages.ts';
 import type { Timer } from '#world/world.ts';
 import type { Environment } from './environment.ts';
 import { RegisterErase } from './register-erase.ts';
@@ -54,6 +55,7 @@ const STEP_MS = 250;
 const REST_MS = 10_000;
 /** Of rows, when they are read fast. */
 const BYTES_PER_MS = 4096;
+const NOTHING: Page = { rows: [], next: undefined };
 
 export class RegisterUpkeep {
   readonly #options: UpkeepOptions;
@@ -123,9 +125,9 @@ export class RegisterUpkeep {
   }
 
   #read(from: Uint8Array, bucket: string | undefined) {
-    const page = this.#options.environment.world.disk.range(REGISTERS, { from, limit: PAGE_ROWS });
-    const read = page.filter(([rowKey]) => bucket === undefined || recordName(rowKey).bucket === bucket);
-    return { read, next: page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]) };
+    const { rows, next } = readPage(this.#options.environment.world.disk, REGISTERS, { from, limit: PAGE_ROWS });
+    const read = rows.filter(([rowKey]) => bucket === undefined || recordName(rowKey).bucket === bucket);
+    return { read, next };
   }
 
   #next(): void {
@@ -142,16 +144,15 @@ export class RegisterUpkeep {
     this.#pause = STEP_MS;
     try {
       const known = knowledge.epoch() > 0;
-      const from = this.#from === undefined ? {} : { from: this.#from };
-      const page = known ? world.disk.range(REGISTERS, { ...from, limit: PAGE_ROWS }) : [];
+      const from = this.#from ?? EMPTY_BYTES;
+      const { rows, next } = known ? readPage(world.disk, REGISTERS, { from, limit: PAGE_ROWS }) : NOTHING;
       this.#pages += known ? 1 : 0;
-      const bytes = page.reduce((sum, [, row]) => sum + row.length, 0);
-      this.#from = page.length < PAGE_ROWS ? undefined : following(page.at(-1)![0]);
+      this.#from = next;
       const began = world.clock.monotonic();
-      const apart = await this.#level.level(page.flatMap((row) => this.#look(row)));
+      const apart = await this.#level.level(rows.flatMap((row) => this.#look(row)));
       if (apart > 0) this.#mayDiffer = true;
       const least = apart > 0 ? STEP_MS : Math.max(STEP_LEAST_MS, PAUSE * (world.clock.monotonic() - began));
-      this.#pause = Math.min(REST_MS, Math.max(least, bytes / BYTES_PER_MS));
+      this.#pause = Math.min(REST_MS, Math.max(least, bytesOf(rows) / BYTES_PER_MS));
     } catch (error) {
       this.#from = undefined;
       // A disk that has failed is told of elsewhere.
@@ -212,9 +213,4 @@ export class RegisterUpkeep {
       world.log.debug('scrub-failed', { reason: String(error) });
     });
   }
-}
-
-/** The least key above this one. */
-function following(key: Uint8Array): Uint8Array {
-  return concatBytes([key, new Uint8Array(1)]);
 }

@@ -68,7 +68,7 @@ export class WriteLedger {
     return refusal;
   }
 
-  /** `away` are the owners that could not even be asked. */
+  /** `away` are the owners that could not even be asked, and for whom nobody stands in. */
   failure(
     ending: Failure['ending'],
     written: Dot | undefined,

@@ -11,7 +11,7 @@ import type { StoredState } from '#replica/records.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import { ranOutOfTime } from '#wire/messaging.ts';
 import { liveVersions } from './get.ts';
-import { noneIn, REDEFINED } from './environment.ts';
+import { REDEFINED } from './environment.ts';
 import type { Agreement, Trouble, WriteOutcome, WriteRequest } from './requests.ts';
 
 /** A state that has the write, and what shall be remembered of the request. */
@@ -72,7 +72,7 @@ export function failed(failure: Failure, agreement: Agreement): WriteOutcome {
   const kind = mayHold === 0 ? 'not-applied' : 'unknown';
   const trouble = troubleOf(ending, refusals, mayHold);
   const written = failure.written === undefined ? {} : { written: failure.written };
-  return { kind, trouble, detail: detailOf(trouble, failure, agreement), agreement, ...written };
+  return { kind, trouble, detail: detailOf(trouble, failure), agreement, ...written };
 }
 
 /** Why the operation on a data type cannot be done, whatever the replicas say. */
@@ -90,12 +90,11 @@ function troubleOf(ending: Failure['ending'], notTaken: readonly NotTaken[], may
   return ending === 'deadline' || refusals.some(ranOutOfTime) ? 'quorum-timeout' : 'quorum-unavailable';
 }
 
-function detailOf(trouble: Trouble, { refusals, unasked, zone }: Failure, { of }: Agreement): string {
+function detailOf(trouble: Trouble, { refusals, unasked, zone }: Failure): string {
   const known = [...unasked, ...refusals.map(({ by, why }) => `${by}: ${why}`)];
   const reasons = known.length > 0 ? ` (${known.join(', ')})` : '';
   if (trouble === 'quorum-timeout') return `not enough replicas confirmed the write in time${reasons}`;
   if (trouble === 'disk-full') return `the disk of a replica is full${reasons}`;
-  if (zone !== undefined && of === 0) return noneIn(zone);
   const where = zone === undefined ? '' : ` in zone ${zone}`;
   return `too few replicas${where} can take the write${reasons}`;
 }

@@ -135,10 +135,8 @@ export class WriteRound {
     const { w, pw, dw } = this.#request;
     const { acked, fallbacks } = this.#tally;
     const agreement = { acked, needed: Math.max(w, pw, dw), of: this.#of, fallbacks };
-    if (ending !== 'reached') {
-      const away = this.#rules.writers.filter((owner) => owner !== this.#here && !this.#others.includes(owner));
-      return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone, away), agreement);
-    }
+    if (ending !== 'reached')
+      return failed(this.#ledger.failure(ending, this.#offer?.dot, this.#request.zone, this.#unattended), agreement);
     const offer = shown(this.#offer!, this.#environment.world.clock.wall());
     return applied(offer, agreement, memberAt(this.#environment, offer.dot.node));
   }

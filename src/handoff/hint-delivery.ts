@@ -3,6 +3,7 @@
  * each, at a bounded rate, and after a failure later and later.
  */
 
+import { successor } from '#kernel/bytes.ts';
 import type { NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Assessment, Reachability } from '#membership/reachability.ts';
 import { presentMember } from '#ring/present-member.ts';
@@ -10,7 +11,7 @@ import type { Counter, Timer } from '#world/world.ts';
 import { HintCourier, type HintCourierOptions, type UnderWay } from './hint-courier.ts';
 import type { HintRoom } from './hint-room.ts';
 import { displacedRanges } from './recipients.ts';
-import { ageKey, justAfter, ownerPrefix, type AgeEntry } from './tables.ts';
+import { ageKey, ownerPrefix, type AgeEntry } from './tables.ts';
 import { Throttle } from './throttle.ts';
 
 export interface HintDeliverySettings {
@@ -249,7 +250,7 @@ export class HintDelivery {
       yield* page;
       const last = page.at(-1);
       if (last === undefined || page.length < PAGE) return;
-      start = justAfter(ageKey(last.row, last.sole, last.low));
+      start = successor(ageKey(last.row, last.sole, last.low));
     }
   }
 

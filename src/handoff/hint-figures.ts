@@ -3,10 +3,10 @@
  * of them serves at once; changes behind the place that the count has reached are added, those ahead of it will be met.
  */
 
-import { compareBytes } from '#kernel/bytes.ts';
+import { compareBytes, successor } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import type { Clock, DiskReader, Log } from '#world/world.ts';
-import { ageEntry, HINT_AGES, justAfter, ownerOf } from './tables.ts';
+import { ageEntry, HINT_AGES, ownerOf } from './tables.ts';
 
 export interface Waiting {
   readonly rows: number;
@@ -98,7 +98,7 @@ export class HintFigures {
     const entries = page.map((row) => ({ owner: ownerOf(row[0]), bytes: ageEntry(row).bytes }));
     for (const { owner, bytes } of entries) this.#add(owner, 1, bytes);
     const last = page.at(-1);
-    this.#counted = last === undefined || page.length < PAGE ? undefined : justAfter(last[0]);
+    this.#counted = last === undefined || page.length < PAGE ? undefined : successor(last[0]);
   }
 
   #add(owner: NodeIndex, rows: number, bytes: number): void {

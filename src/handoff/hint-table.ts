@@ -7,12 +7,13 @@ import { timeOf } from '#causality/hybrid-clock.ts';
 import type { HybridClock } from '#causality/hybrid-clock.ts';
 import type { Conflicts } from '#causality/state.ts';
 import { MalformedBytes } from '#kernel/binary.ts';
-import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import { EMPTY_BYTES, successor } from '#kernel/bytes.ts';
 import type { NodeIndex } from '#kernel/identity.ts';
 import type { GroupCommit, GroupOperation, GroupTransaction } from '#replica/group-commit.ts';
 import type { Place } from '#replica/records.ts';
 import { asRefusal } from '#replica/refusals.ts';
 import { Refusal } from '#wire/message.ts';
+import { readPage, type Page } from '#world/pages.ts';
 import type { Clock, Counter, Digest, Disk, Log, Metrics } from '#world/world.ts';
 import { decodeHint, encodeHint, hintBytes, mergeHints, type Hint, type NewHint } from './hint.ts';
 import { GoneHints } from './gone-hints.ts';
@@ -25,7 +26,6 @@ import {
   hintKey,
   hintName,
   HINTS,
-  justAfter,
   ownerOf,
   ownerPrefix,
   type AgeEntry,
@@ -191,15 +191,13 @@ export class HintTable {
 
   /** What waits for an owner in the given range of rows, a page at a time; what cannot be read is left out. */
   *within(from: Uint8Array, to: Uint8Array): Generator<AgeEntry> {
-    for (let start = from; ;) {
-      const page = this.#options.world.disk.range(HINTS, { from: start, to, limit: WIDE_PAGE });
-      for (const [row, bytes] of page) {
+    for (let start: Uint8Array | undefined = from; start !== undefined;) {
+      const page: Page = readPage(this.#options.world.disk, HINTS, { from: start, to, limit: WIDE_PAGE });
+      for (const [row, bytes] of page.rows) {
         const hint = this.#decode(bytes);
         if (hint !== undefined) yield { row, sole: hint.sole, low: hint.low, bytes: hintBytes(row, hint) };
       }
-      const last = page.at(-1);
-      if (last === undefined || page.length < WIDE_PAGE) return;
-      start = justAfter(last[0]);
+      start = page.next;
     }
   }
 
@@ -210,7 +208,7 @@ export class HintTable {
       yield* page.map(ageEntry);
       const last = page.at(-1);
       if (last === undefined || page.length < PAGE) return;
-      from = justAfter(last[0]);
+      from = successor(last[0]);
     }
   }
 
@@ -222,7 +220,7 @@ export class HintTable {
       yield* page.map(ageEntry);
       const last = page.at(-1);
       if (last === undefined || page.length < PAGE) return;
-      from = justAfter(last[0]);
+      from = successor(last[0]);
       await new Promise<void>((resolve) => clock.after(0, resolve));
     }
   }

@@ -110,13 +110,6 @@ export function ownerOf(row: Uint8Array): NodeIndex {
   return nodeIndex(readU16(new ByteReader(row)));
 }
 
-/** The least key after all that begin with `key` and are no longer than it: `key` and a zero byte. */
-export function justAfter(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
-}
-
 function u16(writer: ByteWriter, value: number): void {
   writer.u8(value >>> 8);
   writer.u8(value);

@@ -7,12 +7,14 @@
  */
 
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
+import type { GroupTransaction } from '#replica/group-commit.ts';
 import { RECORDS, REGISTERS } from '#replica/tables.ts';
 import { broughtTo, heardNeeded, isMoving, newOwners, oldOwners, stageMayEnd, takersOf } from '#ring/moving.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import type { PartitionOwners, Ring } from '#ring/ring.ts';
 import { Refusal } from '#wire/message.ts';
 import { Looks } from '#world/looks.ts';
+import { PAGE_BYTES } from '#world/pages.ts';
 import type { Counter } from '#world/world.ts';
 import { exchangesAtOnce } from './at-once.ts';
 import { exchange, ExchangeFailed, type ExchangeEnvironment } from './exchange.ts';
@@ -364,19 +366,16 @@ export class Moves {
       const page = trees.index.entries(world.disk, place, ALL_LEAVES, PAGE_ROWS);
       if (page.length === 0) return !isOver();
       let bytes = 0;
-      await replica.commits.submit({
-        run: (transaction) => {
-          if (isOver()) return;
-          for (const { rowKey } of page) {
-            const row = transaction.get(RECORDS, rowKey);
-            bytes += rowKey.length + (row?.length ?? 0);
-            if (row !== undefined) replica.records.drop(transaction, rowKey, row, place);
-            else trees.recheck(transaction, place, rowKey);
-          }
-        },
-        bytes: 0,
-        durable: true,
-      });
+      const run = (transaction: GroupTransaction): void => {
+        for (let at = 0; !isOver() && at < page.length && bytes < PAGE_BYTES; at++) {
+          const { rowKey } = page[at]!;
+          const row = transaction.get(RECORDS, rowKey);
+          bytes += rowKey.length + (row?.length ?? 0);
+          if (row !== undefined) replica.records.drop(transaction, rowKey, row, place);
+          else trees.recheck(transaction, place, rowKey);
+        }
+      };
+      await replica.commits.submit({ run, bytes: 0, durable: true });
       if (isOver()) return false;
       await pace.take(bytes);
     }

@@ -90,7 +90,8 @@ export class Pace {
     const { clock, settings, throttle } = this.#options;
     this.#untold = 0;
     const speed = throttle();
-    if (speed === null) return;
+    // Nothing is to be waited for, but others have to have their turn.
+    if (speed === null) return new Promise((resolve) => clock.defer(resolve));
     this.#count(this.#countedTo);
     for (let pause = BUSY_PAUSE_MS; (await this.#sleep(PROBE_MS)) > settings.busyDelay; pause *= 2) {
       await this.#sleep(pause);

@@ -1,8 +1,7 @@
 /** Indexes of rows by partition: n u8 | partition u16 | row key → what is kept of the row. */
 
-import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import { EMPTY_BYTES, successor } from '#kernel/bytes.ts';
 import type { DiskReader } from '#world/world.ts';
-import { successor } from './tree-index.ts';
 import { placeOfKey, treeKey, type TreePlace } from './tree-tables.ts';
 
 export const PLACE_BYTES = 3;

@@ -11,13 +11,14 @@ import type { Replica } from '#replica/replica.ts';
 import type { Knowledge } from '#replica/scope.ts';
 import { recordName, RECORDS, type RecordName } from '#replica/tables.ts';
 import { Refusal } from '#wire/message.ts';
+import { bytesOf, readPage } from '#world/pages.ts';
 import type { Clock, Disk, Log, Metrics, Timer } from '#world/world.ts';
 import type { Digest } from '#world/world.ts';
 import type { GroupTransaction } from '#replica/group-commit.ts';
 import { differences, leafOf, LEAVES, MerkleTree } from './merkle-tree.ts';
 import type { Pace } from './pace.ts';
 import { TREE_KEYS, treeKeysKey, type TreePlace } from './tree-tables.ts';
-import { successor, type LeafRow } from './tree-index.ts';
+import type { LeafRow, LeafRows } from './tree-index.ts';
 import type { MerkleTrees } from './trees.ts';
 
 export interface ScrubOptions {
@@ -74,13 +75,11 @@ export class Scrub {
   /** Looks at a page of rows from this row key on; `next` is where to go on, undefined at the end. */
   async page(from: Uint8Array, bucket?: string): Promise<ScrubResult & { readonly next: Uint8Array | undefined }> {
     const { world, pace } = this.#options;
-    const rows = world.disk.range(RECORDS, { from, limit: PAGE_ROWS });
+    const { rows, next } = readPage(world.disk, RECORDS, { from, limit: PAGE_ROWS });
     let damaged = 0;
     let seen = 0;
-    let bytes = 0;
     for (const [rowKey, row] of rows) {
       const name = recordName(rowKey);
-      bytes += row.length;
       if (bucket !== undefined && name.bucket !== bucket) continue;
       seen += 1;
       const place = this.#options.placeOf(name);
@@ -88,13 +87,8 @@ export class Scrub {
       if (!this.#isWhole(row)) damaged += this.#report(place, name);
       else await this.#requireIndexed(place, rowKey);
     }
-    await pace.take(bytes);
-    const last = rows.at(-1);
-    return {
-      rows: seen,
-      damaged,
-      next: last === undefined || rows.length < PAGE_ROWS ? undefined : successor(last[0]),
-    };
+    await pace.take(bytesOf(rows));
+    return { rows: seen, damaged, next };
   }
 
   /** Looks at the tree of a partition, counted over all of them; false when there is none. */
@@ -142,9 +136,9 @@ export class Scrub {
     const { trees, world, pace } = this.#options;
     const fresh = new MerkleTree();
     for (let last: LeafRow | undefined; ;) {
-      const page: readonly LeafRow[] = trees.index.rows(world.disk, place, [0, LEAVES], PAGE_ROWS, last);
+      const page: LeafRows = trees.index.rows(world.disk, place, [0, LEAVES], PAGE_ROWS, last);
       let bytes = PAGE_COST_BYTES;
-      for (const { rowKey, hash, state, encoded } of page) {
+      for (const { rowKey, hash, state, encoded } of page.rows) {
         bytes += encoded?.length ?? 0;
         if (state === undefined) {
           if (this.#report(place, recordName(rowKey)) === 0) await this.#recheck(place, rowKey);
@@ -153,9 +147,9 @@ export class Scrub {
         const { high, low } = trees.hash.stateHash(hash, state);
         fresh.change(leafOf(hash), high, low);
       }
-      last = page.at(-1);
+      last = page.rows.at(-1);
       await pace.take(bytes);
-      if (last === undefined || page.length < PAGE_ROWS) break;
+      if (page.isLast) break;
     }
     // Rows that were written meanwhile make leaves differ too; only what differs at one moment is a fault.
     for (const leaf of differences(trees.tree(place).toBytes(), fresh.toBytes())) {

@@ -191,6 +191,8 @@ export class Slices {
       rows += page.rows;
       damaged += page.damaged;
       next = page.next;
+      // Others have their turn between two pages.
+      await new Promise<void>((resolve) => world.clock.defer(resolve));
     }
     return { next, rows, damaged };
   }

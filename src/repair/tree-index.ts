@@ -4,10 +4,11 @@
 
 import { decodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
-import { compareBytes, EMPTY_BYTES } from '#kernel/bytes.ts';
+import { compareBytes, EMPTY_BYTES, successor } from '#kernel/bytes.ts';
 import type { Checksum } from '#kernel/native.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import { RECORDS } from '#replica/tables.ts';
+import { PAGE_BYTES } from '#world/pages.ts';
 import type { DiskReader } from '#world/world.ts';
 import type { TreeHash } from './tree-hash.ts';
 import { entryOfKey, rangeOfLeaves, TREE_KEYS, treeKeysKey, type TreeEntry, type TreePlace } from './tree-tables.ts';
@@ -18,6 +19,12 @@ const PAGE_ROWS = 256;
 export interface LeafRow extends TreeEntry {
   readonly state: State | undefined;
   readonly encoded: Uint8Array | undefined;
+}
+
+/** A page of them. */
+export interface LeafRows {
+  readonly rows: readonly LeafRow[];
+  readonly isLast: boolean;
 }
 
 export class TreeIndex {
@@ -42,15 +49,22 @@ export class TreeIndex {
     return reader.range(TREE_KEYS, { ...range, from, limit }).map(([key]) => entryOfKey(key));
   }
 
-  /** The same with their rows. */
+  /** The same with their rows, as far as these fit into a page. */
   rows(
     reader: DiskReader,
     place: TreePlace,
     leaves: readonly [first: number, end: number],
     limit: number,
     after?: TreeEntry,
-  ): readonly LeafRow[] {
-    return this.entries(reader, place, leaves, limit, after).map((entry) => this.row(reader, entry));
+  ): LeafRows {
+    const entries = this.entries(reader, place, leaves, limit, after);
+    const rows: LeafRow[] = [];
+    for (let bytes = 0; rows.length < entries.length && bytes < PAGE_BYTES;) {
+      const row = this.row(reader, entries[rows.length]!);
+      rows.push(row);
+      bytes += row.encoded?.length ?? 0;
+    }
+    return { rows, isLast: rows.length === entries.length && entries.length < limit };
   }
 
   /** The rows with this hash: one, or none. */
@@ -70,15 +84,15 @@ export class TreeIndex {
     let low = 0;
     let after: TreeEntry | undefined;
     for (;;) {
-      const page = this.rows(reader, place, [leaf, leaf + 1], PAGE_ROWS, after);
-      for (const { hash, state } of page) {
+      const { rows, isLast } = this.rows(reader, place, [leaf, leaf + 1], PAGE_ROWS, after);
+      for (const { hash, state } of rows) {
         if (state === undefined) continue;
         const stateHash = this.#hash.stateHash(hash, state);
         high ^= stateHash.high;
         low ^= stateHash.low;
       }
-      after = page.at(-1);
-      if (page.length < PAGE_ROWS || after === undefined) return { high: high >>> 0, low: low >>> 0 };
+      after = rows.at(-1);
+      if (isLast) return { high: high >>> 0, low: low >>> 0 };
     }
   }
 
@@ -93,11 +107,4 @@ export class TreeIndex {
       return { ...entry, state: undefined, encoded: undefined };
     }
   }
-}
-
-/** The least key after this one. */
-export function successor(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }

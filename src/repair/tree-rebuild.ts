@@ -5,11 +5,11 @@
 
 import { decodeState } from '#causality/state-codec.ts';
 import type { State } from '#causality/state.ts';
-import { EMPTY_BYTES } from '#kernel/bytes.ts';
+import { EMPTY_BYTES, successor } from '#kernel/bytes.ts';
 import { recordName, RECORDS, type RecordName } from '#replica/tables.ts';
+import { PAGE_BYTES } from '#world/pages.ts';
 import type { Clock, Digest, Disk, Log } from '#world/world.ts';
 import { TREE_KEYS, TREE_LOG, TREES, type TreePlace } from './tree-tables.ts';
-import { successor } from './tree-index.ts';
 import type { MerkleTrees } from './trees.ts';
 
 /** Rows in one transaction: a few milliseconds. */
@@ -71,7 +71,7 @@ export class TreeRebuild {
 
   #step(from: Uint8Array): Step {
     const { world, trees, placeOf } = this.#options;
-    const rows = world.disk.range(RECORDS, { from, limit: ROWS_A_STEP });
+    const rows = world.disk.range(RECORDS, { from, limit: ROWS_A_STEP, bytes: PAGE_BYTES });
     const last = rows.at(-1);
     if (last === undefined) {
       trees.built();

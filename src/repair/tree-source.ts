@@ -38,7 +38,7 @@ import { retriesOf } from './retries-of.ts';
 import { leafOf, rangesOf } from './merkle-tree.ts';
 import type { Pace } from './pace.ts';
 import { lastWith, type TreeEntry, type TreePlace } from './tree-tables.ts';
-import type { LeafRow } from './tree-index.ts';
+import type { LeafRow, LeafRows } from './tree-index.ts';
 import type { MerkleTrees } from './trees.ts';
 
 /** Rows that are read in one go. */
@@ -162,19 +162,20 @@ export class TreeSource {
     const { place, leaves, after, bucket, settle, vouch = false } = request;
     this.#own(place);
     if (vouch) this.#vouch(place);
+    const { world, trees, pace } = this.#options;
     const list = new KeyListWriter();
     for (const range of this.#ranges(place, leaves, after)) {
       let last: TreeEntry | undefined = behind(range, after);
       for (;;) {
-        const page = this.#options.trees.index.rows(this.#options.world.disk, place, range, PAGE_ROWS, last);
-        for (const row of page) {
+        const page: LeafRows = trees.index.rows(world.disk, place, range, PAGE_ROWS, last);
+        for (const row of page.rows) {
           if (row.state === undefined) this.#missing(place, row, vouch);
           else if (bucket === undefined || recordName(row.rowKey).bucket === bucket) this.#add(list, row, settle);
         }
-        last = page.at(-1);
-        if (last === undefined || page.length < PAGE_ROWS) break;
+        last = page.rows.at(-1);
+        if (page.isLast) break;
         if (list.length >= ENTRIES_MAX - PAGE_ROWS) return list.reply(true);
-        await this.#options.pace.take(PAGE_COST_BYTES);
+        await pace.take(PAGE_COST_BYTES);
       }
       if (list.length >= ENTRIES_MAX - PAGE_ROWS && range[1] <= leaves.at(-1)!) return list.reply(true);
     }

@@ -8,7 +8,7 @@
  * key of the hash, or when they are damaged (tree-rebuild.ts).
  */
 
-import { compareBytes, EMPTY_BYTES } from '#kernel/bytes.ts';
+import { compareBytes, EMPTY_BYTES, successor } from '#kernel/bytes.ts';
 import type { Hash64 } from '#kernel/siphash.ts';
 import { keyOfNumber, numberOfKey } from '#kernel/number-key.ts';
 import type { State } from '#causality/state.ts';
@@ -18,7 +18,7 @@ import { recordKey, RECORDS } from '#replica/tables.ts';
 import type { Counter, Digest, Disk, DiskReader, DiskTransaction, Log, Metrics } from '#world/world.ts';
 import { leafOf, MerkleTree } from './merkle-tree.ts';
 import { TreeHash } from './tree-hash.ts';
-import { successor, TreeIndex } from './tree-index.ts';
+import { TreeIndex } from './tree-index.ts';
 import {
   changesOfRow,
   countOfRow,

@@ -137,8 +137,6 @@ test('without fallbacks the same write fails before anything is written; pw coun
   for (const query of ['sloppy=false', 'consistency=strict_quorum', 'consistency=all', 'w=2&pw=2', 'w=3']) {
     const answer = await cluster.request(first, 'PUT', `${KEY}?${query}`, { body: 'v' });
     expect([query, answer.status, JSON.parse(text(answer))]).toMatchObject([query, 503, { outcome: 'not-applied' }]);
-    // Also those that a fallback would have stood in for.
-    for (const away of [second, third]) expect(text(answer), query).toContain(`${away}: `);
   }
   // Nobody keeps anything of it, so two owners are missing and the one that is there knows nothing.
   const read = await cluster.request(first, 'GET', KEY);

@@ -11,8 +11,8 @@ const PROPOSER = 'src/coordinator/register-proposer.ts';
 export const WITHOUT_LEVELLING: readonly SourceEdit[] = [
   {
     file: 'src/coordinator/register-upkeep.ts',
-    from: 'const apart = await this.#level.level(page.flatMap((row) => this.#look(row)));',
-    to: 'const apart = 0 * page.flatMap((row) => this.#look(row)).length;',
+    from: 'const apart = await this.#level.level(rows.flatMap((row) => this.#look(row)));',
+    to: 'const apart = 0 * rows.flatMap((row) => this.#look(row)).length;',
   },
   {
     file: 'src/coordinator/register-upkeep.ts',

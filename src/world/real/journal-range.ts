@@ -8,7 +8,7 @@
  */
 
 import { assert } from '#kernel/assert.ts';
-import { compareBytes } from '#kernel/bytes.ts';
+import { compareBytes, successor } from '#kernel/bytes.ts';
 import type { RangeOptions, Row } from '#world/world.ts';
 import { DELETED } from './journal-format.ts';
 import type { JournalSegment } from './journal-segment.ts';
@@ -128,7 +128,7 @@ class StoredRows {
     this.#at += 1;
     if (this.#at < this.#page.length || this.#isLast) return;
     const [last] = this.#page[this.#at - 1]!;
-    const rest = this.#options.reverse === true ? { to: last } : { from: following(last) };
+    const rest = this.#options.reverse === true ? { to: last } : { from: successor(last) };
     this.#limit = Math.max(this.#limit, PAGE_ROWS);
     this.#page = this.#stored.range({ ...this.#options, ...rest, limit: this.#limit });
     this.#at = 0;
@@ -138,13 +138,6 @@ class StoredRows {
   #endsHere(): boolean {
     return this.#options.bytes === undefined && this.#page.length < this.#limit;
   }
-}
-
-/** The least key that comes after this one. */
-function following(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }
 
 interface Walk {

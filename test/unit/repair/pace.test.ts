@@ -48,6 +48,18 @@ test('as fast as the settings say, or a change; or without any waiting', async (
   expect(await new Course(() => null).clients(1).timeOf(50)).toBeLessThan(1);
 });
 
+test('without any waiting others have their turn nevertheless', async () => {
+  const { machine, clock, pace } = new Course(() => null);
+  let turns = 0;
+  const other = (): void => clock.defer(() => (++turns < 10 ? other() : undefined));
+  other();
+  const work = async (): Promise<number> => {
+    for (let page = 0; page < 5; page++) await pace.take(PAGE);
+    return turns;
+  };
+  expect(await machine.simulation.settle(work())).toBeGreaterThanOrEqual(4);
+});
+
 test('the speed may change meanwhile', async () => {
   let taken = 0;
   const time = await new Course(() => (++taken > 50 ? null : 1_000_000)).timeOf(100);
