@@ -75,6 +75,12 @@ test('values go in at one node and come out at the others; the ring names https'
   expect(await get('n2', '/metrics')).toMatch(/quoral_tls_certificate_expires_seconds\{door="peer"\} \d{10}/);
 });
 
+test('a large value, which leaves for the other nodes in pieces, comes out as it went in', async () => {
+  const large = Array.from({ length: 400_000 }, (_, i) => String(i).padStart(10, '.')).join('');
+  expect(await put('n1', 'large', large)).toBe(204);
+  for (const id of cluster.ids) expect((await get(id, '/v1/kv/b/large?r=all')) === large, id).toBe(true);
+});
+
 test('the verbs with --ca, with QUORAL_CA, and without', async () => {
   const { ca } = files.get('n1')!;
   const args = ['key', 'get', 'b', 'k', '--url', cluster.url('n1')];
