@@ -231,6 +231,24 @@ test('owners that have much to compare and little else to do have done so soon',
   expect(cluster.simulation.now - began).toBeLessThan(2000);
 });
 
+test('whoever takes long to compare a page is asked for the next one only after a longer pause', async () => {
+  const cluster = await strongCluster('level slowly');
+  for (let i = 0; i < 160; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
+  cluster.crash(cluster.machine('n1'));
+  await cluster.restart('n1');
+  let peeks = 0;
+  const loses = (message: Uint8Array): boolean => {
+    peeks += requestName(message) === 'register.peek' ? 1 : 0;
+    return false;
+  };
+  const [n1, ...others] = cluster.machines.map(({ host }) => host);
+  for (const other of others) cluster.network.setFault(n1!, other, { delay: 100, loses });
+  await pass(cluster, 4000);
+  // Pages of 16 keys, two owners asked for each; ten of them without a pause.
+  expect(peeks).toBeGreaterThan(0);
+  expect(peeks).toBeLessThan(5 * 2 * 16);
+});
+
 test('a repair of the whole cluster brings an owner up to date that was not heard when strong keys were changed', async () => {
   const cluster = await strongCluster('level at once');
   for (let i = 0; i < 40; i++) await cluster.request('n1', 'PUT', `/v1/kv/s/k${i}`, { body: 'v' });
