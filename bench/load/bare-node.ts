@@ -8,11 +8,13 @@
 
 import { constants, openSync, write, writeSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serve, type HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import { Packr } from 'msgpackr';
+import { tuneRuntime } from '#cli/runtime-settings.ts';
 import { wholeBody } from './whole-body.ts';
 
 const NODES = 3;
@@ -20,6 +22,8 @@ const HOST = '127.0.0.1';
 const JOURNAL_BYTES = 32 * 1024 * 1024;
 const index = Number(process.argv[2]);
 const basePort = Number(process.argv[3]);
+// As a node does.
+tuneRuntime(totalmem());
 const packr = new Packr({ useRecords: false });
 const values = new Map<string, Uint8Array<ArrayBuffer>>();
 

@@ -1,9 +1,13 @@
 /** The least that an HTTP front door of hono does for a PUT, whose body it reads, and for a GET. Tells its port. */
 
+import { totalmem } from 'node:os';
 import { serve, type HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
+import { tuneRuntime } from '#cli/runtime-settings.ts';
 import { wholeBody } from './whole-body.ts';
 
+// As a node does.
+tuneRuntime(totalmem());
 const value = Buffer.alloc(1024, 'v');
 const app = new Hono<{ Bindings: HttpBindings }>();
 

@@ -15,7 +15,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import { tuneRuntime } from '#cli/runtime-settings.ts';
 import { flagsFrom, namesIn } from '../flags.ts';
 import { temporaryDirectory } from '../interruption.ts';
 import { BareCluster } from './bare.ts';
@@ -256,6 +258,8 @@ async function measure(nodes: Nodes, etcd: EtcdCluster | undefined): Promise<Loa
 }
 
 async function main(): Promise<void> {
+  // As a node does: part of the floor is measured in this process.
+  tuneRuntime(totalmem());
   const secrets = temporaryDirectory('quoral-load-');
   const adminTokenFile = join(secrets, 'admin-token');
   const nodeFlags = ['--log-level', 'warn', ...flags['node-flags'].split(' ').filter((flag) => flag !== '')];

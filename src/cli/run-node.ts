@@ -49,8 +49,8 @@ import { warnOfOverruled } from './overruled.ts';
 import { watchSpace } from './watch-space.ts';
 import { repairSettings } from './repair-settings.ts';
 import { replicaLimits } from './replica-limits.ts';
+import { tuneRuntime } from './runtime-settings.ts';
 import { announceStart, StopRequest } from './start-and-stop.ts';
-import { tuneV8 } from './v8-settings.ts';
 
 /** What can be wrong outside this program: told in one line. Anything else is a fault of the program, told with its stack. */
 const EXPECTED = [ConfigError, DataDirectoryError, DamagedRow, DiskError, NetworkError, ListenError];
@@ -59,7 +59,7 @@ const EXPECTED = [ConfigError, DataDirectoryError, DamagedRow, DiskError, Networ
 const ACCEPT_WAITING_MS = 2000;
 
 export async function runNode(sources: ConfigSources, early: EarlySignals): Promise<void> {
-  tuneV8();
+  tuneRuntime(memoryLimit());
   try {
     const { settings, origins } = loadConfig(sources);
     const trouble = checkDoors(settings, origins);

@@ -54,8 +54,10 @@ function compiledOf(path: string): string {
 
 if (process.env[KEEPING] !== undefined) {
   process.on('exit', () => {
-    // V8 takes only what was compiled under the same settings; a node changes this one, after all has been loaded.
+    // V8 takes only what was compiled under the same settings; a node changes these, after all has been loaded.
     setFlagsFromString('--allocation-site-pretenuring');
+    if (Number.parseInt(process.versions.v8, 10) >= 13)
+      setFlagsFromString('--no-external-memory-accounted-in-global-limit');
     for (const [path, script] of scripts) {
       const aside = `${compiledOf(path)}.${process.pid}`;
       writeFileSync(aside, script.createCachedData());

@@ -2,7 +2,7 @@
  * What a request makes is dead once it was answered, and V8's collector must find it so. Three things have kept it from that: a Map
  * that is cleared or grows anew for ever (see kernel/by-number), a function literal that is assigned to a property for every request
  * (V8 takes it for a method and puts it into the old generation), and places that are taken for makers of long-lived objects (see
- * cli/v8-settings; what that does needs more time than there is here, so it is only seen to be asked for). Whatever it is, V8
+ * cli/runtime-settings; what that does needs more time than there is here, so it is only seen to be asked for). Whatever it is, V8
  * tells what it promotes.
  */
 
