@@ -10,8 +10,8 @@ import { DEFAULT_API_SETTINGS, type ApiSettings } from '#api/services.ts';
 import type { Log } from '#world/world.ts';
 import type { NodeOptions } from '#node.ts';
 
-/** What a node takes beside its caches and the values of clients, about. */
-const PROGRAM_BYTES = 96 * 1024 * 1024;
+/** What a node takes beside its caches and the values of clients, about: 64 MiB are bytes of values that are dead and not freed yet. */
+const PROGRAM_BYTES = 160 * 1024 * 1024;
 /** Of the rest for bodies; as much for answers that clients are slow to take, for what waits for the disk, and for calls to each peer. */
 const PART = 1 / 12;
 /** Of these calls' bytes, what may wait for the connection. */

@@ -26,8 +26,8 @@ function boundsWithin(limit: number): readonly number[] {
 
 test('values get a part of the memory, and no more than where there is much', () => {
   expect(boundsWithin(64 * 1024)).toEqual([256, 256, 256, 256, 64]);
-  expect(boundsWithin(128 + 12 * 256)).toEqual([256, 256, 256, 256, 64]);
-  expect(boundsWithin(128 + 12 * 64)).toEqual([64, 64, 64, 64, 16]);
+  expect(boundsWithin(192 + 12 * 256)).toEqual([256, 256, 256, 256, 64]);
+  expect(boundsWithin(192 + 12 * 64)).toEqual([64, 64, 64, 64, 16]);
 });
 
 test('the largest one always has room', () => {
@@ -35,9 +35,9 @@ test('the largest one always has room', () => {
 });
 
 test('where it is a narrower bound than others, that is told', () => {
-  expect(within(128 + 12 * 256).told).toEqual([]);
+  expect(within(192 + 12 * 256).told).toEqual([]);
   expect(within(1024).told).toEqual(['memory-shared']);
-  expect(within(128 + 12 * 8).told).toEqual(['memory-shared']);
+  expect(within(192 + 12 * 8).told).toEqual(['memory-shared']);
   expect(within(200).told).toEqual(['memory-small']);
 });
 
