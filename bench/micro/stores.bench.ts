@@ -94,6 +94,7 @@ class Pair {
   constructor(root: string, port: number) {
     this.#sender = fork(self, ['serve', root, 'a', `${port}`, `${port + 1}`]);
     this.#receiver = fork(self, ['serve', root, 'b', `${port + 1}`, `${port}`]);
+    for (const child of [this.#sender, this.#receiver]) child.once('exit', (code) => code !== 0 && giveUp(root));
   }
 
   async ready(): Promise<void> {
@@ -116,6 +117,11 @@ class Pair {
     const { user, system } = await ask<NodeJS.CpuUsage>(this.#receiver, 'cpu');
     return user + system;
   }
+}
+
+function giveUp(root: string): never {
+  console.error(`a node of the program in ${root} has ended; are packages installed there?`);
+  process.exit(1);
 }
 
 async function ask<Answer>(child: ChildProcess, question: Order | 'cpu'): Promise<Answer> {
