@@ -22,17 +22,24 @@ import { setFlagsFromString } from 'node:v8';
 const MIB = 1024 * 1024;
 /** With less it matters more that bytes that nobody needs any more are freed at once. */
 export const AMPLE_MEMORY_BYTES = 2048 * MIB;
-/** Those that know the flag; one that does not would print an error. `test/cluster/large-garbage` asks the running one. */
+/** Those that know the flag of large values, and where it was tried: one that does not know it would print an error. */
 const V8_VERSIONS = { from: 13, to: 14 };
 /** The most that glibc learns from, less room for its own head. */
 const LARGEST_BLOCK_BYTES = 32 * MIB - 64 * 1024;
 
+/** What a node that may use so much memory, in bytes, asks of such a V8. */
+export function v8FlagsFor(memory: number, version: string): readonly string[] {
+  const flags = ['--no-allocation-site-pretenuring'];
+  const v8 = Number.parseInt(version, 10);
+  if (memory >= AMPLE_MEMORY_BYTES && v8 >= V8_VERSIONS.from && v8 <= V8_VERSIONS.to)
+    flags.push('--external-memory-accounted-in-global-limit');
+  return flags;
+}
+
 /** To be called before the code of requests is compiled. `memory` is what the process may use, in bytes. */
 export function tuneRuntime(memory: number): void {
-  setFlagsFromString('--no-allocation-site-pretenuring');
+  for (const flag of v8FlagsFor(memory, process.versions.v8)) setFlagsFromString(flag);
   if (memory < AMPLE_MEMORY_BYTES) return;
-  const v8 = Number.parseInt(process.versions.v8, 10);
-  if (v8 >= V8_VERSIONS.from && v8 <= V8_VERSIONS.to) setFlagsFromString('--external-memory-accounted-in-global-limit');
   // Freed by that at once, and never touched, so that it never was memory.
   new ArrayBuffer(LARGEST_BLOCK_BYTES).transfer(0);
 }

@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, expect, test } from 'vitest';
 import { memoryLimit } from '../../src/cli/memory.ts';
-import { AMPLE_MEMORY_BYTES } from '../../src/cli/runtime-settings.ts';
+import { AMPLE_MEMORY_BYTES, v8FlagsFor } from '../../src/cli/runtime-settings.ts';
 import { http, TestCluster } from './support.ts';
 
 const SETTINGS = new URL('../../src/cli/runtime-settings.ts', import.meta.url).href;
@@ -57,8 +57,15 @@ test.skipIf(glibcVersionRuntime === undefined)('the memory of a large block is u
   expect(pagesFor(AMPLE_MEMORY_BYTES) * 5).toBeLessThan(pagesFor(AMPLE_MEMORY_BYTES - 1));
 });
 
-test.skipIf(v8 < 13)('V8 knows what it is asked for', () => {
+test('V8 knows what it is asked for', () => {
   const options = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8' });
-  for (const option of ['allocation-site-pretenuring', 'external-memory-accounted-in-global-limit'])
-    expect(options).toContain(`--${option} `);
+  for (const flag of v8FlagsFor(AMPLE_MEMORY_BYTES, process.versions.v8))
+    expect(options).toContain(`  --${flag.replace(/^--(no-)?/, '')} `);
+});
+
+test('with little memory, or a V8 that is not known to have it, nothing is asked about large values', () => {
+  const asked = (memory: number, version: string): number => v8FlagsFor(memory, version).length;
+  expect([asked(AMPLE_MEMORY_BYTES, '13.6.233.17'), asked(AMPLE_MEMORY_BYTES, '14.6.202.34')]).toEqual([2, 2]);
+  expect([asked(AMPLE_MEMORY_BYTES, '12.4.254.21'), asked(AMPLE_MEMORY_BYTES, '15.1.1')]).toEqual([1, 1]);
+  expect(asked(AMPLE_MEMORY_BYTES - 1, '13.6.233.17')).toBe(1);
 });

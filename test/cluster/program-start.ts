@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
+import { v8FlagsFor } from '../../src/cli/runtime-settings.ts';
 import { KEEPING } from './program-variable.ts';
 
 type Require = (name: string) => unknown;
@@ -55,9 +56,8 @@ function compiledOf(path: string): string {
 if (process.env[KEEPING] !== undefined) {
   process.on('exit', () => {
     // V8 takes only what was compiled under the same settings; a node changes these, after all has been loaded.
-    setFlagsFromString('--allocation-site-pretenuring');
-    if (Number.parseInt(process.versions.v8, 10) >= 13)
-      setFlagsFromString('--no-external-memory-accounted-in-global-limit');
+    for (const flag of v8FlagsFor(Infinity, process.versions.v8))
+      setFlagsFromString(flag.startsWith('--no-') ? flag.replace('--no-', '--') : flag.replace('--', '--no-'));
     for (const [path, script] of scripts) {
       const aside = `${compiledOf(path)}.${process.pid}`;
       writeFileSync(aside, script.createCachedData());
