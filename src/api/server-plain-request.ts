@@ -27,8 +27,7 @@ export class PlainRequest implements Incoming {
   static of(socket: Socket, bytes: Buffer, whole: WholeRequest): PlainRequest | undefined {
     const target = parseTarget(whole.url);
     if (target instanceof Problem || target.segments.length !== KEY_SEGMENTS) return undefined;
-    const { names } = whole;
-    if (!names.includes('host') || names.some((name, at) => names.indexOf(name, at + 1) > 0)) return undefined;
+    if (!whole.fields.isPlain) return undefined;
     return new PlainRequest(socket, bytes, whole, target);
   }
 
@@ -42,9 +41,10 @@ export class PlainRequest implements Incoming {
 
   /** A text of its own, which does not keep the whole head in memory. */
   header(name: string): string | undefined {
-    const { names, places } = this.#whole;
-    const at = names.indexOf(name);
-    return at < 0 ? undefined : this.#bytes.toString('latin1', places[2 * at], places[2 * at + 1]);
+    const { line, fields } = this.#whole;
+    const at = fields.names.indexOf(name);
+    if (at < 0) return undefined;
+    return this.#bytes.toString('latin1', line + fields.places[2 * at]!, line + fields.places[2 * at + 1]!);
   }
 
   fields(name: string): readonly string[] {
@@ -53,7 +53,7 @@ export class PlainRequest implements Incoming {
   }
 
   headerNames(): Iterable<string> {
-    return this.#whole.names;
+    return this.#whole.fields.names;
   }
 
   get remote(): string {

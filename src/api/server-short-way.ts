@@ -24,7 +24,7 @@ import { present } from '#kernel/assert.ts';
 import type { ApiClock, ApiMetrics } from './services.ts';
 import { PlainRequest } from './server-plain-request.ts';
 import type { TurnAway } from './turn-away.ts';
-import { wholeRequest, type WholeRequest } from './whole-request.ts';
+import { WholeRequests, type WholeRequest } from './whole-request.ts';
 
 /** Connections left alone at a time; what a socket has read ahead is at most 64 KiB. */
 export const HELD_MAX = 4096;
@@ -65,6 +65,7 @@ type KnownSocket = Socket & { [WAY]?: Way | undefined };
 
 export class ShortWay {
   readonly #options: ShortWayOptions;
+  readonly #requests = new WholeRequests();
   readonly #answered: { add(): void };
   readonly #taken: { add(): void };
   readonly #holds: { add(): void };
@@ -148,7 +149,7 @@ export class ShortWay {
 
   #data(way: Way, chunk: Buffer): void {
     const { turnAway, isIdle } = this.#options;
-    const whole = wholeRequest(chunk);
+    const whole = this.#requests.read(chunk);
     if (whole === undefined) {
       way.inStep = false;
       way.parse(chunk);
@@ -224,7 +225,11 @@ function ignore(): void {}
  * The parser may have begun elsewhere in these bytes, behind the rest of a body that looks like a head, and stand in the midst of a
  * third request. What it found then is within what was taken for the head, and has fewer fields, or for the body, and has a shorter one.
  */
-function isThat(message: IncomingMessage, { method, url, names }: WholeRequest, bodyBytes: number): boolean {
+function isThat(
+  message: IncomingMessage,
+  { method, url, fields: { names } }: WholeRequest,
+  bodyBytes: number,
+): boolean {
   const { complete, rawHeaders, headers } = message;
   const isSame = message.method === method && message.url === url && rawHeaders.length === 2 * names.length;
   return complete && isSame && Number(headers['content-length'] ?? 0) === bodyBytes;

@@ -111,7 +111,11 @@ export class TurnAway {
    * The same for a request that no parser has seen: all of the answer, `more` among its header fields, a character for each byte.
    * `wall`: milliseconds since 1970.
    */
-  answerTo({ method, url, requestId, isRepeatable }: WholeRequest, wall: number, more: string): string | undefined {
+  answerTo(
+    { method, url, fields: { requestId, isRepeatable } }: WholeRequest,
+    wall: number,
+    more: string,
+  ): string | undefined {
     const { admission, figures, newRequestId } = this.#options;
     if (admission.hasRoom(true)) return undefined;
     const route = routeOf(url);

@@ -5,30 +5,64 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { connect, Socket, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PlainRequest } from '#api/server-plain-request.ts';
-import { wholeRequest } from '#api/whole-request.ts';
+import { SEEN_MAX, WholeRequests, type WholeRequest } from '#api/whole-request.ts';
 import { MAX_SESSION_CHARACTERS } from '#causality/session-token.ts';
 
-const whole = (text: string): ReturnType<typeof wholeRequest> => wholeRequest(Buffer.from(text, 'latin1'));
+/** One for all tests: what it remembers of one request must make no difference to the next. */
+const requests = new WholeRequests();
+const whole = (text: string): WholeRequest | undefined => requests.read(Buffer.from(text, 'latin1'));
 const get = (...lines: readonly string[]): string =>
   ['GET /v1/kv/b/k HTTP/1.1', 'Host: x', ...lines, '', ''].join('\r\n');
 
 test('a plain request is known by what an answer needs', () => {
   expect(whole(get())).toEqual({
-    ...{ method: 'GET', url: '/v1/kv/b/k', names: ['host'], places: [31, 32], requestId: undefined },
-    ...{ isRepeatable: false, head: get() },
+    ...{ method: 'GET', url: '/v1/kv/b/k', line: 25, head: get() },
+    fields: {
+      ...{ names: ['host'], places: [6, 7], isPlain: true },
+      ...{ bodyBytes: undefined, requestId: undefined, isRepeatable: false },
+    },
   });
   const head = 'PUT /v1/kv64/b/aw?w=2 HTTP/1.1\r\nhost:x\r\nIdempotency-Key: a\r\nX-Request-Id:  mine \r\n';
   expect(whole(`${head}Connection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello`)).toMatchObject({
-    ...{ method: 'PUT', url: '/v1/kv64/b/aw?w=2', requestId: 'mine', isRepeatable: true },
-    names: ['host', 'idempotency-key', 'x-request-id', 'connection', 'content-length'],
+    ...{ method: 'PUT', url: '/v1/kv64/b/aw?w=2' },
+    fields: {
+      ...{ requestId: 'mine', isRepeatable: true, bodyBytes: 5 },
+      names: ['host', 'idempotency-key', 'x-request-id', 'connection', 'content-length'],
+    },
   });
 });
 
 test('one with a session of the largest kind is among them', () => {
-  expect(whole(get(`Quoral-Session: ${'A'.repeat(MAX_SESSION_CHARACTERS)}`))?.names).toEqual([
+  expect(whole(get(`Quoral-Session: ${'A'.repeat(MAX_SESSION_CHARACTERS)}`))?.fields.names).toEqual([
     'host',
     'quoral-session',
   ]);
+});
+
+test('what a client sends with each of its reads is taken apart once, and all else each time', () => {
+  const fieldsOf = (text: string): WholeRequest['fields'] | undefined => whole(text)?.fields;
+  const steady = get('User-Agent: x', 'Accept: */*');
+  expect(fieldsOf(steady.replace('/b/k', '/b/another'))).toBe(fieldsOf(steady));
+  for (const given of [
+    'X-Request-Id: a',
+    'Quoral-Session: a',
+    'Content-Length: 0',
+    `User-Agent: ${'x'.repeat(1024)}`,
+  ]) {
+    const text = get(given);
+    expect(fieldsOf(text)).toEqual(fieldsOf(text));
+    expect(fieldsOf(text)).not.toBe(fieldsOf(text));
+  }
+  const put = steady.replace('GET', 'PUT');
+  expect(fieldsOf(put)).not.toBe(fieldsOf(put));
+});
+
+test('of many clients the fields of the latest are remembered', () => {
+  const first = whole(get('User-Agent: first'))?.fields;
+  for (let i = 0; i < SEEN_MAX; i++) whole(get(`User-Agent: ${i}`));
+  expect(whole(get(`User-Agent: ${SEEN_MAX - 1}`))?.fields).toBe(whole(get(`User-Agent: ${SEEN_MAX - 1}`))?.fields);
+  expect(whole(get('User-Agent: first'))?.fields).not.toBe(first);
+  expect(whole(get('User-Agent: first'))?.fields).toEqual(first);
 });
 
 test.each([
@@ -132,7 +166,7 @@ test('whatever is taken for a whole request is just that for the parser', async 
       const body = bytes.slice(bytes.indexOf('\r\n\r\n') + 4);
       const all = await parsed(bytes);
       expect(all).toMatchObject([
-        { url: request.url, fields: request.names.length, body },
+        { url: request.url, fields: request.fields.names.length, body },
         { url: '/behind', fields: 1, body: '' },
       ]);
       const plain = PlainRequest.of(new Socket(), Buffer.from(bytes, 'latin1'), request);
