@@ -38,8 +38,9 @@ export class EpochLog {
   /** Undefined while this node does not know which cluster it will belong to. */
   #clusterId: ClusterId | undefined;
   #newest: Facts | undefined;
-  /** This node in those facts: what was found, and in which. */
+  /** This node in those facts: what was found, whether it is bound to this disk, and in which. */
   #member: Member | undefined;
+  #isBound = false;
   #memberIn: Facts | undefined;
   #origin: string;
   /** Whether some decided epoch has named this disk. */
@@ -83,14 +84,15 @@ export class EpochLog {
   }
 
   get standing(): Standing {
-    // Asked for each request.
+    // Asked several times for each request: texts are compared once for each epoch.
     if (this.#newest !== this.#memberIn) {
       this.#memberIn = this.#newest;
       this.#member = this.#newest && memberNamed(this.#newest, this.#self.id);
+      this.#isBound = this.#member?.storageId === this.#self.storageId;
     }
     const member = this.#member;
     if (member === undefined || member.state === 'removed') return 'outsider';
-    if (member.storageId === this.#self.storageId) return 'member';
+    if (this.#isBound) return 'member';
     return this.#named ? 'superseded' : 'unbound';
   }
 

@@ -24,6 +24,14 @@ const packr = new Packr({
 });
 
 /**
+ * The library writes messages one behind the other into a block, and then into a new one. Its blocks have four times the length of the
+ * longest message so far, at first 8 KiB, and a new one for each six messages of 1 KiB costs more than the writing: so it is shown
+ * a longer one before there are any.
+ */
+const BLOCK_BYTES = 64 * 1024;
+packr.pack(new Uint8Array(BLOCK_BYTES / 4));
+
+/**
  * Bytes that nobody rewrites. They are a part of a larger buffer, which lives as long as they do: whoever keeps them for
  * long keeps a copy. Integers above 32 bits travel as float64, which is exact up to 2^53.
  */

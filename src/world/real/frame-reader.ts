@@ -6,6 +6,7 @@
 
 import { MAX_CLOSE_REASON_BYTES, MAX_MESSAGE_BYTES } from '#world/limits.ts';
 import { CHUNK_BYTES, CLOSE, FIRST, FIRST_HEADER_BYTES, HEADER_BYTES, NEXT, WHOLE } from './framing.ts';
+import { LooseBytes } from './loose-bytes.ts';
 
 /** Large messages being put together, over all connections of a node: one a connection, and so many bytes in all. */
 export class ReassemblyBudget {
@@ -31,28 +32,6 @@ export class ReassemblyBudget {
   }
 }
 
-/** Small copies share a block, since a block of their own costs more than the copying; a kept one keeps its block. */
-const POOL_BLOCK_BYTES = 16 * 1024;
-const POOLED_BYTES = 2 * 1024;
-
-class CopyPool {
-  #block = new Uint8Array(0);
-  #used = 0;
-
-  copy(from: Uint8Array, start: number, end: number): Uint8Array {
-    const length = end - start;
-    if (length > POOLED_BYTES) return from.slice(start, end);
-    if (this.#used + length > this.#block.length) {
-      this.#block = new Uint8Array(POOL_BLOCK_BYTES);
-      this.#used = 0;
-    }
-    const copy = this.#block.subarray(this.#used, this.#used + length);
-    copy.set(from.subarray(start, end));
-    this.#used += length;
-    return copy;
-  }
-}
-
 export interface FrameEvents {
   message(message: Uint8Array): void;
   /** Whether a large message may come now. Always without it. */
@@ -66,7 +45,7 @@ export interface FrameEvents {
 export class FrameReader {
   readonly #events: FrameEvents;
   readonly #budget: ReassemblyBudget;
-  readonly #pool = new CopyPool();
+  readonly #copies = new LooseBytes();
   #stopped = false;
   readonly #header = new Uint8Array(FIRST_HEADER_BYTES);
   #headerLength = 0;
@@ -140,7 +119,7 @@ export class FrameReader {
     }
     const end = at + length;
     if (end <= bytes.length) {
-      this.#events.message(this.#pool.copy(bytes, at, end));
+      this.#events.message(this.#copies.copy(bytes, at, length));
       return end;
     }
     this.#expect(new Uint8Array(length), 0, length);

@@ -4,19 +4,19 @@
  * keeps one for long keeps its {@link SHARED_BYTES}.
  */
 
-const SHARED_BYTES = 16 * 1024;
+const SHARED_BYTES = 32 * 1024;
 /** Longer ones get an array of their own. */
 const SHORT_BYTES = 2048;
 const ALIGN_MASK = 7;
 
 export class LooseBytes {
-  #shared = new ArrayBuffer(SHARED_BYTES);
+  #shared = newShared();
   #used = 0;
 
   copy(from: Uint8Array, start: number, length: number): Uint8Array {
     if (length > SHORT_BYTES) return from.slice(start, start + length);
     if (this.#used + length > SHARED_BYTES) {
-      this.#shared = new ArrayBuffer(SHARED_BYTES);
+      this.#shared = newShared();
       this.#used = 0;
     }
     const copy = new Uint8Array(this.#shared, this.#used, length);
@@ -24,4 +24,9 @@ export class LooseBytes {
     copy.set(from.subarray(start, start + length));
     return copy;
   }
+}
+
+/** What it holds does not matter: nobody sees any of it but what was copied there. */
+function newShared(): ArrayBuffer {
+  return Buffer.allocUnsafeSlow(SHARED_BYTES).buffer;
 }

@@ -193,7 +193,7 @@ describe('reader', () => {
     frames.push(received.subarray(0, 6));
     received.fill(0);
     expect(messages).toEqual([utf8('ab')]);
-    expect(messages[0]!.buffer.byteLength).toBeLessThanOrEqual(16 * 1024);
+    expect(messages[0]!.buffer.byteLength).toBeLessThanOrEqual(32 * 1024);
     expect(Object.getPrototypeOf(messages[0])).toBe(Uint8Array.prototype);
   });
 
