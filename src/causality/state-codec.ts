@@ -34,7 +34,8 @@ const EXPIRES = 2;
 const HAS_REQUEST = 4;
 const ALL_FLAGS = DELETED | EXPIRES | HAS_REQUEST;
 const REQUEST_BYTES = 16;
-const CHECK_BYTES = 4;
+/** At the end of each version, and of the head. */
+export const CHECK_BYTES = 4;
 
 /** Stored or received bytes are not a state that {@link encodeState} wrote. The message says what is wrong. */
 export class CorruptState extends Error {

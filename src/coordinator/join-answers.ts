@@ -12,11 +12,11 @@ import { CorruptState, decodeState } from '#causality/state-codec.ts';
 import { dominates } from '#causality/vector.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
-import type { FetchReply, NewReply } from '#replica/messages.ts';
+import type { FetchReply, NewReply, SameReply } from '#replica/messages.ts';
 import type { RetryRow } from '#replica/retry-codec.ts';
 import type { Digest } from '#world/world.ts';
 
-export type Answer = Exclude<FetchReply, NewReply> & {
+export type Answer = Exclude<FetchReply, NewReply | SameReply> & {
   readonly from: NodeId;
   readonly isOwner: boolean;
 };

@@ -30,13 +30,13 @@ import {
   type Route,
 } from './environment.ts';
 import { answerOf, joinAnswers, knows, vectorOf, type Answer, type Joined } from './join-answers.ts';
+import { fetchHere, type LocalRead } from './fetch-here.ts';
 import { forget, ReadHedge, type HedgedRead } from './read-hedge.ts';
 import type { Agreement, ReadEnding, RoundRequest } from './requests.ts';
 import { ValuesFrom } from './values-from.ts';
-import { failureName } from '#wire/failure-name.ts';
 
 /** One attempt at a read: who was asked, what came back. */
-export class ReadRound implements HedgedRead {
+export class ReadRound implements HedgedRead, LocalRead {
   readonly #environment: Environment;
   readonly #request: RoundRequest;
   readonly #crc32: Checksum;
@@ -198,17 +198,18 @@ export class ReadRound implements HedgedRead {
     const isOwner = this.#isOwner(member);
     const valuesUpTo = isOwner ? this.#valuesFrom.limitFor(member.id) : undefined;
     const fetch: FetchRequest = { scope, requestId, key, retryId, fingerprint };
-    if (member.id === self) return void this.#fetchHere(member, fetch);
+    if (member.id === self) return fetchHere(this.#environment, this.#request, fetch, member, isOwner, this);
     hedging.called();
     if (isOwner) {
       peers.asked(member.id);
-      const request = valuesUpTo === undefined ? fetch : { scope, requestId, key, valuesUpTo };
+      const { unless } = this.#valuesFrom;
+      const request = valuesUpTo === undefined ? fetch : { scope, requestId, key, valuesUpTo, unless };
       void this.#call(member, FetchMessage, request).then((result) =>
-        result.kind === 'reply' ? this.#answered(member, result.reply) : this.#unanswered(member, result),
+        result.kind === 'reply' ? this.answered(member, result.reply) : this.#unanswered(member, result),
       );
     } else {
       void this.#call(member, HeldMessage, fetch).then((result) =>
-        result.kind === 'reply' ? this.#heldBy(member, result.reply) : this.#unanswered(member, result),
+        result.kind === 'reply' ? this.heldBy(member, result.reply) : this.#unanswered(member, result),
       );
     }
   }
@@ -224,21 +225,9 @@ export class ReadRound implements HedgedRead {
     return callPatiently(this.#environment, id, type, fetch, { deadline, trace, hasAlternative });
   }
 
-  async #fetchHere(here: Member, fetch: FetchRequest): Promise<void> {
-    const { replica, hints } = this.#environment;
-    const { deadline, trace } = this.#request;
-    const span = trace?.child('replica.fetch', 'internal');
-    try {
-      if (this.#isOwner(here)) {
-        const reply = replica.fetch(fetch, deadline);
-        this.#answered(here, reply instanceof Promise ? await reply : reply);
-      } else this.#heldBy(here, await hints.held(fetch, deadline));
-      span?.end();
-    } catch (error) {
-      span?.end(failureName(error));
-      if (error instanceof Refusal) this.#failed(here, error.code, error.value);
-      else this.#faulty(here, error);
-    }
+  failedHere(here: Member, error: unknown): void {
+    if (error instanceof Refusal) this.#failed(here, error.code, error.value);
+    else this.#faulty(here, error);
   }
 
   #unanswered(member: Member, result: Exclude<CallResult<unknown>, { kind: 'reply' }>): void {
@@ -252,9 +241,12 @@ export class ReadRound implements HedgedRead {
     this.#failed(owner, 'internal', 0);
   }
 
-  #answered(owner: Member, reply: FetchReply): void {
+  answered(owner: Member, given: FetchReply): void {
     if (this.#ended) return;
     forget(this.#asked, owner.id);
+    if (owner.id === this.#environment.self) this.#valuesFrom.answeredHere(given);
+    const reply = this.#valuesFrom.inFull(given);
+    if (reply === undefined) return this.#failed(owner, 'has the same as nothing', 0);
     if (reply.isNew === true) this.#isNewTo += 1;
     else if (this.#request.retryId !== undefined && reply.retry === undefined)
       return this.#failed(owner, 'does not know what was sent again', 0);
@@ -269,7 +261,7 @@ export class ReadRound implements HedgedRead {
    * A fallback's hints. Of a request that was sent before they may tell, but they do not count: the hint of the first attempt
    * may lie at another fallback.
    */
-  #heldBy(fallback: Member, reply: HeldReply): void {
+  heldBy(fallback: Member, reply: HeldReply): void {
     if (this.#ended) return;
     forget(this.#asked, fallback.id);
     const { owners, ...answer } = reply;

@@ -1,17 +1,25 @@
 /**
  * Who is asked for the values of a key in a round of reading: one owner for all of them, the others only as far as they are
- * small. The next one that is asked takes the place of one that has failed or is slow.
+ * small. The next one that is asked takes the place of one that has failed or is slow. What this node has itself the others need not
+ * send again: who has the same says so, and who has something else sends it at once.
  */
 
+import { abridged } from '#causality/abridged.ts';
 import type { NodeId } from '#kernel/identity.ts';
+import type { FetchReply, SameReply, WholeReply } from '#replica/messages.ts';
 import type { CoordinatorSettings } from './environment.ts';
 import type { RoundRequest } from './requests.ts';
 
 export class ValuesFrom {
   readonly #upTo: number | undefined;
+  readonly #sameFrom: number;
   #source: NodeId | undefined;
+  /** What this node has, and the same abridged. */
+  #own: WholeReply | undefined;
+  #unless: Uint8Array | undefined;
 
-  constructor({ retryId, whole }: RoundRequest, { valuesUpTo }: CoordinatorSettings) {
+  constructor({ retryId, whole }: RoundRequest, { valuesUpTo, sameFrom }: CoordinatorSettings) {
+    this.#sameFrom = sameFrom;
     // What a request has become is judged by all that is known, even of too few.
     this.#upTo = retryId === undefined && whole !== true ? valuesUpTo : undefined;
   }
@@ -21,6 +29,24 @@ export class ValuesFrom {
     if (this.#source !== undefined) return this.#upTo;
     this.#source = asked;
     return undefined;
+  }
+
+  /** This node's own replica has answered. */
+  answeredHere(reply: FetchReply): void {
+    const { state, decoded } = reply;
+    if (this.#upTo === undefined || !state || decoded === undefined || state.length > this.#upTo) return;
+    this.#unless = abridged(state, decoded, this.#sameFrom);
+    if (this.#unless !== undefined) this.#own = reply;
+  }
+
+  /** What the one that is asked now need not send, abridged; undefined when nothing is known. */
+  get unless(): Uint8Array | undefined {
+    return this.#unless;
+  }
+
+  /** The answer of an owner, as it would be had he sent all that he has; undefined where he has the same as nothing. */
+  inFull(reply: FetchReply): Exclude<FetchReply, SameReply> | undefined {
+    return reply.isSame === true ? this.#own : reply;
   }
 
   failed(id: NodeId): void {

@@ -1,19 +1,24 @@
-/** What a replica answers when it is asked for what it holds: the state, or its outline where that is enough. */
+/**
+ * What a replica answers when it is asked for what it holds: the state, or its outline where that is enough, or that it is what
+ * whoever asks has himself.
+ */
 
+import { isAbridged } from '#causality/abridged.ts';
 import { encodeOutline } from '#causality/outline.ts';
 import type { Checksum } from '#kernel/native.ts';
-import type { FetchReply } from './messages.ts';
+import type { FetchReply, FetchRequest } from './messages.ts';
 import type { StoredState } from './records.ts';
 import type { RetryRow } from './retry-codec.ts';
 import { attemptIn } from './settle-retries.ts';
 
 export function fetched(
   stored: StoredState | undefined,
-  valuesUpTo: number | undefined,
+  { valuesUpTo, unless }: Pick<FetchRequest, 'valuesUpTo' | 'unless'>,
   checksum: Checksum,
 ): FetchReply {
   if (stored === undefined) return { state: null };
   const { state, encoded } = stored;
+  if (unless !== undefined && isAbridged(unless, encoded, state)) return { isSame: true };
   if (valuesUpTo === undefined || encoded.length <= valuesUpTo) return { state: encoded, decoded: state };
   const outline = encodeOutline(state, checksum);
   // A long vector has as many bytes in an outline.

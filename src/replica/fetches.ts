@@ -83,13 +83,14 @@ export class Fetches {
     return this.#reply(request, this.#options.records.recall(request.scope, request.key, this.#disk));
   }
 
-  #reply({ scope, key, retryId, fingerprint, valuesUpTo }: FetchRequest, stored: StoredState | undefined): FetchReply {
+  #reply(request: FetchRequest, stored: StoredState | undefined): FetchReply {
+    const { scope, key, retryId, fingerprint } = request;
     const { records, retries, world } = this.#options;
     if (retryId !== undefined) {
       const known = { retry: retries.read(scope, key, retryId), retriesFull: retries.full() };
       return fetchedWithRetry(stored, known, fingerprint, world.clock.wall());
     }
-    const reply = fetched(stored, valuesUpTo, world.digest.crc32);
+    const reply = fetched(stored, request, world.digest.crc32);
     if (reply.outline !== undefined) records.keepOutline(scope, key, stored!.encoded.length, reply.outline);
     return reply;
   }

@@ -49,14 +49,28 @@ export interface FetchRequest {
   readonly retryId?: Uint8Array | undefined;
   /** Of a state that is longer, the outline is enough; not together with `retryId`. */
   readonly valuesUpTo?: number | undefined;
+  /** An abridged state (causality/abridged.ts): where the replica has the same, saying so is enough; not together with `retryId`. */
+  readonly unless?: Uint8Array | undefined;
   /** Together with `retryId`, the rest of the request's mark: if the replica knows nothing of the request, that is enough. */
   readonly fingerprint?: Uint8Array | undefined;
 }
 
-export type FetchReply = WholeReply | OutlineReply | NewReply;
+export type FetchReply = WholeReply | OutlineReply | NewReply | SameReply;
+
+/** The replica has the state that was not wanted again. */
+export interface SameReply {
+  readonly isSame: true;
+  readonly isNew?: undefined;
+  readonly state?: undefined;
+  readonly decoded?: undefined;
+  readonly outline?: undefined;
+  readonly retry?: undefined;
+  readonly retriesFull?: undefined;
+}
 
 /** The replica knows nothing of the request, and has room for what it becomes. */
 export interface NewReply {
+  readonly isSame?: undefined;
   readonly isNew: true;
   readonly state?: undefined;
   readonly decoded?: undefined;
@@ -67,6 +81,7 @@ export interface NewReply {
 
 /** The state is longer than was wanted. */
 export interface OutlineReply {
+  readonly isSame?: undefined;
   readonly isNew?: undefined;
   readonly outline: Uint8Array;
   readonly state?: undefined;
@@ -76,6 +91,7 @@ export interface OutlineReply {
 }
 
 export interface WholeReply {
+  readonly isSame?: undefined;
   readonly isNew?: undefined;
   /** The encoded state, or null when the replica never heard of the key. */
   readonly state: Uint8Array | null;
@@ -164,7 +180,8 @@ function storeResultFromWire(result: unknown): StoreResult {
 
 export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   name: 'replica.fetch',
-  encodeRequest: ({ scope, requestId, key, retryId, valuesUpTo, fingerprint }) => {
+  encodeRequest: ({ scope, requestId, key, retryId, valuesUpTo, fingerprint, unless }) => {
+    if (unless !== undefined) return [scopeToWire(scope), requestId, key, null, valuesUpTo ?? null, null, unless];
     if (fingerprint !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, null, fingerprint];
     if (valuesUpTo !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, valuesUpTo];
     const body = [scopeToWire(scope), requestId, key];
@@ -179,16 +196,19 @@ export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
       retryId: isGiven(fields[3]) ? asMarkBytes(fields[3], 'retryId') : undefined,
       valuesUpTo: isGiven(fields[4]) ? asInteger(fields[4], 'valuesUpTo', 0) : undefined,
       fingerprint: isGiven(fields[5]) ? asMarkBytes(fields[5], 'fingerprint') : undefined,
+      unless: isGiven(fields[6]) ? asBytes(fields[6], 'unless', MAX_MESSAGE_BYTES) : undefined,
     };
   },
-  // An outline is a list where a state is bytes; that the request is new is `true`.
+  // An outline is a list where a state is bytes; that the request is new is `true`, that the state is the same `false`.
   encodeReply: (reply) => {
+    if (reply.isSame === true) return [false];
     if (reply.isNew === true) return [true];
     return reply.outline === undefined ? wholeToWire(reply) : [[reply.outline]];
   },
   decodeReply: (body) => {
     const [state] = asArray(body, 1, 'replica.fetch reply');
     if (state === true) return { isNew: true };
+    if (state === false) return { isSame: true };
     if (!Array.isArray(state)) return wholeFromWire(body);
     return { outline: asBytes(asArray(state, 1, 'outline')[0], 'outline', MAX_MESSAGE_BYTES) };
   },

@@ -33,6 +33,30 @@ export const ROUND_BUGS: readonly Bug[] = [
     foundBy: { scenario: 'coordinator-lacks-the-value' },
   },
   {
+    name: 'same-without-a-look',
+    about: 'an owner that is told what the coordinator has says that it has the same, whatever it has',
+    edits: [
+      {
+        file: 'src/replica/fetched.ts',
+        from: 'if (unless !== undefined && isAbridged(unless, encoded, state)) return',
+        to: 'if (unless !== undefined) return',
+      },
+    ],
+    foundBy: { scenario: 'coordinator-is-behind' },
+  },
+  {
+    name: 'same-by-its-length',
+    about: 'an owner takes what it has for the same as what the coordinator has when both are as long',
+    edits: [
+      {
+        file: 'src/causality/abridged.ts',
+        from: 'for (let i = 0; i < head; i++) if (known[i] !== encoded[i]) return false; for (let i = 0; i < CHECK_BYTES; i++) if (known[head + i] !== encoded[check + i]) return false;',
+        to: '',
+      },
+    ],
+    foundBy: { scenario: 'coordinator-is-behind' },
+  },
+  {
     name: 'not-applied-though-sent',
     about: 'a write that failed after it was sent is called not applied',
     edits: [

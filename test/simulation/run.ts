@@ -63,13 +63,15 @@ const FREQUENT_MARKS = { ...DEFAULT_MEMBERSHIP_SETTINGS, markInterval: 2000 };
 /** In some runs whoever is not asked for all of a key says only what it knows, however small the values are. */
 const OUTLINES_EVERY = 8;
 const OUTLINES = { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 };
+/** In the others who has the same as the coordinator says no more than that, however small it is. */
+const SAME = { ...DEFAULT_COORDINATOR_SETTINGS, sameFrom: 0 };
 
 export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));
   const putsBack = plan.faults.some(({ kind }) => kind === 'disk-put-back');
   const node = {
     repair: BUSY_REPAIR,
-    ...(plan.seed % OUTLINES_EVERY === 0 ? { coordinator: OUTLINES } : {}),
+    coordinator: plan.seed % OUTLINES_EVERY === 0 ? OUTLINES : SAME,
     ...(putsBack ? { membership: FREQUENT_MARKS } : {}),
   };
   const { seed, nodes, ringChanges, types } = plan;

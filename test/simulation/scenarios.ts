@@ -90,6 +90,9 @@ const MARKS = { membership: { ...DEFAULT_MEMBERSHIP_SETTINGS, markInterval: MARK
 /** Owners that are not asked for all of a key say only what they know, however small its values are. */
 const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
 const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
+/** Owners that have the same as the coordinator say no more than that, however small it is. */
+const COMPARING: ReadonlySet<string> = new Set(['coordinator-is-behind']);
+const SAME = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, sameFrom: 0 } };
 
 /** Five nodes and one that comes, whose partitions move. */
 const RING_CHANGES: ReadonlySet<string> = new Set(
@@ -147,5 +150,6 @@ function nodeFor(name: ScenarioName): { readonly node?: Partial<NodeOptions> } {
   if (name === 'strong-keys-come-and-go') return { node: { ...SOON, upkeep: { forgottenAfter: COME_AND_GO_MS } } };
   if (RECLAIMING.has(name)) return { node: SOON };
   if (MARKING.has(name)) return { node: MARKS };
+  if (COMPARING.has(name)) return { node: SAME };
   return OUTLINING.has(name) ? { node: OUTLINES } : {};
 }

@@ -44,6 +44,7 @@ interface Played {
 /** n1 reads at r=2; what comes of a call depends on who is called and when. */
 async function play(
   answer: (peer: string, now: number, request: FetchRequest) => CallResult<FetchReply>,
+  here: FetchReply | Promise<FetchReply> = Promise.resolve({ state: null }),
 ): Promise<Played> {
   const machine = new OneMachine();
   const { clock, digest, log, metrics, random } = machine.boot();
@@ -55,7 +56,7 @@ async function play(
     world: { clock, digest, log, metrics, random },
     self: nodeId('n1'),
     settings: DEFAULT_COORDINATOR_SETTINGS,
-    replica: { now: () => 1, fetch: () => Promise.resolve({ state: null }) },
+    replica: { now: () => 1, fetch: () => here },
     peers: {
       ...{ isSlow: () => false, consider: () => 'usable', assess: () => 'usable', usable: () => true, why: () => '' },
       asked: (peer: string) => tried.push(peer),
@@ -148,4 +149,41 @@ test('a damaged outline is no answer, and is told', async () => {
   const damaged: CallResult<FetchReply> = { kind: 'reply', reply: { outline: utf8('no outline') } };
   const { outcome } = await play((_peer, _now, { valuesUpTo }) => (valuesUpTo === undefined ? VALUE : damaged));
   expect(outcome).toMatchObject({ kind: 'found', versions: [{ dot: DOT }] });
+});
+
+const OWN_DOT = { node: nodeIndex(1), tenure: 1, counter: 4 };
+const OWN = ((): FetchReply => {
+  const content = { value: new Uint8Array(1000), contentType: '', contentEncoding: '', meta: [] };
+  const decoded = { vector: [OWN_DOT], versions: [{ dot: OWN_DOT, content, expiresAt: 0 }] };
+  return { state: encodeState(decoded, digest.crc32), decoded };
+})();
+
+test('who has what this node has says no more than that, and who has something else sends it', async () => {
+  for (const [reply, dot] of [
+    [{ isSame: true }, OWN_DOT],
+    [VALUE.kind === 'reply' ? VALUE.reply : OWN, DOT],
+  ] as const) {
+    const asked: FetchRequest[] = [];
+    const { outcome } = await play((_peer, _now, request) => {
+      asked.push(request);
+      return { kind: 'reply', reply };
+    }, OWN);
+    expect(outcome).toMatchObject({ kind: 'found', agreement: { acked: 2 }, versions: [{ dot }] });
+    expect(asked.map(({ unless }) => unless?.length)).toEqual([OWN.state!.length - 1000]);
+  }
+});
+
+test('what this node will know only later is not compared, and who says that he has the same as nothing gives no answer', async () => {
+  for (const here of [{ state: null }, Promise.resolve(OWN)]) {
+    const asked: FetchRequest[] = [];
+    const { outcome } = await play((_peer, _now, request) => {
+      asked.push(request);
+      return { kind: 'reply', reply: { isSame: true } };
+    }, here);
+    expect(asked.map(({ unless }) => unless)).toContain(undefined);
+    if ('state' in here) {
+      expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-unavailable' });
+      expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n[23]: has the same as nothing/);
+    }
+  }
 });

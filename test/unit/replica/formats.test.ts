@@ -84,6 +84,19 @@ test('values only up to so many bytes: an element more, and an answer that is no
     expect(() => FetchMessage.decodeReply(bad)).toThrow(MalformedMessage);
 });
 
+test('what need not be sent again: an element more, and an answer that is nothing but that', () => {
+  const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), valuesUpTo: 8192, unless: utf8('s') };
+  const bytes = encode(FetchMessage.encodeRequest(fetch));
+  expect(toHex(bytes)).toBe('97960703ccc8a563617274730105a3722d31c403616e6ec0cd2000c0c40173');
+  expect(FetchMessage.decodeRequest(decode(bytes))).toEqual(fetch);
+  const reply = encode(FetchMessage.encodeReply({ isSame: true }));
+  expect(toHex(reply)).toBe('91c2');
+  expect(FetchMessage.decodeReply(decode(reply))).toEqual({ isSame: true });
+  const [scope, requestId, key] = FetchMessage.encodeRequest(fetch) as readonly unknown[];
+  for (const bad of ['s', 1, [], true])
+    expect(() => FetchMessage.decodeRequest([scope, requestId, key, null, 1, null, bad])).toThrow(MalformedMessage);
+});
+
 const MARK = new Uint8Array(16).fill(0xab);
 const RETRY: RetryRow = {
   id: new Uint8Array(16).fill(1),
