@@ -10,25 +10,31 @@
 import type { State } from './state.ts';
 import { CHECK_BYTES } from './state-codec.ts';
 
+export interface Abridged {
+  /** What stands before the value. Where it was made it is a part of the encoded state. */
+  readonly head: Uint8Array;
+  /** What stands behind it. */
+  readonly check: number;
+}
+
 /** Undefined for a state that has not just one version, or one with a value of less than so many bytes. */
-export function abridged(encoded: Uint8Array, state: State, from: number): Uint8Array | undefined {
+export function abridged(encoded: Uint8Array, state: State, from: number): Abridged | undefined {
   const value = valueBytes(state);
   if (state.versions.length !== 1 || value < from) return undefined;
-  const check = encoded.length - CHECK_BYTES;
-  const head = check - value;
-  const bytes = encoded.slice(0, head + CHECK_BYTES);
-  for (let i = 0; i < CHECK_BYTES; i++) bytes[head + i] = encoded[check + i]!;
-  return bytes;
+  return { head: encoded.subarray(0, encoded.length - CHECK_BYTES - value), check: checkOf(encoded) };
 }
 
 /** Whether `known` is what {@link abridged} makes of this state. */
-export function isAbridged(known: Uint8Array, encoded: Uint8Array, state: State): boolean {
-  const check = encoded.length - CHECK_BYTES;
-  const head = check - valueBytes(state);
-  if (state.versions.length !== 1 || known.length !== head + CHECK_BYTES) return false;
-  for (let i = 0; i < head; i++) if (known[i] !== encoded[i]) return false;
-  for (let i = 0; i < CHECK_BYTES; i++) if (known[head + i] !== encoded[check + i]) return false;
-  return true;
+export function isAbridged({ head, check }: Abridged, encoded: Uint8Array, state: State): boolean {
+  if (state.versions.length !== 1 || head.length !== encoded.length - CHECK_BYTES - valueBytes(state)) return false;
+  for (let i = 0; i < head.length; i++) if (head[i] !== encoded[i]) return false;
+  return check === checkOf(encoded);
+}
+
+/** The last bytes, as an unsigned number. */
+function checkOf(encoded: Uint8Array): number {
+  const at = encoded.length - CHECK_BYTES;
+  return ((encoded[at]! << 24) | (encoded[at + 1]! << 16) | (encoded[at + 2]! << 8) | encoded[at + 3]!) >>> 0;
 }
 
 /** Of the only version: its value stands last in the encoded state, but for the check. */

@@ -4,7 +4,7 @@
  * send again: who has the same says so, and who has something else sends it at once.
  */
 
-import { abridged } from '#causality/abridged.ts';
+import { abridged, type Abridged } from '#causality/abridged.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { FetchReply, SameReply, WholeReply } from '#replica/messages.ts';
 import type { CoordinatorSettings } from './environment.ts';
@@ -16,7 +16,7 @@ export class ValuesFrom {
   #source: NodeId | undefined;
   /** What this node has, and the same abridged. */
   #own: WholeReply | undefined;
-  #unless: Uint8Array | undefined;
+  #unless: Abridged | undefined;
 
   constructor({ retryId, whole }: RoundRequest, { valuesUpTo, sameFrom }: CoordinatorSettings) {
     this.#sameFrom = sameFrom;
@@ -40,7 +40,7 @@ export class ValuesFrom {
   }
 
   /** What the one that is asked now need not send, abridged; undefined when nothing is known. */
-  get unless(): Uint8Array | undefined {
+  get unless(): Abridged | undefined {
     return this.#unless;
   }
 

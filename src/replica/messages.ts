@@ -3,6 +3,7 @@
  * the same in both.
  */
 
+import type { Abridged } from '#causality/abridged.ts';
 import type { State } from '#causality/state.ts';
 import { epoch } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
@@ -50,7 +51,7 @@ export interface FetchRequest {
   /** Of a state that is longer, the outline is enough; not together with `retryId`. */
   readonly valuesUpTo?: number | undefined;
   /** An abridged state (causality/abridged.ts): where the replica has the same, saying so is enough; not together with `retryId`. */
-  readonly unless?: Uint8Array | undefined;
+  readonly unless?: Abridged | undefined;
   /** Together with `retryId`, the rest of the request's mark: if the replica knows nothing of the request, that is enough. */
   readonly fingerprint?: Uint8Array | undefined;
 }
@@ -181,7 +182,10 @@ function storeResultFromWire(result: unknown): StoreResult {
 export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
   name: 'replica.fetch',
   encodeRequest: ({ scope, requestId, key, retryId, valuesUpTo, fingerprint, unless }) => {
-    if (unless !== undefined) return [scopeToWire(scope), requestId, key, null, valuesUpTo ?? null, null, unless];
+    if (unless !== undefined) {
+      const { head, check } = unless;
+      return [scopeToWire(scope), requestId, key, null, valuesUpTo ?? null, null, head, check];
+    }
     if (fingerprint !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, null, fingerprint];
     if (valuesUpTo !== undefined) return [scopeToWire(scope), requestId, key, retryId ?? null, valuesUpTo];
     const body = [scopeToWire(scope), requestId, key];
@@ -196,7 +200,7 @@ export const FetchMessage: MessageType<FetchRequest, FetchReply> = {
       retryId: isGiven(fields[3]) ? asMarkBytes(fields[3], 'retryId') : undefined,
       valuesUpTo: isGiven(fields[4]) ? asInteger(fields[4], 'valuesUpTo', 0) : undefined,
       fingerprint: isGiven(fields[5]) ? asMarkBytes(fields[5], 'fingerprint') : undefined,
-      unless: isGiven(fields[6]) ? asBytes(fields[6], 'unless', MAX_MESSAGE_BYTES) : undefined,
+      unless: isGiven(fields[6]) ? abridgedFromWire(fields[6], fields[7]) : undefined,
     };
   },
   // An outline is a list where a state is bytes; that the request is new is `true`, that the state is the same `false`.
@@ -225,6 +229,10 @@ export function wholeFromWire(body: unknown): WholeReply {
   if (fields.length < 3) return { state };
   const retry = isGiven(fields[1]) ? retryFromWire(fields[1]) : null;
   return { state, retry, retriesFull: asBoolean(fields[2], 'retriesFull') };
+}
+
+function abridgedFromWire(head: unknown, check: unknown): Abridged {
+  return { head: asBytes(head, 'unless', MAX_MESSAGE_BYTES), check: asInteger(check, 'check', 0, 0xffff_ffff) };
 }
 
 function isGiven(element: unknown): boolean {

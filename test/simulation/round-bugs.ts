@@ -50,8 +50,8 @@ export const ROUND_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/causality/abridged.ts',
-        from: 'for (let i = 0; i < head; i++) if (known[i] !== encoded[i]) return false; for (let i = 0; i < CHECK_BYTES; i++) if (known[head + i] !== encoded[check + i]) return false;',
-        to: '',
+        from: 'for (let i = 0; i < head.length; i++) if (head[i] !== encoded[i]) return false; return check === checkOf(encoded);',
+        to: 'return check >= 0;',
       },
     ],
     foundBy: { scenario: 'coordinator-is-behind' },

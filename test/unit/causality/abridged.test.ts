@@ -65,7 +65,7 @@ test('it has all but the value, and is made of long ones only', () => {
     ],
   });
   const long = of(256);
-  expect(abridged(encoded(long), long, 256)).toHaveLength(encoded(long).length - 256);
+  expect(abridged(encoded(long), long, 256)?.head).toHaveLength(encoded(long).length - 256 - 4);
   const short = of(255);
   expect(abridged(encoded(short), short, 256)).toBeUndefined();
 });
@@ -75,8 +75,13 @@ test('bytes that are no abridged state are that of none', () => {
     vector: [{ node: nodeIndex(1), tenure: 1, counter: 5 }],
     versions: [{ dot: { node: nodeIndex(1), tenure: 1, counter: 5 }, content: null, expiresAt: 0 }],
   };
-  for (const known of [new Uint8Array(), new Uint8Array(3), new Uint8Array(1000)])
-    expect(isAbridged(known, encoded(one), one)).toBe(false);
+  const { head, check } = abridged(encoded(one), one, 0)!;
+  expect(isAbridged({ head, check }, encoded(one), one)).toBe(true);
+  for (const other of [new Uint8Array(), head.subarray(1), Uint8Array.of(...head, 0)])
+    expect(isAbridged({ head: other, check }, encoded(one), one)).toBe(false);
+  expect(isAbridged({ head, check: check ^ 1 }, encoded(one), one)).toBe(false);
   const nothing: State = { vector: [], versions: [] };
-  expect(isAbridged(encoded(nothing), encoded(nothing), nothing)).toBe(false);
+  const bytes = encoded(nothing);
+  for (const end of [bytes.length, bytes.length - 4])
+    expect(isAbridged({ head: bytes.subarray(0, end), check }, bytes, nothing)).toBe(false);
 });

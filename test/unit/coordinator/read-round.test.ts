@@ -169,7 +169,7 @@ test('who has what this node has says no more than that, and who has something e
       return { kind: 'reply', reply };
     }, OWN);
     expect(outcome).toMatchObject({ kind: 'found', agreement: { acked: 2 }, versions: [{ dot }] });
-    expect(asked.map(({ unless }) => unless?.length)).toEqual([OWN.state!.length - 1000]);
+    expect(asked.map(({ unless }) => unless?.head.length)).toEqual([OWN.state!.length - 1000 - 4]);
   }
 });
 

@@ -85,16 +85,23 @@ test('values only up to so many bytes: an element more, and an answer that is no
 });
 
 test('what need not be sent again: an element more, and an answer that is nothing but that', () => {
-  const fetch = { scope: SCOPE, requestId: 'r-1', key: utf8('ann'), valuesUpTo: 8192, unless: utf8('s') };
+  const fetch = {
+    scope: SCOPE,
+    requestId: 'r-1',
+    key: utf8('ann'),
+    valuesUpTo: 8192,
+    unless: { head: utf8('s'), check: 200 },
+  };
   const bytes = encode(FetchMessage.encodeRequest(fetch));
-  expect(toHex(bytes)).toBe('97960703ccc8a563617274730105a3722d31c403616e6ec0cd2000c0c40173');
+  expect(toHex(bytes)).toBe('98960703ccc8a563617274730105a3722d31c403616e6ec0cd2000c0c40173ccc8');
   expect(FetchMessage.decodeRequest(decode(bytes))).toEqual(fetch);
   const reply = encode(FetchMessage.encodeReply({ isSame: true }));
   expect(toHex(reply)).toBe('91c2');
   expect(FetchMessage.decodeReply(decode(reply))).toEqual({ isSame: true });
   const [scope, requestId, key] = FetchMessage.encodeRequest(fetch) as readonly unknown[];
-  for (const bad of ['s', 1, [], true])
-    expect(() => FetchMessage.decodeRequest([scope, requestId, key, null, 1, null, bad])).toThrow(MalformedMessage);
+  const rest = (...unless: unknown[]): unknown[] => [scope, requestId, key, null, 1, null, ...unless];
+  for (const bad of [['s', 1], [1, 1], [utf8('s')], [utf8('s'), -1], [utf8('s'), 2 ** 32], [utf8('s'), null]])
+    expect(() => FetchMessage.decodeRequest(rest(...bad))).toThrow(MalformedMessage);
 });
 
 const MARK = new Uint8Array(16).fill(0xab);
