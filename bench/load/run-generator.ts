@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mindProcess } from '../interruption.ts';
 
 const GENERATOR = new URL('generator.ts', import.meta.url).pathname;
@@ -18,6 +19,8 @@ export interface Figures {
   /** Of all nodes together, user and system, in the time that is measured. */
   readonly nodesCpuMicros: number;
   readonly cpuMicrosPerOp: number;
+  /** Of that, what was left to be done when the load had ended, where that was waited for. */
+  readonly leftMicrosPerOp?: number;
   /** For which the nodes' main threads were ready to run and had no processor, per operation (Linux; 0 elsewhere). */
   readonly waitMicrosPerOp: number;
   /** Of the generator, in the time that is measured. */
@@ -112,4 +115,41 @@ export async function generate(
     ...result,
     ...{ nodesCpuMicros, cpuMicrosPerOp: perOp(nodesCpuMicros), waitMicrosPerOp: perOp(after.wait - before.wait) },
   };
+}
+
+/** Nodes begin a second after the last write with what it has left; then they are idle when a look finds them to do little. */
+const LEAST_MS = 2000;
+const LOOK_MS = 500;
+const IDLE_SHARE = 0.1;
+const MOST_MS = 15_000;
+
+/**
+ * A load, and what it leaves to be done: writes go from a journal into the store when there is time for it, which would be whoever's
+ * is measured next. Of the whole, those have the share that were measured.
+ */
+export async function generateAndSettle(
+  cluster: Parameters<typeof generate>[0],
+  flags: GeneratorFlags,
+): Promise<Figures> {
+  const figures = await generate(cluster, flags);
+  const all = figures.seconds.reduce((sum, { right }) => sum + right, 0);
+  const perOp = (await untilIdle(cluster.pids)) / Math.max(all, figures.operations);
+  return {
+    ...figures,
+    nodesCpuMicros: figures.nodesCpuMicros + perOp * figures.operations,
+    cpuMicrosPerOp: figures.cpuMicrosPerOp + perOp,
+    leftMicrosPerOp: perOp,
+  };
+}
+
+/** What the nodes used until they were idle, in microseconds of CPU time. */
+async function untilIdle(pids: readonly number[]): Promise<number> {
+  const start = cpuMicros(pids);
+  await sleep(LEAST_MS - LOOK_MS);
+  for (let waited = LEAST_MS; waited < MOST_MS; waited += LOOK_MS) {
+    const before = cpuMicros(pids);
+    await sleep(LOOK_MS);
+    if (cpuMicros(pids) - before < IDLE_SHARE * pids.length * LOOK_MS * 1000) break;
+  }
+  return cpuMicros(pids) - start;
 }
