@@ -21,12 +21,6 @@ export interface HedgeSettings {
 
 export const DEFAULT_HEDGE_SETTINGS: HedgeSettings = { delay: 50, delayMin: 5, delayMax: 500, share: 0.05 };
 
-/**
- * Reads wait for a multiple of so many milliseconds. Each number of them is a list of its own in the host's timers, and a hundred reads
- * a millisecond that all wait for another one keep it busy with lists that come and go.
- */
-const STEP_MS = 5;
-
 /** A write costs more than a read, and so does its second copy. */
 const STAND_IN_LEAST_MS = 25;
 
@@ -68,9 +62,7 @@ export class Hedging {
   delay(asked: readonly NodeId[], message: string): number {
     const { delay, delayMin } = this.#options.settings;
     if (asked.length === 0) return delay;
-    let longest = delayMin;
-    for (const peer of asked) longest = Math.max(longest, this.slowAfter(peer, message));
-    return Math.ceil(longest / STEP_MS) * STEP_MS;
+    return asked.reduce((longest, peer) => Math.max(longest, this.slowAfter(peer, message)), delayMin);
   }
 
   /**
