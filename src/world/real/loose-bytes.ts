@@ -10,13 +10,15 @@ const SHORT_BYTES = 2048;
 const ALIGN_MASK = 7;
 
 export class LooseBytes {
-  #shared = newShared();
+  /** None before the first copy: there is one of these for each connection. */
+  #shared = new ArrayBuffer(0);
   #used = 0;
 
   copy(from: Uint8Array, start: number, length: number): Uint8Array {
     if (length > SHORT_BYTES) return from.slice(start, start + length);
-    if (this.#used + length > SHARED_BYTES) {
-      this.#shared = newShared();
+    if (this.#used + length > this.#shared.byteLength) {
+      // What it holds does not matter: nobody sees any of it but what was copied there.
+      this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES).buffer;
       this.#used = 0;
     }
     const copy = new Uint8Array(this.#shared, this.#used, length);
@@ -24,9 +26,4 @@ export class LooseBytes {
     copy.set(from.subarray(start, start + length));
     return copy;
   }
-}
-
-/** What it holds does not matter: nobody sees any of it but what was copied there. */
-function newShared(): ArrayBuffer {
-  return Buffer.allocUnsafeSlow(SHARED_BYTES).buffer;
 }
