@@ -53,7 +53,7 @@ const ONLY = flags.mixes === undefined ? undefined : namesIn('mixes', flags.mixe
 const CONNECTIONS = Number(flags.connections);
 const RECORDS = flags.quick ? 5000 : 20_000;
 const SECONDS = Number(flags.seconds ?? 3);
-const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 6 : 30));
+const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 5 : 30));
 const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 7));
 /** Of each rate of an open loop; its p99 differs more from run to run than what a closed loop does a second. */
 const OPEN_ROUNDS = 3;
@@ -74,7 +74,7 @@ function load(cluster: Cluster, mix: MixName, more: GeneratorFlags = {}, run = g
   return run(cluster, { ...usual, keys, mix, ...more });
 }
 
-/** PUTs are charged with what they leave to be done, which would be whatever comes next; of the mixes nothing is compared. */
+/** PUTs are charged with what they leave to be done, which would fall on whatever comes next; the mixes are compared with nothing. */
 function loadInTurn(cluster: Cluster, mix: MixName, more: GeneratorFlags = {}): Promise<Figures> {
   return load(cluster, mix, more, mix === 'put' ? generateAndSettle : generate);
 }

@@ -124,16 +124,21 @@ const IDLE_SHARE = 0.1;
 const MOST_MS = 15_000;
 
 /**
- * A load, and what it leaves to be done: writes go from a journal into the store when there is time for it, which would be whoever's
- * is measured next. Of the whole, those have the share that were measured.
+ * A load, and what it leaves to be done: writes go from a journal into the store when there is time for it, which would fall on whatever
+ * is measured next. Operations that were not measured have left their share of it.
  */
 export async function generateAndSettle(
   cluster: Parameters<typeof generate>[0],
   flags: GeneratorFlags,
 ): Promise<Figures> {
   const figures = await generate(cluster, flags);
+  return charged(figures, await untilIdle(cluster.pids));
+}
+
+/** The figures of a load that has left so many microseconds of CPU time to be done. */
+export function charged(figures: Figures, leftMicros: number): Figures {
   const all = figures.seconds.reduce((sum, { right }) => sum + right, 0);
-  const perOp = (await untilIdle(cluster.pids)) / Math.max(all, figures.operations);
+  const perOp = leftMicros / Math.max(all, figures.operations);
   return {
     ...figures,
     nodesCpuMicros: figures.nodesCpuMicros + perOp * figures.operations,

@@ -10,7 +10,7 @@ import { HttpConnection } from '../../../bench/load/http-connection.ts';
 import { KeyChoice, Zipfian } from '../../../bench/load/key-choice.ts';
 import { drawStep, MIXES } from '../../../bench/load/mixes.ts';
 import { judge, type LoadReport } from '../../../bench/load/report.ts';
-import type { Figures } from '../../../bench/load/run-generator.ts';
+import { charged, type Figures } from '../../../bench/load/run-generator.ts';
 
 async function serving(answer: RequestListener, use: (url: string) => Promise<void>): Promise<void> {
   const server = createServer(answer);
@@ -109,6 +109,12 @@ test('steps are drawn as the mixes say, and the floor adds up', () => {
     inFlight: 8,
   });
   expect(floor).toEqual({ put: 20 + 14 + 51, get: 18 + 9 + 12 });
+});
+
+test('a load is charged with what it leaves to be done, and its first second, which is not measured, with its own share', () => {
+  const seconds = [{ right: 100 }, { right: 150 }, { right: 150 }];
+  const figures = { operations: 300, seconds, nodesCpuMicros: 3000, cpuMicrosPerOp: 10 } as unknown as Figures;
+  expect(charged(figures, 800)).toMatchObject({ nodesCpuMicros: 3600, cpuMicrosPerOp: 12, leftMicrosPerOp: 2 });
 });
 
 test('figures are compared within their round, whatever the machine does from one to the next', () => {

@@ -5,6 +5,12 @@ import { toHex } from '#kernel/bytes.ts';
 import { decode, encode, MAXIMUM_DEPTH, MAXIMUM_VALUES } from '#wire/codec.ts';
 import { MalformedMessage } from '#wire/message.ts';
 
+// The first: whoever encodes something longer makes the blocks larger.
+test('messages of 1 KiB lie close together in few large blocks', () => {
+  const blocks = new Set(Array.from({ length: 100 }, (_, i) => encode([11, i, [new Uint8Array(1024)]]).buffer));
+  expect(blocks.size).toBeLessThanOrEqual(3);
+});
+
 const { value } = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
