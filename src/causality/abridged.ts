@@ -17,11 +17,15 @@ export interface Abridged {
   readonly check: number;
 }
 
-/** Undefined for a state that has not just one version, or one with a value of less than so many bytes. */
-export function abridged(encoded: Uint8Array, state: State, from: number): Abridged | undefined {
+/**
+ * Undefined for a state that has not just one version, and where the value has not so many bytes more than all else: metadata and
+ * vectors can be long.
+ */
+export function abridged(encoded: Uint8Array, state: State, leastSaved: number): Abridged | undefined {
   const value = valueBytes(state);
-  if (state.versions.length !== 1 || value < from) return undefined;
-  return { head: encoded.subarray(0, encoded.length - CHECK_BYTES - value), check: checkOf(encoded) };
+  const head = encoded.length - CHECK_BYTES - value;
+  if (state.versions.length !== 1 || value - head < leastSaved) return undefined;
+  return { head: encoded.subarray(0, head), check: checkOf(encoded) };
 }
 
 /** Whether `known` is what {@link abridged} makes of this state. */

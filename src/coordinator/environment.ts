@@ -34,8 +34,8 @@ export interface CoordinatorSettings {
   readonly sessionPollDelay: number;
   /** Of a key with more bytes only one owner is asked for its values. */
   readonly valuesUpTo: number;
-  /** A value of so many bytes that this node has itself the others need not send again. Of a shorter one that saves less than it costs. */
-  readonly sameFrom: number;
+  /** What this node has itself the others need not send again, where that saves so many bytes. Fewer are not worth the question. */
+  readonly leastSaved: number;
 }
 
 export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
@@ -44,7 +44,7 @@ export const DEFAULT_COORDINATOR_SETTINGS: CoordinatorSettings = {
   hintAfter: 150,
   sessionPollDelay: 50,
   valuesUpTo: 8192,
-  sameFrom: 256,
+  leastSaved: 256,
 };
 
 /** The network as a request needs it. */

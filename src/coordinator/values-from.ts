@@ -12,14 +12,14 @@ import type { RoundRequest } from './requests.ts';
 
 export class ValuesFrom {
   readonly #upTo: number | undefined;
-  readonly #sameFrom: number;
+  readonly #leastSaved: number;
   #source: NodeId | undefined;
   /** What this node has, and the same abridged. */
   #own: WholeReply | undefined;
   #unless: Abridged | undefined;
 
-  constructor({ retryId, whole }: RoundRequest, { valuesUpTo, sameFrom }: CoordinatorSettings) {
-    this.#sameFrom = sameFrom;
+  constructor({ retryId, whole }: RoundRequest, { valuesUpTo, leastSaved }: CoordinatorSettings) {
+    this.#leastSaved = leastSaved;
     // What a request has become is judged by all that is known, even of too few.
     this.#upTo = retryId === undefined && whole !== true ? valuesUpTo : undefined;
   }
@@ -35,7 +35,7 @@ export class ValuesFrom {
   answeredHere(reply: FetchReply): void {
     const { state, decoded } = reply;
     if (this.#upTo === undefined || !state || decoded === undefined || state.length > this.#upTo) return;
-    this.#unless = abridged(state, decoded, this.#sameFrom);
+    this.#unless = abridged(state, decoded, this.#leastSaved);
     if (this.#unless !== undefined) this.#own = reply;
   }
 

@@ -64,7 +64,7 @@ const FREQUENT_MARKS = { ...DEFAULT_MEMBERSHIP_SETTINGS, markInterval: 2000 };
 const OUTLINES_EVERY = 8;
 const OUTLINES = { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 };
 /** In the others who has the same as the coordinator says no more than that, however small it is. */
-const SAME = { ...DEFAULT_COORDINATOR_SETTINGS, sameFrom: 0 };
+const SAME = { ...DEFAULT_COORDINATOR_SETTINGS, leastSaved: Number.NEGATIVE_INFINITY };
 
 export async function simulate(plan: Plan, options: RunOptions = {}): Promise<Result> {
   const losesUnsynced = plan.faults.some(({ kind }) => LOSES_UNSYNCED.has(kind));

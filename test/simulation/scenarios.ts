@@ -92,7 +92,7 @@ const OUTLINING: ReadonlySet<string> = new Set(['coordinator-lacks-the-value']);
 const OUTLINES = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, valuesUpTo: 0 } };
 /** Owners that have the same as the coordinator say no more than that, however small it is. */
 const COMPARING: ReadonlySet<string> = new Set(['coordinator-is-behind']);
-const SAME = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, sameFrom: 0 } };
+const SAME = { coordinator: { ...DEFAULT_COORDINATOR_SETTINGS, leastSaved: Number.NEGATIVE_INFINITY } };
 
 /** Five nodes and one that comes, whose partitions move. */
 const RING_CHANGES: ReadonlySet<string> = new Set(
