@@ -1,16 +1,24 @@
 /**
- * Brings the rows of complete segments of the journal into SQLite, a few at a time between other things: as the next segment
- * fills, so that the one before is done when half of it is full. Whoever commits pays for it with a slice, which is rare and short;
- * where segments are complete faster than that slices come one after the other, and with pauses when nobody has committed for a while.
+ * Brings the rows of complete segments of the journal into SQLite, a few at a time between other things: late, as the next segment
+ * fills, for a row that is written there again meanwhile need not go there before, and so that it is done before that one is
+ * full. Whoever commits pays for it with a slice, which is rare and short; where segments are complete faster than that slices
+ * come one after the other, and with pauses when nobody has committed for a while.
  */
 
 import { assert } from '#kernel/assert.ts';
+import { ApplyOrder } from './apply-order.ts';
 import { SLICE_BYTES, SLICE_ROWS } from './journal-format.ts';
+import type { JournalSegment } from './journal-segment.ts';
 import type { Journal } from './journal.ts';
 import type { SqliteRows } from './sqlite-rows.ts';
 
-/** The segment before is done when this one is half full. */
-const LEAD = 2;
+/** How full the segment that is written is when the one before begins to go into SQLite, and when it is to be there. */
+const BEGIN = 0.4;
+const END = 0.9;
+/** Slots of a segment's index whose rows are looked up between two slices, in less than a millisecond. */
+const LOOK_SLOTS = 4096;
+/** Rows that a slice asks whether they are outdated. */
+const LOOKS_MAX = 1024;
 /** Between two slices when there is time: requests that come meanwhile should find the loop free more often than not. */
 const PAUSE_MS = 2;
 /** After so long without a commit all goes into SQLite. */
@@ -24,8 +32,9 @@ export interface DiskApplyOptions {
 
 export class DiskApply {
   readonly #options: DiskApplyOptions;
-  /** How far the oldest segment is done. */
-  #at = 0;
+  /** Of the oldest segment that is complete, and how many of its rows are done. */
+  #order: ApplyOrder | undefined;
+  #done = 0;
   /** SQLite's log is being copied, and nothing may be added to it. */
   #held: Promise<void> | undefined;
   /** The file of the segment that was done last is free again then. */
@@ -74,8 +83,11 @@ export class DiskApply {
   /** Whether a segment would not be done in time. */
   #isLate(): boolean {
     const { journal } = this.#options;
-    const oldest = journal.complete();
-    return journal.isBehind || (oldest !== undefined && this.#at < oldest.finished * LEAD * journal.filled);
+    if (journal.isBehind) return true;
+    if (journal.complete() === undefined) return false;
+    const { filled } = journal;
+    if (this.#order === undefined || this.#order.known < 1) return (this.#order?.known ?? 0) <= filled / BEGIN;
+    return this.#done <= ((filled - BEGIN) / (END - BEGIN)) * this.#order.places().length;
   }
 
   /** A slice at once, if there is one; throws what SQLite says. */
@@ -83,14 +95,37 @@ export class DiskApply {
     const { journal, rows } = this.#options;
     const segment = journal.complete();
     if (segment === undefined || this.#held !== undefined || this.#isEnded) return false;
-    let at = this.#at;
+    const places = this.#orderOf(segment).places();
+    const looksEnd = Math.min(this.#done + LOOKS_MAX, places.length);
+    let done = this.#done;
     const held = rows.write((row) => {
-      at = segment.show(at, SLICE_ROWS, SLICE_BYTES, row);
-      if (at >= segment.finished) rows.setJournalState(segment.number, true);
+      for (let count = 0, bytes = 0; done < looksEnd && count < SLICE_ROWS && bytes < SLICE_BYTES; done++) {
+        const at = places[done]!;
+        const [table, key] = [segment.tableAt(at), segment.keyAt(at)];
+        if (journal.isOutdated(table, key)) continue;
+        const value = segment.valueAt(at);
+        row(table, key, value);
+        count += 1;
+        bytes += value?.length ?? 0;
+      }
+      if (done === places.length) rows.setJournalState(segment.number, true);
     });
-    this.#at = at;
+    this.#done = done;
     if (held !== undefined) this.#hold(held);
-    if (at >= segment.finished) this.#forget();
+    if (done === places.length) this.#forget();
+    return true;
+  }
+
+  #orderOf(segment: JournalSegment): ApplyOrder {
+    return (this.#order ??= new ApplyOrder(segment, (hash) => this.#options.rows.numberLike(hash)));
+  }
+
+  /** Looks up a part of what the order of a segment needs; false when nothing is left of that. */
+  #lookUp(): boolean {
+    const segment = this.#options.journal.complete();
+    const order = segment && this.#orderOf(segment);
+    if (order === undefined || order.known === 1) return false;
+    order.lookUp(LOOK_SLOTS);
     return true;
   }
 
@@ -145,13 +180,14 @@ export class DiskApply {
   #forget(): void {
     const { journal, rows, onError } = this.#options;
     const reuse = journal.forgetOldest();
-    this.#at = 0;
+    this.#order = undefined;
+    this.#done = 0;
     this.#reuse = rows.sync().then(reuse, onError);
   }
 
   #trySlice(): boolean {
     try {
-      return this.slice();
+      return this.#lookUp() || this.slice();
     } catch (error) {
       this.#options.onError(error);
       if (!this.#isEnded) this.#idle ??= setTimeout(() => this.#whenIdle(), IDLE_MS).unref();

@@ -35,7 +35,7 @@ export const HEAD = {
   syncedBytes: 7,
 } as const;
 
-/** Of rows that go into SQLite in one transaction, but for a record that has more: it holds the event loop, and SQLite's log has to take it. */
+/** Of rows that go into SQLite in one transaction: it holds the event loop, and SQLite's log has to take it. */
 export const SLICE_ROWS = 64;
 export const SLICE_BYTES = 256 * 1024;
 

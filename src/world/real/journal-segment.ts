@@ -33,8 +33,6 @@ const EMPTY = 0;
 /** Where so many other rows are asked before it is known where one is, keys were chosen for it. */
 const PROBES_MAX = 256;
 
-export type ShowRow = (table: number, key: Uint8Array, value: Uint8Array | undefined) => void;
-
 export interface JournalSegmentOptions {
   readonly number: number;
   readonly identity: number;
@@ -172,25 +170,29 @@ export class JournalSegment {
     return this.#orders[table]?.sorted(this);
   }
 
-  /**
-   * Shows the last values of rows, record by record from this place on, until so many rows or bytes were shown or none are left,
-   * and returns where it has come. What is shown are views, which do not last.
-   */
-  show(from: number, rowsMax: number, bytesMax: number, row: ShowRow): number {
-    let at = from;
-    for (let rows = 0, bytes = 0; at < this.#finished && rows < rowsMax && bytes < bytesMax;) {
-      const end = at + this.#words[(at >>> 2) + HEAD.length]!;
-      this.#eachEntry(at, end, (place, table, key) => {
-        if (this.find(hashOf(table, key), table, key) !== place) return;
-        const length = this.lengthAt(place);
-        const start = this.startAt(place);
-        row(table, key, length === DELETED ? undefined : this.#bytes.subarray(start, start + length));
-        rows += 1;
-        bytes += length;
-      });
-      at = end;
+  /** Of the index, in which rows are in no order. */
+  get slots(): number {
+    return this.#slots.length;
+  }
+
+  /** Shows where the last values of the rows are that have these slots, with the hashes of {@link hashOf}. */
+  eachRow(from: number, to: number, row: (at: number, hash: number) => void): void {
+    const end = Math.min(to, this.#slots.length);
+    for (let slot = from; slot < end; slot++) {
+      const at = this.#slots[slot]!;
+      if (at !== EMPTY) row(at, this.#hashes[slot]!);
     }
-    return at;
+  }
+
+  tableAt(at: number): number {
+    return tableOf(this.#words[at >>> 2]!);
+  }
+
+  /** A view, which does not last; undefined when the row is deleted. */
+  valueAt(at: number): Uint8Array | undefined {
+    const length = this.lengthAt(at);
+    const start = this.startAt(at);
+    return length === DELETED ? undefined : this.#bytes.subarray(start, start + length);
   }
 
   #append(body: Uint8Array): void {

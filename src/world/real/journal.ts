@@ -147,6 +147,17 @@ export class Journal {
     return this.#parts.length > 1 && written === segment.finished ? segment : undefined;
   }
 
+  /** A newer value of this row of the oldest segment is on stable storage here: no start needs the older one any more. */
+  isOutdated(table: number, key: Uint8Array): boolean {
+    const hash = hashOf(table, key);
+    for (let i = 1; i < this.#parts.length; i++) {
+      const { segment, written } = this.#parts[i]!;
+      const at = segment.find(hash, table, key);
+      if (at !== 0 && at < written) return true;
+    }
+    return false;
+  }
+
   /** There is a segment that is not written any more. */
   get isSealed(): boolean {
     return this.#parts.length > 1;

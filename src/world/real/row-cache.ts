@@ -83,6 +83,17 @@ export class RowCache {
     return slot < 0 ? undefined : this.#doubles[(this.#at(slot) >>> 3) + 2]!;
   }
 
+  /** SQLite's number of a kept row that has this hash, whichever it is; 0 when there is none. For orders that need not be exact. */
+  numberLike(hash: number): number {
+    const first = (hash & this.#setMask) * WAYS;
+    const leftBehind = this.#end - this.#size;
+    for (let slot = first; slot < first + WAYS; slot++) {
+      if (this.#hashes[slot] !== hash || this.#places[slot]! < leftBehind) continue;
+      return this.#doubles[(this.#at(slot) >>> 3) + 2]!;
+    }
+    return UNKNOWN_NUMBER;
+  }
+
   /** The row has this value now, and this number in SQLite. */
   put(table: number, key: Uint8Array, value: Uint8Array, number: number = UNKNOWN_NUMBER): void {
     const hash = hashOf(table, key);

@@ -98,6 +98,11 @@ export class SqliteRows {
     return this.#table(table).keepUpTo(key, upTo);
   }
 
+  /** SQLite's number of a row that has this hash (`hashOf`), most likely of the only one; 0 when none is remembered. */
+  numberLike(hash: number): number {
+    return this.#cache?.numberLike(hash) ?? 0;
+  }
+
   range(table: number, options: RangeOptions): Row[] {
     this.#read();
     return this.#table(table).range(options);

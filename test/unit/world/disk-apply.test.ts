@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DiskApply, type DiskApplyOptions } from '#world/real/disk-apply.ts';
 import { openDisk } from '#world/real/disk.ts';
+import { SLICE_ROWS } from '#world/real/journal-format.ts';
 import { createMetrics } from '#world/real/metrics.ts';
 import type { Disk } from '#world/world.ts';
 
@@ -47,6 +48,13 @@ function stored(): number {
 async function waiting(): Promise<number> {
   return Number(/quoral_disk_journal_rows (\d+)/.exec(await metrics.render())![1]);
 }
+/** Until what there is time for begins, and a slice of it is done: where its rows are is looked up before. */
+async function oneSlice(milliseconds: number): Promise<void> {
+  for (const advance of [milliseconds, 2]) {
+    vi.advanceTimersByTime(advance);
+    await turns();
+  }
+}
 async function turns(count = 20): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -76,6 +84,26 @@ test('the rows of a segment are there before the next one is full, little by lit
   expect(steps).toBeGreaterThan(1);
 });
 
+test('a row that is written again in the next segment goes there with that one only', async () => {
+  // So many of 1,000 bytes fill it, with the heads of their records.
+  const rows = 63;
+  for (let i = 0; i < rows; i++) await put(i, 1000);
+  for (let i = 0; i < 20; i++) await put(i % 5, 1000);
+  for (let i = 0; i < 20; i++) await put(100 + i, 0);
+  expect([await waiting(), stored()]).toEqual([rows + 25, 0]);
+  // It is done before the next one is full.
+  for (let i = 0; i < 40; i++) await put(200, 1000);
+  await turns();
+  expect(await waiting()).toBe(26);
+  const inSqlite = new Database(path, { readonly: true });
+  const firsts = inSqlite.prepare<[], Buffer>('SELECT k FROM rows ORDER BY k LIMIT 2').pluck().all();
+  inSqlite.close();
+  expect([stored(), [...firsts[0]!]]).toEqual([rows - 5, [...key(5)]]);
+  expect(disk.get('rows', key(4))).toEqual(new Uint8Array(1000).fill(4));
+  await disk.close();
+  expect(stored()).toBe(rows + 21);
+});
+
 test('after a second without a commit everything is there, and not before', async () => {
   for (let i = 0; i < 10; i++) await put(i);
   vi.advanceTimersByTime(900);
@@ -83,20 +111,17 @@ test('after a second without a commit everything is there, and not before', asyn
   vi.advanceTimersByTime(900);
   await turns();
   expect([await waiting(), stored()]).toEqual([11, 0]);
-  vi.advanceTimersByTime(100);
-  await turns();
+  await oneSlice(100);
   expect([await waiting(), stored()]).toEqual([0, 11]);
   // And again.
   await put(11);
-  vi.advanceTimersByTime(1000);
-  await turns();
+  await oneSlice(1000);
   expect([await waiting(), stored()]).toEqual([0, 12]);
 });
 
 test('who walks over rows that were taken out does so once: they are taken out in SQLite soon', async () => {
   for (let i = 0; i < 400; i++) await put(i, 10);
-  vi.advanceTimersByTime(1000);
-  await turns(100);
+  await oneSlice(1000);
   // There is time, so whoever comes meanwhile finds the loop free after each slice.
   expect(stored()).toBeLessThan(100);
   for (let slices = 1; slices < 7; slices++) {
@@ -128,6 +153,18 @@ test('commits that nobody waits for fill more than two segments, and all of it i
   expect(stored()).toBe(3000);
 });
 
+/** A segment whose rows go into SQLite in so many slices. */
+function segmentOf(number: number, slices: number) {
+  const rows = slices * SLICE_ROWS;
+  return {
+    ...{ number, rows, slots: rows, finished: rows },
+    eachRow(from: number, to: number, row: (at: number, hash: number) => void) {
+      for (let at = from; at < Math.min(to, rows); at++) row(at, at);
+    },
+    ...{ tableAt: () => 0, keyAt: (at: number) => key(at), valueAt: () => new Uint8Array(1) },
+  };
+}
+
 /** A segment that is complete, of as many slices as are said, before a database that counts them and has to wait after the first. */
 function heldAfterFirst(slices: number) {
   const copy = Promise.withResolvers<void>();
@@ -139,12 +176,12 @@ function heldAfterFirst(slices: number) {
       written += 1;
       return written === 1 ? copy.promise : undefined;
     },
-    setJournalState: () => undefined,
+    ...{ setJournalState: () => undefined, numberLike: () => 0 },
     sync: () => Promise.resolve(),
   };
-  const segment = { number: 1, finished: slices, show: (at: number) => at + 1 };
+  const segment = segmentOf(1, slices);
   const journal = {
-    ...{ isSealed: true, rows: 0, newest: 2, seal: () => undefined, idle: () => turns(1) },
+    ...{ isSealed: true, rows: 0, newest: 2, seal: () => undefined, idle: () => turns(1), isOutdated: () => false },
     complete: (): typeof segment | undefined => (journal.isSealed ? segment : undefined),
     forgetOldest() {
       journal.isSealed = false;
@@ -210,7 +247,7 @@ test('a close goes on with the last segment when the one before has been brought
     journal.isSealed = false;
     return Promise.resolve();
   };
-  const segment = { number: 2, finished: 1, show: (at: number) => at + 1 };
+  const segment = segmentOf(2, 1);
   journal.seal = () => {
     if (journal.isSealed || written() > 0) return;
     journal.isSealed = true;

@@ -65,18 +65,19 @@ test('a commit that SQLite has space before and none after leaves the disk full'
   // More rows than a slice has, and another record, with which the segment is complete.
   await put(0, 100, 1);
   await put(100, 1, SEGMENT_BYTES);
-  await put(101, 1, SEGMENT_BYTES / 2);
-  expect(disk.failure()).toMatchObject({ kind: 'full' });
-  allowed = 1;
+  await put(101, 1, (15 * SEGMENT_BYTES) / 16);
   await put(102, 1, 1);
   expect(disk.failure()).toMatchObject({ kind: 'full' });
-  expect(() => put(103, 1, 1)).toThrow('no space');
-  allowed = Number.POSITIVE_INFINITY;
+  allowed = 1;
   await put(103, 1, 1);
+  expect(disk.failure()).toMatchObject({ kind: 'full' });
+  expect(() => put(104, 1, 1)).toThrow('no space');
+  allowed = Number.POSITIVE_INFINITY;
+  await put(104, 1, 1);
   expect(disk.failure()).toBeUndefined();
   const turns = ['disk-full', 'disk-has-space-again'];
   expect(events).toEqual(['disk-opened', ...turns, ...turns]);
-  expect(disk.range('rows', { limit: 1000 })).toHaveLength(104);
+  expect(disk.range('rows', { limit: 1000 })).toHaveLength(105);
 });
 
 test('at the close of a full disk whoever waits for a file is told, and all that was durable is there afterwards', async () => {
