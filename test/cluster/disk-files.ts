@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
 import { openDisk } from '#world/real/disk.ts';
 import type { Log } from '#world/world.ts';
-import { groupRows, WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
+import { groupRows, replacedKey, replacedRow, WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
 
 export const WRITER = fileURLToPath(new URL('./disk-writer.ts', import.meta.url));
 
@@ -42,6 +42,8 @@ export async function linesOf(child: ChildProcess, each?: (line: string) => void
 export interface Findings {
   readonly whole: ReadonlySet<number>;
   readonly torn: readonly number[];
+  /** The group that has written each of the rows that are replaced again and again, none when it is not there; -1 for what none has. */
+  readonly replaced: readonly (number | undefined)[];
   readonly damage: string | undefined;
 }
 
@@ -51,6 +53,7 @@ const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 export async function inspectFiles(path: string, options: WriterOptions): Promise<Findings> {
   const whole = new Set<number>();
   const torn: number[] = [];
+  const replaced: (number | undefined)[] = [];
   try {
     const disk = await openDisk({ path, tables: WRITER_TABLES, log: silentLog });
     const found = new Map(
@@ -58,7 +61,11 @@ export async function inspectFiles(path: string, options: WriterOptions): Promis
     );
     await disk.close();
     const check = integrity(path);
-    if (check !== 'ok') return { whole, torn, damage: check };
+    if (check !== 'ok') return { whole, torn, replaced, damage: check };
+    for (let number = 0; number < (options.replaced ?? 0); number++) {
+      const held = found.get(Buffer.from(replacedKey(number)).toString('latin1'));
+      replaced.push(held && writerOf(held, number, options));
+    }
     for (let group = 0; group < options.groups; group++) {
       const rows = groupRows(group, options);
       const there = rows.filter(([key, value]) => {
@@ -68,10 +75,17 @@ export async function inspectFiles(path: string, options: WriterOptions): Promis
       if (there.length === rows.length) whole.add(group);
       else if (there.length > 0) torn.push(group);
     }
-    return { whole, torn, damage: undefined };
+    return { whole, torn, replaced, damage: undefined };
   } catch (error) {
-    return { whole, torn, damage: String(error) };
+    return { whole, torn, replaced, damage: String(error) };
   }
+}
+
+function writerOf(held: Uint8Array, number: number, options: WriterOptions): number {
+  for (let group = number; group < options.groups; group += options.replaced!) {
+    if (Buffer.from(replacedRow(group, options)![1]).equals(held)) return group;
+  }
+  return -1;
 }
 
 function integrity(path: string): string {

@@ -89,7 +89,16 @@ describe.skipIf(!canTrace).each(CASES)(
     beforeAll(async () => {
       directory = mkdtempSync(join(tmpdir(), 'quoral-power-'));
       const path = join(directory, 'data.db');
-      options = { path, groups: 250, rowsPerGroup: 4, valueBytes: 300, inFlight: 3, walBytes, segmentBytes };
+      options = {
+        path,
+        groups: 250,
+        rowsPerGroup: 4,
+        valueBytes: 300,
+        inFlight: 3,
+        replaced: 5,
+        walBytes,
+        segmentBytes,
+      };
       const run = await traced(options);
       expect(run.lines.at(-1)).toBe('done');
       events = run.events;
@@ -121,11 +130,17 @@ describe.skipIf(!canTrace).each(CASES)(
         mkdirSync(copy);
         const path = join(copy, 'data.db');
         writeCrashImages(events, path, crash);
-        const { whole, torn, damage } = await inspectFiles(path, options);
+        const { whole, torn, replaced, damage } = await inspectFiles(path, options);
         rmSync(copy, { recursive: true });
-        const missing = durableGroups(events, at).filter((group) => !whole.has(group));
+        const durable = durableGroups(events, at);
+        const missing = durable.filter((group) => !whole.has(group));
+        const older = replaced.flatMap((group = -1, number) => {
+          const newest = durable.filter((one) => one % replaced.length === number).at(-1) ?? -1;
+          return group < newest ? [`${number} of ${group} instead of ${newest}`] : [];
+        });
         if (damage !== undefined) found.push(`event ${at}: ${damage}`);
         else if (missing.length > 0) found.push(`event ${at}: groups ${missing.join(' ')} are lost`);
+        else if (older.length > 0) found.push(`event ${at}: older rows are back: ${older.join(', ')}`);
         if (torn.length > 0) found.push(`event ${at}: groups ${torn.join(' ')} are torn`);
         if (wanted !== undefined && found.some((one) => one.includes(wanted))) break;
       }

@@ -13,6 +13,8 @@ export interface WriterOptions {
   readonly valueBytes: number;
   /** Commits that the writer makes before it waits for their durability. */
   readonly inFlight: number;
+  /** Each group also replaces one of so many rows; none without it. */
+  readonly replaced?: number;
   readonly walBytes: number;
   readonly segmentBytes: number;
 }
@@ -40,4 +42,13 @@ export function groupRows(group: number, options: WriterOptions): Row[] {
     rowKey(group, row),
     rowValue(group, row, options.valueBytes),
   ]);
+}
+
+/** The row that this group puts in the place of an earlier group's, and later ones replace. */
+export function replacedRow(group: number, { replaced = 0, valueBytes }: WriterOptions): Row | undefined {
+  return replaced === 0 ? undefined : [replacedKey(group % replaced), rowValue(group, 0, valueBytes)];
+}
+
+export function replacedKey(number: number): Uint8Array {
+  return Uint8Array.of(number);
 }

@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { openDisk } from '#world/real/disk.ts';
 import type { Log } from '#world/world.ts';
-import { groupRows, WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
+import { groupRows, replacedRow, WRITER_TABLES, type WriterOptions } from './disk-writer-rows.ts';
 
 const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const options = JSON.parse(process.argv[2]!) as WriterOptions;
@@ -55,6 +55,8 @@ async function write(group: number): Promise<void> {
   try {
     const { durable } = disk.commit((transaction) => {
       for (const [key, value] of groupRows(group, options)) transaction.put('rows', key, value);
+      const replaced = replacedRow(group, options);
+      if (replaced !== undefined) transaction.put('rows', ...replaced);
     });
     say(`committed ${group}`);
     await durable;

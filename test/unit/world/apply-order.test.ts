@@ -67,7 +67,7 @@ function farthest(rows: readonly number[], from: readonly number[]): number {
 
 test('a number is looked up by the hash of its row, and only of rows that are kept', () => {
   const figures = { hits: { add: () => undefined }, misses: { add: () => undefined } };
-  const cache = new RowCache(4096, figures as never);
+  const cache = new RowCache(4096, figures);
   cache.put(1, key(1), key(1), 17);
   cache.put(1, key(2), key(2));
   expect([1, 2, 3].map((i) => cache.numberLike(hashOf(1, key(i))))).toEqual([17, 0, 0]);
