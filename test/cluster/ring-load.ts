@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { http } from './support.ts';
 
 const CLIENTS = 3;
-const PAUSE_MS = 20;
+const PAUSE_MS = 60;
 const VALUE_BYTES = 1000;
 const FILLS_AT_ONCE = 16;
 

@@ -120,7 +120,7 @@ export class RingCluster {
 
   /** Until the change is in the middle of moving. */
   async until(via: string, wanted: (view: Transfers) => boolean): Promise<void> {
-    for (const limit = Date.now() + LIMIT_MS; !wanted(await this.transfers(via)); await sleep(20)) {
+    for (const limit = Date.now() + LIMIT_MS; !wanted(await this.transfers(via)); await sleep(50)) {
       if (Date.now() > limit) throw new Error(`it does not come to that: ${JSON.stringify(await this.transfers(via))}`);
     }
   }
