@@ -16,7 +16,10 @@ const MOCKING = readdirSync('test', { recursive: true, encoding: 'utf8' })
  * that goes.
  */
 const BESIDE_NODES = ['test/simulation/more-bugs-by-script.test.ts', 'test/simulation/bugs-by-chance.test.ts'];
-/** Begun first and longer than all those that are tested by themselves, so these come one after the other. */
+/**
+ * Begun first and not over before the last of those that are tested by themselves has begun, so these come one after the other; what
+ * it does beyond their end it does with one processor idle.
+ */
 const BESIDE_FAILURES = ['test/simulation/bugs-by-script.test.ts'];
 
 /** Begun first, so that no processor is idle at the end while another one has the longest of all before it. */
