@@ -53,7 +53,7 @@ const ONLY = flags.mixes === undefined ? undefined : namesIn('mixes', flags.mixe
 const CONNECTIONS = Number(flags.connections);
 const RECORDS = flags.quick ? 5000 : 20_000;
 const SECONDS = Number(flags.seconds ?? 3);
-const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 5 : 30));
+const WARM_SECONDS = Number(flags.warm ?? (flags.quick ? 4 : 30));
 const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 7));
 /** Of each rate of an open loop; its p99 differs more from run to run than what a closed loop does a second. */
 const OPEN_ROUNDS = 3;
@@ -138,7 +138,7 @@ async function inTurns(
     if (etcd !== undefined) (series.etcd[name] ??= []).push(await loadInTurn(etcd, mix, { system }));
   };
   const floor = async (): Promise<void> => {
-    const options = { connections: CONNECTIONS, seconds: 2, group, nodes: NODES };
+    const options = { connections: CONNECTIONS, seconds: flags.quick ? 1 : 2, group, nodes: NODES };
     if (withFloor) primitives.push(await measurePrimitives(options));
   };
   const steps = mixes.flatMap((mix) => {

@@ -84,6 +84,15 @@ test('the rows of a segment are there before the next one is full, little by lit
   expect(steps).toBeGreaterThan(1);
 });
 
+test('a segment begins to go there at two fifths of the next one, and is there at nine tenths', async () => {
+  // So many records of one row each fill it.
+  const rows = 455;
+  for (let i = 0; i < rows * 1.39; i++) await put(i);
+  expect([await waiting(), stored()]).toEqual([Math.ceil(rows * 1.39), 0]);
+  for (let i = Math.ceil(rows * 1.39); i < Math.ceil(rows * 1.93); i++) await put(i);
+  expect([await waiting(), stored()]).toEqual([Math.ceil(rows * 1.93) - rows, rows]);
+});
+
 test('a row that is written again in the next segment goes there with that one only', async () => {
   // So many of 1,000 bytes fill it, with the heads of their records.
   const rows = 63;
@@ -227,6 +236,15 @@ test('hurry ends with the segments that were complete', async () => {
   apply.goOn();
   await turns();
   expect(written()).toBe(2);
+});
+
+test('rows that are all outdated are looked at a thousand at a time', async () => {
+  const { apply, journal, written, copy } = heldAfterFirst(40);
+  journal.isOutdated = () => true;
+  copy.resolve();
+  apply.hurry();
+  await turns();
+  expect(written()).toBe(Math.ceil((40 * SLICE_ROWS) / 1024));
 });
 
 test('a copy that fails is told, and what was held stays so', async () => {
