@@ -85,9 +85,9 @@ export class Connections<Request extends Owed> {
     return connection === undefined || (connection.owed.length === 0 && connection.end === undefined);
   }
 
-  /** Whether no request is under way on it, no answer is on its way out, and it is no other connection's cover (TLS). */
+  /** Whether no request is under way on it, and no answer is on its way out. */
   owesNothing(socket: Socket): boolean {
-    return CONNECTION in socket && this.isIdle(socket) && socket.writableLength === 0;
+    return this.isIdle(socket) && socket.writableLength === 0;
   }
 
   /** Whether nothing has come behind this request. */

@@ -6,6 +6,7 @@
 import { createServer, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
+import { Handshakes } from '#world/handshakes.ts';
 
 export interface DoorTls {
   /** PEM texts for the handshakes from now on; `ca` are the only ones that vouch for clients. */
@@ -19,13 +20,14 @@ export interface DoorTls {
 
 const VERSION_MIN = 'TLSv1.2';
 
-export function createDoor(
-  options: ServerOptions,
-  tls: DoorTls | undefined,
-  handshakeTimeout: number,
-  isListening: () => boolean,
-): Server | TlsServer {
-  if (tls === undefined) return createServer(options);
+export interface ServerOfDoor {
+  readonly server: Server | TlsServer;
+  /** None without TLS. */
+  readonly handshakes?: Handshakes;
+}
+
+export function createDoor(options: ServerOptions, tls: DoorTls | undefined, handshakeTimeout: number): ServerOfDoor {
+  if (tls === undefined) return { server: createServer(options) };
   const secure = (): object => ({ ...tls.pair(), minVersion: VERSION_MIN });
   const server = createTlsServer({
     ...options,
@@ -34,12 +36,12 @@ export function createDoor(
     rejectUnauthorized: tls.mutual,
     handshakeTimeout,
   });
+  const handshakes = new Handshakes(server);
   // Connections that stand keep what they have; new handshakes get the new certificate, and no old session is resumed.
   tls.onChange(() => server.setSecureContext(secure()));
   server.on('tlsClientError', (error, socket) => {
-    // One that is broken off because the door closes says nothing of its client.
-    if (isListening()) tls.handshakeFailed(error, socket);
+    if (!handshakes.areOver) tls.handshakeFailed(error, socket);
     socket.destroy();
   });
-  return server;
+  return { server, handshakes };
 }

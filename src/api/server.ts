@@ -9,6 +9,7 @@ import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { present } from '#kernel/assert.ts';
+import type { Handshakes } from '#world/handshakes.ts';
 import type { Api } from './app.ts';
 import type { Answer } from './exchange.ts';
 import { LastDate } from './http-date.ts';
@@ -74,6 +75,7 @@ class Door implements HttpServer {
   readonly #services: ApiServices;
   /** Does not listen itself: what the acceptors accept is brought to it. */
   readonly #server: Server | TlsServer;
+  readonly #handshakes: Handshakes | undefined;
   readonly #acceptors: Acceptors;
   readonly #connections = new Connections<SocketRequest | PlainRequest>(
     (request) => this.#begin(request),
@@ -93,8 +95,7 @@ class Door implements HttpServer {
   /** Requests under way of which Node's server knows nothing. */
   #plain = 0;
   #port = 0;
-  #isListening = false;
-  /** Of connections; with TLS what is encrypted and, once hands are shaken, what is not, each as one. */
+  /** Those that can bring requests. */
   readonly #sockets = new Set<Socket>();
 
   constructor(api: Api, services: ApiServices, { tls, maxConnections = MAX_CONNECTIONS }: ListenOptions) {
@@ -128,7 +129,9 @@ class Door implements HttpServer {
       optimizeEmptyRequests: true,
       noDelay: true,
     };
-    this.#server = createDoor(options, tls, HEAD_TIMEOUT_MS, () => this.#isListening);
+    const { server, handshakes } = createDoor(options, tls, HEAD_TIMEOUT_MS);
+    this.#server = server;
+    this.#handshakes = handshakes;
     this.#server.timeout = SILENCE_TIMEOUT_MS;
     this.#crowd.watch(this.#server);
     // A bound here would drop the rest of the fields in silence; the bytes of the head are bounded.
@@ -136,8 +139,6 @@ class Door implements HttpServer {
     // Who has said everything may close that direction; without this, Node drops the answers that are still owed.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server
-      .on('connection', (socket: Socket) => this.#opened(socket))
-      .on('secureConnection', (socket: Socket) => this.#opened(socket))
       .on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#greet(socket))
       .on('request', (message, response) => this.#take(message, response, 'nothing'))
       .on('checkContinue', (message, response) => this.#take(message, response, 'continue'))
@@ -162,7 +163,6 @@ class Door implements HttpServer {
   async listen({ host, port }: ListenOptions): Promise<void> {
     // Node's server looks after its timeouts from now on.
     this.#server.emit('listening');
-    this.#isListening = true;
     try {
       this.#port = await this.#acceptors.listen(host, port);
     } catch (error) {
@@ -178,7 +178,6 @@ class Door implements HttpServer {
       await this.#acceptors.closeEmpty(waitingMs);
     }
     this.#phase = 'closing';
-    this.#isListening = false;
     // Before anything else: whoever comes to those that are left is broken.
     const closed = this.#acceptors.close();
     for (const request of this.#connections.underWay()) this.#sayLast(request);
@@ -200,6 +199,7 @@ class Door implements HttpServer {
 
   #closeIdle(before?: ReadonlyMap<Socket, number>): void {
     this.#phase = 'closing-idle';
+    this.#handshakes?.breakOff();
     this.#cutIdle();
     if (before !== undefined) this.#cutSilent(before);
   }
@@ -235,12 +235,9 @@ class Door implements HttpServer {
     return this.#services.metrics.counter('quoral_http_malformed_total', help, { code });
   }
 
-  #opened(socket: Socket): void {
+  #greet(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-  }
-
-  #greet(socket: Socket): void {
     this.#crowd.greet(socket);
     this.#connections.greet(socket);
     this.#shortWay.greet(socket);

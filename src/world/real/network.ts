@@ -17,6 +17,7 @@ import {
   type Network,
   type PeerAddress,
 } from '#world/world.ts';
+import { Handshakes } from '#world/handshakes.ts';
 import type { Certificates } from './certificates.ts';
 import { SocketConnection } from './connection.ts';
 import { dial, formatAddress } from './dial.ts';
@@ -67,6 +68,7 @@ class PeerDoor implements Listener {
   readonly #budget: ReassemblyBudget;
   readonly #accept: Accept;
   readonly #server: Server | TlsServer;
+  #handshakes: Handshakes | undefined;
   readonly #connections = new Set<Connection>();
   readonly #seldom = new Seldom(() => performance.now());
   #address: PeerAddress = '';
@@ -107,8 +109,10 @@ class PeerDoor implements Listener {
       handshakeTimeout: UPGRADE_REQUEST_MS,
     });
     certificates.onChange(() => server.setSecureContext(secure()));
+    const handshakes = new Handshakes(server);
+    this.#handshakes = handshakes;
     server.on('tlsClientError', (error, socket) => {
-      certificates.handshakeFailed(error, socket);
+      if (!handshakes.areOver) certificates.handshakeFailed(error, socket);
       socket.destroy();
     });
     return server;
@@ -135,6 +139,7 @@ class PeerDoor implements Listener {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
+      this.#handshakes?.breakOff();
       for (const connection of this.#connections) connection.close('the peer door is closing');
     });
   }

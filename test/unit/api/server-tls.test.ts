@@ -13,12 +13,14 @@ import { createApp } from '#api/app.ts';
 import { startServer, type HttpServer } from '#api/server.ts';
 import type { DoorTls } from '#api/server-tls.ts';
 import { Authority, writePair, type Pair } from '../../authority.ts';
+import { halfHandshake } from '../../half-handshake.ts';
 import { StubNode } from './stub-services.ts';
 
 const ours = new Authority('ours');
 const theirs = new Authority('theirs');
 
 let directory: string;
+let node: StubNode;
 let server: HttpServer;
 let failures: string[];
 let change: () => void;
@@ -46,7 +48,8 @@ async function open(clients?: Authority): Promise<void> {
       mine.push(String(unauthorized ?? ('code' in error ? error.code : error)));
     },
   };
-  const services = new StubNode().services();
+  node = new StubNode();
+  const services = node.services();
   server = await startServer(createApp(services), services, { host: '127.0.0.1', port: 0, tls });
 }
 
@@ -144,6 +147,16 @@ test('connections on which nothing has ever come, with or without a handshake, d
   await Promise.all(ended);
   // Neither after so long that nobody waits for a request, or for a handshake, any more.
   expect([told, failures]).toEqual(['', []]);
+});
+
+test('a handshake that its client does not end is not waited for when the door closes', async () => {
+  await open();
+  const half = await halfHandshake(server.port);
+  const closed = server.close(8000, 1);
+  await once(half, 'close');
+  await closed;
+  // Nothing was left to cut at the end of the time that requests get; and that it was broken off says nothing of the client.
+  expect([node.logged.map(({ event }) => event), failures]).toEqual([[], []]);
 });
 
 test('renewed while a connection stands: it goes on, and the next handshake sees the new certificate', async () => {

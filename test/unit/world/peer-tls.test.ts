@@ -18,6 +18,7 @@ import { realClock } from '#world/real/clock.ts';
 import { createNetwork } from '#world/real/network.ts';
 import type { Connection, Listener, Log, Network } from '#world/world.ts';
 import { Authority, writePair, type Wanted } from '../../authority.ts';
+import { halfHandshake } from '../../half-handshake.ts';
 import { until } from '../../until.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -139,6 +140,14 @@ test('one that never comes to the end of the handshake is told of in words', () 
   expect(handshakeTrouble(error, new TLSSocket(new PassThrough()))).toBe(
     'the other end did not come to the end of the handshake in time',
   );
+});
+
+test('one that does not end the handshake is not waited for when the door closes, and nothing is told of it', async () => {
+  const half = await halfHandshake(port());
+  const closed = listener.close();
+  await once(half, 'close');
+  await closed;
+  expect(logged.join()).not.toContain('tls-handshake-failed');
 });
 
 test('TLS older than 1.3 is not spoken', async () => {
