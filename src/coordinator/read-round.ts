@@ -12,6 +12,7 @@ import { HeldMessage, type HeldReply } from '#handoff/messages.ts';
 import type { Epoch, NodeId, NodeIndex } from '#kernel/identity.ts';
 import type { Checksum } from '#kernel/native.ts';
 import { ReadTally, type Role } from '#quorum/tally.ts';
+import { isAnswerTo } from '#replica/fetched.ts';
 import { FetchMessage, type FetchReply, type FetchRequest } from '#replica/messages.ts';
 import { STALE } from '#replica/scope.ts';
 import type { Member } from '#ring/ring.ts';
@@ -203,10 +204,12 @@ export class ReadRound implements HedgedRead, LocalRead {
     if (isOwner) {
       peers.asked(member.id);
       const { unless } = this.#valuesFrom;
-      const request = valuesUpTo === undefined ? fetch : { scope, requestId, key, valuesUpTo, unless };
-      void this.#call(member, FetchMessage, request).then((result) =>
-        result.kind === 'reply' ? this.answered(member, result.reply) : this.#unanswered(member, result),
-      );
+      const request: FetchRequest = valuesUpTo === undefined ? fetch : { scope, requestId, key, valuesUpTo, unless };
+      void this.#call(member, FetchMessage, request).then((result) => {
+        if (result.kind !== 'reply') this.#unanswered(member, result);
+        else if (isAnswerTo(request, result.reply)) this.answered(member, result.reply);
+        else this.#failed(member, 'answers what it was not asked', 0);
+      });
     } else {
       void this.#call(member, HeldMessage, fetch).then((result) =>
         result.kind === 'reply' ? this.heldBy(member, result.reply) : this.#unanswered(member, result),
@@ -246,7 +249,6 @@ export class ReadRound implements HedgedRead, LocalRead {
     forget(this.#asked, owner.id);
     if (owner.id === this.#environment.self) this.#valuesFrom.answeredHere(given);
     const reply = this.#valuesFrom.inFull(given);
-    if (reply === undefined) return this.#failed(owner, 'has the same as nothing', 0);
     if (reply.isNew === true) this.#isNewTo += 1;
     else if (this.#request.retryId !== undefined && reply.retry === undefined)
       return this.#failed(owner, 'does not know what was sent again', 0);

@@ -5,6 +5,7 @@
  */
 
 import { abridged, type Abridged } from '#causality/abridged.ts';
+import { present } from '#kernel/assert.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { FetchReply, SameReply, WholeReply } from '#replica/messages.ts';
 import type { CoordinatorSettings } from './environment.ts';
@@ -44,9 +45,9 @@ export class ValuesFrom {
     return this.#unless;
   }
 
-  /** The answer of an owner, as it would be had he sent all that he has; undefined where he has the same as nothing. */
-  inFull(reply: FetchReply): Exclude<FetchReply, SameReply> | undefined {
-    return reply.isSame === true ? this.#own : reply;
+  /** The answer of an owner, as it would be had he sent all that he has. */
+  inFull(reply: FetchReply): Exclude<FetchReply, SameReply> {
+    return reply.isSame === true ? present(this.#own, 'what the others were told') : reply;
   }
 
   failed(id: NodeId): void {

@@ -39,3 +39,10 @@ export function fetchedWithRetry(
   if (isNew && (stored === undefined || attemptIn(stored.state, { fingerprint }, now) === undefined)) return { isNew };
   return { state: stored?.encoded ?? null, retry: retry ?? null, retriesFull };
 }
+
+/** Whether a replica may say this to that: each of the short answers has to be asked for. */
+export function isAnswerTo({ valuesUpTo, unless, fingerprint }: FetchRequest, reply: FetchReply): boolean {
+  if (reply.isSame === true) return unless !== undefined;
+  if (reply.isNew === true) return fingerprint !== undefined;
+  return reply.outline === undefined || valuesUpTo !== undefined;
+}

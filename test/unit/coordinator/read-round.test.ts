@@ -173,17 +173,37 @@ test('who has what this node has says no more than that, and who has something e
   }
 });
 
-test('what this node will know only later is not compared, and who says that he has the same as nothing gives no answer', async () => {
-  for (const here of [{ state: null }, Promise.resolve(OWN)]) {
-    const asked: FetchRequest[] = [];
-    const { outcome } = await play((_peer, _now, request) => {
-      asked.push(request);
-      return { kind: 'reply', reply: { isSame: true } };
+test('what this node will know only later is not compared', async () => {
+  const asked: FetchRequest[] = [];
+  await play((_peer, _now, request) => {
+    asked.push(request);
+    return ANSWER;
+  }, Promise.resolve(OWN));
+  expect(asked.map(({ unless }) => unless)).toEqual([undefined]);
+});
+
+const LOST: CallResult<FetchReply> = { kind: 'lost', reason: 'disconnected' };
+
+test.each<[string, FetchReply, (request: FetchRequest) => boolean, CallResult<FetchReply>]>([
+  ['has the same, and was not told as what', { isSame: true }, ({ unless }) => unless === undefined, LOST],
+  ['knows nothing of a request that nobody asked for', { isNew: true }, () => true, LOST],
+  [
+    'has more than was wanted, where all was',
+    OUTLINE.kind === 'reply' ? OUTLINE.reply : OWN,
+    ({ valuesUpTo }) => valuesUpTo === undefined,
+    OUTLINE,
+  ],
+])('who says that he %s gives no answer, and is named', async (_what, reply, isNonsense, otherwise) => {
+  const named: string[] = [];
+  for (const here of [{ state: null }, OWN, Promise.resolve(OWN)]) {
+    const { outcome } = await play((peer, _now, request) => {
+      if (!isNonsense(request)) return otherwise;
+      named.push(`${peer}: answers what it was not asked`);
+      // Nor is it asked again for ever.
+      expect(named.length).toBeLessThan(20);
+      return { kind: 'reply', reply };
     }, here);
-    expect(asked.map(({ unless }) => unless)).toContain(undefined);
-    if ('state' in here) {
-      expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-unavailable' });
-      expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n[23]: has the same as nothing/);
-    }
+    expect(outcome).toMatchObject({ kind: 'failed', trouble: 'quorum-unavailable' });
+    for (const name of named.splice(0)) expect(outcome.kind === 'failed' ? outcome.detail : '').toContain(name);
   }
 });
