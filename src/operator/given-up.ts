@@ -71,8 +71,8 @@ export function givenUpWentOn(
 }
 
 /** Of the change that is under way: more members that are lost. */
-export function givingUp(facts: Facts, change: ChangeUnderWay, more: readonly NodeIndex[], changedIn: Epoch): Ring {
-  const { ring, buckets } = facts;
+export function givingUp({ ring, buckets }: Facts, more: readonly NodeIndex[], changedIn: Epoch): Ring {
+  const change = ring.change!;
   const lost = [...new Set([...(change.lost ?? []), ...more])].sort((a, b) => a - b);
   const gone = new Set(lost);
   const placements = ring.placements.map(({ n, partitions }): Placement => ({

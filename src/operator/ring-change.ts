@@ -16,6 +16,7 @@ import { chooseVoters } from '#ring/voters.ts';
 import { areNewLost, comeBack, countedIn, givenUpWentOn, givingUp, isGivenUp, withoutLost } from './given-up.ts';
 import { factorsInUse, over, strongFactors, unusedWentBack, unusedWentOn, usedAreInPlace } from './nothing-to-take.ts';
 import { Portion } from './portion.ts';
+import { isReordered, isSameSet, putBack, whatWasBefore } from './put-back.ts';
 
 type FactsOrRefusal = Facts | { readonly refused: string };
 
@@ -76,19 +77,19 @@ export function begunWith(facts: Facts, id: string, plan: RingPlan, size: Change
     );
     return { ...placement, partitions };
   });
+  const before = whatWasBefore(ring, { members, placements });
   const change: ChangeUnderWay = {
     ...{ ...size, id, state: 'running', moves: plan.moves.length + plan.dropped.length },
     ...{ comes: comes.map(({ index }) => index), goes: goes.map(({ index }) => index) },
     ...(plan.lost.length === 0 ? {} : { lost: plan.lost }),
+    ...(before === undefined ? {} : { before }),
   };
   return { ...facts, epoch: next, ring: { ...ring, members, placements, change } };
 }
 
 function begun(entry: PartitionOwners, row: readonly NodeIndex[], changedIn: Epoch): PartitionOwners {
   const { owners, move } = entry;
-  if (isSameSet(row, owners)) {
-    return row.every((index, place) => index === owners[place]) ? entry : { ...entry, owners: row, changedIn };
-  }
+  if (isSameSet(row, owners)) return isReordered(row, owners) ? { ...entry, owners: row, changedIn } : entry;
   // Those that have something to bring leave with this change, but it may be taken back, or they may be back before.
   return { owners, changedIn: entry.changedIn, move: { stage: 'planned', others: row, ...owing(move?.others) } };
 }
@@ -117,10 +118,6 @@ function owing(owed: readonly NodeIndex[] = []): Pick<PartitionMove, 'owed'> {
   return owed.length === 0 ? {} : { owed };
 }
 
-function isSameSet(row: readonly NodeIndex[], owners: readonly NodeIndex[]): boolean {
-  return row.length === owners.length && row.every((index) => owners.includes(index));
-}
-
 /** Pauses, resumes or aborts the change that is under way; what is aborted stays so. `lost`: members that it shall not wait for. */
 export function steerChange(
   facts: Facts,
@@ -138,9 +135,9 @@ export function steerChange(
   if (change.state === state && more.length === 0) return facts;
   if (change.state === 'aborting' && state !== 'aborting') return { refused: 'the change is being aborted' };
   const next = epoch(facts.epoch + 1);
-  const steered = { ...change, state };
-  const ring = { ...facts.ring, change: steered };
-  return { ...facts, epoch: next, ring: more.length === 0 ? ring : givingUp(facts, steered, more, next) };
+  const steered = { ...facts.ring, change: { ...change, state } };
+  const ring = state === 'aborting' ? putBack(steered, next) : steered;
+  return { ...facts, epoch: next, ring: more.length === 0 ? ring : givingUp({ ...facts, ring }, more, next) };
 }
 
 function notUnderWay(id: string, { change, lastChange }: Ring): string {
@@ -311,9 +308,10 @@ function settled(ring: Ring, change: ChangeUnderWay, evidence: Evidence): Ring |
 }
 
 function leftOf(change: ChangeUnderWay, isLeft: (index: NodeIndex) => boolean): ChangeUnderWay {
-  const { comes, goes, lost } = change;
-  const left = { ...change, comes: comes.filter(isLeft), goes: goes.filter(isLeft) };
-  return lost === undefined ? left : { ...left, lost: lost.filter(isLeft) };
+  const { comes, goes, lost, ...rest } = change;
+  const left = { ...rest, comes: comes.filter(isLeft), goes: goes.filter(isLeft) };
+  const lostYet = lost?.filter(isLeft) ?? [];
+  return lostYet.length === 0 ? left : { ...left, lost: lostYet };
 }
 
 /** Nothing is owed any more by those that are no members: the owners have got it from the others. */

@@ -18,6 +18,7 @@ import { presentMember } from '#ring/present-member.ts';
 import type { Member, PartitionOwners, Placement, Ring } from '#ring/ring.ts';
 import { chooseVoters } from '#ring/voters.ts';
 import { over } from './nothing-to-take.ts';
+import { putBack } from './put-back.ts';
 import { begunWith } from './ring-change.ts';
 
 export interface ForceView {
@@ -114,9 +115,9 @@ export function forced(
   self: NodeId,
   id: string,
 ): { readonly next: Facts; readonly view: ForceView } {
-  const { ring } = facts;
-  const own = presentMember(ring, self)!;
+  const own = presentMember(facts.ring, self)!;
   const target = epoch(facts.epoch + FORCED_STEP * (own.index + 1));
+  const ring = putBack(facts.ring, target);
   const members = ring.members.map((member): Member => {
     if (lost.includes(member.id)) return { ...member, state: 'removed' };
     return member.state === 'joining' || member.state === 'leaving' ? { ...member, state: 'active' } : member;

@@ -3,7 +3,8 @@
  *
  *     ring      [clusterId, partitionCount, hashSeed, [member…], [voter…], [placement…], change | null, [last id, outcome]]
  *     change    [id, state, moves, [comes…], [goes…], keys, bytes, throttle: -1 as the settings say, 0 none,
- *                [lost…] if anybody is]
+ *                [lost…] if anybody is, before if there is anything to be put back]
+ *     before    [[[index, zone, weight]…], [[n, partition, [owner…]]…]]
  *     member    [index, id, storageId | null, peer, url, zone, weight, state]
  *     placement [n, runs of list lengths, owners of all partitions in one list, runs of changedIn, [move…]]
  *     move      [partition, stage, [other owner…], [who owes…] if anybody does]
@@ -18,7 +19,7 @@ import type { NodeIndex } from '#kernel/identity.ts';
 import { clusterId, epoch, nodeId, nodeIndex, storageId } from '#kernel/identity.ts';
 import { isPartitionCount } from './founding.ts';
 import { MOVE_STAGES } from './moving.ts';
-import type { ChangeOver, ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from './ring.ts';
+import type { Before, ChangeOver, ChangeUnderWay, Member, PartitionOwners, Placement, Ring } from './ring.ts';
 import { CHANGE_OUTCOMES, CHANGE_STATES, MEMBER_STATES, PARTITIONS_MAX, REPLICAS_MAX, VOTERS_MAX } from './ring.ts';
 
 export function ringToWire(ring: Ring): unknown {
@@ -48,9 +49,18 @@ function changesToWire({ change, lastChange }: Ring): readonly unknown[] {
 }
 
 function changeToWire(change: ChangeUnderWay): unknown {
-  const { id, state, moves, comes, goes, keys, bytes, throttle, lost } = change;
+  const { id, state, moves, comes, goes, keys, bytes, throttle, lost, before } = change;
   const speed = throttle === undefined ? -1 : (throttle ?? 0);
-  return [id, state, moves, [...comes], [...goes], keys, bytes, speed, ...(lost === undefined ? [] : [[...lost]])];
+  const fields = [id, state, moves, [...comes], [...goes], keys, bytes, speed];
+  if (before !== undefined) return [...fields, [...(lost ?? [])], beforeToWire(before)];
+  return lost === undefined ? fields : [...fields, [...lost]];
+}
+
+function beforeToWire({ members, orders }: Before): unknown {
+  return [
+    members.map(({ index, zone, weight }) => [index, zone, weight]),
+    orders.map(({ n, partition, owners }) => [n, partition, [...owners]]),
+  ];
 }
 
 function movesToWire(partitions: readonly PartitionOwners[]): readonly unknown[] {
@@ -133,20 +143,49 @@ function readChange(body: unknown, known: KnownMembers): ChangeUnderWay {
   const count = (at: number, what: string, least = 0): number =>
     integer(fields[at], `ring: ${what} of the change`, least, Number.MAX_SAFE_INTEGER);
   const throttle = count(7, 'throttle', -1);
+  const lost = fields.length > 8 ? members(fields[8]) : [];
   return {
     ...{ id: text(fields[0], 'ring: id of the change', 32), state, moves: count(2, 'moves') },
     ...{ comes: members(fields[3]), goes: members(fields[4]), keys: count(5, 'keys'), bytes: count(6, 'bytes') },
-    ...(fields.length > 8 ? { lost: members(fields[8]) } : {}),
+    ...(lost.length > 0 ? { lost } : {}),
     ...(throttle < 0 ? {} : { throttle: throttle === 0 ? null : throttle }),
+    ...(fields.length > 9 ? { before: readBefore(fields[9]) } : {}),
   };
+}
+
+/** Whom and what it is about is looked at when it is put back: only what is there still is. */
+function readBefore(body: unknown): Before {
+  const fields = list(body, 'ring: what was before the change', 2);
+  const member = (index: unknown): NodeIndex => nodeIndex(integer(index, 'ring: member before the change', 0, 65_535));
+  return {
+    members: list(fields[0], 'ring: members before the change', 0).map((row) => {
+      const [index, zone, weight] = list(row, 'ring: member before the change', 3);
+      return {
+        index: member(index),
+        zone: text(zone, 'ring: zone before the change', 128),
+        weight: readWeight(weight, 'ring: weight before the change'),
+      };
+    }),
+    orders: list(fields[1], 'ring: orders before the change', 0).map((row) => {
+      const [n, partition, owners] = list(row, 'ring: order before the change', 3);
+      return {
+        n: integer(n, 'ring: replication factor before the change', 1, REPLICAS_MAX),
+        partition: integer(partition, 'ring: partition before the change', 0, PARTITIONS_MAX - 1),
+        owners: list(owners, 'ring: owners before the change', 1).map(member),
+      };
+    }),
+  };
+}
+
+function readWeight(weight: unknown, what: string): number {
+  if (typeof weight !== 'number' || !Number.isFinite(weight) || weight <= 0) refuse(what, 'above 0', weight);
+  return weight;
 }
 
 function readMember(body: unknown, position: number): Member {
   const fields = list(body, `ring: member ${position}`, 8);
   const id = nodeId(text(fields[1], `ring: id of member ${position}`, 64));
   const what = (name: string): string => `ring: ${name} of member ${id}`;
-  const weight = fields[6];
-  if (typeof weight !== 'number' || !Number.isFinite(weight) || weight <= 0) refuse(what('weight'), 'above 0', weight);
   const state = MEMBER_STATES.find((name) => name === fields[7]);
   if (state === undefined) refuse(what('state'), MEMBER_STATES.join(', '), fields[7]);
   return {
@@ -156,7 +195,7 @@ function readMember(body: unknown, position: number): Member {
     peer: text(fields[3], what('peer'), 512),
     url: text(fields[4], what('url'), 2048),
     zone: text(fields[5], what('zone'), 128),
-    weight,
+    weight: readWeight(fields[6], what('weight')),
     state,
   };
 }

@@ -88,6 +88,16 @@ export interface ChangeUnderWay {
   readonly bytes: number;
   /** Bytes a second that each node may spend on it: null as many as it can, undefined as its own settings say. */
   readonly throttle?: number | null;
+  /** What is put back when it is taken back; only there when it has changed such a thing. */
+  readonly before?: Before;
+}
+
+/** What a change of the ring sets at once, as it was before. */
+export interface Before {
+  /** Members that have another zone or weight now. */
+  readonly members: readonly Pick<Member, 'index' | 'zone' | 'weight'>[];
+  /** Partitions whose owners are the same in another order now. */
+  readonly orders: readonly { readonly n: number; readonly partition: number; readonly owners: readonly NodeIndex[] }[];
 }
 
 export interface ChangeOver {

@@ -184,6 +184,35 @@ test('an abort brings everything back', async () => {
   expect(load.trouble.slice(0, 4)).toEqual([]);
 });
 
+test('an abort puts weights and zones back, also through nodes that start again meanwhile', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'abort of weights', nodes: 4 });
+  await cluster.request('n1', 'PUT', '/v1/kv/b/k', { body: 'v' });
+  const shape = (id: string): unknown => {
+    const { members, placements } = cluster.running(id).node.chain.facts()!.ring;
+    const where = members.map(({ id: name, zone, weight, state }) => [name, zone, weight, state]);
+    return [where, placements.map(({ partitions }) => partitions.map(({ owners }) => owners))];
+  };
+  const again = async (id: string): Promise<void> => {
+    cluster.crash(cluster.machine(id));
+    await cluster.restart(id);
+  };
+  const before = shape('n1');
+  await begin(cluster, { weights: { n2: 3 }, zones: { n4: 'far' } });
+  expect(shape('n1')).not.toEqual(before);
+  expect((await send(cluster, 'n1', '/v1/ring/transfers/pause'))[1]).toMatchObject({ state: 'paused', done: 0 });
+  // Whoever is asked to take it back has the former weights from its own disk.
+  await again('n2');
+  expect((await send(cluster, 'n2', '/v1/ring/transfers/abort'))[0]).toBe(202);
+  await again('n3');
+  await settle(cluster);
+  await again('n1');
+  await cluster.simulation.run(cluster.simulation.now + 5000);
+  for (const { id } of cluster.machines) expect(shape(id), id).toEqual(before);
+  expect(await transfers(cluster, 'n3')).toMatchObject({ state: 'idle', last: { outcome: 'aborted' } });
+  const [, plan] = await send(cluster, 'n4', '/v1/ring/plans', {});
+  expect((plan as PlanView).summary).toMatchObject({ moves: 0, dropped: 0, reordered: 0 });
+});
+
 test('a pause holds it, and it goes on when it is resumed', async () => {
   const cluster = await SimulatedCluster.founded({ seed: 'pause', nodes: 3 });
   await joined(cluster, 'n4');

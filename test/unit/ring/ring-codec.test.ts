@@ -159,6 +159,40 @@ test('how fast, and what came of the last change, are part of the wire format', 
   );
 });
 
+test('what is put back when a change is taken back is part of the wire format, behind those that are lost', () => {
+  const { throttle: _, ...unsaid } = MOVING.change!;
+  const before = {
+    members: [{ index: nodeIndex(2), zone: 'z1', weight: 0.5 }],
+    orders: [{ n: 2, partition: 3, owners: [2, 0].map(nodeIndex) }],
+  };
+  const lost = [nodeIndex(2)];
+  const wire = ringToWire({ ...MOVING, change: { ...unsaid, before } }) as unknown[];
+  const change = ['0123456789abcdef', 'running', 7, [0], [2], 40, 5000, -1];
+  expect(wire[6]).toEqual([...change, [], [[[2, 'z1', 0.5]], [[2, 3, [2, 0]]]]]);
+  for (const one of [
+    { ...unsaid, before },
+    { ...unsaid, before, lost },
+    { ...unsaid, before: { members: [], orders: [] } },
+  ]) {
+    expect(ringFromWire(ringToWire({ ...MOVING, change: one }))).toEqual({ ...MOVING, change: one });
+  }
+  const wrong = (form: unknown): unknown => wire.with(6, [...change, [], form]);
+  for (const [form, message] of [
+    ['x', 'what was before the change: a list'],
+    [[[]], 'what was before the change: a list of at least 2'],
+    [[[[2, 'z1']], []], 'member before the change: a list of at least 3'],
+    [[[[-1, 'z1', 1]], []], 'member before the change: a whole number'],
+    [[[[2, 7, 1]], []], 'zone before the change: text'],
+    [[[[2, 'z1', 0]], []], 'weight before the change: above 0'],
+    [[[], [[8, 0, [0]]]], 'replication factor before the change'],
+    [[[], [[2, -1, [0]]]], 'partition before the change'],
+    [[[], [[2, 0, []]]], 'owners before the change'],
+    [[[], [[2, 0, ['a']]]], 'member before the change: a whole number'],
+  ] as const) {
+    expect(() => ringFromWire(wrong(form)), JSON.stringify(form)).toThrow(message);
+  }
+});
+
 test.each<[string, readonly number[], unknown, string]>([
   ['cluster id', [0], 'xyz', 'cluster id'],
   ['partition count of zero', [1], 0, 'partition count'],
