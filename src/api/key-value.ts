@@ -39,6 +39,9 @@ export async function getValue(exchange: Exchange): Promise<Answer> {
   if (request instanceof Problem) return problemAnswer(request);
   const conditions = parseConditions(exchange.incoming);
   if (conditions instanceof Problem) return problemAnswer(conditions);
+  // It means nothing here; but who sends a wrong one believes to have read something else.
+  const context = parseContext(exchange, request.scope);
+  if (context instanceof Problem) return problemAnswer(context);
   const quorum = readQuorumOf(request, exchange.services.members());
   if (quorum instanceof Problem) return refused(quorum, exchange.services.self);
   const { type } = request.bucket.properties;

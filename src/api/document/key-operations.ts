@@ -88,7 +88,7 @@ export function keyOperations(suffix: string): Readonly<Record<'GET' | 'PUT' | '
       tag: 'Keys',
       summary: 'Reads a key',
       parameters: READ_PARAMETERS,
-      headers: ['quoral-session', 'if-match', 'if-none-match', 'accept'],
+      headers: ['quoral-context', 'quoral-session', 'if-match', 'if-none-match', 'accept'],
       answers: {
         200: VALUE,
         300: SIBLINGS,

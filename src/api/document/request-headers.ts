@@ -21,7 +21,8 @@ export const REQUEST_HEADERS = {
     schema: { type: 'string' },
     means:
       'The context that the last read gave: what is written replaces all that it covers. Without one a write is ' +
-      'concurrent with whatever is there. Not in strong buckets.',
+      'concurrent with whatever is there. Not in strong buckets. To a read it means nothing; one that is broken, or of another key, ' +
+      'is refused there too.',
   },
   'quoral-session': {
     name: 'Quoral-Session',

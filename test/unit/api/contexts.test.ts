@@ -75,11 +75,19 @@ describe('contexts', () => {
       ['/v1/kv/b/k', '!'],
     ] as const;
     for (const [path, given] of wrong) {
-      for (const method of ['PUT', 'DELETE']) {
+      expect((await send('HEAD', path, { 'quoral-context': given })).status).toBe(400);
+      for (const method of ['PUT', 'DELETE', 'GET']) {
         expectProblem(await send(method, path, { 'quoral-context': given }), 400, 'invalid-request', 'Quoral-Context');
       }
     }
-    expect(node.writes).toHaveLength(1);
+    expect([node.writes.length, node.reads.length]).toEqual([1, 0]);
+  });
+
+  test('a good one means nothing to a read', async () => {
+    const { send } = harness();
+    const { headers } = await send('PUT', '/v1/kv/b/k', {}, HI);
+    const got = await send('GET', '/v1/kv/b/k', { 'quoral-context': headers.get('quoral-context')! });
+    expect([got.status, got.body]).toEqual([200, HI]);
   });
 
   test('a misspelt Quoral header is refused, as it may have been the context', async () => {
