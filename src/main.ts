@@ -78,7 +78,7 @@ function ringCommand(): Command {
     .action(async (options) => (await import('./cli/plan-command.ts')).ringPlan(options));
   asClient(ring.command('apply'))
     .argument('<plan>', 'the id that the plan was shown with, at the same node')
-    .option('--throttle <rate>', 'bytes a second that each node may take over, such as 20MB/s, or none')
+    .option('--throttle <rate>', 'bytes a second that each node may take over, such as 20MB/s or 8MiB/s, or none')
     .option('--wait', 'until it is done, with a progress bar')
     .description('do exactly what a plan says, while requests go on')
     .action(async (id: string, options) => (await import('./cli/change-command.ts')).ringApply(id, options));

@@ -75,29 +75,45 @@ export const readOrigin: Reader<string> = (given) => {
 };
 
 const UNITS_OF_TIME: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-const UNITS_OF_SIZE: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
-function measure(
-  units: Readonly<Record<string, number>>,
-  least: number,
-  most: number,
-  allowed: string,
-): Reader<number> {
+export function duration(least: number, most: number): Reader<number> {
   return (given) => {
-    const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given);
-    const unit = match === null ? undefined : match[2] === '' ? 1 : units[match[2]!];
-    const value = match === null || unit === undefined ? Number.NaN : Math.round(Number(match[1]) * unit);
-    if (!(value >= least && value <= most)) throw new RangeError(allowed);
-    return value;
+    const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)([a-z]*)$/.exec(given) ?? [];
+    const value = Math.round(Number(number) * (unit === '' ? 1 : (UNITS_OF_TIME[unit] ?? Number.NaN)));
+    if (number !== '' && value >= least && value <= most) return value;
+    throw new RangeError(`a time from ${least}ms to ${most}ms, such as 500, 500ms, 2s or 1m`);
   };
 }
 
-export function duration(least: number, most: number): Reader<number> {
-  return measure(UNITS_OF_TIME, least, most, `a time from ${least}ms to ${most}ms, such as 500, 500ms, 2s or 1m`);
-}
+const UNITS_OF_SIZE: Readonly<Record<string, number>> = {
+  ...{ B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 },
+  ...{ kB: 1e3, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 },
+};
 
 export function bytes(least: number, most: number): Reader<number> {
-  return measure(UNITS_OF_SIZE, least, most, `a size from ${least} to ${most} bytes, such as 65536, 64KiB or 4MiB`);
+  return size(least, most, 'a size', '');
+}
+
+export function rate(least: number, most: number): Reader<number> {
+  return size(least, most, 'bytes a second', '/s');
+}
+
+/** `per` may follow what is written, and need not. */
+function size(least: number, most: number, what: string, per: '' | '/s'): Reader<number> {
+  return (given) => {
+    const [, number = '', unit = '', end = ''] = /^(\d+(?:\.\d+)?) ?([A-Za-z]*)(\/s)?$/.exec(given) ?? [];
+    const value = Math.round(Number(number) * (unit === '' ? 1 : (UNITS_OF_SIZE[unit] ?? Number.NaN)));
+    if (number !== '' && value >= least && value <= most && (end === '' || end === per)) return value;
+    const range = `from ${inUnits(least)}${per} to ${inUnits(most)}${per}`;
+    throw new RangeError(`${what} ${range}, such as 65536, 64KiB${per}, 8MiB${per} or 20MB${per}`);
+  };
+}
+
+/** As it could be written, in the largest unit of which it is a whole number. */
+function inUnits(value: number): string {
+  let [count, unit] = [value, 0];
+  while (count >= 1024 && count % 1024 === 0 && unit < 4) [count, unit] = [count / 1024, unit + 1];
+  return `${count}${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
 }
 
 export function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {

@@ -1,11 +1,11 @@
 /** Settings of what goes on in the background to keep replicas where they belong and alike: a part of the list in settings.ts. */
 
-import { bytes, duration, integer, setting, shareOfTime } from './setting-readers.ts';
+import { duration, integer, rate, setting, shareOfTime } from './setting-readers.ts';
 
 export const UPKEEP_SETTINGS = {
   // ring changes
   'transfer-rate-max': setting(
-    bytes(1024, 16 * 1024 ** 3),
+    rate(1024, 16 * 1024 ** 3),
     '8MiB',
     'bytes a second that a node spends on a ring change that was begun without --throttle',
   ),
@@ -51,7 +51,7 @@ export const UPKEEP_SETTINGS = {
     'differences of keys written within this time are left to the writes that are under way',
   ),
   'repair-rate-max': setting(
-    bytes(1024, 16 * 1024 ** 3),
+    rate(1024, 16 * 1024 ** 3),
     '8MiB',
     'bytes a second that repair of all kinds reads, sends and takes at this node',
   ),

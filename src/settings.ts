@@ -6,6 +6,7 @@
 import {
   anyText,
   bytes,
+  rate,
   duration,
   flag,
   fraction,
@@ -180,7 +181,7 @@ export const SETTINGS = {
     'bytes of the writes that wait for the disk',
   ),
   'drop-throttle': setting(
-    bytes(1024, 64 * 1024 ** 3),
+    rate(1024, 64 * 1024 ** 3),
     '8MiB',
     'bytes a second that rows of dropped buckets are taken away with',
   ),
@@ -241,7 +242,7 @@ export const SETTINGS = {
     'after this a hint that is not the only copy is given up',
   ),
   'hints-interval': setting(duration(10, 3_600_000), '2s', 'pause between two looks at the hints that wait'),
-  'hints-rate': setting(bytes(1024, 16 * 1024 ** 3), '8MiB', 'bytes of hints a second, to all owners together'),
+  'hints-rate': setting(rate(1024, 16 * 1024 ** 3), '8MiB', 'bytes of hints a second, to all owners together'),
   'hints-targets-max': setting(integer(1, 1000), '2', 'owners that get their hints at the same time'),
   'hints-in-flight-max': setting(integer(1, 4096), '32', 'hints of one owner under way at once'),
   'hints-timeout': setting(duration(1, 600_000), '10s', 'how long an owner may take for one hint'),

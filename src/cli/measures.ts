@@ -1,24 +1,20 @@
 /** Sizes, rates and times as people write and read them. */
 
+import { rate } from '#setting-readers.ts';
 import { UsageError } from './output.ts';
 
-const UNITS: Readonly<Record<string, number>> = {
-  ...{ B: 1, kB: 1e3, KB: 1e3, MB: 1e6, GB: 1e9 },
-  ...{ KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 },
-};
-/** Slower than this a change would hardly ever end. */
-export const THROTTLE_MIN = 1024;
-export const THROTTLE_MAX = 64 * 1024 ** 3;
+/** Slower than the least of these a change would hardly ever end. */
+const readRate = rate(1024, 64 * 1024 ** 3);
 
-/** Bytes a second; null: as fast as it goes. */
+/** Bytes a second, written as in settings; null: as fast as it goes. */
 export function readThrottle(text: string): number | null {
   if (text === 'none') return null;
-  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?) ?([A-Za-z]*)(?:\/s)?$/.exec(text) ?? [];
-  const bytes = Math.round(Number(number) * (unit === '' ? 1 : (UNITS[unit] ?? Number.NaN)));
-  if (number !== '' && bytes >= THROTTLE_MIN && bytes <= THROTTLE_MAX) return bytes;
-  throw new UsageError(
-    `--throttle ${JSON.stringify(text)}: must be bytes a second from 1KiB/s to 64GiB/s, such as 20MB/s or 8MiB/s, or none`,
-  );
+  try {
+    return readRate(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(`--throttle ${JSON.stringify(text)}: must be ${error.message}, or none`);
+  }
 }
 
 const SECONDS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
