@@ -5,7 +5,7 @@
  * has started, served and stopped.
  */
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -21,6 +21,8 @@ const folder = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url) as Require;
 const modules = new Map<string, { exports: object }>();
 const scripts = new Map<string, Script>();
+/** All that is read is read into this: memory that has not been used before costs more than to read does. */
+let space = Buffer.allocUnsafeSlow(3_000_000);
 
 function load(name: string): unknown {
   if (!name.startsWith('./')) return require(name);
@@ -30,18 +32,24 @@ function load(name: string): unknown {
   modules.set(name, module);
   const path = join(folder, name);
   // Text and not UTF-8 to be decoded: it is all ASCII.
-  const source = readFileSync(path, 'latin1');
-  const script = new Script(
-    `(function (exports, require, module, programUrl, programResolve) { 'use strict'; ${source}\n})`,
-    {
-      filename: path,
-      cachedData: existsSync(compiledOf(path)) ? readFileSync(compiledOf(path)) : undefined,
-    },
-  );
+  const source = contentOf(path)!.toString('latin1');
+  const script = new Script(source, { filename: path, cachedData: contentOf(compiledOf(path)) });
   scripts.set(path, script);
   const part = script.runInThisContext() as Part;
   part.call(module.exports, module.exports, load, module, import.meta.url, resolve);
   return module.exports;
+}
+
+/** Until the next call. */
+function contentOf(path: string): Buffer | undefined {
+  const { size } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  if (size === undefined) return undefined;
+  if (size > space.length) space = Buffer.allocUnsafeSlow(size);
+  const file = openSync(path, 'r');
+  let length = 0;
+  while (length < size) length += readSync(file, space, length, size - length, length);
+  closeSync(file);
+  return space.subarray(0, size);
 }
 
 /** What the program loads by path, `#main.ts` and `./worker.ts`, lies beside this file. */

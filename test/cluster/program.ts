@@ -6,6 +6,8 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:http2';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -15,8 +17,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const source = join(root, 'src');
 const target = join(root, 'node_modules', '.cache', 'program');
 
-/** Load machine code or threads by their own paths. */
-const AS_THEY_ARE = ['better-sqlite3', 'msgpackr-extract'];
+/** Loads machine code by its own path. */
+const AS_IT_IS = 'better-sqlite3';
 
 /** Each start reads and hashes all of it; comments and blanks are a quarter, and names in stack traces stay. */
 const WITHOUT_COMMENTS = { compress: false, mangle: false, codegen: true };
@@ -45,6 +47,38 @@ const UNDICI_IN_PART = {
   load: (id: string) => (id === inPart ? UNDICI : null),
 };
 
+/**
+ * HTTP/2 is neither served nor spoken; packages that could ask whether an object is one of its requests, and read its numbers. To
+ * load it is a quarter of what a verb takes to start.
+ */
+const HTTP2 = `
+export const constants = ${JSON.stringify(constants)};
+export class Http2ServerRequest {}
+`;
+const http2 = 'http2-in-part';
+const WITHOUT_HTTP2 = {
+  name: 'without-http2',
+  resolveId: (id: string) => (id === 'node:http2' ? http2 : null),
+  load: (id: string) => (id === http2 ? HTTP2 : null),
+};
+
+/** Which of its files with machine code is right for this machine is found out once, and not at each start. */
+const EXTRACT = 'msgpackr-extract';
+const FOUND = {
+  name: 'found',
+  resolveId: (id: string) => (id === EXTRACT ? { id: machineCode(), external: true } : null),
+};
+function machineCode(): string {
+  try {
+    const home = fileURLToPath(import.meta.resolve(EXTRACT));
+    const finder = createRequire(home)('node-gyp-build-optional-packages') as { path(folder: string): string };
+    return finder.path(dirname(home));
+  } catch {
+    // Not made for this machine, or not installed: the program does without.
+    return EXTRACT;
+  }
+}
+
 /** The parts are CommonJS, which can be loaded by hand (program-start.ts) and has neither of these. */
 const BY_HAND = { 'import.meta.url': 'programUrl', 'import.meta.resolve': 'programResolve' };
 /** Nor can it wait at the top, as the last statement of the command line does. */
@@ -67,7 +101,7 @@ interface Part {
 export async function setup(): Promise<void> {
   if (process.env[PROGRAM] !== undefined) return;
   const parts = [
-    ...(await bundled({ program: join(source, 'main.ts') }, 'cjs', BY_HAND)),
+    ...(await bundled({ program: join(source, 'main.ts') }, 'cjs', BY_HAND)).map(callable),
     ...(await bundled({ main: join(import.meta.dirname, 'program-start.ts') }, 'cjs')),
     ...(await bundled({ 'wal-checkpoint-worker': join(source, 'world/real/wal-checkpoint-worker.ts') }, 'cjs')),
     ...(await bundled({ 'ui/page': join(source, 'ui/page.ts') }, 'esm')),
@@ -92,8 +126,8 @@ async function bundled(
   const bundle = await rolldown({
     cwd: root,
     platform: 'node',
-    external: AS_THEY_ARE,
-    plugins: [UNDICI_IN_PART, WITHOUT_WAITING],
+    external: AS_IT_IS,
+    plugins: [UNDICI_IN_PART, WITHOUT_HTTP2, FOUND, WITHOUT_WAITING],
     transform: { define },
     input,
   });
@@ -106,6 +140,14 @@ async function bundled(
   await bundle.close();
   const parts = output.filter((part) => part.type === 'chunk');
   return parts.map(({ fileName, code }) => ({ fileName, code: asciiOf(code) }));
+}
+
+/** As program-start.ts calls it. To put it around the text there would copy all of that. */
+function callable({ fileName, code }: Part): Part {
+  return {
+    fileName,
+    code: `(function (exports, require, module, programUrl, programResolve) { 'use strict'; ${code}\n})`,
+  };
 }
 
 /** Nodes that start, serve a little and stop do what most nodes of tests do. */
