@@ -15,7 +15,6 @@ import type { Newcomer } from '#ring/change.ts';
 import { hashKey, partitionOf } from '#ring/locate.ts';
 import { preferenceList } from '#ring/preference-list.ts';
 import { present } from '#kernel/assert.ts';
-import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
 import {
   DEFAULT_API_SETTINGS,
@@ -28,6 +27,7 @@ import {
 } from '#api/services.ts';
 import { AnswerTurns } from '#coordinator/answer-turns.ts';
 import type { Bucket, BucketProperties } from '#buckets/definition.ts';
+import type { BucketFailure, KeysHeld } from '#buckets/directory.ts';
 import { fillDefaults, parseProperties } from '#buckets/schema.ts';
 import { nodeFigures } from './node-figures.ts';
 import { clusterHealth, liveHealth, readyHealth, type HostHealth } from './node-health.ts';
@@ -210,7 +210,7 @@ function bucketServices(node: QuoralNode): BucketServices {
   };
 }
 
-function troubleOf({ detail, outcome, votes }: ProposalFailure): BucketTrouble {
+function troubleOf({ detail, outcome, votes }: BucketFailure): BucketTrouble {
   return {
     kind: 'failed',
     trouble: 'quorum-unavailable',
@@ -236,20 +236,19 @@ function otherMembers(node: QuoralNode): readonly NodeId[] {
   return members.filter(({ id, state }) => id !== node.options.id && state !== 'removed').map(({ id }) => id);
 }
 
-/** Rejects when too few members answer to tell. */
 async function holdsKeys(
   node: QuoralNode,
   name: string,
   wanted: Partial<BucketProperties>,
   deadline: number,
-): Promise<boolean> {
+): Promise<KeysHeld> {
   const others = otherMembers(node);
   const { incarnation, properties } = node.buckets.resolve(name);
   const { n, conflicts, consistency, type } = fillDefaults(wanted);
   const stays = n === properties.n && consistency === properties.consistency && type === properties.type;
   const silentMax = stays && conflicts === 'siblings' ? Math.floor(others.length / 2) : 0;
   const answer = await node.bucketKeys.ask({ bucket: name, incarnation }, others, silentMax, deadline);
-  if (answer.kind === 'unknown') throw new Error(toDoAbout(answer.silent));
+  if (answer.kind === 'unknown') return { detail: toDoAbout(answer.silent), votes: answer.votes };
   return answer.holds;
 }
 

@@ -13,6 +13,7 @@ import type { EpochChain } from '#consensus/epoch-chain.ts';
 import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { Facts, TokenRow } from '#consensus/facts.ts';
 import { whoIsLate } from '#consensus/who-is-late.ts';
+import { assert } from '#kernel/assert.ts';
 import { utf8 } from '#kernel/bytes.ts';
 import type { Digest, Random } from '#world/world.ts';
 import { accessOf, type Access } from './access.ts';
@@ -139,7 +140,7 @@ export class TokenDirectory {
       found = next !== facts;
       return next;
     }, deadline);
-    if (result.kind === 'refused') return { kind: 'failed', outcome: 'not-applied', detail: result.reason };
+    assert(result.kind !== 'refused', 'a token may always be taken away');
     if (result.kind === 'failed') return result;
     // Also when there is none here any more: another revocation of it may be on its way to the others.
     const trouble = await whoIsLate(chain, result.facts.epoch, deadline);

@@ -40,7 +40,9 @@ export async function forceRing(exchange: Exchange): Promise<Answer> {
       case 'refused':
         return problemAnswer(new Problem('conflict', result.detail));
       case 'failed':
-        return problemAnswer(new Problem('quorum-unavailable', result.detail, { outcome: result.outcome }));
+        return problemAnswer(
+          new Problem('quorum-unavailable', result.detail, { ...result.votes, outcome: result.outcome }),
+        );
     }
   });
 }

@@ -29,7 +29,13 @@ export type BucketChange =
   /** `conflict`: a fixed property, would change. `too-many-buckets`: a bound would be exceeded. */
   | { readonly kind: 'refused'; readonly reason: 'conflict'; readonly property: string; readonly detail: string }
   | { readonly kind: 'refused'; readonly reason: 'too-many-buckets'; readonly detail: string }
-  | ProposalFailure;
+  | BucketFailure;
+
+/** Without votes when it failed for want of nothing: others have changed the same bucket all the time. */
+export type BucketFailure = Omit<ProposalFailure, 'votes'> & Partial<Pick<ProposalFailure, 'votes'>>;
+
+/** Whether a bucket holds keys, or why nobody can tell: too few of the nodes that may hold some have answered. */
+export type KeysHeld = boolean | Pick<ProposalFailure, 'detail' | 'votes'>;
 
 /** What the directory uses of the chain. */
 export type Chain = Pick<EpochChain, 'facts' | 'propose' | 'awaitInstalled' | 'reaches'>;
@@ -79,14 +85,14 @@ export class BucketDirectory {
 
   /**
    * Makes this the bucket's whole definition: what is not given has its default. A change of a fixed property is refused
-   * when the bucket holds keys, which `holdsKeys` tells; it may reject when it cannot. It is asked before, and again when
+   * when the bucket holds keys, which `holdsKeys` tells if it can; it may reject. It is asked before, and again when
    * every member that can be reached refuses requests for the bucket: so no key is written by either definition that the
    * other would hide.
    */
   async define(
     name: string,
     properties: Partial<BucketProperties>,
-    holdsKeys: () => Promise<boolean>,
+    holdsKeys: () => Promise<KeysHeld>,
     deadline: number,
   ): Promise<BucketChange> {
     assert(isBucketName(name), `bucket name ${name} is not valid`);
@@ -110,7 +116,7 @@ export class BucketDirectory {
   async #freeze(
     { name, version }: Bucket,
     fixed: string,
-    holdsKeys: () => Promise<boolean>,
+    holdsKeys: () => Promise<KeysHeld>,
     deadline: number,
   ): Promise<Epoch | 'moved' | BucketChange> {
     const kept = await whyKept(name, fixed, holdsKeys);
@@ -177,18 +183,16 @@ export class BucketDirectory {
 async function whyKept(
   name: string,
   fixed: string,
-  holdsKeys: () => Promise<boolean>,
+  holdsKeys: () => Promise<KeysHeld>,
 ): Promise<BucketChange | undefined> {
-  let holds: boolean;
-  try {
-    holds = await holdsKeys();
-  } catch (error) {
-    return failed(
-      'not-applied',
-      `whether bucket ${name} holds keys cannot be told now: ${error instanceof Error ? error.message : String(error)}`,
-    );
+  const holds = await holdsKeys().catch((error: unknown): KeysHeld => {
+    return { detail: error instanceof Error ? error.message : String(error), votes: { needed: 1, got: 0 } };
+  });
+  if (holds === false) return undefined;
+  if (holds !== true) {
+    const detail = `whether bucket ${name} holds keys cannot be told now: ${holds.detail}`;
+    return { ...failed('not-applied', detail), votes: holds.votes };
   }
-  if (!holds) return undefined;
   return {
     kind: 'refused',
     reason: 'conflict',
@@ -201,6 +205,6 @@ function tooMany(detail: string): BucketChange {
   return { kind: 'refused', reason: 'too-many-buckets', detail };
 }
 
-function failed(outcome: 'not-applied' | 'unknown', detail: string): BucketChange {
+function failed(outcome: BucketFailure['outcome'], detail: string): BucketFailure {
   return { kind: 'failed', outcome, detail };
 }

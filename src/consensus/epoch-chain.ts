@@ -252,7 +252,8 @@ export class EpochChain {
   /** Changes the facts of the whole cluster; see {@link Change} and {@link ProposeResult}. */
   async propose(change: Change, deadline: number): Promise<ProposeResult> {
     if (this.#log.newest === undefined) {
-      return { kind: 'failed', outcome: 'not-applied', detail: 'this node does not know an epoch yet' };
+      const votes = { needed: 1, got: 0 };
+      return { kind: 'failed', outcome: 'not-applied', detail: 'this node does not know an epoch yet', votes };
     }
     return await this.#proposer.propose(
       (facts) => (facts === undefined ? { refused: 'no epoch is known' } : change(facts)),

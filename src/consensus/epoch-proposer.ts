@@ -52,11 +52,10 @@ export interface ProposalFailure {
   /** `not-applied`: no epoch will ever hold this change. `unknown`: one may. */
   readonly outcome: 'not-applied' | 'unknown';
   readonly detail: string;
-  /** When it failed for want of nodes. */
-  readonly votes?: Votes;
+  readonly votes: Votes;
 }
 
-/** How many had to answer, and how many have, or could have. */
+/** How many nodes had to answer or to know, and how many have, or could have. */
 export interface Votes {
   readonly needed: number;
   readonly got: number;
@@ -97,7 +96,7 @@ interface Again {
   readonly votes?: Votes;
 }
 
-type Reason = Pick<ProposalFailure, 'detail' | 'votes'>;
+type Reason = Pick<Again, 'detail' | 'votes'>;
 
 export class EpochProposer {
   readonly #options: ProposerOptions;
@@ -118,7 +117,7 @@ export class EpochProposer {
   /** Proposals of one node queue up: they would only duel with each other. */
   async propose(change: FirstChange, deadline: number): Promise<ProposeResult> {
     const { world, queueMax } = this.#options;
-    if (this.#waiting >= queueMax) return notApplied(`${queueMax} proposals are waiting already`);
+    if (this.#waiting >= queueMax) return notApplied(`${queueMax} proposals are waiting already`, this.#options);
     this.#waiting++;
     const previous = this.#lastProposal;
     const proposal = (async (): Promise<ProposeResult> => {
@@ -149,9 +148,17 @@ export class EpochProposer {
   }
 }
 
-function notApplied(detail: string): ProposeResult {
-  return { kind: 'failed', outcome: 'not-applied', detail };
+function notApplied(detail: string, options: Pick<ProposerOptions, 'log' | 'founders'>): ProposeResult {
+  return { kind: 'failed', outcome: 'not-applied', detail, votes: nobody(options) };
 }
+
+/** The voters that a proposal needs now, none of whom has answered. */
+function nobody({ log, founders }: Pick<ProposerOptions, 'log' | 'founders'>): Votes {
+  return { needed: electorateAfter(log.newest, founders).majority, got: 0 };
+}
+
+/** What a majority has decided or may have, this node at least must know. */
+const ONE_THAT_KNOWS: Votes = { needed: 1, got: 0 };
 
 /** One change on its way through as many attempts as it takes. */
 class Round {
@@ -175,7 +182,8 @@ class Round {
 
     const known = log.newest;
     const index = ballotIndex(known, self, founders);
-    if (index === undefined) return { kind: 'done', result: notApplied(`${self} is not a member of the cluster`) };
+    if (index === undefined)
+      return { kind: 'done', result: notApplied(`${self} is not a member of the cluster`, this.#options) };
     const electorate = electorateAfter(known, founders);
     const unreachable = this.#whyHopeless(electorate);
     if (unreachable !== undefined) return { kind: 'done', result: await this.giveUp(unreachable) };
@@ -203,7 +211,7 @@ class Round {
     const settled = await this.#settleDoubt();
     if (settled !== undefined) return settled;
     const outcome = this.#inDoubt === undefined ? 'not-applied' : 'unknown';
-    return { kind: 'failed', outcome, detail, ...(votes !== undefined && { votes }) };
+    return { kind: 'failed', outcome, detail, votes: votes ?? nobody(this.#options) };
   }
 
   /** Once the epoch of the proposal in doubt is known, it was either this proposal or another. */
@@ -215,7 +223,7 @@ class Round {
     const chosen = log.at(instance) ?? (await learner.fetchPast(instance, this.#deadline));
     if (chosen === undefined) {
       const detail = `what epoch ${instance} decided is not known here any more`;
-      return { kind: 'failed', outcome: 'unknown', detail };
+      return { kind: 'failed', outcome: 'unknown', detail, votes: ONE_THAT_KNOWS };
     }
     this.#inDoubt = undefined;
     const ours = equalBytes(encode(factsToWire(chosen)), inDoubt.bytes);
@@ -260,7 +268,8 @@ class Round {
     });
     const accepted = await poll(answers, { majority: electorate.majority, waitForAll: false });
     if (accepted.kind !== 'majority') return await this.#notReached(accepted, electorate);
-    if (!(await log.installDecision(facts))) return again(`epoch ${facts.epoch} could not be stored`, true);
+    if (!(await log.installDecision(facts)))
+      return { ...again(`epoch ${facts.epoch} could not be stored`, true), votes: ONE_THAT_KNOWS };
     this.#announce(facts);
     return again(`epoch ${facts.epoch} was decided`);
   }
@@ -278,7 +287,10 @@ class Round {
       }
       case 'rejected':
         this.#ballots.observe(result.highest);
-        return again('others are proposing at the same time', true);
+        return {
+          ...again('others are proposing at the same time', true),
+          votes: { needed: majority, got: result.got },
+        };
       case 'failed':
         return { ...again(result.detail, true), votes: { needed: majority, got: result.got } };
     }

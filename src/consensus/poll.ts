@@ -17,9 +17,8 @@ export type PollAnswer<T> =
 export type PollResult<T> =
   | { readonly kind: 'majority'; readonly values: readonly T[] }
   | { readonly kind: 'decided'; readonly decided: DecidedEpochs }
-  /** Somebody uses a higher ballot. */
-  | { readonly kind: 'rejected'; readonly highest: Ballot }
-  /** `got` said yes. */
+  /** Somebody uses a higher ballot. `got` said yes. */
+  | { readonly kind: 'rejected'; readonly highest: Ballot; readonly got: number }
   | { readonly kind: 'failed'; readonly detail: string; readonly got: number };
 
 export interface PollOptions<T> {
@@ -43,7 +42,7 @@ export function poll<T>(answers: readonly Promise<PollAnswer<T>>[], options: Pol
       return open === 0 || (options.isEnough?.(values) ?? true) ? { kind: 'majority', values } : undefined;
     }
     if (values.length + open >= options.majority) return undefined;
-    if (highest !== null) return { kind: 'rejected', highest };
+    if (highest !== null) return { kind: 'rejected', highest, got: values.length };
     return { kind: 'failed', detail: failures.join('; '), got: values.length };
   };
 

@@ -18,6 +18,7 @@ import type { Bucket } from '#buckets/definition.ts';
 import { valueToAdopt, type Accepted } from '#consensus/acceptor.ts';
 import { compareBallots, type BallotSource } from '#consensus/ballot.ts';
 import { majorityOf } from '#consensus/electorate.ts';
+import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { NodeStorage } from '#replica/node-storage.ts';
 import { ownersOf } from '#ring/preference-list.ts';
@@ -55,9 +56,7 @@ export interface RegisterSurvey {
   readonly sightings: readonly RegisterSighting[];
 }
 
-export type Forced =
-  | { readonly kind: 'forced' }
-  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+export type Forced = { readonly kind: 'forced' } | ProposalFailure;
 
 /**
  * Milliseconds by which the ballot is ahead of the clock: an owner that was given a new disk knows no more what the old one had
@@ -119,22 +118,25 @@ export class RegisterForce {
     const all = { environment, rows, route, key, deadline, trace: undefined };
     const first = new RegisterRound({ ...all, quorum: { members, needed: members.length } });
     const hopeless = first.hopeless();
-    if (hopeless !== undefined) return { kind: 'failed', outcome: 'not-applied', detail: hopeless };
+    if (hopeless !== undefined) return failed('not-applied', hopeless, members.length, first.asked);
     const left: (Accepted<Uint8Array> | null)[] = [];
     for (const former of this.#former(route).filter(({ id }) => takePart.includes(id))) {
       const answer = await this.#ask(former, { scope: route.scope, key }, deadline);
-      if (typeof answer === 'string')
-        return { kind: 'failed', outcome: 'not-applied', detail: `${former.id}: ${answer}` };
+      if (typeof answer === 'string') {
+        const got = first.asked + left.length;
+        return failed('not-applied', `${former.id}: ${answer}`, takePart.length, got);
+      }
       left.push(answer.accepted);
     }
     ballots.observe({ time: world.clock.wall() + LEAD_MS, node: knowledge.self(), boot: 0 });
-    for (let attempt = 0, detail = ''; ; attempt++) {
-      if (attempt === ATTEMPTS_MAX) return { kind: 'failed', outcome: 'not-applied', detail };
+    for (let attempt = 0, detail = '', got = 0; ; attempt++) {
+      if (attempt === ATTEMPTS_MAX) return failed('not-applied', detail, members.length, got);
       const ballot = ballots.next(knowledge.self());
       const promised = await first.forcePrepare(ballot);
       if (promised.kind === 'rejected') ballots.observe(promised.highest);
       if (promised.kind !== 'majority') {
         detail = promised.kind === 'failed' ? promised.detail : `the first phase was ${promised.kind}`;
+        got = promised.kind === 'stale' ? 0 : promised.got;
         continue;
       }
       const bytes = valueToAdopt([...promised.values, ...left]);
@@ -142,8 +144,10 @@ export class RegisterForce {
       const majority = majorityOf(route.owners.length);
       const second = new RegisterRound({ ...all, quorum: { members, needed: majority } });
       const accepted = await second.forceAccept(ballot, encodeValue(value, world.digest.crc32));
-      if (accepted.kind !== 'majority')
-        return { kind: 'failed', outcome: 'unknown', detail: 'a majority did not confirm it in time' };
+      if (accepted.kind !== 'majority') {
+        const confirmed = accepted.kind === 'stale' ? 0 : accepted.got;
+        return failed('unknown', 'a majority did not confirm it in time', majority, confirmed);
+      }
       const { partition } = route.scope;
       world.log.warn('register-forced', { bucket: bucket.name, partition, key, owners: takePart.join(', ') });
       return { kind: 'forced' };
@@ -188,6 +192,10 @@ export class RegisterForce {
   #decoded(bytes: Uint8Array): RegisterValue {
     return decodeValue(bytes, this.#options.environment.world.digest.crc32);
   }
+}
+
+function failed(outcome: ProposalFailure['outcome'], detail: string, needed: number, got: number): ProposalFailure {
+  return { kind: 'failed', outcome, detail, votes: { needed, got } };
 }
 
 /** The sighting of the latest value; undefined when none has any. */

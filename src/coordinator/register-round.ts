@@ -34,12 +34,12 @@ const PEEK_MS = 500;
 
 /** How a phase ended, when a majority did not agree to it. */
 export type Setback =
-  /** Somebody uses a higher ballot. */
-  | { readonly kind: 'rejected'; readonly highest: Ballot }
+  /** Somebody uses a higher ballot. `got` owners agreed. */
+  | { readonly kind: 'rejected'; readonly highest: Ballot; readonly got: number }
   /** An owner knows an epoch that this node does not. */
   | { readonly kind: 'stale'; readonly epoch: Epoch }
   /** `late`: with those that have not answered in time it might have been a majority. */
-  | { readonly kind: 'failed'; readonly detail: string; readonly late: boolean };
+  | { readonly kind: 'failed'; readonly detail: string; readonly late: boolean; readonly got: number };
 
 export type Phase<T> = { readonly kind: 'majority'; readonly values: readonly T[] } | Setback;
 
@@ -83,6 +83,11 @@ export class RegisterRound {
   /** Owners of the key, reachable or not. */
   get of(): number {
     return this.#options.route.owners.length;
+  }
+
+  /** Owners that can be asked. */
+  get asked(): number {
+    return this.#asked.length;
   }
 
   /** Why no phase can succeed now; undefined when one may. */
@@ -212,7 +217,8 @@ export class RegisterRound {
     if (result.kind === 'majority' || result.kind === 'rejected') return result;
     if (this.#stale !== undefined) return { kind: 'stale', epoch: this.#stale };
     const late = this.#late > 0 && this.#asked.length - this.#failures + this.#late >= this.majority;
-    return { kind: 'failed', detail: this.#lost() ?? (result.kind === 'failed' ? result.detail : result.kind), late };
+    const [said, got] = result.kind === 'failed' ? [result.detail, result.got] : [result.kind, 0];
+    return { kind: 'failed', detail: this.#lost() ?? said, late, got };
   }
 
   /** Never rejects. */

@@ -4,6 +4,7 @@
  * siblings are going to be kept, nothing can be lost of a key that turns up later, so a majority will do.
  */
 
+import type { Votes } from '#consensus/epoch-proposer.ts';
 import type { NodeId } from '#kernel/identity.ts';
 import type { MessageType } from '#wire/message.ts';
 import type { Messaging } from '#wire/messaging.ts';
@@ -27,7 +28,7 @@ const HoldsKeysMessage: MessageType<HoldsKeysRequest, boolean> = {
 
 export type HoldsKeys =
   | { readonly kind: 'answer'; readonly holds: boolean }
-  | { readonly kind: 'unknown'; readonly silent: readonly NodeId[] };
+  | { readonly kind: 'unknown'; readonly silent: readonly NodeId[]; readonly votes: Votes };
 
 /** A room that may have rows of a bucket. */
 export interface KeyHolder {
@@ -65,6 +66,8 @@ export class BucketKeys {
     );
     if (answers.some(({ result }) => result.kind === 'reply' && result.reply)) return { kind: 'answer', holds: true };
     const silent = answers.filter(({ result }) => result.kind !== 'reply').map(({ id }) => id);
-    return silent.length <= silentMax ? { kind: 'answer', holds: false } : { kind: 'unknown', silent };
+    if (silent.length <= silentMax) return { kind: 'answer', holds: false };
+    const all = others.length + 1;
+    return { kind: 'unknown', silent, votes: { needed: all - silentMax, got: all - silent.length } };
   }
 }

@@ -9,6 +9,7 @@ import type { Bucket } from '#buckets/definition.ts';
 import { majorityOf } from '#consensus/electorate.ts';
 import {
   latestOf,
+  type Forced,
   type RegisterForce,
   type RegisterSighting,
   type RegisterSurvey,
@@ -54,7 +55,7 @@ export interface KeyForceView {
 export type KeyForceResult =
   | { readonly kind: 'shown'; readonly view: KeyForceView }
   | { readonly kind: 'refused'; readonly detail: string }
-  | { readonly kind: 'failed'; readonly outcome: 'not-applied' | 'unknown'; readonly detail: string };
+  | Extract<Forced, { kind: 'failed' }>;
 
 export interface KeyForceOptions {
   readonly registers: Pick<RegisterForce, 'survey' | 'force'>;

@@ -9,6 +9,7 @@
  */
 
 import { epoch, type NodeId, type NodeIndex } from '#kernel/identity.ts';
+import type { ProposalFailure } from '#consensus/epoch-proposer.ts';
 import type { Facts } from '#consensus/facts.ts';
 import { majorityOf } from '#consensus/electorate.ts';
 import { keepersOf } from '#ring/moving.ts';
@@ -44,7 +45,7 @@ export type ForceResult =
   | { readonly kind: 'forced'; readonly view: ForceView }
   | { readonly kind: 'invalid'; readonly detail: string }
   | { readonly kind: 'refused'; readonly detail: string }
-  | { readonly kind: 'failed'; readonly outcome: 'not-applied'; readonly detail: string };
+  | (Omit<ProposalFailure, 'outcome'> & { readonly outcome: 'not-applied' });
 
 /**
  * Epochs that a majority which is said to be gone may have decided without anybody here having heard of it; and that lie between what
@@ -78,7 +79,9 @@ export class RingForce {
     const { next, view } = forced(facts, lost, self, newId());
     if (!accept) return { kind: 'forced', view: { ...view, applied: false } };
     if (await install(next)) return { kind: 'forced', view };
-    return { kind: 'failed', outcome: 'not-applied', detail: `epoch ${next.epoch} could not be stored here` };
+    const detail = `epoch ${next.epoch} could not be stored here`;
+    // This node alone decides.
+    return { kind: 'failed', outcome: 'not-applied', detail, votes: { needed: 1, got: 0 } };
   }
 }
 

@@ -45,9 +45,14 @@ async function shown(cluster: SimulatedCluster, id = 'n1'): Promise<KeyForceView
   return JSON.parse(new TextDecoder().decode(body)) as KeyForceView;
 }
 
+async function asked(cluster: SimulatedCluster, id: string | null, at: string): Promise<[number, unknown]> {
+  const options = { headers: JSON_HEADERS, body: JSON.stringify({ id }) };
+  const { status, body } = await cluster.request(at, 'POST', PATH, options);
+  return [status, JSON.parse(new TextDecoder().decode(body))];
+}
+
 async function force(cluster: SimulatedCluster, id: string | null, at = 'n1'): Promise<number> {
-  const body = JSON.stringify({ id });
-  return (await cluster.request(at, 'POST', PATH, { headers: JSON_HEADERS, body })).status;
+  return (await asked(cluster, id, at))[0];
 }
 
 /** The owners, first those that lose what they have of the key, and then the one that keeps it, and makes no changes. */
@@ -168,13 +173,24 @@ test('one that is broken off gives nobody a vote who has none, and can be done a
   damage(cluster, 'n1', 'n2');
   for (const id of ['n1', 'n2', 'n3']) loses(cluster, id, 'register.force-accept');
   const view = await shown(cluster);
-  expect(await force(cluster, view.id, 'n3')).toBe(503);
+  const unmet = { type: 'urn:quoral:problem:quorum-unavailable', needed: 2, got: 1, outcome: 'unknown' };
+  expect(await asked(cluster, view.id, 'n3')).toEqual([503, expect.objectContaining(unmet)]);
   cluster.network.clearFaults();
   // Both have promised, and know no more than before.
   expect((await shown(cluster)).owners.filter(({ register }) => register === 'damaged')).toHaveLength(2);
   const again = await shown(cluster, 'n2');
   expect(await force(cluster, again.id, 'n2')).toBe(200);
   for (const id of ['n1', 'n2', 'n3']) expect(await get(cluster, id)).toBe('v');
+});
+
+test('one in which not all take part who could be asked says how many did', async () => {
+  const cluster = await strongCluster('force unheard');
+  await put(cluster, 'n1', 'v');
+  await pass(cluster, 500);
+  damage(cluster, 'n1', 'n2');
+  loses(cluster, 'n2', 'register.force-prepare');
+  const unmet = { type: 'urn:quoral:problem:quorum-unavailable', needed: 3, got: 2, outcome: 'not-applied' };
+  expect(await asked(cluster, (await shown(cluster)).id, 'n3')).toEqual([503, expect.objectContaining(unmet)]);
 });
 
 test('owners that lost their disks at once are not forced but replaced: the others have what is left', async () => {

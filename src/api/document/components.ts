@@ -61,7 +61,10 @@ const REGISTER_VERSION = object<RegisterVersionView>({
 
 const PROBLEM_EXTRAS: Readonly<Record<keyof ProblemExtras, Schema>> = {
   field: described(text, 'The parameter, header, path segment or body member that is wrong.'),
-  needed: described(count, 'Replicas that were needed, or nodes that decide or have to know.'),
+  needed: described(
+    count,
+    'Of an unmet quorum: replicas that were needed, or nodes that had to decide, to tell or to know.',
+  ),
   got: described(count, 'How many of them there were.'),
   outcome: {
     enum: ['not-applied', 'unknown'],

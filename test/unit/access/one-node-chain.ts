@@ -16,7 +16,8 @@ export class OneNodeChain implements Chain {
   }
 
   propose: Chain['propose'] = async (change) => {
-    if (this.failure !== undefined) return { kind: 'failed', outcome: this.failure, detail: 'no majority' };
+    if (this.failure !== undefined)
+      return { kind: 'failed', outcome: this.failure, detail: 'no majority', votes: { needed: 2, got: 1 } };
     const next = change(this.current!);
     if ('refused' in next) return { kind: 'refused', reason: next.refused };
     this.current = next;

@@ -44,7 +44,8 @@ class OneNodeChain implements Chain {
   propose: Chain['propose'] = async (change) => {
     this.meanwhile?.();
     this.meanwhile = undefined;
-    if (this.failure !== undefined) return { kind: 'failed', outcome: this.failure, detail: 'no majority' };
+    if (this.failure !== undefined)
+      return { kind: 'failed', outcome: this.failure, detail: 'no majority', votes: { needed: 2, got: 1 } };
     const next = change(this.current!);
     if ('refused' in next) return { kind: 'refused', reason: next.refused };
     if (next !== this.current) expect(next.epoch).toBe(this.current!.epoch + 1);
@@ -189,13 +190,15 @@ describe('defining a bucket', () => {
 
   it('says what is known when it cannot be told whether there are keys', async () => {
     const { chain, directory } = setup();
-    const unclear = (): Promise<boolean> => Promise.reject(new Error('n2 is silent'));
+    const votes = { needed: 3, got: 2 };
+    const detail = 'whether bucket b holds keys cannot be told now: n2 is silent';
+    const unclear = () => Promise.resolve({ detail: 'n2 is silent', votes });
     const result = await directory.define('b', { n: 1 }, unclear, 0);
-    expect(result).toMatchObject({
-      kind: 'failed',
-      outcome: 'not-applied',
-      detail: expect.stringContaining('n2 is silent'),
-    });
+    expect(result).toEqual({ kind: 'failed', outcome: 'not-applied', detail, votes });
+    // As when this node itself cannot read what it has; of the others nobody was asked.
+    const unread = (): Promise<boolean> => Promise.reject(new Error('n2 is silent'));
+    const unable = await directory.define('b', { n: 1 }, unread, 0);
+    expect(unable).toEqual({ kind: 'failed', outcome: 'not-applied', detail, votes: { needed: 1, got: 0 } });
     expect(chain.current!.epoch).toBe(1);
   });
 
@@ -239,7 +242,7 @@ describe('defining a bucket', () => {
   it('passes on what the chain knows of a failure', async () => {
     const { chain, directory } = setup();
     chain.failure = 'unknown';
-    const failure = { kind: 'failed', outcome: 'unknown', detail: 'no majority' };
+    const failure = { kind: 'failed', outcome: 'unknown', detail: 'no majority', votes: { needed: 2, got: 1 } };
     expect(await directory.define('b', { ttl: 1 }, never, 0)).toEqual(failure);
     expect(await directory.drop('b', 0)).toEqual(failure);
   });

@@ -408,6 +408,18 @@ describe('a running chain', () => {
     expect(bench.universe.timeline.now - began).toBeLessThan(100);
   });
 
+  it('says of how many nobody could be asked any more when the time is over, or too many wait', async () => {
+    const { bench, nodes } = await three();
+    const { chain } = nodes[0]!;
+    const nobody = { kind: 'failed', outcome: 'not-applied', votes: { needed: 2, got: 0 } };
+    expect(await bench.finish(chain.propose(rename('a'), bench.universe.timeline.now))).toMatchObject(nobody);
+    const many = Array.from({ length: 1100 }, async (_, i) => await chain.propose(rename(`b${i}`), 5000));
+    const results = await bench.finish(Promise.all(many));
+    const waiting = results.filter((one) => one.kind === 'failed' && one.detail.includes('are waiting already'));
+    expect(waiting.length).toBeGreaterThan(0);
+    for (const one of waiting) expect(one).toMatchObject(nobody);
+  });
+
   it('decides many changes that are asked for at once on all nodes', async () => {
     const { bench, nodes } = await three();
     const names = Array.from({ length: 30 }, (_, i) => `b${String(i).padStart(2, '0')}`);
@@ -454,7 +466,10 @@ describe('a running chain', () => {
     expect(await bench.finish(nodes[0]!.chain.propose(remove, 5000))).toMatchObject({ kind: 'decided' });
     await bench.run(100);
     expect(memberOf(nodes[2]!, 'n3')?.state).toBe('removed');
-    expect(await bench.finish(nodes[2]!.chain.propose(rename('a'), 5000))).toMatchObject({ outcome: 'not-applied' });
+    expect(await bench.finish(nodes[2]!.chain.propose(rename('a'), 5000))).toMatchObject({
+      outcome: 'not-applied',
+      votes: { needed: 2, got: 0 },
+    });
   });
 });
 

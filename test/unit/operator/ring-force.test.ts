@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Facts } from '#consensus/facts.ts';
 import { epoch, nodeId, storageId, type NodeId } from '#kernel/identity.ts';
 import { advanceChange, beginChange, type Evidence } from '#operator/ring-change.ts';
-import { forced } from '#operator/ring-force.ts';
+import { forced, RingForce } from '#operator/ring-force.ts';
 import { changeMembers } from '#ring/change.ts';
 import { keepersOf } from '#ring/moving.ts';
 import { placeableMembers } from '#ring/placement.ts';
@@ -106,4 +106,13 @@ test('two survivors that are asked at once make different epochs, and do not com
     expect(Math.abs(target(one!, 0) - target(other!, behind))).toBeGreaterThan(100_000);
     expect(Math.abs(target(one!, behind) - target(other!, 0))).toBeGreaterThan(100_000);
   }
+});
+
+test('what this node alone decides and cannot store says that it was needed', async () => {
+  const facts = midway('none', 0);
+  const [self, ...lost] = facts.ring.members.map(({ id }) => id);
+  const options = { self: self!, facts: () => facts, reachable: () => false, newId: () => 'forced' };
+  const force = new RingForce({ ...options, install: async () => false });
+  const failure = { kind: 'failed', outcome: 'not-applied', votes: { needed: 1, got: 0 } };
+  expect(await force.force(lost, true)).toMatchObject(failure);
 });

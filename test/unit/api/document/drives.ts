@@ -279,7 +279,9 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
   const agreement = { ...agreed(2), acked: 1 };
   for (const trouble of ['quorum-unavailable', 'quorum-timeout', 'overloaded'] as const) {
     const failure = { kind: 'unknown', trouble, detail: 'on purpose', agreement } as const;
-    const bucketFailure = { kind: 'failed', trouble, detail: 'on purpose', applied: 'unknown' } as const;
+    const votes = { needed: 2, got: 1 };
+    const bucketFailure = { kind: 'failed', trouble, detail: 'on purpose', applied: 'unknown', votes } as const;
+    const unknown = { kind: 'failed', outcome: 'unknown', detail: 'on purpose', votes } as const;
     const { send } = stub(NOTHING, (services) => ({
       list: async () => ({ kind: 'failed', trouble, detail: 'on purpose', needed: 2, got: 1 }),
       changeLease: async () => failure,
@@ -287,18 +289,18 @@ async function driveOtherTroubles(judge: Judge): Promise<void> {
       buckets: { ...services.buckets, define: async () => bucketFailure, drop: async () => bucketFailure },
       tokens: {
         list: () => [],
-        create: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
-        revoke: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
+        create: async () => unknown,
+        revoke: async () => unknown,
       },
-      force: { force: async () => ({ kind: 'failed', outcome: 'not-applied', detail: 'on purpose' }) },
+      force: { force: async () => ({ ...unknown, outcome: 'not-applied' }) },
       keyForce: {
         ...services.keyForce,
-        force: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
+        force: async () => unknown,
       },
       plans: {
         ...services.plans,
-        apply: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
-        steer: async () => ({ kind: 'failed', outcome: 'unknown', detail: 'on purpose' }),
+        apply: async () => unknown,
+        steer: async () => unknown,
       },
     }));
     const concerned = /^\/v1\/(leases(64)?|buckets\/|tokens|kv\/\{bucket\}$|ring\/(plans\/|transfers\/|force))/;

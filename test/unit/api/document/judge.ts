@@ -88,6 +88,8 @@ export class Judge {
     this.#seen.add(`${where} type ${known}`);
     const isJson = known === 'application/json' || known === 'application/problem+json';
     const value: unknown = isJson ? JSON.parse(text) : text;
+    if (isJson)
+      expect(unmetWithoutFigures(value), `${where}: how many were needed, and how many there were`).toEqual([]);
     if (isJson) this.#fits(where, content[known]!.schema, value);
     else if (known !== '*/*') expect(body.length, `${where}: an empty body`).toBeGreaterThan(0);
     const code = known === 'application/problem+json' ? (value as { type: string }).type : undefined;
@@ -142,4 +144,15 @@ function closed<T>(schema: T): T {
   const inner = Object.fromEntries(Object.entries(schema).map(([name, one]) => [name, closed(one as unknown)]));
   const open = 'properties' in inner && inner['type'] === 'object' && !('additionalProperties' in inner);
   return (open ? { ...inner, additionalProperties: false } : inner) as T;
+}
+
+const UNMET = /:(?:quorum-unavailable|quorum-timeout|session-not-met)$/;
+
+/** Problems of unmet quorums, also those of a batch, that do not say so. */
+function unmetWithoutFigures(value: unknown): readonly unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const { type, needed, got } = value as Readonly<Record<string, unknown>>;
+  const isUnmet = typeof type === 'string' && UNMET.test(type);
+  const lacks = isUnmet && !(typeof needed === 'number' && typeof got === 'number' && needed > 0);
+  return [...(lacks ? [value] : []), ...Object.values(value).flatMap(unmetWithoutFigures)];
 }
