@@ -202,11 +202,12 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
   if (ttl instanceof Problem) return ttl;
   const members = services.members();
   const quorum = writeQuorum(asked, bucket, members);
-  if (quorum instanceof Problem) return idempotencyKey === undefined ? quorum : forAllAttempts(quorum);
+  if (quorum instanceof Problem) return ofWrite(quorum, idempotencyKey);
   const reads = readQuorumOf(request, members);
   const needsRead = conditions !== undefined || what === 'operation' || (what === 'deletion' && context === null);
   // A bucket's own r may be more than the cluster has: a write that reads nothing does not mind.
-  if (reads instanceof Problem && (needsRead || reads.code === 'invalid-request')) return reads;
+  if (reads instanceof Problem && (needsRead || reads.code === 'invalid-request'))
+    return ofWrite(reads, idempotencyKey);
   return {
     request,
     description,
@@ -222,8 +223,10 @@ function parseWrite(exchange: Exchange, what: 'value' | 'deletion' | 'operation'
 }
 
 /** An earlier attempt may have asked for less and been applied: that this one was not is not the whole outcome. */
-function forAllAttempts({ code, detail, extras }: Problem): Problem {
-  return new Problem(code, detail, extras.outcome === undefined ? extras : { ...extras, outcome: 'unknown' });
+function ofWrite(problem: Problem, idempotencyKey: string | undefined): Problem {
+  const { code, detail, extras } = problem;
+  if (code === 'invalid-request') return problem;
+  return new Problem(code, detail, { ...extras, outcome: idempotencyKey === undefined ? 'not-applied' : 'unknown' });
 }
 
 async function performWrite(

@@ -72,22 +72,22 @@ function parseConsistency(text: string, query: Query): Asked | Problem {
 
 export function readQuorum(asked: Asked, { properties }: Bucket, members: number): ReadQuorum | Problem {
   const resolved = resolveRead(asked.read, properties, properties.n, members);
-  return resolved.kind === 'ok' ? resolved : unresolved(resolved, {});
+  return resolved.kind === 'ok' ? resolved : unresolved(resolved);
 }
 
 export function writeQuorum(asked: Asked, { properties }: Bucket, members: number): WriteQuorum | Problem {
   const resolved = resolveWrite(asked.write, properties, properties.n, members);
-  return resolved.kind === 'ok' ? resolved : unresolved(resolved, { outcome: 'not-applied' });
+  return resolved.kind === 'ok' ? resolved : unresolved(resolved);
 }
 
-function unresolved(problem: Unresolved, extras: { readonly outcome?: 'not-applied' }): Problem {
+function unresolved(problem: Unresolved): Problem {
   switch (problem.kind) {
     case 'invalid':
       return new Problem('invalid-request', problem.detail, { field: problem.parameter });
     case 'unavailable': {
       const { needed, of } = problem;
       const detail = `${needed} replicas are needed and the cluster has ${of} for the key`;
-      return new Problem('quorum-unavailable', detail, { needed, got: of, ...extras });
+      return new Problem('quorum-unavailable', detail, { needed, got: of });
     }
   }
 }

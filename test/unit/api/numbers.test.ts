@@ -102,6 +102,14 @@ describe('consistency', () => {
     expectProblem(await send('DELETE', '/v1/kv/b/k'), 503, 'quorum-unavailable');
     expectProblem(await send('PUT', '/v1/kv/b/k', { 'if-none-match': '*' }), 503, 'quorum-unavailable');
   });
+
+  test('a write that reads first, and cannot, says what has become of it', async () => {
+    const { send } = harness((stub) => (stub.members = 2));
+    const deletion = await send('DELETE', '/v1/kv/b/k?r=3');
+    expect(jsonOf(deletion)).toMatchObject({ needed: 3, got: 2, outcome: 'not-applied' });
+    const again = await send('PUT', '/v1/kv/b/k?r=3', { 'if-none-match': '*', 'idempotency-key': 'once' }, HI);
+    expect(jsonOf(again)).toMatchObject({ needed: 3, got: 2, outcome: 'unknown' });
+  });
 });
 
 describe('ttl', () => {
