@@ -6,6 +6,7 @@
 
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { outcomeUnread } from './not-applied.ts';
 import { Problem } from './problem.ts';
 import type { ApiServices } from './services.ts';
 
@@ -14,7 +15,7 @@ const TOLD_MAX = 64;
 /** While it lasts it is told of once in this time. */
 const TELL_PAUSE_MS = 60_000;
 /** Whoever looks whether the node is well must not take it for dead because of others. */
-const ALWAYS: ReadonlySet<string | undefined> = new Set(['/livez', '/readyz', '/healthz', '/metrics']);
+const ALWAYS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz', '/metrics']);
 
 export class Crowd {
   readonly #services: Pick<ApiServices, 'clock' | 'log'>;
@@ -61,13 +62,11 @@ export class Crowd {
   }
 
   /** What a request gets that came on a connection too many; its answer is to be the last one there. */
-  refusal({ socket, method, url, headers }: IncomingMessage): Problem | undefined {
+  refusal({ socket, method = '', url = '', headers }: IncomingMessage): Problem | undefined {
     if (!this.isBeyond(socket) || ALWAYS.has(url)) return undefined;
     const detail = `this node holds ${this.#max} connections of clients, and all are in use`;
-    if (method === 'GET' || method === 'HEAD') return new Problem('overloaded', detail);
-    // Of an earlier attempt with the same key nothing is known here.
-    const outcome = headers['idempotency-key'] === undefined ? 'not-applied' : 'unknown';
-    return new Problem('overloaded', detail, { outcome });
+    const [path = ''] = url.split('?', 1);
+    return new Problem('overloaded', detail, outcomeUnread(method, path, headers['idempotency-key']));
   }
 
   #refuse(): void {

@@ -239,10 +239,13 @@ describe('bounds', () => {
       ['PUT', '/v1/kv/b/k'],
       ['GET', '/v1/buckets'],
       ['GET', '/v1/ring'],
+      ['POST', '/v1/batch'],
     ] as const) {
       const answer = await send(method, path);
       expect([answer.status, codeOf(answer), answer.headers.get('retry-after')]).toEqual([503, 'not-ready', '1']);
-      expect(jsonOf(answer)['outcome']).toBe(method === 'PUT' ? 'not-applied' : undefined);
+      // Idempotency keys of operations that were sent before may be in a batch that nobody reads.
+      const outcome = { GET: undefined, PUT: 'not-applied', POST: 'unknown' }[method];
+      expect(jsonOf(answer)['outcome']).toBe(outcome);
     }
     for (const path of ['/livez', '/readyz', '/metrics', '/v1/cluster'])
       expect((await send('GET', path)).status).toBe(200);

@@ -65,8 +65,14 @@ test('a client too many gets 429 and its connection ends; those that are in go o
   );
   expect(answer).toMatch(/connection: close/i);
   if (!late.closed) await once(late, 'close');
-  const write = await ask(await opened(), 'PUT /v1/kv/b/k');
-  expect(write).toContain('"outcome":"not-applied"');
+  for (const [request, outcome] of [
+    ['PUT /v1/kv/b/k', 'not-applied'],
+    ['POST /v1/batch', 'unknown'],
+  ] as const) {
+    const writer = await opened();
+    expect(await ask(writer, request)).toContain(`"outcome":"${outcome}"`);
+    if (!writer.closed) await once(writer, 'close');
+  }
   expect(await ask(clients[0]!, 'GET /livez')).toMatch(/^HTTP\/1.1 200/);
 });
 
