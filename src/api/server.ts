@@ -115,7 +115,12 @@ class Door implements HttpServer {
     this.#listener = getRequestListener(
       // Called before the listener returns, so what arrives now is what was set just before.
       (request) => api.fetch(request, { incoming: this.#arriving! }),
-      { hostname: 'localhost', errorHandler: () => plainProblem(invalid('Host', 'is not a host name')) },
+      {
+        hostname: 'localhost',
+        // What is left of a body goes by as it does behind the answers of this door, and not for half a second only.
+        autoCleanupIncoming: false,
+        errorHandler: () => plainProblem(invalid('Host', 'is not a host name')),
+      },
     );
     const options = {
       maxHeaderSize: MAX_HEAD_BYTES,
@@ -247,7 +252,7 @@ class Door implements HttpServer {
     this.#shortWay.parsed(message);
     const crowded = this.#crowd.refusal(message);
     if (crowded !== undefined) {
-      writeProblem(response, crowded);
+      writeLast(response, problemAnswer(crowded));
       return;
     }
     if (this.#crowd.isBeyond(message.socket)) response.shouldKeepAlive = false;
@@ -299,6 +304,7 @@ class Door implements HttpServer {
     // The target is taken; what would be parsed and normalised is not.
     message.url = '/';
     this.#arriving = request;
+    response.once('close', () => drain(message));
     void this.#listener(message, response).then(() => this.#unread.wrote(message.socket));
   }
 
@@ -383,10 +389,6 @@ function parserProblem(error: NodeJS.ErrnoException): Problem {
 function plainProblem(problem: Problem): Response {
   const { status, headers, body } = problemAnswer(problem, { connection: 'close' });
   return new Response(body as string, { status, headers });
-}
-
-function writeProblem(response: ServerResponse, problem: Problem): void {
-  writeLast(response, problemAnswer(problem));
 }
 
 /** The connection ends with this answer. */
