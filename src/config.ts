@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
+import { createRequire } from 'node:module';
 import { contradiction } from './setting-conflicts.ts';
 import { SETTINGS, type SettingName, type Settings } from './settings.ts';
 
@@ -31,6 +31,8 @@ export interface LoadedConfig {
   /** Where each setting came from; `default` when nobody gave it. */
   readonly origins: Readonly<Record<string, string>>;
 }
+
+const load = createRequire(import.meta.url);
 
 const PREFIX = 'QUORAL_';
 /** Environment variables of the command line that are no settings of a node. */
@@ -105,7 +107,9 @@ function collectEnvironment(environment: ConfigSources['environment'], given: Ma
 function collectFile(path: string, from: string, given: Map<SettingName, Given>): void {
   let document: unknown;
   try {
-    document = parseYaml(readFileSync(path, 'utf8')) ?? {};
+    // Few have a file, and to load what reads it is a tenth of a start.
+    const { parse } = load('yaml') as typeof import('yaml');
+    document = parse(readFileSync(path, 'utf8')) ?? {};
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0]! : String(error);
     throw new ConfigError(`setting config (${from}): ${path}: ${reason}`);
