@@ -72,18 +72,10 @@ export class RegisterForce {
   constructor(options: RegisterForceOptions) {
     this.#options = options;
     const { environment, rows } = options;
-    const whenReady = <T>(answer: () => Promise<T>): Promise<T> => {
-      if (environment.ready()) return answer();
-      throw new Refusal('not-ready', 'this node has not confirmed its epoch, or its disk has failed');
-    };
     const { messaging } = environment;
-    messaging.handle(SurveyMessage, (request, { deadline }) => whenReady(() => rows.survey(request, deadline)));
-    messaging.handle(ForcePrepareMessage, (request, { deadline }) =>
-      whenReady(() => rows.forcePrepare(request, deadline)),
-    );
-    messaging.handle(ForceAcceptMessage, (request, { deadline }) =>
-      whenReady(() => rows.forceAccept(request, deadline)),
-    );
+    messaging.handle(SurveyMessage, (request, { deadline }) => rows.survey(request, deadline));
+    messaging.handle(ForcePrepareMessage, (request, { deadline }) => rows.forcePrepare(request, deadline));
+    messaging.handle(ForceAcceptMessage, (request, { deadline }) => rows.forceAccept(request, deadline));
   }
 
   /** Asks every owner itself. */

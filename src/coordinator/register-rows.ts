@@ -3,7 +3,7 @@
  *
  * An answer leaves only when the register is on stable storage. A damaged row is refused, never taken for an empty one: an
  * acceptor that forgets lets two values be chosen. So does an owner that has lost its disk, which therefore has no vote
- * until it was filled again.
+ * until it was filled again, and one whose disk may have been put back to an earlier state: it has none in rounds of its own either.
  */
 
 import { encodeGlimpse } from '#causality/glimpse.ts';
@@ -52,6 +52,8 @@ export interface RegisterRowsOptions {
   readonly world: Pick<World, 'disk' | 'digest'>;
   readonly replica: Replica;
   readonly knowledge: Knowledge;
+  /** Whether this node serves now, and so may trust its disk. */
+  readonly ready: () => boolean;
   /** Where watches read what has been accepted. */
   readonly changes: Pick<Changes, 'note'>;
   /** Told of every ballot that this node sees as an owner. */
@@ -90,6 +92,7 @@ export class RegisterRows {
    * `way` to another node.
    */
   async peek({ scope, key, valuesUpTo }: PeekRequest, { deadline, way }: PeekCaller): Promise<PeekReply> {
+    this.#assertReady();
     await this.#synced(scope, key);
     this.#mayVote(scope);
     const { world, replica } = this.#options;
@@ -109,6 +112,7 @@ export class RegisterRows {
   /** What there is, also where it is damaged. Of one that is no owner any more it is all that it will ever be. */
   async survey({ scope, key }: OfRegister, deadline: number): Promise<SurveyReply> {
     const { knowledge } = this.#options;
+    this.#assertReady();
     if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, deadline);
     await this.#synced(scope, key);
     this.#mayVote(scope);
@@ -289,6 +293,7 @@ export class RegisterRows {
   /** Runs as an owner that may vote. */
   async #within<T>(scope: Scope, voting: Voting, run: Step<T>): Promise<T> {
     const { knowledge } = this.#options;
+    this.#assertReady();
     if (scope.epoch > knowledge.epoch()) await knowledge.catchUp(scope.epoch, voting.deadline);
     return this.#durably(voting, (transaction, put) => {
       this.#mayVote(scope);
@@ -317,12 +322,19 @@ export class RegisterRows {
     }
   }
 
+  /** Asked again after each wait. */
   #mayVote(scope: Scope): void {
     const { knowledge } = this.#options;
+    this.#assertReady();
     fence(scope, knowledge);
     if (knowledge.refilling()) throw new Refusal(REFILLING, 'this node has lost its disk and has no vote yet');
     if (!knowsVotes(this.#options.world.disk, knowledge.ring(), scope, knowledge.self()))
       throw new Refusal(REFILLING, 'this node is a new owner and has not taken over what was chosen before');
+  }
+
+  #assertReady(): void {
+    if (this.#options.ready()) return;
+    throw new Refusal('not-ready', 'this node has not confirmed its epoch, or its disk cannot be trusted');
   }
 
   #read(scope: Scope, key: Uint8Array, from: Pick<DiskReader, 'get'>): Vote {

@@ -14,7 +14,7 @@ import type { GroupTransaction } from '#replica/group-commit.ts';
 import { recordName, REGISTERS, type RecordName } from '#replica/tables.ts';
 import { ownersOf } from '#ring/preference-list.ts';
 import { MalformedMessage, Refusal } from '#wire/message.ts';
-import { bytesOf, readPage, type Page } from '#world/pages.ts';
+import { bytesOf, readPage } from '#world/pages.ts';
 import type { Timer } from '#world/world.ts';
 import type { Environment } from './environment.ts';
 import { RegisterErase } from './register-erase.ts';
@@ -55,7 +55,6 @@ const STEP_MS = 250;
 const REST_MS = 10_000;
 /** Of rows, when they are read fast. */
 const BYTES_PER_MS = 4096;
-const NOTHING: Page = { rows: [], next: undefined };
 
 export class RegisterUpkeep {
   readonly #options: UpkeepOptions;
@@ -139,14 +138,14 @@ export class RegisterUpkeep {
   }
 
   async #step(): Promise<void> {
-    const { world, knowledge } = this.#options.environment;
+    const { world, ready } = this.#options.environment;
     this.#timer = undefined;
     this.#pause = STEP_MS;
+    // The rows of a disk that may have been put back say nothing, and whoever cannot vote has nothing to compare.
+    if (!ready()) return this.#next();
     try {
-      const known = knowledge.epoch() > 0;
-      const from = this.#from ?? EMPTY_BYTES;
-      const { rows, next } = known ? readPage(world.disk, REGISTERS, { from, limit: PAGE_ROWS }) : NOTHING;
-      this.#pages += known ? 1 : 0;
+      const { rows, next } = readPage(world.disk, REGISTERS, { from: this.#from ?? EMPTY_BYTES, limit: PAGE_ROWS });
+      this.#pages += 1;
       this.#from = next;
       const began = world.clock.monotonic();
       const apart = await this.#level.level(rows.flatMap((row) => this.#look(row)));

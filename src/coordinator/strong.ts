@@ -125,14 +125,10 @@ export class StrongKeys {
       isAnswered,
     });
     this.#change = changeMessage(world.digest.crc32);
-    messaging.handle(PeekMessage, (request, caller) => this.#whenReady(() => rows.peek(request, caller)));
-    messaging.handle(PrepareMessage, (request, { deadline, trace }) =>
-      this.#whenReady(() => rows.prepare(request, deadline, trace)),
-    );
-    messaging.handle(AcceptMessage, (request, { deadline, trace }) =>
-      this.#whenReady(() => rows.accept(request, deadline, trace)),
-    );
-    messaging.handle(EraseMessage, (request, { deadline }) => this.#whenReady(() => rows.erase(request, deadline)));
+    messaging.handle(PeekMessage, (request, caller) => rows.peek(request, caller));
+    messaging.handle(PrepareMessage, (request, { deadline, trace }) => rows.prepare(request, deadline, trace));
+    messaging.handle(AcceptMessage, (request, { deadline, trace }) => rows.accept(request, deadline, trace));
+    messaging.handle(EraseMessage, (request, { deadline }) => rows.erase(request, deadline));
     this.refill = new RegisterRefill({ ...environment, rows });
     this.force = new RegisterForce({ environment, rows, storage, ballots });
     messaging.handle(RegisterPageMessage, ({ epoch, after }, { from }) =>

@@ -50,7 +50,7 @@ export const STRONG_BUGS: readonly Bug[] = [
              }`,
       },
     ],
-    foundBy: { scenario: 'strong-keys-in-doubt' },
+    foundBy: { scenario: 'strong-key-damaged-after-a-promise' },
   },
   {
     name: 'strong-promise-forgotten',

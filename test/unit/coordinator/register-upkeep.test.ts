@@ -15,7 +15,7 @@ interface Waiting {
 }
 
 /** A node with so many full pages of large rows, of which only the reading matters here. */
-function upkeepOf(pages: number) {
+function upkeepOf(pages: number, ready: () => boolean = () => true) {
   let now = 0;
   let timers: Waiting[] = [];
   const reads: number[] = [];
@@ -46,7 +46,7 @@ function upkeepOf(pages: number) {
     environment: {
       world: { clock, disk: { range }, metrics: new SimulatedMetrics(), log: silent },
       knowledge,
-      ready: () => false,
+      ready,
     },
     rows: { valueIn },
     settings: { scrubPeriod: FOR_EVER, reclaimInterval: FOR_EVER, reclaimAge: FOR_EVER },
@@ -76,5 +76,23 @@ test('the first pass reads 4 MiB a second at most, a later one rests before it b
   expect(reads.slice(3)).toEqual([110_000, 114_096, 118_192]);
   await pass(200_000);
   expect(reads.slice(6)).toEqual([128_192, 132_288, 136_384]);
+  upkeep.stop();
+});
+
+test('nothing is read while the node does not serve, and the pass goes on where it was', async () => {
+  let isReady = false;
+  const { upkeep, reads, pass } = upkeepOf(3, () => isReady);
+  upkeep.start();
+  await pass(10_000);
+  expect(reads).toEqual([]);
+  isReady = true;
+  await pass(11_000);
+  expect(reads).toEqual([10_250]);
+  isReady = false;
+  await pass(60_000);
+  expect(reads).toHaveLength(1);
+  isReady = true;
+  await pass(100_000);
+  expect(reads).toHaveLength(4);
   upkeep.stop();
 });
