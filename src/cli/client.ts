@@ -11,6 +11,7 @@ import { dispatcherFor, hintFor, type TlsOptions } from './client-tls.ts';
 import { EXIT, UsageError } from './output.ts';
 
 export interface ClientOptions extends TlsOptions {
+  /** Of one node, or of several with commas. */
   readonly url: string;
   readonly json?: boolean;
   readonly token?: string;
@@ -64,14 +65,31 @@ function readTokenFile(file: string): string {
   }
 }
 
-function originOf(url: string): string {
+function originOf(given: string): string {
+  const url = given.trim();
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url.replace(/\/+$/, '');
   throw new UsageError(`--url or QUORAL_URL ${JSON.stringify(url)}: must be http://host:port or https://host:port`);
 }
 
-/** Throws {@link UsageError} when no node answers there; of a change nobody knows then whether it was made, unless there was no connection. */
+/**
+ * Asks the first node that answers. Throws {@link UsageError} when none does; of a change that may have reached one nobody knows
+ * then whether it was made, so no other is asked for it.
+ */
 export async function ask(options: ClientOptions, path: string, asked: Asked = {}): Promise<Answer> {
-  const url = originOf(options.url) + path;
+  const failures: string[] = [];
+  for (const origin of options.url.split(',').map(originOf)) {
+    try {
+      return await askOne(options, origin, path, asked);
+    } catch (error) {
+      if (!(error instanceof UsageError) || error.exitStatus !== EXIT.unreachable) throw error;
+      failures.push(error.message);
+    }
+  }
+  throw new UsageError(failures.join('; '), EXIT.unreachable);
+}
+
+async function askOne(options: ClientOptions, origin: string, path: string, asked: Asked): Promise<Answer> {
+  const url = origin + path;
   const headers = { 'user-agent': 'quoral', ...authorization(options), ...asked.headers };
   const dispatcher = dispatcherFor(options);
   const { patience = PATIENCE_MS, method = 'GET', changes = method !== 'GET' } = asked;
@@ -90,7 +108,7 @@ export async function ask(options: ClientOptions, path: string, asked: Asked = {
       body: new Uint8Array(await response.body.arrayBuffer()),
     };
   } catch (error) {
-    const told = `no answer from ${options.url}: ${reasonOf(error)}${hintFor(error)}`;
+    const told = `no answer from ${origin}: ${reasonOf(error)}${hintFor(error)}`;
     if (!changes || neverSent(error)) throw new UsageError(told, EXIT.unreachable);
     throw new UsageError(`${told} (outcome: unknown)`, EXIT.unknown);
   } finally {
