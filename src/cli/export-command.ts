@@ -13,7 +13,7 @@ import type { ClientOptions } from './client.ts';
 import { inOrder, Width } from './in-order.ts';
 import { countOf, given, wholeNumber } from './key-command.ts';
 import { lineOf, valuesOf } from './key-lines.ts';
-import { UsageError } from './output.ts';
+import { STANDARD, UsageError } from './output.ts';
 import { NOTE_MS, Resume, untilInterrupted } from './resume.ts';
 import { typedLine } from './type-lines.ts';
 import { WorkProgress } from './work-progress.ts';
@@ -29,7 +29,7 @@ const PAGE_KEYS = 500;
 
 export async function exportBucket(name: string, file: string | undefined, flags: ExportFlags): Promise<void> {
   const bucket = clusterClient(flags, { many: true }).bucket(name, bytes);
-  if (file === undefined) await toStandardOutput(bucket, flags);
+  if (file === undefined || file === STANDARD) await toStandardOutput(bucket, flags);
   else await toFile(bucket, file, flags);
 }
 

@@ -19,7 +19,7 @@ import type { ClientOptions } from './client.ts';
 import { inOrder, Width } from './in-order.ts';
 import { countOf, given, wholeNumber } from './key-command.ts';
 import { lackingIn, parseLine, sameValues, valuesOf, type StoredKey, type StoredValue } from './key-lines.ts';
-import { UsageError } from './output.ts';
+import { STANDARD, UsageError } from './output.ts';
 import { linesOf, type Line } from './read-lines.ts';
 import { NOTE_MS, Resume, untilInterrupted, type Mark } from './resume.ts';
 import { parseTypedLine, stepsTo, type Operation, type TypedKey, type TypedValue } from './type-lines.ts';
@@ -36,7 +36,8 @@ const PAUSE_MS = 20;
 
 type Done = 'stored' | 'unchanged' | 'expired';
 
-export async function importBucket(bucketName: string, file: string | undefined, flags: ImportFlags): Promise<void> {
+export async function importBucket(bucketName: string, from: string | undefined, flags: ImportFlags): Promise<void> {
+  const file = from === STANDARD ? undefined : from;
   const quoral = clusterClient(flags, { many: true });
   const bucket = quoral.bucket(bucketName, bytes);
   const { type, conflicts, consistency, w: usual } = await bucket.definition();

@@ -137,6 +137,8 @@ function siblingsOf({ siblings, ...rest }: Readonly<Record<string, unknown>>): r
 
 function valueOf(view: Readonly<Record<string, unknown>>, others: ReadonlySet<string>): StoredValue {
   const unknown = Object.keys(view).find((name) => !VALUE_MEMBERS.has(name) && !others.has(name));
+  if (unknown === 'type')
+    throw new UsageError(`type: the bucket holds values, and the line says ${String(view['type'])}`);
   if (unknown !== undefined)
     throw new UsageError(`${unknown}: unknown; known are key, siblings, context, ${[...VALUE_MEMBERS].join(', ')}`);
   const { contentType, contentEncoding, meta, expires } = view;

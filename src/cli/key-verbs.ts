@@ -124,7 +124,7 @@ export function bucketCommand(): Command {
 export function exportCommand(): Command {
   return asClient(new Command('export'))
     .argument('<bucket>')
-    .argument('[file]', 'where to; to standard output when left out, and then a broken export begins anew')
+    .argument('[file]', 'where to; to standard output when left out or -, and then a broken export begins anew')
     .option('--prefix <text>', 'only keys that begin so')
     .option('--r <replicas>', 'replicas that must answer each read')
     .option(
@@ -141,7 +141,7 @@ export function exportCommand(): Command {
 export function importCommand(): Command {
   return asClient(new Command('import'))
     .argument('<bucket>')
-    .argument('[file]', 'from where; from standard input when left out, and then a broken import begins anew')
+    .argument('[file]', 'from where; from standard input when left out or -, and then a broken import begins anew')
     .option('--w <replicas>', 'replicas that must accept each write')
     .option('--concurrency <requests>', 'writes under way at once', '256')
     .description('store what an export has written; a broken import goes on where it was')

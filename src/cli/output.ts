@@ -9,6 +9,9 @@
 export const EXIT = { wrong: 1, conflict: 2, aborted: 3, unreachable: 4, unknown: 5 } as const;
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 
+/** In the place of a file: standard input or output. */
+export const STANDARD = '-';
+
 /** Something the person at the keyboard can mend; the message says what. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';

@@ -259,7 +259,11 @@ describe('import and export', () => {
       expect(await run('export', from, before)).toMatchObject({ status: 0 });
       expect(await run('import', to, before)).toMatchObject({ status: 0, stderr: '' });
       expect(await run('export', to, after)).toMatchObject({ status: 0 });
-      expect(readFileSync(after, 'utf8')).toBe(readFileSync(before, 'utf8'));
+      const lines = readFileSync(before, 'utf8');
+      expect(readFileSync(after, 'utf8')).toBe(lines);
+      expect((await run('export', from, '-')).stdout).toBe(lines);
+      const imported = await runQuoral(['import', to, '-', '--url', cluster.url('n1')], { input: lines });
+      expect(imported).toMatchObject({ status: 0, stderr: expect.stringContaining('unchanged') as unknown });
     }
   });
 

@@ -89,6 +89,7 @@ describe('a key as a line', () => {
     ['{"key":"a","value":"x","value64":"eA=="}', 'exactly one of them'],
     ['{"key":"a","value64":"eA"}', 'must be base64 with padding'],
     ['{"key":"a","value":"x","ttl":5}', 'ttl: unknown'],
+    ['{"key":"a","type":"counter","value":5}', 'type: the bucket holds values, and the line says counter'],
     ['{"key":"a","value":"x","expires":"soon"}', 'expires: must be a time'],
     ['{"key":"a","siblings":[]}', 'siblings: must be a list'],
     ['{"key":"a","siblings":[{"value":"x"}],"value":"y"}', 'value: stands beside siblings'],
