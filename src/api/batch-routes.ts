@@ -19,6 +19,7 @@ import { parseQuery } from './query.ts';
 import { quoted } from './raw-path.ts';
 import { missingRight } from './rights.ts';
 import { parseAsked, QUORUM_PARAMETERS } from './request-quorum.ts';
+import { refuseSession } from './request-session.ts';
 import { NO_TURN } from './turn-to-show.ts';
 
 export const BATCH_PARAMETERS = [...QUORUM_PARAMETERS, 'timeout'] as const;
@@ -67,8 +68,9 @@ export async function performBatch(exchange: Exchange): Promise<Answer> {
   if (asked instanceof Problem) return problemAnswer(asked);
   const conditions = parseConditions(incoming);
   if (conditions instanceof Problem) return problemAnswer(conditions);
+  const apart = refuseSession(incoming, 'a batch');
+  if (apart !== undefined) return problemAnswer(apart);
   for (const name of incoming.headerNames()) {
-    if (name === 'quoral-session') return problemAnswer(invalid(name, 'a batch takes no part in a session'));
     if (OF_ONE_OPERATION.test(name)) return problemAnswer(invalid(name, 'belongs to one operation: give it there'));
   }
   const type = incoming.header('content-type');

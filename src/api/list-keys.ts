@@ -16,6 +16,7 @@ import { readInteger } from './parameters.ts';
 import { invalid, Problem, problemAnswer, problemMembers } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { parseAsked, readQuorum } from './request-quorum.ts';
+import { refuseSession } from './request-session.ts';
 
 export const LIST_PARAMETERS = ['prefix', 'after', 'limit', 'r', 'timeout'] as const;
 
@@ -61,6 +62,8 @@ function parseListing(exchange: Exchange): Listing | Problem {
   if (query instanceof Problem) return query;
   const prefix = query.get('prefix') ?? '';
   if (utf8(prefix).length > MAX_KEY_BYTES) return invalid('prefix', `at most ${MAX_KEY_BYTES} bytes are allowed`);
+  const apart = refuseSession(exchange.incoming, 'a listing');
+  if (apart !== undefined) return apart;
   const cursors: CursorScope = { of: 'list', bucket: name, prefix };
   const cursor = query.get('after');
   const after = cursor === undefined ? EMPTY_BYTES : decodeCursor(cursor, cursors, services.mac, 'after');

@@ -67,6 +67,12 @@ export function parseSession(
   return session instanceof Problem ? session : new RequestSession(session, scope, mac);
 }
 
+/** Why a request of this kind, which takes no part in sessions, is refused when it names one: it might show less than was seen. */
+export function refuseSession(incoming: Incoming, what: string): Problem | undefined {
+  if (incoming.header('quoral-session') === undefined) return undefined;
+  return invalid('Quoral-Session', `${what} takes no part in a session`);
+}
+
 function readTokens(text: string, field: string, mac: Mac): Session | Problem {
   let joined: Session = NEW_SESSION;
   for (const token of text.split(',')) {

@@ -14,6 +14,7 @@ import { decodeBucket, MAX_KEY_BYTES } from './key-path.ts';
 import { readInteger } from './parameters.ts';
 import { invalid, Problem, problemAnswer } from './problem.ts';
 import { parseQuery } from './query.ts';
+import { refuseSession } from './request-session.ts';
 
 export const WATCH_PARAMETERS = ['prefix', 'after', 'timeout'] as const;
 
@@ -63,6 +64,8 @@ function parseWatch({ services, target, incoming }: Exchange): WatchRequest | Pr
   if (query instanceof Problem) return query;
   const prefix = query.get('prefix') ?? '';
   if (utf8(prefix).length > MAX_KEY_BYTES) return invalid('prefix', `at most ${MAX_KEY_BYTES} bytes are allowed`);
+  const apart = refuseSession(incoming, 'a watch');
+  if (apart !== undefined) return apart;
   const text = query.get('timeout');
   const lasts = text === undefined ? undefined : readInteger('timeout', text);
   if (lasts instanceof Problem) return lasts;

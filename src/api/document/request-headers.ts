@@ -27,7 +27,7 @@ export const REQUEST_HEADERS = {
   'quoral-session': {
     name: 'Quoral-Session',
     schema: { type: 'string' },
-    means: 'The same as the parameter session; one of the two.',
+    means: 'The same as the parameter session; one of the two. Listings, watches and batches refuse it.',
   },
   'idempotency-key': {
     name: 'Idempotency-Key',

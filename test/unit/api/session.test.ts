@@ -110,3 +110,12 @@ test('a key that had no room in the token is read at a strict quorum', async () 
   ]);
   expect(node.reads[3]!.least).toBeDefined();
 });
+
+test('what takes no part in a session says so, instead of showing less than the session has seen', async () => {
+  const { send } = harness();
+  const token = tokenOf(await send('PUT', '/v1/kv/b/k?session=new', {}, HI));
+  for (const path of ['/v1/kv/b', '/v1/watch/b?timeout=1']) {
+    const answer = await send('GET', path, { 'quoral-session': token });
+    expect([answer.status, jsonOf(answer)['field']], path).toEqual([400, 'Quoral-Session']);
+  }
+});
