@@ -65,7 +65,7 @@ export const PARAMETERS = {
   },
   prefix: {
     schema: { type: 'string', maxLength: 1024 },
-    means: 'Only keys that begin so. At most 1024 bytes.',
+    means: 'Only keys that begin so. At most 1024 bytes. A space in it is %20: a plus is a plus.',
   },
   after: {
     schema: { type: 'string', minLength: 1 },
