@@ -22,9 +22,10 @@ export const MOVED = 'the definition has changed since it was read';
 
 /** What cannot change while a bucket holds keys. */
 const FIXED = ['conflicts', 'consistency', 'type', 'n'] as const satisfies readonly (keyof BucketProperties)[];
+export type FixedProperty = (typeof FIXED)[number];
 
 /** The first fixed property in which the two differ. */
-export function changedFixedProperty(before: BucketProperties, after: BucketProperties): string | undefined {
+export function changedFixedProperty(before: BucketProperties, after: BucketProperties): FixedProperty | undefined {
   return FIXED.find((name) => before[name] !== after[name]);
 }
 

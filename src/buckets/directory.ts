@@ -15,6 +15,7 @@ import { whoIsLate } from '#consensus/who-is-late.ts';
 import { DEFAULT_PROPERTIES } from './definition.ts';
 import type { Bucket, BucketProperties } from './definition.ts';
 import { changedFixedProperty, defineBucket, dropBucket, freezeBucket, MOVED, thawBucket } from './change.ts';
+import type { FixedProperty } from './change.ts';
 import { Thaw, type ThawOptions } from './thaw.ts';
 import { fillDefaults, isBucketName, propertiesFromRow } from './schema.ts';
 
@@ -100,7 +101,8 @@ export class BucketDirectory {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const before = this.resolve(name);
       const fixed = changedFixedProperty(before.properties, wanted);
-      const checked = fixed === undefined ? before.version : await this.#freeze(before, fixed, holdsKeys, deadline);
+      const checked =
+        fixed === undefined ? before.version : await this.#freeze(before, wanted, fixed, holdsKeys, deadline);
       if (checked === 'moved') continue;
       if (typeof checked !== 'number') return checked;
       const result = await this.#chain.propose((facts) => defineBucket(facts, name, wanted, checked), deadline);
@@ -114,19 +116,21 @@ export class BucketDirectory {
 
   /** The version of the frozen bucket, which holds no keys; or why the property is kept. */
   async #freeze(
-    { name, version }: Bucket,
-    fixed: string,
+    { name, version, properties }: Bucket,
+    wanted: BucketProperties,
+    fixed: FixedProperty,
     holdsKeys: () => Promise<KeysHeld>,
     deadline: number,
   ): Promise<Epoch | 'moved' | BucketChange> {
-    const kept = await whyKept(name, fixed, holdsKeys);
+    const why = `${fixed} is fixed while bucket ${name} holds keys: it is ${properties[fixed]}, and ${wanted[fixed]} in this definition, where what is left out has its default`;
+    const kept = await whyKept(name, fixed, why, holdsKeys);
     if (kept !== undefined) return kept;
     const result = await this.#chain.propose((facts) => freezeBucket(facts, name, version), deadline);
     if (result.kind === 'refused') return result.reason === MOVED ? 'moved' : tooMany(result.reason);
     if (result.kind === 'failed') return result;
     const frozenIn = result.facts.epoch;
     const installed = await this.#installed(frozenIn, name, deadline);
-    const keptNow = installed.kind === 'applied' ? await whyKept(name, fixed, holdsKeys) : installed;
+    const keptNow = installed.kind === 'applied' ? await whyKept(name, fixed, why, holdsKeys) : installed;
     return keptNow === undefined ? frozenIn : await this.#thaw(name, frozenIn, keptNow, deadline);
   }
 
@@ -182,7 +186,8 @@ export class BucketDirectory {
 /** Why the fixed property cannot change; undefined when the bucket is empty. */
 async function whyKept(
   name: string,
-  fixed: string,
+  fixed: FixedProperty,
+  detail: string,
   holdsKeys: () => Promise<KeysHeld>,
 ): Promise<BucketChange | undefined> {
   const holds = await holdsKeys().catch((error: unknown): KeysHeld => {
@@ -190,15 +195,10 @@ async function whyKept(
   });
   if (holds === false) return undefined;
   if (holds !== true) {
-    const detail = `whether bucket ${name} holds keys cannot be told now: ${holds.detail}`;
-    return { ...failed('not-applied', detail), votes: holds.votes };
+    const why = `whether bucket ${name} holds keys cannot be told now: ${holds.detail}`;
+    return { ...failed('not-applied', why), votes: holds.votes };
   }
-  return {
-    kind: 'refused',
-    reason: 'conflict',
-    property: fixed,
-    detail: `${fixed} is fixed while bucket ${name} holds keys`,
-  };
+  return { kind: 'refused', reason: 'conflict', property: fixed, detail };
 }
 
 function tooMany(detail: string): BucketChange {

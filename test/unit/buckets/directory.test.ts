@@ -141,7 +141,9 @@ describe('defining a bucket', () => {
     async (properties) => {
       const { chain, directory } = setup();
       const result = await directory.define('b', properties, answers(true), 0);
-      const detail = `${Object.keys(properties)[0]} is fixed while bucket b holds keys`;
+      const [name, asked] = Object.entries(properties)[0]!;
+      const now = DEFAULT_PROPERTIES[name as keyof typeof properties];
+      const detail = `${name} is fixed while bucket b holds keys: it is ${now}, and ${asked} in this definition, where what is left out has its default`;
       expect(result).toEqual({ kind: 'refused', reason: 'conflict', property: Object.keys(properties)[0], detail });
       expect(chain.current!.epoch).toBe(1);
     },
