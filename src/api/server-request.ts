@@ -160,6 +160,7 @@ function mistakeIn(message: IncomingMessage, expects: Expects): Problem | undefi
   const repeated = repeatedField(message);
   if (repeated !== undefined) return invalid(repeated, 'the header is given more than once');
   const coding = headers['transfer-encoding'];
+  if (coding !== undefined && httpVersion === '1.0') return invalid('Transfer-Encoding', 'HTTP/1.0 has none');
   if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined;
   // Where such a body ends nobody knows (RFC 9112 section 6.3).
   if (!/,[ \t]*chunked$/i.test(coding)) return invalid('Transfer-Encoding', 'the last coding must be chunked');

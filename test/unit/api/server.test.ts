@@ -354,6 +354,11 @@ describe('what HTTP does not allow and the parser lets through', () => {
     ],
     ['GET /livez HTTP/1.1\r\nHost: a b\r\nX-Request-Id: mine\r\n\r\n', 400],
     ['PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nTransfer-Encoding: gzip, chunked\r\n\r\n', 501],
+    // Whoever sends it on may not know of chunks (RFC 9112 section 6.1).
+    [
+      'PUT /v1/kv/b/k HTTP/1.0\r\nConnection: keep-alive\r\nX-Request-Id: mine\r\nTransfer-Encoding: chunked\r\n\r\n',
+      400,
+    ],
     ['PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nExpect: magic\r\n\r\n', 417],
   ];
 
@@ -368,7 +373,7 @@ describe('what HTTP does not allow and the parser lets through', () => {
     const counted = (await metrics.render()).matchAll(/^quoral_http_problems_total\{.*code="([^"]*)".*\} (\d+)$/gm);
     expect([...counted].map(([, code, count]) => `${code} ${count}`).toSorted()).toEqual([
       'expectation-failed 1',
-      'invalid-request 3',
+      'invalid-request 4',
       'not-found 0',
       'not-implemented 1',
     ]);
