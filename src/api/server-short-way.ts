@@ -23,6 +23,7 @@ import type { Socket } from 'node:net';
 import { present } from '#kernel/assert.ts';
 import type { ApiClock, ApiMetrics } from './services.ts';
 import { PlainRequest } from './server-plain-request.ts';
+import { wholeReader } from './server-parser.ts';
 import type { TurnAway } from './turn-away.ts';
 import { WholeRequests, type WholeRequest } from './whole-request.ts';
 
@@ -104,9 +105,10 @@ export class ShortWay {
 
   /** Reads this connection ahead of the parser from now on. */
   greet(socket: KnownSocket): void {
+    const parse = present(socket.listeners('data').at(-1), "Node's reader") as Way['parse'];
     const way: Way = {
       socket,
-      parse: present(socket.listeners('data').at(-1), "Node's reader") as Way['parse'],
+      parse: wholeReader(socket, parse, () => !socket.destroyed && socket.listeners('data').includes(way.listener)),
       end: present(socket.listeners('end').at(-1), "Node's listener for the end") as Way['end'],
       listener: (chunk) => this.#data(way, chunk),
       endListener: () => {
@@ -117,7 +119,7 @@ export class ShortWay {
     };
     socket[WAY] = way;
     // The listener first: without any, the socket would stop.
-    socket.on('data', way.listener).off('data', way.parse);
+    socket.on('data', way.listener).off('data', parse);
     socket.on('end', way.endListener).off('end', way.end);
     socket.once('close', () => this.#held.delete(way));
   }

@@ -388,6 +388,21 @@ describe('what HTTP does not allow and the parser lets through', () => {
 });
 
 describe('requests sent ahead', () => {
+  test.each([
+    ['', ''],
+    ['Content-Length: 3\r\n', 'abc'],
+    ['Transfer-Encoding: chunked\r\n', '3\r\nabc\r\n0\r\n\r\n'],
+  ])('are answered behind one that wants another protocol (%j)', async (length, body) => {
+    const wanting = `PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n${length}\r\n${body}`;
+    const behind = 'GET /v1/kv/b/absent HTTP/1.1\r\nHost: x\r\n\r\n';
+    const last = `GET /v1/kv/b/k HTTP/1.1\r\n${CLOSE}`;
+    const heard = await send(wanting + wanting + behind + last);
+    expect(statuses(heard)).toEqual([204, 204, 404, 200]);
+    const cut = wanting.length + 10;
+    const inTwo = await send((wanting + last).slice(0, cut), (wanting + last).slice(cut));
+    expect([...statuses(inTwo), inTwo[1]?.body]).toEqual([204, 200, body === '' ? '' : 'abc']);
+  });
+
   const PUT = 'PUT /v1/kv/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi';
 
   test('are worked on in their order', async () => {
