@@ -191,7 +191,7 @@ export function batchTests(): void {
       const body = JSON.stringify({ operations: [second] });
       invalid(await call('POST', '/v1/batch', { headers: key, body }), 'idempotency-key');
       const session = { 'content-type': 'application/json', 'quoral-session': 'new' };
-      invalid(await call('POST', '/v1/batch', { headers: session, body }), 'quoral-session');
+      invalid(await call('POST', '/v1/batch', { headers: session, body }), 'Quoral-Session');
       problem(await call('POST', '/v1/batch', { body }), 415, 'unsupported-media-type');
       problem(await get(`/v1/kv/${bucket}/second`), 404, 'not-found');
     });
