@@ -1,6 +1,6 @@
 # What the ring-*.sh scripts share; it is no script of its own.
 #
-# QUORAL_URL names a node of the cluster (http://127.0.0.1:7101 when unset); QUORAL_TOKEN and QUORAL_CA work as for every verb. The
+# QUORAL_URL names a node of the cluster, or several with commas; QUORAL_TOKEN and QUORAL_CA work as for every verb. The
 # command is the one beside this file, or QUORAL_COMMAND, such as "npx quoral" for scripts that were copied elsewhere.
 #
 # Exit status of all of them: 0 done or nothing to do, 1 something is wrong, 2 another change is under way or came first, or the node

@@ -35,7 +35,7 @@ export interface LoadedConfig {
 const load = createRequire(import.meta.url);
 
 const PREFIX = 'QUORAL_';
-/** Environment variables of the command line that are no settings of a node. */
+/** Environment variables of the command line and the ring scripts that are no settings of a node. */
 const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'QUORAL_URL',
   'QUORAL_TOKEN',
@@ -43,6 +43,7 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'QUORAL_CA',
   'QUORAL_CERT',
   'QUORAL_CERT_KEY',
+  'QUORAL_COMMAND',
 ]);
 
 /** `QUORAL_DATA_DIR` for `data-dir`; the id alone has a longer name, since `QUORAL_ID` says nothing. */

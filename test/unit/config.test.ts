@@ -67,6 +67,14 @@ test('an unknown setting is refused with what it may have meant, or where all se
   );
 });
 
+test('what the verbs and the scripts read from the environment is no setting of a node', () => {
+  const scripts = new URL('../../scripts/ring-common.sh', import.meta.url);
+  const ofScripts = new Set(readFileSync(scripts, 'utf8').match(/QUORAL_[A-Z_]+/g));
+  expect(ofScripts).toContain('QUORAL_COMMAND');
+  const environment = Object.fromEntries([...ofScripts, 'QUORAL_CERT', 'QUORAL_CERT_KEY'].map((name) => [name, 'x']));
+  expect(loadConfig({ file: undefined, environment, flags: {} }).settings.id).toBe('n1');
+});
+
 test('times and sizes', () => {
   const read = SETTINGS['request-timeout'].read;
   expect(['250', '250ms', '2s', '1m', '1.5s'].map(read)).toEqual([250, 250, 2000, 60_000, 1500]);
