@@ -107,7 +107,7 @@ function diskSpaceCheck(node: QuoralNode, { diskFreeWarning }: HostHealth): Chec
 
 function epochCheck(node: QuoralNode): Check {
   const facts = node.chain.facts();
-  if (facts === undefined) return { name: 'epoch', ok: false, detail: 'the cluster is not founded yet' };
+  if (facts === undefined) return { name: 'epoch', ok: false, detail: 'no epoch is known here yet' };
   const confirmed = node.chain.confirmed();
   const detail = `epoch ${facts.epoch} is ${confirmed ? '' : 'not yet '}confirmed by a majority`;
   return { name: 'epoch', ok: confirmed, detail };

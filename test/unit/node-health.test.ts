@@ -110,6 +110,13 @@ describe('ready', () => {
   });
 });
 
+test('a node that knows no epoch says so, and not that there is none', () => {
+  const node = nodeWith({});
+  node.chain.facts = () => undefined;
+  const detail = 'no epoch is known here yet';
+  expect(check(readyHealth(node, HOST), 'epoch')).toEqual({ name: 'epoch', ok: false, detail });
+});
+
 describe('live', () => {
   test.each(['failed', 'corrupt'] as const)('a disk that is %s wants a restart', (failure) => {
     expect(liveHealth(nodeWith({ failure }))).toMatchObject({ ok: false });
