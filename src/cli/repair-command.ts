@@ -76,7 +76,7 @@ function progress({ done, steps, keys }: RunView): void {
 
 function report({ compared, keys, underWay, refused, nodes, differed, reclaimed, blocked, failures }: RunView): void {
   if (process.stderr.isTTY) process.stderr.write('\n');
-  print(`${compared} partitions compared, ${keys} keys differed${keys === 0 ? '' : ' and were mended'}`);
+  print(`${compared} pairs of replicas compared, ${keys} keys differed${keys === 0 ? '' : ' and were mended'}`);
   if (underWay > 0) print(`${underWay} keys were being written meanwhile`);
   if (refused > 0) print(`${refused} states were not taken: the logs of the nodes say why`);
   const rows = nodes.map(({ node, rows: read, damaged, received }) => [node, read, damaged, received].map(String));

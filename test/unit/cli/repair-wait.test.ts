@@ -17,7 +17,7 @@ afterEach(() => {
 });
 
 /** Repairs with a node that begins one and then answers these; what was printed. */
-async function repair(answers: readonly (readonly [number, object])[]): Promise<string> {
+async function repair(answers: readonly (readonly [number, object])[], json = true): Promise<string> {
   let asked = 0;
   const server = createServer(({ method }, response) => {
     const [status, body] = method === 'POST' ? [202, RUN] : answers[Math.min(asked++, answers.length - 1)]!;
@@ -36,7 +36,7 @@ async function repair(answers: readonly (readonly [number, object])[]): Promise<
     server.closeAllConnections();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  await ringRepair({ url, json: true }, { poll: 1, patience: 20_000 });
+  await ringRepair({ url, json }, { poll: 1, patience: 20_000 });
   return printed;
 }
 
@@ -53,4 +53,10 @@ test('a node that has too much to do, or does not answer once, is asked again', 
 test('another run, and a node that was started again, are told as what they are', async () => {
   await expect(repair([[200, { ...RUN, id: 5, state: 'done' }]])).rejects.toThrow('another repair has begun');
   await expect(repair([[404, {}]])).rejects.toThrow('has been started again');
+});
+
+test('people are told how many pairs of replicas were compared: of one partition there are several', async () => {
+  expect(await repair([[200, { ...RUN, state: 'done' }]], false)).toMatch(
+    /^7 pairs of replicas compared, 0 keys differed$/m,
+  );
 });
