@@ -15,6 +15,7 @@ export interface Risk {
   readonly code:
     | 'fewer-replicas'
     | 'uneven-zones'
+    | 'uneven-weights'
     | 'few-zones'
     | 'unreachable'
     | 'too-few-owners'
@@ -128,10 +129,14 @@ function tableRisks(tables: readonly TableFigures[]): readonly Risk[] {
       risks.push({ code: 'fewer-replicas', detail });
     }
     if (balance.after.fullest > UNEVEN) {
+      const [code, why] =
+        zones.after.possible > 1
+          ? (['uneven-zones', 'replicas are spread over zones first, and then by weight'] as const)
+          : (['uneven-weights', 'a member has one replica of a key at most, whatever its weight'] as const);
       const detail =
         `for n=${n} one member owns ${balance.after.fullest.toFixed(2)} times its fair share, and one ` +
-        `${balance.after.emptiest.toFixed(2)} times: replicas are spread over zones first, and then by weight`;
-      risks.push({ code: 'uneven-zones', detail });
+        `${balance.after.emptiest.toFixed(2)} times: ${why}`;
+      risks.push({ code, detail });
     }
     if (zones.after.fewest < zones.before.fewest) {
       const detail = `keys of n=${n} are in ${zones.after.fewest} zones then, ${zones.before.fewest} before`;
