@@ -19,7 +19,7 @@ import { Link } from './link.ts';
 import type { LinkOwner } from './link.ts';
 import type { MessageType } from './message.ts';
 import type { CallEnding, CallOptions, CallResult, Handler, Messaging, Peer } from './messaging.ts';
-import { Session } from './session.ts';
+import { isNews, Session } from './session.ts';
 import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
 import { checkWireSettings, DEFAULT_WIRE_SETTINGS } from './settings.ts';
 import type { WireSettings } from './settings.ts';
@@ -86,8 +86,8 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     this.#settings = { ...DEFAULT_WIRE_SETTINGS, ...options.settings };
     checkWireSettings(this.#settings);
     const counters = wireCounters(world.metrics);
-    const refusals = new Seldom(() => world.clock.monotonic());
-    this.#context = { world, settings: this.#settings, counters, refusals, epoch };
+    const strangers = new Seldom(() => world.clock.monotonic());
+    this.#context = { world, settings: this.#settings, counters, strangers, epoch };
     this.#dispatch = new Dispatch(this.#context);
     wireGauges(world.metrics, {
       links: () => this.#allLinks(),
@@ -288,7 +288,9 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     if (session.remote !== undefined) log.info('peer-disconnected', fields);
     // Who goes away again has given up, or was looking whether the door is open.
     else if (end.left) log.debug('peer-went-unverified', fields);
-    else if (!end.refused) log.warn('peer-left-unverified', fields);
+    else if (end.refused) return;
+    else if (isNews(this.#context, 'left', session.connection)) log.warn('peer-left-unverified', fields);
+    else log.debug('peer-left-unverified', fields);
   }
 
   /** Peers that were told of the stop hang up when all that they have begun here is answered. */
@@ -310,7 +312,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
     const full = this.#incoming.size >= maxIncomingConnections || this.#unverified >= maxUnverifiedConnections;
     if (this.#phase !== 'running' || this.#leaving || full) {
       const reason = full ? 'too many connections' : 'stopping';
-      this.#options.world.log.warn('peer-turned-away', { remote: connection.remote, reason });
+      const { log } = this.#options.world;
+      const fields = { remote: connection.remote, reason };
+      if (isNews(this.#context, reason, connection)) log.warn('peer-turned-away', fields);
+      else log.debug('peer-turned-away', fields);
       connection.close(reason);
       return REFUSED;
     }

@@ -22,8 +22,8 @@ export interface SessionContext {
   readonly world: World;
   readonly settings: WireSettings;
   readonly counters: WireCounters;
-  /** Which refusals of handshakes were told lately: whoever reaches the door can make as many as they like. */
-  readonly refusals: Seldom;
+  /** What strangers did that was told lately: whoever reaches the door can do as much of it as they like. */
+  readonly strangers: Seldom;
   readonly epoch: () => number;
 }
 
@@ -206,8 +206,13 @@ export class Session implements ConnectionEvents {
 
   endMalformed(error: MalformedMessage): void {
     if (this.#ended) return;
-    this.#context.counters.malformed.add();
-    this.#context.world.log.warn('peer-malformed-message', { ...this.describe(), reason: error.message });
+    const { counters, world } = this.#context;
+    counters.malformed.add();
+    const fields = { ...this.describe(), reason: error.message };
+    const isStranger = this.direction === 'incoming' && this.#remote === undefined;
+    if (!isStranger || isNews(this.#context, 'malformed', this.connection))
+      world.log.warn('peer-malformed-message', fields);
+    else world.log.debug('peer-malformed-message', fields);
     this.end(`malformed message: ${error.message}`);
   }
 
@@ -308,7 +313,8 @@ export class Session implements ConnectionEvents {
 
   #refused(step: HandshakeStep & { readonly kind: 'refused' }): void {
     const { by, reason, detail, claimed } = step;
-    const { counters, refusals, world } = this.#context;
+    const { counters, strangers, world } = this.#context;
+    const { remote } = this.connection;
     counters.handshakes.refused.add();
     const fields = {
       ...this.describe(),
@@ -318,11 +324,14 @@ export class Session implements ConnectionEvents {
       reason,
       detail,
     };
-    // A visitor's port is another one each time, and what it claims to be is up to it.
-    const whose = by === 'us' ? this.connection.remote.replace(/:\d+$/, '') : this.connection.remote;
-    if (refusals.isNews(`${by} ${reason} ${whose}`))
+    if (by === 'us' ? isNews(this.#context, reason, this.connection) : strangers.isNews(`${reason} ${remote}`))
       world.log.warn(by === 'us' ? 'peer-refused' : 'refused-by-peer', fields);
     else world.log.debug(by === 'us' ? 'peer-refused' : 'refused-by-peer', fields);
     this.end(by === 'us' ? `refused: ${reason}` : `refused by the peer: ${reason}`, true);
   }
+}
+
+/** Whether a stranger has not done that lately. Its port is another one each time, and what it claims to be is up to it. */
+export function isNews({ strangers }: SessionContext, what: string, { remote }: Connection): boolean {
+  return strangers.isNews(`${what} ${remote.replace(/:\d+$/, '')}`);
 }

@@ -109,6 +109,20 @@ describe('before the handshake', () => {
     }
   });
 
+  test('what strangers say that makes no sense is told of loudly once in a while', async () => {
+    const hub = new FakeHub();
+    const node = await startedNode(hub);
+    for (let i = 0; i < 3; i++) {
+      const visitor = await visit(hub, 'n1');
+      visitor.connection.send(encode(['nonsense']));
+      await hub.clock.advance(10);
+      expect(visitor.closed).toMatch(/^malformed message/);
+    }
+    const lines = node.world.lines.filter(({ level }) => level === 'warn').map(({ event }) => event);
+    expect(lines).toEqual(['peer-malformed-message', 'peer-left-unverified']);
+    expect(node.world.counts.get('quoral_peer_malformed_messages_total')).toBe(3);
+  });
+
   test('who says nothing, or stops half way, is closed after 2 s', async () => {
     const hub = new FakeHub();
     await startedNode(hub);
