@@ -46,6 +46,9 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'QUORAL_COMMAND',
 ]);
 
+/** Variables that Kubernetes puts into each pod for a service whose name begins with that of the program. */
+const OF_A_SERVICE = /_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$/;
+
 /** `QUORAL_DATA_DIR` for `data-dir`; the id alone has a longer name, since `QUORAL_ID` says nothing. */
 export function environmentName(name: string): string {
   if (name === 'id') return 'QUORAL_NODE_ID';
@@ -100,7 +103,7 @@ function collectEnvironment(environment: ConfigSources['environment'], given: Ma
     if (!variable.startsWith(PREFIX) || text === undefined || OTHER_VARIABLES.has(variable)) continue;
     const name = known.get(variable);
     if (name === undefined || !isSetting(name))
-      throw new ConfigError(`unknown setting ${variable} (environment)${suggestion(variable, [...known.keys()])}`);
+      throw new ConfigError(`unknown setting ${variable} (environment)${wayOut(variable, [...known.keys()])}`);
     given.set(name, { text, from: `environment ${variable}` });
   }
 }
@@ -126,6 +129,11 @@ function collectFile(path: string, from: string, given: Map<SettingName, Given>)
     }
     given.set(name, { text: String(value), from: `file ${path}` });
   }
+}
+
+function wayOut(variable: string, known: readonly string[]): string {
+  if (!OF_A_SERVICE.test(variable)) return suggestion(variable, known);
+  return '; if Kubernetes has set it for a service of that name, say enableServiceLinks: false of the pod';
 }
 
 /** ` (did you mean …?)` when a known name is one or two letters away; else where all stand. */

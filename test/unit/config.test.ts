@@ -67,6 +67,16 @@ test('an unknown setting is refused with what it may have meant, or where all se
   );
 });
 
+test.each(['QUORAL_PORT', 'QUORAL_PORT_7101_TCP_ADDR', 'QUORAL_SERVICE_HOST', 'QUORAL_PEERS_SERVICE_PORT_HTTP'])(
+  'what Kubernetes puts into a pod for a service is refused with the way out: %s',
+  (variable) => {
+    const environment = { [variable]: 'tcp://10.0.0.1:7101' };
+    expect(() => loadConfig({ file: undefined, environment, flags: {} })).toThrow(
+      new RegExp(`^unknown setting ${variable} \\(environment\\).*enableServiceLinks: false`),
+    );
+  },
+);
+
 test('what the verbs and the scripts read from the environment is no setting of a node', () => {
   const scripts = new URL('../../scripts/ring-common.sh', import.meta.url);
   const ofScripts = new Set(readFileSync(scripts, 'utf8').match(/QUORAL_[A-Z_]+/g));
