@@ -122,7 +122,7 @@ export class BucketDirectory {
     holdsKeys: () => Promise<KeysHeld>,
     deadline: number,
   ): Promise<Epoch | 'moved' | BucketChange> {
-    const why = `${fixed} is fixed while bucket ${name} holds keys: it is ${properties[fixed]}, and ${wanted[fixed]} in this definition, where what is left out has its default`;
+    const why = `${fixed} is fixed while bucket ${name} holds keys: it is ${properties[fixed]}, and ${wanted[fixed]} in this definition, where what is left out has its default; deleted keys count until they are cleared away, or the bucket is dropped`;
     const kept = await whyKept(name, fixed, why, holdsKeys);
     if (kept !== undefined) return kept;
     const result = await this.#chain.propose((facts) => freezeBucket(facts, name, version), deadline);

@@ -143,7 +143,7 @@ describe('defining a bucket', () => {
       const result = await directory.define('b', properties, answers(true), 0);
       const [name, asked] = Object.entries(properties)[0]!;
       const now = DEFAULT_PROPERTIES[name as keyof typeof properties];
-      const detail = `${name} is fixed while bucket b holds keys: it is ${now}, and ${asked} in this definition, where what is left out has its default`;
+      const detail = `${name} is fixed while bucket b holds keys: it is ${now}, and ${asked} in this definition, where what is left out has its default; deleted keys count until they are cleared away, or the bucket is dropped`;
       expect(result).toEqual({ kind: 'refused', reason: 'conflict', property: Object.keys(properties)[0], detail });
       expect(chain.current!.epoch).toBe(1);
     },
