@@ -88,8 +88,8 @@ class WorkerProcess {
   constructor() {
     const file = new URL('./worker.ts', import.meta.url);
     // To blank out types by a call is an experiment still, which a process would tell of. And several of these keep the processors
-    // busy: few collections of what a run throws away, by one thread, cost the least.
-    const heap = ['--v8-pool-size=1', '--min-semi-space-size=64', '--max-semi-space-size=64'];
+    // busy: rare collections of what a run throws away, by one thread, cost the least, as long as that fits into the caches.
+    const heap = ['--v8-pool-size=1', '--min-semi-space-size=16', '--max-semi-space-size=16'];
     const execArgv = ['--disable-warning=ExperimentalWarning', ...heap];
     this.#process = fork(file, [], { execArgv, serialization: 'advanced' });
   }

@@ -40,7 +40,10 @@ export class Variants {
       resolve: (specifier, context, next) => {
         const [parent = '', name] = context.parentURL?.split(PARAMETER) ?? [];
         const place = `${parent} ${specifier}`;
-        const resolved = this.#resolved.get(place) ?? { ...next(specifier, context), shortCircuit: true };
+        const resolved = this.#resolved.get(place) ?? {
+          ...(ownModule(specifier, parent) ?? next(specifier, context)),
+          shortCircuit: true,
+        };
         this.#resolved.set(place, resolved);
         if (name !== undefined) {
           const { modules } = this.#variants.get(name)!;
@@ -91,6 +94,13 @@ export class Variants {
     this.#stripped.set(url, stripped);
     return stripped;
   }
+}
+
+/** Our own modules are where their names say. To have the runtime look at folders for each import is a fifth of all loading. */
+function ownModule(specifier: string, parent: string): ResolveFnOutput | undefined {
+  if (!specifier.endsWith('.ts') || !parent.startsWith(ROOT)) return undefined;
+  const url = specifier.startsWith('#') ? `${ROOT}src/${specifier.slice(1)}` : new URL(specifier, parent).href;
+  return { url, format: 'module-typescript' };
 }
 
 function textOf(url: string): string {
