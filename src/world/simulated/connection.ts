@@ -104,7 +104,7 @@ export class SimulatedConnection implements Connection {
   send(message: Uint8Array | Pieces): void {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed || !this.#process.alive) return;
-    this.#network.count(this.host, this.peer.host, this.channel, message.length);
+    this.#network.count(this.#link, message.length);
     this.#sendThroughFaults(copied(message), message);
     if (this.queuedBytes > MAX_QUEUED_BYTES) {
       this.close(`the other end does not read: more than ${MAX_QUEUED_BYTES} bytes are waiting for it`);

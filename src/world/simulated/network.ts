@@ -37,7 +37,7 @@ export class SimulatedNetwork {
   readonly #hosts = new Map<PeerAddress, SimulatedHost>();
   readonly #doors = new Map<PeerAddress, SimulatedDoor>();
   readonly #faults = new Map<string, LinkFault>();
-  readonly #counts = new Map<string, LinkCount>();
+  readonly #counts = new Map<string, { messages: number; bytes: number }>();
   readonly #connections = new Set<SimulatedConnection>();
 
   constructor(simulation: Simulation, latency: Latency = DEFAULT_LATENCY) {
@@ -122,10 +122,14 @@ export class SimulatedNetwork {
 
   // --- For the ports and connections -------------------------------------------------------------------------------
 
-  count(from: SimulatedHost, to: SimulatedHost, channel: Channel, bytes: number): void {
-    const name = `${linkName(from, to)} ${channel}`;
-    const count = this.#counts.get(name) ?? { messages: 0, bytes: 0 };
-    this.#counts.set(name, { messages: count.messages + 1, bytes: count.bytes + bytes });
+  /** `link` is the name of the way, and of the channel behind it. */
+  count(link: string, bytes: number): void {
+    const count = this.#counts.get(link);
+    if (count === undefined) this.#counts.set(link, { messages: 1, bytes });
+    else {
+      count.messages += 1;
+      count.bytes += bytes;
+    }
   }
 
   /** How long so many bytes take now. */
