@@ -184,7 +184,10 @@ interface Numbers {
   readonly pr: number;
 }
 
-/** The owners that can be asked now: this node first, what it has itself costs no message; slow and doubtful ones last. */
+/**
+ * The owners that can be asked now: this node first, what it has itself costs no message; then whoever is being written to in this
+ * turn anyway, then the others as the ring says; slow and doubtful ones last.
+ */
 export function reachableOwners(environment: Environment, owners: readonly Member[]): readonly Member[] {
   const there: Member[] = [];
   const ranks: number[] = [];
@@ -207,8 +210,8 @@ export function reachableOwners(environment: Environment, owners: readonly Membe
 function rankOf({ self, peers }: Environment, { id }: Member): number | undefined {
   if (id === self) return 0;
   const is = peers.consider(id);
-  if (is === 'usable') return peers.isSlow(id) ? 2 : 1;
-  return is === 'doubtful' ? 3 : undefined;
+  if (is === 'usable') return peers.isSlow(id) ? 3 : peers.isGathering(id) ? 1 : 2;
+  return is === 'doubtful' ? 4 : undefined;
 }
 
 /** Whether something speaks against the peer, so that others should do its work as well. */

@@ -23,12 +23,14 @@ const COMES_AND_GOES = 'comes and goes';
 /** A peer is slow when its work takes so many times as long as the fastest peer's, and so many milliseconds more. */
 const SLOW_FACTOR = 4;
 const SLOW_LEAST_MS = 10;
+/** So many share what sending costs; the work of more than these is better done by several. */
+const GATHERED_MAX = 16;
 /** Ticks between two comparisons. */
 const COMPARED_EVERY = 10;
 
 export interface ReachabilityOptions {
   readonly world: Pick<World, 'clock' | 'log' | 'metrics'>;
-  readonly messaging: Pick<Messaging, 'reachable' | 'onReachability' | 'onCallEnd'>;
+  readonly messaging: Pick<Messaging, 'reachable' | 'gathered' | 'onReachability' | 'onCallEnd'>;
   readonly membership: Pick<Membership, 'standing' | 'isSilent' | 'onChange' | 'onTick'>;
   /** Names of the messages that are work: a peer is judged by how it does it. */
   readonly work: readonly string[];
@@ -108,6 +110,15 @@ export class Reachability {
   /** Whether others do the same work much faster: whoever has a choice takes them. */
   isSlow(peer: NodeId): boolean {
     return this.#known.get(peer)?.slow ?? false;
+  }
+
+  /**
+   * Whether messages for the peer leave at the end of this turn, and not too many: of equals whoever has a choice takes this one. A
+   * message by itself costs both ends a system call and a turn, which is most of what a small one costs.
+   */
+  isGathering(peer: NodeId): boolean {
+    const gathered = this.#options.messaging.gathered(peer);
+    return gathered > 0 && gathered < GATHERED_MAX;
   }
 
   /** Why the peer is not usable, or was not when it was left out. */

@@ -102,6 +102,11 @@ export class Link implements SessionOwner, SentCallOwner {
     return this.#session?.connection.queuedBytes ?? 0;
   }
 
+  /** Messages that wait for the end of this turn. */
+  get gathered(): number {
+    return this.#session?.connection.gathered ?? 0;
+  }
+
   /** Milliseconds to the peer and back; 0 when that is not known. */
   get roundTrip(): number {
     return this.#session?.roundTrips.typical ?? 0;

@@ -95,6 +95,8 @@ export interface Messaging {
   flush(): void;
   /** True while a verified connection stands and the peer has been heard of lately. */
   reachable(peer: NodeId): boolean;
+  /** Messages to the peer that leave together at the end of this turn: one more among them costs neither end a turn of its own. */
+  gathered(peer: NodeId): number;
   /** Why the last attempt to connect with the peer failed; undefined when it did not, or none has ended yet. */
   trouble(peer: NodeId): string | undefined;
   /** Milliseconds for which the peer has owed answers to this node's calls and not been heard of; 0 when it owes none. */

@@ -10,19 +10,15 @@ import { certifierFor } from './certified.ts';
 import { Seldom } from '#world/seldom.ts';
 import { wireCounters } from './counters.ts';
 import { Dispatch } from './dispatch.ts';
-import type { CallEnvelope } from './envelope.ts';
-import { MAXIMUM_FOUNDERS_LENGTH, NONCE_BYTES } from './envelope.ts';
+import { MAXIMUM_FOUNDERS_LENGTH, NONCE_BYTES, type CallEnvelope } from './envelope.ts';
 import { acceptorHandshake, dialerHandshake, PROTOCOL_VERSIONS } from './handshake.ts';
 import type { Handshake, HandshakeOptions, Remote, VersionRange } from './handshake.ts';
 import { roundTripGauge, wireGauges } from './gauges.ts';
-import { Link } from './link.ts';
-import type { LinkOwner } from './link.ts';
+import { Link, type LinkOwner } from './link.ts';
 import type { MessageType } from './message.ts';
 import type { CallEnding, CallOptions, CallResult, Handler, Messaging, Peer } from './messaging.ts';
-import { isNews, Session } from './session.ts';
-import type { SessionContext, SessionEnd, SessionOwner } from './session.ts';
-import { checkWireSettings, DEFAULT_WIRE_SETTINGS } from './settings.ts';
-import type { WireSettings } from './settings.ts';
+import { isNews, Session, type SessionContext, type SessionEnd, type SessionOwner } from './session.ts';
+import { checkWireSettings, DEFAULT_WIRE_SETTINGS, type WireSettings } from './settings.ts';
 
 export interface WireOptions {
   readonly world: World;
@@ -144,6 +140,10 @@ class Peers implements Messaging, LinkOwner, SessionOwner {
 
   reachable(peer: NodeId): boolean {
     return this.#links.get(peer)?.foreground.isOpen ?? false;
+  }
+
+  gathered(peer: NodeId): number {
+    return this.#links.get(peer)?.foreground.gathered ?? 0;
   }
 
   trouble(peer: NodeId): string | undefined {

@@ -100,6 +100,8 @@ export interface Connection {
   flush(): void;
   /** Bytes that were sent and that the operating system has not taken yet. */
   readonly queuedBytes: number;
+  /** Messages that wait for no more than the end of this turn: one more leaves with them. */
+  readonly gathered: number;
   /**
    * Closes this end. `closed` is called on this end soon after this call returns, and on the other end, where the reason
    * is told too. Small messages already queued still leave if the other end reads them; larger ones may be lost.

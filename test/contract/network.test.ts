@@ -182,6 +182,24 @@ describe.each(WORLDS)('the network of the %s world', (_name, make) => {
     await world.until(() => near.connection.queuedBytes === 0);
   });
 
+  test('messages of a turn are counted until they leave, and those of the other end are not', async () => {
+    const [near, far] = await pair();
+    expect(near.connection.gathered).toBe(0);
+    far.onMessage = (message) => {
+      const before = far.connection.gathered;
+      for (let i = 1; i <= 3; i++) {
+        far.connection.send(message);
+        counts.push(far.connection.gathered - before);
+      }
+    };
+    const counts: number[] = [];
+    near.connection.send(utf8('x'));
+    await world.until(() => near.messages.length === 3);
+    expect(counts).toEqual([1, 2, 3]);
+    await world.settle(new Promise<void>((resolve) => void client.clock.after(1, resolve)));
+    expect([near.connection.gathered, far.connection.gathered]).toEqual([0, 0]);
+  });
+
   test('a reply can be sent from within message', async () => {
     const [near, far] = await pair();
     far.onMessage = (message) => {

@@ -97,3 +97,22 @@ test('a read asks as many owners as it needs, itself for nothing, and writes not
   expect(await meter.of(owner, 'GET', '?r=all')).toEqual([4, 254, 0, 0]);
   expect(await meter.of(stranger, 'GET')).toEqual([4, 2294, 0, 0]);
 });
+
+test('reads of one turn ask one other owner, whose messages leave together, as long as these are not many', async () => {
+  const cluster = await SimulatedCluster.founded({ seed: 'turns', nodes: 3, node: SILENT });
+  const { network, simulation, machines } = cluster;
+  await simulation.run(simulation.now + 2000);
+  const [first, ...others] = machines.map(({ host }) => host);
+  /** How many of so many reads at once, of different keys, each of the others was asked, the busier one first. */
+  const askedBy = async (reads: number): Promise<number[]> => {
+    const before = others.map((host) => network.sent(first!, host).messages);
+    const paths = Array.from({ length: reads }, (_, i) => `/v1/kv/b/k${i}`);
+    await simulation.settle(Promise.all(paths.map((path) => cluster.running('n1').api('GET', path))));
+    return others.map((host, i) => network.sent(first!, host).messages - before[i]!).sort((a, b) => b - a);
+  };
+  expect(await askedBy(16)).toEqual([16, 0]);
+  expect(await askedBy(20)).toEqual([16, 4]);
+  // The ring decides again where both have so many.
+  const both = await askedBy(200);
+  expect(both[1]).toBeGreaterThan(64);
+});

@@ -66,6 +66,10 @@ export class SocketConnection implements Connection {
     return this.#closed ? 0 : this.#writer.queuedBytes + this.#socket.writableLength;
   }
 
+  get gathered(): number {
+    return this.#flushScheduled && !this.#blocked ? this.#writer.smallMessages : 0;
+  }
+
   send(message: Uint8Array | Pieces, until?: number): void {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed) return;

@@ -95,6 +95,10 @@ export class FrameWriter {
     return this.#queuedBytes;
   }
 
+  get smallMessages(): number {
+    return this.#small.length;
+  }
+
   get empty(): boolean {
     return this.#small.length === 0 && this.#large.length === 0;
   }

@@ -47,6 +47,9 @@ export class SimulatedConnection implements Connection {
   #events: ConnectionEvents | undefined;
   #closed = false;
   #lossy = false;
+  /** Messages sent in the event with this number. */
+  #sentInTurn = 0;
+  #turn = -1;
   /** Sent and not yet read by the other end; what was lost stays in it, since nobody ever confirmed it. */
   #unconfirmedBytes = 0;
 
@@ -83,6 +86,11 @@ export class SimulatedConnection implements Connection {
     return this.#closed ? 0 : Math.max(0, this.#unconfirmedBytes - SOCKET_BUFFER_BYTES);
   }
 
+  /** A turn is an event here. */
+  get gathered(): number {
+    return this.#network.simulation.events === this.#turn ? this.#sentInTurn : 0;
+  }
+
   pair(peer: SimulatedConnection): void {
     this.#peer = peer;
     this.#link = `${linkName(this.host, peer.host)} ${this.channel}`;
@@ -105,6 +113,8 @@ export class SimulatedConnection implements Connection {
     assert(message.length <= MAX_MESSAGE_BYTES, `message of ${message.length} bytes, allowed are ${MAX_MESSAGE_BYTES}`);
     if (this.#closed || !this.#process.alive) return;
     this.#network.count(this.#link, message.length);
+    this.#sentInTurn = this.gathered + 1;
+    this.#turn = this.#network.simulation.events;
     this.#sendThroughFaults(copied(message), message);
     if (this.queuedBytes > MAX_QUEUED_BYTES) {
       this.close(`the other end does not read: more than ${MAX_QUEUED_BYTES} bytes are waiting for it`);

@@ -364,6 +364,7 @@ export class Hub {
       call: (to, type, request, { deadline }) => this.#call(endpoint, to, type, request, deadline),
       flush: () => undefined,
       reachable: (peer) => this.#connected(id, peer),
+      gathered: () => 0,
       owes: () => 0,
       roundTrip: () => 0,
       trouble: () => undefined,

@@ -64,6 +64,7 @@ async function play(after: Bucket, newer = RING, silent = true): Promise<Played>
     },
     peers: {
       isSlow: () => false,
+      isGathering: () => false,
       consider: () => 'usable',
       asked: () => undefined,
       assess: () => 'usable',

@@ -45,6 +45,7 @@ interface Played {
 async function play(
   answer: (peer: string, now: number, request: FetchRequest) => CallResult<FetchReply>,
   here: FetchReply | Promise<FetchReply> = Promise.resolve({ state: null }),
+  { gathering, slow }: { readonly gathering?: string; readonly slow?: string } = {},
 ): Promise<Played> {
   const machine = new OneMachine();
   const { clock, digest, log, metrics, random } = machine.boot();
@@ -58,7 +59,8 @@ async function play(
     settings: DEFAULT_COORDINATOR_SETTINGS,
     replica: { now: () => 1, fetch: () => here },
     peers: {
-      ...{ isSlow: () => false, consider: () => 'usable', assess: () => 'usable', usable: () => true, why: () => '' },
+      ...{ isSlow: (peer: string) => peer === slow, isGathering: (peer: string) => peer === gathering },
+      ...{ consider: () => 'usable', assess: () => 'usable', usable: () => true, why: () => '' },
       asked: (peer: string) => tried.push(peer),
     },
     hedging: { called: () => undefined, delay: () => 50, mayCall: () => false, pause: 50 },
@@ -101,6 +103,17 @@ test('but not for ever, and then it tells who and why', async () => {
   const { outcome } = await play(() => FULL);
   expect(outcome).toMatchObject({ kind: 'failed', trouble: 'overloaded' });
   expect(outcome.kind === 'failed' ? outcome.detail : '').toMatch(/n2: overloaded.*n3: overloaded|n3: .*n2: /);
+});
+
+test.each(['n2', 'n3'])('of two others the one is asked that is being written to anyway: %s', async (gathering) => {
+  const { outcome, called } = await play(() => ANSWER, undefined, { gathering });
+  expect(outcome.kind).toBe('found');
+  expect(called).toEqual([gathering]);
+});
+
+test('but one that is slow only when nobody else is left', async () => {
+  const { called } = await play((peer) => (peer === 'n2' ? FULL : ANSWER), undefined, { gathering: 'n3', slow: 'n3' });
+  expect(called).toEqual(['n2', 'n3']);
 });
 
 test('only an owner that is asked uses up the trial that a broken one is allowed', async () => {

@@ -29,7 +29,14 @@ async function minted(mark: RequestMark | null): Promise<{ readonly ending: stri
     self: stranger.id,
     settings: DEFAULT_COORDINATOR_SETTINGS,
     replica: { now: () => 1 },
-    peers: { isSlow: () => false, consider: down, assess: down, usable: () => false, why: () => 'not connected' },
+    peers: {
+      isSlow: () => false,
+      isGathering: () => false,
+      consider: down,
+      assess: down,
+      usable: () => false,
+      why: () => 'not connected',
+    },
     hedging: { standInAfter: () => 150 },
     hints: {
       mint: () => {

@@ -24,6 +24,9 @@ class Sources {
   #tick: () => void = () => undefined;
   #callEnded: (peer: NodeId, ending: CallEnding) => void = () => undefined;
 
+  /** Messages that leave at the end of the turn. */
+  gathered = 0;
+
   constructor() {
     const log = (event: string): number => this.logged.push(event);
     this.peers = new Reachability({
@@ -34,6 +37,7 @@ class Sources {
       } as unknown as World,
       messaging: {
         reachable: () => this.#open,
+        gathered: () => this.gathered,
         onReachability: (listener) => {
           this.#tell = (peer) => listener(peer, this.#open);
         },
@@ -159,6 +163,15 @@ test('a peer is slow when another does the same work many times faster', () => {
   expect(peers.isSlow(PEER)).toBe(false);
   work(300, 200);
   expect(peers.isSlow(PEER)).toBe(false);
+});
+
+test('a peer that is being written to anyway is preferred, until it is much', () => {
+  const sources = new Sources();
+  const isGathering = [0, 1, 15, 16].map((gathered) => {
+    sources.gathered = gathered;
+    return sources.peers.isGathering(PEER);
+  });
+  expect(isGathering).toEqual([false, true, true, false]);
 });
 
 test('a peer that comes and goes is held down for a while', () => {

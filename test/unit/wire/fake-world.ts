@@ -93,6 +93,7 @@ export class FakeConnection implements Connection {
   readonly channel: Channel;
   readonly remote: string;
   queuedBytes = 0;
+  gathered = 0;
   other: FakeConnection | undefined;
   events: ConnectionEvents | undefined;
   isOpen = true;
