@@ -413,7 +413,10 @@ describe('a running chain', () => {
     const { chain } = nodes[0]!;
     const nobody = { kind: 'failed', outcome: 'not-applied', votes: { needed: 2, got: 0 } };
     expect(await bench.finish(chain.propose(rename('a'), bench.universe.timeline.now))).toMatchObject(nobody);
-    const many = Array.from({ length: 1100 }, async (_, i) => await chain.propose(rename(`b${i}`), 5000));
+    const many = Array.from({ length: 1100 }, async (_, i) => {
+      // In the order of their names, as facts have them.
+      return await chain.propose(rename(`b${1000 + i}`), 5000);
+    });
     const results = await bench.finish(Promise.all(many));
     const waiting = results.filter((one) => one.kind === 'failed' && one.detail.includes('are waiting already'));
     expect(waiting.length).toBeGreaterThan(0);
