@@ -273,6 +273,8 @@ describe('dialing', () => {
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     expect(connection.queuedBytes).toBeGreaterThan(8_000_000);
     connection.send(utf8('urgent'));
+    // It may have to wait for longer than this turn.
+    expect(connection.gathered).toBe(0);
     connection.flush();
     let received = Buffer.alloc(0);
     let urgentAt = -1;
